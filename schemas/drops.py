@@ -1,0 +1,125 @@
+"""Which S3 keys are drops, what a drop is called, and where what becomes of it is kept.
+
+Decided here: the key layout of the drop bucket and of the work bucket, the identity of
+a load, and the part of precedence that a whole drop shares. Nothing here talks to AWS.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from datetime import date, datetime, timezone
+
+TRANSACTIONS = "transactions"
+PRODUCTS = "dim_products"
+CUSTOMERS = "dim_customers"
+KINDS = (TRANSACTIONS, PRODUCTS, CUSTOMERS)
+
+# [^/\x00-\x1f\x7f] : a file name with a control character cannot be typed, mailed or logged.
+_TRANSACTIONS_KEY = re.compile(
+    r"transactions/year=([0-9]{4})/month=([0-9]{2})/day=([0-9]{2})/([^/\x00-\x1f\x7f]+\.csv(?:\.gz)?)"
+)
+_DIMENSION_KEY = re.compile(r"dimensions/(dim_products|dim_customers)([^/\x00-\x1f\x7f]*\.csv(?:\.gz)?)")
+
+# What tools leave beside the data: a folder's marker, Spark's success file, an unfinished copy.
+_NOT_A_FILE = re.compile(r"(?:.*/)?(?:[_.][^/]*|[^/]*\.(?:tmp|part|crc))?")
+
+
+class KeyOutsideLayout(ValueError):
+    """The key of an object that no job will load; the message says what a key must look like."""
+
+
+@dataclass(frozen=True)
+class DropKey:
+    """What a key says by itself."""
+
+    kind: str
+    """One of KINDS."""
+    file_name: str
+    partition_day: date | None
+    """The day in the key; None for a dimension."""
+
+
+def is_not_a_drop(key: str) -> bool:
+    """True for folder markers and leftovers (`_SUCCESS`, `.tmp`, hidden files): to be passed over in silence."""
+    return _NOT_A_FILE.fullmatch(key) is not None
+
+
+def parse_key(key: str) -> DropKey:
+    """Read a (decoded) key; raises KeyOutsideLayout with a sentence a shop's analyst can act on."""
+    found = _TRANSACTIONS_KEY.fullmatch(key)
+    if found:
+        year, month, day, file_name = found.groups()
+        try:
+            partition_day = date(int(year), int(month), int(day))
+        except ValueError:
+            raise KeyOutsideLayout(
+                f"the key {key!r} names the day {year}-{month}-{day}, which is not in the calendar; "
+                "drop the file again under its real day"
+            ) from None
+        return DropKey(TRANSACTIONS, file_name, partition_day)
+    found = _DIMENSION_KEY.fullmatch(key)
+    if found:
+        return DropKey(found.group(1), found.group(1) + found.group(2), None)
+    raise KeyOutsideLayout(
+        f"the key {key!r} is outside the layout; drop transactions as "
+        "transactions/year=YYYY/month=MM/day=DD/NAME.csv (or .csv.gz) and dimensions as "
+        "dimensions/dim_products*.csv or dimensions/dim_customers*.csv"
+    )
+
+
+def transactions_key(day: date) -> str:
+    """The key of a day's file, as the generator and the operator's command write it."""
+    return f"transactions/{_partition(day)}/transactions_{day.isoformat()}.csv"
+
+
+@dataclass(frozen=True)
+class Drop:
+    """One source file version."""
+
+    bucket: str
+    key: str
+    version_id: str
+    """S3's version id; the ETag where the bucket is not versioned."""
+
+    @property
+    def uri(self) -> str:
+        return f"s3://{self.bucket}/{self.key}"
+
+    @property
+    def load_id(self) -> str:
+        """16 hex digits, the same for every attempt at this drop."""
+        identity = f"{self.bucket}/{self.key}@{self.version_id}"
+        return hashlib.sha256(identity.encode("utf-8")).hexdigest()[:16]
+
+
+def drop_precedence(partition_day: date | None, uploaded_at: datetime, load_id: str) -> str:
+    """Points 3 to 5 of precedence as one text whose byte order is their order.
+
+    A later partition day beats a later upload, which beats the larger load_id.
+    `uploaded_at` is S3's LastModified, which has whole seconds. A dimension has no
+    partition day.
+    """
+    moment = uploaded_at.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return " ".join([partition_day.isoformat(), moment, load_id] if partition_day else [moment, load_id])
+
+
+def staging_prefix(load_id: str, attempt: int) -> str:
+    """Where one attempt keeps what it stages; no other attempt ever writes there."""
+    return f"staging/{load_id}/{attempt}/"
+
+
+def report_key(load_id: str, attempt: int) -> str:
+    return f"reports/{load_id}/{attempt}.json"
+
+
+def rejected_key(partition_day: date, file_name: str, load_id: str) -> str:
+    """Where a load's rejected rows lie: always plain CSV, whatever the drop was."""
+    stem = re.sub(r"\.csv(\.gz)?$", "", file_name)
+    return f"rejected/{_partition(partition_day)}/{stem}.{load_id}.csv"
+
+
+def _partition(day: date) -> str:
+    year, month, day_of_month = day.isoformat().split("-")
+    return f"year={year}/month={month}/day={day_of_month}"

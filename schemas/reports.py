@@ -1,0 +1,97 @@
+"""The report of an attempt: what the job writes to S3 and the Lambdas read.
+
+One JSON object per attempt at `reports/<load_id>/<attempt>.json`, also when the attempt
+failed. A missing report means that the attempt died before it could write one.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Dict, List, Optional
+
+SUCCEEDED = "succeeded"
+FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class RejectSample:
+    source_line: int
+    source_text: str
+    """The row as it stood in the file, cut at 500 characters."""
+
+
+@dataclass(frozen=True)
+class RejectedFor:
+    rows: int
+    samples: List[RejectSample]
+    """Up to three, the first in the file."""
+
+
+@dataclass(frozen=True)
+class ClassAmount:
+    rows: int
+    amount: str
+    """A decimal number with two places; text, so that no reader makes a float of it."""
+
+
+@dataclass(frozen=True)
+class Error:
+    sentence: str
+    """For the mail: what, which value, where, what to do."""
+    is_transient: bool
+    """True: trying again may help. False: a person must act."""
+    type: str
+
+
+@dataclass(frozen=True)
+class Report:
+    load_id: str
+    attempt: int
+    kind: str
+    """One of schemas.drops.KINDS."""
+    outcome: str
+    """SUCCEEDED or FAILED."""
+    bucket: str
+    key: str
+    version_id: str
+    started_at: str
+    """ISO 8601, UTC."""
+    finished_at: str
+    etag: Optional[str] = None
+    """None where the attempt failed before it saw the object; so are the next three."""
+    bytes: Optional[int] = None
+    uploaded_at: Optional[str] = None
+    partition_day: Optional[str] = None
+    """YYYY-MM-DD; None for a dimension."""
+    counts: Optional[Dict[str, int]] = None
+    """The seven counts (schemas.tables.COUNTS); None unless the load is committed."""
+    first_commit: Optional[Dict[str, int]] = None
+    """For a replay: the seven counts in the ledger, of the attempt that committed this load first."""
+    reject_reasons: Dict[str, RejectedFor] = field(default_factory=dict)
+    rejected_uri: Optional[str] = None
+    staged_amount: Optional[str] = None
+    amount_classes: Dict[str, ClassAmount] = field(default_factory=dict)
+    """Staged rows and their amount by amount class, the smallest class first."""
+    ignored_columns: List[str] = field(default_factory=list)
+    step_seconds: Dict[str, float] = field(default_factory=dict)
+    rows_per_second: Optional[float] = None
+    peak_memory_bytes: Optional[int] = None
+    error: Optional[Error] = None
+    versions: Dict[str, str] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), indent=2, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Report:
+        """The report as written by to_json; raises ValueError or TypeError for anything else."""
+        facts = json.loads(text)
+        facts["reject_reasons"] = {
+            reason: RejectedFor(found["rows"], [RejectSample(**sample) for sample in found["samples"]])
+            for reason, found in facts["reject_reasons"].items()
+        }
+        facts["amount_classes"] = {label: ClassAmount(**found) for label, found in facts["amount_classes"].items()}
+        if facts["error"] is not None:
+            facts["error"] = Error(**facts["error"])
+        return cls(**facts)

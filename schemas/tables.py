@@ -1,0 +1,203 @@
+"""Every table and its columns, declared once.
+
+The DDL, COPY's column list, MERGE and the Polars schema of what is staged are all
+rendered from these declarations.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Dict, Optional, Tuple
+
+import polars as pl
+
+from schemas.drops import CUSTOMERS, PRODUCTS
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column as Redshift stores it and as Polars stages it."""
+
+    name: str
+    redshift: str
+    polars: pl.DataType
+    nullable: bool = False
+    max_bytes: Optional[int] = None
+    """VARCHAR counts UTF-8 bytes, not characters."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table; the first column is its key (informational in Redshift: uniqueness is ours)."""
+
+    name: str
+    columns: Tuple[Column, ...]
+    distribution: str = ""
+    """DISTKEY/SORTKEY clauses."""
+
+    def __getitem__(self, name: str) -> Column:
+        return next(column for column in self.columns if column.name == name)
+
+    @property
+    def key(self) -> str:
+        return self.columns[0].name
+
+    @property
+    def names(self) -> Tuple[str, ...]:
+        return tuple(column.name for column in self.columns)
+
+    def polars_schema(self) -> Dict[str, pl.DataType]:
+        return {column.name: column.polars for column in self.columns}
+
+
+def text(name: str, max_bytes: int, *, nullable: bool = False) -> Column:
+    return Column(name, f"VARCHAR({max_bytes})", pl.String(), nullable, max_bytes)
+
+
+def integer(name: str) -> Column:
+    return Column(name, "INTEGER", pl.Int32())
+
+
+def bigint(name: str) -> Column:
+    return Column(name, "BIGINT", pl.Int64())
+
+
+def decimal(name: str, precision: int, scale: int) -> Column:
+    return Column(name, f"DECIMAL({precision},{scale})", pl.Decimal(precision, scale))
+
+
+def timestamp(name: str, *, nullable: bool = False) -> Column:
+    # UTC throughout: Redshift's TIMESTAMP has no zone, and a nanosecond one loads as garbage.
+    return Column(name, "TIMESTAMP", pl.Datetime("us"), nullable)
+
+
+PRODUCT_ID = text("product_id", 64)
+CUSTOMER_ID = text("customer_id", 64)
+CATEGORY = text("category", 128, nullable=True)
+SUPPLIER_ID = text("supplier_id", 64, nullable=True)
+PRODUCT_NAME = text("product_name", 256, nullable=True)
+MEMBERSHIP_LEVEL = text("membership_level", 64, nullable=True)
+
+# What the transactions file brings, in the contract's order.
+TRANSACTION_COLUMNS = (
+    text("transaction_id", 64),
+    CUSTOMER_ID,
+    PRODUCT_ID,
+    integer("quantity"),
+    timestamp("transaction_date"),
+    text("status", 16),
+)
+
+# What a person would call the transaction; `updated_at` moves when one of these does.
+BUSINESS_COLUMNS = TRANSACTION_COLUMNS[1:] + (
+    decimal("unit_price", 18, 4),
+    decimal("total_amount", 18, 2),
+    text("amount_class", 64),
+    PRODUCT_NAME,
+    CATEGORY,
+    SUPPLIER_ID,
+    MEMBERSHIP_LEVEL,
+)
+
+# Compared in this order, the larger wins: what the row says, which drop said it, where in the drop.
+PRECEDENCE_COLUMNS = (
+    bigint("event_precedence"),
+    text("drop_precedence", 64),
+    bigint("source_line"),
+)
+
+STAGED_TRANSACTIONS = Table(
+    "staged_transactions",
+    (TRANSACTION_COLUMNS[0],)
+    + BUSINESS_COLUMNS
+    + PRECEDENCE_COLUMNS
+    + (text("load_id", 16), text("source_uri", 1200)),
+    # Collocated with the fact: MERGE joins the two without moving a row.
+    "DISTKEY (transaction_id)",
+)
+
+FACT_TRANSACTIONS = Table(
+    "fact_transactions",
+    STAGED_TRANSACTIONS.columns + (timestamp("loaded_at"), timestamp("updated_at")),
+    "DISTSTYLE KEY DISTKEY (transaction_id) SORTKEY (transaction_date)",
+)
+
+_DIMENSION_LINEAGE = (
+    text("drop_precedence", 64),
+    bigint("source_line"),
+    text("load_id", 16),
+    text("source_uri", 1200),
+)
+
+STAGED_PRODUCTS = Table(
+    "staged_products",
+    (PRODUCT_ID, PRODUCT_NAME, CATEGORY, decimal("price", 18, 4), SUPPLIER_ID) + _DIMENSION_LINEAGE,
+)
+
+STAGED_CUSTOMERS = Table(
+    "staged_customers",
+    (
+        CUSTOMER_ID,
+        text("first_name", 128, nullable=True),
+        text("last_name", 128, nullable=True),
+        text("email", 256, nullable=True),
+        MEMBERSHIP_LEVEL,
+    )
+    + _DIMENSION_LINEAGE,
+)
+
+DIM_PRODUCTS = Table(
+    PRODUCTS,
+    STAGED_PRODUCTS.columns + (timestamp("loaded_at"), timestamp("updated_at")),
+    "DISTSTYLE ALL SORTKEY (product_id)",
+)
+
+DIM_CUSTOMERS = Table(
+    CUSTOMERS,
+    STAGED_CUSTOMERS.columns + (timestamp("loaded_at"), timestamp("updated_at")),
+    "DISTSTYLE KEY DISTKEY (customer_id) SORTKEY (customer_id)",
+)
+
+COUNTS = ("rows_read", "inserted", "updated", "unchanged", "stale", "duplicate", "rejected")
+"""The seven counts; the first is the sum of the others."""
+
+LOAD_LEDGER = Table(
+    "load_ledger",
+    (
+        text("load_id", 16),
+        integer("attempt"),
+        text("source_uri", 1200),
+        text("version_id", 1024),
+        text("etag", 128),
+        bigint("bytes"),
+        Column("partition_day", "DATE", pl.Date()),
+        timestamp("uploaded_at"),
+    )
+    + tuple(bigint(count) for count in COUNTS)
+    + (
+        # 38 digits: the sum of a file's amounts may exceed one amount's DECIMAL(18,2).
+        decimal("staged_amount", 38, 2),
+        timestamp("started_at"),
+        timestamp("committed_at"),
+        text("job_version", 32),
+        text("polars_version", 32),
+    ),
+    "DISTSTYLE ALL SORTKEY (committed_at)",
+)
+
+WAREHOUSE_TABLES = (DIM_PRODUCTS, DIM_CUSTOMERS, FACT_TRANSACTIONS, LOAD_LEDGER)
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """A dimension table with the temp table its drops are staged in and the columns its CSV brings."""
+
+    table: Table
+    staged: Table
+    source_columns: Tuple[Column, ...]
+
+
+DIMENSIONS = {
+    PRODUCTS: Dimension(DIM_PRODUCTS, STAGED_PRODUCTS, STAGED_PRODUCTS.columns[:5]),
+    CUSTOMERS: Dimension(DIM_CUSTOMERS, STAGED_CUSTOMERS, STAGED_CUSTOMERS.columns[:5]),
+}
