@@ -1,0 +1,524 @@
+"""What the pipeline promises, said a second time: slowly, in plain Python, row by row.
+
+The oracle is written from the contract alone. It imports nothing of the product, so statuses, widths,
+reject reasons and the rule of which row wins stand here once more, and a test that compares the two
+compares two readings of the contract.
+
+What to call
+    oracle_files.read_file(content, gz=False)
+                                     bytes -> TransactionFile, or raises Refused (importable from here too)
+    judge(row, products=, customers=, partition_day=, amount_classes=)
+                                     Row -> Accepted(row, business) or Rejected(row, reasons)
+    judge_file(file, ...)            TransactionFile -> JudgedFile(accepted, rejected)
+    resolve_file(accepted)           -> ResolvedFile(winners by transaction_id, duplicates)
+    expected_rejected_file(file, rejected)
+                                     -> RejectedFile(header, lines): every cell as text
+    Drop(bucket=, key=, version_id=, uploaded_at=, content=)
+                                     one version of one source file: .load_id .uri .partition_day .gz
+    Warehouse()                      the model: .load_products(drop, rows) .load_customers(drop, rows)
+                                     .load(drop) -> Counts, or raises Refused and changes nothing
+                                     .fact (transaction_id -> FactRow), .ledger (load_id -> LedgerEntry)
+                                     .columns() the fact as comparable dicts: business and lineage
+
+Decided here, where the contract leaves room
+    Dates    A zone needs a time before it; its hours go to 23, its minutes to 59. `T` and `Z` are capitals.
+             An invalid date is never called a future one as well.
+    Rejected The rejected file repeats the drop's own header except columns named as the three it adds, so
+             that it can be corrected, dropped and rejected again. A malformed row has its text in
+             source_text and nothing in the columns, every other row the opposite.
+    URI      source_uri is s3://bucket/key; the version is told by load_id.
+
+Times are naive datetimes in UTC. Money is Decimal: unit_price with 4 decimals, total_amount with 2.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
+from decimal import ROUND_HALF_UP, Context, Decimal
+from fractions import Fraction
+from typing import Any
+
+from tests.oracle_files import (
+    SOURCE_COLUMNS,
+    Refused,
+    Row,
+    TransactionFile,
+    ascii_lower,
+    column_name,
+    read_file,
+)
+
+BUSINESS_COLUMNS = (
+    *SOURCE_COLUMNS,
+    "unit_price",
+    "total_amount",
+    "amount_class",
+    "product_name",
+    "category",
+    "supplier_id",
+    "membership_level",
+)
+LINEAGE_COLUMNS = ("load_id", "source_uri", "source_line")
+REJECTED_COLUMNS = ("source_line", "reject_reasons", "source_text")
+
+STATUSES = ("pending", "processing", "completed", "shipped", "delivered", "cancelled", "refunded")
+"""In rank order: a later one wins on the same transaction_date."""
+
+REJECT_REASONS = (
+    "malformed_row",
+    "missing_transaction_id",
+    "missing_customer_id",
+    "missing_product_id",
+    "unknown_customer",
+    "unknown_product",
+    "invalid_quantity",
+    "invalid_transaction_date",
+    "future_transaction_date",
+    "invalid_status",
+    "value_too_long",
+)
+WIDTHS = {"transaction_id": 64, "customer_id": 64, "product_id": 64, "status": 16}
+"""UTF-8 bytes a trimmed value may take."""
+
+LARGEST_QUANTITY = 2147483647
+AMOUNT_LIMIT = Decimal(10) ** 16
+"""The first amount that DECIMAL(18,2) cannot hold."""
+
+AmountClasses = Sequence[tuple[str, Decimal]]
+AMOUNT_CLASSES: AmountClasses = (("Small", Decimal(0)), ("Medium", Decimal(100)), ("Large", Decimal(1000)))
+MAX_REJECT_RATIO = "0.5"
+
+_EXACT = Context(prec=80, rounding=ROUND_HALF_UP)
+_TRANSACTION_DATE = re.compile(
+    "([0-9]{4})-([0-9]{2})-([0-9]{2})"
+    "(?:[T ]([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:[.]([0-9]{1,6}))?)?(Z|[+-][0-9]{2}:[0-9]{2})?)?"
+)
+_LAYOUT = re.compile("transactions/year=([0-9]{4})/month=([0-9]{2})/day=([0-9]{2})/[^/]+[.]csv(?:[.]gz)?")
+
+
+@dataclass(frozen=True)
+class Product:
+    """One row of dim_products."""
+
+    product_id: str
+    product_name: str
+    category: str
+    price: Decimal
+    supplier_id: str
+
+
+@dataclass(frozen=True)
+class Customer:
+    """One row of dim_customers."""
+
+    customer_id: str
+    first_name: str
+    last_name: str
+    email: str
+    membership_level: str
+
+
+Products = Mapping[str, Product]
+Customers = Mapping[str, Customer]
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """A row that meets every rule, as BUSINESS_COLUMNS."""
+
+    row: Row
+    business: Mapping[str, Any]
+
+    @property
+    def transaction_id(self) -> str:
+        return str(self.business["transaction_id"])
+
+    @property
+    def status_rank(self) -> int:
+        return STATUSES.index(self.business["status"])
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """A row that breaks a rule, with all its reasons in the order of REJECT_REASONS."""
+
+    row: Row
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class JudgedFile:
+    """Every row of a file, in the file's order, on one side or the other."""
+
+    accepted: tuple[Accepted, ...]
+    rejected: tuple[Rejected, ...]
+
+
+@dataclass(frozen=True)
+class ResolvedFile:
+    """One winner for each transaction_id of a file; the accepted rows that lost are duplicates."""
+
+    winners: Mapping[str, Accepted]
+    duplicates: tuple[Accepted, ...]
+
+
+@dataclass(frozen=True)
+class RejectedFile:
+    """The cells of the rejected file."""
+
+    header: tuple[str, ...]
+    lines: tuple[tuple[str, ...], ...]
+
+
+def read_quantity(text: str) -> int | None:
+    """A whole number from 1 to what the column holds, written in ASCII digits; otherwise None."""
+    if not re.fullmatch("[0-9]+", text):
+        return None
+    digits = text.lstrip("0")
+    if not 1 <= len(digits) <= 10 or int(digits) > LARGEST_QUANTITY:
+        return None
+    return int(digits)
+
+
+def read_transaction_date(text: str) -> datetime | None:
+    """The moment in UTC that an ISO 8601 date or date and time names; otherwise None."""
+    found = _TRANSACTION_DATE.fullmatch(text)
+    if not found:
+        return None
+    year, month, day, hour, minute, second, fraction, zone = found.groups()
+    try:
+        written = datetime(
+            int(year),
+            int(month),
+            int(day),
+            int(hour or 0),
+            int(minute or 0),
+            int(second or 0),
+            int((fraction or "").ljust(6, "0")),
+        )
+        return written - _zone_offset(zone)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _zone_offset(zone: str | None) -> timedelta:
+    if zone in (None, "Z"):
+        return timedelta(0)
+    assert zone is not None
+    hours, minutes = int(zone[1:3]), int(zone[4:6])
+    if hours > 23 or minutes > 59:
+        raise ValueError(f"no such time zone: {zone}")
+    offset = timedelta(hours=hours, minutes=minutes)
+    return -offset if zone[0] == "-" else offset
+
+
+def amount(quantity: int, price: Decimal) -> Decimal:
+    """quantity times price in whole cents, half a cent rounded away from zero."""
+    return _EXACT.quantize(_EXACT.multiply(Decimal(quantity), price), Decimal("0.01"))
+
+
+def amount_class(total_amount: Decimal, amount_classes: AmountClasses = AMOUNT_CLASSES) -> str:
+    """The class with the highest lower bound that the amount reaches."""
+    reached = [(bound, label) for label, bound in amount_classes if total_amount >= bound]
+    return max(reached)[1]
+
+
+def judge(
+    row: Row,
+    *,
+    products: Products,
+    customers: Customers,
+    partition_day: date,
+    amount_classes: AmountClasses = AMOUNT_CLASSES,
+) -> Accepted | Rejected:
+    """The row as the fact would hold it, or every reason why it may not get there."""
+    if row.malformed:
+        return Rejected(row, ("malformed_row",))
+    values = row.values
+    product = products.get(values["product_id"])
+    customer = customers.get(values["customer_id"])
+    quantity = read_quantity(values["quantity"])
+    transaction_date = read_transaction_date(values["transaction_date"])
+    status = ascii_lower(values["status"])
+
+    reasons = set()
+    for column in ("transaction_id", "customer_id", "product_id"):
+        if not values[column]:
+            reasons.add(f"missing_{column}")
+    if values["customer_id"] and customer is None:
+        reasons.add("unknown_customer")
+    if values["product_id"] and product is None:
+        reasons.add("unknown_product")
+    if quantity is None or (product is not None and amount(quantity, product.price) >= AMOUNT_LIMIT):
+        reasons.add("invalid_quantity")
+    if transaction_date is None:
+        reasons.add("invalid_transaction_date")
+    elif date.fromisoformat(values["transaction_date"][:10]) > partition_day:
+        reasons.add("future_transaction_date")
+    if status not in STATUSES:
+        reasons.add("invalid_status")
+    if any(len(values[column].encode()) > width for column, width in WIDTHS.items()):
+        reasons.add("value_too_long")
+    if reasons:
+        return Rejected(row, tuple(reason for reason in REJECT_REASONS if reason in reasons))
+
+    assert product is not None and customer is not None and quantity is not None
+    total_amount = amount(quantity, product.price)
+    business = {
+        "transaction_id": values["transaction_id"],
+        "customer_id": values["customer_id"],
+        "product_id": values["product_id"],
+        "quantity": quantity,
+        "transaction_date": transaction_date,
+        "status": status,
+        "unit_price": _EXACT.quantize(product.price, Decimal("0.0001")),
+        "total_amount": total_amount,
+        "amount_class": amount_class(total_amount, amount_classes),
+        "product_name": product.product_name,
+        "category": product.category,
+        "supplier_id": product.supplier_id,
+        "membership_level": customer.membership_level,
+    }
+    return Accepted(row, business)
+
+
+def judge_file(
+    file: TransactionFile,
+    *,
+    products: Products,
+    customers: Customers,
+    partition_day: date,
+    amount_classes: AmountClasses = AMOUNT_CLASSES,
+) -> JudgedFile:
+    """Every row of the file judged by itself."""
+    verdicts = [
+        judge(
+            row,
+            products=products,
+            customers=customers,
+            partition_day=partition_day,
+            amount_classes=amount_classes,
+        )
+        for row in file.rows
+    ]
+    return JudgedFile(
+        accepted=tuple(verdict for verdict in verdicts if isinstance(verdict, Accepted)),
+        rejected=tuple(verdict for verdict in verdicts if isinstance(verdict, Rejected)),
+    )
+
+
+def resolve_file(accepted: Sequence[Accepted]) -> ResolvedFile:
+    """The row that wins inside one file: later date, then higher status, then later line."""
+
+    def order(row: Accepted) -> tuple[datetime, int, int]:
+        return row.business["transaction_date"], row.status_rank, row.row.source_line
+
+    winners: dict[str, Accepted] = {}
+    for candidate in accepted:
+        winner = winners.get(candidate.transaction_id)
+        if winner is None or order(candidate) > order(winner):
+            winners[candidate.transaction_id] = candidate
+    duplicates = tuple(row for row in accepted if winners[row.transaction_id] is not row)
+    return ResolvedFile(winners=winners, duplicates=duplicates)
+
+
+def expected_rejected_file(file: TransactionFile, rejected: Sequence[Rejected]) -> RejectedFile:
+    """The rejected rows as a person gets them back: their cells as they stood, where, and why."""
+    kept = [at for at, heading in enumerate(file.header) if column_name(heading) not in REJECTED_COLUMNS]
+    lines = []
+    for verdict in rejected:
+        row = verdict.row
+        originals = ["" if row.malformed else row.fields[at] for at in kept]
+        source_text = row.text if row.malformed else ""
+        lines.append((*originals, str(row.source_line), ";".join(verdict.reasons), source_text))
+    return RejectedFile(
+        header=(*(file.header[at] for at in kept), *REJECTED_COLUMNS),
+        lines=tuple(lines),
+    )
+
+
+@dataclass(frozen=True)
+class Drop:
+    """One version of one source file."""
+
+    bucket: str
+    key: str
+    version_id: str
+    uploaded_at: datetime
+    content: bytes = b""
+
+    @property
+    def load_id(self) -> str:
+        return hashlib.sha256(f"{self.bucket}/{self.key}@{self.version_id}".encode()).hexdigest()[:16]
+
+    @property
+    def uri(self) -> str:
+        return f"s3://{self.bucket}/{self.key}"
+
+    @property
+    def gz(self) -> bool:
+        return self.key.endswith(".gz")
+
+    @property
+    def partition_day(self) -> date:
+        """The day that the key's folders name; ValueError for a key outside the layout."""
+        found = _LAYOUT.fullmatch(self.key)
+        if not found:
+            raise ValueError(f"{self.key!r} is not laid out as transactions/year=/month=/day=/file.csv")
+        return date(*map(int, found.groups()))
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What became of every row of one load."""
+
+    rows_read: int = 0
+    inserted: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    stale: int = 0
+    duplicate: int = 0
+    rejected: int = 0
+
+    @property
+    def balanced(self) -> bool:
+        ended = self.inserted + self.updated + self.unchanged + self.stale + self.duplicate + self.rejected
+        return self.rows_read == ended
+
+
+@dataclass(frozen=True)
+class FactRow:
+    """One row of fact_transactions; times of loading are the ordinal of the load in this warehouse."""
+
+    business: Mapping[str, Any]
+    precedence: tuple[datetime, int, date, datetime, str, int]
+    load_id: str
+    source_uri: str
+    source_line: int
+    last_loaded_by: int
+    """The load that last wrote this row at all (loaded_at)."""
+    last_changed_by: int
+    """The load that last changed a business column of it (updated_at)."""
+
+    def columns(self) -> dict[str, Any]:
+        """Business and lineage columns, without the times of loading."""
+        lineage = {"load_id": self.load_id, "source_uri": self.source_uri, "source_line": self.source_line}
+        return {**self.business, **lineage}
+
+
+@dataclass(frozen=True)
+class LedgerEntry:
+    """The first attempt of a load that committed."""
+
+    drop: Drop
+    counts: Counts
+    committed_by: int
+
+
+@dataclass
+class Warehouse:
+    """The model of the warehouse: what it holds after the loads it was given, in the order given."""
+
+    amount_classes: AmountClasses = AMOUNT_CLASSES
+    max_reject_ratio: str = MAX_REJECT_RATIO
+    fact: dict[str, FactRow] = field(default_factory=dict)
+    ledger: dict[str, LedgerEntry] = field(default_factory=dict)
+    loads: int = 0
+    """Loads given so far, refused ones included: the clock of this warehouse."""
+    _products: dict[str, tuple[tuple[datetime, str], Product]] = field(default_factory=dict)
+    _customers: dict[str, tuple[tuple[datetime, str], Customer]] = field(default_factory=dict)
+
+    @property
+    def products(self) -> Products:
+        return {product_id: product for product_id, (_, product) in self._products.items()}
+
+    @property
+    def customers(self) -> Customers:
+        return {customer_id: customer for customer_id, (_, customer) in self._customers.items()}
+
+    def load_products(self, drop: Drop, products: Sequence[Product]) -> None:
+        """Upsert by id; the later upload wins, whichever comes first."""
+        for product in products:
+            _upsert(self._products, product.product_id, (drop.uploaded_at, drop.load_id), product)
+
+    def load_customers(self, drop: Drop, customers: Sequence[Customer]) -> None:
+        """Upsert by id; the later upload wins, whichever comes first."""
+        for customer in customers:
+            _upsert(self._customers, customer.customer_id, (drop.uploaded_at, drop.load_id), customer)
+
+    def judge(self, drop: Drop) -> JudgedFile:
+        """The drop's rows judged by the dimensions as they are now; Refused if its shape is wrong."""
+        return judge_file(
+            read_file(drop.content, gz=drop.gz),
+            products=self.products,
+            customers=self.customers,
+            partition_day=drop.partition_day,
+            amount_classes=self.amount_classes,
+        )
+
+    def load(self, drop: Drop) -> Counts:
+        """Bring the drop into the fact and say what became of its rows; Refused changes nothing."""
+        self.loads += 1
+        judged = self.judge(drop)
+        rows_read = len(judged.accepted) + len(judged.rejected)
+        if Fraction(len(judged.rejected)) > Fraction(self.max_reject_ratio) * rows_read:
+            raise Refused("too_many_rejected")
+        resolved = resolve_file(judged.accepted)
+        outcomes = [self._merge(drop, winner) for winner in resolved.winners.values()]
+        counts = Counts(
+            rows_read=rows_read,
+            inserted=outcomes.count("inserted"),
+            updated=outcomes.count("updated"),
+            unchanged=outcomes.count("unchanged"),
+            stale=outcomes.count("stale"),
+            duplicate=len(resolved.duplicates),
+            rejected=len(judged.rejected),
+        )
+        self.ledger.setdefault(drop.load_id, LedgerEntry(drop, counts, committed_by=self.loads))
+        return counts
+
+    def _merge(self, drop: Drop, winner: Accepted) -> str:
+        arriving = FactRow(
+            business=winner.business,
+            precedence=(
+                winner.business["transaction_date"],
+                winner.status_rank,
+                drop.partition_day,
+                drop.uploaded_at,
+                drop.load_id,
+                winner.row.source_line,
+            ),
+            load_id=drop.load_id,
+            source_uri=drop.uri,
+            source_line=winner.row.source_line,
+            last_loaded_by=self.loads,
+            last_changed_by=self.loads,
+        )
+        standing = self.fact.get(winner.transaction_id)
+        if standing is not None and arriving.precedence < standing.precedence:
+            return "stale"
+        if standing is None:
+            outcome = "inserted"
+        elif arriving.business != standing.business:
+            outcome = "updated"
+        else:
+            outcome = "unchanged"
+            arriving = replace(arriving, last_changed_by=standing.last_changed_by)
+        self.fact[winner.transaction_id] = arriving
+        return outcome
+
+    def columns(self) -> dict[str, dict[str, Any]]:
+        """The fact by transaction_id: business and lineage, without the times of loading."""
+        return {transaction_id: row.columns() for transaction_id, row in sorted(self.fact.items())}
+
+
+def _upsert(
+    table: dict[str, tuple[tuple[datetime, str], Any]], key: str, upload: tuple[datetime, str], row: Any
+) -> None:
+    standing = table.get(key)
+    if standing is None or upload >= standing[0]:
+        table[key] = (upload, row)
