@@ -156,7 +156,7 @@ def refusals_of(statement: Statement) -> list[Refusal]:
     """Everything in one statement that Redshift refuses."""
     tree: exp.Expression | None = None
     found = []
-    if re.match(r"(?:SELECT|WITH|INSERT|UPDATE|DELETE|MERGE|CREATE)\b", statement.shape):
+    if re.match(r"(?:SELECT|WITH|INSERT|UPDATE|DELETE|MERGE)\b", statement.shape):
         tree = _parsed(statement.text)
     for rule in _RULES:
         by_shape = rule.pattern is not None and rule.pattern.search(statement.shape)

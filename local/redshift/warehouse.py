@@ -142,7 +142,7 @@ class Warehouse:
     def fresh_database(self) -> str:
         """The name of a new, empty database of this warehouse."""
         name = f"db{next(self._numbers)}_{secrets.token_hex(4)}"
-        self._as_superuser(f'CREATE DATABASE "{name}" OWNER "{self.admin_user}" STRATEGY file_copy')
+        self._as_superuser(f'CREATE DATABASE "{name}" OWNER "{self.admin_user}"')
         return name
 
     def drop_database(self, name: str) -> None:
