@@ -1,0 +1,57 @@
+"""What can go wrong in a job, sorted by what to do about it.
+
+    JobError
+    ├── TerminalError          a person must act; trying again gives the same
+    │   ├── FileRefused        the file's shape: columns, encoding, quotes, size
+    │   ├── TooManyRejected    more rows rejected than max_reject_ratio allows
+    │   ├── DimensionRefused   a dimension that cannot be joined or loaded
+    │   ├── DropGone           the object version is not there any more
+    │   └── Unbalanced         the counts do not add up: nothing was committed
+    └── TransientError         trying again may help
+        ├── WarehouseBusy      serialisation failure, lock not had in time
+        └── WarehouseLost      the connection broke or could not be made
+
+Every message is one sentence for the mail: what, which value, where, what to do.
+"""
+
+from __future__ import annotations
+
+
+class JobError(Exception):
+    is_transient = False
+
+
+class TerminalError(JobError):
+    pass
+
+
+class FileRefused(TerminalError):
+    pass
+
+
+class TooManyRejected(TerminalError):
+    pass
+
+
+class DimensionRefused(TerminalError):
+    pass
+
+
+class DropGone(TerminalError):
+    pass
+
+
+class Unbalanced(TerminalError):
+    pass
+
+
+class TransientError(JobError):
+    is_transient = True
+
+
+class WarehouseBusy(TransientError):
+    pass
+
+
+class WarehouseLost(TransientError):
+    pass

@@ -1,0 +1,242 @@
+"""The ways a row is written: odd but valid spellings, and named faults with the reject reasons they deserve.
+
+A form turns the plain values of a row (all text, with `instant`, the moment in UTC, and
+`day`, the day of the file) into the text of its line. The reasons are declared here, as the
+contract has them, in the contract's order.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Dict, Tuple
+
+import polars as pl
+
+COLUMNS = ("transaction_id", "customer_id", "product_id", "quantity", "transaction_date", "status")
+
+PRICELESS = "P100001"
+"""The product that costs so much that a large quantity's amount exceeds DECIMAL(18,2)."""
+
+NUL_STAND_IN = "\x01"
+"""Written as NUL; until then NUL is what pads the values of a plain row."""
+
+
+def _line(*values: pl.Expr) -> pl.Expr:
+    return pl.concat_str(values, separator=",")
+
+
+def _quoted(value: pl.Expr) -> pl.Expr:
+    return pl.concat_str(pl.lit('"'), value, pl.lit('"'))
+
+
+def _padded(name: str, before: str, after: str) -> pl.Expr:
+    return pl.concat_str(pl.lit(before), pl.col(name), pl.lit(after))
+
+
+ID, CUSTOMER, PRODUCT, QUANTITY, DATE, STATUS = (pl.col(name) for name in COLUMNS)
+AS_IT_IS = _line(ID, CUSTOMER, PRODUCT, QUANTITY, DATE, STATUS)
+
+_INSTANT = pl.col("instant")
+_DAY_TEXT = DATE.str.slice(0, 10)
+_CLOCK = DATE.str.slice(11, 8)
+_NEXT_DAY_TEXT = (pl.col("day") + pl.duration(days=1)).dt.strftime("%Y-%m-%d")
+
+
+def _in_zone(hours: int, form: str) -> pl.Expr:
+    return (_INSTANT + pl.duration(hours=hours)).dt.strftime(form)
+
+
+@dataclass(frozen=True, eq=False)
+class Form:
+    """One way to write a row; with reasons it is a fault."""
+
+    name: str
+    reasons: Tuple[str, ...] = ()
+    columns: Dict[str, pl.Expr] = field(default_factory=dict)
+    """The values that differ from the plain row's."""
+    line: pl.Expr = field(default=AS_IT_IS)
+    lines: int = 1
+    """Physical lines of the record."""
+    blank_lines: int = 0
+    """Blank lines ahead of the record, part of `line`."""
+
+    @property
+    def is_malformed(self) -> bool:
+        return self.reasons == ("malformed_row",)
+
+
+PLAIN = Form("plain")
+
+# Forms that a moment or an id of an order's life asks for.
+DATE_ALONE = Form("date alone", columns={"transaction_date": _INSTANT.dt.strftime("%Y-%m-%d")})
+BY_THE_MINUTE = Form("by the minute", columns={"transaction_date": _INSTANT.dt.strftime("%Y-%m-%d %H:%M")})
+EVENING_IN_THE_WEST = Form(
+    "evening in the west", columns={"transaction_date": _in_zone(-5, "%Y-%m-%dT%H:%M:%S-05:00")}
+)
+LOWERCASE_ID = Form("lowercase id", columns={"transaction_id": ID.str.to_lowercase()})
+# Twelve bytes and 26 characters of two bytes each: exactly the 64 bytes of the column.
+LONGEST_ID = Form("longest id", columns={"transaction_id": _padded("transaction_id", "", "é" * 26)})
+LIFE_FORMS = (DATE_ALONE, BY_THE_MINUTE, EVENING_IN_THE_WEST, LOWERCASE_ID, LONGEST_ID)
+
+SPELLINGS = (
+    Form("padded with spaces", columns={name: _padded(name, " ", "  ") for name in COLUMNS}),
+    Form("padded with tabs", columns={name: _padded(name, "\t", "\t") for name in COLUMNS}),
+    Form(
+        "padded with unicode spaces",
+        columns={"transaction_id": _padded("transaction_id", "\u00a0", "\u3000"), "status": _padded("status", "\u2003", "")},
+    ),
+    Form("status in capitals", columns={"status": STATUS.str.to_uppercase()}),
+    Form("status as a title", columns={"status": STATUS.str.to_titlecase()}),
+    Form("leading zeros", columns={"quantity": _padded("quantity", "00", "")}),
+    Form("without a zone", columns={"transaction_date": _INSTANT.dt.strftime("%Y-%m-%dT%H:%M:%S")}),
+    Form("a space for the T", columns={"transaction_date": _INSTANT.dt.strftime("%Y-%m-%d %H:%M:%SZ")}),
+    Form("microseconds", columns={"transaction_date": _INSTANT.dt.strftime("%Y-%m-%dT%H:%M:%S.000000Z")}),
+    Form("one decimal", columns={"transaction_date": _INSTANT.dt.strftime("%Y-%m-%d %H:%M:%S.0")}),
+    Form("west of Greenwich", columns={"transaction_date": _in_zone(-8, "%Y-%m-%dT%H:%M:%S-08:00")}),
+    Form(
+        "east of Greenwich",
+        # In its last hour a day of UTC is the next day there, and would be a date in the future.
+        columns={
+            "transaction_date": pl.when(_INSTANT.dt.hour() < 23)
+            .then(_in_zone(1, "%Y-%m-%dT%H:%M:%S+01:00"))
+            .otherwise(_in_zone(0, "%Y-%m-%dT%H:%M:%S+00:00"))
+        },
+    ),
+    Form("quoted", line=_line(*(_quoted(pl.col(name)) for name in COLUMNS))),
+    Form("quoted and padded inside", line=_line(*(_quoted(_padded(name, " ", " ")) for name in COLUMNS))),
+    Form(
+        "line break at the edge of a quoted value",
+        line=_line(_quoted(_padded("transaction_id", "", "\n")), CUSTOMER, PRODUCT, QUANTITY, DATE, STATUS),
+        lines=2,
+    ),
+    Form("carriage return at the end", line=pl.concat_str(AS_IT_IS, pl.lit("\r"))),
+    Form("after a blank line", line=pl.concat_str(pl.lit("\n"), AS_IT_IS), blank_lines=1),
+)
+
+
+def _fault(name: str, *reasons: str, **texts: str) -> Form:
+    return Form(name, reasons, {column: pl.lit(text) for column, text in texts.items()})
+
+
+def _date_fault(name: str, expression: pl.Expr) -> Form:
+    return Form(name, ("invalid_transaction_date",), {"transaction_date": expression})
+
+
+def _malformed(name: str, line: pl.Expr, *, lines: int = 1) -> Form:
+    return Form(name, ("malformed_row",), line=line, lines=lines)
+
+
+FAULTS = (
+    _malformed("too few fields", _line(ID, CUSTOMER, PRODUCT, QUANTITY, DATE)),
+    _malformed("too many fields", _line(ID, CUSTOMER, PRODUCT, QUANTITY, DATE, STATUS, pl.lit("thank you"))),
+    _malformed("comma at the end", pl.concat_str(AS_IT_IS, pl.lit(","))),
+    _malformed("unquoted comma in a number", _line(ID, CUSTOMER, PRODUCT, pl.lit("1,000"), DATE, STATUS)),
+    _malformed("a remark", pl.concat_str(pl.lit("# end of page, order "), ID)),
+    _malformed("text after a quote", _line(ID, _quoted(CUSTOMER) + pl.lit("x"), PRODUCT, QUANTITY, DATE, STATUS)),
+    _malformed(
+        "line break in a value",
+        _line(ID, _quoted(_padded("customer_id", "C1\n", "")), PRODUCT, QUANTITY, DATE, STATUS),
+        lines=2,
+    ),
+    _malformed("NUL in a value", _line(_padded("transaction_id", f"T{NUL_STAND_IN}", ""), CUSTOMER, PRODUCT, QUANTITY, DATE, STATUS)),
+    _malformed("too few fields and all of them wrong", pl.lit(",,,0,tomorrow")),
+    _fault("no transaction_id", "missing_transaction_id", transaction_id=""),
+    _fault("blank transaction_id", "missing_transaction_id", transaction_id=" \u2003\t"),
+    _fault("no customer_id", "missing_customer_id", customer_id=""),
+    _fault("blank customer_id", "missing_customer_id", customer_id="  "),
+    _fault("no product_id", "missing_product_id", product_id=""),
+    _fault("quoted blank product_id", "missing_product_id", product_id='" "'),
+    _fault("customer nobody knows", "unknown_customer", customer_id="C0"),
+    _fault("customer_id in small letters", "unknown_customer", customer_id="c12345"),
+    _fault("customer_id without its letter", "unknown_customer", customer_id="12345"),
+    _fault("product nobody knows", "unknown_product", product_id="P0"),
+    _fault("product_id in small letters", "unknown_product", product_id="p12345"),
+    _fault("product_id with a zero ahead", "unknown_product", product_id="P012345"),
+    _fault("no quantity", "invalid_quantity", quantity=""),
+    _fault("quantity zero", "invalid_quantity", quantity="0"),
+    _fault("negative quantity", "invalid_quantity", quantity="-1"),
+    _fault("signed quantity", "invalid_quantity", quantity="+2"),
+    _fault("part of a piece", "invalid_quantity", quantity="1.5"),
+    _fault("quantity with decimals", "invalid_quantity", quantity="2.0"),
+    _fault("quantity with an exponent", "invalid_quantity", quantity="1e3"),
+    _fault("quantity in other digits", "invalid_quantity", quantity="\u0663"),
+    _fault("quantity in words", "invalid_quantity", quantity="two"),
+    _fault("quantity NaN", "invalid_quantity", quantity="NaN"),
+    _fault("quantity with thousands", "invalid_quantity", quantity='"1,000"'),
+    _fault("quantity beyond the column", "invalid_quantity", quantity="2147483648"),
+    _fault("amount beyond the column", "invalid_quantity", product_id=PRICELESS, quantity="2147483647"),
+    _fault("no date", "invalid_transaction_date", transaction_date=""),
+    _fault("a date in words", "invalid_transaction_date", transaction_date="yesterday"),
+    _fault("a date of a spreadsheet", "invalid_transaction_date", transaction_date="45000"),
+    _fault("a day that never was", "invalid_transaction_date", transaction_date="2023-02-29"),
+    _date_fault("day first", _INSTANT.dt.strftime("%d/%m/%Y")),
+    _date_fault("two digits of the year", _INSTANT.dt.strftime("%y-%m-%d")),
+    _date_fault("no zeros ahead", pl.concat_str(_INSTANT.dt.year(), pl.lit("-3-5"))),
+    _date_fault("no dashes", _INSTANT.dt.strftime("%Y%m%d")),
+    _date_fault("hour 24", pl.concat_str(_DAY_TEXT, pl.lit("T24:00:00Z"))),
+    _date_fault("second 60", pl.concat_str(_DAY_TEXT, pl.lit("T10:00:60Z"))),
+    _date_fault("hour alone", pl.concat_str(_DAY_TEXT, pl.lit("T10"))),
+    _date_fault("nanoseconds", pl.concat_str(_DAY_TEXT, pl.lit("T"), _CLOCK, pl.lit(".000000000Z"))),
+    _date_fault("a zone by name", pl.concat_str(_DAY_TEXT, pl.lit("T"), _CLOCK, pl.lit(" UTC"))),
+    _date_fault("a zone without its colon", pl.concat_str(_DAY_TEXT, pl.lit("T"), _CLOCK, pl.lit("+0100"))),
+    Form("the next day", ("future_transaction_date",), {"transaction_date": _NEXT_DAY_TEXT}),
+    _fault("a date far ahead", "future_transaction_date", transaction_date="9999-12-31"),
+    Form(
+        # In UTC it is still the file's day; the date as written decides.
+        "the next day in the east",
+        ("future_transaction_date",),
+        {"transaction_date": pl.concat_str(_NEXT_DAY_TEXT, pl.lit("T01:30:00+05:00"))},
+    ),
+    _fault("no status", "invalid_status", status=""),
+    _fault("a status nobody declared", "invalid_status", status="returned"),
+    _fault("two statuses", "invalid_status", status="pending/shipped"),
+    # Unicode's capital of the long s is S; only ASCII letters are made small.
+    _fault("a status with a long s", "invalid_status", status="\u017fhipped"),
+    Form("transaction_id too long", ("value_too_long",), {"transaction_id": _padded("transaction_id", "", "x" * 53)}),
+    # 39 characters, but 66 bytes.
+    Form(
+        "transaction_id too long in bytes",
+        ("value_too_long",),
+        {"transaction_id": _padded("transaction_id", "", "é" * 27)},
+    ),
+    _fault("customer_id too long in bytes", "unknown_customer", "value_too_long", customer_id="\U0001f6d2" * 17),
+    _fault("product_id too long in bytes", "unknown_product", "value_too_long", product_id="商" * 22),
+    _fault("status too long", "invalid_status", "value_too_long", status="awaiting collection"),
+    _fault("status too long in bytes", "invalid_status", "value_too_long", status="livré à la porte"),
+    _fault("neither customer nor product known", "unknown_customer", "unknown_product", customer_id="C0", product_id="P0"),
+    _fault("no customer and no quantity", "missing_customer_id", "invalid_quantity", customer_id="", quantity=""),
+    _fault("neither date nor status", "invalid_transaction_date", "invalid_status", transaction_date="-", status="-"),
+    Form(
+        "tomorrow, and nothing of it",
+        ("invalid_quantity", "future_transaction_date"),
+        {"transaction_date": _NEXT_DAY_TEXT, "quantity": pl.lit("0")},
+    ),
+    _fault(
+        "all values missing",
+        "missing_transaction_id",
+        "missing_customer_id",
+        "missing_product_id",
+        "invalid_quantity",
+        "invalid_transaction_date",
+        "invalid_status",
+        **dict.fromkeys(COLUMNS, ""),
+    ),
+    _fault(
+        "all values wrong",
+        "unknown_customer",
+        "unknown_product",
+        "invalid_quantity",
+        "invalid_transaction_date",
+        "invalid_status",
+        "value_too_long",
+        transaction_id="T" * 65,
+        customer_id="C" * 65,
+        product_id="P" * 65,
+        quantity="many",
+        transaction_date="soon",
+        status="lost in the warehouse",
+    ),
+)
+
+FORMS = (PLAIN,) + LIFE_FORMS + SPELLINGS + FAULTS
+FORM_INDEX = {form: index for index, form in enumerate(FORMS)}

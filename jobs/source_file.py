@@ -1,0 +1,258 @@
+"""Reading a drop: every field as text, every record with its line.
+
+Decided here: which files are refused whole, and which records are malformed. A file
+without quotes, NULs and lone carriage returns (nearly every one) is parsed by Polars
+as it stands; any other is split by `records`, which is slower and knows what to do with
+each oddity. Both give the same frames, a chunk at a time, so memory does not grow with
+the file.
+"""
+
+from __future__ import annotations
+
+import codecs
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import BinaryIO, Iterator, List, Sequence, Tuple
+
+import polars as pl
+
+from jobs.errors import FileRefused
+from jobs.records import MAX_RECORD_BYTES, Record, records
+
+CHUNK_BYTES = 16 * 1024 * 1024
+RECORDS_PER_CHUNK = 100_000
+MAX_COLUMNS = 1000
+
+SOURCE_LINE = "source_line"
+IS_MALFORMED = "is_malformed"
+SOURCE_TEXT = "source_text"
+"""The record as it stood; null unless it is malformed."""
+
+_OVERFLOW = "overflow"
+
+WHITE_SPACE = (
+    "\t\n\x0b\x0c\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
+)
+"""What is trimmed from a value: Unicode's White_Space, which is what Polars' strip_chars() strips."""
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """A file whose shape has been accepted; `chunks` may be called more than once."""
+
+    path: Path
+    name: str
+    header: Tuple[str, ...]
+    """Column names as they stand in the file."""
+    columns: Tuple[str, ...]
+    """The frame's name for each: the contract's for a contract column, `extra_<position>` for another."""
+    required: Tuple[str, ...]
+    data_offset: int
+    data_line: int
+    """The physical line on which the data begins."""
+    is_plain: bool
+
+    @property
+    def ignored_columns(self) -> List[str]:
+        return [name for name, column in zip(self.header, self.columns) if column not in self.required]
+
+    def chunks(self) -> Iterator[pl.DataFrame]:
+        """Frames of text columns, SOURCE_LINE, IS_MALFORMED and SOURCE_TEXT, in the order of the file.
+
+        A value is null where it is empty. The values of a malformed record mean nothing.
+        """
+        with self.path.open("rb") as file:
+            file.seek(self.data_offset)
+            yield from self._plain_chunks(file) if self.is_plain else self._exact_chunks(file)
+
+    def _plain_chunks(self, file: BinaryIO) -> Iterator[pl.DataFrame]:
+        line, rest = self.data_line, b""
+        while True:
+            block = file.read(CHUNK_BYTES)
+            if not block and not rest:
+                return
+            # A last line without its end gets one, so that all blocks are alike.
+            block = rest + block if block else rest + b"\n"
+            end = block.rfind(b"\n") + 1
+            block, rest = block[:end], block[end:]
+            # Polars passes over blank lines ahead of the first record, yet gives a row of nulls for any other.
+            data = block.lstrip(b"\r\n")
+            line += block.count(b"\n", 0, len(block) - len(data))
+            if data:
+                frame = self._plain_frame(data, line)
+                line += frame.height
+                yield frame.filter(pl.col(SOURCE_TEXT).is_not_null() | ~pl.col(IS_MALFORMED))
+
+    def _plain_frame(self, block: bytes, first_line: int) -> pl.DataFrame:
+        """One row for each line of the block; a blank line is malformed and without a text."""
+        frame = pl.read_csv(
+            block,
+            has_header=False,
+            schema={name: pl.String() for name in (*self.columns, _OVERFLOW)},
+            quote_char=None,
+            truncate_ragged_lines=True,
+        )
+        # Polars pads a short record and cuts a long one without a word. That neither happened is
+        # proven by arithmetic: the last column is never empty, so no record is short, and the
+        # fields, separators and line ends make up the block, so nothing was cut.
+        found_bytes = sum(frame.select(pl.col(self.columns).str.len_bytes().sum()).row(0))
+        separators = len(self.columns) * frame.height + (block.count(b"\r") if b"\r" in block else 0)
+        well_formed = (
+            frame.get_column(self.columns[-1]).null_count() == 0 and found_bytes + separators == len(block)
+        )
+        if well_formed:
+            malformed, text = pl.lit(False), pl.lit(None, dtype=pl.String)
+        else:
+            lines = _lines(block)
+            if lines.len() != frame.height:
+                raise AssertionError(
+                    f"{self.name}, from line {first_line}: {frame.height} records were read from {lines.len()} lines"
+                )
+            is_malformed = (lines.str.count_matches(",", literal=True) != len(self.columns) - 1).fill_null(True)
+            malformed = pl.lit(is_malformed)
+            text = pl.when(malformed).then(pl.lit(lines))
+        return frame.select(
+            pl.int_range(first_line, first_line + pl.len(), dtype=pl.Int64).alias(SOURCE_LINE),
+            malformed.alias(IS_MALFORMED),
+            text.alias(SOURCE_TEXT),
+            *self.columns,
+        )
+
+    def _exact_chunks(self, file: BinaryIO) -> Iterator[pl.DataFrame]:
+        found = records(file, first_line=self.data_line, file_name=self.name)
+        schema = {SOURCE_LINE: pl.Int64(), IS_MALFORMED: pl.Boolean(), SOURCE_TEXT: pl.String()}
+        schema.update({column: pl.String() for column in self.columns})
+        while True:
+            rows = [self._exact_row(record) for record in islice(found, RECORDS_PER_CHUNK)]
+            if not rows:
+                return
+            yield pl.DataFrame(rows, schema=schema, orient="row")
+
+    def _exact_row(self, record: Record) -> Tuple[object, ...]:
+        fields = record.fields
+        if fields is None or len(fields) != len(self.columns) or self._has_control_character(fields):
+            return (record.first_line, True, record.text) + (None,) * len(self.columns)
+        return (record.first_line, False, None) + tuple(field or None for field in fields)
+
+    def _has_control_character(self, fields: Sequence[str]) -> bool:
+        # A quoted line break inside an id is a slip of a quote, and no warehouse column can hold a NUL.
+        return any(
+            any(control in value for control in "\0\n\r")
+            for value, column in zip(fields, self.columns)
+            if column in self.required
+            for value in (value.strip(WHITE_SPACE),)
+        )
+
+
+def _lines(block: bytes) -> pl.Series:
+    """Each line as text, null where it is blank. A plain file has no NUL, so NUL separates nothing."""
+    return pl.read_csv(
+        block, has_header=False, schema={"line": pl.String()}, quote_char=None, separator="\0"
+    ).to_series()
+
+
+def open_source_file(path: Path, *, name: str, required: Sequence[str]) -> SourceFile:
+    """Look the whole file over once and read its header.
+
+    `required` are the contract's columns, `name` is what the person who dropped the file
+    calls it. Raises FileRefused with one sentence: empty, not UTF-8, a line too long, a
+    column missing or written twice.
+    """
+    is_plain = _look_over(path, name)
+    with path.open("rb") as file:
+        if file.read(len(codecs.BOM_UTF8)) != codecs.BOM_UTF8:
+            file.seek(0)
+        # readline, since iterating a file leaves no telling how far it was read.
+        header = next(records(iter(file.readline, b""), first_line=1, file_name=name), None)
+        data_offset = file.tell()
+    if header is None:
+        raise FileRefused(f"{name} is empty: it has not even a header; drop the file again with its content")
+    columns = _columns(header, name, required)
+    return SourceFile(
+        path=path,
+        name=name,
+        header=tuple(header.fields or ()),
+        columns=columns,
+        required=tuple(required),
+        data_offset=data_offset,
+        data_line=header.last_line + 1,
+        is_plain=is_plain,
+    )
+
+
+def _columns(header: Record, name: str, required: Sequence[str]) -> Tuple[str, ...]:
+    where = f"{name}, line {header.first_line}"
+    if header.fields is None:
+        raise FileRefused(f"{where}: a quote in the header is out of place; mend the header and drop the file again")
+    if len(header.fields) > MAX_COLUMNS:
+        raise FileRefused(f"{where}: the header has {len(header.fields):,} columns and at most {MAX_COLUMNS:,} are read")
+    named = [field.strip(WHITE_SPACE).lower() for field in header.fields]
+    twice = sorted({column for column in named if column and named.count(column) > 1})
+    if twice:
+        raise FileRefused(
+            f"{where}: the header has {_quoted(twice)} twice, so no one can tell which is meant; "
+            "keep one of them and drop the file again"
+        )
+    missing = [column for column in required if column not in named]
+    if missing:
+        found = next((sign for sign in (";", "\t", "|") if len(header.fields) == 1 and sign in header.text), None)
+        hint = f" (its columns are separated by {found!r}, not by a comma)" if found else ""
+        raise FileRefused(
+            f"{where}: the header lacks {_quoted(missing)}{hint}; "
+            f"it must have {', '.join(required)}, in any order; mend the header and drop the file again"
+        )
+    return tuple(
+        column if column in required else f"extra_{position}" for position, column in enumerate(named, start=1)
+    )
+
+
+def _quoted(names: Sequence[str]) -> str:
+    shown = ", ".join(repr(name[:64]) for name in names[:6])
+    return shown + (f" and {len(names) - 6} more" if len(names) > 6 else "")
+
+
+def _look_over(path: Path, name: str) -> bool:
+    """True if the file is plain: no quote, no NUL, no carriage return but before a line feed.
+
+    Raises FileRefused where a byte is not UTF-8 or a line is too long to hold in memory.
+    """
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    is_plain, line, line_bytes, ends_in_return = True, 1, 0, False
+    with path.open("rb") as file:
+        # No larger than the longest line allowed: a longer one then covers a whole block without a line end.
+        for block in iter(lambda: file.read(MAX_RECORD_BYTES), b""):
+            if not block.isascii() or decoder.getstate()[0]:
+                try:
+                    decoder.decode(block)
+                except UnicodeDecodeError as reason:
+                    raise _not_utf8(name, line, block, reason) from None
+            if b"\r" in block or ends_in_return:
+                text = b"\r" + block if ends_in_return else block
+                ends_in_return = block.endswith(b"\r")
+                is_plain &= text.count(b"\r") - ends_in_return == text.count(b"\r\n")
+            is_plain &= b'"' not in block and b"\0" not in block
+            first_end = block.find(b"\n")
+            line_bytes += len(block) if first_end < 0 else first_end
+            if line_bytes > MAX_RECORD_BYTES:
+                raise FileRefused(
+                    f"{name}, line {line}: the line is longer than {MAX_RECORD_BYTES:,} bytes, "
+                    "which no transaction is; is this the right file?"
+                )
+            if first_end >= 0:
+                line += block.count(b"\n")
+                line_bytes = len(block) - block.rfind(b"\n") - 1
+    try:
+        decoder.decode(b"", True)
+    except UnicodeDecodeError as reason:
+        raise _not_utf8(name, line, b"", reason) from None
+    return is_plain and not ends_in_return
+
+
+def _not_utf8(name: str, line: int, block: bytes, reason: UnicodeDecodeError) -> FileRefused:
+    pending = max(len(reason.object) - len(block), 0)
+    line += block.count(b"\n", 0, max(reason.start - pending, 0))
+    return FileRefused(
+        f"{name}, line {line}: the byte 0x{reason.object[reason.start]:02x} is not UTF-8 "
+        f"({reason.reason}); save the file as UTF-8 and drop it again"
+    )
