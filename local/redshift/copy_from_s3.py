@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import re
 import tempfile
@@ -10,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Iterator
 
+import polars as pl
 import pyarrow as pa
-import pyarrow.csv
 import pyarrow.parquet as pq
 
 from local.redshift import wire
@@ -24,8 +25,9 @@ from local.redshift.tokens import Statement
 
 _ROWS_AT_ONCE = 65_536
 _IGNORED_KEY = re.compile(r"(?:^|/)[_.][^/]*$|\.(?:gz|gzip|bz2|bzip2|zst|zstd|snappy|lzo|lz4)$")
-_AS_CSV = pa.csv.WriteOptions(include_header=False, quoting_style="all_valid", batch_size=_ROWS_AT_ONCE)
-"""Every value quoted and NULL not, which is how PostgreSQL tells '' from NULL."""
+_ESCAPES = {"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"}
+_BYTES_AT_ONCE = 256 << 10
+"""What is handed to the socket at a time: asyncio moves the rest of a larger piece again for each part it sends."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ async def play_copy(command: CopyCommand, backend: Backend, store: ObjectStore) 
     columns, temporary = await _target(command, backend)
     objects = await asyncio.to_thread(_objects, command, store)
     names = ", ".join(_quoted(column.name) for column in columns)
-    backend.writer.write(wire.query_message(f"COPY {command.table} ({names}) FROM STDIN (FORMAT csv)"))
+    backend.writer.write(wire.query_message(f"COPY {command.table} ({names}) FROM STDIN"))
     while (message := await backend.receive()).kind != b"G":
         if message.kind == b"E":
             error = BackendError(wire.error_fields(message.body))
@@ -196,24 +198,29 @@ async def _send_object(
         with parquet:
             check_schema(parquet.schema, columns, file=name.url)
             batches = parquet.iter_batches(_ROWS_AT_ONCE)
-            chunk = asyncio.create_task(asyncio.to_thread(_next_csv, batches, columns))
-            while (csv := await chunk) is not None:
+            chunk = asyncio.create_task(asyncio.to_thread(_next_text, batches, columns))
+            while (text := await chunk) is not None:
                 # the next batch is made while PostgreSQL takes this one
-                chunk = asyncio.create_task(asyncio.to_thread(_next_csv, batches, columns))
-                backend.writer.writelines([b"d" + (len(csv) + 4).to_bytes(4, "big"), csv])
+                chunk = asyncio.create_task(asyncio.to_thread(_next_text, batches, columns))
                 try:
-                    await backend.writer.drain()
+                    for start in range(0, len(text), _BYTES_AT_ONCE):
+                        backend.writer.write(wire.framed(b"d", text[start : start + _BYTES_AT_ONCE]))
+                        await backend.writer.drain()
                 except BaseException:
                     await asyncio.gather(chunk, return_exceptions=True)
                     raise
             return int(parquet.metadata.num_rows)
 
 
-def _next_csv(batches: Iterator[pa.RecordBatch], columns: list[TargetColumn]) -> memoryview | None:
+def _next_text(batches: Iterator[pa.RecordBatch], columns: list[TargetColumn]) -> bytes | None:
+    """The next rows in PostgreSQL's text format, the quickest that needs no Python for each row."""
     batch = next(batches, None)
     if batch is None:
         return None
     check_lengths(batch, columns)
-    sink = pa.BufferOutputStream()
-    pa.csv.write_csv(batch, sink, _AS_CSV)
-    return memoryview(sink.getvalue())
+    frame = pl.DataFrame(pl.from_arrow(batch))
+    special = [name for name in frame.select(pl.col(pl.String)).columns if frame[name].str.contains(r"[\\\t\n\r]").any()]
+    escaped = frame.with_columns(pl.col(special).str.replace_many(_ESCAPES))
+    sink = io.BytesIO()
+    escaped.write_csv(sink, include_header=False, separator="\t", quote_style="never", null_value=r"\N")
+    return sink.getvalue()

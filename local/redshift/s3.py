@@ -84,8 +84,8 @@ class ObjectStore:
         """The object's bytes; None when there is no such object."""
         try:
             return int(self._client(iam_role).head_object(Bucket=name.bucket, Key=name.key)["ContentLength"])
-        except ClientError as error:
-            if error.response["Error"]["Code"] in ("404", "NoSuchKey", "NoSuchBucket"):
+        except (BotoCoreError, ClientError) as error:
+            if isinstance(error, ClientError) and error.response["Error"]["Code"] in ("404", "NoSuchKey"):
                 return None
             raise _s3_error(name, error) from error
 
@@ -93,21 +93,21 @@ class ObjectStore:
         """A small object, whole."""
         try:
             return bytes(self._client(iam_role).get_object(Bucket=name.bucket, Key=name.key)["Body"].read())
-        except ClientError as error:
+        except (BotoCoreError, ClientError) as error:
             raise _s3_error(name, error) from error
 
     def download(self, name: ObjectName, path: Path, iam_role: str | None) -> None:
         """An object into a file."""
         try:
             self._client(iam_role).download_file(name.bucket, name.key, str(path))
-        except ClientError as error:
+        except (BotoCoreError, ClientError) as error:
             raise _s3_error(name, error) from error
 
     def upload(self, path: Path, name: ObjectName, iam_role: str | None) -> None:
         """A file into an object."""
         try:
             self._client(iam_role).upload_file(str(path), name.bucket, name.key)
-        except (ClientError, boto3.exceptions.S3UploadFailedError) as error:
+        except (BotoCoreError, ClientError, boto3.exceptions.S3UploadFailedError) as error:
             raise _s3_error(name, error) from error
 
     def under(self, prefix: ObjectName, iam_role: str | None) -> list[ObjectName]:
@@ -115,14 +115,14 @@ class ObjectStore:
         try:
             pages = self._client(iam_role).get_paginator("list_objects_v2").paginate(Bucket=prefix.bucket, Prefix=prefix.key)
             return [ObjectName(prefix.bucket, entry["Key"]) for page in pages for entry in page.get("Contents", [])]
-        except ClientError as error:
+        except (BotoCoreError, ClientError) as error:
             raise _s3_error(prefix, error) from error
 
     def delete(self, name: ObjectName, iam_role: str | None) -> None:
         """Removes an object."""
         try:
             self._client(iam_role).delete_object(Bucket=name.bucket, Key=name.key)
-        except ClientError as error:
+        except (BotoCoreError, ClientError) as error:
             raise _s3_error(name, error) from error
 
 
