@@ -1,0 +1,83 @@
+"""After a load: the drop goes to the archive bucket."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Sequence
+
+import pulumi
+
+from components.deployment import Deployment
+from components.events import EventFunction, EventFunctionArgs, runs_that_end
+from components.functions import FunctionArgs, Runtime
+from components.permissions import allow, below, read_objects, read_run, tell_missing
+from components.storage import DIMENSIONS, REPORTS, TRANSACTIONS
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArchivingArgs:
+    deployment: Deployment
+    runtime: Runtime
+    drop_bucket: pulumi.Input[str]
+    drop_bucket_arn: pulumi.Input[str]
+    work_bucket: pulumi.Input[str]
+    work_bucket_arn: pulumi.Input[str]
+    archive_bucket: pulumi.Input[str]
+    archive_bucket_arn: pulumi.Input[str]
+    job_names: Sequence[str]
+    job_arns: Sequence[pulumi.Input[str]]
+
+
+class Archiving(pulumi.ComponentResource):
+    """`archive`, called whenever a run has succeeded."""
+
+    archive: EventFunction
+
+    def __init__(self, name: str, args: ArchivingArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("transactions-pipeline:index:Archiving", name, {}, opts)
+        self.archive = EventFunction(
+            f"{name}-archive",
+            EventFunctionArgs(
+                function=FunctionArgs(
+                    deployment=args.deployment,
+                    runtime=args.runtime,
+                    package="archive",
+                    description="Moves a loaded drop to the archive bucket, verified",
+                    # The longest Lambda allows: a drop of more than 5 GB is copied in parts.
+                    timeout_seconds=900,
+                    memory_mb=512,
+                    environment={
+                        "DROP_BUCKET": args.drop_bucket,
+                        "ARCHIVE_BUCKET": args.archive_bucket,
+                        "WORK_BUCKET": args.work_bucket,
+                    },
+                    statements=[
+                        read_run(args.job_arns),
+                        read_objects(args.work_bucket_arn, REPORTS),
+                        tell_missing(args.work_bucket_arn),
+                        # The pinned version and no other is read, and at the end deleted.
+                        allow(
+                            ["s3:GetObjectVersion", "s3:GetObjectVersionTagging", "s3:DeleteObjectVersion"],
+                            below(args.drop_bucket_arn, TRANSACTIONS, DIMENSIONS),
+                        ),
+                        tell_missing(args.drop_bucket_arn),
+                        allow(
+                            [
+                                "s3:GetObject",
+                                "s3:GetObjectVersion",
+                                "s3:PutObject",
+                                "s3:PutObjectTagging",
+                                "s3:AbortMultipartUpload",
+                            ],
+                            below(args.archive_bucket_arn, TRANSACTIONS, DIMENSIONS),
+                        ),
+                        tell_missing(args.archive_bucket_arn),
+                    ],
+                ),
+                rules={
+                    "succeeded": runs_that_end(args.job_names, "SUCCEEDED", description="A drop is loaded: archive it")
+                },
+            ),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        self.register_outputs({"archive": self.archive.name})

@@ -1,0 +1,40 @@
+"""What every stage of one stack shares: its names and its tags."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from components.refusals import refuse_unless
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deployment:
+    """One stack in one Region."""
+
+    project: str
+    environment: str
+    """The stack's name."""
+    region: str
+
+    def __post_init__(self) -> None:
+        # The longest thing named so is a role (64 characters), the strictest a bucket (no capitals, no underscore).
+        refuse_unless(
+            re.fullmatch(r"[a-z][a-z0-9-]{0,15}", self.environment) is not None,
+            "stack",
+            self.environment,
+            "a name of 1 to 16 lower-case letters, digits and hyphens, starting with a letter",
+        )
+
+    def name(self, thing: str) -> str:
+        """The full name of something a person types, such as `transactions-pipeline-dev-drop`."""
+        return f"{self.project}-{self.environment}-{thing}"
+
+    def tags(self, **more: str) -> dict[str, str]:
+        """The tags of every resource of this stack."""
+        return {"project": self.project, "environment": self.environment, **more}
+
+
+def account_of(arn: str) -> str:
+    """The account in an ARN: saves the program from looking it up in AWS."""
+    return arn.split(":")[4]

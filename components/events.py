@@ -1,0 +1,123 @@
+"""A function that EventBridge calls, and what becomes of an event nobody could handle."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from typing import Any, Mapping, Sequence
+
+import pulumi
+from pulumi_aws import cloudwatch, lambda_, sqs
+
+from components.functions import Function, FunctionArgs
+from components.permissions import deliver_from, policy, refuse_plain_http
+
+FOURTEEN_DAYS = 14 * 24 * 60 * 60
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """When EventBridge calls a function: on events of a pattern, or at times."""
+
+    description: str
+    event_pattern: Mapping[str, Any] | None = None
+    schedule: str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.event_pattern is None) == (self.schedule is None):
+            raise ValueError(f"the rule {self.description!r} wants either an event pattern or a schedule")
+
+
+def runs_that_end(job_names: Sequence[str], *states: str, description: str) -> Rule:
+    """The runs of some jobs that end in one of some states."""
+    return Rule(
+        description=description,
+        event_pattern={
+            "source": ["aws.glue"],
+            "detail-type": ["Glue Job State Change"],
+            # The event's `resources` is empty: the job's name stands in its detail alone.
+            "detail": {"jobName": list(job_names), "state": list(states)},
+        },
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class EventFunctionArgs:
+    function: FunctionArgs
+    rules: Mapping[str, Rule]
+    """A word for each rule -> when it calls the function."""
+
+
+class EventFunction(pulumi.ComponentResource):
+    """A function, the rules that call it and the queue of the events that failed for good."""
+
+    name: str
+    arn: pulumi.Output[str]
+    failure_queue: pulumi.Output[str]
+    rules: dict[str, pulumi.Output[str]]
+    """The word for each rule -> its name in AWS."""
+
+    def __init__(self, name: str, args: EventFunctionArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("transactions-pipeline:index:EventFunction", name, {}, opts)
+        self._name, self._args = name, args
+        self._child = pulumi.ResourceOptions(parent=self)
+
+        failures = sqs.Queue(
+            f"{name}-failures",
+            message_retention_seconds=FOURTEEN_DAYS,
+            sqs_managed_sse_enabled=True,
+            tags=self._tags("failures"),
+            opts=self._child,
+        )
+        function = Function(name, replace(args.function, failure_queue_arn=failures.arn), opts=self._child)
+        rules = {word: self._call(word, rule, function, failures) for word, rule in args.rules.items()}
+        sqs.QueuePolicy(
+            f"{name}-failures",
+            queue_url=failures.url,
+            policy=policy(
+                [
+                    *(
+                        deliver_from("events.amazonaws.com", rule.arn, "sqs:SendMessage", failures.arn)
+                        for rule in rules.values()
+                    ),
+                    refuse_plain_http("sqs:*", [failures.arn]),
+                ]
+            ),
+            opts=self._child,
+        )
+
+        self.name, self.arn = function.name, function.arn
+        self.failure_queue = failures.name
+        self.rules = {word: rule.name for word, rule in rules.items()}
+        self.register_outputs({"arn": self.arn})
+
+    def _call(self, word: str, rule: Rule, function: Function, failures: sqs.Queue) -> cloudwatch.EventRule:
+        name = f"{self._name}-{word}"
+        event_rule = cloudwatch.EventRule(
+            name,
+            description=rule.description,
+            event_pattern=None if rule.event_pattern is None else json.dumps(rule.event_pattern),
+            schedule_expression=rule.schedule,
+            tags=self._tags(word),
+            opts=self._child,
+        )
+        permission = lambda_.Permission(
+            name,
+            action="lambda:InvokeFunction",
+            function=function.arn,
+            principal="events.amazonaws.com",
+            source_arn=event_rule.arn,
+            opts=self._child,
+        )
+        cloudwatch.EventTarget(
+            name,
+            rule=event_rule.name,
+            arn=function.arn,
+            dead_letter_config={"arn": failures.arn},
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[permission]),
+        )
+        return event_rule
+
+    def _tags(self, word: str) -> dict[str, str]:
+        function = self._args.function
+        return function.deployment.tags(Name=function.deployment.name(f"{function.package.replace('_', '-')}-{word}"))

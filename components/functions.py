@@ -1,0 +1,139 @@
+"""A Lambda function as this product uses them: with a role and a log group of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Mapping, Sequence
+
+import pulumi
+from pulumi_aws import cloudwatch, iam, lambda_
+
+from components.deployment import Deployment
+from components.permissions import Statement, policy, send_to, trusted_by, write_logs
+from components.refusals import refuse_unless
+
+PYTHON = "python3.13"
+
+# CloudWatch Logs keeps for these numbers of days and no others.
+LOG_RETENTIONS = (
+    1,
+    3,
+    5,
+    7,
+    14,
+    30,
+    60,
+    90,
+    120,
+    150,
+    180,
+    365,
+    400,
+    545,
+    731,
+    1096,
+    1827,
+    2192,
+    2557,
+    2922,
+    3288,
+    3653,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Runtime:
+    """What all functions of a stack share."""
+
+    code: pulumi.Archive
+    powertools_layer_version: int
+    log_retention_days: int
+
+    def __post_init__(self) -> None:
+        refuse_unless(
+            self.powertools_layer_version >= 1,
+            "powertools_layer_version",
+            self.powertools_layer_version,
+            "the number of a published version, at least 1",
+        )
+        refuse_unless(
+            self.log_retention_days in LOG_RETENTIONS,
+            "log_retention_days",
+            self.log_retention_days,
+            f"one of {', '.join(str(days) for days in LOG_RETENTIONS)}",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class FunctionArgs:
+    deployment: Deployment
+    runtime: Runtime
+    package: str
+    """The package below lambdas/ whose handler it runs, such as `start_run`."""
+    description: str
+    timeout_seconds: int
+    environment: Mapping[str, pulumi.Input[str]]
+    statements: Sequence[Statement]
+    """What its role may do, beyond writing its own log."""
+    memory_mb: int = 256
+    failure_queue_arn: pulumi.Input[str] | None = None
+    """Where Lambda leaves an asynchronous event that failed for good."""
+
+
+class Function(pulumi.ComponentResource):
+    """A function, its role and its log group."""
+
+    name: str
+    arn: pulumi.Output[str]
+
+    def __init__(self, name: str, args: FunctionArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("transactions-pipeline:index:Function", name, {}, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        function_name = args.deployment.name(args.package.replace("_", "-"))
+        tags = args.deployment.tags(Name=function_name)
+
+        log = cloudwatch.LogGroup(
+            name,
+            # Lambda's own name for it: made here, so that it is kept no longer than we say.
+            name=f"/aws/lambda/{function_name}",
+            retention_in_days=args.runtime.log_retention_days,
+            tags=tags,
+            opts=child,
+        )
+        role = iam.Role(name, assume_role_policy=trusted_by("lambda.amazonaws.com"), tags=tags, opts=child)
+        statements = [*args.statements, write_logs(log.arn)]
+        if args.failure_queue_arn is not None:
+            statements.append(send_to(args.failure_queue_arn))
+        rights = iam.RolePolicy(name, role=role.name, policy=policy(statements), opts=child)
+        function = lambda_.Function(
+            name,
+            name=function_name,
+            description=args.description,
+            role=role.arn,
+            runtime=PYTHON,
+            architectures=["x86_64"],
+            handler=f"lambdas.{args.package}.handler.handle",
+            code=args.runtime.code,
+            layers=[powertools_layer(args.deployment.region, args.runtime.powertools_layer_version)],
+            timeout=args.timeout_seconds,
+            memory_size=args.memory_mb,
+            environment={
+                "variables": {
+                    "POWERTOOLS_SERVICE_NAME": args.package,
+                    "POWERTOOLS_LOG_LEVEL": "INFO",
+                    **args.environment,
+                }
+            },
+            dead_letter_config=None if args.failure_queue_arn is None else {"target_arn": args.failure_queue_arn},
+            tags=tags,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[log, rights]),
+        )
+
+        self.name, self.arn = function_name, function.arn
+        self.register_outputs({"arn": self.arn})
+
+
+def powertools_layer(region: str, version: int) -> str:
+    """AWS's public layer, for the runtime and the architecture above."""
+    runtime = PYTHON.replace(".", "")
+    return f"arn:aws:lambda:{region}:017000801446:layer:AWSLambdaPowertoolsPythonV3-{runtime}-x86_64:{version}"

@@ -1,0 +1,38 @@
+"""Which files of the repository go to AWS, and under which names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pulumi
+
+from components.refusals import RefusedValue
+
+JOB_WHEELS = "transactions_pipeline-*-cp39-cp39-manylinux2014_x86_64.whl"
+
+# The contract as far as a Lambda reads it; the rest of schemas/ needs Polars, which no Lambda has.
+SCHEMAS_FOR_LAMBDAS = ("__init__", "drops", "reject_reasons", "reports", "statuses")
+
+
+def job_wheel(directory: Path) -> Path:
+    """The one wheel that `make wheel` has built; raises RefusedValue where there is none, or more than one."""
+    wheels = sorted(directory.glob(JOB_WHEELS))
+    if not wheels:
+        raise RefusedValue(
+            f"{directory} holds no wheel of the job ({JOB_WHEELS}); build it with `make wheel`, then try again"
+        )
+    if len(wheels) > 1:
+        raise RefusedValue(
+            f"{directory} holds more than one wheel of the job ({', '.join(wheel.name for wheel in wheels)}); "
+            "delete the old ones, or all of them and run `make wheel`"
+        )
+    return wheels[0]
+
+
+def function_code(root: Path) -> pulumi.AssetArchive:
+    """The functions' zip: handlers under the import names they have in the repository, and the contract."""
+    handlers = sorted((root / "lambdas").rglob("*.py"))
+    schemas = [root / "schemas" / f"{module}.py" for module in SCHEMAS_FOR_LAMBDAS]
+    return pulumi.AssetArchive(
+        {path.relative_to(root).as_posix(): pulumi.FileAsset(path) for path in [*handlers, *schemas]}
+    )

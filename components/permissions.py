@@ -1,0 +1,141 @@
+"""IAM statements, one function each, and the documents made of them.
+
+A statement is granted by the stage whose runtime needs it; what it may touch is always
+named. The few actions AWS cannot narrow to a resource stand in JOB_LOOKUPS.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Mapping, Sequence
+
+import pulumi
+
+Statement = Mapping[str, Any]
+
+# AWS defines no resource for these; a job needs them to place itself in its subnet.
+JOB_LOOKUPS = (
+    "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribeRouteTables",
+    "ec2:DescribeSecurityGroups",
+    "ec2:DescribeSubnets",
+    "ec2:DescribeVpcAttribute",
+    "ec2:DescribeVpcEndpoints",
+)
+
+
+def policy(statements: Sequence[Statement]) -> pulumi.Output[str]:
+    """A policy document as JSON, once everything its statements name is known."""
+    return pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": list(statements)})
+
+
+def trusted_by(*services: str) -> pulumi.Output[str]:
+    """The document that lets AWS services, and nobody else, assume a role."""
+    principal = list(services) if len(services) > 1 else services[0]
+    return policy([{"Effect": "Allow", "Principal": {"Service": principal}, "Action": "sts:AssumeRole"}])
+
+
+def allow(
+    actions: Sequence[str],
+    resources: Sequence[pulumi.Input[str]],
+    condition: Mapping[str, Any] | None = None,
+) -> Statement:
+    statement = {"Effect": "Allow", "Action": list(actions), "Resource": list(resources)}
+    return {**statement, "Condition": condition} if condition else statement
+
+
+def below(bucket_arn: pulumi.Input[str], *prefixes: str) -> list[pulumi.Output[str]]:
+    """The ARNs of the objects below some prefixes of a bucket."""
+    return [pulumi.Output.concat(bucket_arn, "/", prefix, "*") for prefix in prefixes]
+
+
+def read_objects(bucket_arn: pulumi.Input[str], *prefixes: str) -> Statement:
+    return allow(["s3:GetObject"], below(bucket_arn, *prefixes))
+
+
+def read_object_versions(bucket_arn: pulumi.Input[str], *prefixes: str) -> Statement:
+    """Read pinned versions; S3 asks for another action than for the newest one."""
+    return allow(["s3:GetObjectVersion"], below(bucket_arn, *prefixes))
+
+
+def write_objects(bucket_arn: pulumi.Input[str], *prefixes: str) -> Statement:
+    return allow(["s3:PutObject"], below(bucket_arn, *prefixes))
+
+
+def delete_objects(bucket_arn: pulumi.Input[str], *prefixes: str) -> Statement:
+    return allow(["s3:DeleteObject"], below(bucket_arn, *prefixes))
+
+
+def list_below(bucket_arn: pulumi.Input[str], *prefixes: str) -> Statement:
+    """List the objects below some prefixes and no others."""
+    return allow(["s3:ListBucket"], [bucket_arn], {"StringLike": {"s3:prefix": [f"{prefix}*" for prefix in prefixes]}})
+
+
+def tell_missing(bucket_arn: pulumi.Input[str]) -> Statement:
+    """List the whole bucket: without it S3 answers 403 where an object is missing, as if the right were.
+
+    A condition on the prefix would defeat it, for a GET has no prefix.
+    """
+    return allow(["s3:ListBucket"], [bucket_arn])
+
+
+def publish_to(topic_arn: pulumi.Input[str]) -> Statement:
+    return allow(["sns:Publish"], [topic_arn])
+
+
+def send_to(queue_arn: pulumi.Input[str]) -> Statement:
+    return allow(["sqs:SendMessage"], [queue_arn])
+
+
+def receive_from(queue_arn: pulumi.Input[str]) -> Statement:
+    """What an event source mapping does with the function's role."""
+    return allow(
+        ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ChangeMessageVisibility"],
+        [queue_arn],
+    )
+
+
+def start_runs(job_arns: Sequence[pulumi.Input[str]]) -> Statement:
+    return allow(["glue:StartJobRun"], job_arns)
+
+
+def read_run(job_arns: Sequence[pulumi.Input[str]]) -> Statement:
+    return allow(["glue:GetJobRun"], job_arns)
+
+
+def read_runs(job_arns: Sequence[pulumi.Input[str]]) -> Statement:
+    return allow(["glue:GetJobRun", "glue:GetJobRuns"], job_arns)
+
+
+def invoke(function_arns: Sequence[pulumi.Input[str]]) -> Statement:
+    return allow(["lambda:InvokeFunction"], function_arns)
+
+
+def write_logs(log_group_arn: pulumi.Input[str]) -> Statement:
+    return allow(["logs:CreateLogStream", "logs:PutLogEvents"], [pulumi.Output.concat(log_group_arn, ":*")])
+
+
+def sign_in_to(workgroup_arn: pulumi.Input[str]) -> Statement:
+    """Sign in to the warehouse as the database user that bears the role's name."""
+    return allow(["redshift-serverless:GetCredentials"], [workgroup_arn])
+
+
+def deliver_from(service: str, source_arn: pulumi.Input[str], action: str, target_arn: pulumi.Input[str]) -> Statement:
+    """For a resource's own policy: one AWS service may act on it for one source."""
+    return {
+        "Effect": "Allow",
+        "Principal": {"Service": service},
+        "Action": action,
+        "Resource": target_arn,
+        "Condition": {"ArnLike": {"aws:SourceArn": source_arn}},
+    }
+
+
+def refuse_plain_http(actions: str, resources: Sequence[pulumi.Input[str]]) -> Statement:
+    """For a resource's own policy: whoever comes without TLS is refused."""
+    return {
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": actions,
+        "Resource": list(resources),
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+    }

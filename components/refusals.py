@@ -1,0 +1,29 @@
+"""How a value from the stack's configuration is refused.
+
+A field that is filled from the stack's configuration bears the key's name in snake case
+(`rejected_retention_days` <- `rejectedRetentionDays`), so a refusal can name the key.
+"""
+
+from __future__ import annotations
+
+import re
+
+import pulumi
+
+
+class RefusedValue(pulumi.RunError):
+    """A value the program cannot be run with; a RunError, so that the CLI shows the sentence and no traceback."""
+
+
+def refuse_unless(accepted: bool, field: str, value: object, wanted: str) -> None:
+    """Raise RefusedValue, naming the key, the value and what would be accepted, unless `accepted`."""
+    if not accepted:
+        raise RefusedValue(
+            f"{config_key(field)} is {value!r}, but must be {wanted}; "
+            f"correct it in Pulumi.<stack>.yaml or with `pulumi config set {config_key(field)} …`"
+        )
+
+
+def config_key(field: str) -> str:
+    """`rejected_retention_days` -> `rejectedRetentionDays`."""
+    return re.sub(r"_(.)", lambda found: found.group(1).upper(), field)

@@ -1,0 +1,93 @@
+"""What an event lost is found and finished, on a schedule."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Sequence
+
+import pulumi
+
+from components.deployment import Deployment
+from components.events import EventFunction, EventFunctionArgs, Rule
+from components.functions import FunctionArgs, Runtime
+from components.permissions import allow, below, invoke, read_objects, read_runs, send_to, tell_missing
+from components.refusals import refuse_unless
+from components.storage import CLAIMS, DIMENSIONS, NOTIFIED, REPORTS, TRANSACTIONS
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepingArgs:
+    deployment: Deployment
+    runtime: Runtime
+    drop_bucket: pulumi.Input[str]
+    drop_bucket_arn: pulumi.Input[str]
+    work_bucket: pulumi.Input[str]
+    work_bucket_arn: pulumi.Input[str]
+    archive_bucket: pulumi.Input[str]
+    archive_bucket_arn: pulumi.Input[str]
+    transactions_job: str
+    dimensions_job: str
+    job_arns: Sequence[pulumi.Input[str]]
+    queue_url: pulumi.Input[str]
+    queue_arn: pulumi.Input[str]
+    archive_function: str
+    archive_function_arn: pulumi.Input[str]
+    notify_function: str
+    notify_function_arn: pulumi.Input[str]
+    sweep_minutes: int
+
+    def __post_init__(self) -> None:
+        refuse_unless(5 <= self.sweep_minutes <= 24 * 60, "sweep_minutes", self.sweep_minutes, "from 5 to 1440 minutes")
+
+
+class Sweeping(pulumi.ComponentResource):
+    """`sweep`: drops without a run, loads not archived, outcomes nobody was told of."""
+
+    sweep: EventFunction
+
+    def __init__(self, name: str, args: SweepingArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("transactions-pipeline:index:Sweeping", name, {}, opts)
+        self.sweep = EventFunction(
+            f"{name}-sweep",
+            EventFunctionArgs(
+                function=FunctionArgs(
+                    deployment=args.deployment,
+                    runtime=args.runtime,
+                    package="sweep",
+                    description="Finds what an event lost, and finishes it",
+                    timeout_seconds=300,
+                    environment={
+                        "DROP_BUCKET": args.drop_bucket,
+                        "WORK_BUCKET": args.work_bucket,
+                        "ARCHIVE_BUCKET": args.archive_bucket,
+                        "TRANSACTIONS_JOB": args.transactions_job,
+                        "DIMENSIONS_JOB": args.dimensions_job,
+                        "QUEUE_URL": args.queue_url,
+                        "ARCHIVE_FUNCTION": args.archive_function,
+                        "NOTIFY_FUNCTION": args.notify_function,
+                    },
+                    statements=[
+                        tell_missing(args.drop_bucket_arn),
+                        allow(["s3:ListBucketVersions"], [args.drop_bucket_arn]),
+                        tell_missing(args.work_bucket_arn),
+                        read_objects(args.work_bucket_arn, REPORTS, CLAIMS, NOTIFIED),
+                        tell_missing(args.archive_bucket_arn),
+                        allow(
+                            ["s3:GetObject", "s3:GetObjectVersion"],
+                            below(args.archive_bucket_arn, TRANSACTIONS, DIMENSIONS),
+                        ),
+                        read_runs(args.job_arns),
+                        send_to(args.queue_arn),
+                        invoke([args.archive_function_arn, args.notify_function_arn]),
+                    ],
+                ),
+                rules={
+                    "schedule": Rule(
+                        description="Time to look for what an event lost",
+                        schedule=f"rate({args.sweep_minutes} minutes)",
+                    )
+                },
+            ),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        self.register_outputs({"sweep": self.sweep.name})
