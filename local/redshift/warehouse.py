@@ -130,6 +130,8 @@ class Warehouse:
         """The arguments with which `redshift_connector.connect` signs in with the caller's role, as the job does."""
         return {
             "iam": True,
+            # the driver caches passwords for the process, whichever warehouse gave them
+            "iam_disable_cache": True,
             "host": self.host,
             "port": self.port,
             "database": database or self.database,
