@@ -1,0 +1,13 @@
+"""How long what an invocation holds must be left to it."""
+
+from __future__ import annotations
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+# A request that is under way when Lambda ends the invocation may still arrive.
+_LAST_REQUEST_SECONDS = 5
+
+
+def remaining_seconds(context: LambdaContext) -> float:
+    """After this long Lambda has ended the invocation, and nothing it sent is still on its way."""
+    return float(context.get_remaining_time_in_millis()) / 1000 + _LAST_REQUEST_SECONDS

@@ -1,0 +1,11 @@
+"""The client setting for requests that must not be repeated behind our back.
+
+botocore sends a request again when its answer was lost; for StartJobRun that is a second
+run and for Publish a second mail. Whoever calls decides himself what a lost answer means.
+"""
+
+from __future__ import annotations
+
+from botocore.config import Config
+
+SENT_ONCE = Config(retries={"total_max_attempts": 1})

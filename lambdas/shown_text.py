@@ -1,0 +1,32 @@
+"""How text that came from outside is shown: on one line, nothing invisible, no longer than it may be."""
+
+from __future__ import annotations
+
+import shlex
+
+
+def shown(text: str, limit: int) -> str:
+    """The text with every character that does not print as itself escaped, cut at `limit` characters.
+
+    Line breaks, control characters, and characters that turn the direction of reading
+    or take no space, could make a mail say what it does not.
+    """
+    escaped = "".join(_visible(character) for character in text[:limit])
+    return escaped if len(escaped) <= limit and len(text) <= limit else escaped[: limit - 1] + "…"
+
+
+def shell_word(text: str) -> str:
+    """The text as one word of a shell command that can be pasted from a mail."""
+    if text.isprintable():
+        return shlex.quote(text)
+    # bash and zsh read $'…' with its escapes; the characters themselves must not reach the mail.
+    return "$'" + "".join("\\'" if character == "'" else _visible(character) for character in text) + "'"
+
+
+def _visible(character: str) -> str:
+    if character == "\\":
+        return "\\\\"
+    if character.isprintable():
+        return character
+    # Not \xNN, which a shell reads as a byte.
+    return f"\\u{ord(character):04x}" if ord(character) < 0x10000 else f"\\U{ord(character):08x}"

@@ -1,0 +1,112 @@
+"""start_run: SQS messages in, Glue runs out; each message is answered for by itself."""
+
+from __future__ import annotations
+
+import os
+import random
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import boto3
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from lambdas.environment import read_settings
+from lambdas.lifetimes import remaining_seconds
+from lambdas.mail_once import Mailbox
+from lambdas.markers import Markers
+from lambdas.queue_messages import Request, read_message
+from lambdas.sent_once import SENT_ONCE
+from lambdas.start_run.starting import Answer, Settings, Starter
+from lambdas.start_run.waiting import delay_seconds
+
+logger = Logger(service="start_run")
+
+
+@dataclass(frozen=True)
+class Wiring:
+    settings: Settings
+    starter: Starter
+    sqs: Any
+    chance: random.Random
+
+
+@cache
+def wiring() -> Wiring:
+    """Everything that outlives one invocation."""
+    settings = read_settings(Settings, os.environ)
+    s3 = boto3.client("s3")
+    markers = Markers(s3, settings.work_bucket)
+    starter = Starter(
+        settings=settings,
+        s3=s3,
+        glue=boto3.client("glue", config=SENT_ONCE),
+        markers=markers,
+        mailbox=Mailbox(markers, boto3.client("sns", config=SENT_ONCE), settings.topic_arn),
+    )
+    return Wiring(settings, starter, boto3.client("sqs"), random.Random())
+
+
+@logger.inject_lambda_context(clear_state=True)
+def handle(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Answer each message: done, or to be delivered again (and in the end to the dead-letter queue)."""
+    # A batch in which every message failed is answered like any other: an exception would hide which they were.
+    processor = BatchProcessor(EventType.SQS, raise_on_entire_batch_failure=False)
+    answered = process_partial_response(
+        event=event,
+        record_handler=lambda record: answer_message(record, context),
+        processor=processor,
+        context=context,
+    )
+    return dict(answered)
+
+
+def answer_message(record: SQSRecord, context: LambdaContext) -> None:
+    """Answer every request in the message, whatever becomes of the others in it."""
+    failures: list[Exception] = []
+    try:
+        for request in read_message(record.body, message_id=record.message_id):
+            try:
+                answer_request(request, waits=waits_of(record), context=context)
+            except Exception as error:
+                failures.append(error)
+        if failures:
+            raise ExceptionGroup(f"{len(failures)} request(s) in message {record.message_id} failed", failures)
+    except Exception:
+        # Powertools keeps the exception to itself.
+        logger.exception("the message is not done and will be delivered again", extra={"message_id": record.message_id})
+        raise
+
+
+def answer_request(request: Request, *, waits: int, context: LambdaContext) -> None:
+    """Answer one request; if it must wait it goes back into the queue."""
+    answer = wiring().starter.answer(request, lifetime_seconds=remaining_seconds(context))
+    logger.info(answer.value, extra={"answer": answer.name, "key": request.key, "version_id": request.version_id})
+    if answer is Answer.WAITS:
+        send_back(request, waits=waits)
+
+
+def send_back(request: Request, *, waits: int) -> None:
+    """Put the request back into the queue as a new message.
+
+    The old message would count each wait as a failed delivery and end in the dead-letter
+    queue. Dying between this and its deletion leaves two messages, of which one finds
+    nothing to do.
+    """
+    at_hand = wiring()
+    at_hand.sqs.send_message(
+        QueueUrl=at_hand.settings.queue_url,
+        MessageBody=request.as_message(),
+        DelaySeconds=delay_seconds(waits, at_hand.chance),
+        MessageAttributes={"waits": {"DataType": "Number", "StringValue": str(waits + 1)}},
+    )
+
+
+def waits_of(record: SQSRecord) -> int:
+    """How often this request has waited already."""
+    attribute = record.message_attributes["waits"]
+    text = attribute.string_value if attribute else None
+    return int(text) if text and text.isdecimal() else 0

@@ -1,0 +1,187 @@
+"""A small AWS in this process (moto) in which the functions run as they do in Lambda, one invocation at a time."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import boto3
+from moto.core import DEFAULT_ACCOUNT_ID
+from moto.glue.models import glue_backends
+from moto.sns.models import sns_backends
+from moto.sqs.models import sqs_backends
+
+from lambdas.runs import read_run_arguments
+from schemas.drops import Drop, report_key
+from schemas.reports import Report
+
+REGION = "eu-west-1"
+DROPS, WORK, ARCHIVE = "shop-drops", "shop-work", "shop-archive"
+TRANSACTIONS_JOB, DIMENSIONS_JOB = "process_transactions", "load_dimensions"
+DAY_KEY = "transactions/year=2023/month=03/day=15/transactions_2023-03-15.csv"
+
+EVENTS = Path(__file__).parent.parent / "events"
+
+
+def recorded(name: str) -> dict[str, Any]:
+    """An event as AWS sends it."""
+    event: dict[str, Any] = json.loads((EVENTS / f"{name}.json").read_text(encoding="utf-8"))
+    return event
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """What Lambda tells a function about its invocation."""
+
+    seconds: float = 30.0
+    function_name: str = "function"
+    memory_limit_in_mb: int = 256
+    invoked_function_arn: str = "arn:aws:lambda:eu-west-1:123456789012:function:function"
+    aws_request_id: str = "8f507cfc-cba5-4ad1-8a35-2a5b4b8f5c5d"
+
+    def get_remaining_time_in_millis(self) -> int:
+        return int(self.seconds * 1000)
+
+
+@dataclass(frozen=True)
+class SentMessage:
+    body: str
+    waits: int
+    delay_seconds: int
+
+
+class Killed(BaseException):
+    """The process ended here, whatever it was about to do."""
+
+
+@dataclass
+class Cloud:
+    """The buckets, queue, topic and jobs of one stack."""
+
+    s3: Any
+    sqs: Any
+    glue: Any
+    queue_url: str
+    topic_arn: str
+    message_count: int = field(default=0)
+
+    @classmethod
+    def create(cls) -> Cloud:
+        s3 = boto3.client("s3")
+        for bucket in (DROPS, WORK, ARCHIVE):
+            s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
+            s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+        sqs, glue, sns = boto3.client("sqs"), boto3.client("glue"), boto3.client("sns")
+        for job in (TRANSACTIONS_JOB, DIMENSIONS_JOB):
+            glue.create_job(
+                Name=job,
+                Role="job",
+                Command={
+                    "Name": "pythonshell",
+                    "PythonVersion": "3.9",
+                    "ScriptLocation": "s3://shop-work/code/glue_entry.py",
+                },
+                DefaultArguments={"--job": job, "--work-bucket": WORK},
+                ExecutionProperty={"MaxConcurrentRuns": 3},
+                Timeout=60,
+            )
+        queue_url = sqs.create_queue(QueueName="shop-drops")["QueueUrl"]
+        return cls(s3, sqs, glue, queue_url, sns.create_topic(Name="shop-outcomes")["TopicArn"])
+
+    # Drops
+
+    def drop(self, key: str = DAY_KEY, body: bytes = b"transaction_id\n", **more: Any) -> Drop:
+        found = self.s3.put_object(Bucket=DROPS, Key=key, Body=body, **more)
+        return Drop(DROPS, key, found["VersionId"])
+
+    def versions(self, bucket: str, key: str = "") -> list[str]:
+        found = self.s3.list_object_versions(Bucket=bucket, Prefix=key)
+        return [version["VersionId"] for version in found.get("Versions", [])]
+
+    def keys(self, prefix: str = "", bucket: str = WORK) -> list[str]:
+        pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+        return [found["Key"] for page in pages for found in page.get("Contents", [])]
+
+    def read(self, key: str) -> Any:
+        return json.loads(self.s3.get_object(Bucket=WORK, Key=key)["Body"].read())
+
+    # The queue
+
+    def batch(self, *bodies: dict[str, Any] | str, waits: int | None = None) -> dict[str, Any]:
+        """The messages as Lambda hands them to the function."""
+        records = []
+        for body in bodies:
+            self.message_count += 1
+            record = recorded("sqs_to_lambda" if waits is None else "sqs_to_lambda_sent_back")["Records"][0]
+            record["messageId"] = f"message-{self.message_count}"
+            record["body"] = body if isinstance(body, str) else json.dumps(body)
+            if waits is not None:
+                record["messageAttributes"]["waits"]["stringValue"] = str(waits)
+            records.append(record)
+        return {"Records": records}
+
+    def sent_messages(self) -> list[SentMessage]:
+        """What was sent to the queue since the last look, however long it is delayed."""
+        queue = sqs_backends[DEFAULT_ACCOUNT_ID][REGION].queues["shop-drops"]
+        messages = list(queue._messages)
+        queue._messages.clear()
+        return [
+            SentMessage(
+                body=message.body,
+                waits=int(message.message_attributes.get("waits", {}).get("StringValue", 0)),
+                delay_seconds=round((message.delayed_until - message.sent_timestamp) / 1000),
+            )
+            for message in messages
+        ]
+
+    # Glue
+
+    def runs(self, job: str = TRANSACTIONS_JOB) -> list[Any]:
+        return list(glue_backends[DEFAULT_ACCOUNT_ID][REGION].jobs[job].job_runs)
+
+    def live_runs(self, job: str = TRANSACTIONS_JOB) -> list[Any]:
+        return [run for run in self.runs(job) if run.status in ("STARTING", "RUNNING")]
+
+    def end_run(self, run: Any, state: str, *, report: Report | None = None) -> str:
+        """Glue's side of the end of a run, and the job's, when it left a report."""
+        run.status = state
+        if report is not None:
+            self.put_report(report)
+        return str(run.job_run_id)
+
+    def drop_of(self, run: Any) -> tuple[Drop, int]:
+        found = read_run_arguments(run.arguments)
+        assert found is not None, "the run was not started for a drop"
+        return found
+
+    def put_report(self, report: Report) -> None:
+        key = report_key(report.load_id, report.attempt)
+        self.s3.put_object(Bucket=WORK, Key=key, Body=report.to_json().encode("utf-8"))
+
+    # Mail
+
+    def mails(self) -> list[tuple[str, str]]:
+        """Subject and body of every mail published so far."""
+        topic = sns_backends[DEFAULT_ACCOUNT_ID][REGION].topics[self.topic_arn]
+        return [(sent[2], sent[1]) for sent in topic.sent_notifications]
+
+    def settings(self, monkeypatch: Any, **variables: str) -> None:
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+
+
+def killed_at(client: Any, operation: str, *, after: bool = False) -> Callable[[], None]:
+    """From now on the process dies when the client calls an operation: before it, or after it has taken effect.
+
+    Returns what takes the trap away again.
+    """
+
+    def die(**_: Any) -> None:
+        raise Killed(operation)
+
+    event = f"{'after' if after else 'before'}-call.{client.meta.service_model.service_id.hyphenize()}.{operation}"
+    client.meta.events.register(event, die)
+    return lambda: client.meta.events.unregister(event, die)
