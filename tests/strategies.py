@@ -1,0 +1,437 @@
+"""What the world may drop on us, as Hypothesis strategies: nouns of the glossary, small on purpose.
+
+Universes are so small that collisions, ties and redeliveries are the normal case. Everything is
+constructed, nothing filtered.
+
+    transaction_ids, customer_ids, product_ids, quantities, statuses, transaction_dates(partition_day=)
+                                                              valid texts
+    transactions(partition_day=, faults=True)                 one row: column -> text as it stands in the file
+    hostile_texts                                             anything UTF-8 can say, and the classics
+    hostile_transactions(partition_day=)                      a transaction with hostile text in some fields
+    dim_products(), dim_customers()                           rows by id; P0..P3 and C0..C2 are always there
+    transaction_files(rows=, gz=)                             RenderedFile: the bytes AND what was meant by them
+    hostile_files()                                           HostileFile: bytes that are broken or merely odd,
+                                                              the named ones of hostile_content.py among them
+    s3_keys(), stray_keys                                     keys inside the layout with nasty names; outside it
+    drops(...)                                                oracle.Drop with content, uploaded_at with ties
+    drop_lists(...)                                           drops of different identity, the same file at times
+
+`render(rows, ...)` and `write(rows)` make bytes without drawing anything. A RenderedFile's `rows` are
+what a reader must find: (source_line, fields as they stood); `values` the six values by column, untrimmed.
+"""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Any, Callable
+
+from hypothesis import strategies as st
+
+from tests.hostile_content import BROKEN_FILES, HEADER, HOSTILE_TEXTS, SOUND_LINE, HostileFile
+from tests.oracle import STATUSES, Customer, Drop, Product
+from tests.oracle_files import SOURCE_COLUMNS
+
+Transaction = Mapping[str, str]
+Draw = Callable[[st.SearchStrategy[Any]], Any]
+
+PARTITION_DAYS = (date(2023, 3, 13), date(2023, 3, 14), date(2023, 3, 15))
+
+transaction_ids = st.integers(0, 6).map("T{}".format)
+customer_ids = st.sampled_from(("C0", "C1", "C2"))
+product_ids = st.sampled_from(("P0", "P1", "P2", "P3"))
+quantities = st.sampled_from(("1", "2", "3", "7", "10", "33", "100", "007"))
+statuses = st.sampled_from((*STATUSES, "Completed", "PENDING", "Refunded"))
+partition_days = st.sampled_from(PARTITION_DAYS)
+uploads = st.integers(0, 2).map(lambda minutes: datetime(2023, 3, 16, 6) + timedelta(minutes=minutes))
+"""So few moments that two drops of a day often share one."""
+
+TIMES = (
+    "",
+    "",
+    "T00:00",
+    " 00:00:00",
+    "T00:00:00.000000Z",
+    "T02:00+02:00",
+    "T09:30",
+    "T09:30:00.5",
+    "T10:30:00.500-00:00",
+    " 23:59:59.999999Z",
+    "T23:59:59.999999-11:30",
+    "T00:00:00+14:00",
+)
+"""Ways to write a time, several of them the same moment."""
+FAULTS = {
+    "transaction_id": (" ", "", "x" * 65),
+    "customer_id": ("", "C3", "c0", "C9"),
+    "product_id": ("", "P4", "001", "P9"),
+    "quantity": ("0", "-1", "", "1.5", "2147483648", "1e3"),
+    "transaction_date": (
+        "",
+        "2023-02-29",
+        "15/03/2023",
+        "2023-3-5",
+        "45000",
+        "2023-03-10T10:00:60",
+        "2023-03-16",
+    ),
+    "status": ("returned", "", "complete", "shipped and delivered"),
+}
+"""Values for which a row is rejected, by column; C3 and P4 are known to some dimensions all the same."""
+PADDINGS = (" ", "  ", "\t", "\xa0", "\u3000", " \u2003", "\x0b", "\u2028", "\r", "\n")
+
+PRICES = tuple(
+    map(
+        Decimal,
+        (
+            "0",
+            "0.0049",
+            "0.005",
+            "0.1",
+            "1.005",
+            "3.3333",
+            "9.9999",
+            "29.99",
+            "33.3350",
+            "50",
+            "99.995",
+            "100",
+        ),
+    )
+)
+prices = st.sampled_from((*PRICES, Decimal(1000), Decimal("99999999999999.9999")))
+
+_SURROGATES = range(0xD800, 0xE000)
+_CHARACTERS = st.integers(0, 0x10FFFF - len(_SURROGATES)).map(
+    lambda code: chr(code if code < _SURROGATES.start else code + len(_SURROGATES))
+)
+"""Everything but surrogates; st.characters would spend a second on its first draw."""
+_SHARP_TEXTS = st.text(alphabet='",;\r\n\x00\t \u2028\ufeff=0123456789T:-Z.', max_size=12)
+hostile_texts = st.one_of(
+    st.sampled_from(HOSTILE_TEXTS),
+    _SHARP_TEXTS,
+    st.text(alphabet=_CHARACTERS, max_size=12),
+    st.integers(-1, 10**20).map(str),
+    st.datetimes(min_value=datetime(1, 1, 1)).map(datetime.isoformat),
+)
+
+
+@st.composite
+def transaction_dates(draw: Draw, *, partition_day: date = PARTITION_DAYS[-1]) -> str:
+    """One of three days up to the partition day, with a time or without."""
+    day = partition_day - timedelta(days=draw(st.integers(0, 2)))
+    return day.isoformat() + str(draw(st.sampled_from(TIMES)))
+
+
+# Hypothesis likes the ends of a range best, so what shall be rare stands in the middle.
+_FAULTY_COLUMNS = st.sampled_from((*[None] * 8, *SOURCE_COLUMNS, *[None] * 8))
+_PADDED_COLUMNS = st.sampled_from((None, None, *SOURCE_COLUMNS, None, None))
+
+
+@st.composite
+def transactions(draw: Draw, *, partition_day: date = PARTITION_DAYS[-1], faults: bool = True) -> Transaction:
+    """A row that meets every rule, some of its values padded; with `faults`, about one in four has one."""
+    transaction = {
+        "transaction_id": draw(transaction_ids),
+        "customer_id": draw(customer_ids),
+        "product_id": draw(product_ids),
+        "quantity": draw(quantities),
+        "transaction_date": draw(transaction_dates(partition_day=partition_day)),
+        "status": draw(statuses),
+    }
+    faulty = draw(_FAULTY_COLUMNS) if faults else None
+    if faulty:
+        transaction[faulty] = draw(st.sampled_from(FAULTS[faulty]))
+    padded = draw(_PADDED_COLUMNS)
+    if padded:
+        before, behind = draw(st.sampled_from(PADDINGS)), draw(st.sampled_from(PADDINGS))
+        transaction[padded] = before + transaction[padded] + behind
+    return transaction
+
+
+@st.composite
+def hostile_transactions(draw: Draw, *, partition_day: date = PARTITION_DAYS[-1]) -> Transaction:
+    """A transaction with hostile text in at least one field."""
+    transaction = dict(draw(transactions(partition_day=partition_day)))
+    for column in draw(st.lists(st.sampled_from(SOURCE_COLUMNS), min_size=1, max_size=3, unique=True)):
+        transaction[column] = draw(hostile_texts)
+    return transaction
+
+
+@st.composite
+def dim_products(draw: Draw) -> Mapping[str, Product]:
+    """Products by id: P0..P3 always, P4 sometimes, 1 (which 001 is not) always."""
+    known = ["1", "P0", "P1", "P2", "P3"] + draw(st.sampled_from(([], ["P4"])))
+    return {
+        product_id: Product(
+            product_id=product_id,
+            product_name=draw(st.sampled_from(("Widget A", 'Gadget "B", large', "Ünïcode 小物"))),
+            category=draw(st.sampled_from(("Gadgets", "Widgets"))),
+            price=draw(prices),
+            supplier_id=draw(st.sampled_from(("S123", "S456"))),
+        )
+        for product_id in known
+    }
+
+
+@st.composite
+def dim_customers(draw: Draw) -> Mapping[str, Customer]:
+    """Customers by id: C0..C2 always, C3 sometimes."""
+    known = ["C0", "C1", "C2"] + draw(st.sampled_from(([], ["C3"])))
+    return {
+        customer_id: Customer(
+            customer_id=customer_id,
+            first_name="John",
+            last_name="Doe",
+            email="john.doe@example.com",
+            membership_level=draw(st.sampled_from(("Bronze", "Silver", "Gold"))),
+        )
+        for customer_id in known
+    }
+
+
+@dataclass(frozen=True)
+class RenderedFile:
+    """The bytes of a sound file, and what was meant by them."""
+
+    content: bytes
+    gz: bool
+    header: tuple[str, ...]
+    rows: tuple[tuple[int, tuple[str, ...]], ...]
+    """Per row: source_line and every field as it stood, unquoted, in the header's order."""
+    values: tuple[Transaction, ...]
+    """Per row: what was given for the six columns, untrimmed."""
+
+
+def render(
+    rows: Sequence[Transaction],
+    *,
+    header: Sequence[str] = SOURCE_COLUMNS,
+    extras: Sequence[Mapping[str, str]] = (),
+    quoted: Sequence[int] = (),
+    blank_lines: Sequence[int] = (),
+    line_ends: Sequence[str] = ("\n",),
+    byte_order_mark: bool = False,
+    final_line_end: bool = True,
+    gz: bool = False,
+) -> RenderedFile:
+    """Bytes for these rows.
+
+    `header` has the headings as they shall stand, the six in any dress and others; `extras` gives the
+    other columns' values by row. `quoted` is a bit mask by line (the header is the first) of fields to
+    quote without need. `blank_lines` stand ahead of a row (or, one further, of the end); `line_ends`
+    are used in turn.
+    """
+    ends = _in_turn(line_ends)
+    columns = [heading.strip().lower() for heading in header]
+    lines = [tuple(header)]
+    for at, row in enumerate(rows):
+        cells = {**(extras[at] if at < len(extras) else {}), **row}
+        lines.append(tuple(cells.get(column, "") for column in columns))
+
+    text = ""
+    starts = []
+    for at, fields in enumerate(lines):
+        for _ in range(blank_lines[at - 1] if 0 < at <= len(blank_lines) else 0):
+            text += next(ends)
+        starts.append(1 + text.count("\n"))
+        mask = quoted[at] if at < len(quoted) else 0
+        text += ",".join(_cell(field, bool(mask >> place & 1)) for place, field in enumerate(fields))
+        if final_line_end or at < len(rows):
+            text += next(ends)
+    if final_line_end and len(blank_lines) > len(rows):
+        text += "".join(next(ends) for _ in range(blank_lines[len(rows)]))
+
+    content = (b"\xef\xbb\xbf" if byte_order_mark else b"") + text.encode("utf-8")
+    return RenderedFile(
+        content=gzip.compress(content, mtime=0) if gz else content,
+        gz=gz,
+        header=tuple(header),
+        rows=tuple(zip(starts[1:], lines[1:])),
+        values=tuple(rows),
+    )
+
+
+def write(rows: Sequence[Sequence[str]]) -> bytes:
+    """A plain file of rows given in the order of SOURCE_COLUMNS."""
+    return render([dict(zip(SOURCE_COLUMNS, row)) for row in rows]).content
+
+
+def _cell(field: str, quoted: bool) -> str:
+    must = field.startswith('"') or field.endswith("\r") or "," in field or "\n" in field
+    return '"' + field.replace('"', '""') + '"' if quoted or must else field
+
+
+def _in_turn(line_ends: Sequence[str]) -> Any:
+    while True:
+        yield from line_ends
+
+
+EXTRA_COLUMNS = (
+    "note",
+    "Ünïcode",
+    "a,b",
+    'say "hi"',
+    "two\nlines",
+    "",
+    "source_line",
+    "price",
+    "transaction_id_2",
+)
+_DRESSES: Sequence[Callable[[str], str]] = (str, str, str.upper, str.title, " {} ".format, "\t{}".format)
+
+
+@st.composite
+def transaction_files(
+    draw: Draw,
+    *,
+    rows: st.SearchStrategy[Transaction] | None = None,
+    max_rows: int = 6,
+    gz: bool | None = False,
+) -> RenderedFile:
+    """A sound file of such rows in any dress; `gz=None` lets the strategy choose."""
+    drawn = draw(st.lists(transactions() if rows is None else rows, max_size=max_rows))
+    names = draw(st.lists(st.sampled_from(EXTRA_COLUMNS), max_size=2, unique=True))
+    columns = draw(st.permutations((*SOURCE_COLUMNS, *names)))
+    header = [
+        draw(st.sampled_from(_DRESSES))(column) if column in SOURCE_COLUMNS else column for column in columns
+    ]
+    masks = st.one_of(st.just(0), st.just(-1), st.integers(0, 2 ** len(columns) - 1))
+    counts = st.sampled_from((0, 0, 0, 1, 2))
+    lines = len(drawn) + 1
+    return render(
+        drawn,
+        header=header,
+        extras=[{name.strip().lower(): draw(hostile_texts) for name in names} for _ in drawn],
+        quoted=draw(st.lists(masks, min_size=lines, max_size=lines)),
+        blank_lines=draw(st.lists(counts, min_size=lines, max_size=lines)),
+        line_ends=draw(st.sampled_from((("\n",), ("\r\n",), ("\n", "\r\n")))),
+        byte_order_mark=draw(st.booleans()),
+        final_line_end=draw(st.booleans()),
+        gz=draw(st.booleans()) if gz is None else gz,
+    )
+
+
+@st.composite
+def hostile_files(draw: Draw) -> HostileFile:
+    """A named broken file, a sound file with bytes cut, doubled or thrown in, or lines of noise."""
+    kind = draw(st.sampled_from(("named", "damaged", "damaged", "noise", "noise", "bytes")))
+    if kind == "named":
+        return draw(st.sampled_from(BROKEN_FILES))  # type: ignore[no-any-return]
+    if kind == "damaged":
+        rendered = draw(transaction_files(rows=transactions(), max_rows=4, gz=None))
+        content = rendered.content
+        start = draw(st.integers(0, len(content)))
+        stop = min(len(content), start + draw(st.integers(0, 8)))
+        thrown_in = draw(
+            st.sampled_from((b"", b'"', b"\n", b"\r", b",", b"\x00", b"\xe9", b'"\n"', b"\xef\xbb\xbf"))
+        )
+        again = content[start:stop] if draw(st.booleans()) else b""
+        return HostileFile(kind, content[:start] + thrown_in + again + content[stop:], gz=rendered.gz)
+    if kind == "noise":
+        pieces = st.sampled_from(
+            ('"', '"', ",", ",", "\n", "\n", "\r", "\r\n", " ", "x", "\x00", SOUND_LINE, "\n" + SOUND_LINE)
+        )
+        return HostileFile(kind, f"{HEADER}\n{''.join(draw(st.lists(pieces, max_size=20)))}".encode())
+    return HostileFile(kind, draw(st.binary(max_size=40)), gz=draw(st.booleans()))
+
+
+FILE_NAMES = (
+    "transactions",
+    "transactions_2023-03-15",
+    "a b",
+    "a+b",
+    "100%",
+    "%41",
+    "x=1&y=2",
+    "Ünïcode 小物 \U0001f600",
+    "it's",
+    "'; DROP TABLE fact_transactions; --",
+    '"quoted"',
+    "..",
+    "two\nlines",
+    "a\\b",
+    "#?*",
+    "-",
+)
+
+
+@st.composite
+def s3_keys(draw: Draw, *, partition_day: date | None = None, gz: bool = False) -> str:
+    """A key inside the layout, its file name as nasty as S3 allows."""
+    day = draw(partition_days) if partition_day is None else partition_day
+    name = draw(st.sampled_from(FILE_NAMES))
+    return f"transactions/year={day:%Y}/month={day:%m}/day={day:%d}/{name}.csv{'.gz' if gz else ''}"
+
+
+stray_keys = st.sampled_from(
+    (
+        "transactions/",
+        "transactions/year=2023/month=03/day=15/",
+        "transactions/year=2023/month=03/day=15/_SUCCESS",
+        "transactions/year=2023/month=03/day=15/a.csv.tmp",
+        "transactions/year=2023/month=03/day=15/a.csv.bz2",
+        "transactions/year=2023/month=03/day=15/a.CSV",
+        "transactions/year=2023/month=03/day=15/more/a.csv",
+        "transactions/year=2023/month=02/day=29/a.csv",
+        "transactions/year=2023/month=3/day=15/a.csv",
+        "transactions/year=٢٠٢٣/month=03/day=15/a.csv",
+        "transactions/2023/03/15/a.csv",
+        "transactions/a.csv",
+        "a.csv",
+        "archive/transactions/year=2023/month=03/day=15/a.csv",
+    )
+)
+"""Keys that name no transactions file of the layout."""
+
+
+@st.composite
+def drops(
+    draw: Draw,
+    *,
+    bucket: str = "drop-bucket",
+    hostile: bool = False,
+    max_rows: int = 6,
+) -> Drop:
+    """A version of a file of one of three days, with rows of that day; `hostile` lets rows be hostile too."""
+    day = draw(partition_days)
+    rows = transactions(partition_day=day)
+    if hostile:
+        rows = st.one_of(rows, rows, hostile_transactions(partition_day=day), rows, rows)
+    rendered = draw(transaction_files(rows=rows, max_rows=max_rows, gz=None))
+    return Drop(
+        bucket=bucket,
+        key=draw(s3_keys(partition_day=day, gz=rendered.gz)),
+        version_id=draw(st.sampled_from(("v0", "v1"))),
+        uploaded_at=draw(uploads),
+        content=rendered.content,
+    )
+
+
+@st.composite
+def drop_lists(
+    draw: Draw,
+    *,
+    bucket: str = "drop-bucket",
+    hostile: bool = False,
+    min_size: int = 1,
+    max_size: int = 4,
+    max_rows: int = 6,
+) -> list[Drop]:
+    """Drops of different identity, some of them a file before them uploaded once more."""
+    drawn = draw(
+        st.lists(
+            st.tuples(drops(bucket=bucket, hostile=hostile, max_rows=max_rows), st.sampled_from((0, 1, 0))),
+            min_size=min_size,
+            max_size=max_size,
+        )
+    )
+    dropped: list[Drop] = []
+    for at, (drop, once_more) in enumerate(drawn):
+        if once_more and dropped:
+            drop = replace(dropped[-1], uploaded_at=drop.uploaded_at)
+        dropped.append(replace(drop, version_id=f"v{at}"))
+    return dropped

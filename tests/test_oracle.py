@@ -1,0 +1,372 @@
+"""How the oracle judges rows, pinned by examples worked out by hand and by laws.
+
+Numbers are those of the design's list of pitfalls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.hostile_content import (
+    HEADER,
+    SOUND_CUSTOMERS,
+    SOUND_DAY,
+    SOUND_LINE,
+    SOUND_PRODUCTS,
+)
+from tests.oracle import (
+    BUSINESS_COLUMNS,
+    REJECT_REASONS,
+    Accepted,
+    Customer,
+    JudgedFile,
+    Product,
+    Rejected,
+    amount,
+    amount_class,
+    expected_rejected_file,
+    judge_file,
+    read_quantity,
+    read_transaction_date,
+)
+from tests.oracle_files import SOURCE_COLUMNS, read_file
+from tests.strategies import (
+    dim_customers,
+    dim_products,
+    hostile_texts,
+    hostile_transactions,
+    render,
+    transactions,
+)
+
+DAY = SOUND_DAY
+
+
+def judged(content: bytes, *, products: Mapping[str, Product] = SOUND_PRODUCTS) -> JudgedFile:
+    return judge_file(read_file(content), products=products, customers=SOUND_CUSTOMERS, partition_day=DAY)
+
+
+def in_order(result: JudgedFile) -> list[Accepted | Rejected]:
+    """Both sides together, in the file's order."""
+    both: list[Accepted | Rejected] = [*result.accepted, *result.rejected]
+    return sorted(both, key=lambda verdict: verdict.row.source_line)
+
+
+def reasons_of(**changed: str) -> tuple[str, ...]:
+    """The reject reasons of one sound row with some of its values changed."""
+    row = {**dict(zip(SOURCE_COLUMNS, SOUND_LINE.split(","))), **changed}
+    result = judged(render([row]).content)
+    assert len(result.accepted) + len(result.rejected) == 1
+    return result.rejected[0].reasons if result.rejected else ()
+
+
+def accepted_of(*, products: Mapping[str, Product] = SOUND_PRODUCTS, **changed: str) -> Mapping[str, Any]:
+    row = {**dict(zip(SOURCE_COLUMNS, SOUND_LINE.split(","))), **changed}
+    (only,) = judged(render([row]).content, products=products).accepted
+    return only.business
+
+
+def priced(price: str) -> Mapping[str, Product]:
+    return {"P12345": replace(SOUND_PRODUCTS["P12345"], price=Decimal(price))}
+
+
+@pytest.mark.parametrize(
+    ("changed", "reasons"),
+    [
+        ({}, ()),
+        ({"transaction_id": "  "}, ("missing_transaction_id",)),
+        ({"customer_id": "", "product_id": "\u3000"}, ("missing_customer_id", "missing_product_id")),
+        ({"customer_id": "c12345"}, ("unknown_customer",)),
+        ({"customer_id": "C\u200b12345"}, ("unknown_customer",)),
+        ({"customer_id": "C9", "product_id": "P9"}, ("unknown_customer", "unknown_product")),
+        ({"product_id": "P012345"}, ("unknown_product",)),
+        (
+            {"quantity": "", "transaction_date": "", "status": ""},
+            ("invalid_quantity", "invalid_transaction_date", "invalid_status"),
+        ),
+        ({"status": " SHIPPED\u00a0"}, ()),
+        ({"status": "\u017fhipped"}, ("invalid_status",)),
+        ({"status": "\x1cshipped"}, ("invalid_status",)),
+        ({"transaction_date": "2023-03-16"}, ("future_transaction_date",)),
+        ({"transaction_date": "2023-03-16T00:30+02:00"}, ("future_transaction_date",)),
+        ({"transaction_date": "2023-03-15T23:30-02:00"}, ()),
+        ({"transaction_date": "9999-12-31T23:59:59.999999-00:01"}, ("invalid_transaction_date",)),
+        ({"transaction_date": "2023-13-01"}, ("invalid_transaction_date",)),
+        ({"transaction_id": "x" * 64}, ()),
+        ({"transaction_id": "x" * 65}, ("value_too_long",)),
+        ({"transaction_id": " " * 9 + "x" * 64}, ()),
+        ({"transaction_id": "\U0001f600" * 16}, ()),
+        ({"transaction_id": "\U0001f600" * 16 + "x"}, ("value_too_long",)),
+        ({"customer_id": "x" * 65}, ("unknown_customer", "value_too_long")),
+        ({"product_id": "x" * 65}, ("unknown_product", "value_too_long")),
+        ({"status": "x" * 16}, ("invalid_status",)),
+        ({"status": "x" * 17}, ("invalid_status", "value_too_long")),
+        (
+            {"quantity": "1" * 99, "transaction_date": "x" * 99},
+            ("invalid_quantity", "invalid_transaction_date"),
+        ),
+        ({"transaction_id": "a\nb", "quantity": "x"}, ("malformed_row",)),
+        ({"quantity": "5\x00"}, ("malformed_row",)),
+        ({"status": "ship\rped"}, ("malformed_row",)),
+        ({"transaction_id": "a\u2028b\x0cc\x85d"}, ()),
+    ],
+)
+def test_a_row_has_these_reasons(changed: dict[str, str], reasons: tuple[str, ...]) -> None:
+    """3, 4, 7, 32, 33, 36."""
+    assert reasons_of(**changed) == reasons
+
+
+@pytest.mark.parametrize(
+    ("text", "quantity"),
+    [
+        ("1", 1),
+        ("007", 7),
+        ("2147483647", 2147483647),
+        ("0" * 5000 + "2147483647", 2147483647),
+        ("2147483648", None),
+        ("9" * 5000, None),
+        *((text, None) for text in ("0", "000", "-1", "+1", "-0", "1.0", "1e3", "1_0", "1,299", "0x1")),
+        *((text, None) for text in ("", "NaN", "inf", "\u0663", "\uff11", "\u00b2", "1 1", "1\n", "\u200b1")),
+    ],
+)
+def test_a_quantity_is_ascii_digits_within_the_column(text: str, quantity: int | None) -> None:
+    """11, 32."""
+    assert read_quantity(text) == quantity
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("2023-03-15", datetime(2023, 3, 15)),
+        ("2023-03-15T10:20", datetime(2023, 3, 15, 10, 20)),
+        ("2023-03-15 10:20", datetime(2023, 3, 15, 10, 20)),
+        ("2023-03-15T10:20:30", datetime(2023, 3, 15, 10, 20, 30)),
+        ("2023-03-15T10:20:30.5", datetime(2023, 3, 15, 10, 20, 30, 500000)),
+        ("2023-03-15T10:20:30.000001Z", datetime(2023, 3, 15, 10, 20, 30, 1)),
+        ("2023-03-15T10:20Z", datetime(2023, 3, 15, 10, 20)),
+        ("2023-03-15T10:20+05:30", datetime(2023, 3, 15, 4, 50)),
+        ("2023-03-15T10:20-23:59", datetime(2023, 3, 16, 10, 19)),
+        ("2023-03-15T00:00-00:00", datetime(2023, 3, 15)),
+        ("2020-02-29", datetime(2020, 2, 29)),
+        ("2000-02-29", datetime(2000, 2, 29)),
+        ("0001-01-01", datetime(1, 1, 1)),
+        ("9999-12-31 23:59:59.999999", datetime(9999, 12, 31, 23, 59, 59, 999999)),
+        ("1582-10-10", datetime(1582, 10, 10)),
+        *((text, None) for text in ("2023-02-29", "1900-02-29", "2023-04-31", "2023-00-10", "2023-13-10")),
+        *((text, None) for text in ("0000-01-01", "0001-01-01T00:00+00:01", "9999-12-31T23:59-00:01")),
+        *(
+            (f"2023-03-15{tail}", None)
+            for tail in ("T", " ", "Z", "+01:00", "T10", "T10:2", "T1020", "  10:20")
+        ),
+        *(
+            (f"2023-03-15T10:20{tail}", None)
+            for tail in (":", ":6", ":60", ":30.", ":30.1234567", ":30,5", " Z")
+        ),
+        *(
+            (f"2023-03-15T10:20{tail}", None)
+            for tail in ("z", "+01", "+0100", "+24:00", "+01:60", "+1:00", "Z ")
+        ),
+        *(
+            (text, None)
+            for text in ("2023-03-15t10:20", "2023-03-15T24:00", "2023-03-15T10:60", "2023-03-15\t10:20")
+        ),
+        *(
+            (text, None)
+            for text in ("15/03/2023", "2023-3-15", "20230315", "45000", "-2023-03-15", "12023-03-15")
+        ),
+        *(
+            (text, None)
+            for text in ("\u0662\u0660\u0662\u0663-03-15", "2023\u201003\u201015", "2023-03-15\n", "")
+        ),
+    ],
+)
+def test_a_date_is_iso_8601_and_stands_in_utc(text: str, moment: datetime | None) -> None:
+    """32."""
+    assert read_transaction_date(text) == moment
+
+
+@pytest.mark.parametrize(
+    ("quantity", "price", "total"),
+    [
+        (3, "0.1", "0.30"),
+        (1, "1.005", "1.01"),
+        (1, "0.0049", "0.00"),
+        (1, "0.0050", "0.01"),
+        (1, "2.675", "2.68"),
+        (33, "3.3333", "110.00"),
+        (2147483647, "0.0001", "214748.36"),
+        (3, "33333333333333.3335", "100000000000000.00"),
+        (2147483647, "4656612.8731", "9999999995391936.20"),
+    ],
+)
+def test_an_amount_is_exact_and_rounds_half_up(quantity: int, price: str, total: str) -> None:
+    """38."""
+    assert amount(quantity, Decimal(price)) == Decimal(total)
+    tenths_of_a_mill = quantity * int(Decimal(price).scaleb(4))
+    assert int(Decimal(total).scaleb(2)) == (tenths_of_a_mill + 50) // 100
+
+
+@pytest.mark.parametrize(
+    ("total", "label"),
+    [
+        ("0.00", "Small"),
+        ("99.99", "Small"),
+        ("100.00", "Medium"),
+        ("999.99", "Medium"),
+        ("1000.00", "Large"),
+        ("9999999999999999.99", "Large"),
+    ],
+)
+def test_a_boundary_belongs_to_the_class_above(total: str, label: str) -> None:
+    """11."""
+    assert amount_class(Decimal(total)) == label
+    assert amount_class(Decimal(total), [("All", Decimal(0))]) == "All"
+
+
+def test_the_class_is_that_of_the_rounded_amount() -> None:
+    assert accepted_of(quantity="1", products=priced("99.995"))["amount_class"] == "Medium"
+    assert accepted_of(quantity="1", products=priced("99.9949"))["amount_class"] == "Small"
+
+
+def test_an_amount_beyond_its_column_is_an_invalid_quantity() -> None:
+    """11. 100 * 99999999999999.9999 = 9999999999999999.99, the largest the column holds."""
+    largest = priced("99999999999999.9999")
+    assert accepted_of(quantity="100", products=largest)["total_amount"] == Decimal("9999999999999999.99")
+    line = SOUND_LINE.replace(",2,", ",101,")
+    assert judged(f"{HEADER}\n{line}".encode(), products=largest).rejected[0].reasons == ("invalid_quantity",)
+    # 1000000000 * 9999999.9999 rounds up to nothing, but 8 * 1249999999999999.9994 would: a half cent decides
+    assert amount(8, Decimal("1249999999999999.9993")) < Decimal(10) ** 16
+    assert amount(8, Decimal("1249999999999999.9994")) == Decimal(10) ** 16
+
+
+def test_an_accepted_row_is_trimmed_joined_priced_and_classed() -> None:
+    (only,) = judged(
+        f"{HEADER}\n T1 ,\tC12345,P12345 , 007,2023-03-15T01:00+02:00 ,ShIpPeD".encode()
+    ).accepted
+    assert dict(only.business) == {
+        "transaction_id": "T1",
+        "customer_id": "C12345",
+        "product_id": "P12345",
+        "quantity": 7,
+        "transaction_date": datetime(2023, 3, 14, 23),
+        "status": "shipped",
+        "unit_price": Decimal("29.9900"),
+        "total_amount": Decimal("209.93"),
+        "amount_class": "Medium",
+        "product_name": "Widget A",
+        "category": "Gadgets",
+        "supplier_id": "S123",
+        "membership_level": "Gold",
+    }
+    assert tuple(only.business) == BUSINESS_COLUMNS
+
+
+def test_001_is_not_1() -> None:
+    """36."""
+    products = {"1": replace(SOUND_PRODUCTS["P0"], product_id="1")}
+    assert accepted_of(product_id="1", products=products)["product_id"] == "1"
+    content = f"{HEADER}\n{SOUND_LINE.replace('P12345', '001')}".encode()
+    assert judged(content, products=products).rejected[0].reasons == ("unknown_product",)
+
+
+@given(
+    st.lists(st.one_of(transactions(), hostile_transactions()), max_size=8), dim_products(), dim_customers()
+)
+def test_rows_are_conserved_and_each_is_judged_by_itself(
+    rows: list[dict[str, str]], products: Mapping[str, Product], customers: Mapping[str, Customer]
+) -> None:
+    def verdicts(some: Sequence[dict[str, str]]) -> list[Any]:
+        result = judge_file(
+            read_file(render(some).content), products=products, customers=customers, partition_day=DAY
+        )
+        assert len(result.accepted) + len(result.rejected) == len(some)
+        return [
+            verdict.business if isinstance(verdict, Accepted) else verdict.reasons
+            for verdict in in_order(result)
+        ]
+
+    together = verdicts(rows)
+    assert together == [verdict for single in rows for verdict in verdicts([single])]
+    for verdict in together:
+        if isinstance(verdict, tuple):
+            assert verdict and list(verdict) == [reason for reason in REJECT_REASONS if reason in verdict]
+            assert verdict == ("malformed_row",) or "malformed_row" not in verdict
+        else:
+            assert tuple(verdict) == BUSINESS_COLUMNS and all(value is not None for value in verdict.values())
+
+
+@given(transactions(), st.sampled_from(SOURCE_COLUMNS), hostile_texts)
+def test_worse_stays_worse(transaction: dict[str, str], column: str, text: str) -> None:
+    """A row that is rejected for one column keeps that reason whatever another column says, if it can be read."""
+    values = {"transaction_id": "T1", "customer_id": "C0", "product_id": "P0", "quantity": "1"}
+    sound = {**values, "transaction_date": "2023-03-15", "status": "pending"}
+    broken_id = {**sound, column: text, "transaction_id": ""}
+    assert set(reasons_of(**broken_id)) & {"missing_transaction_id", "malformed_row"}
+
+
+def test_rejected_rows_are_given_back_as_they_stood() -> None:
+    content = (
+        f"Note,{HEADER.replace('status', ' Status ')}\n"
+        '"=1,5"," T1 ",C9,"P0",x,2023-03-15,pending\n'
+        f"fine,{SOUND_LINE}\n"
+        'T2,"C0"\r\n'
+        '"n\nn",T3,C0,P0,1,2023-03-99,"a""b"\n'
+        "n,T\x00,C0,P0,1,2023-03-15,pending\n"
+    )
+    file = read_file(content.encode())
+    result = judge_file(file, products=SOUND_PRODUCTS, customers=SOUND_CUSTOMERS, partition_day=DAY)
+    expected = expected_rejected_file(file, result.rejected)
+    assert expected.header == (
+        "Note",
+        *SOURCE_COLUMNS[:-1],
+        " Status ",
+        "source_line",
+        "reject_reasons",
+        "source_text",
+    )
+    assert expected.lines == (
+        (
+            "=1,5",
+            " T1 ",
+            "C9",
+            "P0",
+            "x",
+            "2023-03-15",
+            "pending",
+            "2",
+            "unknown_customer;invalid_quantity",
+            "",
+        ),
+        ("", "", "", "", "", "", "", "4", "malformed_row", 'T2,"C0"'),
+        (
+            *("n\nn", "T3", "C0", "P0", "1", "2023-03-99", 'a"b'),
+            *("5", "invalid_transaction_date;invalid_status", ""),
+        ),
+        ("", "", "", "", "", "", "", "7", "malformed_row", "n,T\x00,C0,P0,1,2023-03-15,pending"),
+    )
+
+
+@given(st.lists(hostile_transactions(), min_size=1, max_size=4))
+def test_a_rejected_file_can_be_dropped_and_rejected_again(rows: list[dict[str, str]]) -> None:
+    def rejected_file(content: bytes) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
+        file = read_file(content)
+        result = judge_file(file, products=SOUND_PRODUCTS, customers=SOUND_CUSTOMERS, partition_day=DAY)
+        expected = expected_rejected_file(file, result.rejected)
+        return expected.header, expected.lines
+
+    def readable(lines: tuple[tuple[str, ...], ...]) -> list[tuple[str, ...]]:
+        return [(*line[:6], line[7]) for line in lines if not line[8]]
+
+    header, lines = rejected_file(render(rows).content)
+    again = render([dict(zip(header, line)) for line in lines], header=header)
+    header_again, lines_again = rejected_file(again.content)
+    assert header_again == header
+    assert set(readable(lines)) <= set(readable(lines_again))
