@@ -104,6 +104,7 @@ processing = Processing(
         port=warehouse.port,
         database=warehouse.database,
         copy_role_arn=warehouse.copy_role_arn,
+        vpc_arn=network.vpc_arn,
         subnet_id=network.job_subnet_id,
         subnet_arn=network.job_subnet_arn,
         zone=network.job_zone,
@@ -224,9 +225,8 @@ if config.require_bool("sampleDimensions"):
             deployment=deployment,
             drop_bucket=storage.drop_bucket,
             files=sorted((ROOT / "schemas" / "samples").glob("*.csv")),
+            after=[storage, warehouse, processing, notifications, ingestion, archiving],
         ),
-        # A drop is an event: whatever it sets going must be there first.
-        pulumi.ResourceOptions(depends_on=[storage, warehouse, processing, notifications, ingestion, archiving]),
     )
 
 pulumi.export("drop_bucket", storage.drop_bucket)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Sequence
 
 import pulumi
 
 from components.deployment import Deployment
 from components.events import EventFunction, EventFunctionArgs, runs_that_end
 from components.functions import FunctionArgs, Runtime
-from components.permissions import allow, below, read_objects, read_run, tell_missing
+from components.permissions import allow, below, list_below, read_objects, read_run, tell_missing
 from components.storage import DIMENSIONS, REPORTS, TRANSACTIONS
 
 
@@ -54,7 +54,7 @@ class Archiving(pulumi.ComponentResource):
                     statements=[
                         read_run(args.job_arns),
                         read_objects(args.work_bucket_arn, REPORTS),
-                        tell_missing(args.work_bucket_arn),
+                        list_below(args.work_bucket_arn, REPORTS),
                         # The pinned version and no other is read, and at the end deleted.
                         allow(
                             ["s3:GetObjectVersion", "s3:GetObjectVersionTagging", "s3:DeleteObjectVersion"],

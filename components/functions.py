@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Mapping, Sequence
 
 import pulumi
 from pulumi_aws import cloudwatch, iam, lambda_
@@ -15,30 +15,11 @@ from components.refusals import refuse_unless
 PYTHON = "python3.13"
 
 # CloudWatch Logs keeps for these numbers of days and no others.
+# fmt: off
 LOG_RETENTIONS = (
-    1,
-    3,
-    5,
-    7,
-    14,
-    30,
-    60,
-    90,
-    120,
-    150,
-    180,
-    365,
-    400,
-    545,
-    731,
-    1096,
-    1827,
-    2192,
-    2557,
-    2922,
-    3288,
-    3653,
+    1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653,
 )
+# fmt: on
 
 
 @dataclass(frozen=True, kw_only=True)

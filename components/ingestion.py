@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Sequence
 
 import pulumi
 from pulumi_aws import lambda_, s3, sqs
@@ -12,6 +12,7 @@ from components.deployment import Deployment
 from components.functions import Function, FunctionArgs, Runtime
 from components.permissions import (
     deliver_from,
+    list_below,
     policy,
     publish_to,
     read_object_versions,
@@ -134,7 +135,7 @@ class Ingestion(pulumi.ComponentResource):
                     tell_missing(args.drop_bucket_arn),
                     read_objects(args.work_bucket_arn, CLAIMS, REPORTS),
                     write_objects(args.work_bucket_arn, CLAIMS),
-                    tell_missing(args.work_bucket_arn),
+                    list_below(args.work_bucket_arn, CLAIMS, REPORTS),
                     start_runs(args.job_arns),
                     read_runs(args.job_arns),
                     publish_to(args.topic_arn),

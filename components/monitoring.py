@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Mapping, Sequence
+from typing import Any
 
 import pulumi
 from pulumi_aws import cloudwatch
@@ -75,7 +76,7 @@ class Monitoring(pulumi.ComponentResource):
         )
         self._alarm(
             "failed-runs",
-            "A run of a job failed, ran out of time or was stopped. The mail about its drop says why and how to replay it.",
+            "A run failed, ran out of time or was stopped. The mail about its drop says why and how to replay it.",
             metric=("AWS/Events", "Invocations", {"RuleName": args.failed_runs_rule}),
             statistic="Sum",
             period=FIVE_MINUTES,

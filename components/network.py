@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Sequence
+from itertools import islice
 
 import pulumi
 from pulumi_aws import ec2, vpc
@@ -45,6 +46,7 @@ class NetworkArgs:
 class Network(pulumi.ComponentResource):
     """A VPC with private subnets, the endpoints the jobs need and security groups that name each other."""
 
+    vpc_arn: pulumi.Output[str]
     subnet_ids: list[pulumi.Output[str]]
     job_subnet_id: pulumi.Output[str]
     job_subnet_arn: pulumi.Output[str]
@@ -115,6 +117,7 @@ class Network(pulumi.ComponentResource):
             opts=self._child,
         )
 
+        self.vpc_arn = network.arn
         self.subnet_ids = [subnet.id for subnet in subnets]
         self.job_subnet_id, self.job_subnet_arn = subnets[0].id, subnets[0].arn
         self.job_zone = args.availability_zones[0]
@@ -151,21 +154,27 @@ class Network(pulumi.ComponentResource):
         self, way: str, source: ec2.SecurityGroup, target: ec2.SecurityGroup, from_port: int, to_port: int
     ) -> None:
         """Let one group reach another on some ports: out of the one, into the other."""
-        ports = {"ip_protocol": "tcp", "from_port": from_port, "to_port": to_port}
-        described = {"description": way.replace("-", " "), "tags": self._tags(way), "opts": self._child}
         vpc.SecurityGroupEgressRule(
             f"{self._name}-{way}-out",
             security_group_id=source.id,
             referenced_security_group_id=target.id,
-            **ports,
-            **described,
+            ip_protocol="tcp",
+            from_port=from_port,
+            to_port=to_port,
+            description=way.replace("-", " "),
+            tags=self._tags(way),
+            opts=self._child,
         )
         vpc.SecurityGroupIngressRule(
             f"{self._name}-{way}-in",
             security_group_id=target.id,
             referenced_security_group_id=source.id,
-            **ports,
-            **described,
+            ip_protocol="tcp",
+            from_port=from_port,
+            to_port=to_port,
+            description=way.replace("-", " "),
+            tags=self._tags(way),
+            opts=self._child,
         )
 
     def _tags(self, thing: str = "network") -> dict[str, str]:
@@ -176,7 +185,7 @@ def subnet_cidrs(vpc_cidr: str, count: int) -> list[str]:
     """The first `count` equal parts of a network, as large as they can be."""
     part_bits = (count - 1).bit_length()
     parts = ipaddress.IPv4Network(vpc_cidr).subnets(prefixlen_diff=part_bits)
-    return [str(part) for part, _ in zip(parts, range(count))]
+    return [str(part) for part in islice(parts, count)]
 
 
 def _is_private_network(cidr: str) -> bool:

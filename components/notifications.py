@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Sequence
 
 import pulumi
 from pulumi_aws import sns
@@ -14,16 +14,18 @@ from components.events import EventFunction, EventFunctionArgs, runs_that_end
 from components.functions import FunctionArgs, Runtime
 from components.permissions import (
     deliver_from,
+    list_below,
     policy,
     publish_to,
     read_objects,
     read_run,
     refuse_plain_http,
-    tell_missing,
     write_objects,
 )
 from components.refusals import refuse_unless
 from components.storage import NOTIFIED, REPORTS
+
+EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,9 +44,7 @@ class NotificationsArgs:
     def __post_init__(self) -> None:
         refuse_unless(
             isinstance(self.emails, (list, tuple))
-            and all(
-                isinstance(email, str) and re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s]+", email) for email in self.emails
-            )
+            and all(isinstance(email, str) and EMAIL.fullmatch(email) for email in self.emails)
             and len(set(self.emails)) == len(self.emails),
             "emails",
             self.emails,
@@ -119,7 +119,7 @@ class Notifications(pulumi.ComponentResource):
                 read_run(args.job_arns),
                 read_objects(args.work_bucket_arn, REPORTS, NOTIFIED),
                 write_objects(args.work_bucket_arn, NOTIFIED),
-                tell_missing(args.work_bucket_arn),
+                list_below(args.work_bucket_arn, REPORTS, NOTIFIED),
                 publish_to(topic.arn),
             ],
         )

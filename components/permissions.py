@@ -6,9 +6,12 @@ named. The few actions AWS cannot narrow to a resource stand in JOB_LOOKUPS.
 
 from __future__ import annotations
 
-from typing import Any, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pulumi
+
+from components.deployment import account_of
 
 Statement = Mapping[str, Any]
 
@@ -18,7 +21,6 @@ JOB_LOOKUPS = (
     "ec2:DescribeRouteTables",
     "ec2:DescribeSecurityGroups",
     "ec2:DescribeSubnets",
-    "ec2:DescribeVpcAttribute",
     "ec2:DescribeVpcEndpoints",
 )
 
@@ -120,13 +122,17 @@ def sign_in_to(workgroup_arn: pulumi.Input[str]) -> Statement:
 
 
 def deliver_from(service: str, source_arn: pulumi.Input[str], action: str, target_arn: pulumi.Input[str]) -> Statement:
-    """For a resource's own policy: one AWS service may act on it for one source."""
+    """For a resource's own policy: one AWS service may act on it for one source in this account."""
     return {
         "Effect": "Allow",
         "Principal": {"Service": service},
         "Action": action,
         "Resource": target_arn,
-        "Condition": {"ArnLike": {"aws:SourceArn": source_arn}},
+        "Condition": {
+            "ArnLike": {"aws:SourceArn": source_arn},
+            # A bucket's ARN names no account: deleted, its name could be another's.
+            "StringEquals": {"aws:SourceAccount": pulumi.Output.from_input(target_arn).apply(account_of)},
+        },
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from itertools import pairwise
 from pathlib import Path
 
 import pulumi
@@ -35,7 +36,8 @@ LOAD_DIMENSIONS = "load_dimensions"
 OUTPUT_LOG_GROUP = "/aws-glue/python-jobs/output"
 ERROR_LOG_GROUP = "/aws-glue/python-jobs/error"
 
-AMOUNT_CLASS = re.compile(r"[^:,\s][^:,]{0,63}:[0-9]+(\.[0-9]{1,2})?")
+AMOUNT_CLASS = re.compile(r"[^:,\s][^:,]*:[0-9]+(\.[0-9]{1,2})?")
+LABEL_BYTES = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +52,7 @@ class ProcessingArgs:
     port: pulumi.Input[int]
     database: str
     copy_role_arn: pulumi.Input[str]
+    vpc_arn: pulumi.Input[str]
     subnet_id: pulumi.Input[str]
     subnet_arn: pulumi.Input[str]
     zone: str
@@ -221,9 +224,9 @@ class Processing(pulumi.ComponentResource):
             allow(
                 ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"],
                 [
-                    arn("logs", f"log-group:{group}{part}")
+                    arn("logs", f"log-group:{group}{streams}")
                     for group in (OUTPUT_LOG_GROUP, ERROR_LOG_GROUP)
-                    for part in ("", ":*")
+                    for streams in ("", ":*")
                 ],
             ),
             allow(["glue:GetConnection"], [arn("glue", "catalog"), connection.arn]),
@@ -234,6 +237,7 @@ class Processing(pulumi.ComponentResource):
                 [interfaces],
                 {"ForAllValues:StringEquals": {"aws:TagKeys": ["aws-glue-service-resource"]}},
             ),
+            allow(["ec2:DescribeVpcAttribute"], [args.vpc_arn]),
             allow(JOB_LOOKUPS, ["*"]),
         ]
 
@@ -284,5 +288,6 @@ def _are_classes(text: str) -> bool:
         return False
     labels, bounds = zip(*(one.split(":") for one in classes), strict=True)
     lower_bounds = [Decimal(bound) for bound in bounds]
-    rising = all(smaller < larger for smaller, larger in zip(lower_bounds, lower_bounds[1:]))
-    return len(set(labels)) == len(labels) and lower_bounds[0] == 0 and rising
+    rising = all(smaller < larger for smaller, larger in pairwise(lower_bounds))
+    short = all(len(label.encode()) <= LABEL_BYTES for label in labels)
+    return short and len(set(labels)) == len(labels) and lower_bounds[0] == 0 and rising

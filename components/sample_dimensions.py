@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Sequence
 
 import pulumi
 from pulumi_aws import s3
@@ -18,10 +18,12 @@ class SampleDimensionsArgs:
     deployment: Deployment
     drop_bucket: pulumi.Input[str]
     files: Sequence[Path]
+    after: Sequence[pulumi.Resource]
+    """Whatever a drop sets going: it must be there before the first one falls."""
 
 
 class SampleDimensions(pulumi.ComponentResource):
-    """Dimension files that load themselves by the event path; to be created after everything on that path."""
+    """Dimension files that load themselves by the event path, created after everything on that path."""
 
     def __init__(self, name: str, args: SampleDimensionsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("transactions-pipeline:index:SampleDimensions", name, {}, opts)
@@ -39,7 +41,11 @@ class SampleDimensions(pulumi.ComponentResource):
                 content_type="text/csv",
                 tags=args.deployment.tags(Name=path.stem),
                 opts=pulumi.ResourceOptions(
-                    parent=self, ignore_changes=["source", "tags", "tagsAll"], retain_on_delete=True
+                    parent=self,
+                    # Each of them by itself: a component's children do not wait for what the component depends on.
+                    depends_on=args.after,
+                    ignore_changes=["source", "tags", "tagsAll"],
+                    retain_on_delete=True,
                 ),
             )
         self.register_outputs({})

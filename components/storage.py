@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Mapping, Sequence
+from typing import Any
 
 import pulumi
 from pulumi_aws import s3
@@ -30,7 +31,7 @@ UNFINISHED_UPLOAD_DAYS = 7
 # Classes that still answer a GET at once, so that `archive` can verify what it finds there.
 COLD_CLASSES = ("STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING", "GLACIER_IR")
 
-Rule = Mapping[str, Any]
+Rule = s3.BucketLifecycleConfigurationRuleArgsDict
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,4 +189,5 @@ def _expire(prefix: str, days: int) -> Rule:
 
 
 def _rule(rule_id: str, *, prefix: str = "", **what: Any) -> Rule:
-    return {"id": rule_id, "status": "Enabled", "filter": {"prefix": prefix}, **what}
+    rule: Rule = {"id": rule_id, "status": "Enabled", "filter": {"prefix": prefix}, **what}  # type: ignore[typeddict-item]
+    return rule

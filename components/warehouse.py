@@ -7,8 +7,8 @@ database user may do is not decided here.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Sequence
 
 import pulumi
 from pulumi_aws import iam, redshiftdata, redshiftserverless
