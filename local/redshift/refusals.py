@@ -82,7 +82,7 @@ _RULES: tuple[_Rule, ...] = (
     _syntax("merge_condition_on_when", "AND", r"^MERGE .* WHEN (?:NOT )?MATCHED (?:BY \w+ )?AND\b"),
     _syntax("merge_by_source", "BY", r"^MERGE .* WHEN NOT MATCHED BY\b"),
     _syntax("merge_do_nothing", "DO", r"^MERGE .* THEN DO NOTHING\b"),
-    _syntax("merge_target_alias", "USING", rf"^MERGE INTO (?:ONLY )?{_TABLE} (?!USING\b)"),
+    _syntax("merge_target_alias", "USING", rf"^MERGE INTO (?:ONLY )?{_TABLE} (?!USING\b|\. )"),
     _syntax("merge_after_with", "MERGE", r"^WITH .*\) MERGE INTO\b"),
     _syntax("merge_using_with", "WITH", r"^MERGE INTO .* USING \( WITH\b"),
     _Rule(
