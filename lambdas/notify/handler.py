@@ -1,0 +1,85 @@
+"""notify: a run that is over in, one mail out."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import boto3
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from lambdas.attempts import Outcome, read_report, told_stem
+from lambdas.environment import read_settings
+from lambdas.lifetimes import remaining_seconds
+from lambdas.mail_once import Mailbox
+from lambdas.markers import Markers
+from lambdas.notify.log_link import log_link
+from lambdas.notify.outcome_mail import Told, outcome_mail
+from lambdas.run_events import ended_run
+from lambdas.sent_once import SENT_ONCE
+
+logger = Logger(service="notify")
+
+
+@dataclass(frozen=True)
+class Settings:
+    work_bucket: str
+    drop_bucket: str
+    topic_arn: str
+    job_log_group: str
+    environment: str
+
+
+@dataclass(frozen=True)
+class Wiring:
+    settings: Settings
+    glue: Any
+    markers: Markers
+    mailbox: Mailbox
+
+
+@cache
+def wiring() -> Wiring:
+    """Everything that outlives one invocation."""
+    settings = read_settings(Settings, os.environ)
+    markers = Markers(boto3.client("s3"), settings.work_bucket)
+    mailbox = Mailbox(markers, boto3.client("sns", config=SENT_ONCE), settings.topic_arn)
+    return Wiring(settings, boto3.client("glue"), markers, mailbox)
+
+
+@logger.inject_lambda_context(clear_state=True)
+def handle(event: dict[str, Any], context: LambdaContext) -> dict[str, bool]:
+    """Tell the outcome of the run, unless it was told."""
+    at_hand = wiring()
+    settings = at_hand.settings
+    run = ended_run(event, glue=at_hand.glue, drop_bucket=settings.drop_bucket)
+    if run is None or run.drop is None or run.attempt is None:
+        logger.info("the event is not about the end of a run that was started for a drop")
+        return {"told": False}
+    load_id, attempt = run.drop.load_id, run.attempt
+    logger.append_keys(load_id=load_id, attempt=attempt, run_id=run.run_id)
+    stem = told_stem(load_id, attempt)
+    if at_hand.mailbox.was_told(stem):
+        logger.info("the outcome was told before")
+        return {"told": False}
+    report = read_report(at_hand.markers, load_id, attempt)
+    told = Told(
+        run=run,
+        drop=run.drop,
+        attempt=attempt,
+        report=report,
+        is_tried_again=Outcome(report, run.state).is_tried_again(attempt),
+        environment=settings.environment,
+        work_bucket=settings.work_bucket,
+        log_link=log_link(at_hand.glue.meta.region_name, settings.job_log_group, run.run_id),
+    )
+    mail = outcome_mail(told)
+    # Between the note and the publish there is nothing that can fail: the mail is written by now.
+    was_sent = at_hand.mailbox.tell_once(stem, mail, lifetime_seconds=remaining_seconds(context))
+    logger.info(
+        "the outcome is told" if was_sent else "the outcome is being told by another", extra={"subject": mail.subject}
+    )
+    return {"told": was_sent}

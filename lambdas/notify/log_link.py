@@ -1,0 +1,19 @@
+"""Where the console shows what a run printed."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+
+def log_link(region: str, log_group: str, run_id: str) -> str:
+    """The address of the run's log stream, which Glue names after the run."""
+    group, stream = _twice_quoted(log_group), _twice_quoted(run_id)
+    return (
+        f"https://{region}.console.aws.amazon.com/cloudwatch/home?region={region}"
+        f"#logsV2:log-groups/log-group/{group}/log-events/{stream}"
+    )
+
+
+def _twice_quoted(name: str) -> str:
+    # The console's own form: quoted twice, with $25 for the % of the second time.
+    return quote(quote(name, safe=""), safe="").replace("%", "$")

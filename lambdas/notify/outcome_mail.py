@@ -1,0 +1,233 @@
+"""The mail about one attempt, in words for a shop's analyst.
+
+Everything that comes from a file, a key or a log is shown on one line and cut
+(lambdas.shown_text): nothing in it can look like a line of the mail's own.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+
+from lambdas.attempts import MAX_ATTEMPTS
+from lambdas.mail_once import Mail
+from lambdas.runs import Run
+from lambdas.shown_text import shell_word, shown
+from schemas.drops import Drop, parse_key, report_key
+from schemas.reject_reasons import REJECT_REASONS
+from schemas.reports import SUCCEEDED, Report
+
+_URI, _NAME, _SENTENCE, _SAMPLE, _RUN_MESSAGE = 1200, 120, 2000, 200, 4000
+_MANY = 20
+"""Of whatever a report lists, no more than this is shown."""
+
+# 10 is what Glue's own wrapper ends with; 137 and -9 are the kernel's SIGKILL.
+_OUT_OF_MEMORY = re.compile(r"exit code:? (?:10|137|-9)\b|SIGKILL|signal 9\b|out of memory|MemoryError", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Told:
+    """What there is to tell of an attempt that is over."""
+
+    run: Run
+    drop: Drop
+    attempt: int
+    report: Report | None
+    """None when the attempt died before it could write one."""
+    is_tried_again: bool
+    environment: str
+    work_bucket: str
+    log_link: str
+
+    @property
+    def is_loaded(self) -> bool:
+        return self.report is not None and self.report.outcome == SUCCEEDED
+
+    @property
+    def file_name(self) -> str:
+        return parse_key(self.drop.key).file_name
+
+    @property
+    def day(self) -> str | None:
+        day = parse_key(self.drop.key).partition_day
+        return day.isoformat() if day else None
+
+
+def outcome_mail(told: Told) -> Mail:
+    """The mail about an attempt that is over."""
+    report = told.report
+    sections = [[_sentence(told)], _what_now(told)]
+    if report is not None and told.is_loaded:
+        sections += [_balance(report), _amounts(report), _rejected(report), _ignored(report)]
+    sections += [_run_message(told), _where(told)]
+    body = "\n\n".join("\n".join(section) for section in sections if section)
+    return Mail(_subject(told), body + "\n")
+
+
+def _subject(told: Told) -> str:
+    what = told.day or told.file_name
+    if told.is_loaded:
+        counts = told.report.counts if told.report else None
+        loaded = "Loaded again" if told.report and told.report.first_commit else "Loaded"
+        text = f"{loaded} {what}: {_counts_in_short(counts or {})}"
+    elif told.is_tried_again:
+        text = f"Not loaded yet {what}: tried again by itself ({told.file_name})"
+    else:
+        text = f"FAILED {what}: not loaded ({told.file_name})"
+    return f"[{told.environment}] {text}"
+
+
+def _counts_in_short(counts: dict[str, int]) -> str:
+    read, rejected = counts.get("rows_read", 0), counts.get("rejected", 0)
+    return f"{read:,} rows, {read - rejected:,} accepted, {rejected:,} rejected"
+
+
+def _named(told: Told) -> str:
+    name = shown(told.file_name, _NAME)
+    return f"{name} of {told.day}" if told.day else name
+
+
+def _sentence(told: Told) -> str:
+    """What happened, in one sentence."""
+    if told.report is not None and told.is_loaded:
+        counts = told.report.counts or {}
+        again = " again" if told.report.first_commit else ""
+        text = f"{_named(told)} is loaded{again}: {_counts_in_short(counts)}."
+        if told.run.state != "SUCCEEDED":
+            text += f" (Its run ended as {told.run.state} after that, which changes nothing.)"
+        return text
+    if told.report is not None and told.report.error is not None:
+        return f"{_named(told)} was not loaded: {shown(told.report.error.sentence, _SENTENCE)}"
+    return f"{_named(told)} {_death(told)[0]}"
+
+
+def _death(told: Told) -> tuple[str, str]:
+    """What became of an attempt that left no report, and what a person can do about it."""
+    run = told.run
+    if run.state == "TIMEOUT":
+        limit = f" of {run.timeout_minutes} minutes" if run.timeout_minutes else ""
+        return (
+            f"was not finished within the job's time limit{limit}, so the run was ended before it could report.",
+            "Give it more time (`pulumi config set jobTimeoutMinutes MINUTES`, then `pulumi up`) and replay it:",
+        )
+    if run.state == "STOPPED":
+        return (
+            "was being loaded when somebody stopped the run, before it could report.",
+            "It is not tried again until you replay it:",
+        )
+    if _OUT_OF_MEMORY.search(run.message):
+        return (
+            "was not finished: the run needed more memory than it has and was ended before it could report.",
+            "Give the job 1 DPU (`pulumi config set jobMaxCapacity 1`, then `pulumi up`) and replay it:",
+        )
+    if run.state == "SUCCEEDED":
+        return (
+            "may be loaded, but the run's report is missing or cannot be read.",
+            "Look at the run's log; a replay writes a new report:",
+        )
+    return (
+        f"was not finished: the run ended as {run.state} before it could report.",
+        "Look at the run's message and log, mend what they name, and replay it:",
+    )
+
+
+def _what_now(told: Told) -> list[str]:
+    if told.is_loaded:
+        return []
+    lines = []
+    if told.report is None:
+        lines.append(
+            "Whether its rows reached the warehouse before that is not known; a replay is safe either way, for a row "
+            "that is loaded twice stays one row."
+        )
+    else:
+        lines.append("Nothing of it was loaded.")
+    lines.append("The file stays in the drop bucket.")
+    if told.is_tried_again:
+        lines.append(
+            f"It is tried again by itself (this was attempt {told.attempt} of {MAX_ATTEMPTS}); you need not do anything."
+        )
+        return lines
+    if told.report is None:
+        lines.append(_death(told)[1])
+    else:
+        lines.append("If the file is to blame, correct it and drop it again; if not, mend the cause and replay it:")
+    return [
+        *lines,
+        "",
+        f"  pipeline replay {shell_word(told.drop.uri)} --version-id {shell_word(told.drop.version_id)}",
+    ]
+
+
+def _balance(report: Report) -> list[str]:
+    counts = dict(report.counts or {})
+    read = counts.pop("rows_read", 0)
+    lines = [f"  {name:<12}{rows:>16,}" for name, rows in counts.items()]
+    lines = ["What became of every row", *lines, f"  {'':-<28}", f"  {'read':<12}{read:>16,}"]
+    if report.first_commit:
+        lines.append(f"  When it was loaded first: {_counts_in_short(report.first_commit)}.")
+    return lines
+
+
+def _amounts(report: Report) -> list[str]:
+    if not report.amount_classes:
+        return []
+    classes = list(report.amount_classes.items())[:_MANY]
+    lines = [f"  {shown(label, 20):<20}{found.rows:>12,} rows{_amount(found.amount):>26}" for label, found in classes]
+    if report.staged_amount is not None:
+        rows = sum(found.rows for found in report.amount_classes.values())
+        lines.append(f"  {'all':<20}{rows:>12,} rows{_amount(report.staged_amount):>26}")
+    return ["Amount by class, of the rows sent to the warehouse", *lines]
+
+
+def _amount(text: str) -> str:
+    try:
+        return f"{Decimal(text):,.2f}"
+    except (InvalidOperation, ValueError):
+        return shown(text, 40)
+
+
+def _rejected(report: Report) -> list[str]:
+    if not report.reject_reasons:
+        return []
+    reasons = sorted(report.reject_reasons.items(), key=lambda item: (-item[1].rows, item[0]))[:_MANY]
+    lines = ["Why rows were rejected (a row can have several reasons)"]
+    for reason, found in reasons:
+        lines.append(f"  {shown(reason, 40)}, {found.rows:,} rows: {REJECT_REASONS.get(reason, 'a newer reason')}")
+        lines += [
+            f"    line {sample.source_line:,}: {shown(sample.source_text, _SAMPLE)}" for sample in found.samples[:3]
+        ]
+    if report.rejected_uri:
+        lines += [
+            f"  All of them: {shown(report.rejected_uri, _URI)}",
+            "  Corrected, that file can be dropped like any other.",
+        ]
+    return lines
+
+
+def _ignored(report: Report) -> list[str]:
+    if not report.ignored_columns:
+        return []
+    names = ", ".join(shown(name, 60) for name in report.ignored_columns[:_MANY])
+    more = len(report.ignored_columns) - _MANY
+    return [f"Columns that were ignored: {names}" + (f" and {more:,} more" if more > 0 else "")]
+
+
+def _run_message(told: Told) -> list[str]:
+    if told.is_loaded or not told.run.message:
+        return []
+    return ["The run's own message", f"  {shown(told.run.message, _RUN_MESSAGE)}"]
+
+
+def _where(told: Told) -> list[str]:
+    facts = {
+        "file": shown(told.drop.uri, _URI),
+        "version": shown(told.drop.version_id, _URI),
+        "load": f"{told.drop.load_id}, attempt {told.attempt}",
+        "run": f"{told.run.job_name} {told.run.run_id}, {told.run.state}",
+        "log": told.log_link,
+    }
+    if told.report is not None:
+        facts["report"] = f"s3://{told.work_bucket}/{report_key(told.drop.load_id, told.attempt)}"
+    return ["Where to look", *(f"  {name:<9}{value}" for name, value in facts.items())]

@@ -1,0 +1,458 @@
+"""notify, as EventBridge and the sweep call it, under moto."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lambdas.errors import TerminalError, TransientError
+from lambdas.mail_once import MAX_BODY_BYTES, Mail
+from lambdas.notify import handler
+from lambdas.notify.log_link import log_link
+from lambdas.notify.outcome_mail import Told, outcome_mail
+from lambdas.runs import Run, run_arguments
+from lambdas.shown_text import shell_word, shown
+from schemas.drops import Drop
+from schemas.reports import ClassAmount, Error, RejectedFor, RejectSample, Report
+from schemas.tables import COUNTS
+from tests.lambdas.cloud import DAY_KEY, DROPS, TRANSACTIONS_JOB, Cloud, Invocation, Killed, killed_at, recorded
+from tests.lambdas.reports import failed, succeeded
+
+
+@pytest.fixture(autouse=True)
+def fresh_wiring(cloud: Cloud) -> Iterator[None]:
+    handler.wiring.cache_clear()
+    yield
+    handler.wiring.cache_clear()
+
+
+def run_of(cloud: Cloud, drop: Drop, *, attempt: int = 1, job: str = TRANSACTIONS_JOB) -> str:
+    run_id: str = cloud.glue.start_job_run(JobName=job, Arguments=run_arguments(drop, attempt))["JobRunId"]
+    return run_id
+
+
+def event_of(name: str, run_id: str) -> dict[str, Any]:
+    event = recorded(name)
+    event["detail"]["jobRunId"] = run_id
+    return event
+
+
+def tell(event: dict[str, Any], seconds: float = 30) -> bool:
+    told: bool = handler.handle(event, Invocation(seconds))["told"]
+    return told
+
+
+def only_mail(cloud: Cloud) -> tuple[str, str]:
+    [mail] = cloud.mails()
+    return mail
+
+
+def test_a_loaded_drop_is_told_with_the_balance_of_its_rows(cloud: Cloud) -> None:
+    drop = cloud.drop()
+    report = succeeded(drop)
+    cloud.put_report(report)
+    run_id = run_of(cloud, drop)
+    assert tell(event_of("glue_succeeded", run_id)) is True
+    subject, body = only_mail(cloud)
+    assert subject == "[dev] Loaded 2023-03-15: 10 rows, 8 accepted, 2 rejected"
+    assert (
+        body
+        == f"""\
+transactions_2023-03-15.csv of 2023-03-15 is loaded: 10 rows, 8 accepted, 2 rejected.
+
+What became of every row
+  inserted                   4
+  updated                    1
+  unchanged                  1
+  stale                      1
+  duplicate                  1
+  rejected                   2
+  ----------------------------
+  read                      10
+
+Amount by class, of the rows sent to the warehouse
+  Small                          4 rows                     34.50
+  Large                          1 rows                  1,200.00
+  all                            5 rows                  1,234.50
+
+Why rows were rejected (a row can have several reasons)
+  unknown_product, 2 rows: product_id is not in dim_products
+    line 3: T3,C1,P9,1,2023-03-15,pending
+  invalid_quantity, 1 rows: quantity is not a whole number from 1 up, or it (or its amount) is too large to store
+    line 7: T7,C1,P9,x,2023-03-15,pending
+  All of them: {report.rejected_uri}
+  Corrected, that file can be dropped like any other.
+
+Where to look
+  file     s3://shop-drops/{DAY_KEY}
+  version  {drop.version_id}
+  load     {drop.load_id}, attempt 1
+  run      process_transactions {run_id}, SUCCEEDED
+  log      {log_link("eu-west-1", "/aws-glue/python-jobs/output", run_id)}
+  report   s3://shop-work/reports/{drop.load_id}/1.json
+"""
+    )
+
+
+def test_the_log_link_is_quoted_as_the_console_quotes_it() -> None:
+    assert log_link("eu-west-1", "/aws-glue/jobs", "jr_1") == (
+        "https://eu-west-1.console.aws.amazon.com/cloudwatch/home?region=eu-west-1"
+        "#logsV2:log-groups/log-group/$252Faws-glue$252Fjobs/log-events/jr_1"
+    )
+
+
+def test_a_failed_load_is_told_in_words_with_the_command_that_replays_it(cloud: Cloud) -> None:
+    drop = cloud.drop("transactions/year=2023/month=03/day=15/it's $(late).csv")
+    cloud.put_report(failed(drop))
+    run_id = run_of(cloud, drop)
+    tell(event_of("glue_failed", run_id))
+    subject, body = only_mail(cloud)
+    assert subject == "[dev] FAILED 2023-03-15: not loaded (it's $(late).csv)"
+    assert body.startswith(
+        "it's $(late).csv of 2023-03-15 was not loaded: the file has no column status; add it and drop the file again\n\n"
+        "Nothing of it was loaded.\nThe file stays in the drop bucket.\n"
+    )
+    assert "The run's own message\n  Command failed with exit code 1\n" in body
+    command = next(line for line in body.splitlines() if "pipeline replay" in line)
+    assert shlex.split(command) == ["pipeline", "replay", drop.uri, "--version-id", drop.version_id]
+
+
+@pytest.mark.parametrize(
+    ("name", "message", "says"),
+    [
+        (
+            "glue_out_of_memory",
+            "Command failed with exit code 10",
+            ["needed more memory", "`pulumi config set jobMaxCapacity 1`"],
+        ),
+        ("glue_failed", "Command failed with exit code 137", ["needed more memory"]),
+        ("glue_failed", "Command failed with exit code -9", ["needed more memory"]),
+        ("glue_failed", "Command failed with exit code 1", ["the run ended as FAILED before it could report"]),
+        ("glue_failed", "Command failed with exit code 100", ["the run ended as FAILED before it could report"]),
+        (
+            "glue_timeout",
+            "Job run timed out",
+            ["within the job's time limit of 60 minutes", "`pulumi config set jobTimeoutMinutes MINUTES`"],
+        ),
+        ("glue_stopped", "Job run stopped", ["somebody stopped the run", "not tried again until you replay it"]),
+        ("glue_succeeded", "Job run succeeded", ["may be loaded, but the run's report is missing"]),
+    ],
+)
+def test_a_run_that_died_without_a_report_is_told_by_how_it_died(
+    cloud: Cloud, name: str, message: str, says: list[str]
+) -> None:
+    drop = cloud.drop()
+    event = event_of(name, run_of(cloud, drop, attempt=3))
+    event["detail"]["message"] = message
+    tell(event)
+    subject, body = only_mail(cloud)
+    assert subject == "[dev] FAILED 2023-03-15: not loaded (transactions_2023-03-15.csv)"
+    assert all(words in body for words in [*says, message, "a replay is safe either way", "pipeline replay s3://"])
+
+
+def test_a_load_that_is_tried_again_by_itself_asks_nobody_to_act(cloud: Cloud) -> None:
+    drop = cloud.drop()
+    cloud.put_report(failed(drop, is_transient=True))
+    tell(event_of("glue_failed", run_of(cloud, drop)))
+    subject, body = only_mail(cloud)
+    assert subject == "[dev] Not loaded yet 2023-03-15: tried again by itself (transactions_2023-03-15.csv)"
+    assert "attempt 1 of 3" in body and "pipeline replay" not in body
+
+
+def test_a_replay_says_what_the_first_load_did(cloud: Cloud) -> None:
+    drop = cloud.drop()
+    first = succeeded(drop).counts
+    cloud.put_report(succeeded(drop, attempt=2, first_commit=first))
+    tell(event_of("glue_succeeded", run_of(cloud, drop, attempt=2)))
+    subject, body = only_mail(cloud)
+    assert subject.startswith("[dev] Loaded again 2023-03-15")
+    assert "When it was loaded first: 10 rows, 8 accepted, 2 rejected." in body
+
+
+def test_a_dimension_is_told_by_its_file(cloud: Cloud) -> None:
+    drop = cloud.drop("dimensions/dim_products.csv")
+    cloud.put_report(succeeded(drop, amount_classes={}, staged_amount=None, reject_reasons={}, rejected_uri=None))
+    event = event_of("glue_succeeded", run_of(cloud, drop, job="load_dimensions"))
+    event["detail"]["jobName"] = "load_dimensions"
+    tell(event)
+    subject, body = only_mail(cloud)
+    assert subject == "[dev] Loaded dim_products.csv: 10 rows, 8 accepted, 2 rejected"
+    assert body.startswith("dim_products.csv is loaded: ") and "Amount by class" not in body
+
+
+def test_a_committed_load_is_told_as_loaded_whatever_became_of_its_run(cloud: Cloud) -> None:
+    drop = cloud.drop()
+    cloud.put_report(succeeded(drop))
+    tell(event_of("glue_failed", run_of(cloud, drop)))
+    subject, body = only_mail(cloud)
+    assert subject.startswith("[dev] Loaded 2023-03-15") and "ended as FAILED after that" in body
+
+
+def test_a_report_that_cannot_be_read_is_no_report(cloud: Cloud) -> None:
+    drop = cloud.drop()
+    for text in ("{", "[]", "{}", '{"reject_reasons": {}, "amount_classes": {}, "error": null, "new": 1}'):
+        cloud.s3.put_object(Bucket="shop-work", Key=f"reports/{drop.load_id}/1.json", Body=text.encode())
+        assert handler.read_report(handler.wiring().markers, drop.load_id, 1) is None
+    tell(event_of("glue_succeeded", run_of(cloud, drop)))
+    assert "the run's report is missing or cannot be read" in only_mail(cloud)[1]
+
+
+# What is not told
+
+
+def test_runs_that_have_not_ended_are_not_told(cloud: Cloud) -> None:
+    run_id = run_of(cloud, cloud.drop())
+    assert tell(event_of("glue_run_status", run_id)) is False
+    assert tell({"job_name": TRANSACTIONS_JOB, "run_id": run_id}) is False
+    assert cloud.mails() == []
+
+
+def test_runs_that_are_not_ours_are_not_told(cloud: Cloud) -> None:
+    by_hand = cloud.glue.start_job_run(JobName=TRANSACTIONS_JOB, Arguments={"--bucket": DROPS})["JobRunId"]
+    other_stack = run_of(cloud, Drop("other-drops", DAY_KEY, "v1"))
+    nothing = cloud.glue.start_job_run(JobName=TRANSACTIONS_JOB)["JobRunId"]
+    for run_id in (by_hand, other_stack, nothing):
+        assert tell(event_of("glue_succeeded", run_id)) is False
+    assert cloud.mails() == []
+
+
+def test_a_run_that_glue_does_not_know_is_an_error_to_be_tried_again(cloud: Cloud) -> None:
+    with pytest.raises(TransientError, match="does not know the run"):
+        tell(recorded("glue_succeeded"))
+
+
+def test_an_event_of_another_shape_is_refused_by_its_fields(cloud: Cloud) -> None:
+    with pytest.raises(TerminalError, match=r"has the fields \['Records'\]"):
+        tell(recorded("s3_put"))
+
+
+# Never two mails for one outcome (pitfall 17)
+
+
+def test_the_same_outcome_is_told_once_however_often_it_comes(cloud: Cloud) -> None:
+    drop = cloud.drop()
+    cloud.put_report(failed(drop))
+    run_id = run_of(cloud, drop)
+    assert tell(event_of("glue_failed", run_id)) is True
+    assert tell(event_of("glue_failed", run_id)) is False
+    cloud.runs()[0].status = "FAILED"
+    assert tell({"job_name": TRANSACTIONS_JOB, "run_id": run_id}) is False
+    assert len(cloud.mails()) == 1
+    assert cloud.read(f"notified/{drop.load_id}/1.json")["subject"] == only_mail(cloud)[0]
+
+
+def test_each_attempt_has_its_own_mail(cloud: Cloud) -> None:
+    drop = cloud.drop()
+    for attempt in (1, 11):  # 1 must not be mistaken for a part of 11
+        cloud.put_report(failed(drop, attempt=attempt))
+        assert tell(event_of("glue_failed", run_of(cloud, drop, attempt=attempt))) is True
+    assert len(cloud.mails()) == 2
+
+
+def test_two_that_tell_at_once_send_one_mail(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    drop = cloud.drop()
+    cloud.put_report(succeeded(drop))
+    event = event_of("glue_succeeded", run_of(cloud, drop))
+    sns = handler.wiring().mailbox.sns
+    publish = sns.publish
+
+    def publish_while_another_tries(**mail: Any) -> Any:
+        assert tell(event) is False
+        return publish(**mail)
+
+    monkeypatch.setattr(sns, "publish", publish_while_another_tries)
+    assert tell(event) is True
+    assert len(cloud.mails()) == 1
+
+
+def test_a_sender_that_dies_before_it_takes_the_note_is_followed_by_one_that_sends(cloud: Cloud) -> None:
+    drop = cloud.drop()
+    cloud.put_report(succeeded(drop))
+    event = event_of("glue_succeeded", run_of(cloud, drop))
+    release = killed_at(handler.wiring().markers.s3, "PutObject")
+    with pytest.raises(Killed):
+        tell(event)
+    release()
+    assert tell(event) is True
+    assert len(cloud.mails()) == 1
+
+
+def as_if_long_ago(cloud: Cloud, drop: Drop) -> None:
+    key = f"notified/{drop.load_id}/1.sending.json"
+    facts = {**cloud.read(key), "lifetime_seconds": 0.001}
+    cloud.s3.put_object(Bucket="shop-work", Key=key, Body=json.dumps(facts).encode())
+
+
+@pytest.mark.parametrize("was_published", [False, True])
+def test_a_sender_that_dies_while_sending_is_never_followed_by_a_second_mail(cloud: Cloud, was_published: bool) -> None:
+    drop = cloud.drop()
+    cloud.put_report(succeeded(drop))
+    event = event_of("glue_succeeded", run_of(cloud, drop))
+    release = killed_at(handler.wiring().mailbox.sns, "Publish", after=was_published)
+    with pytest.raises(Killed):
+        tell(event, seconds=30)
+    release()
+    assert tell(event) is False, "its sender may still live"
+    as_if_long_ago(cloud, drop)
+    with pytest.raises(TerminalError, match="may or may not have been sent"):  # an alarm, once
+        tell(event)
+    assert tell(event) is False
+    assert len(cloud.mails()) == was_published
+    assert cloud.read(f"notified/{drop.load_id}/1.json") == {"undecided": True}
+
+
+def publish_fails(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    def publish(**_: Any) -> Any:
+        raise error
+
+    monkeypatch.setattr(handler.wiring().mailbox.sns, "publish", publish)
+
+
+def sns_error(code: str, status: int) -> ClientError:
+    answer: Any = {"Error": {"Code": code, "Message": code}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    return ClientError(answer, "Publish")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [sns_error("Throttled", 429), sns_error("AuthorizationError", 403), EndpointConnectionError(endpoint_url="x")],
+)
+def test_a_mail_that_was_surely_not_sent_is_sent_at_the_next_try(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    drop = cloud.drop()
+    cloud.put_report(succeeded(drop))
+    event = event_of("glue_succeeded", run_of(cloud, drop))
+    with monkeypatch.context() as patched:
+        publish_fails(patched, error)
+        with pytest.raises(type(error)):
+            tell(event)
+    assert tell(event) is True
+    assert len(cloud.mails()) == 1
+
+
+@pytest.mark.parametrize("error", [sns_error("InternalError", 500), ReadTimeoutError(endpoint_url="x")])
+def test_a_mail_whose_answer_was_lost_is_not_sent_again(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    drop = cloud.drop()
+    cloud.put_report(succeeded(drop))
+    event = event_of("glue_succeeded", run_of(cloud, drop))
+    with monkeypatch.context() as patched:
+        publish_fails(patched, error)
+        with pytest.raises(type(error)):
+            tell(event)
+    assert tell(event) is False
+    as_if_long_ago(cloud, drop)
+    with pytest.raises(TerminalError):
+        tell(event)
+    assert cloud.mails() == []
+
+
+def test_a_publish_is_sent_once_whatever_the_answer(cloud: Cloud) -> None:
+    sent: list[str] = []
+    sns = handler.wiring().mailbox.sns
+
+    def lose_the_answer(request: Any, **_: Any) -> None:
+        sent.append(request.url)
+        raise ReadTimeoutError(endpoint_url=request.url)
+
+    sns.meta.events.register("before-send.sns.Publish", lose_the_answer)
+    with pytest.raises(ReadTimeoutError):
+        tell(event_of("glue_stopped", run_of(cloud, cloud.drop())))
+    assert len(sent) == 1
+
+
+# Hostile and huge
+
+
+def test_what_a_file_says_cannot_look_like_a_line_of_the_mail() -> None:
+    drop = Drop(DROPS, DAY_KEY, "v1")
+    evil = "x\r\n\r\nAll is well\u2028\u202egpj\x1b[31m\x00\n"
+    report = succeeded(
+        drop,
+        reject_reasons={"malformed_row": RejectedFor(1, [RejectSample(2, evil)])},
+        ignored_columns=[evil],
+        amount_classes={evil: ClassAmount(1, evil)},
+        rejected_uri=evil,
+    )
+    body = outcome_mail(told(drop, report, message=evil)).body
+    assert not [character for character in body if not character.isprintable() and character != "\n"]
+    assert not [line for line in body.splitlines() if line.startswith("All is well")]
+
+
+def told(drop: Drop, report: Report | None, *, message: str = "", state: str = "FAILED") -> Told:
+    return Told(
+        run=Run(TRANSACTIONS_JOB, "jr_1", state, message, 60, drop, 1),
+        drop=drop,
+        attempt=1,
+        report=report,
+        is_tried_again=False,
+        environment="dev",
+        work_bucket="shop-work",
+        log_link="https://log",
+    )
+
+
+texts = st.text(max_size=2000) | st.sampled_from(["🙂" * 500, "\x00" * 500, "\U000e0001" * 500])
+numbers = st.integers(0, 10**15)
+rejected = st.builds(RejectedFor, numbers, st.lists(st.builds(RejectSample, numbers, texts), max_size=5))
+reports_of_any_content = st.builds(
+    lambda outcome, error, **found: replace(
+        succeeded(Drop(DROPS, DAY_KEY, "v1")), outcome=outcome, error=error, **found
+    ),
+    outcome=st.sampled_from(["succeeded", "failed"]),
+    error=st.none() | st.builds(Error, texts, st.booleans(), texts),
+    counts=st.none() | st.fixed_dictionaries(dict.fromkeys(COUNTS, numbers)),
+    reject_reasons=st.dictionaries(texts, rejected, max_size=40),
+    amount_classes=st.dictionaries(texts, st.builds(ClassAmount, numbers, texts), max_size=40),
+    rejected_uri=st.none() | texts,
+    staged_amount=st.none() | texts,
+    ignored_columns=st.lists(texts, max_size=60),
+)
+keys = st.from_regex(r"transactions/year=2023/month=03/day=15/[^/\x00-\x1f\x7f]{1,200}\.csv", fullmatch=True).filter(
+    lambda key: key.encode("utf-8", "ignore").decode("utf-8") == key
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    report=st.none() | reports_of_any_content, key=keys, message=texts, state=st.sampled_from(["FAILED", "SUCCEEDED"])
+)
+def test_whatever_the_report_and_key_say_sns_takes_the_mail(
+    report: Report | None, key: str, message: str, state: str
+) -> None:
+    mail = outcome_mail(told(Drop(DROPS, key, "v1"), report, message=message, state=state))
+    assert mail.subject.isascii() and mail.subject.isprintable() and 0 < len(mail.subject) < 100
+    assert len(mail.body.encode("utf-8")) <= 262_144 - 1_000
+    assert all(character.isprintable() or character == "\n" for character in mail.body)
+
+
+def test_a_mail_that_is_too_long_says_so_where_it_is_cut() -> None:
+    mail = Mail("é\n" * 200, "🙂" * 100_000)
+    assert mail.subject == ("??" * 200)[:99]
+    assert len(mail.body.encode("utf-8")) < MAX_BODY_BYTES + 100
+    assert mail.body.endswith("🙂\n\nThe rest of this mail was too long to send.\n")
+
+
+@given(texts, st.integers(1, 300))
+def test_shown_text_prints_as_itself_and_keeps_to_its_limit(text: str, limit: int) -> None:
+    assert shown(text, limit).isprintable() and len(shown(text, limit)) <= limit
+
+
+@pytest.mark.parametrize("word", ["plain", "it's", "$(rm)", "`x`", "a b", "\u202eevil\u2028'\\x'\U000e0001", "é 🙂"])
+def test_a_shell_reads_the_word_as_it_was(word: str) -> None:
+    assert shell_word(word).isprintable()
+    printed = subprocess.run(
+        ["bash", "-c", f"printf %s {shell_word(word)}"], capture_output=True, check=True, env={"LC_ALL": "C.UTF-8"}
+    )
+    assert printed.stdout.decode("utf-8") == word
