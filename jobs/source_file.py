@@ -13,7 +13,7 @@ import codecs
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO, Iterator, List, Sequence, Tuple
+from typing import BinaryIO, Iterator, List, Optional, Sequence, Tuple
 
 import polars as pl
 
@@ -30,6 +30,9 @@ SOURCE_TEXT = "source_text"
 """The record as it stood; null unless it is malformed."""
 
 _OVERFLOW = "overflow"
+
+NEUTRALISED = r"^'*[=+@\t\r-]"
+"""What the rejected file sets an apostrophe before: a spreadsheet would take it for a formula."""
 
 WHITE_SPACE = (
     "\t\n\x0b\x0c\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
@@ -64,9 +67,38 @@ class SourceFile:
         """
         with self.path.open("rb") as file:
             file.seek(self.data_offset)
-            yield from self._plain_chunks(file) if self.is_plain else self._exact_chunks(file)
+            chunks = self._plain_chunks(file) if self.is_plain else self._exact_chunks(file)
+            yield from map(self._as_dropped, chunks) if self._is_rejected_file else chunks
+
+    @property
+    def _is_rejected_file(self) -> bool:
+        """A rejected file that somebody corrected and dropped again: its apostrophes are ours."""
+        return {SOURCE_LINE, "reject_reasons", SOURCE_TEXT} <= {name.lower() for name in self.header}
+
+    def _as_dropped(self, chunk: pl.DataFrame) -> pl.DataFrame:
+        value = pl.col(self.columns)
+        return chunk.with_columns(
+            pl.when(value.str.contains("^'" + NEUTRALISED[1:])).then(value.str.slice(1)).otherwise(value)
+        )
+
+    def transaction_ids(self) -> Iterator[pl.DataFrame]:
+        """The first required column alone, as in `chunks`; blank lines and malformed records may come along."""
+        name = self.required[0]
+        if not self.is_plain or self._is_rejected_file:
+            yield from (chunk.select(name) for chunk in self.chunks())
+            return
+        with self.path.open("rb") as file:
+            file.seek(self.data_offset)
+            for _, block in self._plain_blocks(file):
+                yield self._read_csv(block, columns=[self.columns.index(name)])
 
     def _plain_chunks(self, file: BinaryIO) -> Iterator[pl.DataFrame]:
+        for line, block in self._plain_blocks(file):
+            frame = self._plain_frame(block, line)
+            yield frame.filter(pl.col(SOURCE_TEXT).is_not_null() | ~pl.col(IS_MALFORMED))
+
+    def _plain_blocks(self, file: BinaryIO) -> Iterator[Tuple[int, bytes]]:
+        """Whole lines, about CHUNK_BYTES of them, with the number of the first; no block begins with a blank line."""
         line, rest = self.data_line, b""
         while True:
             block = file.read(CHUNK_BYTES)
@@ -80,19 +112,22 @@ class SourceFile:
             data = block.lstrip(b"\r\n")
             line += block.count(b"\n", 0, len(block) - len(data))
             if data:
-                frame = self._plain_frame(data, line)
-                line += frame.height
-                yield frame.filter(pl.col(SOURCE_TEXT).is_not_null() | ~pl.col(IS_MALFORMED))
+                yield line, data
+                line += data.count(b"\n")
 
-    def _plain_frame(self, block: bytes, first_line: int) -> pl.DataFrame:
-        """One row for each line of the block; a blank line is malformed and without a text."""
-        frame = pl.read_csv(
+    def _read_csv(self, block: bytes, columns: Optional[List[int]] = None) -> pl.DataFrame:
+        return pl.read_csv(
             block,
             has_header=False,
             schema={name: pl.String() for name in (*self.columns, _OVERFLOW)},
+            columns=columns,
             quote_char=None,
             truncate_ragged_lines=True,
         )
+
+    def _plain_frame(self, block: bytes, first_line: int) -> pl.DataFrame:
+        """One row for each line of the block; a blank line is malformed and without a text."""
+        frame = self._read_csv(block)
         # Polars pads a short record and cuts a long one without a word. That neither happened is
         # proven by arithmetic: the last column is never empty, so no record is short, and the
         # fields, separators and line ends make up the block, so nothing was cut.

@@ -81,7 +81,7 @@ class Drop:
     bucket: str
     key: str
     version_id: str
-    """S3's version id; the ETag where the bucket is not versioned."""
+    """S3's version id: the drop bucket is versioned."""
 
     @property
     def uri(self) -> str:

@@ -54,6 +54,11 @@ class Day:
     """Orders made up to and on this day."""
 
     @property
+    def has_quotes(self) -> bool:
+        """Every third file has forms with quotes."""
+        return self.index % 3 == 2
+
+    @property
     def rows(self) -> int:
         return self.faults + sum(segment.count for segment in self.segments)
 

@@ -5,7 +5,7 @@ So any day, and any piece of it, can be made without the days before it.
 
 from __future__ import annotations
 
-from typing import Sequence, Union
+from typing import Any, Sequence, Union
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,7 @@ _WORD = 2**64 - 1
 def draws(seed: int, stream: int, numbers: Union[Words, Integers]) -> Words:
     """64 uniform bits for each number (SplitMix64); each stream of a seed is independent of the others."""
     offset = _mix_one(_mix_one(seed) + stream)
-    words = numbers.astype(np.uint64) * np.uint64(_GOLDEN)
+    words: Words = numbers.astype(np.uint64) * np.uint64(_GOLDEN)
     words += np.uint64(offset)
     words ^= words >> np.uint64(30)
     words *= np.uint64(0xBF58476D1CE4E5B9)
@@ -39,7 +39,8 @@ def _mix_one(number: int) -> int:
 
 def bits(words: Words, *, low: int, count: int) -> Integers:
     """`count` of a word's bits from the `low`-th on, as an index."""
-    return ((words >> np.uint64(low)) & np.uint64(2**count - 1)).astype(np.int64)
+    index: Integers = ((words >> np.uint64(low)) & np.uint64(2**count - 1)).astype(np.int64)
+    return index
 
 
 def below(limit: int, uniform: Integers, *, count: int) -> Integers:
@@ -47,8 +48,9 @@ def below(limit: int, uniform: Integers, *, count: int) -> Integers:
     return (uniform * limit) >> count
 
 
-def quantiles(weights: Union[Sequence[float], npt.NDArray[np.float64]], *, count: int) -> Integers:
+def quantiles(weights: Union[Sequence[float], npt.NDArray[np.floating[Any]]], *, count: int) -> Integers:
     """A table of 2**count entries: uniform bits look up index i as often as weights[i] says."""
     cumulated = np.cumsum(np.asarray(weights, dtype=np.float64))
     middles = (np.arange(2**count) + 0.5) / 2**count * cumulated[-1]
-    return np.searchsorted(cumulated, middles, side="right").astype(np.int64)
+    table: Integers = np.searchsorted(cumulated, middles, side="right").astype(np.int64)
+    return table

@@ -54,11 +54,13 @@ class Form:
     reasons: Tuple[str, ...] = ()
     columns: Dict[str, pl.Expr] = field(default_factory=dict)
     """The values that differ from the plain row's."""
-    line: pl.Expr = field(default=AS_IT_IS)
+    line: pl.Expr = field(default_factory=lambda: AS_IT_IS)
     lines: int = 1
     """Physical lines of the record."""
     blank_lines: int = 0
     """Blank lines ahead of the record, part of `line`."""
+    has_quotes: bool = False
+    """Quotes or a NUL: such a form is kept for some of the files, for most real ones have none."""
 
     @property
     def is_malformed(self) -> bool:
@@ -70,9 +72,7 @@ PLAIN = Form("plain")
 # Forms that a moment or an id of an order's life asks for.
 DATE_ALONE = Form("date alone", columns={"transaction_date": _INSTANT.dt.strftime("%Y-%m-%d")})
 BY_THE_MINUTE = Form("by the minute", columns={"transaction_date": _INSTANT.dt.strftime("%Y-%m-%d %H:%M")})
-EVENING_IN_THE_WEST = Form(
-    "evening in the west", columns={"transaction_date": _in_zone(-5, "%Y-%m-%dT%H:%M:%S-05:00")}
-)
+EVENING_IN_THE_WEST = Form("evening in the west", columns={"transaction_date": _in_zone(-5, "%Y-%m-%dT%H:%M:%S-05:00")})
 LOWERCASE_ID = Form("lowercase id", columns={"transaction_id": ID.str.to_lowercase()})
 # Twelve bytes and 26 characters of two bytes each: exactly the 64 bytes of the column.
 LONGEST_ID = Form("longest id", columns={"transaction_id": _padded("transaction_id", "", "é" * 26)})
@@ -83,7 +83,10 @@ SPELLINGS = (
     Form("padded with tabs", columns={name: _padded(name, "\t", "\t") for name in COLUMNS}),
     Form(
         "padded with unicode spaces",
-        columns={"transaction_id": _padded("transaction_id", "\u00a0", "\u3000"), "status": _padded("status", "\u2003", "")},
+        columns={
+            "transaction_id": _padded("transaction_id", "\u00a0", "\u3000"),
+            "status": _padded("status", "\u2003", ""),
+        },
     ),
     Form("status in capitals", columns={"status": STATUS.str.to_uppercase()}),
     Form("status as a title", columns={"status": STATUS.str.to_titlecase()}),
@@ -102,12 +105,17 @@ SPELLINGS = (
             .otherwise(_in_zone(0, "%Y-%m-%dT%H:%M:%S+00:00"))
         },
     ),
-    Form("quoted", line=_line(*(_quoted(pl.col(name)) for name in COLUMNS))),
-    Form("quoted and padded inside", line=_line(*(_quoted(_padded(name, " ", " ")) for name in COLUMNS))),
+    Form("quoted", line=_line(*(_quoted(pl.col(name)) for name in COLUMNS)), has_quotes=True),
+    Form(
+        "quoted and padded inside",
+        line=_line(*(_quoted(_padded(name, " ", " ")) for name in COLUMNS)),
+        has_quotes=True,
+    ),
     Form(
         "line break at the edge of a quoted value",
         line=_line(_quoted(_padded("transaction_id", "", "\n")), CUSTOMER, PRODUCT, QUANTITY, DATE, STATUS),
         lines=2,
+        has_quotes=True,
     ),
     Form("carriage return at the end", line=pl.concat_str(AS_IT_IS, pl.lit("\r"))),
     Form("after a blank line", line=pl.concat_str(pl.lit("\n"), AS_IT_IS), blank_lines=1),
@@ -122,8 +130,8 @@ def _date_fault(name: str, expression: pl.Expr) -> Form:
     return Form(name, ("invalid_transaction_date",), {"transaction_date": expression})
 
 
-def _malformed(name: str, line: pl.Expr, *, lines: int = 1) -> Form:
-    return Form(name, ("malformed_row",), line=line, lines=lines)
+def _malformed(name: str, line: pl.Expr, *, lines: int = 1, has_quotes: bool = False) -> Form:
+    return Form(name, ("malformed_row",), line=line, lines=lines, has_quotes=has_quotes)
 
 
 FAULTS = (
@@ -132,20 +140,29 @@ FAULTS = (
     _malformed("comma at the end", pl.concat_str(AS_IT_IS, pl.lit(","))),
     _malformed("unquoted comma in a number", _line(ID, CUSTOMER, PRODUCT, pl.lit("1,000"), DATE, STATUS)),
     _malformed("a remark", pl.concat_str(pl.lit("# end of page, order "), ID)),
-    _malformed("text after a quote", _line(ID, _quoted(CUSTOMER) + pl.lit("x"), PRODUCT, QUANTITY, DATE, STATUS)),
+    _malformed(
+        "text after a quote",
+        _line(ID, _quoted(CUSTOMER) + pl.lit("x"), PRODUCT, QUANTITY, DATE, STATUS),
+        has_quotes=True,
+    ),
     _malformed(
         "line break in a value",
         _line(ID, _quoted(_padded("customer_id", "C1\n", "")), PRODUCT, QUANTITY, DATE, STATUS),
         lines=2,
+        has_quotes=True,
     ),
-    _malformed("NUL in a value", _line(_padded("transaction_id", f"T{NUL_STAND_IN}", ""), CUSTOMER, PRODUCT, QUANTITY, DATE, STATUS)),
+    _malformed(
+        "NUL in a value",
+        _line(_padded("transaction_id", f"T{NUL_STAND_IN}", ""), CUSTOMER, PRODUCT, QUANTITY, DATE, STATUS),
+        has_quotes=True,
+    ),
     _malformed("too few fields and all of them wrong", pl.lit(",,,0,tomorrow")),
     _fault("no transaction_id", "missing_transaction_id", transaction_id=""),
     _fault("blank transaction_id", "missing_transaction_id", transaction_id=" \u2003\t"),
     _fault("no customer_id", "missing_customer_id", customer_id=""),
     _fault("blank customer_id", "missing_customer_id", customer_id="  "),
     _fault("no product_id", "missing_product_id", product_id=""),
-    _fault("quoted blank product_id", "missing_product_id", product_id='" "'),
+    Form("quoted blank product_id", ("missing_product_id",), {"product_id": pl.lit('" "')}, has_quotes=True),
     _fault("customer nobody knows", "unknown_customer", customer_id="C0"),
     _fault("customer_id in small letters", "unknown_customer", customer_id="c12345"),
     _fault("customer_id without its letter", "unknown_customer", customer_id="12345"),
@@ -162,7 +179,7 @@ FAULTS = (
     _fault("quantity in other digits", "invalid_quantity", quantity="\u0663"),
     _fault("quantity in words", "invalid_quantity", quantity="two"),
     _fault("quantity NaN", "invalid_quantity", quantity="NaN"),
-    _fault("quantity with thousands", "invalid_quantity", quantity='"1,000"'),
+    Form("quantity with thousands", ("invalid_quantity",), {"quantity": pl.lit('"1,000"')}, has_quotes=True),
     _fault("quantity beyond the column", "invalid_quantity", quantity="2147483648"),
     _fault("amount beyond the column", "invalid_quantity", product_id=PRICELESS, quantity="2147483647"),
     _fault("no date", "invalid_transaction_date", transaction_date=""),
@@ -203,7 +220,9 @@ FAULTS = (
     _fault("product_id too long in bytes", "unknown_product", "value_too_long", product_id="商" * 22),
     _fault("status too long", "invalid_status", "value_too_long", status="awaiting collection"),
     _fault("status too long in bytes", "invalid_status", "value_too_long", status="livré à la porte"),
-    _fault("neither customer nor product known", "unknown_customer", "unknown_product", customer_id="C0", product_id="P0"),
+    _fault(
+        "neither customer nor product known", "unknown_customer", "unknown_product", customer_id="C0", product_id="P0"
+    ),
     _fault("no customer and no quantity", "missing_customer_id", "invalid_quantity", customer_id="", quantity=""),
     _fault("neither date nor status", "invalid_transaction_date", "invalid_status", transaction_date="-", status="-"),
     Form(
@@ -238,5 +257,5 @@ FAULTS = (
     ),
 )
 
-FORMS = (PLAIN,) + LIFE_FORMS + SPELLINGS + FAULTS
+FORMS = (PLAIN, *LIFE_FORMS, *SPELLINGS, *FAULTS)
 FORM_INDEX = {form: index for index, form in enumerate(FORMS)}

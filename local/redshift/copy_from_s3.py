@@ -7,9 +7,9 @@ import io
 import json
 import re
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Iterator
 
 import polars as pl
 import pyarrow as pa
@@ -21,6 +21,7 @@ from local.redshift.clauses import Words, iam_role, switch
 from local.redshift.errors import RedshiftError
 from local.redshift.parquet_columns import TargetColumn, check_lengths, check_schema
 from local.redshift.s3 import ObjectName, ObjectStore
+from local.redshift.threads import in_thread
 from local.redshift.tokens import Statement
 
 _ROWS_AT_ONCE = 65_536
@@ -91,7 +92,7 @@ def copy_command(statement: Statement) -> CopyCommand:
 async def play_copy(command: CopyCommand, backend: Backend, store: ObjectStore) -> int:
     """Loads the objects into the table, all or nothing: the number of rows."""
     columns, temporary = await _target(command, backend)
-    objects = await asyncio.to_thread(_objects, command, store)
+    objects = await in_thread(_objects, command, store)
     names = ", ".join(_quoted(column.name) for column in columns)
     backend.writer.write(wire.query_message(f"COPY {command.table} ({names}) FROM STDIN"))
     while (message := await backend.receive()).kind != b"G":
@@ -190,7 +191,7 @@ async def _send_object(
     """Streams one object's rows to PostgreSQL, in bounded memory."""
     with tempfile.TemporaryDirectory(prefix="redshift-copy-") as folder:
         path = Path(folder) / "object.parquet"
-        await asyncio.to_thread(store.download, name, path, command.iam_role)
+        await in_thread(store.download, name, path, command.iam_role)
         try:
             parquet = pq.ParquetFile(path)
         except pa.ArrowInvalid as error:
@@ -198,17 +199,16 @@ async def _send_object(
         with parquet:
             check_schema(parquet.schema, columns, file=name.url)
             batches = parquet.iter_batches(_ROWS_AT_ONCE)
-            chunk = asyncio.create_task(asyncio.to_thread(_next_text, batches, columns))
-            while (text := await chunk) is not None:
-                # the next batch is made while PostgreSQL takes this one
-                chunk = asyncio.create_task(asyncio.to_thread(_next_text, batches, columns))
-                try:
+            chunk = asyncio.create_task(in_thread(_next_text, batches, columns))
+            try:
+                while (text := await chunk) is not None:
+                    # the next batch is made while PostgreSQL takes this one
+                    chunk = asyncio.create_task(in_thread(_next_text, batches, columns))
                     for start in range(0, len(text), _BYTES_AT_ONCE):
                         backend.writer.write(wire.framed(b"d", text[start : start + _BYTES_AT_ONCE]))
                         await backend.writer.drain()
-                except BaseException:
-                    await asyncio.gather(chunk, return_exceptions=True)
-                    raise
+            finally:
+                await asyncio.gather(chunk, return_exceptions=True)
             return int(parquet.metadata.num_rows)
 
 
@@ -217,9 +217,16 @@ def _next_text(batches: Iterator[pa.RecordBatch], columns: list[TargetColumn]) -
     batch = next(batches, None)
     if batch is None:
         return None
+    # Polars' Enum columns are plain strings in Parquet; Arrow's own note in the footer, which only Arrow reads, says more.
+    batch = pa.RecordBatch.from_arrays(
+        [column.dictionary_decode() if pa.types.is_dictionary(column.type) else column for column in batch.columns],
+        names=batch.schema.names,
+    )
     check_lengths(batch, columns)
     frame = pl.DataFrame(pl.from_arrow(batch))
-    special = [name for name in frame.select(pl.col(pl.String)).columns if frame[name].str.contains(r"[\\\t\n\r]").any()]
+    special = [
+        name for name in frame.select(pl.col(pl.String)).columns if frame[name].str.contains(r"[\\\t\n\r]").any()
+    ]
     escaped = frame.with_columns(pl.col(special).str.replace_many(_ESCAPES))
     sink = io.BytesIO()
     escaped.write_csv(sink, include_header=False, separator="\t", quote_style="never", null_value=r"\N")

@@ -1,0 +1,140 @@
+"""One run of a load: its steps timed, its report written whatever happens."""
+
+from __future__ import annotations
+
+import platform
+import resource
+import tempfile
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterator, List, Optional
+
+import polars as pl
+from botocore.exceptions import ClientError, ConnectionError as BotoConnectionError, HTTPClientError
+
+from jobs.arguments import Arguments
+from jobs.errors import JobError, TransientError
+from jobs.s3 import Fetched, Prefix, s3_client
+from schemas.drops import DropKey, parse_key, report_key, staging_prefix
+from schemas.reports import FAILED, SUCCEEDED, ClassAmount, Error, RejectedFor, Report
+from schemas.tables import COUNTS
+
+JOB_VERSION = "1.0.0"
+
+
+@dataclass
+class Attempt:
+    """What an attempt knows so far. The steps fill it in; the report is made of it."""
+
+    arguments: Arguments
+    s3: Any
+    folder: Path
+    """Scratch space on local disk, gone when the attempt is over."""
+    started_at: datetime
+    key: DropKey
+    fetched: Optional[Fetched] = None
+    rows_read: int = 0
+    counts: Optional[Dict[str, int]] = None
+    first_commit: Optional[Dict[str, int]] = None
+    reject_reasons: Dict[str, RejectedFor] = field(default_factory=dict)
+    rejected_uri: Optional[str] = None
+    staged_amount: Optional[str] = None
+    amount_classes: Dict[str, ClassAmount] = field(default_factory=dict)
+    ignored_columns: List[str] = field(default_factory=list)
+    step_seconds: Dict[str, float] = field(default_factory=dict)
+
+    @property
+    def load_id(self) -> str:
+        return self.arguments.drop.load_id
+
+    @property
+    def staging(self) -> Prefix:
+        return Prefix(self.s3, self.arguments.work_bucket, staging_prefix(self.load_id, self.arguments.attempt))
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Announce a step and add its seconds to the report."""
+        print(f"load {self.load_id} attempt {self.arguments.attempt}: {name}", flush=True)
+        begun = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.step_seconds[name] = round(self.step_seconds.get(name, 0) + time.perf_counter() - begun, 3)
+
+    def report(self, error: Optional[Error]) -> Report:
+        arguments, drop, fetched = self.arguments, self.arguments.drop, self.fetched
+        finished_at = datetime.now(timezone.utc)
+        seconds = (finished_at - self.started_at).total_seconds()
+        return Report(
+            load_id=self.load_id,
+            attempt=arguments.attempt,
+            kind=self.key.kind,
+            outcome=FAILED if error else SUCCEEDED,
+            bucket=drop.bucket,
+            key=drop.key,
+            version_id=drop.version_id,
+            started_at=self.started_at.isoformat(),
+            finished_at=finished_at.isoformat(),
+            etag=fetched.etag if fetched else None,
+            bytes=fetched.bytes if fetched else None,
+            uploaded_at=fetched.uploaded_at.isoformat() if fetched else None,
+            partition_day=self.key.partition_day.isoformat() if self.key.partition_day else None,
+            counts=self.counts,
+            first_commit=self.first_commit,
+            reject_reasons=self.reject_reasons,
+            rejected_uri=self.rejected_uri,
+            staged_amount=self.staged_amount,
+            amount_classes=self.amount_classes,
+            ignored_columns=self.ignored_columns,
+            step_seconds=self.step_seconds,
+            rows_per_second=round(self.rows_read / seconds, 1),
+            peak_memory_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+            error=error,
+            versions={"job": JOB_VERSION, "polars": pl.__version__, "python": platform.python_version()},
+        )
+
+
+def run_attempt(arguments: Arguments, steps: Callable[[Attempt], None]) -> None:
+    """Run the steps, leave nothing staged, write the report; raises what the steps raised."""
+    started_at = datetime.now(timezone.utc)
+    with tempfile.TemporaryDirectory(prefix="load-") as folder:
+        attempt = Attempt(arguments, s3_client(), Path(folder), started_at, parse_key(arguments.drop.key))
+        error: Optional[Error] = None
+        try:
+            steps(attempt)
+        except Exception as reason:
+            error = describe(reason)
+            raise
+        finally:
+            with attempt.step("clean up"):
+                attempt.staging.delete()
+            report = attempt.report(error)
+            attempt.s3.put_object(
+                Bucket=arguments.work_bucket,
+                Key=report_key(attempt.load_id, arguments.attempt),
+                Body=report.to_json().encode("utf-8"),
+                ContentType="application/json",
+            )
+            print(f"load {attempt.load_id} attempt {arguments.attempt}: {_in_words(report)}", flush=True)
+
+
+def describe(reason: Exception) -> Error:
+    """An error as the report tells it."""
+    sentence = str(reason) if isinstance(reason, JobError) else f"{type(reason).__name__}: {reason}"
+    return Error(sentence, _is_transient(reason), type(reason).__name__)
+
+
+def _is_transient(reason: Exception) -> bool:
+    if isinstance(reason, ClientError):
+        return reason.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= 500
+    return isinstance(reason, (TransientError, BotoConnectionError, HTTPClientError))
+
+
+def _in_words(report: Report) -> str:
+    if report.error:
+        return f"failed: {report.error.sentence}"
+    counts = report.counts or {}
+    return "succeeded: " + ", ".join(f"{counts.get(name, 0)} {name}" for name in COUNTS)

@@ -1,0 +1,72 @@
+"""Which transaction_ids a file speaks of more than once, and which row wins, in bounded memory.
+
+Sorting ten million rows to find a few that repeat would cost more than all else. So the
+ids alone are read first, as 64-bit hashes: rows whose hash occurs once go straight to
+the warehouse, the others (a collision of hashes among them does no harm) are set aside
+and settled exactly. Only ids that do repeat are paid for.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Iterator, Tuple
+
+import polars as pl
+
+from jobs.source_file import SourceFile
+from jobs.transform import latest
+
+# At 8 bytes a hash and as much again to sort them, a pass over a file of this size stays below
+# 0.4 GB even where rows are as short as rows can be.
+_BYTES_PER_PASS = 1024 * 1024 * 1024
+_ROWS_PER_PASS = 500_000
+
+_HASH = pl.col("transaction_id").str.strip_chars().hash()
+
+
+def repeated_hashes(source: SourceFile) -> pl.Series:
+    """The hash of each transaction_id that stands in more than one row, whether accepted or not."""
+    passes = 1 + source.path.stat().st_size // _BYTES_PER_PASS
+    return pl.concat([_repeated(source, part, passes) for part in range(passes)])
+
+
+def _repeated(source: SourceFile, part: int, passes: int) -> pl.Series:
+    hashes = [pl.Series("hash", [], dtype=pl.UInt64)]
+    for ids in source.transaction_ids():
+        chunk = ids.select(_HASH.alias("hash")).to_series()
+        hashes.append(chunk if passes == 1 else chunk.filter(chunk % passes == part))
+    ordered = pl.concat(hashes).sort()
+    return ordered.filter(ordered == ordered.shift(1)).unique()
+
+
+class Contested:
+    """Accepted rows whose transaction_id may stand in the file more than once, set aside on disk."""
+
+    def __init__(self, repeated: pl.Series, folder: Path) -> None:
+        self._none = repeated.is_empty()
+        self._is_contested = _HASH.is_in(repeated.implode())
+        self._folder = folder
+        self._rows = 0
+
+    def split(self, accepted: pl.DataFrame) -> Tuple[pl.DataFrame, pl.DataFrame]:
+        """(rows that nobody contests, rows to be set aside)."""
+        if self._none or accepted.is_empty():
+            return accepted, accepted.clear()
+        is_contested = accepted.select(self._is_contested).to_series()
+        return accepted.filter(~is_contested), accepted.filter(is_contested)
+
+    def set_aside(self, rows: pl.DataFrame, chunk: int) -> None:
+        if rows.height:
+            rows.write_parquet(self._folder / f"contested-{chunk:05d}.parquet", compression="lz4")
+            self._rows += rows.height
+
+    def winners(self) -> Iterator[pl.DataFrame]:
+        """One row for each contested id, some ids at a time."""
+        if not self._rows:
+            return
+        passes = 1 + self._rows // _ROWS_PER_PASS
+        contested = pl.scan_parquet(self._folder / "contested-*.parquet")
+        for part in range(passes):
+            rows = contested.filter(_HASH % passes == part).collect()
+            if rows.height:
+                yield latest(rows)

@@ -1,0 +1,120 @@
+"""The job's edge to S3: fetching one object version, keeping what a load leaves behind."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, BinaryIO, List
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from jobs.errors import DropGone, FileRefused
+from schemas.drops import Drop
+
+MAX_UNPACKED_BYTES = 10 * 1024**3
+"""A Python Shell job has about 14 GiB of temporary disk; the rest is for what is staged."""
+
+_GONE = {"404", "NoSuchKey", "NoSuchVersion", "MethodNotAllowed", "405"}
+
+
+def s3_client() -> Any:
+    return boto3.client("s3", config=Config(retries={"mode": "standard", "max_attempts": 5}))
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """A drop on local disk, unpacked."""
+
+    path: Path
+    bytes: int
+    """Of the object, packed as it was dropped."""
+    etag: str
+    uploaded_at: datetime
+    """S3's LastModified."""
+
+
+def fetch(s3: Any, drop: Drop, folder: Path) -> Fetched:
+    """Download exactly the drop's version; raises DropGone or FileRefused."""
+    path = folder / "drop"
+    try:
+        found = s3.head_object(Bucket=drop.bucket, Key=drop.key, VersionId=drop.version_id)
+        s3.download_file(drop.bucket, drop.key, str(path), ExtraArgs={"VersionId": drop.version_id})
+    except ClientError as reason:
+        if reason.response["Error"]["Code"] in _GONE:
+            raise DropGone(
+                f"{drop.uri} (version {drop.version_id}) is not there any more, so nothing was loaded; "
+                "drop the file again if it should be"
+            ) from None
+        raise
+    if drop.key.endswith(".gz"):
+        path = _unpack(path, folder / "unpacked", drop.key.rpartition("/")[2])
+    return Fetched(path, found["ContentLength"], found["ETag"].strip('"'), found["LastModified"])
+
+
+def _unpack(packed: Path, unpacked: Path, name: str) -> Path:
+    try:
+        with gzip.open(packed, "rb") as source, unpacked.open("wb") as target:
+            _copy_at_most(source, target, MAX_UNPACKED_BYTES, name)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as reason:
+        raise FileRefused(f"{name} is not a whole gzip file ({reason}); pack it anew and drop it again") from None
+    packed.unlink()
+    return unpacked
+
+
+def _copy_at_most(source: BinaryIO, target: BinaryIO, limit: int, name: str) -> None:
+    left = limit
+    while left >= 0:
+        block = source.read(min(1024 * 1024, left + 1))
+        if not block:
+            return
+        left -= len(block)
+        target.write(block)
+    raise FileRefused(f"{name} unpacks to more than {limit:,} bytes; split it and drop the parts of a day one by one")
+
+
+@dataclass(frozen=True)
+class Prefix:
+    """Everything below one prefix of the work bucket; nobody else writes there."""
+
+    s3: Any
+    bucket: str
+    prefix: str
+
+    @property
+    def uri(self) -> str:
+        return f"s3://{self.bucket}/{self.prefix}"
+
+    def upload(self, path: Path, name: str) -> str:
+        """Returns the object's URI."""
+        self.s3.upload_file(str(path), self.bucket, self.prefix + name)
+        return self.uri + name
+
+    def put(self, name: str, body: str) -> str:
+        self.s3.put_object(Bucket=self.bucket, Key=self.prefix + name, Body=body.encode("utf-8"))
+        return self.uri + name
+
+    def download(self, folder: Path) -> List[Path]:
+        folder.mkdir()
+        paths = []
+        for position, key in enumerate(self._keys()):
+            path = folder / f"{position:05d}.parquet"
+            self.s3.download_file(self.bucket, key, str(path))
+            paths.append(path)
+        return paths
+
+    def delete(self) -> None:
+        keys = self._keys()
+        for start in range(0, len(keys), 1000):
+            batch = [{"Key": key} for key in keys[start : start + 1000]]
+            self.s3.delete_objects(Bucket=self.bucket, Delete={"Objects": batch, "Quiet": True})
+
+    def _keys(self) -> List[str]:
+        pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=self.prefix)
+        return [entry["Key"] for page in pages for entry in page.get("Contents", ())]
+
+

@@ -1,0 +1,120 @@
+"""What an attempt puts on S3: accepted rows as Parquet for COPY, rejected rows as CSV for a person."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Dict, List
+
+import polars as pl
+
+from jobs.s3 import Prefix
+from jobs.source_file import NEUTRALISED, SOURCE_LINE, SOURCE_TEXT, SourceFile
+from jobs.transform import REJECT_REASONS_COLUMN
+from schemas.reports import RejectedFor, RejectSample
+from schemas.tables import Table
+
+_SAMPLES = 3
+_SAMPLE_CHARACTERS = 500
+
+
+@dataclass(frozen=True)
+class _Part:
+    uri: str
+    bytes: int
+    rows: int
+
+
+class StagedParts:
+    """Parquet objects below an attempt's own prefix, and the manifest that lists them for COPY."""
+
+    def __init__(self, table: Table, prefix: Prefix, folder: Path) -> None:
+        self._table = table
+        self._prefix = prefix
+        self._folder = folder
+        self._parts: List[_Part] = []
+
+    def write(self, rows: pl.DataFrame, name: str) -> None:
+        """Upload rows as one part; may be called from several threads with different names."""
+        if rows.is_empty():
+            return
+        path = self._folder / name
+        # Snappy and file format 1.0 are what every COPY reads; nobody looks at the statistics.
+        rows.select(self._table.names).write_parquet(path, compression="snappy", statistics=False)
+        self._parts.append(_Part(self._prefix.upload(path, name), path.stat().st_size, rows.height))
+        path.unlink()
+
+    @property
+    def rows(self) -> int:
+        return sum(part.rows for part in self._parts)
+
+    def manifest(self) -> str:
+        """The URI of the manifest. COPY demands each part's length and fails where one is missing."""
+        parts = sorted(self._parts, key=lambda part: part.uri)
+        entries = [{"url": part.uri, "mandatory": True, "meta": {"content_length": part.bytes}} for part in parts]
+        return self._prefix.put("manifest.json", json.dumps({"entries": entries}))
+
+
+class RejectedRows:
+    """The rejected rows of a drop: counted, sampled and written as they stood, in the order of the file."""
+
+    def __init__(self, source: SourceFile, path: Path) -> None:
+        self.rows = 0
+        self.path = path
+        self._columns = source.columns
+        self._header = (*source.header, SOURCE_LINE, REJECT_REASONS_COLUMN, SOURCE_TEXT)
+        self._counts: Dict[str, int] = {}
+        self._samples: Dict[str, List[RejectSample]] = {}
+
+    def write(self, rejected: pl.DataFrame) -> None:
+        if rejected.is_empty():
+            return
+        if not self.rows:
+            header = io.StringIO()
+            csv.writer(header, lineterminator="\n").writerow(self._header)
+            self.path.write_text(header.getvalue(), encoding="utf-8")
+        self.rows += rejected.height
+        self._sample(rejected)
+        as_text = rejected.select(
+            *(_neutralised(column) for column in self._columns),
+            SOURCE_LINE,
+            pl.col(REJECT_REASONS_COLUMN).list.join(";"),
+            _neutralised(SOURCE_TEXT),
+        )
+        with self.path.open("ab") as file:
+            as_text.write_csv(file, include_header=False)
+
+    def reject_reasons(self) -> Dict[str, RejectedFor]:
+        """The most frequent reason first."""
+        ordered = sorted(self._counts, key=lambda reason: -self._counts[reason])
+        return {reason: RejectedFor(self._counts[reason], self._samples[reason]) for reason in ordered}
+
+    def _sample(self, rejected: pl.DataFrame) -> None:
+        by_reason = rejected.select(SOURCE_LINE, REJECT_REASONS_COLUMN).explode(REJECT_REASONS_COLUMN)
+        for reason, count in by_reason.group_by(REJECT_REASONS_COLUMN).len().rows():
+            self._counts[reason] = self._counts.get(reason, 0) + count
+            samples = self._samples.setdefault(reason, [])
+            if len(samples) < _SAMPLES:
+                first = rejected.filter(pl.col(REJECT_REASONS_COLUMN).list.contains(reason)).head(_SAMPLES - len(samples))
+                samples.extend(self._sample_of(row) for row in first.rows(named=True))
+
+    def _sample_of(self, row: Dict[str, str]) -> RejectSample:
+        text = row[SOURCE_TEXT]
+        if text is None:
+            text = ",".join(row[column] or "" for column in self._columns)
+        return RejectSample(int(row[SOURCE_LINE]), text[:_SAMPLE_CHARACTERS])
+
+
+def _neutralised(column: str) -> pl.Expr:
+    """A value a spreadsheet would run as a formula gets an apostrophe, which SourceFile takes off again."""
+    value = pl.col(column)
+    return pl.when(value.str.contains(NEUTRALISED)).then(pl.concat_str(pl.lit("'"), value)).otherwise(value).alias(column)
+
+
+def amounts_by_class(rows: pl.DataFrame) -> pl.DataFrame:
+    """Columns amount_class, rows and amount of staged rows."""
+    return rows.group_by("amount_class").agg(pl.len().alias("rows"), pl.col("total_amount").sum().alias("amount"))
+

@@ -1,0 +1,267 @@
+"""The load protocol: staged rows into Redshift in one transaction, or not at all.
+
+Every decision about the SQL is in `schemas.sql`; here is the order in which it is sent,
+what is checked in between, and which of the driver's errors is worth another try.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple, TypeVar
+
+import redshift_connector
+from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+
+from jobs.arguments import Warehouse
+from jobs.errors import JobError, TerminalError, TransientError, Unbalanced, WarehouseBusy, WarehouseLost
+from schemas import sql
+from schemas.tables import COUNTS, LOAD_LEDGER, STAGED_TRANSACTIONS, Dimension, Table
+
+LOCK_TIMEOUT_SECONDS = 300
+"""How long a load waits for the load before it. Longer than any load should take."""
+
+STATEMENT_TIMEOUT_SECONDS = 1800
+
+_ATTEMPTS = 5
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True)
+class Staged:
+    """What waits on S3 to be loaded."""
+
+    rows: int
+    manifest_uri: str
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """What became of staged rows."""
+
+    inserted: int
+    updated: int
+    unchanged: int
+    stale: int
+
+    @property
+    def rows(self) -> int:
+        return self.inserted + self.updated + self.unchanged + self.stale
+
+
+@dataclass(frozen=True)
+class Committed:
+    counts: Dict[str, int]
+    """The seven counts of this attempt."""
+    first_commit: Optional[Dict[str, int]]
+    """The seven counts in the ledger, where an earlier attempt had committed this load."""
+
+
+def unload(warehouse: Warehouse, dimension: Dimension, columns: Sequence[str], prefix_uri: str) -> None:
+    """Have Redshift write a snapshot of the dimension's columns below the prefix, as Parquet."""
+    statement = sql.unload_dimension(
+        dimension, columns, prefix_uri=prefix_uri, copy_role_arn=warehouse.copy_role_arn
+    )
+
+    def send(connection: Any) -> None:
+        _execute(connection, statement)
+        connection.commit()
+
+    _with_connection(warehouse, send)
+
+
+def load_transactions(
+    warehouse: Warehouse, staged: Staged, *, rows_read: int, duplicate: int, rejected: int, ledger: Dict[str, object]
+) -> Committed:
+    """Upsert the staged rows and write the ledger's row, in one transaction.
+
+    `ledger` has the ledger's columns but the seven counts and committed_at. Raises
+    Unbalanced, with nothing committed, where the rows do not add up; TransientError where
+    the warehouse stayed busy or out of reach through every retry.
+    """
+
+    def send(connection: Any) -> Committed:
+        _stage(connection, STAGED_TRANSACTIONS, staged, warehouse)
+        with _locked(connection, sql.LOCK_FACT):
+            outcomes = _count(connection, sql.count_outcomes(), staged)
+            counts = dict(
+                zip(
+                    COUNTS,
+                    (rows_read, outcomes.inserted, outcomes.updated, outcomes.unchanged, outcomes.stale, duplicate, rejected),
+                )
+            )
+            _check_balance(counts)
+            _execute(connection, sql.delete_stale())
+            _execute(connection, sql.merge())
+            _check_merged(connection, sql.count_merged(), outcomes)
+            first_commit = _ledger_counts(connection, str(ledger["load_id"]))
+            if first_commit is None:
+                values = {**ledger, **counts}
+                _execute(
+                    connection,
+                    sql.insert_ledger(),
+                    [values[name] for name in LOAD_LEDGER.names if name != "committed_at"],
+                )
+        return Committed(counts, first_commit)
+
+    return _with_connection(warehouse, send)
+
+
+def load_dimension(warehouse: Warehouse, dimension: Dimension, staged: Staged) -> Committed:
+    """Upsert the staged rows of a dimension; a row of an earlier upload than the dimension's own is stale."""
+
+    def send(connection: Any) -> Committed:
+        _stage(connection, dimension.staged, staged, warehouse)
+        with _locked(connection, sql.lock_dimension(dimension)):
+            outcomes = _count(connection, sql.count_dimension_outcomes(dimension), staged)
+            _execute(connection, sql.delete_stale_dimension(dimension))
+            _execute(connection, sql.merge_dimension(dimension))
+            _check_merged(connection, sql.count_dimension_merged(dimension), outcomes)
+        values = (staged.rows, outcomes.inserted, outcomes.updated, outcomes.unchanged, outcomes.stale, 0, 0)
+        return Committed(dict(zip(COUNTS, values)), None)
+
+    return _with_connection(warehouse, send)
+
+
+@retry(
+    retry=retry_if_exception_type(TransientError),
+    stop=stop_after_attempt(_ATTEMPTS),
+    wait=wait_random_exponential(multiplier=0.5, max=30),
+    reraise=True,
+)
+def _with_connection(warehouse: Warehouse, send: Callable[[Any], _Result]) -> _Result:
+    """Sign in, send, close. A retry begins again with a connection and a staging table of its own."""
+    with _sorted_errors():
+        connection = redshift_connector.connect(
+            iam=True,
+            host=warehouse.host,
+            port=warehouse.port,
+            database=warehouse.database,
+            region=warehouse.region,
+            is_serverless=True,
+            serverless_work_group=warehouse.workgroup,
+            serverless_acct_id=warehouse.account_id,
+            tcp_keepalive=True,
+        )
+        try:
+            return send(connection)
+        finally:
+            # No timeout and no second error: what is not committed, the server rolls back.
+            _close_quietly(connection)
+
+
+def _stage(connection: Any, table: Table, staged: Staged, warehouse: Warehouse) -> None:
+    """COPY into a temp table, in a transaction of its own: nothing may come before LOCK in the next."""
+    _execute(connection, f"SET statement_timeout TO {STATEMENT_TIMEOUT_SECONDS * 1000}")
+    _execute(connection, sql.create_staged(table))
+    # COPY refuses a manifest without entries.
+    if staged.rows:
+        _execute(
+            connection,
+            sql.copy_staged(table, manifest_uri=staged.manifest_uri, copy_role_arn=warehouse.copy_role_arn),
+        )
+    (copied,) = _fetch_row(connection, sql.count_staged(table))
+    if copied != staged.rows:
+        raise Unbalanced(
+            f"COPY put {copied} of {staged.rows} staged rows into {table.name}, so nothing was loaded; "
+            "replay the load, and if it happens again look at SYS_LOAD_ERROR_DETAIL"
+        )
+    # Set here, not after LOCK: the wait for the lock is what it bounds first.
+    _execute(connection, f"SET statement_timeout TO {LOCK_TIMEOUT_SECONDS * 1000}")
+    connection.commit()
+
+
+@contextmanager
+def _locked(connection: Any, lock: str) -> Iterator[None]:
+    """One transaction under the lock; commits at the end, rolls back on any error."""
+    _execute(connection, lock)
+    _execute(connection, f"SET statement_timeout TO {STATEMENT_TIMEOUT_SECONDS * 1000}")
+    yield
+    connection.commit()
+
+
+def _count(connection: Any, statement: str, staged: Staged) -> Outcomes:
+    rows, ids, *counts = (int(value) for value in _fetch_row(connection, statement))
+    outcomes = Outcomes(*counts)
+    if not rows == ids == outcomes.rows == staged.rows:
+        raise Unbalanced(
+            f"{staged.rows} rows were staged, but the warehouse counts {rows} of {ids} ids with {outcomes.rows} outcomes, "
+            "so nothing was loaded; an id stands twice in the staging table or in the target"
+        )
+    return outcomes
+
+
+def _check_balance(counts: Dict[str, int]) -> None:
+    rows_read, *parts = (counts[name] for name in COUNTS)
+    if rows_read != sum(parts):
+        raise Unbalanced(
+            f"{rows_read} rows were read, but {' + '.join(f'{counts[name]} {name}' for name in COUNTS[1:])} "
+            f"are {sum(parts)}, so nothing was loaded; this is a defect of the job: report it"
+        )
+
+
+def _check_merged(connection: Any, statement: str, outcomes: Outcomes) -> None:
+    (merged,) = _fetch_row(connection, statement)
+    if merged != outcomes.rows - outcomes.stale:
+        raise Unbalanced(
+            f"MERGE was to leave {outcomes.rows - outcomes.stale} rows and left {merged}, so nothing was loaded; "
+            "look for ids that stand twice in the target"
+        )
+
+
+def _ledger_counts(connection: Any, load_id: str) -> Optional[Dict[str, int]]:
+    row = _fetch_row(connection, sql.select_ledger(), [load_id])
+    if row is None:
+        return None
+    found = dict(zip(LOAD_LEDGER.names, row))
+    return {name: int(found[name]) for name in COUNTS}
+
+
+def _execute(connection: Any, statement: str, binds: Sequence[object] = ()) -> Any:
+    cursor = connection.cursor()
+    cursor.execute(statement, list(binds)) if binds else cursor.execute(statement)
+    return cursor
+
+
+def _fetch_row(connection: Any, statement: str, binds: Sequence[object] = ()) -> Any:
+    return _execute(connection, statement, binds).fetchone()
+
+
+def _close_quietly(connection: Any) -> None:
+    try:
+        connection.close()
+    except (redshift_connector.Error, OSError):
+        pass
+
+
+@contextmanager
+def _sorted_errors() -> Iterator[None]:
+    try:
+        yield
+    except JobError:
+        raise
+    except Exception as error:
+        raise _sorted(error) from error
+
+
+def _sorted(error: Exception) -> Exception:
+    """The driver's error as one of ours, by SQLSTATE and text: its classes say little."""
+    facts = error.args[0] if error.args and isinstance(error.args[0], dict) else {}
+    code, text = str(facts.get("C", "")), str(facts.get("M", error))
+    if code == "XX000" and ("1023" in text or "Serializable isolation" in text) or "deadlock" in text:
+        return WarehouseBusy(f"the warehouse gave way to another transaction each time it was tried: {text}")
+    if code == "57014":
+        return WarehouseBusy(
+            f"a statement did not finish within its time ({LOCK_TIMEOUT_SECONDS} s to get the lock, "
+            f"{STATEMENT_TIMEOUT_SECONDS} s for any other): {text}; see which session holds the lock in SVV_TRANSACTIONS"
+        )
+    if code in ("57P01", "57P02", "57P03", "08006", "08003") or (not facts and _is_lost_connection(error)):
+        return WarehouseLost(f"the connection to the warehouse was lost or could not be made: {text}")
+    if isinstance(error, redshift_connector.Error):
+        return TerminalError(f"the warehouse refused a statement ({code or type(error).__name__}): {text}")
+    return error
+
+
+def _is_lost_connection(error: Exception) -> bool:
+    # A cut connection surfaces as an InterfaceError with a text, or raw from below the driver.
+    return isinstance(error, (redshift_connector.InterfaceError, redshift_connector.OperationalError, OSError, EOFError))

@@ -1,0 +1,55 @@
+"""One S3 and one warehouse for the whole run; a database of its own for every test that asks for a shop."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from typing import Iterator
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+
+from local.redshift import Warehouse
+from tests.loads.shop import DATABASE_USER, Shop, fresh
+
+
+@pytest.fixture(scope="session")
+def s3_url() -> Iterator[str]:
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def mall(s3_url: str) -> Iterator[Shop]:
+    """Buckets and a warehouse, without a database of their own yet."""
+    with Warehouse.start(s3_endpoint_url=s3_url) as warehouse, pytest.MonkeyPatch.context() as patch:
+        for name, value in {
+            **warehouse.client_environment(),
+            "AWS_ACCESS_KEY_ID": "laptop",
+            "AWS_SECRET_ACCESS_KEY": "laptop",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_ENDPOINT_URL_S3": s3_url,
+        }.items():
+            patch.setenv(name, value)
+        s3 = boto3.client("s3")
+        suffix = uuid.uuid4().hex[:8]
+        drop_bucket, work_bucket = f"drop-{suffix}", f"work-{suffix}"
+        for bucket in (drop_bucket, work_bucket):
+            s3.create_bucket(Bucket=bucket)
+        s3.put_bucket_versioning(Bucket=drop_bucket, VersioningConfiguration={"Status": "Enabled"})
+        iam = boto3.client("iam", endpoint_url=s3_url)
+        trust = {"Version": "2012-10-17", "Statement": []}
+        role = iam.create_role(RoleName=f"copy-{suffix}", AssumeRolePolicyDocument=json.dumps(trust))
+        shop = Shop(warehouse, s3, drop_bucket, work_bucket, warehouse.database, role["Role"]["Arn"])
+        shop.sql(f'CREATE USER "{DATABASE_USER}" PASSWORD DISABLE')
+        yield shop
+        shop.close()
+
+
+@pytest.fixture
+def shop(mall: Shop) -> Iterator[Shop]:
+    yield from fresh(mall)
