@@ -16,7 +16,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m local.redshift", description=__doc__)
     parser.add_argument("--s3-endpoint", help="URL of moto, for COPY, UNLOAD and STS")
     parser.add_argument("--data-dir", type=Path, help="keeps the data between starts (default: nothing is kept)")
-    parser.add_argument("--ready-file", type=Path, required=True, help="JSON on how to reach it, written when it answers")
+    parser.add_argument(
+        "--ready-file", type=Path, required=True, help="JSON on how to reach it, written when it answers"
+    )
     arguments = parser.parse_args()
     signals = (signal.SIGTERM, signal.SIGINT)
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)

@@ -217,10 +217,10 @@ def _next_text(batches: Iterator[pa.RecordBatch], columns: list[TargetColumn]) -
     batch = next(batches, None)
     if batch is None:
         return None
-    # Polars' Enum columns are plain strings in Parquet; Arrow's own note in the footer, which only Arrow reads, says more.
+    # Polars' Enum columns are plain strings in Parquet; only Arrow reads the footer's note that they are more
     batch = pa.RecordBatch.from_arrays(
         [column.dictionary_decode() if pa.types.is_dictionary(column.type) else column for column in batch.columns],
-        names=batch.schema.names,
+        names=[column.name for column in columns],
     )
     check_lengths(batch, columns)
     frame = pl.DataFrame(pl.from_arrow(batch))

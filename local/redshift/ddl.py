@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from typing import Iterator
+from collections.abc import Iterator
 
 from local.redshift.errors import BYTE_LIMIT
 from local.redshift.tokens import Statement, Token, joined, tokens_of
 
 _KEY = r"(?:CONSTRAINT \S+ )?(?:PRIMARY KEY|UNIQUE|FOREIGN KEY)"
 # longest first: an attribute's pattern must not swallow the beginning of another
-_COLUMN_NOISE = re.compile(r" (?:ENCODE \w+|DISTKEY|SORTKEY|UNIQUE|REFERENCES \S+(?: \. \S+)?(?: \( [^()]* \))?)(?= |$)")
+_COLUMN_NOISE = re.compile(
+    r" (?:ENCODE \w+|DISTKEY|SORTKEY|UNIQUE|REFERENCES \S+(?: \. \S+)?(?: \( [^()]* \))?)(?= |$)"
+)
 _TABLE_NOISE = re.compile(
     r"(?:DISTSTYLE \w+|DISTKEY \( [^()]* \)|(?:COMPOUND |INTERLEAVED )?SORTKEY (?:\( [^()]* \)|AUTO)"
     r"|BACKUP (?:YES|NO)|ENCODE AUTO)(?: |$)"
@@ -39,7 +41,9 @@ def alter_table_for_postgresql(statement: Statement) -> Statement:
     assert table is not None
     length = len(table[0].split(" "))
     action = Statement.of(statement.tokens[length:])
-    if re.match(rf"ADD {_KEY}|ALTER (?:DISTKEY|DISTSTYLE|(?:COMPOUND )?SORTKEY|ENCODE)|ALTER COLUMN \S+ ENCODE", action.shape):
+    if re.match(
+        rf"ADD {_KEY}|ALTER (?:DISTKEY|DISTSTYLE|(?:COMPOUND )?SORTKEY|ENCODE)|ALTER COLUMN \S+ ENCODE", action.shape
+    ):
         return Statement.of([*statement.tokens[:length], *_spaced("RESET (fillfactor)")])
     added = re.match(r"ADD (?:COLUMN )?", action.shape)
     if added and not action.shape.startswith("ADD CONSTRAINT"):

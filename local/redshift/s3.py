@@ -5,17 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from local.redshift.errors import RedshiftError
-
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
-else:
-    S3Client = Any
 
 _REGION = "us-east-1"
 _ROLE_LASTS_SECONDS = 900
@@ -47,10 +42,12 @@ class ObjectStore:
     def __init__(self, endpoint_url: str | None, service_credentials: tuple[str, str]) -> None:
         self._endpoint_url = endpoint_url
         self._service_credentials = service_credentials
+        # a session of its own, and a lock: boto3's default one is not for several threads
+        self._aws_session = boto3.session.Session()
         self._lock = threading.Lock()
-        self._clients: dict[str | None, tuple[float, S3Client]] = {}
+        self._clients: dict[str | None, tuple[float, Any]] = {}
 
-    def _client(self, iam_role: str | None) -> S3Client:
+    def _client(self, iam_role: str | None) -> Any:
         if self._endpoint_url is None:
             raise RedshiftError("XX000", "this warehouse was started without an S3 endpoint: give it s3_endpoint_url")
         with self._lock:
@@ -78,7 +75,7 @@ class ObjectStore:
         }
 
     def _aws(self, service: str, keys: dict[str, str]) -> Any:
-        return boto3.client(service, endpoint_url=self._endpoint_url, region_name=_REGION, **keys)  # type: ignore[call-overload]
+        return self._aws_session.client(service, endpoint_url=self._endpoint_url, region_name=_REGION, **keys)
 
     def size(self, name: ObjectName, iam_role: str | None) -> int | None:
         """The object's bytes; None when there is no such object."""
@@ -113,7 +110,11 @@ class ObjectStore:
     def under(self, prefix: ObjectName, iam_role: str | None) -> list[ObjectName]:
         """The objects whose keys begin with the prefix, in order."""
         try:
-            pages = self._client(iam_role).get_paginator("list_objects_v2").paginate(Bucket=prefix.bucket, Prefix=prefix.key)
+            pages = (
+                self._client(iam_role)
+                .get_paginator("list_objects_v2")
+                .paginate(Bucket=prefix.bucket, Prefix=prefix.key)
+            )
             return [ObjectName(prefix.bucket, entry["Key"]) for page in pages for entry in page.get("Contents", [])]
         except (BotoCoreError, ClientError) as error:
             raise _s3_error(prefix, error) from error

@@ -55,9 +55,7 @@ async def serve(around: Surroundings, reader: asyncio.StreamReader, writer: asyn
         writer.transport.abort()
 
 
-async def _sign_in(
-    around: Surroundings, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-) -> Backend | None:
+async def _sign_in(around: Surroundings, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Backend | None:
     code, packet = await wire.read_startup(reader)
     if code == wire.GSS_REQUEST:
         writer.write(b"N")
@@ -98,7 +96,9 @@ async def _password_is_right(around: Surroundings, *, user: str, answer: bytes, 
     clerk = await Backend.connect(around.socket_path, {"user": around.superuser, "database": "postgres"})
     try:
         literal = _literal(user)
-        rows = await clerk.run(f"SELECT rolpassword FROM pg_authid WHERE rolname = {literal} AND rolname <> current_user")
+        rows = await clerk.run(
+            f"SELECT rolpassword FROM pg_authid WHERE rolname = {literal} AND rolname <> current_user"
+        )
         stored = rows[0][0] if rows else None
         if not around.passwords.accepts(user=user, answer=answer, salt=salt, stored=stored):
             return False

@@ -12,10 +12,10 @@ import secrets
 import ssl
 import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Callable
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
@@ -104,20 +104,25 @@ def _answer(stored: str, salt: bytes) -> bytes:
 def role_by_sts(endpoint_url: str | None, *, default_role: str) -> RoleOf:
     """Asks STS at `endpoint_url` whose access key it is; a caller that is no assumed role is `default_role`."""
 
+    aws_session, lock = boto3.session.Session(), threading.Lock()
+
     def role_of(access_key: str) -> str:
         if endpoint_url is None:
             return default_role
-        sts = boto3.client(
-            "sts",
-            endpoint_url=endpoint_url,
-            region_name="us-east-1",
-            aws_access_key_id=access_key,
-            aws_secret_access_key="not-checked-by-moto",
-        )
+        with lock:
+            sts = aws_session.client(
+                "sts",
+                endpoint_url=endpoint_url,
+                region_name="us-east-1",
+                aws_access_key_id=access_key,
+                aws_secret_access_key="not-checked-by-moto",
+            )
         try:
             arn = sts.get_caller_identity()["Arn"]
         except (BotoCoreError, ClientError) as error:
             raise PermissionError(f"STS at {endpoint_url} does not say who the caller is: {error}") from error
+        finally:
+            sts.close()
         assumed = re.fullmatch(r"arn:[\w-]+:sts::\d+:assumed-role/([^/]+)/.*", arn)
         return assumed[1] if assumed else default_role
 
@@ -131,7 +136,9 @@ class CredentialsEndpoint:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                status, answer = _answer_call(self.headers.get("X-Amz-Target", ""), body, self.headers, role_of, passwords)
+                status, answer = _answer_call(
+                    self.headers.get("X-Amz-Target", ""), body, self.headers, role_of, passwords
+                )
                 encoded = json.dumps(answer).encode()
                 self.send_response(status)
                 self.send_header("Content-Type", "application/x-amz-json-1.1")
@@ -160,7 +167,9 @@ def _answer_call(
 ) -> tuple[int, dict[str, object]]:
     assert hasattr(headers, "get")
     if target != "RedshiftServerless.GetCredentials":
-        return 400, _refused("ValidationException", f"the laptop's Redshift answers GetCredentials only, not {target!r}")
+        return 400, _refused(
+            "ValidationException", f"the laptop's Redshift answers GetCredentials only, not {target!r}"
+        )
     signed = re.search(r"Credential=([^/]+)/[^,]*/redshift-serverless/aws4_request", headers.get("Authorization", ""))
     if not signed:
         return 403, _refused("AccessDeniedException", "the request is not signed for redshift-serverless")

@@ -9,7 +9,7 @@ from functools import lru_cache
 from local.redshift.copy_from_s3 import CopyCommand, copy_command
 from local.redshift.ddl import alter_table_for_postgresql, create_table_for_postgresql
 from local.redshift.errors import RedshiftError
-from local.redshift.refusals import MAX_BINDS, refusals_of
+from local.redshift.refusals import MAX_BINDS, Refusal, refusals_of
 from local.redshift.tokens import Statement, Token, statements, tokens_of
 from local.redshift.unload_to_s3 import UnloadCommand, unload_command
 
@@ -42,6 +42,20 @@ class Plan:
 def split_statements(sql: str) -> list[str]:
     """The statements of a simple query."""
     return [statement.text for statement in statements(sql)]
+
+
+def refusals(sql: str) -> list[Refusal]:
+    """Everything in the statements of `sql` that Redshift refuses; empty for a text that it takes."""
+    found = []
+    for statement in statements(sql):
+        broken = refusals_of(statement)
+        plan = understand(statement.text)
+        if not broken and plan.refusal is not None:
+            # COPY and UNLOAD are judged where they are read
+            command = statement.tokens[0].text.lower()
+            broken = [Refusal(command, plan.refusal.sqlstate, plan.refusal.message)]
+        found += broken
+    return found
 
 
 @lru_cache(maxsize=2048)
@@ -89,7 +103,9 @@ def _for_postgresql(statement: Statement) -> str:
         return re.sub(r"(?i)\bPASSWORD\s+DISABLE\b", "PASSWORD NULL", statement.text)
     elif re.match(rf"(?:SET|RESET|SHOW) (?:SESSION |LOCAL )?(?:{_OWN_SETTINGS})\b", shape):
         return re.sub(rf"(?i)\b({_OWN_SETTINGS})\b", r"redshift.\1", statement.text, count=1)
-    elif vacuum := re.match(r"VACUUM (?:FULL |SORT ONLY |DELETE ONLY |REINDEX |RECLUSTER )?(?!TO )(\S+(?: \. \S+)?)", shape):
+    elif vacuum := re.match(
+        r"VACUUM (?:FULL |SORT ONLY |DELETE ONLY |REINDEX |RECLUSTER )?(?!TO )(\S+(?: \. \S+)?)", shape
+    ):
         return f"VACUUM {vacuum[1].replace(' ', '').lower()}"
     elif re.match(r"DELETE (?!FROM\b)", shape):
         statement = Statement.of([statement.tokens[0], Token("word", "FROM", True), *statement.tokens[1:]])

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 import json
 import struct
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable
 
 import pyarrow as pa
 import pyarrow.csv
@@ -23,6 +22,7 @@ from local.redshift.clauses import Words, iam_role, switch
 from local.redshift.errors import RedshiftError
 from local.redshift.refusals import refusals_of
 from local.redshift.s3 import ObjectName, ObjectStore
+from local.redshift.threads import in_thread
 from local.redshift.tokens import Statement, statements
 
 _CSV_BYTES_AT_ONCE = 16 << 20
@@ -102,10 +102,10 @@ async def play_unload(command: UnloadCommand, backend: Backend, store: ObjectSto
     """Writes the query's rows to S3; nothing is written where something is, unless the statement says so."""
     prefix = ObjectName.of(command.prefix)
     schema = await _schema(command.select, backend)
-    existing = await asyncio.to_thread(store.under, prefix, command.iam_role)
+    existing = await in_thread(store.under, prefix, command.iam_role)
     if existing and command.cleans:
         for name in existing:
-            await asyncio.to_thread(store.delete, name, command.iam_role)
+            await in_thread(store.delete, name, command.iam_role)
     elif existing and not command.overwrites:
         raise RedshiftError(
             "XX000",
@@ -117,13 +117,13 @@ async def play_unload(command: UnloadCommand, backend: Backend, store: ObjectSto
     with tempfile.TemporaryDirectory(prefix="redshift-unload-") as folder:
         path = Path(folder) / part
         await _write(command.select, schema, backend=backend, path=path)
-        await asyncio.to_thread(store.upload, path, target, command.iam_role)
+        await in_thread(store.upload, path, target, command.iam_role)
         if command.manifest:
             listing = {"entries": [{"url": target.url, "meta": {"content_length": path.stat().st_size}}]}
             text = Path(folder) / "manifest"
             text.write_text(json.dumps(listing))
             manifest = ObjectName(prefix.bucket, prefix.key + "manifest")
-            await asyncio.to_thread(store.upload, text, manifest, command.iam_role)
+            await in_thread(store.upload, text, manifest, command.iam_role)
 
 
 async def _schema(select: str, backend: Backend) -> pa.Schema:
@@ -211,12 +211,12 @@ async def _write(select: str, schema: pa.Schema, *, backend: Backend, path: Path
                 position = after
             left = left[position:]
             if held >= _CSV_BYTES_AT_ONCE:
-                await asyncio.to_thread(_write_rows, writer, lines, schema)
+                await in_thread(_write_rows, writer, lines, schema)
                 lines, held = [], 0
         if error is not None:
             raise error
         if lines:
-            await asyncio.to_thread(_write_rows, writer, lines, schema)
+            await in_thread(_write_rows, writer, lines, schema)
 
 
 _LENGTH = struct.Struct("!i").unpack_from

@@ -6,10 +6,11 @@ import asyncio
 import itertools
 import secrets
 import threading
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Coroutine, Sequence, TypeVar
+from typing import Any, TypeVar
 
 from local.redshift.backend import Backend
 from local.redshift.engine import SUPERUSER, Engine, start_engine
@@ -92,7 +93,9 @@ class Warehouse:
                 )
 
             server = asyncio.run_coroutine_threadsafe(open_doors(), loop).result(60)
-            endpoint = CredentialsEndpoint(passwords, role_of or role_by_sts(s3_endpoint_url, default_role=default_role))
+            endpoint = CredentialsEndpoint(
+                passwords, role_of or role_by_sts(s3_endpoint_url, default_role=default_role)
+            )
         except BaseException:
             engine.stop()
             raise
@@ -208,3 +211,4 @@ async def _close(server: asyncio.Server) -> None:
     for task in sessions:
         task.cancel()
     await asyncio.gather(*sessions, return_exceptions=True)
+    await asyncio.get_running_loop().shutdown_default_executor()

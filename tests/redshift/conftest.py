@@ -6,8 +6,9 @@ import gc
 import io
 import json
 import warnings
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Callable, Iterator
+from typing import Any
 
 import boto3
 import polars as pl

@@ -27,7 +27,9 @@ def untouched(session) -> bool:
 
 
 def ids(*values: int | None, name: str | None = "x") -> pl.DataFrame:
-    return pl.DataFrame({"id": pl.Series(values, dtype=pl.Int32), "name": pl.Series([name] * len(values), dtype=pl.String)})
+    return pl.DataFrame(
+        {"id": pl.Series(values, dtype=pl.Int32), "name": pl.Series([name] * len(values), dtype=pl.String)}
+    )
 
 
 def test_every_type_and_every_nasty_text_arrives_as_it_was(session, bucket) -> None:
@@ -52,7 +54,9 @@ def test_every_type_and_every_nasty_text_arrives_as_it_was(session, bucket) -> N
     frame = pl.DataFrame(columns)
     session.run(COPY.format(bucket.manifest_of(frame)))
     assert session.run("SELECT * FROM t WHERE a IS NOT NULL") == [list(frame.row(0))]
-    assert session.run("SELECT count(*) FROM t WHERE coalesce(b, c, d, e, f) IS NULL AND g IS NULL AND h IS NULL AND i IS NULL AND j IS NULL AND k IS NULL AND l IS NULL") == [[1]]
+    assert session.run(
+        "SELECT count(*) FROM t WHERE coalesce(b, c, d, e, f) IS NULL AND g IS NULL AND h IS NULL AND i IS NULL AND j IS NULL AND k IS NULL AND l IS NULL"
+    ) == [[1]]
 
 
 def test_texts_are_neither_changed_nor_taken_for_null(session, bucket) -> None:
@@ -60,6 +64,13 @@ def test_texts_are_neither_changed_nor_taken_for_null(session, bucket) -> None:
     frame = pl.DataFrame({"id": pl.int_range(len(NASTY), dtype=pl.Int32, eager=True), "name": NASTY})
     session.run(COPY.format(bucket.manifest_of(frame)))
     assert session.run("SELECT name FROM t ORDER BY id") == [[name] for name in NASTY]
+
+
+@pytest.mark.parametrize("held", [pl.Enum(["pending", "é"]), pl.Categorical])
+def test_an_enumeration_is_a_text_like_any_other(table, bucket, held) -> None:
+    frame = ids(1, 2, 3).with_columns(name=pl.Series(["é", None, "pending"]).cast(held))
+    table.run(COPY.format(bucket.manifest_of(frame)))
+    assert table.run("SELECT name FROM t WHERE id > 0 ORDER BY id") == [["é"], [None], ["pending"]]
 
 
 def test_columns_are_taken_by_position_whatever_their_names(table, bucket) -> None:
@@ -83,7 +94,9 @@ def test_an_exact_prefix_loads_every_object_but_the_ignored_ones(table, bucket) 
 
 
 def test_an_empty_prefix_is_an_error(table, bucket) -> None:
-    assert "does not exist" in table.error(f"COPY t FROM 's3://{bucket.name}/q' IAM_ROLE default FORMAT AS PARQUET")["M"]
+    assert (
+        "does not exist" in table.error(f"COPY t FROM 's3://{bucket.name}/q' IAM_ROLE default FORMAT AS PARQUET")["M"]
+    )
 
 
 def test_several_objects_load_in_one_go_and_a_duplicate_entry_loads_twice(table, bucket) -> None:
@@ -219,7 +232,10 @@ def test_a_text_longer_in_bytes_than_its_column_aborts_everything(table, bucket)
     fits = ids(*range(1, 1001), name="x" * 20)
     long = pl.concat([fits, ids(1001, name="é" * 11)])
     error = table.error(COPY.format(bucket.manifest_of(long, row_group_size=100)))
-    assert "The length of the data column name is longer than the length defined in the table. Table: 20, Data: 22" in error["D"]
+    assert (
+        "The length of the data column name is longer than the length defined in the table. Table: 20, Data: 22"
+        in error["D"]
+    )
     assert untouched(table)
     table.run(COPY.format(bucket.manifest_of(fits)))
     assert table.run("SELECT count(*) FROM t") == [[1001]]
@@ -246,7 +262,10 @@ def test_a_failed_copy_fails_its_transaction(table, bucket) -> None:
     assert untouched(table)
 
 
-@pytest.mark.parametrize("option", ["REGION 'us-east-1'", "MAXERROR 10", "IGNOREALLERRORS", "ACCEPTANYDATE", "TRUNCATECOLUMNS", "GZIP", "FILLRECORD"])
+@pytest.mark.parametrize(
+    "option",
+    ["REGION 'us-east-1'", "MAXERROR 10", "IGNOREALLERRORS", "ACCEPTANYDATE", "TRUNCATECOLUMNS", "GZIP", "FILLRECORD"],
+)
 def test_options_that_parquet_does_not_take_are_refused(table, bucket, option: str) -> None:
     error = table.error(COPY.format(bucket.manifest_of(ids(1))) + " " + option)
     name = option.split()[0]
@@ -263,7 +282,13 @@ def test_formats_whose_null_is_not_postgresqls_are_refused(table, bucket, format
 
 @pytest.mark.parametrize(
     "authorization",
-    ["", "IAM_ROLE 'somebody'", "CREDENTIALS 'aws_access_key_id=x;aws_secret_access_key=y'", "ACCESS_KEY_ID 'x'", "IAM_ROLE 'default'"],
+    [
+        "",
+        "IAM_ROLE 'somebody'",
+        "CREDENTIALS 'aws_access_key_id=x;aws_secret_access_key=y'",
+        "ACCESS_KEY_ID 'x'",
+        "IAM_ROLE 'default'",
+    ],
 )
 def test_only_a_role_authorises(table, bucket, authorization: str) -> None:
     sql = COPY.format(bucket.manifest_of(ids(1))).replace("IAM_ROLE default", authorization)

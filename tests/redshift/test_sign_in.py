@@ -49,7 +49,9 @@ def test_a_wrong_password_is_refused_as_28000(warehouse: Warehouse, refused_sign
 
 
 @pytest.mark.parametrize("user", ["nobody-known", "IAMR:laptop", "rdsdb"])
-def test_nobody_signs_in_without_a_password_that_was_given_out(warehouse: Warehouse, user: str, refused_sign_in) -> None:
+def test_nobody_signs_in_without_a_password_that_was_given_out(
+    warehouse: Warehouse, user: str, refused_sign_in
+) -> None:
     refusal = refused_sign_in(**{**warehouse.admin_connection(), "user": user, "password": ""})
     assert refusal.args[0]["C"] == "28000"
 
@@ -102,7 +104,9 @@ def test_a_connection_without_tls_is_refused(warehouse: Warehouse, refused_sign_
     assert refusal.args[0]["M"] == "SSL connection is required"
 
 
-def test_a_client_that_does_not_trust_the_authority_does_not_connect(warehouse: Warehouse, monkeypatch, refused_sign_in) -> None:
+def test_a_client_that_does_not_trust_the_authority_does_not_connect(
+    warehouse: Warehouse, monkeypatch, refused_sign_in
+) -> None:
     monkeypatch.delenv("SSL_CERT_FILE")
     assert "certificate verify failed" in str(refused_sign_in(**warehouse.admin_connection()))
 

@@ -13,21 +13,29 @@ def test_keys_are_not_enforced_but_not_null_is(session) -> None:
         "CREATE TABLE t (id VARCHAR(5) PRIMARY KEY ENCODE zstd DISTKEY, n INTEGER UNIQUE SORTKEY NOT NULL, "
         "UNIQUE (id, n)) DISTSTYLE KEY BACKUP NO"
     )
-    session.run("CREATE TABLE u (id VARCHAR(5) REFERENCES t (id), a INTEGER, PRIMARY KEY (a), FOREIGN KEY (id) REFERENCES t (id))")
+    session.run(
+        "CREATE TABLE u (id VARCHAR(5) REFERENCES t (id), a INTEGER, PRIMARY KEY (a), FOREIGN KEY (id) REFERENCES t (id))"
+    )
     session.run("INSERT INTO t VALUES ('a', 1), ('a', 1)")
     session.run("INSERT INTO u VALUES ('x', 1), ('y', 1)")
     session.run("ALTER TABLE t ADD PRIMARY KEY (id)")
     session.run("ALTER TABLE t ADD CONSTRAINT one UNIQUE (n)")
     session.run("INSERT INTO t VALUES ('a', 1)")
     assert session.run("SELECT count(*) FROM t") == [[3]]
-    for sql in ("INSERT INTO t VALUES (NULL, 1)", "INSERT INTO t VALUES ('a', NULL)", "INSERT INTO u VALUES ('a', NULL)"):
+    for sql in (
+        "INSERT INTO t VALUES (NULL, 1)",
+        "INSERT INTO t VALUES ('a', NULL)",
+        "INSERT INTO u VALUES ('a', NULL)",
+    ):
         assert session.error(sql)["C"] == "23502"
 
 
 def test_a_bare_decimal_has_no_cents(session) -> None:
     session.run("CREATE TABLE t (a DECIMAL, b NUMERIC(18, 2), c NUMERIC)")
     session.run("INSERT INTO t VALUES (1.25, 1.25, 2.5)")
-    assert session.run("SELECT a, b, c FROM t") == [[decimal.Decimal("1"), decimal.Decimal("1.25"), decimal.Decimal("3")]]
+    assert session.run("SELECT a, b, c FROM t") == [
+        [decimal.Decimal("1"), decimal.Decimal("1.25"), decimal.Decimal("3")]
+    ]
     assert session.run("SELECT CAST('1.75' AS DECIMAL), '1.75'::numeric, '1.75'::decimal(5, 1)") == [
         [decimal.Decimal("2"), decimal.Decimal("2"), decimal.Decimal("1.8")]
     ]
@@ -56,7 +64,9 @@ def test_a_copy_of_a_tables_shape_counts_bytes_too(session) -> None:
 def test_text_is_256_bytes_long(session, column: str) -> None:
     session.run(f"CREATE TABLE t (a {column})")
     session.run("INSERT INTO t VALUES (%s)", "x" * 256)
-    assert session.error("INSERT INTO t VALUES (%s)", "é" * 129)["M"] == "value too long for type character varying(256)"
+    assert (
+        session.error("INSERT INTO t VALUES (%s)", "é" * 129)["M"] == "value too long for type character varying(256)"
+    )
 
 
 def test_truncate_commits(database, session) -> None:

@@ -54,7 +54,9 @@ def _in_background(work) -> threading.Thread:
 
 def _wait_for_a_waiting_lock(observer) -> None:
     deadline = time.monotonic() + 20
-    while observer.run("SELECT count(*) FROM pg_locks WHERE NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())") == [[0]]:
+    while observer.run(
+        "SELECT count(*) FROM pg_locks WHERE NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+    ) == [[0]]:
         assert time.monotonic() < deadline, "nobody waits for a lock"
         time.sleep(0.02)
 

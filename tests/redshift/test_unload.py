@@ -31,14 +31,22 @@ def test_every_type_arrives_as_it_was(session, bucket) -> None:
         "CREATE TABLE t (a SMALLINT, b INTEGER, c BIGINT, d DECIMAL(9,3), e DECIMAL(38,4), f DATE, g TIMESTAMP, "
         "h BOOLEAN, i DOUBLE PRECISION, j VARCHAR(20))"
     )
-    row = [-5, 2**31 - 1, -(2**63), decimal.Decimal("-123456.789"), decimal.Decimal("123456789012345678901234567890.5678")]
+    row = [
+        -5,
+        2**31 - 1,
+        -(2**63),
+        decimal.Decimal("-123456.789"),
+        decimal.Decimal("123456789012345678901234567890.5678"),
+    ]
     row += [date(2024, 2, 29), datetime(2023, 3, 15, 23, 59, 59, 999999), True, 0.1, "x"]
     session.run("INSERT INTO t VALUES (" + ", ".join(["%s"] * len(row)) + ")", *row)
     session.run("INSERT INTO t (a) VALUES (NULL)")
     session.run(unload("SELECT * FROM t ORDER BY b", f"s3://{bucket.name}/out/"))
     types = [pl.Int16, pl.Int32, pl.Int64, pl.Decimal(9, 3), pl.Decimal(38, 4), pl.Date, pl.Datetime("us"), pl.Boolean]
     schema = dict(zip("abcdefghij", [*types, pl.Float64, pl.String], strict=True))
-    assert_frame_equal(bucket.frame("out/0000_part_00.parquet"), pl.DataFrame([row, [None] * 10], schema=schema, orient="row"))
+    assert_frame_equal(
+        bucket.frame("out/0000_part_00.parquet"), pl.DataFrame([row, [None] * 10], schema=schema, orient="row")
+    )
 
 
 def test_texts_are_neither_changed_nor_taken_for_null(session, bucket) -> None:
@@ -59,7 +67,9 @@ def test_parallel_off_writes_one_file_and_a_manifest_lists_it(table, bucket) -> 
     assert bucket.keys("out/") == ["out/dim_000.parquet", "out/dim_manifest"]
     body = bucket.client.get_object(Bucket=bucket.name, Key="out/dim_000.parquet")["Body"].read()
     manifest = json.loads(bucket.client.get_object(Bucket=bucket.name, Key="out/dim_manifest")["Body"].read())
-    assert manifest == {"entries": [{"url": f"s3://{bucket.name}/out/dim_000.parquet", "meta": {"content_length": len(body)}}]}
+    assert manifest == {
+        "entries": [{"url": f"s3://{bucket.name}/out/dim_000.parquet", "meta": {"content_length": len(body)}}]
+    }
     column = pq.ParquetFile(io.BytesIO(body)).metadata.row_group(0).column(0)
     assert column.compression == "SNAPPY"
 
@@ -122,7 +132,9 @@ def test_an_inner_limit_is_taken(table, bucket) -> None:
 
 def test_an_error_while_rows_are_read_fails_the_transaction_and_writes_nothing(table, bucket) -> None:
     table.run("BEGIN")
-    assert table.error(unload("SELECT 1 / (id - 2) AS x FROM t ORDER BY id", f"s3://{bucket.name}/out/"))["C"] == "22012"
+    assert (
+        table.error(unload("SELECT 1 / (id - 2) AS x FROM t ORDER BY id", f"s3://{bucket.name}/out/"))["C"] == "22012"
+    )
     assert table.error("SELECT 1")["C"] == "25P02"
     assert bucket.keys() == []
 
@@ -136,7 +148,9 @@ def test_a_role_unloads_only_what_it_may_read(database, table, bucket) -> None:
 def test_many_rows_arrive_whole(session, bucket) -> None:
     session.run("CREATE TABLE d (n INTEGER)")
     session.run("INSERT INTO d VALUES (0), (1), (2), (3), (4), (5), (6), (7), (8), (9)")
-    session.run("CREATE TABLE t AS SELECT a.n + 10 * b.n + 100 * c.n + 1000 * e.n + 10000 * f.n AS id FROM d a, d b, d c, d e, d f")
+    session.run(
+        "CREATE TABLE t AS SELECT a.n + 10 * b.n + 100 * c.n + 1000 * e.n + 10000 * f.n AS id FROM d a, d b, d c, d e, d f"
+    )
     wide = "''" + "x" * 200 + "''"
     session.run(unload(f"SELECT id, {wide} AS wide FROM t", f"s3://{bucket.name}/out/"))
     frame = bucket.frame("out/0000_part_00.parquet")
