@@ -23,6 +23,7 @@ ROOT = Path(__file__).parents[2]
 PROJECT = "transactions-pipeline"
 ACCOUNT = "123456789012"
 REGION = "eu-west-1"
+HOST = "warehouse.example.internal"
 WHEEL = "transactions_pipeline-1.0.0-cp39-cp39-manylinux2014_x86_64.whl"
 
 ARNS = {
@@ -91,9 +92,7 @@ class _EchoAws(pulumi.runtime.Mocks):
         if args.typ == "aws:redshiftserverless/namespace:Namespace":
             state["adminPasswordSecretArn"] = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{name}"
         if args.typ == "aws:redshiftserverless/workgroup:Workgroup":
-            state["endpoints"] = [
-                {"address": f"{name}.{ACCOUNT}.{REGION}.redshift-serverless.amazonaws.com", "port": 5439}
-            ]
+            state["endpoints"] = [{"address": HOST, "port": 5439}]
         if args.typ == "aws:ec2/vpcEndpoint:VpcEndpoint":
             state["prefixListId"] = "pl-6da54004"
         return f"{args.name}-id", state
@@ -178,10 +177,10 @@ def run(program: Callable[[], Any], *, stack: str = "dev", config: Mapping[str, 
     return Deployed(stack=stack, resources=tuple(recorder.recorded), exports=exports)
 
 
-def deploy(stack: str, wheel_directory: Path, **overrides: str) -> Deployed:
-    """Run `__main__.py` as the CLI would for a stack, some of its configuration changed."""
-    config = stack_config(ROOT, stack)
-    config |= {
-        f"{PROJECT}:{key}": value for key, value in {"wheelDirectory": str(wheel_directory), **overrides}.items()
-    }
+def deploy(stack: str, wheel_directory: Path, without: str | None = None, **overrides: str) -> Deployed:
+    """Run `__main__.py` as the CLI would for a stack, some of its configuration changed or, `without`, taken away."""
+    overrides = {"wheelDirectory": str(wheel_directory), **overrides}
+    config = stack_config(ROOT, stack) | {f"{PROJECT}:{key}": value for key, value in overrides.items()}
+    if without is not None:
+        del config[without]
     return run(lambda: runpy.run_path(str(ROOT / "__main__.py")), stack=stack, config=config)

@@ -1,0 +1,119 @@
+"""The jobs as Glue is told of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from jobs.arguments import parse_arguments
+from lambdas.runs import run_arguments
+from schemas.drops import Drop
+from tests.components.program import ACCOUNT, HOST, ROOT, WHEEL, Deployed, deploy
+
+CODE = "s3://storage-work-0a1b2c3/code"
+
+
+def _arguments(job: str, stack: str = "dev") -> dict[str, str]:
+    return {
+        "--job": job,
+        "--work-bucket": "storage-work-0a1b2c3",
+        "--workgroup": f"transactions-pipeline-{stack}-warehouse",
+        "--host": HOST,
+        "--port": "5439",
+        "--database": "shop",
+        "--account-id": ACCOUNT,
+        "--region": "eu-west-1",
+        "--copy-role-arn": f"arn:aws:iam::{ACCOUNT}:role/warehouse-copy-0a1b2c3",
+        "--max-reject-ratio": "0.5",
+        "--amount-classes": "Small:0,Medium:100,Large:1000",
+        "--extra-py-files": f"{CODE}/{WHEEL}",
+        "--library-set": "none",
+    }
+
+
+def test_the_jobs_are_python_shell_jobs_of_the_configured_size_without_retries(dev: Deployed) -> None:
+    jobs = {found.name: {key: value for key, value in found.inputs.items() if key != "tags"} for found in dev.of("Job")}
+    assert jobs == {
+        f"processing-{job}": {
+            "name": f"transactions-pipeline-dev-{job.replace('_', '-')}",
+            "roleArn": f"arn:aws:iam::{ACCOUNT}:role/transactions-pipeline-dev-{job.replace('_', '-')}",
+            "glueVersion": "3.0",
+            "command": {"name": "pythonshell", "pythonVersion": "3.9", "scriptLocation": f"{CODE}/glue_entry.py"},
+            "connections": ["processing-0a1b2c3"],
+            "maxCapacity": 0.0625,
+            "timeout": 60,
+            "executionProperty": {"maxConcurrentRuns": 3},
+            "jobRunQueuingEnabled": True,
+            "maxRetries": 0,
+            "nonOverridableArguments": _arguments(job),
+        }
+        for job in ("process_transactions", "load_dimensions")
+    }
+
+
+def test_the_job_understands_the_programs_arguments_together_with_a_runs_own(deployed: Deployed) -> None:
+    drop = Drop("drop-bucket", 'transactions/year=2023/month=03/day=15/a "b" ü.csv', "-v1")
+    for job in deployed.of("Job"):
+        arguments = {**job.inputs["nonOverridableArguments"], **run_arguments(drop, 2)}
+        understood = parse_arguments([token for pair in arguments.items() for token in pair])
+        assert (understood.drop, understood.attempt) == (drop, 2)
+        assert f"processing-{understood.job}" == job.name
+        assert understood.warehouse.host == HOST
+
+
+def test_a_run_can_override_none_of_the_programs_arguments(deployed: Deployed) -> None:
+    own = set(run_arguments(Drop("bucket", "key", "v1"), 1))
+    assert [set(job.inputs["nonOverridableArguments"]) & own for job in deployed.of("Job")] == [set(), set()]
+    assert [job.inputs.get("defaultArguments") for job in deployed.of("Job")] == [None, None]
+
+
+def test_the_wheel_keeps_its_file_name_and_lies_with_the_script_in_the_work_bucket(
+    dev: Deployed, wheel_directory: Path
+) -> None:
+    uploads = {found.inputs["key"]: found.inputs for found in dev.of("BucketObjectv2") if found.name.startswith("proc")}
+    assert {key: (each["bucket"], Path(each["source"].path)) for key, each in uploads.items()} == {
+        f"code/{WHEEL}": ("storage-work-0a1b2c3", wheel_directory / WHEEL),
+        "code/glue_entry.py": ("storage-work-0a1b2c3", ROOT / "jobs" / "glue_entry.py"),
+    }
+
+
+def test_the_connection_places_a_run_where_its_endpoint_is(dev: Deployed) -> None:
+    connection = dev.one("Connection", "processing").inputs
+    assert connection["connectionType"] == "NETWORK"
+    assert connection["physicalConnectionRequirements"] == {
+        "availabilityZone": "eu-west-1a",
+        "subnetId": "network-eu-west-1a-id",
+        "securityGroupIdLists": ["network-job-id"],
+    }
+
+
+def test_a_job_has_its_rights_before_it_can_be_started(deployed: Deployed) -> None:
+    rights = {found.name: found.urn for found in deployed.of("RolePolicy")}
+    assert [rights[job.name] in job.dependencies for job in deployed.of("Job")] == [True, True]
+
+
+def test_size_timeout_and_rules_follow_the_configuration(wheel_directory: Path) -> None:
+    stack = deploy(
+        "dev",
+        wheel_directory,
+        jobMaxCapacity="1",
+        jobTimeoutMinutes="30",
+        jobMaxConcurrentRuns="7",
+        maxRejectRatio="0.1",
+        amountClasses="low:0,high:49.99",
+    )
+    for job in stack.of("Job"):
+        inputs, arguments = job.inputs, job.inputs["nonOverridableArguments"]
+        assert (inputs["maxCapacity"], inputs["timeout"], inputs["executionProperty"]) == (
+            1.0,
+            30,
+            {"maxConcurrentRuns": 7},
+        )
+        assert (arguments["--max-reject-ratio"], arguments["--amount-classes"]) == ("0.1", "low:0,high:49.99")
+
+
+def test_the_accounts_log_groups_outlive_the_stack_that_owns_them(prod: Deployed) -> None:
+    owned = {found.inputs["name"]: found.inputs for found in prod.of("LogGroup") if found.name.startswith("processing")}
+    assert {name: (each["retentionInDays"], each["skipDestroy"]) for name, each in owned.items()} == {
+        "/aws-glue/python-jobs/output": (365, True),
+        "/aws-glue/python-jobs/error": (365, True),
+    }
