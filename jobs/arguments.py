@@ -9,9 +9,10 @@ from __future__ import annotations
 import argparse
 import base64
 import binascii
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from typing import Dict, List, Sequence, Set
+from fractions import Fraction
 
 from jobs.errors import TerminalError
 from schemas.drops import Drop
@@ -40,14 +41,16 @@ class Arguments:
     attempt: int
     work_bucket: str
     warehouse: Warehouse
-    max_reject_ratio: float
-    amount_classes: Dict[str, Decimal]
+    max_reject_ratio: Fraction
+    amount_classes: dict[str, Decimal]
     """Label -> lower bound, the smallest first."""
 
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> None:  # type: ignore[override]
-        raise TerminalError(f"the job's arguments cannot be read: {message}; correct the job or the run that passed them")
+        raise TerminalError(
+            f"the job's arguments cannot be read: {message}; correct the job or the run that passed them"
+        )
 
 
 def parse_arguments(argv: Sequence[str]) -> Arguments:
@@ -67,7 +70,7 @@ def parse_arguments(argv: Sequence[str]) -> Arguments:
     parser.add_argument("--account-id", required=True)
     parser.add_argument("--region", required=True)
     parser.add_argument("--copy-role-arn", required=True)
-    parser.add_argument("--max-reject-ratio", type=float, default=0.5)
+    parser.add_argument("--max-reject-ratio", type=Fraction, default=Fraction(1, 2))
     parser.add_argument("--amount-classes", default="Small:0,Medium:100,Large:1000")
     found, _ = parser.parse_known_args(_joined(argv, {action.option_strings[0] for action in parser._actions}))
     return Arguments(
@@ -89,9 +92,9 @@ def parse_arguments(argv: Sequence[str]) -> Arguments:
     )
 
 
-def _joined(argv: Sequence[str], names: Set[str]) -> List[str]:
+def _joined(argv: Sequence[str], names: set[str]) -> list[str]:
     """`--name value` as `--name=value`: a version id may begin with a dash, which argparse takes for a flag."""
-    joined: List[str] = []
+    joined: list[str] = []
     tokens = iter(argv)
     for token in tokens:
         value = next(tokens, None) if token in names else None
@@ -106,9 +109,9 @@ def decode_key(key_base64: str) -> str:
         raise TerminalError(f"--key-base64 {key_base64!r} is not a base64url text of a key ({reason})") from None
 
 
-def parse_amount_classes(text: str) -> Dict[str, Decimal]:
+def parse_amount_classes(text: str) -> dict[str, Decimal]:
     """`Small:0,Medium:100` -> {label: lower bound}; the lowest bound must be 0, so that every amount has a class."""
-    classes: List[tuple] = []
+    classes: list[tuple[str, Decimal]] = []
     for part in text.split(","):
         label, colon, bound = part.rpartition(":")
         try:

@@ -6,14 +6,16 @@ import platform
 import resource
 import tempfile
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Optional
+from typing import Any, Callable
 
 import polars as pl
-from botocore.exceptions import ClientError, ConnectionError as BotoConnectionError, HTTPClientError
+from botocore.exceptions import ClientError, HTTPClientError
+from botocore.exceptions import ConnectionError as BotoConnectionError
 
 from jobs.arguments import Arguments
 from jobs.errors import JobError, TransientError
@@ -35,16 +37,16 @@ class Attempt:
     """Scratch space on local disk, gone when the attempt is over."""
     started_at: datetime
     key: DropKey
-    fetched: Optional[Fetched] = None
+    fetched: Fetched | None = None
     rows_read: int = 0
-    counts: Optional[Dict[str, int]] = None
-    first_commit: Optional[Dict[str, int]] = None
-    reject_reasons: Dict[str, RejectedFor] = field(default_factory=dict)
-    rejected_uri: Optional[str] = None
-    staged_amount: Optional[str] = None
-    amount_classes: Dict[str, ClassAmount] = field(default_factory=dict)
-    ignored_columns: List[str] = field(default_factory=list)
-    step_seconds: Dict[str, float] = field(default_factory=dict)
+    counts: dict[str, int] | None = None
+    first_commit: dict[str, int] | None = None
+    reject_reasons: dict[str, RejectedFor] = field(default_factory=dict)
+    rejected_uri: str | None = None
+    staged_amount: str | None = None
+    amount_classes: dict[str, ClassAmount] = field(default_factory=dict)
+    ignored_columns: list[str] = field(default_factory=list)
+    step_seconds: dict[str, float] = field(default_factory=dict)
 
     @property
     def load_id(self) -> str:
@@ -64,7 +66,7 @@ class Attempt:
         finally:
             self.step_seconds[name] = round(self.step_seconds.get(name, 0) + time.perf_counter() - begun, 3)
 
-    def report(self, error: Optional[Error]) -> Report:
+    def report(self, error: Error | None) -> Report:
         arguments, drop, fetched = self.arguments, self.arguments.drop, self.fetched
         finished_at = datetime.now(timezone.utc)
         seconds = (finished_at - self.started_at).total_seconds()
@@ -102,7 +104,7 @@ def run_attempt(arguments: Arguments, steps: Callable[[Attempt], None]) -> None:
     started_at = datetime.now(timezone.utc)
     with tempfile.TemporaryDirectory(prefix="load-") as folder:
         attempt = Attempt(arguments, s3_client(), Path(folder), started_at, parse_key(arguments.drop.key))
-        error: Optional[Error] = None
+        error: Error | None = None
         try:
             steps(attempt)
         except Exception as reason:
@@ -129,7 +131,7 @@ def describe(reason: Exception) -> Error:
 
 def _is_transient(reason: Exception) -> bool:
     if isinstance(reason, ClientError):
-        return reason.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= 500
+        return int(reason.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)) >= 500
     return isinstance(reason, (TransientError, BotoConnectionError, HTTPClientError))
 
 

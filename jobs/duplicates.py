@@ -8,8 +8,8 @@ and settled exactly. Only ids that do repeat are paid for.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Iterator, Tuple
 
 import polars as pl
 
@@ -48,7 +48,7 @@ class Contested:
         self._folder = folder
         self._rows = 0
 
-    def split(self, accepted: pl.DataFrame) -> Tuple[pl.DataFrame, pl.DataFrame]:
+    def split(self, accepted: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
         """(rows that nobody contests, rows to be set aside)."""
         if self._none or accepted.is_empty():
             return accepted, accepted.clear()

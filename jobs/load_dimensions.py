@@ -6,7 +6,7 @@ bad row fails the load and is named by its line.
 
 from __future__ import annotations
 
-from typing import List, Sequence
+from collections.abc import Sequence
 
 import polars as pl
 
@@ -54,28 +54,36 @@ def read_dimension(source: SourceFile, dimension: Dimension) -> pl.DataFrame:
     columns = [column.name for column in dimension.source_columns]
     text = pl.concat(
         [
-            pl.DataFrame(schema={**{name: pl.String() for name in columns}, SOURCE_LINE: pl.Int64(), IS_MALFORMED: pl.Boolean()}),
+            pl.DataFrame(
+                schema={**{name: pl.String() for name in columns}, SOURCE_LINE: pl.Int64(), IS_MALFORMED: pl.Boolean()}
+            ),
             *(chunk.select(*columns, SOURCE_LINE, IS_MALFORMED) for chunk in source.chunks()),
         ]
     )
     stripped = pl.col(columns).str.strip_chars()
     text = text.with_columns(pl.when(stripped.str.len_bytes() > 0).then(stripped))
-    _refuse(source, text.filter(IS_MALFORMED), f"the row has not one value for each of the {len(source.header)} columns")
+    _refuse(
+        source, text.filter(IS_MALFORMED), f"the row has not one value for each of the {len(source.header)} columns"
+    )
     _refuse(source, text.filter(pl.col(key.name).is_null()), f"the row has no {key.name}")
     for column in dimension.source_columns:
         _refuse_unfit(source, text, column)
     twice = text.filter(pl.col(key.name).is_duplicated())
-    _refuse(source, twice, f"{key.name} {_first(twice, key.name)!r} stands in the file more than once, and only one row can be right")
-    return text.select(
-        SOURCE_LINE, *(pl.col(column.name).cast(column.polars) for column in dimension.source_columns)
+    _refuse(
+        source,
+        twice,
+        f"{key.name} {_first(twice, key.name)!r} stands in the file more than once, and only one row can be right",
     )
+    return text.select(SOURCE_LINE, *(pl.col(column.name).cast(column.polars) for column in dimension.source_columns))
 
 
 def _refuse_unfit(source: SourceFile, text: pl.DataFrame, column: Column) -> None:
     value = pl.col(column.name)
     if column.max_bytes is not None:
         too_long = text.filter(value.str.len_bytes() > column.max_bytes)
-        _refuse(source, too_long, f"{column.name} {_first(too_long, column.name)!r} is longer than {column.max_bytes} bytes")
+        _refuse(
+            source, too_long, f"{column.name} {_first(too_long, column.name)!r} is longer than {column.max_bytes} bytes"
+        )
     else:
         bad = text.filter(~value.str.contains(_PRICE).fill_null(False))
         _refuse(
@@ -93,7 +101,7 @@ def _first(rows: pl.DataFrame, column: str) -> object:
 def _refuse(source: SourceFile, rows: pl.DataFrame, fault: str) -> None:
     if rows.is_empty():
         return
-    lines: List[int] = rows.get_column(SOURCE_LINE).head(5).to_list()
+    lines: list[int] = rows.get_column(SOURCE_LINE).head(5).to_list()
     also = f" (so it is on {rows.height - 1} more rows, next on line {lines[1]})" if len(lines) > 1 else ""
     raise DimensionRefused(
         f"{source.name}, line {lines[0]}: {fault}{also}; nothing was loaded, mend the file and drop it again"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timezone
 from decimal import Decimal
-from typing import Callable, Deque, Iterable, Iterator, NamedTuple, Tuple
+from fractions import Fraction
+from typing import Callable, NamedTuple
 
 import polars as pl
 
@@ -100,14 +102,12 @@ class _Judged(NamedTuple):
     amounts: pl.DataFrame
 
 
-def _stage(
-    attempt: Attempt, source: SourceFile, transform: Transform, contested: Contested
-) -> Tuple[Staged, int, int]:
+def _stage(attempt: Attempt, source: SourceFile, transform: Transform, contested: Contested) -> tuple[Staged, int, int]:
     """Judge every row, a chunk at a time; returns (what is staged, duplicate rows, rejected rows)."""
     parts = StagedParts(STAGED_TRANSACTIONS, attempt.staging, attempt.folder)
     rejected_rows = RejectedRows(source, attempt.folder / "rejected.csv")
 
-    def judge(numbered: Tuple[int, pl.DataFrame]) -> _Judged:
+    def judge(numbered: tuple[int, pl.DataFrame]) -> _Judged:
         number, rows = numbered
         accepted, rejected = transform(rows)
         uncontested, set_aside = contested.split(accepted)
@@ -131,10 +131,10 @@ def _stage(
     return Staged(parts.rows, parts.manifest()), accepted_rows - parts.rows, rejected_rows.rows
 
 
-def _in_order(function: Callable[..., _Judged], items: Iterable[Tuple[int, pl.DataFrame]]) -> Iterator[_Judged]:
+def _in_order(function: Callable[..., _Judged], items: Iterable[tuple[int, pl.DataFrame]]) -> Iterator[_Judged]:
     """Map in threads, results in order, never more than a few items in memory."""
     with ThreadPoolExecutor(_CHUNKS_AT_ONCE) as pool:
-        pending: Deque[Future[_Judged]] = deque()
+        pending: deque[Future[_Judged]] = deque()
         for item in items:
             pending.append(pool.submit(function, item))
             if len(pending) > _CHUNKS_AT_ONCE:
@@ -167,12 +167,12 @@ def _keep_rejected(attempt: Attempt, rejected: RejectedRows) -> None:
     attempt.s3.upload_file(str(rejected.path), bucket, key, ExtraArgs={"ContentType": "text/csv; charset=utf-8"})
     attempt.reject_reasons = rejected.reject_reasons()
     attempt.rejected_uri = f"s3://{bucket}/{key}"
-    ratio, allowed = rejected.rows / attempt.rows_read, attempt.arguments.max_reject_ratio
+    ratio, allowed = Fraction(rejected.rows, attempt.rows_read), attempt.arguments.max_reject_ratio
     if ratio > allowed:
         reason = next(iter(attempt.reject_reasons))
         raise TooManyRejected(
-            f"{rejected.rows:,} of {attempt.rows_read:,} rows ({ratio:.1%}) of {attempt.key.file_name} are rejected, "
-            f"most of them for {reason}, and max_reject_ratio allows {allowed:.1%}, so nothing was loaded; "
+            f"{rejected.rows:,} of {attempt.rows_read:,} rows ({float(ratio):.1%}) of {attempt.key.file_name} are rejected, "
+            f"most of them for {reason}, and max_reject_ratio allows {float(allowed):.1%}, so nothing was loaded; "
             f"the rows and their reasons are in {attempt.rejected_uri}"
         )
 
@@ -191,7 +191,7 @@ def _sum_amounts(attempt: Attempt, amounts: Iterable[pl.DataFrame]) -> None:
     attempt.staged_amount = f"{sum((amount for _, amount in found.values()), Decimal(0)):.2f}"
 
 
-def _ledger(attempt: Attempt, fetched: Fetched) -> "dict[str, object]":
+def _ledger(attempt: Attempt, fetched: Fetched) -> dict[str, object]:
     """The ledger's row but its counts."""
     drop = attempt.arguments.drop
     return {

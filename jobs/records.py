@@ -7,8 +7,8 @@ quotes, NULs or lone carriage returns; `source_file` reads every other file with
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Iterable, Iterator, List, Optional
 
 from jobs.errors import FileRefused
 
@@ -25,7 +25,7 @@ class Record:
     last_line: int
     text: str
     """As it stood, without its line end."""
-    fields: Optional[List[str]]
+    fields: list[str] | None
     """None where a quote is out of place."""
 
 
@@ -43,7 +43,7 @@ def records(lines: Iterable[bytes], *, first_line: int, file_name: str) -> Itera
         if not line:
             continue
         start, parts, size = number, [line], len(raw)
-        fields: Optional[List[str]] = []
+        fields: list[str] | None = []
         at = 0
         while fields is not None:
             if line[at : at + 1] != '"':
@@ -54,7 +54,7 @@ def records(lines: Iterable[bytes], *, first_line: int, file_name: str) -> Itera
                 at = end + 1
                 continue
             at += 1
-            value: List[str] = []
+            value: list[str] = []
             closing = _UP_TO_CLOSING_QUOTE.match(line, at)
             while closing is None:
                 value.append(line[at:])
@@ -78,7 +78,9 @@ def records(lines: Iterable[bytes], *, first_line: int, file_name: str) -> Itera
             if at == len(line):
                 break
             at += 1
-        yield Record(start, number, "\n".join(parts), fields)
+        # A quoted nothing alone on a line is as blank as a blank line.
+        if fields != [""]:
+            yield Record(start, number, "\n".join(parts), fields)
 
 
 def _without_line_end(line: str) -> str:

@@ -7,7 +7,7 @@ import zlib
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, BinaryIO, List
+from typing import IO, Any
 
 import boto3
 from botocore.config import Config
@@ -66,7 +66,7 @@ def _unpack(packed: Path, unpacked: Path, name: str) -> Path:
     return unpacked
 
 
-def _copy_at_most(source: BinaryIO, target: BinaryIO, limit: int, name: str) -> None:
+def _copy_at_most(source: IO[bytes], target: IO[bytes], limit: int, name: str) -> None:
     left = limit
     while left >= 0:
         block = source.read(min(1024 * 1024, left + 1))
@@ -98,7 +98,7 @@ class Prefix:
         self.s3.put_object(Bucket=self.bucket, Key=self.prefix + name, Body=body.encode("utf-8"))
         return self.uri + name
 
-    def download(self, folder: Path) -> List[Path]:
+    def download(self, folder: Path) -> list[Path]:
         folder.mkdir()
         paths = []
         for position, key in enumerate(self._keys()):
@@ -113,8 +113,6 @@ class Prefix:
             batch = [{"Key": key} for key in keys[start : start + 1000]]
             self.s3.delete_objects(Bucket=self.bucket, Delete={"Objects": batch, "Quiet": True})
 
-    def _keys(self) -> List[str]:
+    def _keys(self) -> list[str]:
         pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=self.prefix)
         return [entry["Key"] for page in pages for entry in page.get("Contents", ())]
-
-

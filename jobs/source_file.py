@@ -10,10 +10,11 @@ the file.
 from __future__ import annotations
 
 import codecs
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO, Iterator, List, Optional, Sequence, Tuple
+from typing import BinaryIO
 
 import polars as pl
 
@@ -29,14 +30,15 @@ IS_MALFORMED = "is_malformed"
 SOURCE_TEXT = "source_text"
 """The record as it stood; null unless it is malformed."""
 
+REJECTED_FILE_COLUMNS = (SOURCE_LINE, "reject_reasons", SOURCE_TEXT)
+"""What the rejected file adds to the drop's own columns."""
+
 _OVERFLOW = "overflow"
 
 NEUTRALISED = r"^'*[=+@\t\r-]"
 """What the rejected file sets an apostrophe before: a spreadsheet would take it for a formula."""
 
-WHITE_SPACE = (
-    "\t\n\x0b\x0c\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
-)
+WHITE_SPACE = "\t\n\x0b\x0c\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
 """What is trimmed from a value: Unicode's White_Space, which is what Polars' strip_chars() strips."""
 
 
@@ -46,18 +48,18 @@ class SourceFile:
 
     path: Path
     name: str
-    header: Tuple[str, ...]
+    header: tuple[str, ...]
     """Column names as they stand in the file."""
-    columns: Tuple[str, ...]
+    columns: tuple[str, ...]
     """The frame's name for each: the contract's for a contract column, `extra_<position>` for another."""
-    required: Tuple[str, ...]
+    required: tuple[str, ...]
     data_offset: int
     data_line: int
     """The physical line on which the data begins."""
     is_plain: bool
 
     @property
-    def ignored_columns(self) -> List[str]:
+    def ignored_columns(self) -> list[str]:
         return [name for name, column in zip(self.header, self.columns) if column not in self.required]
 
     def chunks(self) -> Iterator[pl.DataFrame]:
@@ -73,7 +75,7 @@ class SourceFile:
     @property
     def _is_rejected_file(self) -> bool:
         """A rejected file that somebody corrected and dropped again: its apostrophes are ours."""
-        return {SOURCE_LINE, "reject_reasons", SOURCE_TEXT} <= {name.lower() for name in self.header}
+        return set(REJECTED_FILE_COLUMNS) <= {name.strip(WHITE_SPACE).lower() for name in self.header}
 
     def _as_dropped(self, chunk: pl.DataFrame) -> pl.DataFrame:
         value = pl.col(self.columns)
@@ -97,7 +99,7 @@ class SourceFile:
             frame = self._plain_frame(block, line)
             yield frame.filter(pl.col(SOURCE_TEXT).is_not_null() | ~pl.col(IS_MALFORMED))
 
-    def _plain_blocks(self, file: BinaryIO) -> Iterator[Tuple[int, bytes]]:
+    def _plain_blocks(self, file: BinaryIO) -> Iterator[tuple[int, bytes]]:
         """Whole lines, about CHUNK_BYTES of them, with the number of the first; no block begins with a blank line."""
         line, rest = self.data_line, b""
         while True:
@@ -115,7 +117,7 @@ class SourceFile:
                 yield line, data
                 line += data.count(b"\n")
 
-    def _read_csv(self, block: bytes, columns: Optional[List[int]] = None) -> pl.DataFrame:
+    def _read_csv(self, block: bytes, columns: list[int] | None = None) -> pl.DataFrame:
         return pl.read_csv(
             block,
             has_header=False,
@@ -133,9 +135,7 @@ class SourceFile:
         # fields, separators and line ends make up the block, so nothing was cut.
         found_bytes = sum(frame.select(pl.col(self.columns).str.len_bytes().sum()).row(0))
         separators = len(self.columns) * frame.height + (block.count(b"\r") if b"\r" in block else 0)
-        well_formed = (
-            frame.get_column(self.columns[-1]).null_count() == 0 and found_bytes + separators == len(block)
-        )
+        well_formed = frame.get_column(self.columns[-1]).null_count() == 0 and found_bytes + separators == len(block)
         if well_formed:
             malformed, text = pl.lit(False), pl.lit(None, dtype=pl.String)
         else:
@@ -164,11 +164,11 @@ class SourceFile:
                 return
             yield pl.DataFrame(rows, schema=schema, orient="row")
 
-    def _exact_row(self, record: Record) -> Tuple[object, ...]:
+    def _exact_row(self, record: Record) -> tuple[object, ...]:
         fields = record.fields
         if fields is None or len(fields) != len(self.columns) or self._has_control_character(fields):
             return (record.first_line, True, record.text) + (None,) * len(self.columns)
-        return (record.first_line, False, None) + tuple(field or None for field in fields)
+        return (record.first_line, False, None, *tuple(field or None for field in fields))
 
     def _has_control_character(self, fields: Sequence[str]) -> bool:
         # A quoted line break inside an id is a slip of a quote, and no warehouse column can hold a NUL.
@@ -203,6 +203,8 @@ def open_source_file(path: Path, *, name: str, required: Sequence[str]) -> Sourc
         data_offset = file.tell()
     if header is None:
         raise FileRefused(f"{name} is empty: it has not even a header; drop the file again with its content")
+    if header.first_line > 1:
+        raise FileRefused(f"{name}, line 1: the line is blank where the header belongs; take it out and drop it again")
     columns = _columns(header, name, required)
     return SourceFile(
         path=path,
@@ -216,12 +218,14 @@ def open_source_file(path: Path, *, name: str, required: Sequence[str]) -> Sourc
     )
 
 
-def _columns(header: Record, name: str, required: Sequence[str]) -> Tuple[str, ...]:
+def _columns(header: Record, name: str, required: Sequence[str]) -> tuple[str, ...]:
     where = f"{name}, line {header.first_line}"
     if header.fields is None:
         raise FileRefused(f"{where}: a quote in the header is out of place; mend the header and drop the file again")
     if len(header.fields) > MAX_COLUMNS:
-        raise FileRefused(f"{where}: the header has {len(header.fields):,} columns and at most {MAX_COLUMNS:,} are read")
+        raise FileRefused(
+            f"{where}: the header has {len(header.fields):,} columns and at most {MAX_COLUMNS:,} are read"
+        )
     named = [field.strip(WHITE_SPACE).lower() for field in header.fields]
     twice = sorted({column for column in named if column and named.count(column) > 1})
     if twice:

@@ -7,12 +7,12 @@ import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, List
+from typing import Any
 
 import polars as pl
 
 from jobs.s3 import Prefix
-from jobs.source_file import NEUTRALISED, SOURCE_LINE, SOURCE_TEXT, SourceFile
+from jobs.source_file import NEUTRALISED, REJECTED_FILE_COLUMNS, SOURCE_LINE, SOURCE_TEXT, WHITE_SPACE, SourceFile
 from jobs.transform import REJECT_REASONS_COLUMN
 from schemas.reports import RejectedFor, RejectSample
 from schemas.tables import Table
@@ -35,7 +35,7 @@ class StagedParts:
         self._table = table
         self._prefix = prefix
         self._folder = folder
-        self._parts: List[_Part] = []
+        self._parts: list[_Part] = []
 
     def write(self, rows: pl.DataFrame, name: str) -> None:
         """Upload rows as one part; may be called from several threads with different names."""
@@ -64,10 +64,16 @@ class RejectedRows:
     def __init__(self, source: SourceFile, path: Path) -> None:
         self.rows = 0
         self.path = path
-        self._columns = source.columns
-        self._header = (*source.header, SOURCE_LINE, REJECT_REASONS_COLUMN, SOURCE_TEXT)
-        self._counts: Dict[str, int] = {}
-        self._samples: Dict[str, List[RejectSample]] = {}
+        # A rejected file that was corrected and dropped again has these three already: they are written anew.
+        kept = [
+            (heading, column)
+            for heading, column in zip(source.header, source.columns)
+            if heading.strip(WHITE_SPACE).lower() not in REJECTED_FILE_COLUMNS
+        ]
+        self._columns = [column for _, column in kept]
+        self._header = (*(heading for heading, _ in kept), *REJECTED_FILE_COLUMNS)
+        self._counts: dict[str, int] = {}
+        self._samples: dict[str, list[RejectSample]] = {}
 
     def write(self, rejected: pl.DataFrame) -> None:
         if rejected.is_empty():
@@ -87,7 +93,7 @@ class RejectedRows:
         with self.path.open("ab") as file:
             as_text.write_csv(file, include_header=False)
 
-    def reject_reasons(self) -> Dict[str, RejectedFor]:
+    def reject_reasons(self) -> dict[str, RejectedFor]:
         """The most frequent reason first."""
         ordered = sorted(self._counts, key=lambda reason: -self._counts[reason])
         return {reason: RejectedFor(self._counts[reason], self._samples[reason]) for reason in ordered}
@@ -98,23 +104,26 @@ class RejectedRows:
             self._counts[reason] = self._counts.get(reason, 0) + count
             samples = self._samples.setdefault(reason, [])
             if len(samples) < _SAMPLES:
-                first = rejected.filter(pl.col(REJECT_REASONS_COLUMN).list.contains(reason)).head(_SAMPLES - len(samples))
+                first = rejected.filter(pl.col(REJECT_REASONS_COLUMN).list.contains(reason)).head(
+                    _SAMPLES - len(samples)
+                )
                 samples.extend(self._sample_of(row) for row in first.rows(named=True))
 
-    def _sample_of(self, row: Dict[str, str]) -> RejectSample:
+    def _sample_of(self, row: dict[str, Any]) -> RejectSample:
         text = row[SOURCE_TEXT]
         if text is None:
-            text = ",".join(row[column] or "" for column in self._columns)
+            text = ",".join(str(row[column] or "") for column in self._columns)
         return RejectSample(int(row[SOURCE_LINE]), text[:_SAMPLE_CHARACTERS])
 
 
 def _neutralised(column: str) -> pl.Expr:
     """A value a spreadsheet would run as a formula gets an apostrophe, which SourceFile takes off again."""
     value = pl.col(column)
-    return pl.when(value.str.contains(NEUTRALISED)).then(pl.concat_str(pl.lit("'"), value)).otherwise(value).alias(column)
+    return (
+        pl.when(value.str.contains(NEUTRALISED)).then(pl.concat_str(pl.lit("'"), value)).otherwise(value).alias(column)
+    )
 
 
 def amounts_by_class(rows: pl.DataFrame) -> pl.DataFrame:
     """Columns amount_class, rows and amount of staged rows."""
     return rows.group_by("amount_class").agg(pl.len().alias("rows"), pl.col("total_amount").sum().alias("amount"))
-

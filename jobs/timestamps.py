@@ -34,7 +34,9 @@ def read_timestamps(text: pl.Series) -> pl.DataFrame:
         frame = frame.with_columns(shift.alias("shift"))
         is_shaped = is_shaped | pl.col("shift").is_not_null()
     written_day = pl.when(is_shaped).then(pl.col("text").str.slice(0, 10).str.to_date("%Y-%m-%d", strict=False))
-    seconds = (_number(11) * 60 + _number(14)) * 60 + pl.when(pl.col("text").str.slice(16, 1) == ":").then(_number(17)).otherwise(0)
+    seconds = (_number(11) * 60 + _number(14)) * 60 + pl.when(pl.col("text").str.slice(16, 1) == ":").then(
+        _number(17)
+    ).otherwise(0)
     moment = written_day.cast(pl.Datetime("us")).to_physical() + seconds * _MICROSECONDS
     if shift is not None:
         moment = moment + pl.col("shift").fill_null(0)
@@ -51,9 +53,8 @@ def _fraction_and_zone(text: pl.Series) -> pl.Series:
     """Microseconds to add for a fraction and a zone; null where the text has not the full shape."""
     parts = text.str.extract_groups(_FULL).struct.unnest()
     offset = (pl.col("hours").cast(pl.Int64) * 60 + pl.col("minutes").cast(pl.Int64)) * 60 * _MICROSECONDS
-    shift = (
-        pl.col("fraction").str.pad_end(6, "0").cast(pl.Int64).fill_null(0)
-        - pl.when(pl.col("sign") == "-").then(-offset).otherwise(offset).fill_null(0)
-    )
+    shift = pl.col("fraction").str.pad_end(6, "0").cast(pl.Int64).fill_null(0) - pl.when(pl.col("sign") == "-").then(
+        -offset
+    ).otherwise(offset).fill_null(0)
     is_full = text.str.contains(_FULL).fill_null(False)
     return parts.select(pl.when(pl.lit(is_full)).then(shift)).to_series()

@@ -7,15 +7,16 @@ come out; nothing here touches a disk or a network.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from typing import Dict, Mapping, NamedTuple
+from typing import NamedTuple
 
 import polars as pl
 
 from jobs.lookup import Lookup
-from jobs.source_file import IS_MALFORMED, SOURCE_LINE, SOURCE_TEXT
+from jobs.source_file import IS_MALFORMED, SOURCE_LINE
 from jobs.timestamps import read_timestamps
 from schemas.reject_reasons import REJECT_REASONS
 from schemas.statuses import STATUS_RANK, STATUSES
@@ -30,6 +31,7 @@ RANKS = 16
 _STATUS = pl.Enum(STATUSES)
 _AS_STATUS = pl.col("status").cast(_STATUS, strict=False)
 _TOTAL_AMOUNT = FACT_TRANSACTIONS["total_amount"].polars
+_CENTS = 2
 
 
 class JudgedRows(NamedTuple):
@@ -96,11 +98,11 @@ class Transform:
             self.customers.column("membership_level", customer_rows),
             # Exact decimals; the product has 38 digits, so only the cast can overflow, to null.
             total_amount=(pl.col("quantity").cast(pl.Decimal(10, 0)) * pl.col("unit_price"))
-            .round(_TOTAL_AMOUNT.scale, mode="half_away_from_zero")
+            .round(_CENTS, mode="half_away_from_zero")
             .cast(_TOTAL_AMOUNT, strict=False),
         )
 
-    def _rules(self) -> Dict[str, pl.Expr]:
+    def _rules(self) -> dict[str, pl.Expr]:
         """Reject reason -> true where a row keeps the rule. Unknown is not valid: no rule is ever null."""
         given = {name: pl.col(name).str.len_bytes().fill_null(0) > 0 for name in SOURCE_COLUMNS[:3]}
         quantity = pl.col("quantity").is_not_null() & (pl.col("quantity") >= 1)
@@ -151,9 +153,7 @@ def latest(rows: pl.DataFrame) -> pl.DataFrame:
 def _rejected(rows: pl.DataFrame, typed: pl.DataFrame, rules: Mapping[str, pl.Expr]) -> pl.DataFrame:
     """The rows as they stood with all their reasons, in the order in which the reasons are declared."""
     reasons = typed.select(
-        pl.concat_list(
-            pl.when(~rules[reason]).then(pl.lit(reason)) for reason in REJECT_REASONS
-        )
+        pl.concat_list(pl.when(~rules[reason]).then(pl.lit(reason)) for reason in REJECT_REASONS)
         .list.drop_nulls()
         .alias(REJECT_REASONS_COLUMN)
     )

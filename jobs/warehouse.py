@@ -6,11 +6,14 @@ what is checked in between, and which of the driver's errors is worth another tr
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple, TypeVar
+from typing import Any, Callable, TypeVar
 
 import redshift_connector
+from redshift_connector.error import Error as DriverError
+from redshift_connector.error import InterfaceError, OperationalError
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from jobs.arguments import Warehouse
@@ -51,17 +54,15 @@ class Outcomes:
 
 @dataclass(frozen=True)
 class Committed:
-    counts: Dict[str, int]
+    counts: dict[str, int]
     """The seven counts of this attempt."""
-    first_commit: Optional[Dict[str, int]]
+    first_commit: dict[str, int] | None
     """The seven counts in the ledger, where an earlier attempt had committed this load."""
 
 
 def unload(warehouse: Warehouse, dimension: Dimension, columns: Sequence[str], prefix_uri: str) -> None:
     """Have Redshift write a snapshot of the dimension's columns below the prefix, as Parquet."""
-    statement = sql.unload_dimension(
-        dimension, columns, prefix_uri=prefix_uri, copy_role_arn=warehouse.copy_role_arn
-    )
+    statement = sql.unload_dimension(dimension, columns, prefix_uri=prefix_uri, copy_role_arn=warehouse.copy_role_arn)
 
     def send(connection: Any) -> None:
         _execute(connection, statement)
@@ -71,7 +72,7 @@ def unload(warehouse: Warehouse, dimension: Dimension, columns: Sequence[str], p
 
 
 def load_transactions(
-    warehouse: Warehouse, staged: Staged, *, rows_read: int, duplicate: int, rejected: int, ledger: Dict[str, object]
+    warehouse: Warehouse, staged: Staged, *, rows_read: int, duplicate: int, rejected: int, ledger: dict[str, object]
 ) -> Committed:
     """Upsert the staged rows and write the ledger's row, in one transaction.
 
@@ -87,7 +88,15 @@ def load_transactions(
             counts = dict(
                 zip(
                     COUNTS,
-                    (rows_read, outcomes.inserted, outcomes.updated, outcomes.unchanged, outcomes.stale, duplicate, rejected),
+                    (
+                        rows_read,
+                        outcomes.inserted,
+                        outcomes.updated,
+                        outcomes.unchanged,
+                        outcomes.stale,
+                        duplicate,
+                        rejected,
+                    ),
                 )
             )
             _check_balance(counts)
@@ -191,7 +200,7 @@ def _count(connection: Any, statement: str, staged: Staged) -> Outcomes:
     return outcomes
 
 
-def _check_balance(counts: Dict[str, int]) -> None:
+def _check_balance(counts: dict[str, int]) -> None:
     rows_read, *parts = (counts[name] for name in COUNTS)
     if rows_read != sum(parts):
         raise Unbalanced(
@@ -209,7 +218,7 @@ def _check_merged(connection: Any, statement: str, outcomes: Outcomes) -> None:
         )
 
 
-def _ledger_counts(connection: Any, load_id: str) -> Optional[Dict[str, int]]:
+def _ledger_counts(connection: Any, load_id: str) -> dict[str, int] | None:
     row = _fetch_row(connection, sql.select_ledger(), [load_id])
     if row is None:
         return None
@@ -230,7 +239,7 @@ def _fetch_row(connection: Any, statement: str, binds: Sequence[object] = ()) ->
 def _close_quietly(connection: Any) -> None:
     try:
         connection.close()
-    except (redshift_connector.Error, OSError):
+    except (DriverError, OSError):
         pass
 
 
@@ -248,7 +257,7 @@ def _sorted(error: Exception) -> Exception:
     """The driver's error as one of ours, by SQLSTATE and text: its classes say little."""
     facts = error.args[0] if error.args and isinstance(error.args[0], dict) else {}
     code, text = str(facts.get("C", "")), str(facts.get("M", error))
-    if code == "XX000" and ("1023" in text or "Serializable isolation" in text) or "deadlock" in text:
+    if (code == "XX000" and ("1023" in text or "Serializable isolation" in text)) or "deadlock" in text:
         return WarehouseBusy(f"the warehouse gave way to another transaction each time it was tried: {text}")
     if code == "57014":
         return WarehouseBusy(
@@ -257,11 +266,11 @@ def _sorted(error: Exception) -> Exception:
         )
     if code in ("57P01", "57P02", "57P03", "08006", "08003") or (not facts and _is_lost_connection(error)):
         return WarehouseLost(f"the connection to the warehouse was lost or could not be made: {text}")
-    if isinstance(error, redshift_connector.Error):
+    if isinstance(error, DriverError):
         return TerminalError(f"the warehouse refused a statement ({code or type(error).__name__}): {text}")
     return error
 
 
 def _is_lost_connection(error: Exception) -> bool:
     # A cut connection surfaces as an InterfaceError with a text, or raw from below the driver.
-    return isinstance(error, (redshift_connector.InterfaceError, redshift_connector.OperationalError, OSError, EOFError))
+    return isinstance(error, (InterfaceError, OperationalError, OSError, EOFError))

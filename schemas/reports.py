@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field
-from typing import Dict, List, Optional
 
 SUCCEEDED = "succeeded"
 FAILED = "failed"
@@ -24,7 +23,7 @@ class RejectSample:
 @dataclass(frozen=True)
 class RejectedFor:
     rows: int
-    samples: List[RejectSample]
+    samples: list[RejectSample]
     """Up to three, the first in the file."""
 
 
@@ -58,27 +57,27 @@ class Report:
     started_at: str
     """ISO 8601, UTC."""
     finished_at: str
-    etag: Optional[str] = None
+    etag: str | None = None
     """None where the attempt failed before it saw the object; so are the next three."""
-    bytes: Optional[int] = None
-    uploaded_at: Optional[str] = None
-    partition_day: Optional[str] = None
+    bytes: int | None = None
+    uploaded_at: str | None = None
+    partition_day: str | None = None
     """YYYY-MM-DD; None for a dimension."""
-    counts: Optional[Dict[str, int]] = None
+    counts: dict[str, int] | None = None
     """The seven counts (schemas.tables.COUNTS); None unless the load is committed."""
-    first_commit: Optional[Dict[str, int]] = None
+    first_commit: dict[str, int] | None = None
     """For a replay: the seven counts in the ledger, of the attempt that committed this load first."""
-    reject_reasons: Dict[str, RejectedFor] = field(default_factory=dict)
-    rejected_uri: Optional[str] = None
-    staged_amount: Optional[str] = None
-    amount_classes: Dict[str, ClassAmount] = field(default_factory=dict)
+    reject_reasons: dict[str, RejectedFor] = field(default_factory=dict)
+    rejected_uri: str | None = None
+    staged_amount: str | None = None
+    amount_classes: dict[str, ClassAmount] = field(default_factory=dict)
     """Staged rows and their amount by amount class, the smallest class first."""
-    ignored_columns: List[str] = field(default_factory=list)
-    step_seconds: Dict[str, float] = field(default_factory=dict)
-    rows_per_second: Optional[float] = None
-    peak_memory_bytes: Optional[int] = None
-    error: Optional[Error] = None
-    versions: Dict[str, str] = field(default_factory=dict)
+    ignored_columns: list[str] = field(default_factory=list)
+    step_seconds: dict[str, float] = field(default_factory=dict)
+    rows_per_second: float | None = None
+    peak_memory_bytes: int | None = None
+    error: Error | None = None
+    versions: dict[str, str] = field(default_factory=dict)
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=2, ensure_ascii=False)

@@ -10,9 +10,9 @@ quoted in one place.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from textwrap import indent
-from typing import Dict, List, Sequence
 
 from schemas.tables import (
     BUSINESS_COLUMNS,
@@ -46,7 +46,7 @@ def identifier(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def create_tables() -> List[str]:
+def create_tables() -> list[str]:
     """DDL for every table that lasts, safe to run again."""
     return [_create(table, "CREATE TABLE IF NOT EXISTS") for table in WAREHOUSE_TABLES]
 
@@ -140,7 +140,7 @@ def count_dimension_merged(dimension: Dimension) -> str:
     return _count_merged(dimension.staged, dimension.table)
 
 
-def grants(*, process_transactions_user: str, load_dimensions_user: str) -> List[str]:
+def grants(*, process_transactions_user: str, load_dimensions_user: str) -> list[str]:
     """What the jobs' database users may do: what the load protocol needs and nothing more.
 
     A user named `IAMR:<role>` is who signs in with that IAM role. DELETE on the fact is
@@ -164,7 +164,7 @@ def _create(table: Table, create: str) -> str:
     return f"{create} {table.name} (\n{body}\n)" + (f"\n{table.distribution}" if table.distribution else "")
 
 
-def _dimension_precedence(dimension: Dimension) -> List[Column]:
+def _dimension_precedence(dimension: Dimension) -> list[Column]:
     return [dimension.staged[name] for name in _DIMENSION_PRECEDENCE]
 
 
@@ -248,7 +248,7 @@ def _count_merged(staged: Table, target: Table) -> str:
     return f"SELECT COUNT(*) FROM {target.name}\nJOIN {staged.name} ON {_same_key(staged, target)}"
 
 
-def rendered() -> Dict[str, str]:
+def rendered() -> dict[str, str]:
     """File name -> the statements of one transaction, in the order they are sent."""
     manifest = "s3://WORK_BUCKET/staging/LOAD_ID/ATTEMPT/manifest.json"
     role = "COPY_ROLE_ARN"

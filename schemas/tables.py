@@ -7,7 +7,6 @@ rendered from these declarations.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Dict, Optional, Tuple
 
 import polars as pl
 
@@ -22,7 +21,7 @@ class Column:
     redshift: str
     polars: pl.DataType
     nullable: bool = False
-    max_bytes: Optional[int] = None
+    max_bytes: int | None = None
     """VARCHAR counts UTF-8 bytes, not characters."""
 
 
@@ -31,7 +30,7 @@ class Table:
     """A table; the first column is its key (informational in Redshift: uniqueness is ours)."""
 
     name: str
-    columns: Tuple[Column, ...]
+    columns: tuple[Column, ...]
     distribution: str = ""
     """DISTKEY/SORTKEY clauses."""
 
@@ -43,10 +42,10 @@ class Table:
         return self.columns[0].name
 
     @property
-    def names(self) -> Tuple[str, ...]:
+    def names(self) -> tuple[str, ...]:
         return tuple(column.name for column in self.columns)
 
-    def polars_schema(self) -> Dict[str, pl.DataType]:
+    def polars_schema(self) -> dict[str, pl.DataType]:
         return {column.name: column.polars for column in self.columns}
 
 
@@ -89,7 +88,8 @@ TRANSACTION_COLUMNS = (
 )
 
 # What a person would call the transaction; `updated_at` moves when one of these does.
-BUSINESS_COLUMNS = TRANSACTION_COLUMNS[1:] + (
+BUSINESS_COLUMNS = (
+    *TRANSACTION_COLUMNS[1:],
     decimal("unit_price", 18, 4),
     decimal("total_amount", 18, 2),
     text("amount_class", 64),
@@ -108,17 +108,14 @@ PRECEDENCE_COLUMNS = (
 
 STAGED_TRANSACTIONS = Table(
     "staged_transactions",
-    (TRANSACTION_COLUMNS[0],)
-    + BUSINESS_COLUMNS
-    + PRECEDENCE_COLUMNS
-    + (text("load_id", 16), text("source_uri", 1200)),
+    (TRANSACTION_COLUMNS[0], *BUSINESS_COLUMNS, *PRECEDENCE_COLUMNS, text("load_id", 16), text("source_uri", 1200)),
     # Collocated with the fact: MERGE joins the two without moving a row.
     "DISTKEY (transaction_id)",
 )
 
 FACT_TRANSACTIONS = Table(
     "fact_transactions",
-    STAGED_TRANSACTIONS.columns + (timestamp("loaded_at"), timestamp("updated_at")),
+    (*STAGED_TRANSACTIONS.columns, timestamp("loaded_at"), timestamp("updated_at")),
     "DISTSTYLE KEY DISTKEY (transaction_id) SORTKEY (transaction_date)",
 )
 
@@ -131,7 +128,7 @@ _DIMENSION_LINEAGE = (
 
 STAGED_PRODUCTS = Table(
     "staged_products",
-    (PRODUCT_ID, PRODUCT_NAME, CATEGORY, decimal("price", 18, 4), SUPPLIER_ID) + _DIMENSION_LINEAGE,
+    (PRODUCT_ID, PRODUCT_NAME, CATEGORY, decimal("price", 18, 4), SUPPLIER_ID, *_DIMENSION_LINEAGE),
 )
 
 STAGED_CUSTOMERS = Table(
@@ -142,19 +139,19 @@ STAGED_CUSTOMERS = Table(
         text("last_name", 128, nullable=True),
         text("email", 256, nullable=True),
         MEMBERSHIP_LEVEL,
-    )
-    + _DIMENSION_LINEAGE,
+        *_DIMENSION_LINEAGE,
+    ),
 )
 
 DIM_PRODUCTS = Table(
     PRODUCTS,
-    STAGED_PRODUCTS.columns + (timestamp("loaded_at"), timestamp("updated_at")),
+    (*STAGED_PRODUCTS.columns, timestamp("loaded_at"), timestamp("updated_at")),
     "DISTSTYLE ALL SORTKEY (product_id)",
 )
 
 DIM_CUSTOMERS = Table(
     CUSTOMERS,
-    STAGED_CUSTOMERS.columns + (timestamp("loaded_at"), timestamp("updated_at")),
+    (*STAGED_CUSTOMERS.columns, timestamp("loaded_at"), timestamp("updated_at")),
     "DISTSTYLE KEY DISTKEY (customer_id) SORTKEY (customer_id)",
 )
 
@@ -194,7 +191,7 @@ class Dimension:
 
     table: Table
     staged: Table
-    source_columns: Tuple[Column, ...]
+    source_columns: tuple[Column, ...]
 
 
 DIMENSIONS = {
