@@ -10,7 +10,7 @@ import pulumi
 from components.deployment import Deployment
 from components.events import EventFunction, EventFunctionArgs, runs_that_end
 from components.functions import FunctionArgs, Runtime
-from components.permissions import allow, below, list_below, read_objects, read_run, tell_missing
+from components.permissions import allow, below, list_below, list_versions, read_objects, read_run, tell_missing
 from components.storage import DIMENSIONS, REPORTS, TRANSACTIONS
 
 
@@ -63,7 +63,6 @@ class Archiving(pulumi.ComponentResource):
                         tell_missing(args.drop_bucket_arn),
                         allow(
                             [
-                                "s3:GetObject",
                                 "s3:GetObjectVersion",
                                 "s3:PutObject",
                                 "s3:PutObjectTagging",
@@ -71,7 +70,8 @@ class Archiving(pulumi.ComponentResource):
                             ],
                             below(args.archive_bucket_arn, TRANSACTIONS, DIMENSIONS),
                         ),
-                        tell_missing(args.archive_bucket_arn),
+                        # Its own copy is found among the versions by what it says of itself.
+                        list_versions(args.archive_bucket_arn),
                     ],
                 ),
                 rules={

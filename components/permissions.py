@@ -80,6 +80,10 @@ def tell_missing(bucket_arn: pulumi.Input[str]) -> Statement:
     return allow(["s3:ListBucket"], [bucket_arn])
 
 
+def list_versions(bucket_arn: pulumi.Input[str]) -> Statement:
+    return allow(["s3:ListBucketVersions"], [bucket_arn])
+
+
 def publish_to(topic_arn: pulumi.Input[str]) -> Statement:
     return allow(["sns:Publish"], [topic_arn])
 

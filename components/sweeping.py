@@ -10,7 +10,17 @@ import pulumi
 from components.deployment import Deployment
 from components.events import EventFunction, EventFunctionArgs, Rule
 from components.functions import FunctionArgs, Runtime
-from components.permissions import allow, below, invoke, list_below, read_objects, read_runs, send_to, tell_missing
+from components.permissions import (
+    allow,
+    below,
+    invoke,
+    list_below,
+    list_versions,
+    read_objects,
+    read_runs,
+    send_to,
+    tell_missing,
+)
 from components.refusals import refuse_unless
 from components.storage import CLAIMS, DIMENSIONS, NOTIFIED, REPORTS, TRANSACTIONS
 
@@ -68,7 +78,7 @@ class Sweeping(pulumi.ComponentResource):
                     },
                     statements=[
                         tell_missing(args.drop_bucket_arn),
-                        allow(["s3:ListBucketVersions"], [args.drop_bucket_arn]),
+                        list_versions(args.drop_bucket_arn),
                         list_below(args.work_bucket_arn, REPORTS, CLAIMS, NOTIFIED),
                         read_objects(args.work_bucket_arn, REPORTS, CLAIMS, NOTIFIED),
                         tell_missing(args.archive_bucket_arn),

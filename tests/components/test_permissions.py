@@ -120,13 +120,12 @@ GRANTED = {
         | _on(DROP, "s3:ListBucket")
         | _on(
             _below(ARCHIVE, "transactions", "dimensions"),
-            "s3:GetObject",
             "s3:GetObjectVersion",
             "s3:PutObject",
             "s3:PutObjectTagging",
             "s3:AbortMultipartUpload",
         )
-        | _on(ARCHIVE, "s3:ListBucket")
+        | _on(ARCHIVE, "s3:ListBucketVersions")
         | _on("sqs:archiving-archive-failures", "sqs:SendMessage")
         | _log_of("archive")
     ),

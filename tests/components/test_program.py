@@ -323,7 +323,9 @@ def _class_of(found: Resource) -> type:
 
 
 def _args_of(found: Resource) -> type:
-    args: type = getattr(importlib.import_module(_class_of(found).__module__), f"{found.kind}Args")
+    module = importlib.import_module(_class_of(found).__module__)
+    # InitArgs: where a nested argument of another resource has taken the name.
+    args: type = getattr(module, f"{found.kind}InitArgs", None) or getattr(module, f"{found.kind}Args")
     return args
 
 

@@ -1,0 +1,179 @@
+"""From a drop to a run, from a run's end to the mail and the archive: the wiring."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from moto.events.models import EventPattern
+
+from components.events import Rule
+from schemas.drops import CUSTOMERS, PRODUCTS, parse_key
+from schemas.tables import DIMENSIONS
+from tests.components.program import ROOT, Deployed
+
+EVENTS = ROOT / "tests" / "events"
+
+
+def test_the_drop_bucket_has_one_notification_for_every_kind_of_creation_and_every_key(dev: Deployed) -> None:
+    (notification,) = dev.of("BucketNotification")
+    assert notification.inputs == {
+        "bucket": "transactions-pipeline-dev-drop",
+        "queues": [
+            {
+                "id": "drops",
+                "queueArn": dev.one("Queue", "ingestion-drops").state["arn"],
+                "events": ["s3:ObjectCreated:*"],
+            }
+        ],
+    }
+    # S3 tries to send when it is told where to.
+    assert dev.one("QueuePolicy", "ingestion-drops").urn in notification.dependencies
+
+
+def test_a_message_stays_hidden_for_six_times_as_long_as_the_function_may_take(deployed: Deployed) -> None:
+    queue = deployed.one("Queue", "ingestion-drops").inputs
+    (function,) = (
+        found for found in deployed.of("Function") if not found.is_component and found.name == "ingestion-start-run"
+    )
+    (mapping,) = deployed.of("EventSourceMapping")
+    window = mapping.inputs.get("maximumBatchingWindowInSeconds", 0)
+    assert queue["visibilityTimeoutSeconds"] >= 6 * function.inputs["timeout"] + window
+
+
+def test_a_drop_is_tried_five_times_and_then_kept_for_as_long_as_sqs_can(deployed: Deployed) -> None:
+    dead_letters = deployed.one("Queue", "ingestion-dead-letters")
+    assert json.loads(deployed.one("Queue", "ingestion-drops").inputs["redrivePolicy"]) == {
+        "deadLetterTargetArn": dead_letters.state["arn"],
+        "maxReceiveCount": 5,
+    }
+    assert {queue.inputs["messageRetentionSeconds"] for queue in deployed.of("Queue")} == {14 * 24 * 3600}
+    assert {queue.inputs["sqsManagedSseEnabled"] for queue in deployed.of("Queue")} == {True}
+
+
+def test_a_batch_is_answered_message_by_message(dev: Deployed) -> None:
+    (mapping,) = dev.of("EventSourceMapping")
+    assert {key: value for key, value in mapping.inputs.items() if key != "tags"} == {
+        "eventSourceArn": dev.one("Queue", "ingestion-drops").state["arn"],
+        "functionName": "arn:aws:lambda:eu-west-1:123456789012:function:transactions-pipeline-dev-start-run",
+        "batchSize": 10,
+        "functionResponseTypes": ["ReportBatchItemFailures"],
+        "scalingConfig": {"maximumConcurrency": 2},
+    }
+
+
+@pytest.mark.parametrize(
+    ("recorded", "rules"),
+    [
+        ("glue_succeeded", {"archiving-archive-succeeded", "notifications-notify-succeeded"}),
+        ("glue_failed", {"notifications-notify-failed"}),
+        ("glue_timeout", {"notifications-notify-failed"}),
+        ("glue_stopped", {"notifications-notify-failed"}),
+        ("glue_run_status", set()),
+        ("eventbridge_s3_object_created", set()),
+    ],
+)
+@pytest.mark.parametrize("job", ["process-transactions", "load-dimensions"])
+def test_the_end_of_a_run_calls_those_who_must_know(
+    deployed: Deployed, recorded: str, job: str, rules: set[str]
+) -> None:
+    event = _recorded(recorded)
+    if "jobName" in event["detail"]:
+        event["detail"]["jobName"] = f"transactions-pipeline-{deployed.stack}-{job}"
+    assert _rules_that_match(deployed, event) == rules
+
+
+def test_the_end_of_another_stacks_run_calls_nobody(dev: Deployed) -> None:
+    event = _recorded("glue_succeeded")
+    event["detail"]["jobName"] = "transactions-pipeline-prod-process-transactions"
+    assert _rules_that_match(dev, event) == set()
+
+
+def test_the_sweep_comes_round_as_often_as_configured(dev: Deployed) -> None:
+    schedules = {found.name: found.inputs.get("scheduleExpression") for found in dev.of("EventRule")}
+    assert {name: schedule for name, schedule in schedules.items() if schedule} == {
+        "sweeping-sweep-schedule": "rate(15 minutes)"
+    }
+
+
+@pytest.mark.parametrize("what", [{}, {"event_pattern": {"source": ["aws.glue"]}, "schedule": "rate(5 minutes)"}])
+def test_a_rule_has_either_a_pattern_or_a_schedule(what: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="either an event pattern or a schedule"):
+        Rule(description="neither or both", **what)
+
+
+def test_every_address_is_subscribed_to_the_one_topic(prod: Deployed) -> None:
+    assert [(found.inputs["protocol"], found.inputs["endpoint"]) for found in prod.of("TopicSubscription")] == [
+        ("email", "analyst@example.com"),
+        ("email", "data-platform@example.com"),
+    ]
+    (topic,) = prod.of("Topic")
+    assert {found.inputs["topic"] for found in prod.of("TopicSubscription")} == {topic.state["arn"]}
+
+
+def test_the_samples_fall_into_the_drop_bucket_once_everything_they_set_going_is_there(dev: Deployed) -> None:
+    samples = [found for found in dev.of("BucketObjectv2") if found.name.startswith("sample-")]
+    assert {(found.inputs["bucket"], found.inputs["key"]) for found in samples} == {
+        ("transactions-pipeline-dev-drop", "dimensions/dim_products.csv"),
+        ("transactions-pipeline-dev-drop", "dimensions/dim_customers.csv"),
+    }
+    kinds = (
+        "BucketNotification",
+        "EventSourceMapping",
+        "EventTarget",
+        "Job",
+        "LogGroup",
+        "RolePolicy",
+        "Statement",
+        "TopicSubscription",
+        "VpcEndpoint",
+    )
+    needed = {
+        found.urn
+        for kind in kinds
+        for found in dev.of(kind)
+        # The sweep mends what an event lost: nothing on the way waits for it. The network is there before the jobs.
+        if not found.name.startswith(("sweeping-", "network-"))
+    }
+    assert len(needed) > 25
+    assert [needed - found.dependencies for found in samples] == [set(), set()]
+
+
+def test_an_archived_sample_is_neither_missed_nor_dropped_again_by_the_next_pulumi_up(dev: Deployed) -> None:
+    samples = [found for found in dev.of("BucketObjectv2") if found.name.startswith("sample-")]
+    assert {(found.ignore_changes, found.retain_on_delete) for found in samples} == {
+        (("source", "tags", "tagsAll"), True)
+    }
+
+
+def test_the_samples_are_dimensions_as_the_contract_has_them_and_hold_the_rows_that_must_work() -> None:
+    rows = {}
+    for kind in (PRODUCTS, CUSTOMERS):
+        path = ROOT / "schemas" / "samples" / f"{kind}.csv"
+        assert parse_key(f"dimensions/{path.name}").kind == kind
+        header, *rows[kind] = _read_csv(path)
+        assert header == [column.name for column in DIMENSIONS[kind].source_columns]
+        assert len({row[0] for row in rows[kind]}) == len(rows[kind])
+    assert ["P12345", "Widget A", "Gadgets", "29.99", "S123"] in rows[PRODUCTS]
+    assert ["C12345", "John", "Doe", "john.doe@example.com", "Gold"] in rows[CUSTOMERS]
+
+
+def _recorded(name: str) -> dict[str, Any]:
+    event: dict[str, Any] = json.loads((EVENTS / f"{name}.json").read_text(encoding="utf-8"))
+    return event
+
+
+def _rules_that_match(deployed: Deployed, event: dict[str, Any]) -> set[str]:
+    return {
+        rule.name
+        for rule in deployed.of("EventRule")
+        if "eventPattern" in rule.inputs and EventPattern.load(rule.inputs["eventPattern"]).matches_event(event)
+    }
+
+
+def _read_csv(path: Path) -> list[list[str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.reader(file, strict=True))
