@@ -195,9 +195,7 @@ BROKEN_FILES = (
     _broken("unclosed quote", _SOUND + '"T2,C0,P0,1,2023-03-15,pending\n', "unclosed_quote"),
     _broken("unclosed quote at the end", _SOUND + 'T2,C0,P0,1,2023-03-15,"', "unclosed_quote"),
     _broken("latin-1", _SOUND.replace("T1", "T\xe9").encode("latin-1"), "not_utf8"),
-    _broken(
-        "a surrogate in bytes", _SOUND.encode() + b"\xed\xa0\x80,C0,P0,1,2023-03-15,pending\n", "not_utf8"
-    ),
+    _broken("a surrogate in bytes", _SOUND.encode() + b"\xed\xa0\x80,C0,P0,1,2023-03-15,pending\n", "not_utf8"),
     _broken("half a character at the end", _SOUND.encode() + b"\xf0\x9f\x98", "not_utf8"),
     _broken("UTF-16", _SOUND.encode("utf-16"), "not_utf8", "missing_column"),
     _broken("two byte order marks", "\ufeff\ufeff" + _SOUND, "missing_column"),
@@ -217,9 +215,7 @@ BROKEN_FILES = (
         "line_too_long",
     ),
     _odd("the longest line", f"{HEADER},note\r\n{SOUND_LINE},{'x' * _WIDE}\r\n", ()),
-    _odd(
-        "a long field of short lines", f'{HEADER},note\n{SOUND_LINE},"{(("x" * 999) + chr(10)) * 2000}"\n', ()
-    ),
+    _odd("a long field of short lines", f'{HEADER},note\n{SOUND_LINE},"{(("x" * 999) + chr(10)) * 2000}"\n', ()),
     _odd("short row", f"{HEADER}\nT1,C0,P0\n{SOUND_LINE}\n", _MALFORMED, ()),
     _odd("long row", f"{HEADER}\n{SOUND_LINE},\n{SOUND_LINE}\n", _MALFORMED, ()),
     _odd(

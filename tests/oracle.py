@@ -266,7 +266,9 @@ def judge(
     if reasons:
         return Rejected(row, tuple(reason for reason in REJECT_REASONS if reason in reasons))
 
-    assert product is not None and customer is not None and quantity is not None
+    assert product is not None
+    assert customer is not None
+    assert quantity is not None
     total_amount = amount(quantity, product.price)
     business = {
         "transaction_id": values["transaction_id"],

@@ -164,7 +164,7 @@ def hostile_transactions(draw: Draw, *, partition_day: date = PARTITION_DAYS[-1]
 @st.composite
 def dim_products(draw: Draw) -> Mapping[str, Product]:
     """Products by id: P0..P3 always, P4 sometimes, 1 (which 001 is not) always."""
-    known = ["1", "P0", "P1", "P2", "P3"] + draw(st.sampled_from(([], ["P4"])))
+    known = ["1", "P0", "P1", "P2", "P3", *draw(st.sampled_from(([], ["P4"])))]
     return {
         product_id: Product(
             product_id=product_id,
@@ -180,7 +180,7 @@ def dim_products(draw: Draw) -> Mapping[str, Product]:
 @st.composite
 def dim_customers(draw: Draw) -> Mapping[str, Customer]:
     """Customers by id: C0..C2 always, C3 sometimes."""
-    known = ["C0", "C1", "C2"] + draw(st.sampled_from(([], ["C3"])))
+    known = ["C0", "C1", "C2", *draw(st.sampled_from(([], ["C3"])))]
     return {
         customer_id: Customer(
             customer_id=customer_id,
@@ -296,9 +296,7 @@ def transaction_files(
     drawn = draw(st.lists(transactions() if rows is None else rows, max_size=max_rows))
     names = draw(st.lists(st.sampled_from(EXTRA_COLUMNS), max_size=2, unique=True))
     columns = draw(st.permutations((*SOURCE_COLUMNS, *names)))
-    header = [
-        draw(st.sampled_from(_DRESSES))(column) if column in SOURCE_COLUMNS else column for column in columns
-    ]
+    header = [draw(st.sampled_from(_DRESSES))(column) if column in SOURCE_COLUMNS else column for column in columns]
     masks = st.one_of(st.just(0), st.just(-1), st.integers(0, 2 ** len(columns) - 1))
     counts = st.sampled_from((0, 0, 0, 1, 2))
     lines = len(drawn) + 1
@@ -326,9 +324,7 @@ def hostile_files(draw: Draw) -> HostileFile:
         content = rendered.content
         start = draw(st.integers(0, len(content)))
         stop = min(len(content), start + draw(st.integers(0, 8)))
-        thrown_in = draw(
-            st.sampled_from((b"", b'"', b"\n", b"\r", b",", b"\x00", b"\xe9", b'"\n"', b"\xef\xbb\xbf"))
-        )
+        thrown_in = draw(st.sampled_from((b"", b'"', b"\n", b"\r", b",", b"\x00", b"\xe9", b'"\n"', b"\xef\xbb\xbf")))
         again = content[start:stop] if draw(st.booleans()) else b""
         return HostileFile(kind, content[:start] + thrown_in + again + content[stop:], gz=rendered.gz)
     if kind == "noise":

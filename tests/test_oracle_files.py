@@ -87,8 +87,8 @@ def test_rows_are_numbered_by_the_physical_line_they_start_on() -> None:
 
 
 def test_values_are_found_by_heading_and_other_columns_are_named() -> None:
-    content = b"note,STATUS, Quantity ,customer_id,transaction_ID,\tproduct_id,transaction_date, Extra \nn,s,q,c,t,p,d,e"
-    file = read_file(content)
+    header = b"note,STATUS, Quantity ,customer_id,transaction_ID,\tproduct_id,transaction_date, Extra "
+    file = read_file(header + b"\nn,s,q,c,t,p,d,e")
     assert file.rows[0].values == {
         "transaction_id": "t",
         "customer_id": "c",
@@ -105,6 +105,7 @@ def test_headings_differ_by_more_than_ascii_case() -> None:
     with pytest.raises(Refused) as refused:  # U+017F is an s to str.upper and casefold, not to us
         read_file(HEADER.replace("status", "\u017ftatus").encode())
     assert refused.value.kind == "missing_column"
+    assert read_file(f"{HEADER},\u00dcber,\u00fcber".encode()).ignored_columns == ("\u00dcber", "\u00fcber")
 
 
 def test_a_quote_at_the_start_opens_and_any_other_is_text() -> None:
@@ -138,8 +139,7 @@ def test_what_was_written_is_what_is_read(rendered: RenderedFile) -> None:
 def test_any_bytes_are_refused_or_become_rows_and_nothing_is_lost(hostile: HostileFile) -> None:
     try:
         file = read_file(hostile.content, gz=hostile.gz)
-    except Refused as refused:
-        assert refused.kind in refused.kinds
+    except Refused:
         return
     text = (gzip.decompress(hostile.content) if hostile.gz else hostile.content).decode("utf-8-sig")
     *ended, last = text.split("\n")

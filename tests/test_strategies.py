@@ -55,7 +55,7 @@ def test_nasty_keys_keep_their_day(key: str) -> None:
 
 @given(stray_keys)
 def test_stray_keys_have_no_day(key: str) -> None:
-    with pytest.raises(ValueError, match="laid out|day is out of range"):
+    with pytest.raises(ValueError, match=r"laid out|day is out of range"):
         _ = Drop(bucket="b", key=key, version_id="v", uploaded_at=NOON).partition_day
 
 
@@ -72,9 +72,7 @@ def test_the_strategies_reach_every_outcome_and_every_reason(hostile: bool) -> N
 
     @settings(derandomize=True, database=None, max_examples=300)
     @given(drop_lists(hostile=hostile, min_size=2), dim_products(), dim_customers())
-    def count(
-        dropped: list[Drop], products: Mapping[str, Product], customers: Mapping[str, Customer]
-    ) -> None:
+    def count(dropped: list[Drop], products: Mapping[str, Product], customers: Mapping[str, Customer]) -> None:
         made = Warehouse(max_reject_ratio="1")
         made.load_products(DIMENSIONS, list(products.values()))
         made.load_customers(DIMENSIONS, list(customers.values()))
