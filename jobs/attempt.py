@@ -17,14 +17,13 @@ import polars as pl
 from botocore.exceptions import ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as BotoConnectionError
 
+from jobs import __version__
 from jobs.arguments import Arguments
 from jobs.errors import JobError, TransientError
 from jobs.s3 import Fetched, Prefix, s3_client
 from schemas.drops import DropKey, parse_key, report_key, staging_prefix
 from schemas.reports import FAILED, SUCCEEDED, ClassAmount, Error, RejectedFor, Report
 from schemas.tables import COUNTS
-
-JOB_VERSION = "1.0.0"
 
 
 @dataclass
@@ -95,7 +94,7 @@ class Attempt:
             rows_per_second=round(self.rows_read / seconds, 1),
             peak_memory_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
             error=error,
-            versions={"job": JOB_VERSION, "polars": pl.__version__, "python": platform.python_version()},
+            versions={"job": __version__, "polars": pl.__version__, "python": platform.python_version()},
         )
 
 

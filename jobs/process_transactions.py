@@ -12,8 +12,9 @@ from typing import Callable, NamedTuple
 
 import polars as pl
 
+from jobs import __version__
 from jobs.arguments import Arguments
-from jobs.attempt import JOB_VERSION, Attempt, run_attempt
+from jobs.attempt import Attempt, run_attempt
 from jobs.duplicates import Contested, repeated_hashes
 from jobs.errors import FileRefused, TooManyRejected
 from jobs.lookup import Lookup
@@ -205,6 +206,6 @@ def _ledger(attempt: Attempt, fetched: Fetched) -> dict[str, object]:
         "uploaded_at": fetched.uploaded_at.astimezone(timezone.utc).replace(tzinfo=None),
         "staged_amount": Decimal(attempt.staged_amount or 0),
         "started_at": attempt.started_at.replace(tzinfo=None),
-        "job_version": JOB_VERSION,
+        "job_version": __version__,
         "polars_version": pl.__version__,
     }

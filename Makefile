@@ -1,0 +1,66 @@
+# Everything sets itself up: a machine needs Python 3.11 or newer and make.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+UV := $(BIN)/python -m uv
+COMPILE := $(UV) pip compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-header
+OUT ?= build/demo
+
+.PHONY: demo test test-long test-glue check wheel bench lock clean
+
+demo: .venv/ready dist/ready
+	$(BIN)/pipeline demo --out $(OUT) $(DEMO)
+
+test: .venv/ready dist/ready
+	$(BIN)/python -m pytest -q -n 2 --dist loadscope -m "not slow" $(TEST)
+
+test-long: .venv/ready dist/ready
+	HYPOTHESIS_PROFILE=thorough $(BIN)/python -m pytest -q -n 2 --dist loadscope $(TEST)
+
+# The job's own tests on Glue's Python, against the wheel that Glue installs.
+test-glue: .venv-glue/ready
+	cd build/glue && ../../.venv-glue/bin/python -m pytest -q -c pytest.ini tests
+
+check: .venv/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+wheel: .venv/ready
+	$(BIN)/pipeline wheel
+
+bench: .venv/ready dist/ready
+	$(UV) pip install --quiet --require-hashes -r requirements/bench.txt
+	$(BIN)/python -m benchmarks $(BENCH)
+
+# Pins, with hashes and without the address of any index.
+lock: .venv/ready
+	$(COMPILE) --python-version 3.11 requirements/uv.in -o requirements/uv.txt
+	$(COMPILE) --python-version 3.11 requirements/dev.in -o requirements/dev.txt
+	$(COMPILE) --python-version 3.9 --python-platform x86_64-manylinux2014 requirements/job.in -o requirements/job.txt
+	$(COMPILE) --python-version 3.9 requirements/glue_tests.in -o requirements/glue_tests.txt
+
+clean:
+	rm -rf build dist .venv .venv-glue
+
+.venv/ready: requirements/uv.txt requirements/dev.txt pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, but $(PYTHON) is " + sys.version.split()[0] + "; name another: make PYTHON=/path/to/python")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	$(UV) pip install --quiet --require-hashes -r requirements/dev.txt
+	$(UV) pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+dist/ready: .venv/ready requirements/job.txt $(wildcard jobs/*.py schemas/*.py) cli/wheel.py
+	$(BIN)/pipeline wheel
+	touch $@
+
+.venv-glue/ready: .venv/ready dist/ready requirements/glue_tests.txt $(wildcard tests/*.py tests/jobs/*.py)
+	$(UV) venv --quiet --clear --python "$$($(BIN)/python -m local.glue_python)" .venv-glue
+	$(UV) pip install --quiet --python .venv-glue --require-hashes -r requirements/glue_tests.txt
+	$(UV) pip install --quiet --python .venv-glue --no-deps dist/*.whl
+	rm -rf build/glue && mkdir -p build/glue/tests
+	cp tests/__init__.py tests/conftest.py tests/oracle*.py tests/strategies.py tests/hostile_content.py tests/test_oracle*.py build/glue/tests/
+	cp -r tests/jobs build/glue/tests/jobs
+	printf '[pytest]\nfilterwarnings =\n    error\nmarkers =\n    slow: long\n' > build/glue/pytest.ini
+	touch $@

@@ -1,0 +1,105 @@
+"""`pipeline wheel`: the job's package, as Glue installs it."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import typer
+
+from jobs import __version__
+
+ROOT = Path(__file__).parent.parent
+PYTHON, PLATFORM = "3.9", "x86_64-manylinux2014"
+TAG = "cp39-cp39-manylinux2014_x86_64"
+OURS = ("jobs", "schemas")
+
+# Of the 400 services that botocore describes, those that a job speaks to or signs in with. The rest
+# would be most of what Glue downloads and unpacks before each run.
+_SERVICES = ("s3", "sts", "redshift", "redshift-serverless")
+
+_TIMESTAMP = (1980, 1, 1, 0, 0, 0)
+
+
+def wheel(
+    out: Path = typer.Option(ROOT / "dist", help="The folder the wheel is written to."),  # noqa: B008
+) -> None:
+    """Build the job's wheel: our code and all it needs, for CPython 3.9 on manylinux2014, in one file.
+
+    A private subnet has no package index, so nothing may be left to install there: the
+    wheel declares no dependencies because it brings them.
+    """
+    path = build_wheel(out, ROOT / "build" / "wheel")
+    typer.echo(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
+
+
+def build_wheel(out: Path, work: Path) -> Path:
+    """Returns the wheel's path; the same sources and pins give the same bytes."""
+    shutil.rmtree(work, ignore_errors=True)
+    _install_dependencies(work)
+    for package in OURS:
+        shutil.copytree(ROOT / package, work / package, ignore=shutil.ignore_patterns("__pycache__", "mock_data"))
+    _prune(work)
+    out.mkdir(parents=True, exist_ok=True)
+    for old in out.glob("transactions_pipeline-*.whl"):
+        old.unlink()
+    path = out / f"transactions_pipeline-{__version__}-{TAG}.whl"
+    _write(path, work)
+    return path
+
+
+def _install_dependencies(work: Path) -> None:
+    command = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--target", str(work)]
+    command += ["--python-version", PYTHON, "--python-platform", PLATFORM, "--only-binary", ":all:"]
+    command += ["--no-deps", "--require-hashes", "--requirement", str(ROOT / "requirements" / "job.txt")]
+    subprocess.run(command, check=True)
+
+
+def _prune(work: Path) -> None:
+    for service in (work / "botocore" / "data").iterdir():
+        if service.is_dir() and service.name not in _SERVICES:
+            shutil.rmtree(service)
+    for info in work.glob("*.dist-info"):
+        # A wheel may hold one dist-info, its own. Some packages ask for their version when they are
+        # imported, so each keeps its name, version and licences as the older egg-info.
+        name, version = info.name.removesuffix(".dist-info").split("-")
+        kept = work / f"{name}-{version}.egg-info"
+        kept.mkdir()
+        (kept / "PKG-INFO").write_text(f"Metadata-Version: 1.0\nName: {name}\nVersion: {version}\n")
+        for licence in info.rglob("*"):
+            if licence.is_file() and "licen" in licence.name.lower():
+                shutil.copy(licence, kept / licence.name)
+        shutil.rmtree(info)
+    for leftover in [work / "bin", *work.rglob("__pycache__")]:
+        shutil.rmtree(leftover, ignore_errors=True)
+    (work / ".lock").unlink(missing_ok=True)
+
+
+def _write(path: Path, work: Path) -> None:
+    info = f"transactions_pipeline-{__version__}.dist-info"
+    metadata = {
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: transactions-pipeline\nVersion: {__version__}\n",
+        f"{info}/WHEEL": f"Wheel-Version: 1.0\nGenerator: pipeline wheel\nRoot-Is-Purelib: false\nTag: {TAG}\n",
+    }
+    record = []
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
+        for file in sorted(file for file in work.rglob("*") if file.is_file()):
+            record.append(_add(archive, file.relative_to(work).as_posix(), file.read_bytes()))
+        for name, text in metadata.items():
+            record.append(_add(archive, name, text.encode()))
+        _add(archive, f"{info}/RECORD", "".join([*record, f"{info}/RECORD,,\n"]).encode())
+
+
+def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> str:
+    """Store one file; returns its line of RECORD."""
+    entry = zipfile.ZipInfo(name, _TIMESTAMP)
+    entry.compress_type = zipfile.ZIP_DEFLATED
+    entry.external_attr = (0o755 if name.endswith(".so") else 0o644) << 16
+    archive.writestr(entry, content)
+    digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
+    return f"{name},sha256={digest},{len(content)}\n"
