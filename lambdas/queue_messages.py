@@ -90,8 +90,8 @@ def read_message(body: str, *, message_id: str) -> list[Request]:
     if "detail-type" in content:
         # EventBridge does not encode keys as the bucket's own notification does; guessing could load another object.
         raise TerminalError(
-            f"message {message_id} is an EventBridge event ({content['detail-type']!r}), which this queue does not take; "
-            "connect the bucket to the queue by its own notification"
+            f"message {message_id} is an EventBridge event ({content['detail-type']!r}), which this queue does not "
+            "take; connect the bucket to the queue by its own notification"
         )
     raise TerminalError(
         f"message {message_id} is neither an S3 notification nor a replay: {body[:200]!r}; find out who sent it"

@@ -146,7 +146,7 @@ def _what_now(told: Told) -> list[str]:
     lines.append("The file stays in the drop bucket.")
     if told.is_tried_again:
         lines.append(
-            f"It is tried again by itself (this was attempt {told.attempt} of {MAX_ATTEMPTS}); you need not do anything."
+            f"It is tried again by itself (this was attempt {told.attempt} of {MAX_ATTEMPTS}); you need do nothing."
         )
         return lines
     if told.report is None:

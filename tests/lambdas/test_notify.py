@@ -118,7 +118,8 @@ def test_a_failed_load_is_told_in_words_with_the_command_that_replays_it(cloud: 
     subject, body = only_mail(cloud)
     assert subject == "[dev] FAILED 2023-03-15: not loaded (it's $(late).csv)"
     assert body.startswith(
-        "it's $(late).csv of 2023-03-15 was not loaded: the file has no column status; add it and drop the file again\n\n"
+        "it's $(late).csv of 2023-03-15 was not loaded: "
+        "the file has no column status; add it and drop the file again\n\n"
         "Nothing of it was loaded.\nThe file stays in the drop bucket.\n"
     )
     assert "The run's own message\n  Command failed with exit code 1\n" in body

@@ -1,0 +1,69 @@
+"""archive: a run that is over in; if it loaded its drop, the drop is moved to the archive."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import boto3
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from lambdas.archive.archiving import Archiver
+from lambdas.attempts import read_report
+from lambdas.environment import read_settings
+from lambdas.errors import TerminalError
+from lambdas.markers import Markers
+from lambdas.run_events import ended_run
+from schemas.reports import SUCCEEDED
+
+logger = Logger(service="archive")
+
+
+@dataclass(frozen=True)
+class Settings:
+    drop_bucket: str
+    archive_bucket: str
+    work_bucket: str
+
+
+@dataclass(frozen=True)
+class Wiring:
+    settings: Settings
+    glue: Any
+    markers: Markers
+    archiver: Archiver
+
+
+@cache
+def wiring() -> Wiring:
+    """Everything that outlives one invocation."""
+    settings = read_settings(Settings, os.environ)
+    s3 = boto3.client("s3")
+    markers = Markers(s3, settings.work_bucket)
+    return Wiring(settings, boto3.client("glue"), markers, Archiver(s3, settings.archive_bucket))
+
+
+@logger.inject_lambda_context(clear_state=True)
+def handle(event: dict[str, Any], context: LambdaContext) -> dict[str, bool]:
+    """Archive the drop of a run that committed its load. Whatever goes wrong is raised, so that Lambda tries again."""
+    at_hand = wiring()
+    run = ended_run(event, glue=at_hand.glue, drop_bucket=at_hand.settings.drop_bucket)
+    if run is None or run.drop is None or run.attempt is None:
+        logger.info("the event is not about the end of a run that was started for a drop")
+        return {"archived": False}
+    logger.append_keys(load_id=run.drop.load_id, attempt=run.attempt, run_id=run.run_id)
+    report = read_report(at_hand.markers, run.drop.load_id, run.attempt)
+    if report is None and run.state == "SUCCEEDED":
+        raise TerminalError(
+            f"the run {run.run_id} succeeded without a report that can be read, so {run.drop.uri} is not archived; "
+            "replay it, or move it by hand once you have seen its rows in the warehouse"
+        )
+    if report is None or report.outcome != SUCCEEDED:
+        logger.info("the drop was not loaded, so it stays where it is")
+        return {"archived": False}
+    archived = at_hand.archiver.archive(run.drop, etag=report.etag)
+    logger.info(archived.value, extra={"answer": archived.name})
+    return {"archived": True}

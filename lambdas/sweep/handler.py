@@ -1,0 +1,109 @@
+"""sweep: on a schedule, what an event lost is found and handed to the function whose work it is."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cache
+from typing import Any
+
+import boto3
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from lambdas.environment import read_settings
+from lambdas.markers import Markers
+from lambdas.queue_messages import drop_message, replay_message
+from lambdas.run_events import run_request
+from lambdas.sweep.looking import Findings, Look, StartedRun
+
+GRACE_SECONDS = 15 * 60
+"""Longer than Lambda lets a function run: what is older than this is not just being done by another."""
+
+logger = Logger(service="sweep")
+
+
+@dataclass(frozen=True)
+class Settings:
+    drop_bucket: str
+    work_bucket: str
+    queue_url: str
+    archive_function: str
+    notify_function: str
+
+
+@dataclass(frozen=True)
+class Wiring:
+    settings: Settings
+    s3: Any
+    glue: Any
+    sqs: Any
+    functions: Any
+
+
+@cache
+def wiring() -> Wiring:
+    """Everything that outlives one invocation."""
+    return Wiring(
+        settings=read_settings(Settings, os.environ),
+        s3=boto3.client("s3"),
+        glue=boto3.client("glue"),
+        sqs=boto3.client("sqs"),
+        functions=boto3.client("lambda"),
+    )
+
+
+@logger.inject_lambda_context(clear_state=True)
+def handle(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
+    """Look once and have finished what is found. `grace_seconds` in the event overrules the usual patience."""
+    at_hand = wiring()
+    look = Look(
+        s3=at_hand.s3,
+        glue=at_hand.glue,
+        markers=Markers(at_hand.s3, at_hand.settings.work_bucket),
+        drop_bucket=at_hand.settings.drop_bucket,
+        grace=timedelta(seconds=float(event.get("grace_seconds", GRACE_SECONDS))),
+    )
+    findings = look.findings()
+    finished = finish(at_hand, findings)
+    logger.info("swept", extra={"finished": finished})
+    if findings.errors:
+        raise ExceptionGroup("the sweep could not look at every load; it finished the others", findings.errors)
+    return finished
+
+
+def finish(at_hand: Wiring, findings: Findings) -> dict[str, int]:
+    """Hand over what was found; how much of each was handed over."""
+    settings = at_hand.settings
+    # A drop may have no run because it waits in the queue for its turn: only an idle queue has lost it.
+    lost = findings.lost if findings.lost and is_idle(at_hand) else []
+    for drop in lost:
+        at_hand.sqs.send_message(QueueUrl=settings.queue_url, MessageBody=drop_message(drop))
+    for drop, attempt in findings.tried_again:
+        message = replay_message(drop, after_attempt=attempt)
+        at_hand.sqs.send_message(QueueUrl=settings.queue_url, MessageBody=message)
+    for run in findings.unarchived:
+        call(at_hand, settings.archive_function, run)
+    for run in findings.untold:
+        call(at_hand, settings.notify_function, run)
+    return {
+        "lost": len(lost),
+        "tried_again": len(findings.tried_again),
+        "unarchived": len(findings.unarchived),
+        "untold": len(findings.untold),
+    }
+
+
+def is_idle(at_hand: Wiring) -> bool:
+    """True when nothing is waiting, delayed or being handled in the queue."""
+    names = [f"ApproximateNumberOfMessages{which}" for which in ("", "Delayed", "NotVisible")]
+    found = at_hand.sqs.get_queue_attributes(QueueUrl=at_hand.settings.queue_url, AttributeNames=names)
+    return all(int(number) == 0 for number in found["Attributes"].values())
+
+
+def call(at_hand: Wiring, function: str, run: StartedRun) -> None:
+    """Have a function look at a run; Lambda tries again by itself should it fail."""
+    payload = json.dumps(run_request(run.job_name, run.run_id)).encode("utf-8")
+    at_hand.functions.invoke(FunctionName=function, InvocationType="Event", Payload=payload)

@@ -1,0 +1,258 @@
+"""sweep, as its schedule calls it, under moto; what it calls are the real functions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from lambdas.archive import handler as archive
+from lambdas.notify import handler as notify
+from lambdas.queue_messages import drop_message
+from lambdas.run_events import run_request
+from lambdas.start_run import handler as start_run
+from lambdas.sweep import handler
+from schemas.drops import Drop
+from tests.lambdas.cloud import DAY_KEY, DROPS, Cloud, Invocation, Killed, killed_at, recorded
+from tests.lambdas.reports import failed, succeeded
+
+FUNCTIONS = {"shop-archive": archive.handle, "shop-notify": notify.handle}
+NOTHING = {"lost": 0, "tried_again": 0, "unarchived": 0, "untold": 0}
+
+
+class Calls:
+    """The invocations the sweep asked for, caught at the door of Lambda."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, dict[str, str]]] = []
+
+    def __call__(self, params: dict[str, Any], **_: Any) -> Any:
+        assert params["headers"]["X-Amz-Invocation-Type"] == "Event"
+        name = params["url_path"].split("/")[-2]
+        self.asked.append((name, json.loads(params["body"])))
+        return SimpleNamespace(status_code=202), {"StatusCode": 202}
+
+    def run(self) -> None:
+        """Let every function that was asked for do its work."""
+        asked, self.asked = self.asked, []
+        for name, payload in asked:
+            FUNCTIONS[name](payload, Invocation())
+
+
+@pytest.fixture
+def calls(cloud: Cloud) -> Iterator[Calls]:
+    wirings = (start_run.wiring, notify.wiring, archive.wiring, handler.wiring)
+    for wiring in wirings:
+        wiring.cache_clear()
+    caught = Calls()
+    handler.wiring().functions.meta.events.register("before-call.lambda.Invoke", caught)
+    yield caught
+    for wiring in wirings:
+        wiring.cache_clear()
+
+
+def sweep(*, grace_seconds: float | None = 0) -> dict[str, int]:
+    event = recorded("eventbridge_scheduled")
+    swept: dict[str, int] = handler.handle(
+        event if grace_seconds is None else {"grace_seconds": grace_seconds}, Invocation()
+    )
+    return swept
+
+
+def deliver_what_was_sent(cloud: Cloud) -> None:
+    for message in cloud.sent_messages():
+        assert start_run.handle(cloud.batch(message.body), Invocation()) == {"batchItemFailures": []}
+
+
+def started(cloud: Cloud, drop: Drop) -> Any:
+    start_run.handle(cloud.batch(drop_message(drop)), Invocation())
+    return cloud.runs()[-1]
+
+
+def etag(cloud: Cloud, drop: Drop) -> str:
+    return str(cloud.s3.head_object(Bucket=DROPS, Key=drop.key, VersionId=drop.version_id)["ETag"]).strip('"')
+
+
+def test_there_is_nothing_to_do_in_an_empty_house(cloud: Cloud, calls: Calls) -> None:
+    assert sweep(grace_seconds=None) == NOTHING
+
+
+def test_a_drop_whose_event_was_lost_is_started(cloud: Cloud, calls: Calls) -> None:  # pitfall 26
+    older, newer = cloud.drop(body=b"1"), cloud.drop(body=b"2")
+    cloud.drop("transactions/2023-03-15.csv")  # outside the layout: no job would take it
+    cloud.drop(DAY_KEY.rsplit("/", 1)[0] + "/")
+    assert sweep() == {**NOTHING, "lost": 2}
+    deliver_what_was_sent(cloud)
+    assert {cloud.drop_of(run) for run in cloud.runs()} == {(older, 1), (newer, 1)}
+    assert (sweep(), sweep()) == (NOTHING, NOTHING), "their runs live"
+
+
+def test_a_drop_of_a_moment_ago_is_left_to_its_event(cloud: Cloud, calls: Calls) -> None:
+    cloud.drop()
+    assert sweep(grace_seconds=None) == NOTHING
+    assert sweep(grace_seconds=3600) == NOTHING
+
+
+def test_a_deleted_drop_is_not_lost(cloud: Cloud, calls: Calls) -> None:
+    drop = cloud.drop()
+    cloud.s3.delete_object(Bucket=DROPS, Key=DAY_KEY)
+    cloud.s3.delete_object(Bucket=DROPS, Key=DAY_KEY, VersionId=drop.version_id)
+    assert sweep() == NOTHING
+
+
+def test_drops_that_wait_in_the_queue_are_not_sent_again(cloud: Cloud, calls: Calls) -> None:
+    drops = [cloud.drop(DAY_KEY.replace("_2023-03-15", str(number))) for number in range(5)]
+    start_run.handle(cloud.batch(*map(drop_message, drops)), Invocation())  # three find a place, two wait, delayed
+    assert sweep() == NOTHING
+    assert len(cloud.sent_messages()) == 2
+    assert sweep() == {**NOTHING, "lost": 2}, "once the queue has lost them they are found"
+
+
+def test_a_claim_whose_holder_died_is_taken_up(cloud: Cloud, calls: Calls) -> None:  # pitfall 39
+    drop = cloud.drop()
+    release = killed_at(start_run.wiring().starter.glue, "StartJobRun")
+    with pytest.raises(Killed):
+        started(cloud, drop)
+    release()
+    assert sweep() == NOTHING, "its holder may still live"
+    key = f"claims/{drop.load_id}/1.json"
+    cloud.s3.put_object(
+        Bucket="shop-work", Key=key, Body=json.dumps({**cloud.read(key), "lifetime_seconds": 0.001}).encode()
+    )
+    assert sweep() == {**NOTHING, "lost": 1}
+    deliver_what_was_sent(cloud)
+    assert [cloud.drop_of(run) for run in cloud.runs()] == [(drop, 1)]
+
+
+def test_lost_glue_events_delay_the_mail_and_the_archive_but_lose_neither(cloud: Cloud, calls: Calls) -> None:
+    """Pitfall 26."""
+    drop = cloud.drop()
+    run = started(cloud, drop)
+    run_id = cloud.end_run(run, "SUCCEEDED", report=succeeded(drop, etag=etag(cloud, drop)))
+    assert sweep() == {**NOTHING, "unarchived": 1, "untold": 1}
+    request = run_request("process_transactions", run_id)
+    assert sorted(calls.asked, key=lambda call: call[0]) == [("shop-archive", request), ("shop-notify", request)]
+    calls.run()
+    assert (cloud.versions(DROPS), len(cloud.mails()), len(cloud.versions("shop-archive"))) == ([], 1, 1)
+    assert sweep() == NOTHING
+
+
+def test_a_load_of_a_moment_ago_is_left_to_its_own_archiving(cloud: Cloud, calls: Calls) -> None:
+    drop = cloud.drop()
+    just_now = "2999-01-01T00:00:00Z"
+    cloud.end_run(started(cloud, drop), "SUCCEEDED", report=succeeded(drop, finished_at=just_now))
+    assert sweep()["unarchived"] == 0
+
+
+@pytest.mark.parametrize("state", ["FAILED", "TIMEOUT", "ERROR"])
+def test_a_run_that_died_is_tried_again_twice_and_then_left_to_a_person(cloud: Cloud, calls: Calls, state: str) -> None:
+    drop = cloud.drop()
+    cloud.end_run(started(cloud, drop), state)
+    for attempt in (1, 2):
+        assert sweep() == {**NOTHING, "tried_again": 1, "untold": 1}
+        calls.run()
+        assert sweep() == {**NOTHING, "tried_again": 1}, "the wish may be said twice"
+        deliver_what_was_sent(cloud)
+        assert [cloud.drop_of(run)[1] for run in cloud.live_runs()] == [attempt + 1]
+        cloud.end_run(cloud.runs()[-1], state)
+    assert sweep() == {**NOTHING, "untold": 1}
+    calls.run()
+    assert sweep() == NOTHING
+    assert [subject[:12] for subject, _ in cloud.mails()] == ["[dev] Not lo", "[dev] Not lo", "[dev] FAILED"]
+
+
+def test_a_transient_failure_is_tried_again(cloud: Cloud, calls: Calls) -> None:
+    drop = cloud.drop()
+    cloud.end_run(started(cloud, drop), "FAILED", report=failed(drop, is_transient=True))
+    assert sweep()["tried_again"] == 1
+
+
+@pytest.mark.parametrize("died", [("FAILED", True), ("STOPPED", False), ("SUCCEEDED", False)])
+def test_what_a_person_must_mend_is_told_and_left_alone(cloud: Cloud, calls: Calls, died: tuple[str, bool]) -> None:
+    state, has_report = died
+    drop = cloud.drop()
+    cloud.end_run(started(cloud, drop), state, report=failed(drop) if has_report else None)
+    assert sweep() == {**NOTHING, "untold": 1}
+    calls.run()
+    assert (sweep(), cloud.versions(DROPS)) == (NOTHING, [drop.version_id])
+
+
+def test_a_load_that_was_committed_is_archived_even_if_its_replay_failed(cloud: Cloud, calls: Calls) -> None:
+    drop = cloud.drop()
+    first = cloud.end_run(started(cloud, drop), "SUCCEEDED", report=succeeded(drop, etag=etag(cloud, drop)))
+    start_run.handle(
+        cloud.batch({"replay": {**recorded("replay")["replay"], "version_id": drop.version_id}}), Invocation()
+    )
+    assert sweep()["unarchived"] == 0, "the replay reads the drop"
+    cloud.end_run(cloud.runs()[-1], "FAILED", report=failed(drop, attempt=2, is_transient=True))
+    assert sweep() == {**NOTHING, "unarchived": 1, "untold": 2}
+    assert ("shop-archive", run_request("process_transactions", first)) in calls.asked
+    calls.run()
+    assert (cloud.versions(DROPS), sweep()) == ([], NOTHING)
+
+
+def test_a_mail_that_may_have_been_sent_is_not_sent_again(cloud: Cloud, calls: Calls) -> None:
+    drop = cloud.drop()
+    run_id = cloud.end_run(started(cloud, drop), "SUCCEEDED", report=succeeded(drop, etag=etag(cloud, drop)))
+    release = killed_at(notify.wiring().mailbox.sns, "Publish", after=True)
+    with pytest.raises(Killed):
+        notify.handle(run_request("process_transactions", run_id), Invocation())
+    release()
+    key = f"notified/{drop.load_id}/1.sending.json"
+    cloud.s3.put_object(
+        Bucket="shop-work", Key=key, Body=json.dumps({**cloud.read(key), "lifetime_seconds": 0.001}).encode()
+    )
+    assert sweep()["untold"] == 1
+    with pytest.raises(Exception, match="may or may not have been sent"):
+        calls.run()
+    assert (sweep()["untold"], len(cloud.mails())) == (0, 1)
+
+
+def test_a_run_that_glue_has_forgotten_is_told_no_more_but_its_drop_is_tried_again(cloud: Cloud, calls: Calls) -> None:
+    started(cloud, cloud.drop())
+    cloud.glue.delete_job(JobName="process_transactions")
+    assert sweep() == {**NOTHING, "tried_again": 1}
+
+
+def test_what_cannot_be_read_hides_nothing_else(cloud: Cloud, calls: Calls) -> None:
+    broken, lost = cloud.drop(), cloud.drop(DAY_KEY + ".gz")
+    cloud.s3.put_object(Bucket="shop-work", Key=f"claims/{broken.load_id}/1.json", Body=b"{")
+    with pytest.raises(ExceptionGroup, match="could not look at every load") as raised:
+        sweep()
+    notes = [str(error.__notes__) for error in raised.value.exceptions]
+    assert [named in note for named, note in zip((broken.load_id, broken.version_id), notes, strict=True)] == [True] * 2
+    deliver_what_was_sent(cloud)
+    assert [cloud.drop_of(run)[0] for run in cloud.runs()] == [lost]
+
+
+def test_everything_is_looked_at_however_many_pages_it_fills(cloud: Cloud, calls: Calls) -> None:  # pitfall 27
+    s3 = handler.wiring().s3
+    for operation in ("ListObjectVersions", "ListObjectsV2"):
+        s3.meta.events.register(
+            f"before-parameter-build.s3.{operation}", lambda params, **_: params.setdefault("MaxKeys", 3)
+        )
+    drops = [cloud.drop(DAY_KEY.replace("_2023-03-15", str(number))) for number in range(10)]
+    assert sweep()["lost"] == 10
+    cloud.sent_messages()
+    for drop in drops[:8]:
+        cloud.end_run(started(cloud, drop), "FAILED", report=failed(drop))
+    assert sweep() == {**NOTHING, "lost": 2, "untold": 8}
+
+
+def test_what_is_settled_costs_only_listings_however_much_it_is(cloud: Cloud, calls: Calls) -> None:
+    for number in range(30):
+        drop = Drop(DROPS, DAY_KEY, f"v{number}")
+        for key in (
+            f"claims/{drop.load_id}/1.json",
+            f"reports/{drop.load_id}/1.json",
+            f"notified/{drop.load_id}/1.json",
+        ):
+            cloud.s3.put_object(Bucket="shop-work", Key=key, Body=b"not even read")
+    requests: list[str] = []
+    s3 = handler.wiring().s3
+    s3.meta.events.register("before-call.s3", lambda model, **_: requests.append(model.name))
+    assert sweep() == NOTHING
+    assert requests == ["ListObjectsV2", "ListObjectsV2", "ListObjectVersions"]
