@@ -100,6 +100,10 @@ def receive_from(queue_arn: pulumi.Input[str]) -> Statement:
     )
 
 
+def count_messages(queue_arn: pulumi.Input[str]) -> Statement:
+    return allow(["sqs:GetQueueAttributes"], [queue_arn])
+
+
 def start_runs(job_arns: Sequence[pulumi.Input[str]]) -> Statement:
     return allow(["glue:StartJobRun"], job_arns)
 

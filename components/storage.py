@@ -25,7 +25,6 @@ CLAIMS = "claims/"
 NOTIFIED = "notified/"
 
 STAGING_DAYS = 3
-MARKER_GRACE_DAYS = 7
 UNFINISHED_UPLOAD_DAYS = 7
 
 # Classes that still answer a GET at once, so that `archive` can verify what it finds there.
@@ -105,14 +104,12 @@ class Storage(pulumi.ComponentResource):
 
     def _work_rules(self) -> list[Rule]:
         args = self._args
-        # A marker outlives its report: else the sweep would see an outcome nobody was told of.
-        marker_days = args.report_retention_days + MARKER_GRACE_DAYS
+        # Claims and notes that an outcome was told never expire: without them the sweep would take a
+        # drop for one that was never started, and an outcome for one that nobody was told of.
         return [
             _expire(STAGING, STAGING_DAYS),
             _expire(REJECTED, args.rejected_retention_days),
             _expire(REPORTS, args.report_retention_days),
-            _expire(CLAIMS, marker_days),
-            _expire(NOTIFIED, marker_days),
             self._expire_old_versions(),
         ]
 

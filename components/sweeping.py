@@ -10,19 +10,9 @@ import pulumi
 from components.deployment import Deployment
 from components.events import EventFunction, EventFunctionArgs, Rule
 from components.functions import FunctionArgs, Runtime
-from components.permissions import (
-    allow,
-    below,
-    invoke,
-    list_below,
-    list_versions,
-    read_objects,
-    read_runs,
-    send_to,
-    tell_missing,
-)
+from components.permissions import count_messages, invoke, list_below, list_versions, read_objects, read_run, send_to
 from components.refusals import refuse_unless
-from components.storage import CLAIMS, DIMENSIONS, NOTIFIED, REPORTS, TRANSACTIONS
+from components.storage import CLAIMS, NOTIFIED, REPORTS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,10 +23,6 @@ class SweepingArgs:
     drop_bucket_arn: pulumi.Input[str]
     work_bucket: pulumi.Input[str]
     work_bucket_arn: pulumi.Input[str]
-    archive_bucket: pulumi.Input[str]
-    archive_bucket_arn: pulumi.Input[str]
-    transactions_job: str
-    dimensions_job: str
     job_arns: Sequence[pulumi.Input[str]]
     queue_url: pulumi.Input[str]
     queue_arn: pulumi.Input[str]
@@ -69,24 +55,17 @@ class Sweeping(pulumi.ComponentResource):
                     environment={
                         "DROP_BUCKET": args.drop_bucket,
                         "WORK_BUCKET": args.work_bucket,
-                        "ARCHIVE_BUCKET": args.archive_bucket,
-                        "TRANSACTIONS_JOB": args.transactions_job,
-                        "DIMENSIONS_JOB": args.dimensions_job,
                         "QUEUE_URL": args.queue_url,
                         "ARCHIVE_FUNCTION": args.archive_function,
                         "NOTIFY_FUNCTION": args.notify_function,
                     },
                     statements=[
-                        tell_missing(args.drop_bucket_arn),
                         list_versions(args.drop_bucket_arn),
-                        list_below(args.work_bucket_arn, REPORTS, CLAIMS, NOTIFIED),
-                        read_objects(args.work_bucket_arn, REPORTS, CLAIMS, NOTIFIED),
-                        tell_missing(args.archive_bucket_arn),
-                        allow(
-                            ["s3:GetObject", "s3:GetObjectVersion"],
-                            below(args.archive_bucket_arn, TRANSACTIONS, DIMENSIONS),
-                        ),
-                        read_runs(args.job_arns),
+                        list_below(args.work_bucket_arn, CLAIMS, REPORTS, NOTIFIED),
+                        read_objects(args.work_bucket_arn, CLAIMS, REPORTS),
+                        read_run(args.job_arns),
+                        # A drop without a run is lost only if none is waiting.
+                        count_messages(args.queue_arn),
                         send_to(args.queue_arn),
                         invoke([args.archive_function_arn, args.notify_function_arn]),
                     ],

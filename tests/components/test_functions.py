@@ -48,8 +48,6 @@ ENVIRONMENTS = {
     "sweep": {
         "DROP_BUCKET": DROP,
         "WORK_BUCKET": WORK,
-        "ARCHIVE_BUCKET": ARCHIVE,
-        **JOBS,
         "QUEUE_URL": QUEUE_URL,
         "ARCHIVE_FUNCTION": "transactions-pipeline-dev-archive",
         "NOTIFY_FUNCTION": "transactions-pipeline-dev-notify",

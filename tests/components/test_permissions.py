@@ -130,13 +130,11 @@ GRANTED = {
         | _log_of("archive")
     ),
     "sweeping-sweep": (
-        _on(DROP, "s3:ListBucket", "s3:ListBucketVersions")
-        | _on(_below(WORK, "reports", "claims", "notified"), "s3:GetObject")
-        | _list(WORK, "reports", "claims", "notified")
-        | _on(_below(ARCHIVE, "transactions", "dimensions"), "s3:GetObject", "s3:GetObjectVersion")
-        | _on(ARCHIVE, "s3:ListBucket")
-        | _on(JOBS, "glue:GetJobRun", "glue:GetJobRuns")
-        | _on(QUEUE, "sqs:SendMessage")
+        _on(DROP, "s3:ListBucketVersions")
+        | _on(_below(WORK, "claims", "reports"), "s3:GetObject")
+        | _list(WORK, "claims", "reports", "notified")
+        | _on(JOBS, "glue:GetJobRun")
+        | _on(QUEUE, "sqs:GetQueueAttributes", "sqs:SendMessage")
         | _on(["lambda:function:archive", "lambda:function:notify"], "lambda:InvokeFunction")
         | _on("sqs:sweeping-sweep-failures", "sqs:SendMessage")
         | _log_of("sweep")
