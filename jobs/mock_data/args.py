@@ -41,10 +41,10 @@ class MockDataArgs:
                 f"ask for at most {MOST_ROWS} in all"
             )
         # A fault writes the day after the last file's, which must be in the calendar too.
-        if self.start.year < 1000 or (date.max - self.start).days <= self.days:
+        if self.start.year < 1000 or (date.max - self.start).days < self.days:
             raise ValueError(
-                f"{self.days} days from {self.start.isoformat()} leave the years 1000 to 9999; "
-                "choose another start or fewer days"
+                f"{self.days} days from {self.start.isoformat()} leave the calendar; "
+                "start in the year 1000 or later and end before 9999-12-31"
             )
 
     @staticmethod

@@ -195,9 +195,9 @@ class RowWriter:
         if day.orders_known:
             # Half of them speak of an order that is there, in the latest of states: were one
             # of them accepted, the fact would show it.
-            half = since % 2 == 0
+            half = bits(words, low=63, count=1) == 0
             told.status[places[half]] = len(STATUSES) - 1
-            told.number[places[half]] = bits(words[half], low=16, count=48) % day.orders_known
+            told.number[places[half]] = bits(words[half], low=16, count=47) % day.orders_known
 
     def _special_rows(self, day: Day, told: Told) -> pl.DataFrame:
         """place, line (bytes) and trimmed transaction_id of the rows in another form than PLAIN, in their order."""
