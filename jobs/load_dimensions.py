@@ -49,8 +49,8 @@ def _steps(attempt: Attempt) -> None:
 
 
 def read_dimension(source: SourceFile, dimension: Dimension) -> pl.DataFrame:
-    """The file's rows, typed, with SOURCE_LINE; raises DimensionRefused naming every kind of fault and its first line."""
-    key, *others = dimension.source_columns
+    """The file's rows, typed, with SOURCE_LINE; raises DimensionRefused naming the fault and its first line."""
+    key = dimension.source_columns[0]
     columns = [column.name for column in dimension.source_columns]
     text = pl.concat(
         [

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timezone
 from decimal import Decimal
 from fractions import Fraction
-from typing import Callable, NamedTuple
 
 import polars as pl
 
@@ -16,19 +12,17 @@ from jobs import __version__
 from jobs.arguments import Arguments
 from jobs.attempt import Attempt, run_attempt
 from jobs.duplicates import Contested, repeated_hashes
-from jobs.errors import FileRefused, TooManyRejected
+from jobs.errors import TooManyRejected
 from jobs.lookup import Lookup
+from jobs.rejected_rows import RejectedRows
 from jobs.s3 import Fetched, Prefix, fetch
-from jobs.source_file import SOURCE_LINE, WHITE_SPACE, SourceFile, open_source_file
-from jobs.staging import RejectedRows, StagedParts, amounts_by_class
+from jobs.source_file import open_source_file
+from jobs.staging import StagedRows, stage
 from jobs.transform import SOURCE_COLUMNS, Transform
 from jobs.warehouse import Staged, load_transactions, unload
 from schemas.drops import CUSTOMERS, PRODUCTS, drop_precedence, rejected_key
 from schemas.reports import ClassAmount
-from schemas.tables import DIMENSIONS, STAGED_TRANSACTIONS
-
-# Two chunks at a time: while one is parsed, the other is written and uploaded.
-_CHUNKS_AT_ONCE = 2
+from schemas.tables import DIMENSIONS
 
 # What a transaction takes from a dimension, its key first: no names of people, no e-mail.
 _ENRICHMENT = {
@@ -57,15 +51,18 @@ def _steps(attempt: Attempt) -> None:
         contested = Contested(repeated_hashes(source), attempt.folder)
 
     with attempt.step("transform and stage"):
-        staged, duplicate, rejected = _stage(attempt, source, transform, contested)
+        staged = stage(source, transform, contested, attempt.staging, attempt.folder)
+        attempt.rows_read = staged.rows_read
+        attempt.staged_amount, attempt.amount_classes = _amounts(staged, transform)
+        _keep_rejected(attempt, staged.rejected)
 
     with attempt.step("load"):
         committed = load_transactions(
             attempt.arguments.warehouse,
-            staged,
-            rows_read=attempt.rows_read,
-            duplicate=duplicate,
-            rejected=rejected,
+            Staged(staged.parts.rows, staged.parts.manifest()),
+            rows_read=staged.rows_read,
+            duplicate=staged.duplicate,
+            rejected=staged.rejected.rows,
             ledger=_ledger(attempt, attempt.fetched),
         )
         attempt.counts, attempt.first_commit = committed.counts, committed.first_commit
@@ -93,69 +90,8 @@ def _lookup(attempt: Attempt, name: str) -> Lookup:
     empty = pl.DataFrame(schema={column: DIMENSIONS[name].table[column].polars for column in columns})
     # An empty dimension unloads to no file at all.
     parts = [pl.read_parquet(path) for path in prefix.download(attempt.folder / name)]
-    return Lookup(pl.concat([empty, *(part.cast(dict(empty.schema)) for part in parts)]), name=name, key=columns[0])
-
-
-class _Judged(NamedTuple):
-    accepted: int
-    contested: pl.DataFrame
-    rejected: pl.DataFrame
-    amounts: pl.DataFrame
-
-
-def _stage(attempt: Attempt, source: SourceFile, transform: Transform, contested: Contested) -> tuple[Staged, int, int]:
-    """Judge every row, a chunk at a time; returns (what is staged, duplicate rows, rejected rows)."""
-    parts = StagedParts(STAGED_TRANSACTIONS, attempt.staging, attempt.folder)
-    rejected_rows = RejectedRows(source, attempt.folder / "rejected.csv")
-
-    def judge(numbered: tuple[int, pl.DataFrame]) -> _Judged:
-        number, rows = numbered
-        accepted, rejected = transform(rows)
-        uncontested, set_aside = contested.split(accepted)
-        parts.write(uncontested, f"part-{number:05d}.parquet")
-        return _Judged(accepted.height, set_aside, rejected, amounts_by_class(uncontested))
-
-    accepted_rows, amounts = 0, []
-    for number, judged in enumerate(_in_order(judge, enumerate(source.chunks()))):
-        _refuse_second_header(judged.rejected, source)
-        accepted_rows += judged.accepted
-        amounts.append(judged.amounts)
-        contested.set_aside(judged.contested, number)
-        rejected_rows.write(judged.rejected)
-    for number, winners in enumerate(contested.winners()):
-        amounts.append(amounts_by_class(winners))
-        parts.write(winners, f"settled-{number:05d}.parquet")
-
-    attempt.rows_read = accepted_rows + rejected_rows.rows
-    _keep_rejected(attempt, rejected_rows)
-    _sum_amounts(attempt, amounts)
-    return Staged(parts.rows, parts.manifest()), accepted_rows - parts.rows, rejected_rows.rows
-
-
-def _in_order(function: Callable[..., _Judged], items: Iterable[tuple[int, pl.DataFrame]]) -> Iterator[_Judged]:
-    """Map in threads, results in order, never more than a few items in memory."""
-    with ThreadPoolExecutor(_CHUNKS_AT_ONCE) as pool:
-        pending: deque[Future[_Judged]] = deque()
-        for item in items:
-            pending.append(pool.submit(function, item))
-            if len(pending) > _CHUNKS_AT_ONCE:
-                yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
-
-
-def _refuse_second_header(rejected: pl.DataFrame, source: SourceFile) -> None:
-    """Two files in one: the second header would be a rejected row, but nobody meant it as one."""
-    second = rejected.filter(
-        pl.all_horizontal(
-            pl.col(name).str.strip_chars(WHITE_SPACE).str.to_lowercase() == name for name in SOURCE_COLUMNS
-        )
-    )
-    if second.height:
-        raise FileRefused(
-            f"{source.name}, line {second.item(0, SOURCE_LINE)}: the header is written a second time; "
-            "two files were joined into one: take it out, or drop them one by one"
-        )
+    typed = [part.select(pl.col(column).cast(dtype) for column, dtype in empty.schema.items()) for part in parts]
+    return Lookup(pl.concat([empty, *typed]), name=name, key=columns[0])
 
 
 def _keep_rejected(attempt: Attempt, rejected: RejectedRows) -> None:
@@ -172,24 +108,18 @@ def _keep_rejected(attempt: Attempt, rejected: RejectedRows) -> None:
     if ratio > allowed:
         reason = next(iter(attempt.reject_reasons))
         raise TooManyRejected(
-            f"{rejected.rows:,} of {attempt.rows_read:,} rows ({float(ratio):.1%}) of {attempt.key.file_name} are rejected, "
-            f"most of them for {reason}, and max_reject_ratio allows {float(allowed):.1%}, so nothing was loaded; "
+            f"{rejected.rows:,} of {attempt.rows_read:,} rows ({float(ratio):.1%}) of {attempt.key.file_name} "
+            f"are rejected, most of them for {reason}, and max_reject_ratio allows {float(allowed):.1%}, "
+            "so nothing was loaded; "
             f"the rows and their reasons are in {attempt.rejected_uri}"
         )
 
 
-def _sum_amounts(attempt: Attempt, amounts: Iterable[pl.DataFrame]) -> None:
-    labels = pl.Enum(list(attempt.arguments.amount_classes))
-    empty = pl.DataFrame(schema={"amount_class": labels, "rows": pl.UInt32(), "amount": pl.Decimal(38, 2)})
-    chunks = [chunk.cast(dict(empty.schema)) for chunk in amounts]
-    by_class = pl.concat([empty, *chunks]).group_by("amount_class").agg(pl.sum("rows"), pl.sum("amount"))
-    found = {label: (rows, amount) for label, rows, amount in by_class.rows()}
-    attempt.amount_classes = {
-        label: ClassAmount(rows, f"{amount:.2f}")
-        for label in attempt.arguments.amount_classes
-        for rows, amount in (found.get(label, (0, Decimal(0))),)
-    }
-    attempt.staged_amount = f"{sum((amount for _, amount in found.values()), Decimal(0)):.2f}"
+def _amounts(staged: StagedRows, transform: Transform) -> tuple[str, dict[str, ClassAmount]]:
+    """The amount of all that is staged, and of each class."""
+    by_class = {label: staged.amounts.get(label, (0, Decimal(0))) for label in transform.amount_classes}
+    total = sum((amount for _, amount in by_class.values()), Decimal(0))
+    return f"{total:.2f}", {label: ClassAmount(rows, f"{amount:.2f}") for label, (rows, amount) in by_class.items()}
 
 
 def _ledger(attempt: Attempt, fetched: Fetched) -> dict[str, object]:

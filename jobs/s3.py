@@ -7,7 +7,7 @@ import zlib
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import boto3
 from botocore.config import Config
@@ -57,24 +57,20 @@ def fetch(s3: Any, drop: Drop, folder: Path) -> Fetched:
 
 
 def _unpack(packed: Path, unpacked: Path, name: str) -> Path:
+    written = 0
     try:
         with gzip.open(packed, "rb") as source, unpacked.open("wb") as target:
-            _copy_at_most(source, target, MAX_UNPACKED_BYTES, name)
+            for block in iter(lambda: source.read(1024 * 1024), b""):
+                written += target.write(block)
+                if written > MAX_UNPACKED_BYTES:
+                    raise FileRefused(
+                        f"{name} unpacks to more than {MAX_UNPACKED_BYTES:,} bytes; "
+                        "split it and drop the parts of the day one by one"
+                    )
     except (EOFError, gzip.BadGzipFile, zlib.error) as reason:
         raise FileRefused(f"{name} is not a whole gzip file ({reason}); pack it anew and drop it again") from None
     packed.unlink()
     return unpacked
-
-
-def _copy_at_most(source: IO[bytes], target: IO[bytes], limit: int, name: str) -> None:
-    left = limit
-    while left >= 0:
-        block = source.read(min(1024 * 1024, left + 1))
-        if not block:
-            return
-        left -= len(block)
-        target.write(block)
-    raise FileRefused(f"{name} unpacks to more than {limit:,} bytes; split it and drop the parts of a day one by one")
 
 
 @dataclass(frozen=True)

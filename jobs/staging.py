@@ -1,24 +1,28 @@
-"""What an attempt puts on S3: accepted rows as Parquet for COPY, rejected rows as CSV for a person."""
+"""From a file to what COPY takes: every row judged, duplicates settled, winners written as Parquet on S3."""
 
 from __future__ import annotations
 
-import csv
-import io
 import json
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Callable, NamedTuple
 
 import polars as pl
 
+from jobs.duplicates import Contested
+from jobs.errors import FileRefused
+from jobs.rejected_rows import RejectedRows
 from jobs.s3 import Prefix
-from jobs.source_file import NEUTRALISED, REJECTED_FILE_COLUMNS, SOURCE_LINE, SOURCE_TEXT, WHITE_SPACE, SourceFile
-from jobs.transform import REJECT_REASONS_COLUMN
-from schemas.reports import RejectedFor, RejectSample
-from schemas.tables import Table
+from jobs.source_file import SOURCE_LINE, WHITE_SPACE, SourceFile
+from jobs.transform import SOURCE_COLUMNS, Transform
+from schemas.tables import STAGED_TRANSACTIONS, Table
 
-_SAMPLES = 3
-_SAMPLE_CHARACTERS = 500
+# Two chunks at a time: while one is parsed, the other is written and uploaded.
+_CHUNKS_AT_ONCE = 2
 
 
 @dataclass(frozen=True)
@@ -58,72 +62,90 @@ class StagedParts:
         return self._prefix.put("manifest.json", json.dumps({"entries": entries}))
 
 
-class RejectedRows:
-    """The rejected rows of a drop: counted, sampled and written as they stood, in the order of the file."""
+@dataclass(frozen=True)
+class StagedRows:
+    """What became of every row of a drop before the warehouse saw it."""
 
-    def __init__(self, source: SourceFile, path: Path) -> None:
-        self.rows = 0
-        self.path = path
-        # A rejected file that was corrected and dropped again has these three already: they are written anew.
-        kept = [
-            (heading, column)
-            for heading, column in zip(source.header, source.columns)
-            if heading.strip(WHITE_SPACE).lower() not in REJECTED_FILE_COLUMNS
-        ]
-        self._columns = [column for _, column in kept]
-        self._header = (*(heading for heading, _ in kept), *REJECTED_FILE_COLUMNS)
-        self._counts: dict[str, int] = {}
-        self._samples: dict[str, list[RejectSample]] = {}
+    parts: StagedParts
+    rejected: RejectedRows
+    accepted: int
+    amounts: dict[str, tuple[int, Decimal]]
+    """Amount class -> staged rows and their amount; a class without rows is missing."""
 
-    def write(self, rejected: pl.DataFrame) -> None:
-        if rejected.is_empty():
-            return
-        if not self.rows:
-            header = io.StringIO()
-            csv.writer(header, lineterminator="\n").writerow(self._header)
-            self.path.write_text(header.getvalue(), encoding="utf-8")
-        self.rows += rejected.height
-        self._sample(rejected)
-        as_text = rejected.select(
-            *(_neutralised(column) for column in self._columns),
-            SOURCE_LINE,
-            pl.col(REJECT_REASONS_COLUMN).list.join(";"),
-            _neutralised(SOURCE_TEXT),
+    @property
+    def rows_read(self) -> int:
+        return self.accepted + self.rejected.rows
+
+    @property
+    def duplicate(self) -> int:
+        """Accepted rows that lost to another row of the same drop."""
+        return self.accepted - self.parts.rows
+
+
+class _Judged(NamedTuple):
+    accepted: int
+    contested: pl.DataFrame
+    rejected: pl.DataFrame
+    amounts: pl.DataFrame
+
+
+def stage(source: SourceFile, transform: Transform, contested: Contested, prefix: Prefix, folder: Path) -> StagedRows:
+    """Judge every row, a chunk at a time, settle what is contested, and put the winners where COPY finds them."""
+    parts = StagedParts(STAGED_TRANSACTIONS, prefix, folder)
+    rejected = RejectedRows(source, folder / "rejected.csv")
+
+    def judge(numbered: tuple[int, pl.DataFrame]) -> _Judged:
+        number, rows = numbered
+        judged = transform(rows)
+        uncontested, set_aside = contested.split(judged.accepted)
+        parts.write(uncontested, f"part-{number:05d}.parquet")
+        return _Judged(judged.accepted.height, set_aside, judged.rejected, _amounts(uncontested))
+
+    accepted = 0
+    amounts: dict[str, tuple[int, Decimal]] = {}
+    for number, judged in enumerate(_in_order(judge, enumerate(source.chunks()))):
+        _refuse_second_header(judged.rejected, source)
+        accepted += judged.accepted
+        _add(amounts, judged.amounts)
+        contested.set_aside(judged.contested, number)
+        rejected.write(judged.rejected)
+    for number, winners in enumerate(contested.winners()):
+        _add(amounts, _amounts(winners))
+        parts.write(winners, f"settled-{number:05d}.parquet")
+    return StagedRows(parts, rejected, accepted, amounts)
+
+
+def _amounts(rows: pl.DataFrame) -> pl.DataFrame:
+    return rows.group_by("amount_class").agg(pl.len(), pl.col("total_amount").sum())
+
+
+def _add(amounts: dict[str, tuple[int, Decimal]], more: pl.DataFrame) -> None:
+    for label, rows, amount in more.rows():
+        standing = amounts.get(label, (0, Decimal(0)))
+        amounts[label] = (standing[0] + rows, standing[1] + amount)
+
+
+def _in_order(function: Callable[..., _Judged], items: Iterable[tuple[int, pl.DataFrame]]) -> Iterator[_Judged]:
+    """Map in threads, results in order, never more than a few items in memory."""
+    with ThreadPoolExecutor(_CHUNKS_AT_ONCE) as pool:
+        pending: deque[Future[_Judged]] = deque()
+        for item in items:
+            pending.append(pool.submit(function, item))
+            if len(pending) > _CHUNKS_AT_ONCE:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+
+
+def _refuse_second_header(rejected: pl.DataFrame, source: SourceFile) -> None:
+    """Two files in one: the second header would be a rejected row, but nobody meant it as one."""
+    second = rejected.filter(
+        pl.all_horizontal(
+            pl.col(name).str.strip_chars(WHITE_SPACE).str.to_lowercase() == name for name in SOURCE_COLUMNS
         )
-        with self.path.open("ab") as file:
-            as_text.write_csv(file, include_header=False)
-
-    def reject_reasons(self) -> dict[str, RejectedFor]:
-        """The most frequent reason first."""
-        ordered = sorted(self._counts, key=lambda reason: -self._counts[reason])
-        return {reason: RejectedFor(self._counts[reason], self._samples[reason]) for reason in ordered}
-
-    def _sample(self, rejected: pl.DataFrame) -> None:
-        by_reason = rejected.select(SOURCE_LINE, REJECT_REASONS_COLUMN).explode(REJECT_REASONS_COLUMN)
-        for reason, count in by_reason.group_by(REJECT_REASONS_COLUMN).len().rows():
-            self._counts[reason] = self._counts.get(reason, 0) + count
-            samples = self._samples.setdefault(reason, [])
-            if len(samples) < _SAMPLES:
-                first = rejected.filter(pl.col(REJECT_REASONS_COLUMN).list.contains(reason)).head(
-                    _SAMPLES - len(samples)
-                )
-                samples.extend(self._sample_of(row) for row in first.rows(named=True))
-
-    def _sample_of(self, row: dict[str, Any]) -> RejectSample:
-        text = row[SOURCE_TEXT]
-        if text is None:
-            text = ",".join(str(row[column] or "") for column in self._columns)
-        return RejectSample(int(row[SOURCE_LINE]), text[:_SAMPLE_CHARACTERS])
-
-
-def _neutralised(column: str) -> pl.Expr:
-    """A value a spreadsheet would run as a formula gets an apostrophe, which SourceFile takes off again."""
-    value = pl.col(column)
-    return (
-        pl.when(value.str.contains(NEUTRALISED)).then(pl.concat_str(pl.lit("'"), value)).otherwise(value).alias(column)
     )
-
-
-def amounts_by_class(rows: pl.DataFrame) -> pl.DataFrame:
-    """Columns amount_class, rows and amount of staged rows."""
-    return rows.group_by("amount_class").agg(pl.len().alias("rows"), pl.col("total_amount").sum().alias("amount"))
+    if second.height:
+        raise FileRefused(
+            f"{source.name}, line {second.item(0, SOURCE_LINE)}: the header is written a second time; "
+            "two files were joined into one: take it out, or drop them one by one"
+        )

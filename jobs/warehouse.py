@@ -7,7 +7,7 @@ what is checked in between, and which of the driver's errors is worth another tr
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Callable, TypeVar
 
@@ -194,8 +194,8 @@ def _count(connection: Any, statement: str, staged: Staged) -> Outcomes:
     outcomes = Outcomes(*counts)
     if not rows == ids == outcomes.rows == staged.rows:
         raise Unbalanced(
-            f"{staged.rows} rows were staged, but the warehouse counts {rows} of {ids} ids with {outcomes.rows} outcomes, "
-            "so nothing was loaded; an id stands twice in the staging table or in the target"
+            f"{staged.rows} rows were staged, but the warehouse counts {rows} of {ids} ids with {outcomes.rows} "
+            "outcomes, so nothing was loaded; an id stands twice in the staging table or in the target"
         )
     return outcomes
 
@@ -237,10 +237,8 @@ def _fetch_row(connection: Any, statement: str, binds: Sequence[object] = ()) ->
 
 
 def _close_quietly(connection: Any) -> None:
-    try:
+    with suppress(DriverError, OSError):
         connection.close()
-    except (DriverError, OSError):
-        pass
 
 
 @contextmanager
@@ -262,7 +260,7 @@ def _sorted(error: Exception) -> Exception:
     if code == "57014":
         return WarehouseBusy(
             f"a statement did not finish within its time ({LOCK_TIMEOUT_SECONDS} s to get the lock, "
-            f"{STATEMENT_TIMEOUT_SECONDS} s for any other): {text}; see which session holds the lock in SVV_TRANSACTIONS"
+            f"{STATEMENT_TIMEOUT_SECONDS} s for any other): {text}; SVV_TRANSACTIONS shows which session holds the lock"
         )
     if code in ("57P01", "57P02", "57P03", "08006", "08003") or (not facts and _is_lost_connection(error)):
         return WarehouseLost(f"the connection to the warehouse was lost or could not be made: {text}")
