@@ -21,6 +21,7 @@ from jobs import __version__
 from jobs.arguments import Arguments
 from jobs.errors import JobError, TransientError
 from jobs.s3 import Fetched, Prefix, s3_client
+from jobs.warehouse import WarehouseSession
 from schemas.drops import DropKey, parse_key, report_key, staging_prefix
 from schemas.reports import FAILED, SUCCEEDED, ClassAmount, Error, RejectedFor, Report
 from schemas.tables import COUNTS
@@ -32,6 +33,7 @@ class Attempt:
 
     arguments: Arguments
     s3: Any
+    warehouse: WarehouseSession
     folder: Path
     """Scratch space on local disk, gone when the attempt is over."""
     started_at: datetime
@@ -101,8 +103,8 @@ class Attempt:
 def run_attempt(arguments: Arguments, steps: Callable[[Attempt], None]) -> None:
     """Run the steps, leave nothing staged, write the report; raises what the steps raised."""
     started_at = datetime.now(timezone.utc)
-    with tempfile.TemporaryDirectory(prefix="load-") as folder:
-        attempt = Attempt(arguments, s3_client(), Path(folder), started_at, parse_key(arguments.drop.key))
+    with tempfile.TemporaryDirectory(prefix="load-") as folder, WarehouseSession(arguments.warehouse) as warehouse:
+        attempt = Attempt(arguments, s3_client(), warehouse, Path(folder), started_at, parse_key(arguments.drop.key))
         error: Error | None = None
         try:
             steps(attempt)

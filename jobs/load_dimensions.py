@@ -45,7 +45,7 @@ def _steps(attempt: Attempt) -> None:
         staged = _stage(attempt, attempt.fetched, rows, dimension)
 
     with attempt.step("load"):
-        attempt.counts = load_dimension(attempt.arguments.warehouse, dimension, staged).counts
+        attempt.counts = load_dimension(attempt.warehouse, dimension, staged).counts
 
 
 def read_dimension(source: SourceFile, dimension: Dimension) -> pl.DataFrame:

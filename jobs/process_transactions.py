@@ -58,7 +58,7 @@ def _steps(attempt: Attempt) -> None:
 
     with attempt.step("load"):
         committed = load_transactions(
-            attempt.arguments.warehouse,
+            attempt.warehouse,
             Staged(staged.parts.rows, staged.parts.manifest()),
             rows_read=staged.rows_read,
             duplicate=staged.duplicate,
@@ -86,7 +86,7 @@ def _lookup(attempt: Attempt, name: str) -> Lookup:
     """A snapshot of a dimension as of this load."""
     columns = _ENRICHMENT[name]
     prefix = Prefix(attempt.s3, attempt.arguments.work_bucket, f"{attempt.staging.prefix}{name}/")
-    unload(attempt.arguments.warehouse, DIMENSIONS[name], columns, prefix.uri)
+    unload(attempt.warehouse, DIMENSIONS[name], columns, prefix)
     empty = pl.DataFrame(schema={column: DIMENSIONS[name].table[column].polars for column in columns})
     # An empty dimension unloads to no file at all.
     parts = [pl.read_parquet(path) for path in prefix.download(attempt.folder / name)]

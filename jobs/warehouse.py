@@ -18,6 +18,7 @@ from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_ra
 
 from jobs.arguments import Warehouse
 from jobs.errors import JobError, TerminalError, TransientError, Unbalanced, WarehouseBusy, WarehouseLost
+from jobs.s3 import Prefix
 from schemas import sql
 from schemas.tables import COUNTS, LOAD_LEDGER, STAGED_TRANSACTIONS, Dimension, Table
 
@@ -60,19 +61,90 @@ class Committed:
     """The seven counts in the ledger, where an earlier attempt had committed this load."""
 
 
-def unload(warehouse: Warehouse, dimension: Dimension, columns: Sequence[str], prefix_uri: str) -> None:
+class WarehouseSession:
+    """One signed-in connection for a whole attempt, made when it is first needed and made anew when it is lost.
+
+    Signing in costs more than any statement of a small load, so the session is kept
+    while the rows are judged.
+    """
+
+    def __init__(self, warehouse: Warehouse) -> None:
+        self.warehouse = warehouse
+        self._connection: Any = None
+
+    def __enter__(self) -> WarehouseSession:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @retry(
+        retry=retry_if_exception_type(TransientError),
+        stop=stop_after_attempt(_ATTEMPTS),
+        wait=wait_random_exponential(multiplier=0.5, max=30),
+        reraise=True,
+    )
+    def run(self, send: Callable[[Any], _Result]) -> _Result:
+        """Send one piece of work; a retry sends the whole of it, on a new connection.
+
+        Only what is transient is tried again: a serialisation failure, a lock not had in
+        time, a lost connection. Nothing of a failed try is left: closing the connection
+        rolls back and takes the temp table along.
+        """
+        with _sorted_errors():
+            try:
+                if self._connection is None:
+                    self._connection = self._sign_in()
+                return send(self._connection)
+            except BaseException:
+                self.close()
+                raise
+
+    def close(self) -> None:
+        """Close the connection, if there is one; what is not committed, the server rolls back."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(DriverError, OSError):
+                connection.close()
+
+    def _sign_in(self) -> Any:
+        warehouse = self.warehouse
+        return redshift_connector.connect(
+            iam=True,
+            host=warehouse.host,
+            port=warehouse.port,
+            database=warehouse.database,
+            region=warehouse.region,
+            is_serverless=True,
+            serverless_work_group=warehouse.workgroup,
+            serverless_acct_id=warehouse.account_id,
+            # No socket timeout, which would also cut a long MERGE; a dead peer is noticed by keepalive.
+            tcp_keepalive=True,
+        )
+
+
+def unload(session: WarehouseSession, dimension: Dimension, columns: Sequence[str], prefix: Prefix) -> None:
     """Have Redshift write a snapshot of the dimension's columns below the prefix, as Parquet."""
-    statement = sql.unload_dimension(dimension, columns, prefix_uri=prefix_uri, copy_role_arn=warehouse.copy_role_arn)
+    copy_role_arn = session.warehouse.copy_role_arn
+    statement = sql.unload_dimension(dimension, columns, prefix_uri=prefix.uri, copy_role_arn=copy_role_arn)
 
     def send(connection: Any) -> None:
+        # UNLOAD fails where a try before this one left a file.
+        prefix.delete()
         _execute(connection, statement)
         connection.commit()
 
-    _with_connection(warehouse, send)
+    session.run(send)
 
 
 def load_transactions(
-    warehouse: Warehouse, staged: Staged, *, rows_read: int, duplicate: int, rejected: int, ledger: dict[str, object]
+    session: WarehouseSession,
+    staged: Staged,
+    *,
+    rows_read: int,
+    duplicate: int,
+    rejected: int,
+    ledger: dict[str, object],
 ) -> Committed:
     """Upsert the staged rows and write the ledger's row, in one transaction.
 
@@ -82,7 +154,7 @@ def load_transactions(
     """
 
     def send(connection: Any) -> Committed:
-        _stage(connection, STAGED_TRANSACTIONS, staged, warehouse)
+        _stage(connection, STAGED_TRANSACTIONS, staged, session.warehouse)
         with _locked(connection, sql.LOCK_FACT):
             outcomes = _count(connection, sql.count_outcomes(), staged)
             counts = dict(
@@ -113,14 +185,14 @@ def load_transactions(
                 )
         return Committed(counts, first_commit)
 
-    return _with_connection(warehouse, send)
+    return session.run(send)
 
 
-def load_dimension(warehouse: Warehouse, dimension: Dimension, staged: Staged) -> Committed:
+def load_dimension(session: WarehouseSession, dimension: Dimension, staged: Staged) -> Committed:
     """Upsert the staged rows of a dimension; a row of an earlier upload than the dimension's own is stale."""
 
     def send(connection: Any) -> Committed:
-        _stage(connection, dimension.staged, staged, warehouse)
+        _stage(connection, dimension.staged, staged, session.warehouse)
         with _locked(connection, sql.lock_dimension(dimension)):
             outcomes = _count(connection, sql.count_dimension_outcomes(dimension), staged)
             _execute(connection, sql.delete_stale_dimension(dimension))
@@ -129,34 +201,7 @@ def load_dimension(warehouse: Warehouse, dimension: Dimension, staged: Staged) -
         values = (staged.rows, outcomes.inserted, outcomes.updated, outcomes.unchanged, outcomes.stale, 0, 0)
         return Committed(dict(zip(COUNTS, values)), None)
 
-    return _with_connection(warehouse, send)
-
-
-@retry(
-    retry=retry_if_exception_type(TransientError),
-    stop=stop_after_attempt(_ATTEMPTS),
-    wait=wait_random_exponential(multiplier=0.5, max=30),
-    reraise=True,
-)
-def _with_connection(warehouse: Warehouse, send: Callable[[Any], _Result]) -> _Result:
-    """Sign in, send, close. A retry begins again with a connection and a staging table of its own."""
-    with _sorted_errors():
-        connection = redshift_connector.connect(
-            iam=True,
-            host=warehouse.host,
-            port=warehouse.port,
-            database=warehouse.database,
-            region=warehouse.region,
-            is_serverless=True,
-            serverless_work_group=warehouse.workgroup,
-            serverless_acct_id=warehouse.account_id,
-            tcp_keepalive=True,
-        )
-        try:
-            return send(connection)
-        finally:
-            # No timeout and no second error: what is not committed, the server rolls back.
-            _close_quietly(connection)
+    return session.run(send)
 
 
 def _stage(connection: Any, table: Table, staged: Staged, warehouse: Warehouse) -> None:
@@ -234,11 +279,6 @@ def _execute(connection: Any, statement: str, binds: Sequence[object] = ()) -> A
 
 def _fetch_row(connection: Any, statement: str, binds: Sequence[object] = ()) -> Any:
     return _execute(connection, statement, binds).fetchone()
-
-
-def _close_quietly(connection: Any) -> None:
-    with suppress(DriverError, OSError):
-        connection.close()
 
 
 @contextmanager
