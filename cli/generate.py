@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated, NoReturn, Optional
+from typing import Annotated, NoReturn
 
 import boto3
 import typer
@@ -24,10 +24,10 @@ NOT_WRITTEN = 1
 
 def generate(
     out: Annotated[
-        Optional[Path], typer.Option(help="Folder to write to; it is made, or must be empty.", show_default=False)
+        Path | None, typer.Option(help="Folder to write to; it is made, or must be empty.", show_default=False)
     ] = None,
     bucket: Annotated[
-        Optional[str],
+        str | None,
         typer.Option(
             help="S3 bucket to upload to instead (no expected outcomes). Dimensions come first, then day by day.",
             show_default=False,

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
-from typing import Dict, List, Tuple
 
 import numpy as np
 
@@ -44,7 +43,7 @@ class Day:
 
     index: int
     date: date
-    segments: Tuple[Segment, ...]
+    segments: tuple[Segment, ...]
     first_fault: int
     """Faulty rows are numbered after all orders: they bring ids of their own."""
     faults: int
@@ -63,11 +62,11 @@ class Day:
         return self.faults + sum(segment.count for segment in self.segments)
 
 
-def plan_days(args: MockDataArgs) -> List[Day]:
+def plan_days(args: MockDataArgs) -> list[Day]:
     """All days, with exactly days x rows rows."""
     rows, faults = _rows_and_faults(args)
-    births: List[Dict[Life, Tuple[int, int]]] = []
-    plan: List[Tuple[List[Segment], int]] = []
+    births: list[dict[Life, tuple[int, int]]] = []
+    plan: list[tuple[list[Segment], int]] = []
     orders = 0
     for day in range(args.days):
         earlier = [
@@ -94,7 +93,7 @@ def plan_days(args: MockDataArgs) -> List[Day]:
     ]
 
 
-def _rows_and_faults(args: MockDataArgs) -> Tuple[List[int], List[int]]:
+def _rows_and_faults(args: MockDataArgs) -> tuple[list[int], list[int]]:
     days = np.arange(args.days)
     weekdays = (args.start.weekday() + days) % 7
     chance = bits(draws(args.seed, _DAY_STREAM, days), low=0, count=16) / 2**16
@@ -107,12 +106,12 @@ def _rows_and_faults(args: MockDataArgs) -> Tuple[List[int], List[int]]:
     return _steps(rows), _steps(faults)
 
 
-def _steps(running_totals: np.ndarray) -> List[int]:
-    steps: List[int] = np.diff(running_totals, prepend=0.0).astype(np.int64).tolist()
+def _steps(running_totals: np.ndarray) -> list[int]:
+    steps: list[int] = np.diff(running_totals, prepend=0.0).astype(np.int64).tolist()
     return steps
 
 
-def _births(room: int, *, first: int) -> Dict[Life, Tuple[int, int]]:
+def _births(room: int, *, first: int) -> dict[Life, tuple[int, int]]:
     """Life -> first number and count of the orders that fill `room` rows on their first day."""
     others = [life for life in LIVES if life is not ONE_ROW]
     rows_per_order = sum(life.share * life.rows_in_file(0) for life in others)
@@ -126,7 +125,7 @@ def _births(room: int, *, first: int) -> Dict[Life, Tuple[int, int]]:
     return births
 
 
-def _segments(births: Dict[Life, Tuple[int, int]], *, born: int, file: int) -> List[Segment]:
+def _segments(births: dict[Life, tuple[int, int]], *, born: int, file: int) -> list[Segment]:
     return [
         Segment(first, count, life, index, born)
         for life, (first, count) in births.items()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import unicodedata
 from dataclasses import dataclass
-from typing import BinaryIO, List
+from typing import BinaryIO
 
 import numpy as np
 import polars as pl
@@ -108,8 +108,8 @@ def make_products(seed: int, count: int) -> Products:
 
 def make_customers(seed: int, count: int) -> Customers:
     """The sample row of the contract and count - 1 others; every e-mail address is somebody's alone."""
-    first_names: List[str] = []
-    last_names: List[str] = []
+    first_names: list[str] = []
+    last_names: list[str] = []
     for locale in _LOCALES:
         faker = Faker(locale)
         faker.seed_instance(seed)
@@ -175,7 +175,7 @@ def _ids(letter: str, sample: str, count: int) -> pl.Series:
     return _first(sample, pl.select(pl.concat_str(pl.lit(letter), numbers)).to_series())
 
 
-def _pick(pool: List[str], indices: Integers) -> pl.Series:
+def _pick(pool: list[str], indices: Integers) -> pl.Series:
     return pl.Series(pool, dtype=pl.String).gather(indices)
 
 

@@ -5,7 +5,8 @@ So any day, and any piece of it, can be made without the days before it.
 
 from __future__ import annotations
 
-from typing import Any, Sequence, Union
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,7 @@ _GOLDEN = 0x9E3779B97F4A7C15
 _WORD = 2**64 - 1
 
 
-def draws(seed: int, stream: int, numbers: Union[Words, Integers]) -> Words:
+def draws(seed: int, stream: int, numbers: Words | Integers) -> Words:
     """64 uniform bits for each number (SplitMix64); each stream of a seed is independent of the others."""
     offset = _mix_one(_mix_one(seed) + stream)
     words: Words = numbers.astype(np.uint64) * np.uint64(_GOLDEN)
@@ -48,7 +49,7 @@ def below(limit: int, uniform: Integers, *, count: int) -> Integers:
     return (uniform * limit) >> count
 
 
-def quantiles(weights: Union[Sequence[float], npt.NDArray[np.floating[Any]]], *, count: int) -> Integers:
+def quantiles(weights: Sequence[float] | npt.NDArray[np.floating[Any]], *, count: int) -> Integers:
     """A table of 2**count entries: uniform bits look up index i as often as weights[i] says."""
     cumulated = np.cumsum(np.asarray(weights, dtype=np.float64))
     middles = (np.arange(2**count) + 0.5) / 2**count * cumulated[-1]

@@ -12,7 +12,6 @@ from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
-from typing import Dict, Optional, Type
 
 import numpy as np
 import polars as pl
@@ -81,7 +80,7 @@ class Expected:
         return self
 
     def __exit__(
-        self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._open.close()
         if kind is None:
@@ -127,7 +126,7 @@ class Expected:
             }
         )
 
-    def _summary(self) -> Dict[str, object]:
+    def _summary(self) -> dict[str, object]:
         reasons = {
             reason: sum(count for form, count in zip(FORMS, self._forms.tolist()) if reason in form.reasons)
             for reason in REJECT_REASONS
@@ -156,7 +155,7 @@ class ExpectedFile:
         return self
 
     def __exit__(
-        self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._parquet.__exit__(kind, error, trace)
 
@@ -179,7 +178,7 @@ class ExpectedFile:
 class _ParquetFile:
     """A Parquet file written a frame at a time."""
 
-    def __init__(self, path: Path, schema: Dict[str, pl.DataType]) -> None:
+    def __init__(self, path: Path, schema: dict[str, pl.DataType]) -> None:
         self._path = path
         self._schema = schema
 
@@ -188,11 +187,11 @@ class _ParquetFile:
         return self
 
     def __exit__(
-        self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._writer.close()
 
-    def write(self, columns: Dict[str, pl.Series]) -> None:
+    def write(self, columns: dict[str, pl.Series]) -> None:
         self._writer.write_table(self._arrow(pl.DataFrame(columns, schema_overrides=self._schema)))
 
     @staticmethod

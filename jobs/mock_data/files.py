@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Iterator, Optional
+from typing import Callable
 
 from jobs.mock_data.args import MockDataArgs
 from jobs.mock_data.days import Day, plan_days
@@ -23,7 +24,7 @@ class MockData:
     args: MockDataArgs
 
     def write(
-        self, folder: Path, *, expected: bool = True, on_rows: Callable[[int], None] = lambda rows: None
+        self, folder: Path, *, expected: bool = True, on_rows: Callable[[int], None] | None = None
     ) -> Iterator[str]:
         """Write the files one by one: yields the key of each when it is complete, dimensions first.
 
@@ -56,7 +57,7 @@ class MockData:
 
     @staticmethod
     def _transactions(
-        folder: Path, day: Day, *, rows: RowWriter, outcomes: Optional[Expected], on_rows: Callable[[int], None]
+        folder: Path, day: Day, *, rows: RowWriter, outcomes: Expected | None, on_rows: Callable[[int], None] | None
     ) -> str:
         key = transactions_key(day.date)
         (folder / key).parent.mkdir(parents=True)
@@ -71,6 +72,7 @@ class MockData:
                 writing = disk.submit(file.write, piece.text)
                 if expected_file:
                     expected_file.add(piece)
-                on_rows(piece.rows)
+                if on_rows:
+                    on_rows(piece.rows)
             writing.result()
         return key

@@ -8,7 +8,6 @@ contract has them, in the contract's order.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Dict, Tuple
 
 import polars as pl
 
@@ -51,8 +50,8 @@ class Form:
     """One way to write a row; with reasons it is a fault."""
 
     name: str
-    reasons: Tuple[str, ...] = ()
-    columns: Dict[str, pl.Expr] = field(default_factory=dict)
+    reasons: tuple[str, ...] = ()
+    columns: dict[str, pl.Expr] = field(default_factory=dict)
     """The values that differ from the plain row's."""
     line: pl.Expr = field(default_factory=lambda: AS_IT_IS)
     lines: int = 1

@@ -7,7 +7,7 @@ day order. Rows of one file stand in the order in which they are listed here.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Callable, Dict, Optional, Tuple
+from typing import Callable
 
 from jobs.mock_data.draws import Integers
 from jobs.mock_data.forms import BY_THE_MINUTE, DATE_ALONE, EVENING_IN_THE_WEST, LONGEST_ID, LOWERCASE_ID, Form
@@ -29,7 +29,7 @@ class Moment:
 
     name: str
     second: Callable[[Integers], Integers]
-    form: Optional[Form] = None
+    form: Form | None = None
     """The form that a row of such a moment must have."""
 
 
@@ -56,11 +56,11 @@ class Row:
     """Days between what the row tells and the file in which it stands."""
     more: int = 0
     """Pieces ordered beyond the first row's quantity."""
-    id_form: Optional[Form] = None
+    id_form: Form | None = None
     """Another transaction_id than the order's own, by its form."""
 
     @property
-    def form(self) -> Optional[Form]:
+    def form(self) -> Form | None:
         return self.id_form or self.moment.form
 
 
@@ -70,11 +70,11 @@ class Life:
 
     name: str
     share: float
-    rows: Tuple[Row, ...] = field(default=())
+    rows: tuple[Row, ...] = field(default=())
 
-    def winners(self, last_file: int) -> Tuple[bool, ...]:
+    def winners(self, last_file: int) -> tuple[bool, ...]:
         """For each row whether the fact ends with it, if no file after last_file is dropped."""
-        standing: Dict[Optional[Form], Row] = {}
+        standing: dict[Form | None, Row] = {}
         for row in self.rows:
             if row.file <= last_file and row.outcome in (INSERTED, UPDATED, UNCHANGED):
                 standing[row.id_form] = row

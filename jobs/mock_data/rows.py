@@ -6,9 +6,9 @@ piece at once; the few rows in another form are written by Polars and put in bet
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Dict, Iterator, List, Sequence, Tuple, Union
 
 import numpy as np
 import numpy.typing as npt
@@ -283,7 +283,7 @@ class _Part:
 
     def _rows_of_one_life(self) -> Iterator[Places]:
         """Places of the rows of those orders that have several in this file: one column per order."""
-        same_orders: Dict[Tuple[int, int], List[int]] = {}
+        same_orders: dict[tuple[int, int], list[int]] = {}
         for position, segment in enumerate(self._day_segments):
             same_orders.setdefault((segment.first, segment.count), []).append(position)
         for positions in same_orders.values():
@@ -330,7 +330,7 @@ _TO_NUL = bytes.maketrans(NUL_STAND_IN.encode(), b"\0")
 def _joined(plain: npt.NDArray[np.void], special: pl.DataFrame) -> bytes:
     """The plain rows' bytes with the special lines at their places, and no padding."""
     view, width = plain.view(np.uint8).data, plain.dtype.itemsize
-    pieces: List[Union[bytes, memoryview]] = []
+    pieces: list[bytes | memoryview] = []
     done = 0
     for place, line in zip(special["place"].to_list(), special["line"].to_list()):
         pieces += [view[done * width : place * width], line]
@@ -339,15 +339,15 @@ def _joined(plain: npt.NDArray[np.void], special: pl.DataFrame) -> bytes:
     return b"".join(pieces).translate(_TO_NUL, b"\0")
 
 
-def _id_text(number: Union[pl.Expr, pl.Series]) -> pl.Expr:
+def _id_text(number: pl.Expr | pl.Series) -> pl.Expr:
     return pl.concat_str(pl.lit("T"), number + 10**10)
 
 
-def _values(ids: pl.Series) -> List[bytes]:
+def _values(ids: pl.Series) -> list[bytes]:
     return [text.encode() + b"," for text in ids.to_list()]
 
 
-def _padded(values: List[bytes]) -> npt.NDArray[np.void]:
+def _padded(values: list[bytes]) -> npt.NDArray[np.void]:
     # Void, for numpy copies such values whole; bytes it copies letter by letter.
     texts = np.array(values)
     return texts.view(f"V{texts.dtype.itemsize}")

@@ -156,8 +156,10 @@ def test_what_is_uploaded_is_what_would_have_been_written(tmp_path: Path, s3: An
     assert uploaded == written
 
 
-def test_a_bucket_that_does_not_exist_ends_in_one_sentence(s3: Any) -> None:
+@pytest.mark.usefixtures("s3")
+def test_a_bucket_that_does_not_exist_ends_in_one_sentence() -> None:
     result = generate("--bucket", "nobodys", *SMALL)
     assert result.exit_code == 1
     assert result.stderr.startswith("pipeline generate: cannot upload to s3://nobodys after 0 files: ")
-    assert "NoSuchBucket" in result.stderr and result.stderr.count("\n") == 1
+    assert "NoSuchBucket" in result.stderr
+    assert result.stderr.count("\n") == 1
