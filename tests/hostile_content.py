@@ -169,6 +169,7 @@ def _odd(name: str, text: str, *reasons: tuple[str, ...]) -> HostileFile:
 
 _SOUND = f"{HEADER}\n{SOUND_LINE}\n"
 _MALFORMED = ("malformed_row",)
+_APOSTROPHE = "'"
 _WIDE = LONGEST_LINE - len(SOUND_LINE) - 1
 
 BROKEN_FILES = (
@@ -183,7 +184,6 @@ BROKEN_FILES = (
     _broken("missing column", _SOUND.replace(",status", ""), "missing_column"),
     _broken("column written twice", _SOUND.replace(HEADER, HEADER + ", STATUS "), "duplicate_column"),
     _broken("ignored column written twice", f"{HEADER},note,Note\n", "duplicate_column"),
-    _broken("two columns without a name", f"{HEADER},,\n{SOUND_LINE},,\n", "duplicate_column"),
     _broken("semicolons", _SOUND.replace(",", ";"), "missing_column"),
     _broken("tabs", _SOUND.replace(",", "\t"), "missing_column"),
     _broken("misplaced quote in the header", _SOUND.replace("status", 'status,"no"te'), "malformed_header"),
@@ -218,17 +218,43 @@ BROKEN_FILES = (
     _odd("a long field of short lines", f'{HEADER},note\n{SOUND_LINE},"{(("x" * 999) + chr(10)) * 2000}"\n', ()),
     _odd("short row", f"{HEADER}\nT1,C0,P0\n{SOUND_LINE}\n", _MALFORMED, ()),
     _odd("long row", f"{HEADER}\n{SOUND_LINE},\n{SOUND_LINE}\n", _MALFORMED, ()),
+    _broken("header written a second time", f"{HEADER}\n{SOUND_LINE}\n{HEADER}\n", "second_header"),
+    _broken(
+        "header written a second time in another dress",
+        f'{HEADER}\n" Transaction_ID",{HEADER.upper().partition(",")[2]}\n',
+        "second_header",
+    ),
+    _odd("header written a second time with a column too many", f"{HEADER}\n{HEADER},note\n", _MALFORMED),
     _odd(
-        "header repeated as a row",
-        f"{HEADER}\n{SOUND_LINE}\n{HEADER}\n",
+        "most of a header written a second time",
+        f"{HEADER}\n{HEADER.replace('status', 'shipped')}\n",
+        ("unknown_customer", "unknown_product", "invalid_quantity", "invalid_transaction_date"),
+    ),
+    _odd("Excel's trailing commas", f"{HEADER},,\n{SOUND_LINE},,\n{SOUND_LINE},\n", (), _MALFORMED),
+    _odd(
+        "a rejected file corrected and dropped again",
+        f"note,{HEADER},source_line,reject_reasons,source_text\n"
+        f"'=1+1,'@1{SOUND_LINE[2:]},2,unknown_customer,\n"
+        f"'=1+1,'\t{SOUND_LINE},3,unknown_customer,\n"
+        f"'=1+1,'{SOUND_LINE},4,unknown_customer,\n"
+        f"n,{SOUND_LINE},5\n"
+        f"n,{SOUND_LINE.replace(',2,', f',{_APOSTROPHE}+2,')},6,invalid_quantity,\n",
         (),
-        (
-            "unknown_customer",
-            "unknown_product",
-            "invalid_quantity",
-            "invalid_transaction_date",
-            "invalid_status",
-        ),
+        (),
+        (),
+        _MALFORMED,
+        ("invalid_quantity",),
+    ),
+    _odd(
+        "a rejected file with a lone CR at the start of a value",
+        f"{HEADER},source_line,reject_reasons,source_text\n'\r{SOUND_LINE},2,unknown_customer,\n",
+        (),
+    ),
+    _odd(
+        "apostrophes in a file that is no rejected file",
+        f"{HEADER},source_line\n{SOUND_LINE.replace(',2,', f',{_APOSTROPHE}-2,')},1\n'-1{SOUND_LINE[2:]},2\n",
+        ("invalid_quantity",),
+        (),
     ),
     _odd("byte order mark", "\ufeff" + _SOUND, ()),
     _odd("byte order mark and quotes", '\ufeff"transaction_id"' + _SOUND[len("transaction_id") :], ()),

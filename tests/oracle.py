@@ -25,7 +25,8 @@ Decided here, where the contract leaves room
              An invalid date is never called a future one as well.
     Rejected The rejected file repeats the drop's own header except columns named as the three it adds, so
              that it can be corrected, dropped and rejected again. A malformed row has its text in
-             source_text and nothing in the columns, every other row the opposite.
+             source_text and nothing in the columns, every other row the opposite. Headings and cells
+             that a spreadsheet would run as a formula have one apostrophe more.
     URI      source_uri is s3://bucket/key; the version is told by load_id.
 
 Times are naive datetimes in UTC. Money is Decimal: unit_price with 4 decimals, total_amount with 2.
@@ -43,10 +44,12 @@ from fractions import Fraction
 from typing import Any
 
 from tests.oracle_files import (
+    REJECTED_COLUMNS,
     SOURCE_COLUMNS,
     Refused,
     Row,
     TransactionFile,
+    as_shown,
     ascii_lower,
     column_name,
     read_file,
@@ -63,7 +66,6 @@ BUSINESS_COLUMNS = (
     "membership_level",
 )
 LINEAGE_COLUMNS = ("load_id", "source_uri", "source_line")
-REJECTED_COLUMNS = ("source_line", "reject_reasons", "source_text")
 
 STATUSES = ("pending", "processing", "completed", "shipped", "delivered", "cancelled", "refunded")
 """In rank order: a later one wins on the same transaction_date."""
@@ -334,11 +336,11 @@ def expected_rejected_file(file: TransactionFile, rejected: Sequence[Rejected]) 
     lines = []
     for verdict in rejected:
         row = verdict.row
-        originals = ["" if row.malformed else row.fields[at] for at in kept]
-        source_text = row.text if row.malformed else ""
+        originals = ["" if row.malformed else as_shown(row.fields[at]) for at in kept]
+        source_text = as_shown(row.text) if row.malformed else ""
         lines.append((*originals, str(row.source_line), ";".join(verdict.reasons), source_text))
     return RejectedFile(
-        header=(*(file.header[at] for at in kept), *REJECTED_COLUMNS),
+        header=(*(as_shown(file.header[at]) for at in kept), *REJECTED_COLUMNS),
         lines=tuple(lines),
     )
 

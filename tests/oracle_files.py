@@ -6,7 +6,8 @@ What to call
 
 Decided here, where the contract leaves room
     Header   The header is the record that starts on line 1. Names are trimmed and compared without
-             regard to ASCII case. Any name that occurs twice is refused, an ignored or empty one too.
+             regard to ASCII case. Any name that occurs twice is refused, an ignored one too; headings
+             that are empty may repeat, since spreadsheets leave commas behind.
              A first line that is blank is a header without columns (missing_column); content of
              nothing but blank lines, or of a byte order mark alone, is an empty file.
              The delimiter is the comma and nothing else. One byte order mark is dropped, a second is text.
@@ -17,6 +18,11 @@ Decided here, where the contract leaves room
              comma, a line end or the end of the file. Anything else makes the record malformed, it
              ends with the physical line on which that was seen, and reading goes on with the next.
              A quote inside a field that does not start with one is text.
+    Second   A row whose six values are the names of the six columns, compared as headings are, is a second
+             header: the file is refused. A malformed row has no values, so it is none.
+    Again    A header with all three columns that the rejected file adds is a rejected file dropped again:
+             from every heading and every field in it that begins with an apostrophe, more of them or none,
+             and then one of FORMULA_SIGNS, one apostrophe is taken off before it is looked at.
     Blank    A record that is one empty field is no row (`""` alone on a line is one as well); a line
              of spaces is a malformed row.
     Breaks   Only LF, CR and NUL inside a trimmed value are malformed; other controls are text.
@@ -42,8 +48,13 @@ REFUSALS = (
     "malformed_header",
     "duplicate_column",
     "missing_column",
+    "second_header",
     "too_many_rejected",
 )
+REJECTED_COLUMNS = ("source_line", "reject_reasons", "source_text")
+"""What the rejected file adds to the columns of its drop."""
+FORMULA_SIGNS = "=+@\t\r-"
+"""What a spreadsheet takes for the beginning of a formula."""
 
 LONGEST_LINE = 1024 * 1024
 
@@ -71,7 +82,8 @@ class Row:
 
     source_line: int
     fields: tuple[str, ...]
-    """Every field in the file's order, unquoted and untrimmed; empty if the row cannot be read."""
+    """Every field in the file's order, unquoted and untrimmed; empty if the row cannot be read. Of a rejected
+    file dropped again: as they were before they were rejected."""
     text: str
     """The record as it stood, quotes and inner line ends included, without the line end behind it."""
     values: Mapping[str, str]
@@ -108,6 +120,20 @@ def ascii_lower(text: str) -> str:
 def column_name(heading: str) -> str:
     """What a heading is compared by."""
     return ascii_lower(trim(heading))
+
+
+def as_shown(text: str) -> str:
+    """The text as the rejected file shows it: one apostrophe more where a spreadsheet would run it."""
+    return "'" + text if _is_formula(text.lstrip("'")) else text
+
+
+def as_dropped(text: str) -> str:
+    """The text that the rejected file shows as this one."""
+    return text[1:] if text.startswith("'") and _is_formula(text.lstrip("'")) else text
+
+
+def _is_formula(text: str) -> bool:
+    return text != "" and text[0] in FORMULA_SIGNS
 
 
 @dataclass(frozen=True)
@@ -197,40 +223,64 @@ def read_file(content: bytes, gz: bool = False) -> TransactionFile:
     records, unclosed = _read_records(text)
     if unclosed:
         kinds.add("unclosed_quote")
-    if records:
-        kinds.update(_wrong_with_header(records[0].fields))
-    if not unclosed and all(record.fields == ("",) for record in records):
+    elif all(record.fields == ("",) for record in records):
         kinds.add("empty_file")
+    header: tuple[str, ...] = ()
+    rows: list[Row] = []
+    if records:
+        header = _header(records[0].fields or ())
+        wrong = _wrong_with_header(records[0].fields, header)
+        kinds.update(wrong)
+        if not wrong:
+            rows = _rows(text, records, header)
+    if any(_is_header(row) for row in rows):
+        kinds.add("second_header")
     if kinds:
         raise Refused(*kinds)
-
-    header = records[0].fields or ()
-    rows: list[Row] = []
-    line = 1
-    for record, following in zip(records, [*records[1:], None]):
-        if record is not records[0] and record.fields != ("",):
-            rows.append(_row(text[record.start : record.end], record.fields, header, line))
-        if following is not None:
-            line += text.count("\n", record.start, following.start)
     return TransactionFile(header=header, rows=tuple(rows))
 
 
-def _wrong_with_header(header: tuple[str, ...] | None) -> list[str]:
-    if header is None:
+def _header(fields: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(map(as_dropped, fields)) if _is_rejected_file(fields) else fields
+
+
+def _is_rejected_file(header: tuple[str, ...]) -> bool:
+    return set(REJECTED_COLUMNS) <= {column_name(heading) for heading in header}
+
+
+def _wrong_with_header(fields: tuple[str, ...] | None, header: tuple[str, ...]) -> list[str]:
+    if fields is None:
         return ["malformed_header"]
     names = [column_name(heading) for heading in header]
     wrong = []
-    if len(set(names)) < len(names):
+    if any(name and names.count(name) > 1 for name in names):
         wrong.append("duplicate_column")
     if not set(SOURCE_COLUMNS) <= set(names):
         wrong.append("missing_column")
     return wrong
 
 
+def _rows(text: str, records: list[_Record], header: tuple[str, ...]) -> list[Row]:
+    rows = []
+    line = 1
+    for record, following in zip(records, [*records[1:], None]):
+        if record is not records[0] and record.fields != ("",):
+            rows.append(_row(text[record.start : record.end], record.fields, header, line))
+        if following is not None:
+            line += text.count("\n", record.start, following.start)
+    return rows
+
+
+def _is_header(row: Row) -> bool:
+    return not row.malformed and all(column_name(row.values[column]) == column for column in SOURCE_COLUMNS)
+
+
 def _row(text: str, fields: tuple[str, ...] | None, header: tuple[str, ...], source_line: int) -> Row:
     unreadable = Row(source_line=source_line, fields=(), text=text, values={})
     if fields is None or len(fields) != len(header):
         return unreadable
+    if _is_rejected_file(header):
+        fields = tuple(map(as_dropped, fields))
     by_name = dict(zip([column_name(heading) for heading in header], fields))
     values = {column: trim(by_name[column]) for column in SOURCE_COLUMNS}
     if any(forbidden in value for value in values.values() for forbidden in "\n\r\0"):

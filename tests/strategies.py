@@ -33,7 +33,7 @@ from hypothesis import strategies as st
 
 from tests.hostile_content import BROKEN_FILES, HEADER, HOSTILE_TEXTS, SOUND_LINE, HostileFile
 from tests.oracle import STATUSES, Customer, Drop, Product
-from tests.oracle_files import SOURCE_COLUMNS
+from tests.oracle_files import REJECTED_COLUMNS, SOURCE_COLUMNS, as_dropped
 
 Transaction = Mapping[str, str]
 Draw = Callable[[st.SearchStrategy[Any]], Any]
@@ -70,13 +70,14 @@ FAULTS = {
     "product_id": ("", "P4", "001", "P9"),
     "quantity": ("0", "-1", "", "1.5", "2147483648", "1e3"),
     "transaction_date": (
+        "2023-03-16",
+        "2023-03-16",
         "",
         "2023-02-29",
         "15/03/2023",
         "2023-3-5",
-        "45000",
         "2023-03-10T10:00:60",
-        "2023-03-16",
+        "2023-03-17 10:00",
     ),
     "status": ("returned", "", "complete", "shipped and delivered"),
 }
@@ -201,9 +202,9 @@ class RenderedFile:
     gz: bool
     header: tuple[str, ...]
     rows: tuple[tuple[int, tuple[str, ...]], ...]
-    """Per row: source_line and every field as it stood, unquoted, in the header's order."""
+    """Per row: source_line and every field as it is to be read, unquoted, in the header's order."""
     values: tuple[Transaction, ...]
-    """Per row: what was given for the six columns, untrimmed."""
+    """Per row: what is to be read for the six columns, untrimmed."""
 
 
 def render(
@@ -246,12 +247,13 @@ def render(
         text += "".join(next(ends) for _ in range(blank_lines[len(rows)]))
 
     content = (b"\xef\xbb\xbf" if byte_order_mark else b"") + text.encode("utf-8")
+    found = as_dropped if set(REJECTED_COLUMNS) <= set(columns) else str
     return RenderedFile(
         content=gzip.compress(content, mtime=0) if gz else content,
         gz=gz,
-        header=tuple(header),
-        rows=tuple(zip(starts[1:], lines[1:])),
-        values=tuple(rows),
+        header=tuple(map(found, header)),
+        rows=tuple((start, tuple(map(found, fields))) for start, fields in zip(starts[1:], lines[1:])),
+        values=tuple({column: found(value) for column, value in row.items()} for row in rows),
     )
 
 
@@ -280,6 +282,12 @@ EXTRA_COLUMNS = (
     "source_line",
     "price",
     "transaction_id_2",
+    "=1+1",
+)
+_EXTRA_HEADINGS = st.one_of(
+    st.lists(st.sampled_from(EXTRA_COLUMNS), max_size=2, unique=True),
+    st.sampled_from((["", ""], list(REJECTED_COLUMNS))),
+    st.just([]),
 )
 _DRESSES: Sequence[Callable[[str], str]] = (str, str, str.upper, str.title, " {} ".format, "\t{}".format)
 
@@ -294,7 +302,7 @@ def transaction_files(
 ) -> RenderedFile:
     """A sound file of such rows in any dress; `gz=None` lets the strategy choose."""
     drawn = draw(st.lists(transactions() if rows is None else rows, max_size=max_rows))
-    names = draw(st.lists(st.sampled_from(EXTRA_COLUMNS), max_size=2, unique=True))
+    names = draw(_EXTRA_HEADINGS)
     columns = draw(st.permutations((*SOURCE_COLUMNS, *names)))
     header = [draw(st.sampled_from(_DRESSES))(column) if column in SOURCE_COLUMNS else column for column in columns]
     masks = st.one_of(st.just(0), st.just(-1), st.integers(0, 2 ** len(columns) - 1))

@@ -325,7 +325,7 @@ def test_rejected_rows_are_given_back_as_they_stood() -> None:
     )
     assert expected.lines == (
         (
-            "=1,5",
+            "'=1,5",
             " T1 ",
             "C9",
             "P0",

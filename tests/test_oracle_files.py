@@ -28,10 +28,11 @@ from tests.oracle import (
     Rejected,
     judge_file,
 )
-from tests.oracle_files import SOURCE_COLUMNS, Refused, read_file, trim
+from tests.oracle_files import SOURCE_COLUMNS, Refused, as_dropped, as_shown, read_file, trim
 from tests.strategies import (
     RenderedFile,
     hostile_files,
+    hostile_texts,
     hostile_transactions,
     transaction_files,
     transactions,
@@ -119,6 +120,38 @@ def test_the_refusal_names_the_first_kind_and_knows_them_all() -> None:
     assert refused.value.kind == "not_utf8"
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        *((sign + "1", "'" + sign + "1") for sign in "=+@\t\r-"),
+        *((text, text) for text in ("", "1", "T1", "'", "''", "'T1", " =1", "\n=1", "1-1")),
+        ("'=1", "''=1"),
+        ("''-1", "'''-1"),
+        ("=", "'="),
+    ],
+)
+def test_what_a_spreadsheet_would_run_is_shown_with_an_apostrophe(text: str, shown: str) -> None:
+    assert as_shown(text) == shown
+    assert as_dropped(shown) == text
+
+
+@given(hostile_texts)
+def test_what_is_shown_can_be_dropped_again(text: str) -> None:
+    assert as_dropped(as_shown(text)) == text
+
+
+def test_headings_of_a_rejected_file_lose_their_apostrophe_and_others_keep_it() -> None:
+    header = f"'=1+1,{HEADER},source_line,reject_reasons"
+    assert read_file(header.encode()).ignored_columns[0] == "'=1+1"
+    assert read_file(f"{header},source_text".encode()).ignored_columns[0] == "=1+1"
+
+
+def test_a_second_header_and_a_quote_that_is_never_closed_are_both_named() -> None:
+    with pytest.raises(Refused) as refused:
+        read_file(f'{HEADER}\n{HEADER}\n"'.encode())
+    assert refused.value.kinds == {"second_header", "unclosed_quote"}
+
+
 def test_several_gzip_members_are_one_file() -> None:
     content = gzip.compress(f"{HEADER}\n".encode()) + gzip.compress(SOUND_LINE.encode())
     assert [found.text for found in read_file(content, gz=True).rows] == [SOUND_LINE]
@@ -157,7 +190,7 @@ def test_any_bytes_are_refused_or_become_rows_and_nothing_is_lost(hostile: Hosti
 @given(transaction_files(rows=transactions()))
 def test_python_reads_a_sound_file_without_lone_carriage_returns_alike(rendered: RenderedFile) -> None:
     text = rendered.content.decode("utf-8-sig")
-    if "\r" in text.replace("\r\n", "") or "\0" in text:
-        return  # here csv has another notion of a line, and 3.9 refuses NUL
+    if "\r" in text.replace("\r\n", "") or "\0" in text or "'" in text:
+        return  # here csv has another notion of a line, 3.9 refuses NUL, and an apostrophe may be ours
     records = [record for record in csv.reader(io.StringIO(text, newline=""), strict=True) if record]
     assert tuple(tuple(record) for record in records[1:]) == tuple(fields for _, fields in rendered.rows)
