@@ -9,7 +9,6 @@ import os
 
 from hypothesis import HealthCheck, settings
 
-# A failure prints what reproduces it; a run that must be short tries what failed before first.
 settings.register_profile("fast", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("thorough", settings.get_profile("fast"), max_examples=1000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fast"))
