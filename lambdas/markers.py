@@ -12,7 +12,7 @@ import json
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -104,4 +104,4 @@ class Markers:
 def _clock(response: Mapping[str, Any]) -> datetime:
     """S3's own time, so that a function's wrong clock cannot expire a marker."""
     date = response["ResponseMetadata"]["HTTPHeaders"].get("date")
-    return parsedate_to_datetime(date) if date else datetime.now(timezone.utc)
+    return parsedate_to_datetime(date) if date else datetime.now(UTC)

@@ -47,7 +47,7 @@ def wiring() -> Wiring:
 
 
 @logger.inject_lambda_context(clear_state=True)
-def handle(event: dict[str, Any], context: LambdaContext) -> dict[str, bool]:
+def handle(event: dict[str, Any], context: LambdaContext) -> dict[str, bool]:  # noqa: ARG001
     """Archive the drop of a run that committed its load. Whatever goes wrong is raised, so that Lambda tries again."""
     at_hand = wiring()
     run = ended_run(event, glue=at_hand.glue, drop_bucket=at_hand.settings.drop_bucket)

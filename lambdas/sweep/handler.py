@@ -56,7 +56,7 @@ def wiring() -> Wiring:
 
 
 @logger.inject_lambda_context(clear_state=True)
-def handle(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
+def handle(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:  # noqa: ARG001
     """Look once and have finished what is found. `grace_seconds` in the event overrules the usual patience."""
     at_hand = wiring()
     look = Look(

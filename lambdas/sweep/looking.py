@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any
 
@@ -83,7 +83,7 @@ class Look:
 
     @cached_property
     def _latest(self) -> datetime:
-        return datetime.now(timezone.utc) - self.grace
+        return datetime.now(UTC) - self.grace
 
     def _old_drops(self) -> Iterator[Drop]:
         for page in self.s3.get_paginator("list_object_versions").paginate(Bucket=self.drop_bucket):

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import boto3
+import pytest
+from moto import mock_aws
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.glue.models import glue_backends
+from moto.moto_api import state_manager
 from moto.sns.models import sns_backends
 from moto.sqs.models import sqs_backends
 
+from lambdas.archive import handler as archive
+from lambdas.notify import handler as notify
 from lambdas.runs import read_run_arguments
+from lambdas.start_run import handler as start_run
+from lambdas.sweep import handler as sweep
 from schemas.drops import Drop, report_key
 from schemas.reports import Report
 
@@ -105,6 +114,13 @@ class Cloud:
         pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
         return [found["Key"] for page in pages for found in page.get("Contents", [])]
 
+    def outlive(self, key: str) -> None:
+        """As if whoever holds the marker had been dead for long."""
+        facts = self.read(key)
+        if facts.get("lifetime_seconds"):
+            body = json.dumps({**facts, "lifetime_seconds": 0.001}).encode("utf-8")
+            self.s3.put_object(Bucket=WORK, Key=key, Body=body)
+
     def read(self, key: str) -> Any:
         return json.loads(self.s3.get_object(Bucket=WORK, Key=key)["Body"].read())
 
@@ -168,9 +184,37 @@ class Cloud:
         topic = sns_backends[DEFAULT_ACCOUNT_ID][REGION].topics[self.topic_arn]
         return [(sent[2], sent[1]) for sent in topic.sent_notifications]
 
-    def settings(self, monkeypatch: Any, **variables: str) -> None:
-        for name, value in variables.items():
-            monkeypatch.setenv(name, value)
+
+@contextmanager
+def running_cloud() -> Iterator[Cloud]:
+    """A fresh stack and its functions' environment. A run ends when a test says so, not by itself."""
+    account = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_DEFAULT_REGION": REGION}
+    with pytest.MonkeyPatch.context() as patched, mock_aws():
+        for name in [name for name in os.environ if name.startswith("AWS_")]:
+            patched.delenv(name)
+        for name, value in account.items():
+            patched.setenv(name, value)
+        state_manager.set_transition("glue::job_run", {"progression": "manual", "times": 10**9})
+        cloud = Cloud.create()
+        settings = {
+            "DROP_BUCKET": DROPS,
+            "WORK_BUCKET": WORK,
+            "ARCHIVE_BUCKET": ARCHIVE,
+            "TRANSACTIONS_JOB": TRANSACTIONS_JOB,
+            "DIMENSIONS_JOB": DIMENSIONS_JOB,
+            "QUEUE_URL": cloud.queue_url,
+            "TOPIC_ARN": cloud.topic_arn,
+            "ENVIRONMENT": "dev",
+            "JOB_LOG_GROUP": "/aws-glue/python-jobs/output",
+            "ARCHIVE_FUNCTION": "shop-archive",
+            "NOTIFY_FUNCTION": "shop-notify",
+        }
+        for name, value in settings.items():
+            patched.setenv(name, value)
+        for function in (start_run, notify, archive, sweep):
+            function.wiring.cache_clear()
+        yield cloud
+        state_manager.unset_transition("glue::job_run")
 
 
 def killed_at(client: Any, operation: str, *, after: bool = False) -> Callable[[], None]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -18,13 +17,6 @@ from tests.lambdas.cloud import ARCHIVE, DAY_KEY, DROPS, TRANSACTIONS_JOB, Cloud
 from tests.lambdas.reports import failed, succeeded
 
 FIVE_MB = 5 * 1024**2
-
-
-@pytest.fixture(autouse=True)
-def fresh_wiring(cloud: Cloud) -> Iterator[None]:
-    handler.wiring.cache_clear()
-    yield
-    handler.wiring.cache_clear()
 
 
 def loaded(cloud: Cloud, drop: Drop, *, attempt: int = 1) -> dict[str, Any]:
@@ -175,7 +167,7 @@ def count_calls(monkeypatch: pytest.MonkeyPatch, client: Any, name: str) -> list
     return calls
 
 
-def test_a_copy_that_is_not_equal_lets_nothing_be_deleted(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_copy_that_is_not_equal_lets_nothing_be_deleted(cloud: Cloud) -> None:
     drop = cloud.drop(body=b"content")
     origin = archiving._origin(drop)
     for wrong in (b"contens", b"conten"):

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import subprocess
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -26,13 +24,6 @@ from schemas.reports import ClassAmount, Error, RejectedFor, RejectSample, Repor
 from schemas.tables import COUNTS
 from tests.lambdas.cloud import DAY_KEY, DROPS, TRANSACTIONS_JOB, Cloud, Invocation, Killed, killed_at, recorded
 from tests.lambdas.reports import failed, succeeded
-
-
-@pytest.fixture(autouse=True)
-def fresh_wiring(cloud: Cloud) -> Iterator[None]:
-    handler.wiring.cache_clear()
-    yield
-    handler.wiring.cache_clear()
 
 
 def run_of(cloud: Cloud, drop: Drop, *, attempt: int = 1, job: str = TRANSACTIONS_JOB) -> str:
@@ -166,7 +157,8 @@ def test_a_load_that_is_tried_again_by_itself_asks_nobody_to_act(cloud: Cloud) -
     tell(event_of("glue_failed", run_of(cloud, drop)))
     subject, body = only_mail(cloud)
     assert subject == "[dev] Not loaded yet 2023-03-15: tried again by itself (transactions_2023-03-15.csv)"
-    assert "attempt 1 of 3" in body and "pipeline replay" not in body
+    assert "attempt 1 of 3" in body
+    assert "pipeline replay" not in body
 
 
 def test_a_replay_says_what_the_first_load_did(cloud: Cloud) -> None:
@@ -187,7 +179,8 @@ def test_a_dimension_is_told_by_its_file(cloud: Cloud) -> None:
     tell(event)
     subject, body = only_mail(cloud)
     assert subject == "[dev] Loaded dim_products.csv: 10 rows, 8 accepted, 2 rejected"
-    assert body.startswith("dim_products.csv is loaded: ") and "Amount by class" not in body
+    assert body.startswith("dim_products.csv is loaded: ")
+    assert "Amount by class" not in body
 
 
 def test_a_committed_load_is_told_as_loaded_whatever_became_of_its_run(cloud: Cloud) -> None:
@@ -195,7 +188,8 @@ def test_a_committed_load_is_told_as_loaded_whatever_became_of_its_run(cloud: Cl
     cloud.put_report(succeeded(drop))
     tell(event_of("glue_failed", run_of(cloud, drop)))
     subject, body = only_mail(cloud)
-    assert subject.startswith("[dev] Loaded 2023-03-15") and "ended as FAILED after that" in body
+    assert subject.startswith("[dev] Loaded 2023-03-15")
+    assert "ended as FAILED after that" in body
 
 
 def test_a_report_that_cannot_be_read_is_no_report(cloud: Cloud) -> None:
@@ -226,12 +220,14 @@ def test_runs_that_are_not_ours_are_not_told(cloud: Cloud) -> None:
     assert cloud.mails() == []
 
 
-def test_a_run_that_glue_does_not_know_is_an_error_to_be_tried_again(cloud: Cloud) -> None:
+@pytest.mark.usefixtures("cloud")
+def test_a_run_that_glue_does_not_know_is_an_error_to_be_tried_again() -> None:
     with pytest.raises(TransientError, match="does not know the run"):
         tell(recorded("glue_succeeded"))
 
 
-def test_an_event_of_another_shape_is_refused_by_its_fields(cloud: Cloud) -> None:
+@pytest.mark.usefixtures("cloud")
+def test_an_event_of_another_shape_is_refused_by_its_fields() -> None:
     with pytest.raises(TerminalError, match=r"has the fields \['Records'\]"):
         tell(recorded("s3_put"))
 
@@ -287,12 +283,6 @@ def test_a_sender_that_dies_before_it_takes_the_note_is_followed_by_one_that_sen
     assert len(cloud.mails()) == 1
 
 
-def as_if_long_ago(cloud: Cloud, drop: Drop) -> None:
-    key = f"notified/{drop.load_id}/1.sending.json"
-    facts = {**cloud.read(key), "lifetime_seconds": 0.001}
-    cloud.s3.put_object(Bucket="shop-work", Key=key, Body=json.dumps(facts).encode())
-
-
 @pytest.mark.parametrize("was_published", [False, True])
 def test_a_sender_that_dies_while_sending_is_never_followed_by_a_second_mail(cloud: Cloud, was_published: bool) -> None:
     drop = cloud.drop()
@@ -303,7 +293,7 @@ def test_a_sender_that_dies_while_sending_is_never_followed_by_a_second_mail(clo
         tell(event, seconds=30)
     release()
     assert tell(event) is False, "its sender may still live"
-    as_if_long_ago(cloud, drop)
+    cloud.outlive(f"notified/{drop.load_id}/1.sending.json")
     with pytest.raises(TerminalError, match="may or may not have been sent"):  # an alarm, once
         tell(event)
     assert tell(event) is False
@@ -353,7 +343,7 @@ def test_a_mail_whose_answer_was_lost_is_not_sent_again(
         with pytest.raises(type(error)):
             tell(event)
     assert tell(event) is False
-    as_if_long_ago(cloud, drop)
+    cloud.outlive(f"notified/{drop.load_id}/1.sending.json")
     with pytest.raises(TerminalError):
         tell(event)
     assert cloud.mails() == []
@@ -433,7 +423,9 @@ def test_whatever_the_report_and_key_say_sns_takes_the_mail(
     report: Report | None, key: str, message: str, state: str
 ) -> None:
     mail = outcome_mail(told(Drop(DROPS, key, "v1"), report, message=message, state=state))
-    assert mail.subject.isascii() and mail.subject.isprintable() and 0 < len(mail.subject) < 100
+    assert mail.subject.isascii()
+    assert mail.subject.isprintable()
+    assert 0 < len(mail.subject) < 100
     assert len(mail.body.encode("utf-8")) <= 262_144 - 1_000
     assert all(character.isprintable() or character == "\n" for character in mail.body)
 
@@ -447,7 +439,8 @@ def test_a_mail_that_is_too_long_says_so_where_it_is_cut() -> None:
 
 @given(texts, st.integers(1, 300))
 def test_shown_text_prints_as_itself_and_keeps_to_its_limit(text: str, limit: int) -> None:
-    assert shown(text, limit).isprintable() and len(shown(text, limit)) <= limit
+    assert shown(text, limit).isprintable()
+    assert len(shown(text, limit)) <= limit
 
 
 @pytest.mark.parametrize("word", ["plain", "it's", "$(rm)", "`x`", "a b", "\u202eevil\u2028'\\x'\U000e0001", "é 🙂"])

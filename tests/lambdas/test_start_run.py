@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import random
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -18,7 +16,6 @@ from lambdas.errors import TerminalError
 from lambdas.queue_messages import drop_message, replay_message
 from lambdas.start_run import handler
 from lambdas.start_run.waiting import LONGEST_WAIT_SECONDS, delay_seconds
-from schemas.drops import Drop
 from tests.lambdas.cloud import (
     DAY_KEY,
     DIMENSIONS_JOB,
@@ -32,13 +29,6 @@ from tests.lambdas.cloud import (
     recorded,
 )
 from tests.lambdas.reports import failed, succeeded
-
-
-@pytest.fixture(autouse=True)
-def fresh_wiring(cloud: Cloud) -> Iterator[None]:
-    handler.wiring.cache_clear()
-    yield
-    handler.wiring.cache_clear()
 
 
 def deliver(cloud: Cloud, *bodies: dict[str, Any] | str, waits: int | None = None, seconds: float = 30) -> list[str]:
@@ -176,10 +166,8 @@ def test_a_drop_in_another_bucket_is_refused_by_name(cloud: Cloud, caplog: pytes
     event["Records"][0]["s3"]["bucket"]["name"] = "shop-archive"  # pitfall 27: an archive must not start loads
     assert deliver(cloud, event) == ["message-1"]
     assert cloud.runs() == []
-    assert (
-        "lies in the bucket 'shop-archive'" in caplog.text
-        and "take the other bucket's notification away" in caplog.text
-    )
+    assert "lies in the bucket 'shop-archive'" in caplog.text
+    assert "take the other bucket's notification away" in caplog.text
 
 
 def test_an_event_without_version_pins_the_version_that_is_current(cloud: Cloud) -> None:  # pitfall 22
@@ -361,13 +349,6 @@ def test_a_start_is_sent_once_whatever_the_answer(cloud: Cloud) -> None:
 # Death (pitfalls 17, 39)
 
 
-def later(cloud: Cloud, drop: Drop, attempt: int = 1) -> None:
-    """As if the claim's holder had been dead for long: its claim's lifetime is over."""
-    key = f"claims/{drop.load_id}/{attempt}.json"
-    facts = cloud.read(key)
-    cloud.s3.put_object(Bucket="shop-work", Key=key, Body=json.dumps({**facts, "lifetime_seconds": 0.001}).encode())
-
-
 @pytest.mark.parametrize("started", [False, True])
 def test_a_worker_that_dies_at_the_start_is_followed_by_one_that_starts_it_once(cloud: Cloud, started: bool) -> None:
     drop = cloud.drop()
@@ -379,11 +360,12 @@ def test_a_worker_that_dies_at_the_start_is_followed_by_one_that_starts_it_once(
     assert deliver(cloud, drop_message(drop)) == []
     assert [message.waits for message in cloud.sent_messages()] == [1], "its holder may still live, so the drop waits"
     assert len(cloud.runs()) == started
-    later(cloud, drop)
+    cloud.outlive(f"claims/{drop.load_id}/1.json")
     assert deliver(cloud, drop_message(drop)) == []
     assert [cloud.drop_of(run) for run in cloud.runs()] == [(drop, 1)]
     assert cloud.read(f"claims/{drop.load_id}/1.json")["run_id"] == cloud.runs()[0].job_run_id
-    assert deliver(cloud, drop_message(drop)) == [] and len(cloud.runs()) == 1
+    assert deliver(cloud, drop_message(drop)) == []
+    assert len(cloud.runs()) == 1
 
 
 def test_an_answer_lost_on_the_way_does_not_start_a_second_run(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -392,7 +374,7 @@ def test_an_answer_lost_on_the_way_does_not_start_a_second_run(cloud: Cloud, mon
         drop = cloud.drop()
         assert deliver(cloud, drop_message(drop)) == []
     [waiting] = cloud.sent_messages()
-    later(cloud, drop)
+    cloud.outlive(f"claims/{drop.load_id}/1.json")
     deliver(cloud, waiting.body)
     assert [cloud.drop_of(run) for run in cloud.runs()] == [(drop, 1)]
 
@@ -429,7 +411,7 @@ def test_only_one_of_two_takes_over_a_dead_workers_claim(cloud: Cloud, monkeypat
     with pytest.raises(Killed):
         deliver(cloud, drop_message(drop))
     release()
-    later(cloud, drop)
+    cloud.outlive(f"claims/{drop.load_id}/1.json")
     markers = handler.wiring().starter.markers
     put, taken = markers.s3.put_object, []
 
@@ -469,7 +451,8 @@ def test_a_queue_made_anew_brings_every_event_again_and_starts_nothing(cloud: Cl
     assert len(cloud.runs()) == 3
 
 
-def test_a_missing_variable_is_named(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("cloud")
+def test_a_missing_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("QUEUE_URL")
     monkeypatch.setenv("TOPIC_ARN", "")
     with pytest.raises(TerminalError, match="lacks QUEUE_URL, TOPIC_ARN"):

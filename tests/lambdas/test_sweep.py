@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -42,16 +41,14 @@ class Calls:
             FUNCTIONS[name](payload, Invocation())
 
 
+pytestmark = pytest.mark.usefixtures("calls")
+
+
 @pytest.fixture
-def calls(cloud: Cloud) -> Iterator[Calls]:
-    wirings = (start_run.wiring, notify.wiring, archive.wiring, handler.wiring)
-    for wiring in wirings:
-        wiring.cache_clear()
+def calls(cloud: Cloud) -> Calls:  # noqa: ARG001 - the door stands in that stack
     caught = Calls()
     handler.wiring().functions.meta.events.register("before-call.lambda.Invoke", caught)
-    yield caught
-    for wiring in wirings:
-        wiring.cache_clear()
+    return caught
 
 
 def sweep(*, grace_seconds: float | None = 0) -> dict[str, int]:
@@ -76,11 +73,11 @@ def etag(cloud: Cloud, drop: Drop) -> str:
     return str(cloud.s3.head_object(Bucket=DROPS, Key=drop.key, VersionId=drop.version_id)["ETag"]).strip('"')
 
 
-def test_there_is_nothing_to_do_in_an_empty_house(cloud: Cloud, calls: Calls) -> None:
+def test_there_is_nothing_to_do_in_an_empty_house() -> None:
     assert sweep(grace_seconds=None) == NOTHING
 
 
-def test_a_drop_whose_event_was_lost_is_started(cloud: Cloud, calls: Calls) -> None:  # pitfall 26
+def test_a_drop_whose_event_was_lost_is_started(cloud: Cloud) -> None:  # pitfall 26
     older, newer = cloud.drop(body=b"1"), cloud.drop(body=b"2")
     cloud.drop("transactions/2023-03-15.csv")  # outside the layout: no job would take it
     cloud.drop(DAY_KEY.rsplit("/", 1)[0] + "/")
@@ -90,20 +87,20 @@ def test_a_drop_whose_event_was_lost_is_started(cloud: Cloud, calls: Calls) -> N
     assert (sweep(), sweep()) == (NOTHING, NOTHING), "their runs live"
 
 
-def test_a_drop_of_a_moment_ago_is_left_to_its_event(cloud: Cloud, calls: Calls) -> None:
+def test_a_drop_of_a_moment_ago_is_left_to_its_event(cloud: Cloud) -> None:
     cloud.drop()
     assert sweep(grace_seconds=None) == NOTHING
     assert sweep(grace_seconds=3600) == NOTHING
 
 
-def test_a_deleted_drop_is_not_lost(cloud: Cloud, calls: Calls) -> None:
+def test_a_deleted_drop_is_not_lost(cloud: Cloud) -> None:
     drop = cloud.drop()
     cloud.s3.delete_object(Bucket=DROPS, Key=DAY_KEY)
     cloud.s3.delete_object(Bucket=DROPS, Key=DAY_KEY, VersionId=drop.version_id)
     assert sweep() == NOTHING
 
 
-def test_drops_that_wait_in_the_queue_are_not_sent_again(cloud: Cloud, calls: Calls) -> None:
+def test_drops_that_wait_in_the_queue_are_not_sent_again(cloud: Cloud) -> None:
     drops = [cloud.drop(DAY_KEY.replace("_2023-03-15", str(number))) for number in range(5)]
     start_run.handle(cloud.batch(*map(drop_message, drops)), Invocation())  # three find a place, two wait, delayed
     assert sweep() == NOTHING
@@ -111,17 +108,14 @@ def test_drops_that_wait_in_the_queue_are_not_sent_again(cloud: Cloud, calls: Ca
     assert sweep() == {**NOTHING, "lost": 2}, "once the queue has lost them they are found"
 
 
-def test_a_claim_whose_holder_died_is_taken_up(cloud: Cloud, calls: Calls) -> None:  # pitfall 39
+def test_a_claim_whose_holder_died_is_taken_up(cloud: Cloud) -> None:  # pitfall 39
     drop = cloud.drop()
     release = killed_at(start_run.wiring().starter.glue, "StartJobRun")
     with pytest.raises(Killed):
         started(cloud, drop)
     release()
     assert sweep() == NOTHING, "its holder may still live"
-    key = f"claims/{drop.load_id}/1.json"
-    cloud.s3.put_object(
-        Bucket="shop-work", Key=key, Body=json.dumps({**cloud.read(key), "lifetime_seconds": 0.001}).encode()
-    )
+    cloud.outlive(f"claims/{drop.load_id}/1.json")
     assert sweep() == {**NOTHING, "lost": 1}
     deliver_what_was_sent(cloud)
     assert [cloud.drop_of(run) for run in cloud.runs()] == [(drop, 1)]
@@ -140,7 +134,7 @@ def test_lost_glue_events_delay_the_mail_and_the_archive_but_lose_neither(cloud:
     assert sweep() == NOTHING
 
 
-def test_a_load_of_a_moment_ago_is_left_to_its_own_archiving(cloud: Cloud, calls: Calls) -> None:
+def test_a_load_of_a_moment_ago_is_left_to_its_own_archiving(cloud: Cloud) -> None:
     drop = cloud.drop()
     just_now = "2999-01-01T00:00:00Z"
     cloud.end_run(started(cloud, drop), "SUCCEEDED", report=succeeded(drop, finished_at=just_now))
@@ -164,7 +158,7 @@ def test_a_run_that_died_is_tried_again_twice_and_then_left_to_a_person(cloud: C
     assert [subject[:12] for subject, _ in cloud.mails()] == ["[dev] Not lo", "[dev] Not lo", "[dev] FAILED"]
 
 
-def test_a_transient_failure_is_tried_again(cloud: Cloud, calls: Calls) -> None:
+def test_a_transient_failure_is_tried_again(cloud: Cloud) -> None:
     drop = cloud.drop()
     cloud.end_run(started(cloud, drop), "FAILED", report=failed(drop, is_transient=True))
     assert sweep()["tried_again"] == 1
@@ -201,23 +195,20 @@ def test_a_mail_that_may_have_been_sent_is_not_sent_again(cloud: Cloud, calls: C
     with pytest.raises(Killed):
         notify.handle(run_request("process_transactions", run_id), Invocation())
     release()
-    key = f"notified/{drop.load_id}/1.sending.json"
-    cloud.s3.put_object(
-        Bucket="shop-work", Key=key, Body=json.dumps({**cloud.read(key), "lifetime_seconds": 0.001}).encode()
-    )
+    cloud.outlive(f"notified/{drop.load_id}/1.sending.json")
     assert sweep()["untold"] == 1
     with pytest.raises(Exception, match="may or may not have been sent"):
         calls.run()
     assert (sweep()["untold"], len(cloud.mails())) == (0, 1)
 
 
-def test_a_run_that_glue_has_forgotten_is_told_no_more_but_its_drop_is_tried_again(cloud: Cloud, calls: Calls) -> None:
+def test_a_run_that_glue_has_forgotten_is_told_no_more_but_its_drop_is_tried_again(cloud: Cloud) -> None:
     started(cloud, cloud.drop())
     cloud.glue.delete_job(JobName="process_transactions")
     assert sweep() == {**NOTHING, "tried_again": 1}
 
 
-def test_what_cannot_be_read_hides_nothing_else(cloud: Cloud, calls: Calls) -> None:
+def test_what_cannot_be_read_hides_nothing_else(cloud: Cloud) -> None:
     broken, lost = cloud.drop(), cloud.drop(DAY_KEY + ".gz")
     cloud.s3.put_object(Bucket="shop-work", Key=f"claims/{broken.load_id}/1.json", Body=b"{")
     with pytest.raises(ExceptionGroup, match="could not look at every load") as raised:
@@ -228,7 +219,7 @@ def test_what_cannot_be_read_hides_nothing_else(cloud: Cloud, calls: Calls) -> N
     assert [cloud.drop_of(run)[0] for run in cloud.runs()] == [lost]
 
 
-def test_everything_is_looked_at_however_many_pages_it_fills(cloud: Cloud, calls: Calls) -> None:  # pitfall 27
+def test_everything_is_looked_at_however_many_pages_it_fills(cloud: Cloud) -> None:  # pitfall 27
     s3 = handler.wiring().s3
     for operation in ("ListObjectVersions", "ListObjectsV2"):
         s3.meta.events.register(
@@ -242,7 +233,7 @@ def test_everything_is_looked_at_however_many_pages_it_fills(cloud: Cloud, calls
     assert sweep() == {**NOTHING, "lost": 2, "untold": 8}
 
 
-def test_what_is_settled_costs_only_listings_however_much_it_is(cloud: Cloud, calls: Calls) -> None:
+def test_what_is_settled_costs_only_listings_however_much_it_is(cloud: Cloud) -> None:
     for number in range(30):
         drop = Drop(DROPS, DAY_KEY, f"v{number}")
         for key in (
