@@ -29,14 +29,15 @@ class Lookup:
                 f"{name} has {key} {twice[0]!r} more than once ({twice.len()} such ids), so a join would multiply "
                 "transactions; delete all rows but one of each id and replay the load"
             )
+        self._key = key
         self._row_number = pl.col(key).cast(pl.Enum(ids), strict=False).to_physical()
         self._table = table.with_columns(
             _compact(column) for column in table.get_columns() if column.dtype == pl.String() and column.name != key
         )
 
-    def rows_of(self, ids: pl.DataFrame) -> pl.Series:
-        """The row number of each id in the frame's key column, null where the id is unknown."""
-        return ids.select(self._row_number).to_series()
+    def rows_of(self, ids: pl.Series) -> pl.Series:
+        """The row number of each id, null where the id is unknown."""
+        return ids.alias(self._key).to_frame().select(self._row_number).to_series()
 
     def column(self, name: str, rows: pl.Series) -> pl.Series:
         """The named column of each row, null where the row is null."""

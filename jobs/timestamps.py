@@ -10,10 +10,16 @@ import polars as pl
 
 _DAY = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _CLOCK = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]"
-_SIMPLE = rf"^{_DAY}(?:[T ]{_CLOCK}(?::[0-5][0-9])?)?$"
-_FULL = (
-    rf"^{_DAY}[T ]{_CLOCK}(?::[0-5][0-9](?:\.(?<fraction>[0-9]{{1,6}}))?)?"
-    rf"(?:Z|(?<sign>[+-])(?<hours>(?:[01][0-9]|2[0-3])):(?<minutes>[0-5][0-9]))?$"
+_PLAIN_FORMS = {
+    "%Y-%m-%d %H:%M:%S": rf"^{_DAY} {_CLOCK}:[0-5][0-9]$",
+    "%Y-%m-%d": rf"^{_DAY}$",
+    "%Y-%m-%dT%H:%M:%S": rf"^{_DAY}T{_CLOCK}:[0-5][0-9]$",
+}
+"""Format -> pattern: Polars parses these several times faster, but leniently, so the pattern decides."""
+_ISO_8601 = (
+    rf"^(?<day>{_DAY})"
+    rf"(?:[T ](?<clock>{_CLOCK})(?::(?<seconds>[0-5][0-9])(?:\.(?<fraction>[0-9]{{1,6}}))?)?"
+    rf"(?:Z|(?<sign>[+-])(?<zone>(?:[01][0-9]|2[0-3]):[0-5][0-9]))?)?$"
 )
 _MICROSECONDS = 1_000_000
 
@@ -21,40 +27,52 @@ _MICROSECONDS = 1_000_000
 def read_timestamps(text: pl.Series) -> pl.DataFrame:
     """Columns `moment` (UTC, microseconds) and `written_day` (the calendar day as written).
 
-    Both are null where the text is not a date. A shop's file holds the days of its own
-    calendar, so it is the written day that is compared with the day of the file.
+    Both are null where the trimmed text is not a date. A shop's file holds the days of
+    its own calendar, so it is the written day that is compared with the day of the file.
     """
-    text = text.alias("text")
-    simple = text.str.contains(_SIMPLE).fill_null(False)
-    # The microseconds come in with the few rows that have them, or a zone.
-    shift = None if simple.all() else _fraction_and_zone(text.set(simple, None))
-    frame = pl.DataFrame([text, simple.alias("is_shaped")])
-    is_shaped = pl.col("is_shaped")
-    if shift is not None:
-        frame = frame.with_columns(shift.alias("shift"))
-        is_shaped = is_shaped | pl.col("shift").is_not_null()
-    written_day = pl.when(is_shaped).then(pl.col("text").str.slice(0, 10).str.to_date("%Y-%m-%d", strict=False))
-    seconds = (_number(11) * 60 + _number(14)) * 60 + pl.when(pl.col("text").str.slice(16, 1) == ":").then(
-        _number(17)
-    ).otherwise(0)
-    moment = written_day.cast(pl.Datetime("us")).to_physical() + seconds * _MICROSECONDS
-    if shift is not None:
-        moment = moment + pl.col("shift").fill_null(0)
-    found = frame.select(moment.cast(pl.Datetime("us")).alias("moment"), written_day.alias("written_day"))
-    in_range = pl.col("moment").dt.year().is_between(1, 9999)
-    return found.select(pl.when(in_range).then(pl.all()))
+    for form, pattern in _PLAIN_FORMS.items():
+        is_plain = text.str.contains(pattern).fill_null(False)
+        if is_plain.any():
+            # A file is written in one form nearly throughout; the few others are read apart.
+            return _read_plain(text, form) if is_plain.all() else _read_apart(text, is_plain, form)
+    return _read_any(text)
 
 
-def _number(offset: int) -> pl.Expr:
-    return pl.col("text").str.slice(offset, 2).cast(pl.Int64, strict=False).fill_null(0)
+def _read_plain(text: pl.Series, form: str) -> pl.DataFrame:
+    moment = text.str.to_datetime(form, time_unit="us", strict=False, cache=False)
+    return _in_range(pl.DataFrame([moment.alias("moment"), moment.dt.date().alias("written_day")]))
 
 
-def _fraction_and_zone(text: pl.Series) -> pl.Series:
-    """Microseconds to add for a fraction and a zone; null where the text has not the full shape."""
-    parts = text.str.extract_groups(_FULL).struct.unnest()
-    offset = (pl.col("hours").cast(pl.Int64) * 60 + pl.col("minutes").cast(pl.Int64)) * 60 * _MICROSECONDS
-    shift = pl.col("fraction").str.pad_end(6, "0").cast(pl.Int64).fill_null(0) - pl.when(pl.col("sign") == "-").then(
-        -offset
-    ).otherwise(offset).fill_null(0)
-    is_full = text.str.contains(_FULL).fill_null(False)
-    return parts.select(pl.when(pl.lit(is_full)).then(shift)).to_series()
+def _read_apart(text: pl.Series, is_plain: pl.Series, form: str) -> pl.DataFrame:
+    found, others = _read_plain(text, form), read_timestamps(text.filter(~is_plain))
+    where = (~is_plain).arg_true()
+    return pl.DataFrame([found.get_column(name).scatter(where, others.get_column(name)) for name in found.columns])
+
+
+def _read_any(text: pl.Series) -> pl.DataFrame:
+    """As read_timestamps, for every form."""
+    parts = text.str.strip_chars().str.extract_groups(_ISO_8601).struct.unnest()
+    day = pl.col("day").str.to_date("%Y-%m-%d", strict=False)
+    shift = _minutes("zone") * 60 * _MICROSECONDS
+    moment = (
+        day.cast(pl.Datetime("us")).to_physical()
+        + (_minutes("clock") * 60 + _number("seconds")) * _MICROSECONDS
+        + _number(pl.col("fraction").str.pad_end(6, "0"))
+        - pl.when(pl.col("sign") == "-").then(-shift).otherwise(shift)
+    )
+    return _in_range(parts.select(moment.cast(pl.Datetime("us")).alias("moment"), day.alias("written_day")))
+
+
+def _in_range(found: pl.DataFrame) -> pl.DataFrame:
+    is_in_range = pl.col("moment").dt.year().is_between(1, 9999)
+    return found.select(pl.when(is_in_range).then(pl.all()))
+
+
+def _minutes(name: str) -> pl.Expr:
+    """Of `HH:MM`; 0 where there is none."""
+    return _number(pl.col(name).str.slice(0, 2)) * 60 + _number(pl.col(name).str.slice(3, 2))
+
+
+def _number(digits: pl.Expr | str) -> pl.Expr:
+    expression = pl.col(digits) if isinstance(digits, str) else digits
+    return expression.cast(pl.Int64).fill_null(0)

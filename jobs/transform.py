@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Callable, NamedTuple
 
 import polars as pl
 
@@ -20,7 +20,7 @@ from jobs.source_file import IS_MALFORMED, SOURCE_LINE
 from jobs.timestamps import read_timestamps
 from schemas.reject_reasons import REJECT_REASONS
 from schemas.statuses import STATUS_RANK, STATUSES
-from schemas.tables import FACT_TRANSACTIONS, STAGED_TRANSACTIONS, TRANSACTION_COLUMNS
+from schemas.tables import FACT_TRANSACTIONS, STAGED_TRANSACTIONS, TRANSACTION_COLUMNS, Column
 
 REJECT_REASONS_COLUMN = "reject_reasons"
 SOURCE_COLUMNS = tuple(column.name for column in TRANSACTION_COLUMNS)
@@ -29,9 +29,9 @@ SOURCE_COLUMNS = tuple(column.name for column in TRANSACTION_COLUMNS)
 RANKS = 16
 
 _STATUS = pl.Enum(STATUSES)
-_AS_STATUS = pl.col("status").cast(_STATUS, strict=False)
 _TOTAL_AMOUNT = FACT_TRANSACTIONS["total_amount"].polars
 _CENTS = 2
+_TEXT_COLUMNS = ("transaction_id", "customer_id", "product_id", "status")
 
 
 class JudgedRows(NamedTuple):
@@ -68,58 +68,60 @@ class Transform:
         )
 
     def _typed(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """Each value trimmed and read by its rule, null where it cannot be; joined, priced and classed."""
-        text = rows.select(pl.col(SOURCE_COLUMNS).str.strip_chars())
-        product_rows = self.products.rows_of(text)
-        moments = read_timestamps(text.get_column("transaction_date"))
-        typed = text.select(
-            "transaction_id",
-            "customer_id",
-            "product_id",
-            pl.when(pl.col("quantity").str.contains("^[0-9]+$"))
-            .then(pl.col("quantity").cast(pl.Int32, strict=False))
-            .alias("quantity"),
-            pl.col("status").str.len_bytes().alias("status_bytes"),
+        """Each value read by its rule, null where it cannot be; joined and priced."""
+        product = _join(rows.get_column("product_id"), self.products)
+        customer = _join(rows.get_column("customer_id"), self.customers)
+        moments = read_timestamps(rows.get_column("transaction_date"))
+        return pl.DataFrame(
+            [
+                rows.get_column(SOURCE_LINE),
+                rows.get_column(IS_MALFORMED),
+                rows.get_column("transaction_id").str.strip_chars(),
+                customer.ids,
+                customer.bytes.alias("customer_id_bytes"),
+                customer.rows.is_not_null().alias("customer_is_known"),
+                product.ids,
+                product.bytes.alias("product_id_bytes"),
+                product.rows.is_not_null().alias("product_is_known"),
+                _read(rows.get_column("quantity"), _quantities, _quantities),
+                moments.get_column("moment").alias("transaction_date"),
+                moments.get_column("written_day"),
+                _read(rows.get_column("status"), _statuses, _statuses_of_any_case),
+                _trimmed_bytes(rows.get_column("status"), FACT_TRANSACTIONS["status"]).alias("status_bytes"),
+                self.products.column("price", product.rows).alias("unit_price"),
+                self.products.column("product_name", product.rows),
+                self.products.column("category", product.rows),
+                self.products.column("supplier_id", product.rows),
+                self.customers.column("membership_level", customer.rows),
+            ]
         ).with_columns(
-            rows.get_column(SOURCE_LINE),
-            rows.get_column(IS_MALFORMED),
-            moments.get_column("moment").alias("transaction_date"),
-            moments.get_column("written_day"),
-            _statuses(text),
-            product_rows.is_not_null().alias("product_is_known"),
-            self.products.column("price", product_rows).alias("unit_price"),
-            self.products.column("product_name", product_rows),
-            self.products.column("category", product_rows),
-            self.products.column("supplier_id", product_rows),
-        )
-        customer_rows = self.customers.rows_of(text)
-        return typed.with_columns(
-            customer_rows.is_not_null().alias("customer_is_known"),
-            self.customers.column("membership_level", customer_rows),
+            pl.col("transaction_id").str.len_bytes().alias("transaction_id_bytes"),
             # Exact decimals; the product has 38 digits, so only the cast can overflow, to null.
-            total_amount=(pl.col("quantity").cast(pl.Decimal(10, 0)) * pl.col("unit_price"))
+            (pl.col("quantity").cast(pl.Decimal(10, 0)) * pl.col("unit_price"))
             .round(_CENTS, mode="half_away_from_zero")
-            .cast(_TOTAL_AMOUNT, strict=False),
+            .cast(_TOTAL_AMOUNT, strict=False)
+            .alias("total_amount"),
         )
 
     def _rules(self) -> dict[str, pl.Expr]:
         """Reject reason -> true where a row keeps the rule. Unknown is not valid: no rule is ever null."""
-        given = {name: pl.col(name).str.len_bytes().fill_null(0) > 0 for name in SOURCE_COLUMNS[:3]}
+        size = {name: pl.col(f"{name}_bytes").fill_null(0) for name in _TEXT_COLUMNS}
         quantity = pl.col("quantity").is_not_null() & (pl.col("quantity") >= 1)
         amount = pl.col("unit_price").is_null() | pl.col("total_amount").is_not_null()
         day = pl.col("written_day")
         rules = {
-            "missing_transaction_id": given["transaction_id"],
-            "missing_customer_id": given["customer_id"],
-            "missing_product_id": given["product_id"],
-            "unknown_customer": pl.col("customer_is_known") | ~given["customer_id"],
-            "unknown_product": pl.col("product_is_known") | ~given["product_id"],
+            "missing_transaction_id": size["transaction_id"] > 0,
+            "missing_customer_id": size["customer_id"] > 0,
+            "missing_product_id": size["product_id"] > 0,
+            "unknown_customer": pl.col("customer_is_known") | (size["customer_id"] == 0),
+            "unknown_product": pl.col("product_is_known") | (size["product_id"] == 0),
             "invalid_quantity": quantity & amount,
             "invalid_transaction_date": day.is_not_null(),
             "future_transaction_date": (day <= self.partition_day).fill_null(True),
             "invalid_status": pl.col("status").is_not_null(),
-            "value_too_long": pl.all_horizontal(_fits(name) for name in SOURCE_COLUMNS[:3])
-            & (pl.col("status_bytes").fill_null(0) <= FACT_TRANSACTIONS["status"].max_bytes),
+            "value_too_long": pl.all_horizontal(
+                size[name] <= FACT_TRANSACTIONS[name].max_bytes for name in _TEXT_COLUMNS
+            ),
         }
         # The values of a malformed row may stand in the wrong columns: it is judged by its shape alone.
         is_malformed = pl.col(IS_MALFORMED)
@@ -131,9 +133,9 @@ class Transform:
         return typed.with_columns(
             amount_class=self._amount_class(),
             event_precedence=pl.col("transaction_date").to_physical() * RANKS + _rank(),
-            drop_precedence=pl.lit(self.drop_precedence),
-            load_id=pl.lit(self.load_id),
-            source_uri=pl.lit(self.source_uri),
+            drop_precedence=_constant(self.drop_precedence),
+            load_id=_constant(self.load_id),
+            source_uri=_constant(self.source_uri),
         ).select(STAGED_TRANSACTIONS.names)
 
     def _amount_class(self) -> pl.Expr:
@@ -160,19 +162,70 @@ def _rejected(rows: pl.DataFrame, typed: pl.DataFrame, rules: Mapping[str, pl.Ex
     return rows.drop(IS_MALFORMED).with_columns(reasons.to_series())
 
 
-def _statuses(text: pl.DataFrame) -> pl.Series:
-    """Statuses whatever their case, null where unknown. Lower-casing costs, so only what needs it pays."""
-    found = text.select(_AS_STATUS).to_series()
-    unknown = found.is_null()
-    if not unknown.any():
+def _read(
+    values: pl.Series, read: Callable[[pl.Series], pl.Series], read_again: Callable[[pl.Series], pl.Series]
+) -> pl.Series:
+    """What the trimmed values mean, null where they mean nothing.
+
+    Nearly every value is written as it should be: all are read as they stand, and only
+    what that leaves unread is trimmed and read again.
+    """
+    found = read(values)
+    unread = found.is_null()
+    if not unread.any():
         return found
-    again = text.filter(unknown).select(pl.col("status").str.to_lowercase().cast(_STATUS, strict=False)).to_series()
-    return found.scatter(unknown.arg_true(), again)
+    return found.scatter(unread.arg_true(), read_again(values.filter(unread).str.strip_chars()))
+
+
+class _Joined(NamedTuple):
+    ids: pl.Series
+    """Trimmed, where known."""
+    rows: pl.Series
+    """Row numbers in the dimension, null where unknown."""
+    bytes: pl.Series
+    """Of the trimmed id; 0 or null where there is none."""
+
+
+def _join(ids: pl.Series, dimension: Lookup) -> _Joined:
+    """Look ids up as they stand, and those not found once more without the space around them."""
+    rows, size = dimension.rows_of(ids), ids.str.len_bytes()
+    unknown = rows.is_null()
+    if not unknown.any():
+        return _Joined(ids, rows, size)
+    trimmed = ids.filter(unknown).str.strip_chars()
+    found, where = dimension.rows_of(trimmed), unknown.arg_true()
+    any_found = found.null_count() < found.len()
+    return _Joined(
+        ids.str.strip_chars() if any_found else ids,
+        rows.scatter(where, found) if any_found else rows,
+        size.scatter(where, trimmed.str.len_bytes()),
+    )
+
+
+def _trimmed_bytes(text: pl.Series, column: Column) -> pl.Series:
+    """Bytes of each trimmed value; trimming can only matter where one is too long for its column."""
+    size = text.str.len_bytes()
+    return text.str.strip_chars().str.len_bytes() if (size > (column.max_bytes or 0)).any() else size
+
+
+def _quantities(text: pl.Series) -> pl.Series:
+    # The digits are checked first: a cast alone takes a sign.
+    is_digits = text.str.contains("^[0-9]+$")
+    return text.set(~is_digits, None).cast(pl.Int32, strict=False)
+
+
+def _statuses(text: pl.Series) -> pl.Series:
+    return text.cast(_STATUS, strict=False)
+
+
+def _statuses_of_any_case(text: pl.Series) -> pl.Series:
+    return text.str.to_lowercase().cast(_STATUS, strict=False)
+
+
+def _constant(value: str) -> pl.Expr:
+    """One value for every row, as a category: Parquet then holds it once."""
+    return pl.lit(value, dtype=pl.Enum([value]))
 
 
 def _rank() -> pl.Expr:
     return pl.col("status").replace_strict(STATUS_RANK, return_dtype=pl.Int64)
-
-
-def _fits(name: str) -> pl.Expr:
-    return pl.col(name).str.len_bytes().fill_null(0) <= FACT_TRANSACTIONS[name].max_bytes
