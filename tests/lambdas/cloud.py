@@ -12,8 +12,8 @@ from typing import Any
 
 import boto3
 import pytest
+from aws_lambda_powertools.utilities.typing import LambdaContext
 from moto import mock_aws
-from moto.core import DEFAULT_ACCOUNT_ID
 from moto.glue.models import glue_backends
 from moto.moto_api import state_manager
 from moto.sns.models import sns_backends
@@ -32,6 +32,7 @@ DROPS, WORK, ARCHIVE = "shop-drops", "shop-work", "shop-archive"
 TRANSACTIONS_JOB, DIMENSIONS_JOB = "process_transactions", "load_dimensions"
 DAY_KEY = "transactions/year=2023/month=03/day=15/transactions_2023-03-15.csv"
 
+ACCOUNT_ID = "123456789012"
 EVENTS = Path(__file__).parent.parent / "events"
 
 
@@ -41,18 +42,18 @@ def recorded(name: str) -> dict[str, Any]:
     return event
 
 
-@dataclass(frozen=True)
-class Invocation:
+class Invocation(LambdaContext):
     """What Lambda tells a function about its invocation."""
 
-    seconds: float = 30.0
-    function_name: str = "function"
-    memory_limit_in_mb: int = 256
-    invoked_function_arn: str = "arn:aws:lambda:eu-west-1:123456789012:function:function"
-    aws_request_id: str = "8f507cfc-cba5-4ad1-8a35-2a5b4b8f5c5d"
+    def __init__(self, seconds: float = 30.0) -> None:
+        self._function_name = "function"
+        self._memory_limit_in_mb = 256
+        self._invoked_function_arn = "arn:aws:lambda:eu-west-1:123456789012:function:function"
+        self._aws_request_id = "8f507cfc-cba5-4ad1-8a35-2a5b4b8f5c5d"
+        self._seconds = seconds
 
-    def get_remaining_time_in_millis(self) -> int:
-        return int(self.seconds * 1000)
+    def get_remaining_time_in_millis(self) -> int:  # type: ignore[override]
+        return int(self._seconds * 1000)
 
 
 @dataclass(frozen=True)
@@ -141,14 +142,14 @@ class Cloud:
 
     def sent_messages(self) -> list[SentMessage]:
         """What was sent to the queue since the last look, however long it is delayed."""
-        queue = sqs_backends[DEFAULT_ACCOUNT_ID][REGION].queues["shop-drops"]
+        queue = sqs_backends[ACCOUNT_ID][REGION].queues["shop-drops"]
         messages = list(queue._messages)
         queue._messages.clear()
         return [
             SentMessage(
                 body=message.body,
                 waits=int(message.message_attributes.get("waits", {}).get("StringValue", 0)),
-                delay_seconds=round((message.delayed_until - message.sent_timestamp) / 1000),
+                delay_seconds=round((message.delayed_until - (message.sent_timestamp or 0)) / 1000),
             )
             for message in messages
         ]
@@ -156,7 +157,7 @@ class Cloud:
     # Glue
 
     def runs(self, job: str = TRANSACTIONS_JOB) -> list[Any]:
-        return list(glue_backends[DEFAULT_ACCOUNT_ID][REGION].jobs[job].job_runs)
+        return list(glue_backends[ACCOUNT_ID][REGION].jobs[job].job_runs)
 
     def live_runs(self, job: str = TRANSACTIONS_JOB) -> list[Any]:
         return [run for run in self.runs(job) if run.status in ("STARTING", "RUNNING")]
@@ -181,18 +182,23 @@ class Cloud:
 
     def mails(self) -> list[tuple[str, str]]:
         """Subject and body of every mail published so far."""
-        topic = sns_backends[DEFAULT_ACCOUNT_ID][REGION].topics[self.topic_arn]
-        return [(sent[2], sent[1]) for sent in topic.sent_notifications]
+        topic = sns_backends[ACCOUNT_ID][REGION].topics[self.topic_arn]
+        return [(sent[2] or "", sent[1]) for sent in topic.sent_notifications]
+
+
+ACCOUNT = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_DEFAULT_REGION": REGION}
+SESSION = boto3.Session(aws_access_key_id="testing", aws_secret_access_key="testing", region_name=REGION)
+"""One for all tests: reading the services' descriptions takes longer than most tests do."""
 
 
 @contextmanager
 def running_cloud() -> Iterator[Cloud]:
     """A fresh stack and its functions' environment. A run ends when a test says so, not by itself."""
-    account = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_DEFAULT_REGION": REGION}
-    with pytest.MonkeyPatch.context() as patched, mock_aws():
+    with pytest.MonkeyPatch.context() as patched, mock_aws(config={"core": {"reset_boto3_session": False}}):
+        patched.setattr(boto3, "DEFAULT_SESSION", SESSION)
         for name in [name for name in os.environ if name.startswith("AWS_")]:
             patched.delenv(name)
-        for name, value in account.items():
+        for name, value in ACCOUNT.items():
             patched.setenv(name, value)
         state_manager.set_transition("glue::job_run", {"progression": "manual", "times": 10**9})
         cloud = Cloud.create()

@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeou
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lambdas.attempts import read_report
 from lambdas.errors import TerminalError, TransientError
 from lambdas.mail_once import MAX_BODY_BYTES, Mail
 from lambdas.notify import handler
@@ -196,7 +197,7 @@ def test_a_report_that_cannot_be_read_is_no_report(cloud: Cloud) -> None:
     drop = cloud.drop()
     for text in ("{", "[]", "{}", '{"reject_reasons": {}, "amount_classes": {}, "error": null, "new": 1}'):
         cloud.s3.put_object(Bucket="shop-work", Key=f"reports/{drop.load_id}/1.json", Body=text.encode())
-        assert handler.read_report(handler.wiring().markers, drop.load_id, 1) is None
+        assert read_report(handler.wiring().markers, drop.load_id, 1) is None
     tell(event_of("glue_succeeded", run_of(cloud, drop)))
     assert "the run's report is missing or cannot be read" in only_mail(cloud)[1]
 

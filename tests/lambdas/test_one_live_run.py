@@ -11,12 +11,11 @@ from typing import Any
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from moto.core import DEFAULT_ACCOUNT_ID
 from moto.glue.models import glue_backends
 
 from lambdas.queue_messages import drop_message, replay_message
 from lambdas.start_run import handler
-from tests.lambdas.cloud import REGION, TRANSACTIONS_JOB, Invocation, Killed, killed_at, running_cloud
+from tests.lambdas.cloud import ACCOUNT_ID, REGION, TRANSACTIONS_JOB, Invocation, Killed, killed_at, running_cloud
 from tests.lambdas.reports import failed, succeeded
 
 which = st.integers(0, 1)
@@ -78,9 +77,7 @@ class Events(RuleBasedStateMachine):
 
     @rule(places=st.integers(0, 2))
     def glue_has_so_many_places(self, places: int) -> None:
-        glue_backends[DEFAULT_ACCOUNT_ID][REGION].jobs[TRANSACTIONS_JOB].execution_property = {
-            "MaxConcurrentRuns": places
-        }
+        glue_backends[ACCOUNT_ID][REGION].jobs[TRANSACTIONS_JOB].execution_property = {"MaxConcurrentRuns": places}
 
     @rule()
     def long_time_passes(self) -> None:

@@ -9,7 +9,6 @@ import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 from hypothesis import given
 from hypothesis import strategies as st
-from moto.core import DEFAULT_ACCOUNT_ID
 from moto.glue.models import glue_backends
 
 from lambdas.errors import TerminalError
@@ -17,6 +16,7 @@ from lambdas.queue_messages import drop_message, replay_message
 from lambdas.start_run import handler
 from lambdas.start_run.waiting import LONGEST_WAIT_SECONDS, delay_seconds
 from tests.lambdas.cloud import (
+    ACCOUNT_ID,
     DAY_KEY,
     DIMENSIONS_JOB,
     DROPS,
@@ -413,7 +413,8 @@ def test_only_one_of_two_takes_over_a_dead_workers_claim(cloud: Cloud, monkeypat
     release()
     cloud.outlive(f"claims/{drop.load_id}/1.json")
     markers = handler.wiring().starter.markers
-    put, taken = markers.s3.put_object, []
+    put = markers.s3.put_object
+    taken: list[int] = []
 
     def put_after_another(**request: Any) -> Any:
         if not taken:
@@ -466,7 +467,7 @@ def test_a_wait_is_never_nothing_and_never_longer_than_sqs_can_wait(waits: int, 
 
 def test_a_backfill_drains_through_a_full_glue_without_a_failed_delivery(cloud: Cloud) -> None:
     """Issue 3: each message is delivered once, so none can end in the dead-letter queue."""
-    glue_backends[DEFAULT_ACCOUNT_ID][REGION].jobs[TRANSACTIONS_JOB].execution_property = {"MaxConcurrentRuns": 25}
+    glue_backends[ACCOUNT_ID][REGION].jobs[TRANSACTIONS_JOB].execution_property = {"MaxConcurrentRuns": 25}
     drops = [cloud.drop(DAY_KEY.replace("_2023-03-15", f"_{number}")) for number in range(100)]
     bodies, chance = [drop_message(drop) for drop in drops], random.Random(7)
     rounds = 0
