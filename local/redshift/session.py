@@ -96,9 +96,7 @@ async def _password_is_right(around: Surroundings, *, user: str, answer: bytes, 
     clerk = await Backend.connect(around.socket_path, {"user": around.superuser, "database": "postgres"})
     try:
         literal = _literal(user)
-        rows = await clerk.run(
-            f"SELECT rolpassword FROM pg_authid WHERE rolname = {literal} AND rolname <> current_user"
-        )
+        rows = await clerk.run(f"SELECT rolpassword FROM pg_authid WHERE rolname = {literal}")
         stored = rows[0][0] if rows else None
         if not around.passwords.accepts(user=user, answer=answer, salt=salt, stored=stored):
             return False
