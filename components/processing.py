@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from itertools import pairwise
@@ -131,9 +132,17 @@ class Processing(pulumi.ComponentResource):
             tags=self._tags("processing"),
             opts=self._child,
         )
-        transactions_job, dimensions_job = (
-            self._job(job, drops, script, wheel, connection)
-            for job, drops in ((PROCESS_TRANSACTIONS, TRANSACTIONS), (LOAD_DIMENSIONS, DIMENSIONS))
+        shared = (script, wheel, connection)
+        transactions_job = self._job(
+            PROCESS_TRANSACTIONS,
+            *shared,
+            # Staging is read, too: the dimensions come from there.
+            data=self._data_statements(TRANSACTIONS, reads=(CODE, STAGING), writes=(STAGING, REJECTED, REPORTS)),
+        )
+        dimensions_job = self._job(
+            LOAD_DIMENSIONS,
+            *shared,
+            data=self._data_statements(DIMENSIONS, reads=(CODE,), writes=(STAGING, REPORTS)),
         )
 
         self.transactions_job = job_name(args.deployment, PROCESS_TRANSACTIONS)
@@ -142,7 +151,13 @@ class Processing(pulumi.ComponentResource):
         self.register_outputs({"transactions_job": self.transactions_job, "dimensions_job": self.dimensions_job})
 
     def _job(
-        self, job: str, drops: str, script: s3.BucketObjectv2, wheel: s3.BucketObjectv2, connection: glue.Connection
+        self,
+        job: str,
+        script: s3.BucketObjectv2,
+        wheel: s3.BucketObjectv2,
+        connection: glue.Connection,
+        *,
+        data: Sequence[Statement],
     ) -> glue.Job:
         args = self._args
         name = job_name(args.deployment, job)
@@ -157,7 +172,7 @@ class Processing(pulumi.ComponentResource):
         rights = iam.RolePolicy(
             f"{self._name}-{job}",
             role=role.name,
-            policy=policy([*self._data_statements(drops), *self._network_statements(role, connection)]),
+            policy=policy([*data, *self._network_statements(role, connection)]),
             opts=self._child,
         )
         return glue.Job(
@@ -199,13 +214,14 @@ class Processing(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self, depends_on=[rights]),
         )
 
-    def _data_statements(self, drops: str) -> list[Statement]:
+    def _data_statements(self, drops: str, *, reads: Sequence[str], writes: Sequence[str]) -> list[Statement]:
+        """What the job itself does: with its drops, and below prefixes of the work bucket."""
         args = self._args
         return [
             read_object_versions(args.drop_bucket_arn, drops),
             tell_missing(args.drop_bucket_arn),
-            read_objects(args.work_bucket_arn, CODE, STAGING),
-            write_objects(args.work_bucket_arn, STAGING, REJECTED, REPORTS),
+            read_objects(args.work_bucket_arn, *reads),
+            write_objects(args.work_bucket_arn, *writes),
             delete_objects(args.work_bucket_arn, STAGING),
             list_below(args.work_bucket_arn, STAGING),
             sign_in_to(args.workgroup_arn),

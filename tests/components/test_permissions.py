@@ -43,7 +43,7 @@ def _list(bucket: str, *prefixes: str) -> set[tuple[str, str]]:
     return _on(f"{bucket} where s3:prefix is {' or '.join(f'{prefix}/*' for prefix in prefixes)}", "s3:ListBucket")
 
 
-def _job(drops: str) -> set[tuple[str, str]]:
+def _job(drops: str, *, reads: Sequence[str], writes: Sequence[str]) -> set[tuple[str, str]]:
     logs = [
         f"logs:log-group:/aws-glue/python-jobs/{name}{streams}"
         for name in ("output", "error")
@@ -52,8 +52,8 @@ def _job(drops: str) -> set[tuple[str, str]]:
     return (
         _on(_below(DROP, drops), "s3:GetObjectVersion")
         | _on(DROP, "s3:ListBucket")
-        | _on(_below(WORK, "code", "staging"), "s3:GetObject")
-        | _on(_below(WORK, "staging", "rejected", "reports"), "s3:PutObject")
+        | _on(_below(WORK, *reads), "s3:GetObject")
+        | _on(_below(WORK, *writes), "s3:PutObject")
         | _on(_below(WORK, "staging"), "s3:DeleteObject")
         | _list(WORK, "staging")
         | _on("redshift-serverless:workgroup/warehouse", "redshift-serverless:GetCredentials")
@@ -73,8 +73,10 @@ def _job(drops: str) -> set[tuple[str, str]]:
 
 
 GRANTED = {
-    "processing-process_transactions": _job("transactions"),
-    "processing-load_dimensions": _job("dimensions"),
+    "processing-process_transactions": _job(
+        "transactions", reads=("code", "staging"), writes=("staging", "rejected", "reports")
+    ),
+    "processing-load_dimensions": _job("dimensions", reads=("code",), writes=("staging", "reports")),
     "warehouse-copy": (
         _on(_below(WORK, "staging"), "s3:GetObject", "s3:PutObject")
         | _list(WORK, "staging")
