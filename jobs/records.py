@@ -1,7 +1,7 @@
 """What a record of a CSV file is, one at a time: RFC 4180 with comma, LF or CRLF.
 
-Slow and exact. It reads the header of every file, and the whole of a file that has
-quotes, NULs or lone carriage returns; `source_file` reads every other file with Polars.
+Slow and exact. It reads the header of every file, and of files with quotes, NULs or
+lone carriage returns the records that `source_file` cannot tell to be simple.
 """
 
 from __future__ import annotations
@@ -24,25 +24,26 @@ class Record:
     """The physical line on which the record starts."""
     last_line: int
     text: str
-    """As it stood, without its line end."""
+    """As it stood, line ends inside quotes included, without the one behind it."""
     fields: list[str] | None
     """None where a quote is out of place."""
 
 
-def records(lines: Iterable[bytes], *, first_line: int, file_name: str) -> Iterator[Record]:
-    """Split physical lines (as a file opened in binary mode gives them) into records; blank lines are passed over.
+class UnclosedQuote(FileRefused):
+    """The lines ran out inside a quoted field."""
+
+
+def records(lines: Iterable[str], *, first_line: int, file_name: str) -> Iterator[Record]:
+    """Split physical lines, given without their line ends, into records; blank ones are passed over.
 
     A quote opens a field only at its start, and after the closing quote a comma or the
     end of the line must follow. Where something else follows, the record is malformed
     and reading goes on with the next physical line, so one slip of a quote costs one row.
-    Raises FileRefused for a quote that nothing closes.
+    Raises UnclosedQuote, or FileRefused for a record too long to hold.
     """
     numbered = enumerate(lines, start=first_line)
-    for number, raw in numbered:
-        line = _without_line_end(raw.decode("utf-8"))
-        if not line:
-            continue
-        start, parts, size = number, [line], len(raw)
+    for number, line in numbered:
+        start, parts, size = number, [line], 0
         fields: list[str] | None = []
         at = 0
         while fields is not None:
@@ -58,15 +59,11 @@ def records(lines: Iterable[bytes], *, first_line: int, file_name: str) -> Itera
             closing = _UP_TO_CLOSING_QUOTE.match(line, at)
             while closing is None:
                 value.append(line[at:])
-                number, raw = next(numbered, (number, b""))
-                size += len(raw)
-                if not raw or size > MAX_RECORD_BYTES:
-                    raise FileRefused(
-                        f"{file_name}, line {start}: a quote is opened and not closed "
-                        f"{'before the end of the file' if not raw else f'within {MAX_RECORD_BYTES:,} bytes'}; "
-                        "close the quote, or write it twice where it is part of a value, and drop the file again"
-                    )
-                line, at = _without_line_end(raw.decode("utf-8")), 0
+                size += len(line) + 1
+                number, line = next(numbered, (0, ""))
+                if not number or size > MAX_RECORD_BYTES:
+                    raise _unclosed(file_name, start, ran_out=not number)
+                at = 0
                 parts.append(line)
                 closing = _UP_TO_CLOSING_QUOTE.match(line, at)
             value.append(closing.group()[:-1])
@@ -83,9 +80,19 @@ def records(lines: Iterable[bytes], *, first_line: int, file_name: str) -> Itera
             yield Record(start, number, "\n".join(parts), fields)
 
 
-def _without_line_end(line: str) -> str:
+def without_line_end(raw: bytes) -> str:
+    """A physical line as text, without the LF or CRLF at its end."""
+    line = raw.decode("utf-8")
     if line.endswith("\n"):
         line = line[:-1]
         if line.endswith("\r"):
             line = line[:-1]
     return line
+
+
+def _unclosed(file_name: str, line: int, *, ran_out: bool) -> FileRefused:
+    where = "before the end of the file" if ran_out else f"within {MAX_RECORD_BYTES:,} bytes"
+    return (UnclosedQuote if ran_out else FileRefused)(
+        f"{file_name}, line {line}: a quote is opened and not closed {where}; "
+        "close the quote, or write it twice where it is part of a value, and drop the file again"
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import polars as pl
 
 from jobs.source_file import NEUTRALISED, REJECTED_FILE_COLUMNS, SOURCE_LINE, SOURCE_TEXT, WHITE_SPACE, SourceFile
 from jobs.transform import REJECT_REASONS_COLUMN
+from schemas.reject_reasons import REJECT_REASONS
 from schemas.reports import RejectedFor, RejectSample
 
 _SAMPLES = 3
@@ -30,7 +32,9 @@ class RejectedRows:
             if heading.strip(WHITE_SPACE).lower() not in REJECTED_FILE_COLUMNS
         ]
         self._columns = [column for _, column in kept]
-        self._header = (*(heading for heading, _ in kept), *REJECTED_FILE_COLUMNS)
+        # Headings come from outside as much as values do.
+        headings = ("'" + heading if re.match(NEUTRALISED, heading) else heading for heading, _ in kept)
+        self._header = (*headings, *REJECTED_FILE_COLUMNS)
         self._counts: dict[str, int] = {}
         self._samples: dict[str, list[RejectSample]] = {}
 
@@ -53,8 +57,9 @@ class RejectedRows:
             as_text.write_csv(file, include_header=False)
 
     def reject_reasons(self) -> dict[str, RejectedFor]:
-        """The most frequent reason first."""
-        ordered = sorted(self._counts, key=lambda reason: -self._counts[reason])
+        """The most frequent reason first, equally frequent ones as they are declared."""
+        declared = [reason for reason in REJECT_REASONS if reason in self._counts]
+        ordered = sorted(declared, key=lambda reason: -self._counts[reason])
         return {reason: RejectedFor(self._counts[reason], self._samples[reason]) for reason in ordered}
 
     def _sample(self, rejected: pl.DataFrame) -> None:

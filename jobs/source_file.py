@@ -10,19 +10,18 @@ the file.
 from __future__ import annotations
 
 import codecs
+import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import islice
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
 import polars as pl
 
 from jobs.errors import FileRefused
-from jobs.records import MAX_RECORD_BYTES, Record, records
+from jobs.records import MAX_RECORD_BYTES, Record, UnclosedQuote, records, without_line_end
 
 CHUNK_BYTES = 16 * 1024 * 1024
-RECORDS_PER_CHUNK = 100_000
 MAX_COLUMNS = 1000
 
 SOURCE_LINE = "source_line"
@@ -34,6 +33,10 @@ REJECTED_FILE_COLUMNS = (SOURCE_LINE, "reject_reasons", SOURCE_TEXT)
 """What the rejected file adds to the drop's own columns."""
 
 _OVERFLOW = "overflow"
+
+_SIMPLE_VALUE = r'(?:"[^",\x00\r]*"|[^",\x00\r]*)'
+_SIMPLE_LINE = f"^{_SIMPLE_VALUE}(?:,{_SIMPLE_VALUE})*$"
+"""Quotes, if any, enclose whole values, and no value needs them."""
 
 NEUTRALISED = r"^'*[=+@\t\r-]"
 """What the rejected file sets an apostrophe before: a spreadsheet would take it for a formula."""
@@ -57,6 +60,8 @@ class SourceFile:
     data_line: int
     """The physical line on which the data begins."""
     is_plain: bool
+    is_rejected_file: bool
+    """A rejected file that somebody corrected and dropped again: some of its apostrophes are ours."""
 
     @property
     def ignored_columns(self) -> list[str]:
@@ -69,24 +74,12 @@ class SourceFile:
         """
         with self.path.open("rb") as file:
             file.seek(self.data_offset)
-            chunks = self._plain_chunks(file) if self.is_plain else self._exact_chunks(file)
-            yield from map(self._as_dropped, chunks) if self._is_rejected_file else chunks
-
-    @property
-    def _is_rejected_file(self) -> bool:
-        """A rejected file that somebody corrected and dropped again: its apostrophes are ours."""
-        return set(REJECTED_FILE_COLUMNS) <= {name.strip(WHITE_SPACE).lower() for name in self.header}
-
-    def _as_dropped(self, chunk: pl.DataFrame) -> pl.DataFrame:
-        value = pl.col(self.columns)
-        return chunk.with_columns(
-            pl.when(value.str.contains("^'" + NEUTRALISED[1:])).then(value.str.slice(1)).otherwise(value)
-        )
+            yield from self._plain_chunks(file) if self.is_plain else self._quoted_chunks(file)
 
     def transaction_ids(self) -> Iterator[pl.DataFrame]:
         """The first required column alone, as in `chunks`; blank lines and malformed records may come along."""
         name = self.required[0]
-        if not self.is_plain or self._is_rejected_file:
+        if not self.is_plain:
             yield from (chunk.select(name) for chunk in self.chunks())
             return
         with self.path.open("rb") as file:
@@ -96,8 +89,7 @@ class SourceFile:
 
     def _plain_chunks(self, file: BinaryIO) -> Iterator[pl.DataFrame]:
         for line, block in self._plain_blocks(file):
-            frame = self._plain_frame(block, line)
-            yield frame.filter(pl.col(SOURCE_TEXT).is_not_null() | ~pl.col(IS_MALFORMED))
+            yield _without_blank_lines(self._plain_frame(block, line))
 
     def _plain_blocks(self, file: BinaryIO) -> Iterator[tuple[int, bytes]]:
         """Whole lines, about CHUNK_BYTES of them, with the number of the first; no block begins with a blank line."""
@@ -147,6 +139,8 @@ class SourceFile:
             is_malformed = (lines.str.count_matches(",", literal=True) != len(self.columns) - 1).fill_null(True)
             malformed = pl.lit(is_malformed)
             text = pl.when(malformed).then(pl.lit(lines))
+            # What was padded or cut stands in no certain column.
+            frame = frame.select(pl.when(~malformed).then(pl.col(self.columns)))
         return frame.select(
             pl.int_range(first_line, first_line + pl.len(), dtype=pl.Int64).alias(SOURCE_LINE),
             malformed.alias(IS_MALFORMED),
@@ -154,21 +148,70 @@ class SourceFile:
             *self.columns,
         )
 
-    def _exact_chunks(self, file: BinaryIO) -> Iterator[pl.DataFrame]:
-        found = records(file, first_line=self.data_line, file_name=self.name)
-        schema = {SOURCE_LINE: pl.Int64(), IS_MALFORMED: pl.Boolean(), SOURCE_TEXT: pl.String()}
-        schema.update({column: pl.String() for column in self.columns})
+    def _quoted_chunks(self, file: BinaryIO) -> Iterator[pl.DataFrame]:
+        line, rest = self.data_line, b""
         while True:
-            rows = [self._exact_row(record) for record in islice(found, RECORDS_PER_CHUNK)]
-            if not rows:
+            block = file.read(CHUNK_BYTES)
+            if not block and not rest:
                 return
-            yield pl.DataFrame(rows, schema=schema, orient="row")
+            data = rest + block if block or rest.endswith(b"\n") else rest + b"\n"
+            end = data.rfind(b"\n") + 1
+            lines = data[:end].decode("utf-8").split("\n")[:-1]
+            frame, used = self._quoted_frame(lines, line, is_last=not block)
+            line += used
+            # A record that goes on beyond the block is read again, from its start, with the next one.
+            rest = "".join(f"{text}\n" for text in lines[used:]).encode("utf-8") + data[end:]
+            if frame.height:
+                yield frame
+
+    def _quoted_frame(self, physical: list[str], first_line: int, *, is_last: bool) -> tuple[pl.DataFrame, int]:
+        """The records of these lines, and how many lines they are.
+
+        Where the quotes of a line only enclose what needs no quotes, they are taken off
+        and Polars reads it; any other line starts a record that `records` reads.
+        """
+        lines = pl.Series(physical, dtype=pl.String()).str.strip_suffix("\r")
+        is_simple = lines.str.contains(_SIMPLE_LINE)
+        exact: list[Record] = []
+        used = 0
+        for position in (~is_simple).arg_true():
+            # A line inside the record before it is part of that, whatever it looks like.
+            if position < used:
+                continue
+            following = (lines[at] for at in range(position, lines.len()))
+            try:
+                record = next(records(following, first_line=first_line + position, file_name=self.name))
+            except UnclosedQuote:
+                if is_last:
+                    raise
+                lines, is_simple = lines.head(position), is_simple.head(position)
+                break
+            used = record.last_line + 1 - first_line
+            exact.append(record)
+            is_simple = is_simple.scatter(range(position, used), False)
+        bare = pl.select(pl.when(is_simple).then(lines.str.replace_all('"', "", literal=True)).otherwise(pl.lit("")))
+        block = "\n".join([*bare.to_series(), ""]).encode("utf-8")
+        data = block.lstrip(b"\n")
+        frames = [pl.DataFrame([self._exact_row(record) for record in exact], schema=self._schema, orient="row")]
+        if data:
+            skipped = len(block) - len(data)
+            plain = self._plain_frame(data, first_line + skipped)
+            as_it_stood = pl.when(pl.col(IS_MALFORMED) & pl.col(SOURCE_TEXT).is_not_null()).then(
+                pl.lit(lines).gather(pl.col(SOURCE_LINE) - first_line)
+            )
+            frames.append(_without_blank_lines(plain.with_columns(as_it_stood.alias(SOURCE_TEXT))))
+        return pl.concat(frames).sort(SOURCE_LINE), lines.len()
+
+    @property
+    def _schema(self) -> dict[str, pl.DataType]:
+        text = {column: pl.String() for column in self.columns}
+        return {SOURCE_LINE: pl.Int64(), IS_MALFORMED: pl.Boolean(), SOURCE_TEXT: pl.String(), **text}
 
     def _exact_row(self, record: Record) -> tuple[object, ...]:
         fields = record.fields
         if fields is None or len(fields) != len(self.columns) or self._has_control_character(fields):
             return (record.first_line, True, record.text) + (None,) * len(self.columns)
-        return (record.first_line, False, None, *tuple(field or None for field in fields))
+        return (record.first_line, False, None, *(field or None for field in fields))
 
     def _has_control_character(self, fields: Sequence[str]) -> bool:
         # A quoted line break inside an id is a slip of a quote, and no warehouse column can hold a NUL.
@@ -178,6 +221,10 @@ class SourceFile:
             if column in self.required
             for value in (value.strip(WHITE_SPACE),)
         )
+
+
+def _without_blank_lines(frame: pl.DataFrame) -> pl.DataFrame:
+    return frame.filter(pl.col(SOURCE_TEXT).is_not_null() | ~pl.col(IS_MALFORMED))
 
 
 def _lines(block: bytes) -> pl.Series:
@@ -199,12 +246,16 @@ def open_source_file(path: Path, *, name: str, required: Sequence[str]) -> Sourc
         if file.read(len(codecs.BOM_UTF8)) != codecs.BOM_UTF8:
             file.seek(0)
         # readline, since iterating a file leaves no telling how far it was read.
-        header = next(records(iter(file.readline, b""), first_line=1, file_name=name), None)
+        lines = map(without_line_end, iter(file.readline, b""))
+        header = next(records(lines, first_line=1, file_name=name), None)
         data_offset = file.tell()
     if header is None:
         raise FileRefused(f"{name} is empty: it has not even a header; drop the file again with its content")
     if header.first_line > 1:
         raise FileRefused(f"{name}, line 1: the line is blank where the header belongs; take it out and drop it again")
+    is_rejected_file = set(REJECTED_FILE_COLUMNS) <= {_column_name(field) for field in header.fields or ()}
+    if is_rejected_file:
+        header = replace(header, fields=[_as_dropped(field) for field in header.fields or ()])
     columns = _columns(header, name, required)
     return SourceFile(
         path=path,
@@ -214,7 +265,9 @@ def open_source_file(path: Path, *, name: str, required: Sequence[str]) -> Sourc
         required=tuple(required),
         data_offset=data_offset,
         data_line=header.last_line + 1,
-        is_plain=is_plain,
+        # A rejected file is small, and only the exact reader takes the apostrophes off.
+        is_plain=is_plain and not is_rejected_file,
+        is_rejected_file=is_rejected_file,
     )
 
 
@@ -226,7 +279,7 @@ def _columns(header: Record, name: str, required: Sequence[str]) -> tuple[str, .
         raise FileRefused(
             f"{where}: the header has {len(header.fields):,} columns and at most {MAX_COLUMNS:,} are read"
         )
-    named = [field.strip(WHITE_SPACE).lower() for field in header.fields]
+    named = [_column_name(field) for field in header.fields]
     twice = sorted({column for column in named if column and named.count(column) > 1})
     if twice:
         raise FileRefused(
@@ -244,6 +297,15 @@ def _columns(header: Record, name: str, required: Sequence[str]) -> tuple[str, .
     return tuple(
         column if column in required else f"extra_{position}" for position, column in enumerate(named, start=1)
     )
+
+
+def _column_name(heading: str) -> str:
+    return heading.strip(WHITE_SPACE).lower()
+
+
+def _as_dropped(text: str) -> str:
+    """The value that the rejected file shows as this text."""
+    return text[1:] if text.startswith("'") and re.match(NEUTRALISED, text) else text
 
 
 def _quoted(names: Sequence[str]) -> str:

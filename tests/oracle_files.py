@@ -12,8 +12,8 @@ Decided here, where the contract leaves room
              nothing but blank lines, or of a byte order mark alone, is an empty file.
              The delimiter is the comma and nothing else. One byte order mark is dropped, a second is text.
     Lines    End with LF or CRLF. A lone CR ends nothing. The 1 MiB limit counts the bytes of one
-             physical line without its end and without the byte order mark; a quoted field may span
-             several such lines.
+             physical line up to its LF, so with a CR ahead of it and with the byte order mark; a quoted
+             field may span several such lines.
     Quotes   A field that starts with a quote ends at the next quote that is not doubled; then comes a
              comma, a line end or the end of the file. Anything else makes the record malformed, it
              ends with the physical line on which that was seen, and reading goes on with the next.
@@ -196,9 +196,7 @@ def _read_records(text: str) -> tuple[list[_Record], bool]:
 
 
 def _has_long_line(content: bytes) -> bool:
-    lines = content.split(b"\n")
-    ended = [line[:-1] if line.endswith(b"\r") else line for line in lines[:-1]]
-    return any(len(line) > LONGEST_LINE for line in [*ended, lines[-1]])
+    return any(len(line) > LONGEST_LINE for line in content.split(b"\n"))
 
 
 def read_file(content: bytes, gz: bool = False) -> TransactionFile:
@@ -208,18 +206,18 @@ def read_file(content: bytes, gz: bool = False) -> TransactionFile:
             content = gzip.decompress(content)
         except (OSError, EOFError, zlib.error):
             raise Refused("broken_gzip") from None
+    kinds = set()
+    if _has_long_line(content):
+        kinds.add("line_too_long")
     content = content.removeprefix(_BYTE_ORDER_MARK)
     if not content:
         raise Refused("empty_file")
 
-    kinds = set()
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError:
         kinds.add("not_utf8")
         text = content.decode("utf-8", "surrogateescape")
-    if _has_long_line(content):
-        kinds.add("line_too_long")
     records, unclosed = _read_records(text)
     if unclosed:
         kinds.add("unclosed_quote")
@@ -286,3 +284,11 @@ def _row(text: str, fields: tuple[str, ...] | None, header: tuple[str, ...], sou
     if any(forbidden in value for value in values.values() for forbidden in "\n\r\0"):
         return unreadable
     return Row(source_line=source_line, fields=fields, text=text, values=values)
+
+
+def read_cells(content: bytes) -> list[tuple[str, ...]]:
+    """The records of a sound CSV, as the csv module reads them (which before Python 3.11 takes no NUL)."""
+    records, unclosed = _read_records(content.decode("utf-8"))
+    assert not unclosed
+    assert None not in [record.fields for record in records]
+    return [record.fields or () for record in records]

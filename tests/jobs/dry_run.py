@@ -1,0 +1,243 @@
+"""The job without AWS: S3 in memory, and a warehouse that hands out dimensions and takes notes.
+
+Everything between fetching a drop and sending SQL is the job's own code. Needs nothing but the job's
+wheel and the oracle, so it runs wherever the job does.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, redirect_stdout
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import polars as pl
+from botocore.exceptions import ClientError
+
+import jobs.attempt
+import jobs.process_transactions
+from jobs.arguments import parse_arguments
+from jobs.errors import JobError
+from jobs.warehouse import Committed, Staged
+from schemas.drops import Drop
+from schemas.reports import Report
+from schemas.tables import COUNTS
+from tests import oracle
+from tests.hostile_content import SOUND_CUSTOMERS, SOUND_DAY, SOUND_PRODUCTS
+from tests.oracle_files import read_cells
+
+UPLOADED_AT = datetime(2023, 3, 16, 6, tzinfo=UTC)
+AMOUNT_CLASSES = ",".join(f"{label}:{bound}" for label, bound in oracle.AMOUNT_CLASSES)
+
+_WORDS = {
+    "is not a whole gzip file": "broken_gzip",
+    "is empty: it has not even a header": "empty_file",
+    "is not UTF-8": "not_utf8",
+    "the line is longer than": "line_too_long",
+    "a quote is opened and not closed": "unclosed_quote",
+    "a quote in the header is out of place": "malformed_header",
+    "twice, so no one can tell which is meant": "duplicate_column",
+    "the header lacks": "missing_column",
+    "the line is blank where the header belongs": "missing_column",
+    "the header is written a second time": "second_header",
+    "are rejected, most of them for": "too_many_rejected",
+}
+"""Words that only one of the job's sentences has -> the oracle's kind of that refusal."""
+
+
+def refusal_kind(error: Exception) -> str:
+    """What the oracle calls a refusal of the job."""
+    (kind,) = {kind for words, kind in _WORDS.items() if words in str(error)}
+    return kind
+
+
+@dataclass
+class S3InMemory:
+    """As much of a boto3 client as the job asks for."""
+
+    objects: dict[tuple[str, str], bytes] = field(default_factory=dict)
+
+    def head_object(self, *, Bucket: str, Key: str, VersionId: str) -> dict[str, Any]:
+        body = self._get(Bucket, f"{Key}@{VersionId}", "HeadObject")
+        return {"ContentLength": len(body), "ETag": '"etag"', "LastModified": UPLOADED_AT}
+
+    def download_file(self, bucket: str, key: str, path: str, ExtraArgs: Mapping[str, str] | None = None) -> None:
+        version = f"@{ExtraArgs['VersionId']}" if ExtraArgs else ""
+        Path(path).write_bytes(self._get(bucket, key + version, "GetObject"))
+
+    def upload_file(self, path: str, bucket: str, key: str, **_: object) -> None:
+        self.objects[bucket, key] = Path(path).read_bytes()
+
+    def put_object(self, *, Bucket: str, Key: str, Body: bytes, **_: str) -> None:
+        self.objects[Bucket, Key] = Body
+
+    def get_paginator(self, _: str) -> S3InMemory:
+        return self
+
+    def paginate(self, *, Bucket: str, Prefix: str) -> list[dict[str, Any]]:
+        keys = [key for bucket, key in sorted(self.objects) if bucket == Bucket and key.startswith(Prefix)]
+        return [{"Contents": [{"Key": key}]} for key in keys]
+
+    def delete_objects(self, *, Bucket: str, Delete: Mapping[str, Any]) -> None:
+        for entry in Delete["Objects"]:
+            del self.objects[Bucket, entry["Key"]]
+
+    def _get(self, bucket: str, key: str, operation: str) -> bytes:
+        if (bucket, key) not in self.objects:
+            raise ClientError({"Error": {"Code": "404"}}, operation)
+        return self.objects[bucket, key]
+
+
+@dataclass(frozen=True)
+class DryRun:
+    """What a run would have loaded, and all that it left."""
+
+    report: Report
+    error: JobError | None
+    staged: list[dict[str, Any]]
+    """The rows of the Parquet parts in the manifest."""
+    duplicate: int
+    rejected_content: bytes | None
+    left_staged: list[str]
+
+    @property
+    def rejected(self) -> oracle.RejectedFile | None:
+        if self.rejected_content is None:
+            return None
+        header, *lines = read_cells(self.rejected_content)
+        return oracle.RejectedFile(header, tuple(lines))
+
+
+def dry_run(
+    content: bytes,
+    *,
+    gz: bool = False,
+    products: oracle.Products = SOUND_PRODUCTS,
+    customers: oracle.Customers = SOUND_CUSTOMERS,
+    partition_day: date = SOUND_DAY,
+    amount_classes: str = AMOUNT_CLASSES,
+    max_reject_ratio: str = "1",
+    key: str | None = None,
+    version_id: str = "v1",
+) -> DryRun:
+    """Run process_transactions on these bytes."""
+    if key is None:
+        day = partition_day
+        key = f"transactions/year={day:%Y}/month={day:%m}/day={day:%d}/day.csv{'.gz' if gz else ''}"
+    drop = Drop("drop-bucket", key, version_id)
+    s3 = S3InMemory({(drop.bucket, f"{key}@{version_id}"): content})
+    warehouse = _NotedWarehouse(products, customers)
+    arguments = parse_arguments(command_line(drop, amount_classes, max_reject_ratio))
+    error: JobError | None = None
+    with ExitStack() as patches:
+        patches.enter_context(mock.patch.object(jobs.attempt, "s3_client", return_value=s3))
+        patches.enter_context(mock.patch.object(jobs.process_transactions, "unload", warehouse.unload))
+        patches.enter_context(mock.patch.object(jobs.process_transactions, "load_transactions", warehouse.load))
+        patches.enter_context(redirect_stdout(io.StringIO()))
+        try:
+            jobs.process_transactions.process_transactions(arguments)
+        except JobError as refused:
+            error = refused
+    report = Report.from_json(s3.objects["work-bucket", f"reports/{drop.load_id}/1.json"].decode("utf-8"))
+    rejected_key = (report.rejected_uri or "").replace("s3://work-bucket/", "")
+    return DryRun(
+        report=report,
+        error=error,
+        staged=warehouse.staged,
+        duplicate=warehouse.duplicate,
+        rejected_content=s3.objects.get(("work-bucket", rejected_key)),
+        left_staged=[key for _, key in s3.objects if key.startswith("staging/")],
+    )
+
+
+def command_line(drop: Drop, amount_classes: str = AMOUNT_CLASSES, max_reject_ratio: str = "1") -> list[str]:
+    """A run's arguments as Glue passes them."""
+    given = {
+        "--job": "process_transactions",
+        "--bucket": drop.bucket,
+        "--key-base64": base64.urlsafe_b64encode(drop.key.encode("utf-8")).decode("ascii"),
+        "--version-id": drop.version_id,
+        "--attempt": "1",
+        "--work-bucket": "work-bucket",
+        "--workgroup": "workgroup",
+        "--host": "warehouse.example",
+        "--port": "5439",
+        "--database": "dev",
+        "--account-id": "123456789012",
+        "--region": "us-east-1",
+        "--copy-role-arn": "arn:aws:iam::123456789012:role/copy",
+        "--max-reject-ratio": max_reject_ratio,
+        "--amount-classes": amount_classes,
+    }
+    return [token for pair in given.items() for token in pair]
+
+
+class _NotedWarehouse:
+    def __init__(self, products: oracle.Products, customers: oracle.Customers) -> None:
+        self.staged: list[dict[str, Any]] = []
+        self.duplicate = 0
+        self._rows = {"dim_products": list(products.values()), "dim_customers": list(customers.values())}
+
+    def unload(self, _session: object, dimension: Any, columns: Any, prefix: Any) -> None:
+        rows = self._rows[dimension.table.name]
+        schema = {column: dimension.table[column].polars for column in columns}
+        frame = pl.DataFrame({name: [getattr(row, name) for row in rows] for name in columns}, schema=schema)
+        if rows:
+            body = io.BytesIO()
+            frame.write_parquet(body)
+            prefix.s3.put_object(Bucket=prefix.bucket, Key=prefix.prefix + "000.parquet", Body=body.getvalue())
+        self._s3 = prefix.s3
+
+    def load(
+        self,
+        _session: object,
+        staged: Staged,
+        *,
+        rows_read: int,
+        duplicate: int,
+        rejected: int,
+        **_: object,
+    ) -> Committed:
+        entries = json.loads(self._object(staged.manifest_uri))["entries"]
+        for entry in entries:
+            body = self._object(entry["url"])
+            assert entry["meta"]["content_length"] == len(body)
+            self.staged.extend(pl.read_parquet(io.BytesIO(body)).rows(named=True))
+        assert len(self.staged) == staged.rows
+        assert len(self.staged) + duplicate + rejected == rows_read
+        self.duplicate = duplicate
+        return Committed(dict(zip(COUNTS, (rows_read, staged.rows, 0, 0, 0, duplicate, rejected))), None)
+
+    def _object(self, uri: str) -> bytes:
+        bucket, _, key = uri.replace("s3://", "").partition("/")
+        return bytes(self._s3.objects[bucket, key])
+
+
+@contextmanager
+def small_pieces(
+    *, chunk_bytes: int = 64, records_per_chunk: int = 2, bytes_per_pass: int = 100, rows_per_pass: int = 2
+) -> Iterator[None]:
+    """Let a file of a few rows span what a file of many gigabytes spans: chunks and passes."""
+    with ExitStack() as patches:
+        for place, value in {
+            "jobs.source_file.CHUNK_BYTES": chunk_bytes,
+            "jobs.source_file.RECORDS_PER_CHUNK": records_per_chunk,
+            "jobs.duplicates._BYTES_PER_PASS": bytes_per_pass,
+            "jobs.duplicates._ROWS_PER_PASS": rows_per_pass,
+        }.items():
+            patches.enter_context(mock.patch(place, value))
+        yield
+
+
+@contextmanager
+def read_exactly() -> Iterator[None]:
+    """Have every file read record by record, also one that Polars could parse."""
+    look_over = jobs.source_file._look_over
+    with mock.patch("jobs.source_file._look_over", lambda path, name: look_over(path, name) and False):
+        yield
