@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, redirect_stdout
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import date, datetime, timezone
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -32,7 +32,7 @@ from tests import oracle
 from tests.hostile_content import SOUND_CUSTOMERS, SOUND_DAY, SOUND_PRODUCTS
 from tests.oracle_files import read_cells
 
-UPLOADED_AT = datetime(2023, 3, 16, 6, tzinfo=UTC)
+UPLOADED_AT = datetime(2023, 3, 16, 6, tzinfo=timezone.utc)
 AMOUNT_CLASSES = ",".join(f"{label}:{bound}" for label, bound in oracle.AMOUNT_CLASSES)
 
 _WORDS = {
