@@ -17,7 +17,11 @@ GLUE_PYTHON = "3.9"
 def find_glue_python() -> Path | None:
     """The path of a CPython 3.9 that runs, or None; GLUE_PYTHON_PATH names one outright."""
     for candidate in _candidates():
-        asked = [str(candidate), "-c", "import platform; print(platform.python_version(), platform.python_implementation())"]
+        asked = [
+            str(candidate),
+            "-c",
+            "import platform; print(platform.python_version(), platform.python_implementation())",
+        ]
         try:
             answer = subprocess.run(asked, capture_output=True, text=True, timeout=20, check=False).stdout.split()
         except OSError:

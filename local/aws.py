@@ -1,0 +1,109 @@
+"""One account of AWS on a free port of this machine: moto behind the gate."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from werkzeug.serving import BaseWSGIServer, make_server
+
+from local.gate import OPERATOR, Gate
+
+LEAST_SESSION_SECONDS = 3600
+
+
+class _Quiet(MotoRequestHandler):
+    def log(self, type: str, message: str, *arguments: Any) -> None:
+        """Says nothing of each request."""
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """Temporary credentials of a role."""
+
+    access_key: str
+    secret_key: str
+    session_token: str
+
+    def environment(self) -> dict[str, str]:
+        return {
+            "AWS_ACCESS_KEY_ID": self.access_key,
+            "AWS_SECRET_ACCESS_KEY": self.secret_key,
+            "AWS_SESSION_TOKEN": self.session_token,
+        }
+
+
+@dataclass
+class Aws:
+    """A running account; `stop` ends it."""
+
+    account: str
+    region: str
+    url: str
+    gate: Gate
+    _server: BaseWSGIServer = field(repr=False)
+    _thread: threading.Thread = field(repr=False)
+    # A session of its own and a lock: making clients from several threads at once is not safe.
+    _session: boto3.session.Session = field(default_factory=boto3.session.Session, repr=False)
+    _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
+    _clients: dict[tuple[str, str], Any] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def start(cls, *, account: str, region: str) -> Aws:
+        gate = Gate(DomainDispatcherApplication(create_backend_app), account=account)
+        server = make_server("127.0.0.1", 0, gate, threaded=True, request_handler=_Quiet)
+        # Every connection is for one request; a burst of them must not be refused.
+        server.socket.listen(512)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, name="aws", daemon=True)
+        thread.start()
+        return cls(account, region, f"http://127.0.0.1:{server.server_address[1]}", gate, server, thread)
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+        for client in self._clients.values():
+            client.close()
+
+    def client(self, service: str) -> Any:
+        """A client of whoever runs the laptop."""
+        return self._client(service, OPERATOR, Credentials(OPERATOR, "laptop", ""))
+
+    def client_as(self, service: str, credentials: Credentials) -> Any:
+        """A client with a role's own rights."""
+        return self._client(service, credentials.access_key, credentials)
+
+    def assume(self, role_arn: str, *, service: str, session: str) -> Credentials:
+        """What an AWS service gets that acts in a role's name; ClientError when the role does not trust it."""
+        sts = self._client("sts", service, Credentials(service, "laptop", ""))
+        keys = sts.assume_role(RoleArn=role_arn, RoleSessionName=session, DurationSeconds=LEAST_SESSION_SECONDS)
+        found = keys["Credentials"]
+        return Credentials(found["AccessKeyId"], found["SecretAccessKey"], found["SessionToken"])
+
+    def environment(self, credentials: Credentials) -> dict[str, str]:
+        """What a process needs to use this AWS in a role's name."""
+        return {
+            **credentials.environment(),
+            "AWS_REGION": self.region,
+            "AWS_DEFAULT_REGION": self.region,
+            "AWS_ENDPOINT_URL": self.url,
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+
+    def _client(self, service: str, who: str, credentials: Credentials) -> Any:
+        with self._lock:
+            if (service, who) not in self._clients:
+                self._clients[service, who] = self._session.client(
+                    service,
+                    endpoint_url=self.url,
+                    region_name=self.region,
+                    aws_access_key_id=credentials.access_key,
+                    aws_secret_access_key=credentials.secret_key,
+                    aws_session_token=credentials.session_token or None,
+                    config=Config(max_pool_connections=32, retries={"mode": "standard", "max_attempts": 2}),
+                )
+            return self._clients[service, who]

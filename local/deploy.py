@@ -1,0 +1,99 @@
+"""`pulumi up` on the laptop: the program itself, run under Pulumi's mocks, every resource created in moto."""
+
+from __future__ import annotations
+
+import runpy
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import yaml  # type: ignore[import-untyped]
+
+from components.stack_config import stack_config
+from local.resources import Stage, create
+
+_SECRET = pulumi.runtime.rpc._special_sig_key
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """What the program declared, created."""
+
+    outputs: Mapping[str, Any]
+    """The stack's outputs."""
+    resources: tuple[tuple[str, str], ...]
+    """Type and name of every resource."""
+
+
+class DeployFailed(Exception):
+    """The program could not be deployed; the message says which resource and why."""
+
+
+def config_of(root: Path, stack: str, overrides: Mapping[str, str]) -> dict[str, str]:
+    """The stack's configuration as its files say, some keys of the program changed."""
+    project = pulumi_project(root)
+    return stack_config(root, stack) | {f"{project}:{key}": value for key, value in overrides.items()}
+
+
+def pulumi_project(root: Path) -> str:
+    return str(yaml.safe_load((root / "Pulumi.yaml").read_text(encoding="utf-8"))["name"])
+
+
+def deploy(root: Path, stage: Stage, *, stack: str, config: Mapping[str, str]) -> Deployed:
+    """Run `__main__.py` as `pulumi up` would for a stack; returns once every resource stands. Raises DeployFailed."""
+    mocks = _Moto(stage)
+    pulumi.runtime.set_mocks(mocks, project=pulumi_project(root), stack=stack, preview=False)
+    pulumi.runtime.set_all_config(dict(config))
+    outputs: dict[str, Any] = {}
+
+    def program() -> pulumi.Output[Any]:
+        runpy.run_path(str(root / "__main__.py"))
+        declared = pulumi.runtime.settings.get_root_resource().outputs
+        return pulumi.Output.from_input(dict(declared)).apply(outputs.update)
+
+    try:
+        pulumi.runtime.test(program)()
+    except Exception:
+        # Pulumi wraps what went wrong first in errors of whatever waited for it.
+        if mocks.failure is not None:
+            raise DeployFailed(mocks.failure[0]) from mocks.failure[1]
+        raise
+    if mocks.failure is not None:
+        raise DeployFailed(mocks.failure[0]) from mocks.failure[1]
+    return Deployed(outputs, tuple(mocks.created))
+
+
+class _Moto(pulumi.runtime.Mocks):
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+        self._lock = threading.Lock()
+        self.created: list[tuple[str, str]] = []
+        self.failure: tuple[str, Exception] | None = None
+
+    def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
+        if not args.custom:
+            return "", dict(args.inputs)
+        try:
+            made = create(self._stage, args.typ, args.name, _disclosed(args.inputs))
+        except Exception as error:
+            with self._lock:
+                self.failure = self.failure or (f"{args.typ} {args.name!r} was not created: {error}", error)
+            raise
+        with self._lock:
+            self.created.append((args.typ, args.name))
+        return made
+
+    def call(self, args: pulumi.runtime.MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]] | None]:
+        raise DeployFailed(f"the program may not look things up in AWS, but called {args.token}")
+
+
+def _disclosed(value: Any) -> Any:
+    """The inputs with what Pulumi keeps secret as it is; on the laptop there is nobody to keep it from."""
+    if isinstance(value, dict):
+        if _SECRET in value:
+            return _disclosed(value["value"])
+        return {key: _disclosed(inner) for key, inner in value.items()}
+    return [_disclosed(inner) for inner in value] if isinstance(value, list) else value

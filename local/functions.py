@@ -1,0 +1,255 @@
+"""The laptop's Lambda: the function as moto describes it, its real handler, in processes of its own.
+
+Each process has the function's environment and its role's temporary credentials, and
+nothing else of ours. It stays warm between invocations and is killed when one takes longer
+than the function's timeout.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+import time
+import uuid
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from moto.awslambda.models import lambda_backends
+
+from local.aws import Aws, Credentials
+from local.resources import Forgotten
+
+WORKERS_PER_FUNCTION = 2
+# Temporary credentials last an hour; a process keeps those it was started with.
+_FRESH_SECONDS = 45 * 60
+_POWERTOOLS = "AWSLambdaPowertools"
+
+
+class FunctionFailed(Exception):
+    """An invocation ended in an error; the message is what Lambda would answer."""
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function's configuration, read back from moto."""
+
+    name: str
+    arn: str
+    handler: str
+    role: str
+    timeout: int
+    memory_mb: int
+    environment: Mapping[str, str]
+    code_sha256: str
+
+
+@dataclass
+class _Worker:
+    process: subprocess.Popen[str]
+    function: Function
+    started_at: float
+    invocations: int = 0
+
+    def is_good_for(self, function: Function) -> bool:
+        young = time.monotonic() - self.started_at < _FRESH_SECONDS
+        return young and self.function == function and self.process.poll() is None
+
+    def end(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe is not None:
+                pipe.close()
+
+
+@dataclass
+class Functions:
+    """Every function of one account."""
+
+    aws: Aws
+    folder: Path
+    """Where unpacked code and logs are kept."""
+    forgotten: Forgotten
+    _idle: dict[str, queue.LifoQueue[_Worker]] = field(default_factory=dict)
+    _free: dict[str, threading.BoundedSemaphore] = field(default_factory=dict)
+    _all: set[int] = field(default_factory=set)
+    _workers: dict[int, _Worker] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _closed: bool = False
+
+    def describe(self, name_or_arn: str) -> Function:
+        found = self.aws.client("lambda").get_function_configuration(FunctionName=name_or_arn)
+        return Function(
+            name=found["FunctionName"],
+            arn=found["FunctionArn"],
+            handler=found["Handler"],
+            role=found["Role"],
+            timeout=found["Timeout"],
+            memory_mb=found["MemorySize"],
+            environment=found.get("Environment", {}).get("Variables", {}),
+            code_sha256=found["CodeSha256"],
+        )
+
+    def credentials(self, function: Function) -> Credentials:
+        return self.aws.assume(function.role, service="lambda.amazonaws.com", session=function.name)
+
+    def invoke(self, name_or_arn: str, event: Any) -> Any:
+        """What the handler returns for the event; raises FunctionFailed with what it raised, or when it took too long.
+
+        Waits where as many invocations of the function are under way as the laptop has processes for.
+        """
+        function = self.describe(name_or_arn)
+        with self._lock:
+            free = self._free.setdefault(function.name, threading.BoundedSemaphore(WORKERS_PER_FUNCTION))
+            idle = self._idle.setdefault(function.name, queue.LifoQueue())
+        with free:
+            worker = self._worker(function, idle)
+            try:
+                answer = self._ask(worker, event)
+            except BaseException:
+                self._end(worker)
+                raise
+            idle.put(worker)
+        if "error" in answer:
+            raise FunctionFailed(f"{function.name}: {answer['error']['errorType']}: {answer['error']['errorMessage']}")
+        return answer["result"]
+
+    def log(self, function_name: str) -> str:
+        """Everything the function has printed."""
+        path = self._log_path(function_name)
+        return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+
+    def stop(self) -> None:
+        with self._lock:
+            self._closed = True
+            workers = list(self._workers.values())
+        for worker in workers:
+            worker.end()
+
+    def kill(self, name: str) -> int:
+        """Kill the function's processes, whatever they are doing; how many there were."""
+        with self._lock:
+            workers = [worker for worker in self._workers.values() if worker.function.name == name]
+        for worker in workers:
+            worker.process.kill()
+        return len(workers)
+
+    def _worker(self, function: Function, idle: queue.LifoQueue[_Worker]) -> _Worker:
+        while True:
+            try:
+                worker = idle.get_nowait()
+            except queue.Empty:
+                return self._start(function)
+            if worker.is_good_for(function):
+                return worker
+            self._end(worker)
+
+    def _start(self, function: Function) -> _Worker:
+        credentials = self.credentials(function)
+        code = self._code(function)
+        has_powertools = any(_POWERTOOLS in layer for layer in self.forgotten.layers_of_function.get(function.arn, ()))
+        environment = {
+            "PATH": os.environ.get("PATH", ""),
+            **function.environment,
+            **self.aws.environment(credentials),
+            "AWS_LAMBDA_FUNCTION_NAME": function.name,
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory_mb),
+            "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
+            "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{function.name}",
+            "LAMBDA_TASK_ROOT": str(code),
+            "_HANDLER": function.handler,
+            **({} if has_powertools else {"LAPTOP_WITHOUT_POWERTOOLS": "1"}),
+        }
+        with self._log_path(function.name).open("a", encoding="utf-8") as log:
+            process = subprocess.Popen(
+                [sys.executable, str(Path(__file__).with_name("function_worker.py")), str(code)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                encoding="utf-8",
+                env=environment,
+                cwd=code,
+                # Ctrl-C on the terminal is for the laptop, which then ends its functions itself.
+                start_new_session=True,
+            )
+        worker = _Worker(process, function, time.monotonic())
+        with self._lock:
+            if self._closed:
+                worker.end()
+                raise FunctionFailed(f"{function.name}: the laptop is shutting down")
+            self._workers[process.pid] = worker
+        return worker
+
+    def _ask(self, worker: _Worker, event: Any) -> dict[str, Any]:
+        function = worker.function
+        request_id = str(uuid.uuid4())
+        context = {
+            "function_name": function.name,
+            "invoked_function_arn": function.arn,
+            "memory_limit_in_mb": function.memory_mb,
+            "aws_request_id": request_id,
+            "deadline": time.time() + function.timeout,
+        }
+        took_too_long = threading.Event()
+
+        def kill() -> None:
+            took_too_long.set()
+            worker.process.kill()
+
+        assert worker.process.stdin is not None
+        assert worker.process.stdout is not None
+        timer = threading.Timer(function.timeout, kill)
+        timer.daemon = True
+        timer.start()
+        try:
+            line = _call(worker.process.stdin, worker.process.stdout, {"event": event, "context": context})
+        finally:
+            timer.cancel()
+        if line:
+            answer: dict[str, Any] = json.loads(line)
+            return answer
+        if took_too_long.is_set():
+            raise FunctionFailed(f"{function.name}: Task timed out after {function.timeout:.2f} seconds")
+        raise FunctionFailed(f"{function.name}: Runtime exited with status {worker.process.wait()}")
+
+    def _end(self, worker: _Worker) -> None:
+        with self._lock:
+            self._workers.pop(worker.process.pid, None)
+        worker.end()
+
+    def _code(self, function: Function) -> Path:
+        """The function's zip, unpacked once."""
+        folder = self.folder / "functions" / function.code_sha256.replace("/", "_")
+        with self._lock:
+            if not folder.exists():
+                # What get_function names as the place of the code is not served by moto.
+                stored = lambda_backends[self.aws.account][self.aws.region].get_function(function.name)
+                unfinished = folder.with_suffix(".part")
+                with zipfile.ZipFile(io.BytesIO(stored.code_bytes)) as packed:
+                    packed.extractall(unfinished)
+                unfinished.rename(folder)
+        return folder
+
+    def _log_path(self, function_name: str) -> Path:
+        folder = self.folder / "logs"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / f"{function_name}.log"
+
+
+def _call(requests: IO[str], answers: IO[str], call: Mapping[str, Any]) -> str:
+    """One line there and one line back; empty when the process is gone."""
+    try:
+        requests.write(json.dumps(call) + "\n")
+        requests.flush()
+    except BrokenPipeError:
+        return ""
+    return answers.readline()

@@ -1,0 +1,122 @@
+"""What IAM says of a request: policies as the program wrote them, judged as AWS judges them.
+
+moto's own check compares actions alone and knows no resource, so it cannot tell a policy
+that is scoped from one that is not. This one reads actions, resources and the conditions
+the program uses; a condition operator it does not know is an error, never a guess.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+# The laptop has no certificates between its processes; on AWS every client of ours comes with TLS.
+_ALWAYS = {"aws:SecureTransport": "true"}
+
+
+@dataclass(frozen=True)
+class Need:
+    """One action on one resource that a request asks for."""
+
+    action: str
+    resource: str
+    context: Mapping[str, str] = field(default_factory=dict)
+    """Condition keys that the request has, such as `s3:prefix`."""
+
+
+def allows(policies: Iterable[str], need: Need) -> bool:
+    """Whether a role with these policy documents may; an explicit Deny wins."""
+    effects = {
+        statement["Effect"] for document in policies for statement in _statements(document) if _applies(statement, need)
+    }
+    return effects == {"Allow"}
+
+
+def denies(document: str | None, need: Need) -> bool:
+    """Whether a resource's own policy forbids everyone what is needed."""
+    return bool(document) and any(
+        statement["Effect"] == "Deny" and statement.get("Principal") == "*" and _applies(statement, need)
+        for statement in _statements(str(document))
+    )
+
+
+def allows_service(document: str | None, *, service: str, need: Need) -> bool:
+    """Whether a resource's own policy lets an AWS service act on it."""
+    if not document:
+        return False
+    effects = {
+        statement["Effect"]
+        for statement in _statements(document)
+        if _names(statement.get("Principal"), service) and _applies(statement, need)
+    }
+    return effects == {"Allow"}
+
+
+def trusts(document: Mapping[str, Any] | str, service: str) -> bool:
+    """Whether a role's trust policy lets the service assume it."""
+    text = document if isinstance(document, str) else json.dumps(document)
+    return any(
+        statement["Effect"] == "Allow"
+        and "sts:AssumeRole" in _list(statement["Action"])
+        and service in _list((statement.get("Principal") or {}).get("Service", ()))
+        for statement in _statements(text)
+    )
+
+
+@lru_cache(maxsize=256)
+def _statements(document: str) -> tuple[Mapping[str, Any], ...]:
+    return tuple(_list(json.loads(document)["Statement"]))
+
+
+def _applies(statement: Mapping[str, Any], need: Need) -> bool:
+    return (
+        any(_like(pattern, need.action, ignore_case=True) for pattern in _list(statement["Action"]))
+        and any(_like(pattern, need.resource) for pattern in _list(statement.get("Resource", "*")))
+        and all(
+            _holds(operator, [str(value) for value in _list(wanted)], {**_ALWAYS, **need.context}.get(key))
+            for operator, conditions in statement.get("Condition", {}).items()
+            for key, wanted in conditions.items()
+        )
+    )
+
+
+def _holds(operator: str, wanted: list[str], value: str | None) -> bool:
+    if operator == "ForAllValues:StringEquals":
+        return value is None or value in wanted
+    if value is None:
+        return False
+    if operator == "StringEquals":
+        return value in wanted
+    if operator in ("StringLike", "ArnLike"):
+        return any(_like(pattern, value) for pattern in wanted)
+    if operator == "Bool":
+        return value.lower() in [word.lower() for word in wanted]
+    raise NotImplementedError(
+        f"a policy has the condition operator {operator!r}, which the laptop cannot judge; teach local/permissions.py"
+    )
+
+
+def _names(principal: Any, service: str) -> bool:
+    if principal == "*":
+        return True
+    return isinstance(principal, Mapping) and service in _list(principal.get("Service", ()))
+
+
+@lru_cache(maxsize=4096)
+def _pattern(pattern: str) -> re.Pattern[str]:
+    parts = {"*": ".*", "?": "."}
+    return re.compile("".join(parts.get(letter, re.escape(letter)) for letter in pattern), re.DOTALL)
+
+
+def _like(pattern: str, value: str, *, ignore_case: bool = False) -> bool:
+    if ignore_case:
+        pattern, value = pattern.lower(), value.lower()
+    return _pattern(pattern).fullmatch(value) is not None
+
+
+def _list(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, (list, tuple)) else [value]
