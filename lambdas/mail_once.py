@@ -2,7 +2,7 @@
 
 SNS has no idempotency on a topic with e-mail subscriptions, so the note comes first:
 `<stem>.sending.json` is created (only one worker can), the mail is published, and
-`<stem>.json` says that it was. A refused publish gives the note back, and the next try
+`<stem>.json` says that it was; both stay. A refused publish gives the note back, and the next try
 may send. When a worker dies, or gets no answer, between the two notes, nobody can know
 whether the mail went out. We err on the side of silence: a second mail would be taken
 for a second outcome, while the outcome itself is in the report, and the error raised
@@ -56,8 +56,6 @@ class Mailbox:
 
     def tell_once(self, stem: str, mail: Mail, *, lifetime_seconds: float) -> bool:
         """Publish the mail unless it was, or is being, published; True when it was published now."""
-        if self.was_told(stem):
-            return False
         sending = self._take(stem, lifetime_seconds)
         if sending is None:
             return False

@@ -208,6 +208,7 @@ def test_a_report_that_cannot_be_read_is_no_report(cloud: Cloud) -> None:
 def test_runs_that_have_not_ended_are_not_told(cloud: Cloud) -> None:
     run_id = run_of(cloud, cloud.drop())
     assert tell(event_of("glue_run_status", run_id)) is False
+    assert tell(recorded("eventbridge_scheduled")) is False
     assert tell({"job_name": TRANSACTIONS_JOB, "run_id": run_id}) is False
     assert cloud.mails() == []
 

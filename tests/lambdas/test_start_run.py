@@ -405,26 +405,41 @@ def test_two_workers_cannot_hold_one_claim(cloud: Cloud, monkeypatch: pytest.Mon
     assert len(cloud.runs()) == 1
 
 
-def test_only_one_of_two_takes_over_a_dead_workers_claim(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("found", ["no claim", "a claim given back", "a dead worker's claim", "an attempt to follow"])
+def test_only_one_of_two_that_find_the_same_starts_a_run(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch, found: str
+) -> None:  # pitfall 39
+    """The first stands before its write while the second does all of its work."""
     drop = cloud.drop()
-    release = killed_at(handler.wiring().starter.glue, "StartJobRun")
-    with pytest.raises(Killed):
+    starter = handler.wiring().starter
+    if found == "a claim given back":
+        with monkeypatch.context() as patched:
+            glue_answers(patched, refusal("ConcurrentRunsExceededException"))
+            deliver(cloud, drop_message(drop))
+    elif found == "a dead worker's claim":
+        release = killed_at(starter.glue, "StartJobRun")
+        with pytest.raises(Killed):
+            deliver(cloud, drop_message(drop))
+        release()
+        cloud.outlive(f"claims/{drop.load_id}/1.json")
+    elif found == "an attempt to follow":
         deliver(cloud, drop_message(drop))
-    release()
-    cloud.outlive(f"claims/{drop.load_id}/1.json")
-    markers = handler.wiring().starter.markers
-    put = markers.s3.put_object
-    taken: list[int] = []
+        cloud.end_run(cloud.runs()[0], "FAILED", report=failed(drop, is_transient=True))
+    put = starter.s3.put_object
+    second: list[int] = []
 
     def put_after_another(**request: Any) -> Any:
-        if not taken:
-            taken.append(1)
+        if not second:
+            second.append(1)
             deliver(cloud, drop_message(drop))
+            assert len(cloud.live_runs()) == 1
         return put(**request)
 
-    monkeypatch.setattr(markers.s3, "put_object", put_after_another)
+    monkeypatch.setattr(starter.s3, "put_object", put_after_another)
+    cloud.sent_messages()
     assert deliver(cloud, drop_message(drop)) == []
-    assert len(cloud.runs()) == 1
+    assert len(cloud.live_runs()) == 1
+    assert [message.waits for message in cloud.sent_messages()] == [1], "the first comes again and finds the run"
 
 
 def test_a_claim_whose_write_was_answered_too_late_is_still_ours(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,19 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+
+@pytest.mark.parametrize("function", ["start_run", "notify", "archive", "sweep"])
+def test_a_function_is_imported_without_the_jobs_packages_and_without_its_environment(function: str) -> None:
+    """Its layer brings Powertools and boto3; polars and the driver stay in Glue."""
+    script = (
+        "import sys\n"
+        "for absent in ('polars', 'redshift_connector', 'jobs', 'moto'): sys.modules[absent] = None\n"
+        f"from lambdas.{function}.handler import handle\n"
+        "assert callable(handle)\n"
+    )
+    done = subprocess.run([sys.executable, "-W", "error", "-c", script], env={}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
