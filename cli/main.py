@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import typer
 
+from cli.demo import demo
+from cli.drop import drop
 from cli.generate import generate
+from cli.replay import replay
+from cli.up import up
 from cli.wheel import wheel
 
 app = typer.Typer(
@@ -17,6 +21,10 @@ def pipeline() -> None:
     """A shop's daily transactions, from the dropped CSV to the warehouse."""
 
 
+app.command()(demo)
+app.command()(up)
+app.command()(drop)
+app.command()(replay)
 app.command()(generate)
 app.command()(wheel)
 

@@ -1,0 +1,184 @@
+"""`pipeline demo`: the whole pipeline on this machine, moved by events alone."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import time
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+
+from cli.demo_results import clear, write_results
+from cli.live import Display, show_mail, show_totals
+from cli.progress import Progress, Seen
+from jobs.mock_data import MockData, MockDataArgs
+from local.deploy import DeployFailed
+from local.glue_python import GLUE_PYTHON
+from local.laptop import PACE, Laptop
+from schemas.drops import TRANSACTIONS, Drop, KeyOutsideLayout, parse_key
+
+ROOT = Path(__file__).parent.parent
+LIBRARIES = ROOT / "build" / "laptop"
+
+BAD_ARGUMENTS = 2
+NOT_GOOD = 1
+
+_LOOK_SECONDS = 0.25
+# When nothing moves and a drop is not settled, the schedule's time comes; more often than this it does not help.
+_SWEEPS = 6
+
+
+def demo(
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder with dimensions/dim_products.csv, dimensions/dim_customers.csv and "
+            "transactions/year=…/month=…/day=…/….csv; without it a week is generated.",
+            show_default=False,
+        ),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder for what the demo leaves behind.")] = Path("build/demo"),
+    shuffle: Annotated[
+        int | None,
+        typer.Option(metavar="SEED", help="Drop in a random order, and some of them twice.", show_default=False),
+    ] = None,
+    rows: Annotated[int, typer.Option(help="Rows of an average generated day.")] = 10_000,
+    days: Annotated[int, typer.Option(help="Days to generate.")] = 7,
+    seed: Annotated[int, typer.Option(help="Seed of what is generated.")] = 7,
+) -> None:
+    """Run the whole pipeline on this machine: deploy, drop files, watch events move them.
+
+    The `dev` stack is deployed into a local AWS, the files are dropped into its bucket, and from there
+    only events move anything: queue, Lambda, Glue, warehouse, mail, archive. Ends with the totals and the
+    last mail; the exit status is not 0 when anything failed.
+    """
+    console = Console()
+    began = time.perf_counter()
+    out.mkdir(parents=True, exist_ok=True)
+    clear(out)
+    keys = _keys(data) if data is not None else []
+    if data is None:
+        data = out / "data"
+        keys = _generate(data, rows=rows, days=days, seed=seed)
+        console.print(f"{days} days of about {rows:,} rows generated in {data}")
+    display = Display(console)
+    try:
+        with Laptop.start(
+            ROOT,
+            folder=out / "laptop",
+            libraries=LIBRARIES,
+            # The shop's own dimensions come first here.
+            config={"sampleDimensions": "false"},
+            on_trouble=lambda sentence: display.say(f"trouble: {sentence}", style="red"),
+        ) as laptop:
+            console.print(_deployed(laptop, time.perf_counter() - began), soft_wrap=True)
+            with display:
+                seen = _drop_and_follow(laptop, data, keys, shuffle=shuffle, display=display)
+            results = write_results(laptop, out, seen=seen, seconds=time.perf_counter() - began)
+            mails = laptop.mails()
+    except DeployFailed as error:
+        typer.echo(f"pipeline demo: {error}", err=True)
+        raise typer.Exit(NOT_GOOD) from error
+    if mails:
+        show_mail(console, mails[-1])
+    show_totals(console, results.summary)
+    console.print(f"All of it is in {out}")
+    for complaint in results.complaints:
+        console.print(f"NOT GOOD: {complaint}", style="bold red", markup=False, soft_wrap=True)
+    if results.complaints:
+        raise typer.Exit(NOT_GOOD)
+
+
+def _deployed(laptop: Laptop, seconds: float) -> str:
+    version = f"CPython {GLUE_PYTHON}, as in Glue" if GLUE_PYTHON in laptop.python.name else "not the 3.9 of Glue"
+    return (
+        f"The dev stack is deployed on this machine: {len(laptop.deployed.resources)} resources after {seconds:.1f} s.\n"
+        f"The jobs run on {laptop.python} ({version}). Waiting in queues passes {PACE:g} times faster than on AWS."
+    )
+
+
+def _drop_and_follow(
+    laptop: Laptop, data: Path, keys: list[str], *, shuffle: int | None, display: Display
+) -> list[Seen]:
+    """Drop dimensions, then transactions; returns when each is settled, or when nothing helps any more."""
+    dimensions = [key for key in keys if parse_key(key).kind != TRANSACTIONS]
+    transactions = [key for key in keys if parse_key(key).kind == TRANSACTIONS]
+    if shuffle is not None:
+        transactions = shuffled(transactions, shuffle)
+    drops = drop_files(laptop, data, dimensions)
+    seen = follow(laptop, drops, display)
+    if not all(one.report is not None and one.report.counts is not None for one in seen):
+        display.say("The transactions were not dropped: without both dimensions all of them would be rejected.")
+        return seen
+    drops += drop_files(laptop, data, transactions)
+    return follow(laptop, drops, display)
+
+
+def drop_files(laptop: Laptop, data: Path, keys: list[str]) -> list[Drop]:
+    """Put files into the drop bucket under their own keys: all that anybody does by hand."""
+    s3, bucket = laptop.client("s3"), laptop.outputs["drop_bucket"]
+    drops = []
+    for key in keys:
+        with open(data / key, "rb") as file:
+            drops.append(Drop(bucket, key, s3.put_object(Bucket=bucket, Key=key, Body=file)["VersionId"]))
+    return drops
+
+
+def follow(laptop: Laptop, drops: list[Drop], display: Display) -> list[Seen]:
+    """Show how far they come until nothing moves and each is settled; what it helps, the sweep is called early."""
+    progress = Progress(laptop)
+    sweeps = 0
+    while True:
+        is_still = laptop.is_still
+        seen = progress.look(drops)
+        display.show(seen, waiting=laptop.queue("queue_url").all, mails=len(laptop.mails()))
+        if is_still and all(one.stage.is_settled and not one.is_tried_again for one in seen):
+            return seen
+        if is_still and sweeps == _SWEEPS:
+            return seen
+        if is_still:
+            sweeps += 1
+            laptop.player.tick(grace_seconds=0)
+        time.sleep(_LOOK_SECONDS)
+
+
+def shuffled(keys: list[str], seed: int) -> list[str]:
+    """The same files in a random order, about a third of them twice."""
+    chance = random.Random(seed)
+    twice = chance.sample(keys, k=min(len(keys), max(1, len(keys) // 3))) if keys else []
+    order = [*keys, *twice]
+    chance.shuffle(order)
+    return order
+
+
+def _keys(data: Path) -> list[str]:
+    """The files of a folder that can be dropped, dimensions first, then day by day."""
+    if not data.is_dir():
+        _refuse(f"--data {data} is not a folder; name one with dimensions/ and transactions/ in it")
+    found = [path for part in ("dimensions", "transactions") for path in sorted((data / part).rglob("*.csv*"))]
+    keys = [path.relative_to(data).as_posix() for path in found if path.is_file()]
+    for key in keys:
+        try:
+            parse_key(key)
+        except KeyOutsideLayout as error:
+            _refuse(f"--data {data}: {error}")
+    if not keys:
+        _refuse(f"--data {data} holds no file to drop; it wants dimensions/*.csv and transactions/year=…/….csv")
+    return keys
+
+
+def _generate(folder: Path, **arguments: Any) -> list[str]:
+    try:
+        args = MockDataArgs(**arguments)
+    except ValueError as wrong:
+        _refuse(str(wrong))
+    shutil.rmtree(folder, ignore_errors=True)
+    return list(MockData(args).write(folder))
+
+
+def _refuse(sentence: str) -> NoReturn:
+    typer.echo(f"pipeline demo: {sentence}", err=True)
+    raise typer.Exit(BAD_ARGUMENTS)
