@@ -34,7 +34,7 @@ class UnclosedQuote(FileRefused):
 
 
 def records(lines: Iterable[str], *, first_line: int, file_name: str) -> Iterator[Record]:
-    """Split physical lines, given without their line ends, into records; blank ones are passed over.
+    """Split physical lines, given without their line feeds, into records; blank ones are passed over.
 
     A quote opens a field only at its start, and after the closing quote a comma or the
     end of the line must follow. Where something else follows, the record is malformed
@@ -44,15 +44,16 @@ def records(lines: Iterable[str], *, first_line: int, file_name: str) -> Iterato
     numbered = enumerate(lines, start=first_line)
     for number, line in numbered:
         start, parts, size = number, [line], 0
-        fields: list[str] | None = []
-        at = 0
-        while fields is not None:
+        fields: list[str] = []
+        is_sound, at = True, 0
+        while True:
+            line_end = len(line) - line.endswith("\r")
             if line[at : at + 1] != '"':
-                end = line.find(",", at)
-                fields.append(line[at:] if end < 0 else line[at:end])
-                if end < 0:
+                comma = line.find(",", at)
+                fields.append(line[at : line_end if comma < 0 else comma])
+                if comma < 0:
                     break
-                at = end + 1
+                at = comma + 1
                 continue
             at += 1
             value: list[str] = []
@@ -67,27 +68,16 @@ def records(lines: Iterable[str], *, first_line: int, file_name: str) -> Iterato
                 parts.append(line)
                 closing = _UP_TO_CLOSING_QUOTE.match(line, at)
             value.append(closing.group()[:-1])
-            at = closing.end()
-            if at < len(line) and line[at] != ",":
-                fields = None
-                break
             fields.append("\n".join(value).replace('""', '"'))
-            if at == len(line):
+            at, line_end = closing.end(), len(line) - line.endswith("\r")
+            is_sound = at >= line_end or line[at] == ","
+            if at >= line_end or not is_sound:
                 break
             at += 1
         # A quoted nothing alone on a line is as blank as a blank line.
-        if fields != [""]:
-            yield Record(start, number, "\n".join(parts), fields)
-
-
-def without_line_end(raw: bytes) -> str:
-    """A physical line as text, without the LF or CRLF at its end."""
-    line = raw.decode("utf-8")
-    if line.endswith("\n"):
-        line = line[:-1]
-        if line.endswith("\r"):
-            line = line[:-1]
-    return line
+        if fields != [""] or not is_sound:
+            text = "\n".join(parts)
+            yield Record(start, number, text[: len(text) - len(line) + line_end], fields if is_sound else None)
 
 
 def _unclosed(file_name: str, line: int, *, ran_out: bool) -> FileRefused:

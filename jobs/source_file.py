@@ -19,7 +19,7 @@ from typing import BinaryIO
 import polars as pl
 
 from jobs.errors import FileRefused
-from jobs.records import MAX_RECORD_BYTES, Record, UnclosedQuote, records, without_line_end
+from jobs.records import MAX_RECORD_BYTES, Record, UnclosedQuote, records
 
 CHUNK_BYTES = 16 * 1024 * 1024
 MAX_COLUMNS = 1000
@@ -154,7 +154,8 @@ class SourceFile:
             block = file.read(CHUNK_BYTES)
             if not block and not rest:
                 return
-            data = rest + block if block or rest.endswith(b"\n") else rest + b"\n"
+            # The last line's end, if it has none: CRLF, since a CR of its own must not become part of one.
+            data = rest + block if block or rest.endswith(b"\n") else rest + b"\r\n"
             end = data.rfind(b"\n") + 1
             lines = data[:end].decode("utf-8").split("\n")[:-1]
             frame, used = self._quoted_frame(lines, line, is_last=not block)
@@ -171,20 +172,22 @@ class SourceFile:
         and Polars reads it; any other line starts a record that `records` reads.
         """
         lines = pl.Series(physical, dtype=pl.String()).str.strip_suffix("\r")
-        is_simple = lines.str.contains(_SIMPLE_LINE)
+        is_simple = lines.str.contains(_SIMPLE_LINE) & (not self.is_rejected_file)
         exact: list[Record] = []
         used = 0
         for position in (~is_simple).arg_true():
             # A line inside the record before it is part of that, whatever it looks like.
             if position < used:
                 continue
-            following = (lines[at] for at in range(position, lines.len()))
+            following = (physical[at] for at in range(position, len(physical)))
             try:
-                record = next(records(following, first_line=first_line + position, file_name=self.name))
+                record = next(records(following, first_line=first_line + position, file_name=self.name), None)
             except UnclosedQuote:
                 if is_last:
                     raise
                 lines, is_simple = lines.head(position), is_simple.head(position)
+                break
+            if record is None:
                 break
             used = record.last_line + 1 - first_line
             exact.append(record)
@@ -209,6 +212,8 @@ class SourceFile:
 
     def _exact_row(self, record: Record) -> tuple[object, ...]:
         fields = record.fields
+        if fields is not None and self.is_rejected_file:
+            fields = [_as_dropped(field) for field in fields]
         if fields is None or len(fields) != len(self.columns) or self._has_control_character(fields):
             return (record.first_line, True, record.text) + (None,) * len(self.columns)
         return (record.first_line, False, None, *(field or None for field in fields))
@@ -246,7 +251,7 @@ def open_source_file(path: Path, *, name: str, required: Sequence[str]) -> Sourc
         if file.read(len(codecs.BOM_UTF8)) != codecs.BOM_UTF8:
             file.seek(0)
         # readline, since iterating a file leaves no telling how far it was read.
-        lines = map(without_line_end, iter(file.readline, b""))
+        lines = (raw.decode("utf-8").removesuffix("\n") for raw in iter(file.readline, b""))
         header = next(records(lines, first_line=1, file_name=name), None)
         data_offset = file.tell()
     if header is None:

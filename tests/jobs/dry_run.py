@@ -220,14 +220,11 @@ class _NotedWarehouse:
 
 
 @contextmanager
-def small_pieces(
-    *, chunk_bytes: int = 64, records_per_chunk: int = 2, bytes_per_pass: int = 100, rows_per_pass: int = 2
-) -> Iterator[None]:
+def small_pieces(*, chunk_bytes: int = 64, bytes_per_pass: int = 100, rows_per_pass: int = 2) -> Iterator[None]:
     """Let a file of a few rows span what a file of many gigabytes spans: chunks and passes."""
     with ExitStack() as patches:
         for place, value in {
             "jobs.source_file.CHUNK_BYTES": chunk_bytes,
-            "jobs.source_file.RECORDS_PER_CHUNK": records_per_chunk,
             "jobs.duplicates._BYTES_PER_PASS": bytes_per_pass,
             "jobs.duplicates._ROWS_PER_PASS": rows_per_pass,
         }.items():

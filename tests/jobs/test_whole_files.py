@@ -42,7 +42,6 @@ from tests.strategies import (
 pieces = st.builds(
     dict,
     chunk_bytes=st.sampled_from((1, 7, 64, 200, 1 << 24)),
-    records_per_chunk=st.sampled_from((1, 2, 3, 1000)),
     bytes_per_pass=st.sampled_from((50, 200, 1 << 30)),
     rows_per_pass=st.sampled_from((1, 2, 1000)),
 )
