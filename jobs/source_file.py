@@ -111,7 +111,7 @@ class SourceFile:
 
     def _read_csv(self, block: bytes, columns: list[int] | None = None) -> pl.DataFrame:
         return pl.read_csv(
-            block,
+            _shielded(block),
             has_header=False,
             schema={name: pl.String() for name in (*self.columns, _OVERFLOW)},
             columns=columns,
@@ -235,8 +235,13 @@ def _without_blank_lines(frame: pl.DataFrame) -> pl.DataFrame:
 def _lines(block: bytes) -> pl.Series:
     """Each line as text, null where it is blank. A plain file has no NUL, so NUL separates nothing."""
     return pl.read_csv(
-        block, has_header=False, schema={"line": pl.String()}, quote_char=None, separator="\0"
+        _shielded(block), has_header=False, schema={"line": pl.String()}, quote_char=None, separator="\0"
     ).to_series()
+
+
+def _shielded(block: bytes) -> bytes:
+    """With a byte order mark more where it begins with one: Polars drops the first of any block it is given."""
+    return codecs.BOM_UTF8 + block if block.startswith(codecs.BOM_UTF8) else block
 
 
 def open_source_file(path: Path, *, name: str, required: Sequence[str]) -> SourceFile:

@@ -259,6 +259,8 @@ BROKEN_FILES = (
     ),
     _odd("byte order mark", "\ufeff" + _SOUND, ()),
     _odd("byte order mark and quotes", '\ufeff"transaction_id"' + _SOUND[len("transaction_id") :], ()),
+    _odd("a byte order mark in the first value", f"{HEADER}\n\ufeff{SOUND_LINE}\n\n\ufeff{SOUND_LINE}\n", (), ()),
+    _odd("a byte order mark in the first line, malformed", f"{HEADER}\n\ufeffT1,C0\n{SOUND_LINE}\n", _MALFORMED, ()),
     _odd("CRLF", _SOUND.replace("\n", "\r\n"), ()),
     _odd("no line end at the end", _SOUND[:-1], ()),
     _odd("trailing blank lines", _SOUND + "\n\r\n\n", ()),
