@@ -83,7 +83,8 @@ def demo(
         typer.echo(f"pipeline demo: {error}", err=True)
         raise typer.Exit(NOT_GOOD) from error
     if mails:
-        show_mail(console, mails[-1])
+        # What went wrong is what a reader must see.
+        show_mail(console, next((mail for mail in reversed(mails) if "] FAILED" in mail.subject), mails[-1]))
     show_totals(console, results.summary)
     console.print(f"All of it is in {out}")
     for complaint in results.complaints:
@@ -95,7 +96,7 @@ def demo(
 def _deployed(laptop: Laptop, seconds: float) -> str:
     version = f"CPython {GLUE_PYTHON}, as in Glue" if GLUE_PYTHON in laptop.python.name else "not the 3.9 of Glue"
     return (
-        f"The dev stack is deployed on this machine: {len(laptop.deployed.resources)} resources after {seconds:.1f} s.\n"
+        f"The dev stack is deployed on this machine: {len(laptop.deployed.resources)} resources, {seconds:.1f} s.\n"
         f"The jobs run on {laptop.python} ({version}). Waiting in queues passes {PACE:g} times faster than on AWS."
     )
 

@@ -51,11 +51,11 @@ def deploy(root: Path, stage: Stage, *, stack: str, config: Mapping[str, str]) -
 
     def program() -> pulumi.Output[Any]:
         runpy.run_path(str(root / "__main__.py"))
-        declared = pulumi.runtime.settings.get_root_resource().outputs
-        return pulumi.Output.from_input(dict(declared)).apply(outputs.update)
+        stack_resource: Any = pulumi.runtime.settings.get_root_resource()
+        return pulumi.Output.from_input(dict(stack_resource.outputs)).apply(outputs.update)
 
     try:
-        pulumi.runtime.test(program)()
+        pulumi.runtime.test(program)()  # type: ignore[no-untyped-call]
     except Exception:
         # Pulumi wraps what went wrong first in errors of whatever waited for it.
         if mocks.failure is not None:

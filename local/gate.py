@@ -45,6 +45,8 @@ class Gate:
         """False: a role's policies are not looked at."""
         self.denials: list[str] = []
         """What was refused, in words, oldest first."""
+        self.asked: set[tuple[str, str]] = set()
+        """Role and action of every right that was asked for."""
         self.on_invoke: Callable[[Asked], bytes] | None = None
         """Plays Lambda's Invoke; moto would want Docker."""
         self.before: Callable[[Asked], None] | None = None
@@ -79,6 +81,7 @@ class Gate:
 
     def check(self, role: str, need: Need) -> None:
         """Raises Denied unless the role may."""
+        self.asked.add((role, need.action))
         if not self.enforces:
             return
         if allows(self._policies(role), need) and not denies(self._bucket_policy(need.resource), need):

@@ -166,7 +166,8 @@ class Laptop:
     def runs(self) -> list[PlayedRun]:
         """Every run of every job, the oldest first."""
         jobs = glue_backends[self.aws.account][self.aws.region].jobs
-        return sorted((run for job in jobs.values() for run in job.job_runs), key=lambda run: run.started_on)  # type: ignore[arg-type,return-value]
+        runs = [run for job in jobs.values() for run in job.job_runs if isinstance(run, PlayedRun)]
+        return sorted(runs, key=lambda run: run.started_on)
 
     def mails(self) -> list[Mail]:
         """Every mail that was sent, one for each reader, the oldest first."""

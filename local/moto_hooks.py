@@ -72,7 +72,7 @@ class PlayedRun(FakeJobRun):
     has_ended: bool = False
 
     @property
-    def status(self) -> str:  # type: ignore[override]
+    def status(self) -> str:
         return self._status
 
     @status.setter
@@ -143,7 +143,7 @@ def _send_message(original: Callable[..., Message]) -> Callable[..., Message]:
         hooks = _hooks.get(self.account_id)
         if hooks is not None and message.delayed:
             now = unix_time_millis()
-            message.delayed_until = now + (message.delayed_until - now) / hooks.pace  # type: ignore[assignment]
+            message.delayed_until = now + (message.delayed_until - now) / hooks.pace
         return message
 
     return send_message

@@ -18,23 +18,26 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
+from functools import partial
 from typing import Any
 from urllib.parse import quote_plus
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 from moto.events.models import EventPattern, EventPatternParser
 
 from local.aws import Aws
-from local.functions import Function, FunctionFailed, Functions
-from local.gate import Asked
+from local.functions import FunctionFailed, Functions
 from local.glue import Glue
 from local.moto_hooks import ObjectEvent
+from local.movement import Movement
 from local.permissions import Need, allows_service
+from local.queue_reader import QueueReader
+from local.requests import Asked
 
-POLL_SECONDS = 0.1
 # How long Lambda waits before it tries a failed asynchronous event again.
 RETRY_AFTER_SECONDS = (60.0, 120.0)
-_FRESH_SECONDS = 45 * 60
+# What the sweep on AWS takes for still being on its way.
+SWEEP_GRACE_SECONDS = 15 * 60.0
 _UNITS = {"minute": 60, "hour": 3600, "day": 86400}
 
 
@@ -69,32 +72,32 @@ class Player:
     """What went wrong on the way, in words, oldest first."""
     _threads: list[threading.Thread] = field(default_factory=list)
     _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(64, thread_name_prefix="player"))
-    _batches: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(16, thread_name_prefix="batches"))
     _closing: threading.Event = field(default_factory=threading.Event)
-    _moving: int = 0
+    _movement: Movement = field(default_factory=Movement)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _sequence: int = 0
 
     def start(self) -> None:
         """Poll the queues and keep the schedules that are there now."""
         for mapping in self.aws.client("lambda").list_event_source_mappings()["EventSourceMappings"]:
-            self._in_thread(self._poll, mapping["UUID"])
+            reader = QueueReader(
+                self.aws, self.functions, mapping["UUID"], self._movement, self._trouble, self._closing
+            )
+            self._in_thread(reader.read)
         for rule in self._rules():
             if rule.get("ScheduleExpression"):
-                self._in_thread(self._keep_schedule, rule["Name"])
+                self._in_thread(partial(self._keep_schedule, rule["Name"]))
 
     def stop(self) -> None:
         self._closing.set()
         for thread in self._threads:
             thread.join()
         self._pool.shutdown(wait=True, cancel_futures=True)
-        self._batches.shutdown(wait=True, cancel_futures=True)
 
     @property
     def is_still(self) -> bool:
         """True when nothing is on its way, running or being handled; queues may hold messages all the same."""
-        with self._lock:
-            return self._moving == 0
+        return self._movement.is_still
 
     def object_event(self, event: ObjectEvent) -> None:
         """S3 has something to tell."""
@@ -124,7 +127,7 @@ class Player:
             Delivery("invocation", name, f"try {failures + 1}"), lambda: self._try(function, event, failures), wait=wait
         )
 
-    def scheduled_event(self, rule: Mapping[str, Any]) -> dict[str, Any]:
+    def scheduled_event(self, rule: Mapping[str, Any], grace_seconds: float) -> dict[str, Any]:
         return {
             "version": "0",
             "id": str(uuid.uuid4()),
@@ -135,13 +138,15 @@ class Player:
             "region": self.aws.region,
             "resources": [rule["Arn"]],
             "detail": {},
+            # The sweep's own word, not EventBridge's: its patience passes at the laptop's pace too.
+            "grace_seconds": grace_seconds,
         }
 
-    def tick(self) -> None:
-        """Let every schedule's time come now."""
+    def tick(self, *, grace_seconds: float) -> None:
+        """Let every schedule's time come now; what is younger than `grace_seconds` the sweep leaves alone."""
         for rule in self._rules():
             if rule.get("ScheduleExpression"):
-                self._to_targets(rule, self.scheduled_event(rule))
+                self._to_targets(rule, self.scheduled_event(rule, grace_seconds))
 
     # S3 and EventBridge
 
@@ -243,7 +248,9 @@ class Player:
                 if found["Name"] == rule_name:
                     self._deliver(
                         Delivery("schedule", rule_name, ""),
-                        lambda found=found: self._to_targets(found, self.scheduled_event(found)),  # type: ignore[misc]
+                        lambda found=found: self._to_targets(  # type: ignore[misc]
+                            found, self.scheduled_event(found, SWEEP_GRACE_SECONDS / self.pace)
+                        ),
                     )
 
     # Lambda
@@ -266,93 +273,6 @@ class Player:
             sqs = self.aws.client_as("sqs", self.functions.credentials(function))
             sqs.send_message(QueueUrl=self._queue_url(queue_arn), MessageBody=json.dumps(event))
 
-    # SQS to Lambda
-
-    def _poll(self, mapping_id: str) -> None:
-        """What an event source mapping does, with its function's rights."""
-        free = threading.BoundedSemaphore(self.functions.forgotten.concurrency_of_mapping.get(mapping_id, 5))
-        sqs: Any = None
-        signed_in_at = 0.0
-        while not self._closing.wait(POLL_SECONDS):
-            try:
-                mapping = self._mapping(mapping_id)
-                if mapping is None:
-                    continue
-                function = self.functions.describe(mapping["FunctionArn"])
-                if sqs is None or time.monotonic() - signed_in_at > _FRESH_SECONDS:
-                    sqs = self.aws.client_as("sqs", self.functions.credentials(function))
-                    signed_in_at = time.monotonic()
-                self._receive(mapping, function, sqs, free)
-            except (ClientError, BotoCoreError) as error:
-                self._trouble(f"the queue of {mapping_id} could not be read: {error}")
-                self._closing.wait(1.0)
-
-    def _mapping(self, mapping_id: str) -> dict[str, Any] | None:
-        found = self.aws.client("lambda").list_event_source_mappings()["EventSourceMappings"]
-        return next((one for one in found if one["UUID"] == mapping_id and one["State"] == "Enabled"), None)
-
-    def _receive(self, mapping: Mapping[str, Any], function: Function, sqs: Any, free: Any) -> None:
-        url = self._queue_url(mapping["EventSourceArn"])
-        while not self._closing.is_set() and free.acquire(blocking=False):
-            with self._lock:
-                self._moving += 1
-            handed_over = False
-            try:
-                received = sqs.receive_message(
-                    QueueUrl=url,
-                    MaxNumberOfMessages=min(10, mapping["BatchSize"]),
-                    MessageSystemAttributeNames=["All"],
-                    MessageAttributeNames=["All"],
-                )
-                messages = received.get("Messages", [])
-                if messages:
-                    self._batches.submit(self._handle_batch, mapping, function, sqs, url, messages, free)
-                    handed_over = True
-            finally:
-                if not handed_over:
-                    self._moved(free)
-            if not handed_over:
-                return
-
-    def _handle_batch(
-        self,
-        mapping: Mapping[str, Any],
-        function: Function,
-        sqs: Any,
-        url: str,
-        messages: Sequence[dict[str, Any]],
-        free: Any,
-    ) -> None:
-        try:
-            event = {
-                "Records": [_sqs_record(message, mapping["EventSourceArn"], self.aws.region) for message in messages]
-            }
-            failed = {message["MessageId"] for message in messages}
-            try:
-                answer = self.functions.invoke(function.arn, event)
-                if "ReportBatchItemFailures" in mapping.get("FunctionResponseTypes", []):
-                    failed = failed_items(answer, failed)
-                else:
-                    failed = set()
-            except FunctionFailed as error:
-                self._trouble(str(error))
-            done = [message for message in messages if message["MessageId"] not in failed]
-            for message in done:
-                sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
-            if failed:
-                self._trouble(
-                    f"{function.name}: {len(failed)} of {len(messages)} messages were not done and come again"
-                )
-        except (ClientError, BotoCoreError) as error:
-            self._trouble(f"{function.name}: {error}")
-        finally:
-            self._moved(free)
-
-    def _moved(self, free: Any) -> None:
-        free.release()
-        with self._lock:
-            self._moving -= 1
-
     # How things move
 
     def _deliver(self, delivery: Delivery, act: Callable[[], None], *, wait: float = 0.0) -> None:
@@ -360,10 +280,9 @@ class Player:
             self._in_pool(act, after=delay + wait)
 
     def _in_pool(self, act: Callable[[], None], *, after: float = 0.0) -> None:
-        with self._lock:
-            if self._closing.is_set():
-                return
-            self._moving += 1
+        if self._closing.is_set():
+            return
+        self._movement.begin()
 
         def run() -> None:
             try:
@@ -373,16 +292,14 @@ class Player:
                 if not self._closing.is_set():
                     self._trouble(f"{type(error).__name__}: {error}")
             finally:
-                with self._lock:
-                    self._moving -= 1
+                self._movement.end()
 
         def submit() -> None:
             try:
                 self._pool.submit(run)
             except RuntimeError:
                 # The pool is closed: the laptop is shutting down.
-                with self._lock:
-                    self._moving -= 1
+                self._movement.end()
 
         if after <= 0:
             submit()
@@ -391,8 +308,8 @@ class Player:
             timer.daemon = True
             timer.start()
 
-    def _in_thread(self, work: Callable[[str], None], name: str) -> None:
-        thread = threading.Thread(target=work, args=(name,), name=f"player {name}", daemon=True)
+    def _in_thread(self, work: Callable[[], None]) -> None:
+        thread = threading.Thread(target=work, name="player", daemon=True)
         self._threads.append(thread)
         thread.start()
 
@@ -400,17 +317,6 @@ class Player:
         if not self._closing.is_set():
             self.troubles.append(sentence)
             self.on_trouble(sentence)
-
-
-def failed_items(answer: Any, known: set[str]) -> set[str]:
-    """The messages a partial batch response gives back; an answer that names none of them rightly fails them all."""
-    if answer is None:
-        return set()
-    if not isinstance(answer, Mapping):
-        return known
-    items = answer.get("batchItemFailures") or []
-    named = {item.get("itemIdentifier") if isinstance(item, Mapping) else None for item in items}
-    return set(named) if named <= known else known  # type: ignore[arg-type]
 
 
 def rate_seconds(expression: str) -> float:
@@ -427,29 +333,3 @@ def _wants(configuration: Mapping[str, Any], event: ObjectEvent) -> bool:
     return any(fnmatchcase(event.name, wanted) for wanted in configuration["Events"]) and all(
         ends[rule["Name"].lower()](rule["Value"]) for rule in rules
     )
-
-
-def _sqs_record(message: Mapping[str, Any], queue_arn: str, region: str) -> dict[str, Any]:
-    attributes = {
-        name: {
-            **{_small(key): value for key, value in found.items()},
-            "stringListValues": [],
-            "binaryListValues": [],
-        }
-        for name, found in message.get("MessageAttributes", {}).items()
-    }
-    return {
-        "messageId": message["MessageId"],
-        "receiptHandle": message["ReceiptHandle"],
-        "body": message["Body"],
-        "attributes": message.get("Attributes", {}),
-        "messageAttributes": attributes,
-        "md5OfBody": message["MD5OfBody"],
-        "eventSource": "aws:sqs",
-        "eventSourceARN": queue_arn,
-        "awsRegion": region,
-    }
-
-
-def _small(name: str) -> str:
-    return name[0].lower() + name[1:]

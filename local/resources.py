@@ -463,6 +463,7 @@ def _zipped(archive: pulumi.AssetArchive) -> bytes:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as target:
         for path, asset in sorted(archive.assets.items()):
+            assert isinstance(asset, pulumi.FileAsset)
             target.write(asset.path, path)
     return packed.getvalue()
 

@@ -1,0 +1,169 @@
+"""From a queue to a function: what Lambda's event source mapping does, with the function's own rights."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from local.aws import Aws
+from local.functions import Function, FunctionFailed, Functions
+from local.movement import Movement
+
+_POLL_SECONDS = 0.1
+# How long a mapping and its function are taken to be as they were read.
+_WIRING_SECONDS = 1.0
+# Temporary credentials last an hour.
+_FRESH_SECONDS = 45 * 60
+_AWS_BATCHES_AT_ONCE = 5
+
+
+@dataclass(frozen=True)
+class _Wiring:
+    mapping: Mapping[str, Any]
+    function: Function
+    queue_url: str
+    read_at: float
+
+
+@dataclass
+class QueueReader:
+    """Reads one event source mapping's queue until it is closed."""
+
+    aws: Aws
+    functions: Functions
+    mapping_id: str
+    movement: Movement
+    on_trouble: Callable[[str], None]
+    closing: threading.Event
+    _free: threading.BoundedSemaphore = field(init=False)
+    _batches: ThreadPoolExecutor = field(init=False)
+    _sqs: Any = None
+    _signed_in: tuple[float, str] = (0.0, "")
+
+    def __post_init__(self) -> None:
+        at_once = self.functions.forgotten.concurrency_of_mapping.get(self.mapping_id, _AWS_BATCHES_AT_ONCE)
+        self._free = threading.BoundedSemaphore(at_once)
+        self._batches = ThreadPoolExecutor(at_once, thread_name_prefix="batch")
+
+    def read(self) -> None:
+        """Returns once `closing` is set and every batch is answered."""
+        wiring: _Wiring | None = None
+        while not self.closing.wait(_POLL_SECONDS):
+            try:
+                if wiring is None or time.monotonic() - wiring.read_at > _WIRING_SECONDS:
+                    wiring = self._read_wiring()
+                if wiring is not None:
+                    self._sign_in(wiring.function)
+                    self._receive(wiring)
+            except (ClientError, BotoCoreError) as error:
+                self._trouble(f"the queue of {self.mapping_id} could not be read: {error}")
+                self.closing.wait(_WIRING_SECONDS)
+        self._batches.shutdown(wait=True)
+
+    def _read_wiring(self) -> _Wiring | None:
+        """None while there is no such mapping, or it is off."""
+        found = self.aws.client("lambda").list_event_source_mappings()["EventSourceMappings"]
+        for mapping in found:
+            if mapping["UUID"] == self.mapping_id and mapping["State"] == "Enabled":
+                queue = mapping["EventSourceArn"].rpartition(":")[2]
+                url = self.aws.client("sqs").get_queue_url(QueueName=queue)["QueueUrl"]
+                return _Wiring(mapping, self.functions.describe(mapping["FunctionArn"]), url, time.monotonic())
+        return None
+
+    def _sign_in(self, function: Function) -> None:
+        signed_in_at, role = self._signed_in
+        if self._sqs is None or role != function.role or time.monotonic() - signed_in_at > _FRESH_SECONDS:
+            self._sqs = self.aws.client_as("sqs", self.functions.credentials(function))
+            self._signed_in = (time.monotonic(), function.role)
+
+    def _receive(self, wiring: _Wiring) -> None:
+        """Hand over batches for as long as there are messages and room."""
+        while not self.closing.is_set() and self._free.acquire(blocking=False):
+            self.movement.begin()
+            try:
+                received = self._sqs.receive_message(
+                    QueueUrl=wiring.queue_url,
+                    MaxNumberOfMessages=min(10, wiring.mapping["BatchSize"]),
+                    MessageSystemAttributeNames=["All"],
+                    MessageAttributeNames=["All"],
+                )
+                messages = received.get("Messages", [])
+                if messages:
+                    self._batches.submit(self._answer, wiring, self._sqs, messages)
+            except BaseException:
+                self._done()
+                raise
+            if not messages:
+                self._done()
+                return
+
+    def _answer(self, wiring: _Wiring, sqs: Any, messages: Sequence[dict[str, Any]]) -> None:
+        """Invoke the function for a batch and delete what it says is done."""
+        mapping, name = wiring.mapping, wiring.function.name
+        try:
+            queue_arn = mapping["EventSourceArn"]
+            event = {"Records": [sqs_record(message, queue_arn, self.aws.region) for message in messages]}
+            failed = {message["MessageId"] for message in messages}
+            try:
+                answer = self.functions.invoke(wiring.function.arn, event)
+            except FunctionFailed as error:
+                self._trouble(str(error))
+            else:
+                is_partial = "ReportBatchItemFailures" in mapping.get("FunctionResponseTypes", [])
+                failed = failed_items(answer, failed) if is_partial else set()
+            for message in messages:
+                if message["MessageId"] not in failed:
+                    sqs.delete_message(QueueUrl=wiring.queue_url, ReceiptHandle=message["ReceiptHandle"])
+            if failed:
+                self._trouble(f"{name}: {len(failed)} of {len(messages)} messages come again")
+        except (ClientError, BotoCoreError) as error:
+            self._trouble(f"{name}: {error}")
+        finally:
+            self._done()
+
+    def _done(self) -> None:
+        self._free.release()
+        self.movement.end()
+
+    def _trouble(self, sentence: str) -> None:
+        self.on_trouble(sentence)
+
+
+def failed_items(answer: Any, known: set[str]) -> set[str]:
+    """The messages a partial batch response gives back; an answer that names none of them rightly fails them all."""
+    if answer is None:
+        return set()
+    if not isinstance(answer, Mapping):
+        return known
+    items = answer.get("batchItemFailures") or []
+    named = {item.get("itemIdentifier") if isinstance(item, Mapping) else None for item in items}
+    return {str(name) for name in named} if named <= known else known
+
+
+def sqs_record(message: Mapping[str, Any], queue_arn: str, region: str) -> dict[str, Any]:
+    """A received message as Lambda hands it to a function."""
+    attributes = {
+        name: {
+            **{key[0].lower() + key[1:]: value for key, value in found.items()},
+            "stringListValues": [],
+            "binaryListValues": [],
+        }
+        for name, found in message.get("MessageAttributes", {}).items()
+    }
+    return {
+        "messageId": message["MessageId"],
+        "receiptHandle": message["ReceiptHandle"],
+        "body": message["Body"],
+        "attributes": message.get("Attributes", {}),
+        "messageAttributes": attributes,
+        "md5OfBody": message["MD5OfBody"],
+        "eventSource": "aws:sqs",
+        "eventSourceARN": queue_arn,
+        "awsRegion": region,
+    }

@@ -1,0 +1,343 @@
+"""One laptop on which files are dropped: from there on events alone move anything."""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+from typer.testing import CliRunner
+
+from cli.main import app
+from cli.progress import Progress, Stage
+from cli.running import Running, announced
+from local import glue
+from local.functions import FunctionFailed
+from local.gate import Refused
+from local.laptop import Laptop
+from local.player import Delivery
+from local.requests import Asked
+from schemas.drops import Drop
+from tests.local.laptops import put, started, transactions, transactions_key
+
+GOOD = "T{number},C12345,P12345,3,2023-03-{day:02},Completed"
+
+
+@pytest.fixture(scope="module")
+def laptop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laptop]:
+    """With the sample products and customers loaded."""
+    with started(tmp_path_factory.mktemp("flow"), {"sampleDimensions": "true"}) as laptop:
+        laptop.wait_until_still()
+        yield laptop
+
+
+@pytest.fixture
+def calm(laptop: Laptop) -> Iterator[Laptop]:
+    """The laptop, with whatever a test does to it undone."""
+    laptop.player.troubles.clear()
+    laptop.aws.gate.denials.clear()
+    yield laptop
+    laptop.player.meddle = lambda _: (0.0,)
+    laptop.aws.gate.before = None
+    laptop.wait_until_still()
+
+
+@pytest.fixture
+def function(calm: Laptop) -> Iterator[Callable[[str], str]]:
+    """Makes a function of some code, with the role and the settings of `notify`; its name."""
+    functions = calm.client("lambda")
+    like = functions.get_function_configuration(FunctionName="transactions-pipeline-dev-notify")
+    made: list[str] = []
+
+    def make(code: str) -> str:
+        packed = io.BytesIO()
+        with zipfile.ZipFile(packed, "w") as target:
+            target.writestr("made.py", code)
+        made.append(f"made-{len(made)}")
+        functions.create_function(
+            FunctionName=made[-1],
+            Runtime=like["Runtime"],
+            Role=like["Role"],
+            Handler="made.handle",
+            Code={"ZipFile": packed.getvalue()},
+            Timeout=1,
+            MemorySize=128,
+            Environment={"Variables": {"ONLY_MINE": "yes"}},
+        )
+        return made[-1]
+
+    yield make
+    for name in made:
+        functions.delete_function(FunctionName=name)
+
+
+def stage_of(laptop: Laptop, drop: Drop) -> Stage:
+    return Progress(laptop).look([drop])[0].stage
+
+
+def mails_about(laptop: Laptop, drop: Drop) -> list[str]:
+    """The subjects of the mails about one drop."""
+    return [mail.subject for mail in laptop.mails() if drop.load_id in mail.body]
+
+
+def fact(laptop: Laptop, transaction_id: str) -> list[Any]:
+    connection = laptop.connect()
+    try:
+        cursor = connection.cursor()
+        cursor.execute(
+            "SELECT status, total_amount FROM fact_transactions WHERE transaction_id = %s", (transaction_id,)
+        )
+        return list(cursor.fetchall())
+    finally:
+        connection.close()
+
+
+def test_the_sample_dimensions_loaded_themselves_by_the_event_path(laptop: Laptop) -> None:
+    archived = laptop.client("s3").list_objects_v2(Bucket=laptop.outputs["archive_bucket"])["Contents"]
+    assert [found["Key"] for found in archived] == ["dimensions/dim_customers.csv", "dimensions/dim_products.csv"]
+    assert len(laptop.mails()) == 2
+
+
+def test_a_dropped_file_ends_in_the_fact_in_a_mail_and_in_the_archive(calm: Laptop) -> None:
+    drop = put(
+        calm, transactions_key(1), transactions(GOOD.format(number=1, day=1), "T2,C12345,nobody's,1,2023-03-01,x")
+    )
+    calm.wait_until_still()
+    assert stage_of(calm, drop) is Stage.ARCHIVED
+    assert [(status, str(amount)) for status, amount in fact(calm, "T1")] == [("completed", "89.97")]
+    assert mails_about(calm, drop) == ["[dev] Loaded 2023-03-01: 2 rows, 1 accepted, 1 rejected"]
+    assert calm.queue("dead_letter_queue_url").all == 0
+    assert (calm.player.troubles, calm.aws.gate.denials) == ([], [])
+
+
+def test_a_file_that_cannot_be_loaded_fails_and_stays_where_it_is(calm: Laptop) -> None:
+    drop = put(calm, transactions_key(2), b"transaction_id,customer_id\nT3,C12345\n")
+    calm.wait_until_still()
+    (seen,) = Progress(calm).look([drop])
+    assert seen.stage is Stage.FAILED
+    assert "the header lacks 'product_id'" in seen.story
+    assert mails_about(calm, drop) == ["[dev] FAILED 2023-03-02: not loaded (transactions_2023-03-02.csv)"]
+    assert [run.status for run in calm.runs()][-1] == "FAILED"
+    assert drop in Progress(calm).in_drop_bucket()
+
+
+def test_duplicated_events_end_in_one_run_one_mail_and_one_row(calm: Laptop) -> None:
+    calm.player.meddle = lambda _: (0.0, 0.02, 0.3)
+    before = len(calm.runs())
+    drop = put(calm, transactions_key(3), transactions(GOOD.format(number=4, day=3)))
+    calm.wait_until_still()
+    assert len(calm.runs()) - before == 1
+    assert len(mails_about(calm, drop)) == 1
+    assert len(fact(calm, "T4")) == 1
+    assert stage_of(calm, drop) is Stage.ARCHIVED
+
+
+def test_what_lost_events_left_undone_the_sweep_finishes(calm: Laptop) -> None:
+    def lose_events(delivery: Delivery) -> tuple[float, ...]:
+        return () if delivery.kind in ("object event", "run event") else (0.0,)
+
+    calm.player.meddle = lose_events
+    drop = put(calm, transactions_key(4), transactions(GOOD.format(number=5, day=4)))
+    calm.wait_until_still()
+    assert stage_of(calm, drop) is Stage.QUEUED
+    # One look finds the drop without a run, the next what nobody was told of and what is not archived.
+    for _ in range(2):
+        calm.player.tick(grace_seconds=0)
+        calm.wait_until_still()
+    assert stage_of(calm, drop) is Stage.ARCHIVED
+    assert len(mails_about(calm, drop)) == 1
+
+
+def test_more_drops_than_runs_at_a_time_wait_for_their_turn_and_drain(calm: Laptop) -> None:
+    most = 0
+    job = calm.client("glue").get_job(JobName=calm.outputs["transactions_job"])["Job"]
+    limit = job["ExecutionProperty"]["MaxConcurrentRuns"]
+
+    drops = [
+        put(calm, transactions_key(10, f"part-{number}.csv"), transactions(GOOD.format(number=100 + number, day=10)))
+        for number in range(limit + 2)
+    ]
+    while not calm.is_still:
+        most = max(most, sum(not run.has_ended for run in calm.runs()))
+        time.sleep(0.02)
+    assert most == limit
+    assert {stage_of(calm, drop) for drop in drops} == {Stage.ARCHIVED}
+    assert [len(mails_about(calm, drop)) for drop in drops] == [1] * len(drops)
+    assert calm.queue("dead_letter_queue_url").all == 0
+
+
+def test_a_throttled_start_comes_again(calm: Laptop) -> None:
+    throttled: list[str] = []
+
+    def throttle(asked: Asked) -> None:
+        if asked.operation == "StartJobRun" and len(throttled) < 2:
+            throttled.append(asked.facts["JobName"])
+            raise Refused("ThrottlingException", "Rate exceeded")
+
+    calm.aws.gate.before = throttle
+    drop = put(calm, transactions_key(5), transactions(GOOD.format(number=6, day=5)))
+    calm.wait_until_still()
+    assert len(throttled) == 2
+    assert stage_of(calm, drop) is Stage.ARCHIVED
+
+
+def test_a_run_over_the_jobs_time_limit_is_killed_and_told_of(calm: Laptop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(glue, "MINUTE_SECONDS", 0.001)
+    drop = put(calm, transactions_key(6), transactions(GOOD.format(number=7, day=6)))
+    calm.wait_until_still()
+    assert calm.runs()[-1].status == "TIMEOUT"
+    assert mails_about(calm, drop) == [
+        "[dev] Not loaded yet 2023-03-06: tried again by itself (transactions_2023-03-06.csv)"
+    ]
+    monkeypatch.undo()
+    calm.player.tick(grace_seconds=0)
+    calm.wait_until_still()
+    assert stage_of(calm, drop) is Stage.ARCHIVED
+    assert len(mails_about(calm, drop)) == 2
+
+
+def test_a_killed_run_has_failed_with_the_signals_exit_code(calm: Laptop) -> None:
+    drop = put(calm, transactions_key(7), transactions(GOOD.format(number=8, day=7)))
+    while not any(calm.player.glue.kill(run.job_run_id) for run in calm.runs()):
+        time.sleep(0.01)
+    calm.wait_until_still()
+    assert calm.runs()[-1].as_dict()["ErrorMessage"] == "Command failed with exit code 137"
+    calm.player.tick(grace_seconds=0)
+    calm.wait_until_still()
+    assert stage_of(calm, drop) is Stage.ARCHIVED
+
+
+def test_other_terminals_drop_and_replay(calm: Laptop, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    state = tmp_path / "running.json"
+    for module in ("cli.drop", "cli.replay"):
+        monkeypatch.setattr(f"{module}.find_running", lambda: Running(**json.loads(state.read_text())))
+    path = tmp_path / "till 2023-03-08.csv"
+    path.write_bytes(transactions(GOOD.format(number=9, day=8)))
+    outputs = dict(calm.outputs)
+    with announced(Running(pid=1, url=calm.aws.url, region=calm.aws.region, outputs=outputs), state):
+        dropped = CliRunner().invoke(app, ["drop", str(path)])
+        assert dropped.exit_code == 0, dropped.output
+        calm.wait_until_still()
+        drop = Drop(outputs["drop_bucket"], transactions_key(8, path.name), dropped.output.split("(version ")[1][:-2])
+        assert stage_of(calm, drop) is Stage.ARCHIVED
+
+        # Its drop is in the archive: there is nothing to load once more, and nothing breaks.
+        replayed = CliRunner().invoke(app, ["replay", drop.uri, "--version-id", drop.version_id])
+        assert replayed.exit_code == 0, replayed.output
+        calm.wait_until_still()
+    assert len(mails_about(calm, drop)) == 1
+    assert not state.exists()
+
+
+def test_a_failed_drop_is_replayed_on_demand(calm: Laptop, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    running = Running(pid=1, url=calm.aws.url, region=calm.aws.region, outputs=dict(calm.outputs))
+    monkeypatch.setattr("cli.replay.find_running", lambda: running)
+    drop = put(calm, transactions_key(9), b"")
+    calm.wait_until_still()
+    assert len(mails_about(calm, drop)) == 1
+    replayed = CliRunner().invoke(app, ["replay", drop.uri, "--version-id", drop.version_id])
+    assert replayed.exit_code == 0, replayed.output
+    calm.wait_until_still()
+    assert [subject.split(" ")[1] for subject in mails_about(calm, drop)] == ["FAILED", "FAILED"]
+
+
+def test_a_function_that_takes_too_long_is_killed(calm: Laptop, function: Callable[[str], str]) -> None:
+    name = function("import time\ndef handle(event, context):\n    time.sleep(event)\n    return 'done'\n")
+    began = time.monotonic()
+    with pytest.raises(FunctionFailed, match=r"Task timed out after 1\.00 seconds"):
+        calm.player.functions.invoke(name, 30)
+    assert time.monotonic() - began < 10
+    assert calm.player.functions.invoke(name, 0) == "done", "the next invocation gets a new process"
+
+
+def test_a_function_has_its_own_environment_and_its_roles_name_and_nothing_else(
+    calm: Laptop, function: Callable[[str], str]
+) -> None:
+    name = function(
+        "import boto3, os, sys\n"
+        "def handle(event, context):\n"
+        "    who = boto3.client('sts').get_caller_identity()['Arn']\n"
+        "    return {'who': who, 'mine': os.environ.get('ONLY_MINE'), 'names': sorted(os.environ), 'path': sys.path,\n"
+        "            'left': context.get_remaining_time_in_millis()}\n"
+    )
+    told = calm.player.functions.invoke(name, {})
+    role = calm.client("lambda").get_function_configuration(FunctionName=name)["Role"].rpartition("/")[2]
+    assert f":assumed-role/{role}/" in told["who"]
+    assert told["mine"] == "yes"
+    assert 0 < told["left"] <= 1000
+    assert not [name for name in told["names"] if name not in FUNCTION_ENVIRONMENT]
+    assert not [path for path in told["path"] if path.rstrip("/").endswith("/local")]
+
+
+FUNCTION_ENVIRONMENT = {
+    *("ONLY_MINE", "PATH", "LC_CTYPE", "LAMBDA_TASK_ROOT", "LAPTOP_WITHOUT_POWERTOOLS", "_HANDLER"),
+    *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_DEFAULT_REGION"),
+    *("AWS_ENDPOINT_URL", "AWS_EC2_METADATA_DISABLED", "AWS_LAMBDA_FUNCTION_NAME", "AWS_LAMBDA_FUNCTION_VERSION"),
+    *("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "AWS_LAMBDA_LOG_GROUP_NAME"),
+}
+
+
+def test_without_its_layer_a_function_has_no_powertools(calm: Laptop, function: Callable[[str], str]) -> None:
+    name = function("import aws_lambda_powertools\ndef handle(event, context):\n    return None\n")
+    with pytest.raises(FunctionFailed, match="ModuleNotFoundError"):
+        calm.player.functions.invoke(name, {})
+
+
+def test_an_event_that_fails_three_times_lies_in_the_functions_failure_queue(
+    calm: Laptop, function: Callable[[str], str]
+) -> None:
+    name = function("def handle(event, context):\n    raise ValueError('always')\n")
+    described = calm.player.functions.describe(name)
+    notify = calm.player.functions.describe("transactions-pipeline-dev-notify")
+    forgotten = calm.player.functions.forgotten.dead_letter_of_function
+    queue_arn = forgotten[described.arn] = forgotten[notify.arn]
+    calm.client("lambda").invoke(FunctionName=name, InvocationType="Event", Payload=b'{"a": 1}')
+    calm.wait_until_still()
+    assert [sentence for sentence in calm.player.troubles if "always" in sentence] == [
+        f"{name}: ValueError: always (try {number} of 3)" for number in (1, 2, 3)
+    ]
+    sqs = calm.client("sqs")
+    url = sqs.get_queue_url(QueueName=queue_arn.rpartition(":")[2])["QueueUrl"]
+    (message,) = sqs.receive_message(QueueUrl=url)["Messages"]
+    sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+    assert json.loads(message["Body"]) == {"a": 1}
+
+
+def test_a_function_answers_who_waits_for_it(calm: Laptop, function: Callable[[str], str]) -> None:
+    name = function("def handle(event, context):\n    return event['number'] + 1\n")
+    answer = calm.client("lambda").invoke(FunctionName=name, Payload=b'{"number": 41}')
+    assert json.loads(answer["Payload"].read()) == 42
+
+
+def test_a_role_may_no_more_than_its_policies_say(calm: Laptop) -> None:
+    notify = calm.player.functions.describe("transactions-pipeline-dev-notify")
+    s3 = calm.aws.client_as("s3", calm.player.functions.credentials(notify))
+    bucket = calm.outputs["drop_bucket"]
+    with pytest.raises(ClientError, match="is not authorized to perform s3:PutObject on"):
+        s3.put_object(Bucket=bucket, Key=transactions_key(20), Body=b"")
+    with pytest.raises(ClientError, match="Forbidden"):
+        s3.head_object(Bucket=bucket, Key=transactions_key(1))
+    assert Progress(calm).in_drop_bucket() == {
+        one for one in Progress(calm).in_drop_bucket() if "day=20" not in one.key
+    }
+
+
+def test_a_role_is_assumed_by_the_service_it_trusts_and_no_other(calm: Laptop) -> None:
+    notify = calm.player.functions.describe("transactions-pipeline-dev-notify")
+    with pytest.raises(ClientError, match=r"does not trust glue\.amazonaws\.com"):
+        calm.aws.assume(notify.role, service="glue.amazonaws.com", session="test")
+
+
+def test_a_request_that_nobody_signed_is_refused(calm: Laptop) -> None:
+    import urllib.error
+    import urllib.request
+
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(f"{calm.aws.url}/{calm.outputs['drop_bucket']}")
+    refused.value.close()
+    assert refused.value.code == 403
