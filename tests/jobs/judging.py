@@ -1,0 +1,62 @@
+"""Rows of text judged by the job's transform alone, without a file around them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from decimal import Decimal
+
+import polars as pl
+
+from jobs.lookup import Lookup
+from jobs.source_file import IS_MALFORMED, SOURCE_LINE, SOURCE_TEXT
+from jobs.transform import Transform
+from schemas.drops import CUSTOMERS, PRODUCTS
+from schemas.tables import DIMENSIONS
+from tests import oracle
+from tests.hostile_content import SOUND_CUSTOMERS, SOUND_DAY, SOUND_PRODUCTS
+from tests.oracle_files import SOURCE_COLUMNS
+
+ENRICHMENT = {
+    PRODUCTS: ("product_id", "product_name", "category", "price", "supplier_id"),
+    CUSTOMERS: ("customer_id", "membership_level"),
+}
+
+
+def text_rows(rows: Sequence[Mapping[str, str]]) -> pl.DataFrame:
+    """A chunk as a reader gives it: empty values are null, lines are numbered from 2."""
+    schema = {name: pl.String() for name in SOURCE_COLUMNS}
+    frame = pl.DataFrame([[row[name] or None for name in SOURCE_COLUMNS] for row in rows], schema=schema, orient="row")
+    return frame.select(
+        pl.int_range(2, 2 + pl.len(), dtype=pl.Int64).alias(SOURCE_LINE),
+        pl.lit(False).alias(IS_MALFORMED),
+        pl.lit(None, dtype=pl.String).alias(SOURCE_TEXT),
+        pl.all(),
+    )
+
+
+def lookup(name: str, rows: Mapping[str, object]) -> Lookup:
+    """A dimension of these rows."""
+    columns = ENRICHMENT[name]
+    schema = {column: DIMENSIONS[name].table[column].polars for column in columns}
+    values = {column: [getattr(row, column) for row in rows.values()] for column in columns}
+    return Lookup(pl.DataFrame(values, schema=schema), name=name, key=columns[0])
+
+
+def transform(
+    *,
+    products: oracle.Products = SOUND_PRODUCTS,
+    customers: oracle.Customers = SOUND_CUSTOMERS,
+    partition_day: date = SOUND_DAY,
+    amount_classes: Mapping[str, Decimal] = dict(oracle.AMOUNT_CLASSES),
+) -> Transform:
+    """What judges the rows of a drop."""
+    return Transform(
+        products=lookup(PRODUCTS, products),
+        customers=lookup(CUSTOMERS, customers),
+        amount_classes=amount_classes,
+        partition_day=partition_day,
+        drop_precedence="2023-03-15 2023-03-16T06:00:00Z 0123456789abcdef",
+        load_id="0123456789abcdef",
+        source_uri="s3://drop-bucket/day.csv",
+    )

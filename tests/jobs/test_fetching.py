@@ -1,0 +1,81 @@
+"""One pinned version of an object on local disk, unpacked, or one sentence why not. Nothing is left behind."""
+
+from __future__ import annotations
+
+import gzip
+from unittest import mock
+
+import pytest
+
+import jobs.s3
+from jobs.errors import DropGone, FileRefused
+from schemas.drops import Drop
+from tests.hostile_content import HEADER, SOUND_LINE
+from tests.jobs.dry_run import S3InMemory, command_line, dry_run
+
+CONTENT = f"{HEADER}\n{SOUND_LINE}\n".encode()
+PACKED = gzip.compress(CONTENT, mtime=0)
+
+
+def test_a_packed_drop_is_unpacked_and_counted_as_it_was_dropped() -> None:
+    plain, packed = dry_run(CONTENT), dry_run(PACKED, gz=True)
+    assert packed.error is None
+    assert [row["transaction_id"] for row in packed.staged] == ["T1"]
+    assert (plain.report.bytes, packed.report.bytes) == (len(CONTENT), len(PACKED))
+    assert packed.report.etag == "etag"
+
+
+def test_several_packed_members_are_one_file() -> None:
+    content = gzip.compress(f"{HEADER}\n".encode()) + gzip.compress(SOUND_LINE.encode())
+    assert len(dry_run(content, gz=True).staged) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (CONTENT, "Not a gzipped file"),
+        (PACKED[:-9], "Compressed file ended before the end-of-stream marker was reached"),
+        (PACKED[:-8] + b"\0\0\0\0" + PACKED[-4:], "CRC check failed"),
+        (PACKED[:15] + b"\xff\xff\xff" + PACKED[18:], "Error -3 while decompressing data"),
+        (PACKED + b"rubbish", "Not a gzipped file"),
+    ],
+    ids=["plain", "truncated", "wrong checksum", "garbled", "rubbish behind it"],
+)
+def test_a_broken_gzip_is_refused(content: bytes, reason: str) -> None:
+    run = dry_run(content, gz=True)
+    assert isinstance(run.error, FileRefused)
+    assert str(run.error).startswith(f"day.csv.gz is not a whole gzip file ({reason}")
+    assert str(run.error).endswith("); pack it anew and drop it again")
+    assert run.staged == []
+
+
+def test_a_gzip_bomb_is_refused_before_the_disk_is_full() -> None:
+    bomb = gzip.compress(b"\0" * 50_000_000)
+    with mock.patch.object(jobs.s3, "MAX_UNPACKED_BYTES", 10_000_000):
+        run = dry_run(bomb, gz=True)
+    assert str(run.error) == (
+        "day.csv.gz unpacks to more than 10,000,000 bytes; split it and drop the parts of the day one by one"
+    )
+
+
+@pytest.mark.parametrize(("over", "refused"), [(0, False), (1, True)])
+def test_the_limit_of_what_is_unpacked_is_exact(over: int, refused: bool) -> None:
+    with mock.patch.object(jobs.s3, "MAX_UNPACKED_BYTES", len(CONTENT) - over):
+        assert (dry_run(PACKED, gz=True).error is not None) is refused
+
+
+def test_a_drop_that_is_not_there_any_more_is_gone() -> None:
+    """22."""
+    drop = Drop("drop-bucket", "transactions/year=2023/month=03/day=15/day.csv", "v1")
+    assert "v1" in command_line(drop)
+    with mock.patch.object(S3InMemory, "_get", side_effect=_gone):
+        run = dry_run(CONTENT)
+    assert isinstance(run.error, DropGone)
+    assert str(run.error) == (
+        "s3://drop-bucket/transactions/year=2023/month=03/day=15/day.csv (version v1) is not there any more, "
+        "so nothing was loaded; drop the file again if it should be"
+    )
+
+
+def _gone(*_: str) -> bytes:
+    raise jobs.s3.ClientError({"Error": {"Code": "NoSuchVersion"}}, "HeadObject")

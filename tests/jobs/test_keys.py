@@ -1,0 +1,136 @@
+"""Which keys are drops, and where what becomes of them is kept."""
+
+from __future__ import annotations
+
+import re
+from datetime import date, datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.drops import (
+    Drop,
+    DropKey,
+    KeyOutsideLayout,
+    drop_precedence,
+    is_not_a_drop,
+    parse_key,
+    rejected_key,
+    report_key,
+    staging_prefix,
+    transactions_key,
+)
+from tests import oracle
+from tests.strategies import s3_keys, stray_keys
+
+
+@given(s3_keys())
+def test_a_key_inside_the_layout_tells_day_and_name(key: str) -> None:
+    if re.search("[\x00-\x1f\x7f]", key):
+        with pytest.raises(KeyOutsideLayout, match="is outside the layout"):
+            parse_key(key)
+        return
+    oracles = oracle.Drop(bucket="b", key=key, version_id="v1", uploaded_at=datetime(2023, 3, 16))
+    assert parse_key(key) == DropKey("transactions", key.rpartition("/")[2], oracles.partition_day)
+    assert not is_not_a_drop(key) or key.rpartition("/")[2].startswith((".", "_"))
+    drop = Drop("b", key, "v1")
+    assert (drop.load_id, drop.uri) == (oracles.load_id, oracles.uri)
+
+
+@given(st.dates())
+def test_the_key_of_a_day_is_read_as_that_day(day: date) -> None:
+    key = transactions_key(day)
+    assert parse_key(key) == DropKey("transactions", f"transactions_{day.isoformat()}.csv", day)
+    parts = day.isoformat().split("-")
+    assert key == "transactions/year={}/month={}/day={}/transactions_{}.csv".format(*parts, day.isoformat())
+
+
+@given(stray_keys)
+def test_a_key_outside_the_layout_is_refused_by_name(key: str) -> None:
+    with pytest.raises(KeyOutsideLayout) as refused:
+        parse_key(key)
+    if "day=29" in key:
+        assert str(refused.value) == (
+            f"the key {key!r} names the day 2023-02-29, which is not in the calendar; "
+            "drop the file again under its real day"
+        )
+    else:
+        assert str(refused.value) == (
+            f"the key {key!r} is outside the layout; drop transactions as "
+            "transactions/year=YYYY/month=MM/day=DD/NAME.csv (or .csv.gz) and dimensions as "
+            "dimensions/dim_products*.csv or dimensions/dim_customers*.csv"
+        )
+
+
+@pytest.mark.parametrize(
+    ("key", "kind"),
+    [
+        ("dimensions/dim_products.csv", "dim_products"),
+        ("dimensions/dim_products_2023-03.csv.gz", "dim_products"),
+        ("dimensions/dim_customers;'--.csv", "dim_customers"),
+    ],
+)
+def test_a_dimension_is_known_by_its_name(key: str, kind: str) -> None:
+    assert parse_key(key) == DropKey(kind, key.rpartition("/")[2], None)
+
+
+@pytest.mark.parametrize(
+    "key", ["dimensions/", "dimensions/products.csv", "dimensions/a/dim_products.csv", "dim_products.csv"]
+)
+def test_another_key_is_no_dimension(key: str) -> None:
+    with pytest.raises(KeyOutsideLayout):
+        parse_key(key)
+
+
+@pytest.mark.parametrize(
+    ("key", "passed_over"),
+    [
+        ("transactions/", True),
+        ("transactions/year=2023/month=03/day=15/", True),
+        ("transactions/year=2023/month=03/day=15/_SUCCESS", True),
+        ("transactions/year=2023/month=03/day=15/.a.csv", True),
+        ("transactions/year=2023/month=03/day=15/a.csv.tmp", True),
+        ("a.csv.part", True),
+        ("", True),
+        ("transactions/year=2023/month=03/day=15/a.csv", False),
+        ("transactions/year=2023/month=03/day=15/a.csv.gz", False),
+        ("transactions/year=2023/month=03/day=15/a.CSV", False),
+        ("stray.txt", False),
+    ],
+)
+def test_leftovers_are_passed_over_in_silence_and_strays_are_not(key: str, passed_over: bool) -> None:
+    """23."""
+    assert is_not_a_drop(key) is passed_over
+
+
+@given(s3_keys(), st.integers(1, 99))
+def test_what_becomes_of_a_drop_lies_apart_from_every_other_load(key: str, attempt: int) -> None:
+    load_id, other = Drop("b", key, "v1").load_id, Drop("b", key, "v2").load_id
+    assert re.fullmatch("[0-9a-f]{16}", load_id)
+    assert load_id != other
+    prefixes = [staging_prefix(load_id, attempt), staging_prefix(load_id, 10 * attempt), staging_prefix(other, attempt)]
+    assert not any(one != two and one.startswith(two) for one in prefixes for two in prefixes)
+    assert report_key(load_id, attempt) == f"reports/{load_id}/{attempt}.json"
+    name = key.rpartition("/")[2]
+    lies = rejected_key(date(2023, 3, 5), name, load_id)
+    assert lies.startswith("rejected/year=2023/month=03/day=05/")
+    assert lies.endswith(f".{load_id}.csv"), "plain CSV, whatever the drop was"
+    assert lies.count("/") == 4
+
+
+moments = st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1)).map(lambda moment: moment.replace(microsecond=0))
+parts = st.tuples(st.dates(), moments, st.sampled_from(("0" * 16, "f" * 16, "0123456789abcdef")))
+
+
+@given(parts, parts, st.integers(-12, 12))
+def test_drop_precedence_orders_as_its_parts_do(one: tuple, two: tuple, hours: int) -> None:  # type: ignore[type-arg]
+    zone = timezone(timedelta(hours=hours))
+
+    def text(part: tuple, zone: timezone) -> str:  # type: ignore[type-arg]
+        day, moment, load_id = part
+        return drop_precedence(day, moment.replace(tzinfo=timezone.utc).astimezone(zone), load_id)
+
+    first, second = text(one, timezone.utc).encode(), text(two, zone).encode()
+    assert (first < second, first == second) == (one < two, one == two)
+    assert len(first) <= 64

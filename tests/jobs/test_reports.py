@@ -1,0 +1,76 @@
+"""The report of an attempt: complete, also for a failure, and read back as it was written."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from schemas.reports import RejectSample, Report
+from tests.hostile_content import HEADER, SOUND_LINE
+from tests.jobs.dry_run import dry_run
+
+
+def test_a_report_says_everything_about_a_load() -> None:
+    lines = [SOUND_LINE, SOUND_LINE, SOUND_LINE.replace("C12345", "C9"), "a,b", *(["x" * 600] * 4)]
+    run = dry_run("\n".join([f"{HEADER},Note", *(f"{line},n" if "," in line else line for line in lines)]).encode())
+    report = run.report
+    assert (report.outcome, report.kind, report.attempt, report.version_id) == ("succeeded", "transactions", 1, "v1")
+    assert report.partition_day == "2023-03-15"
+    assert report.uploaded_at == "2023-03-16T06:00:00+00:00"
+    assert report.counts == {
+        "rows_read": 8,
+        "inserted": 1,
+        "updated": 0,
+        "unchanged": 0,
+        "stale": 0,
+        "duplicate": 1,
+        "rejected": 6,
+    }
+    assert [*report.reject_reasons] == ["malformed_row", "unknown_customer"]
+    assert report.reject_reasons["malformed_row"].rows == 5
+    assert report.reject_reasons["malformed_row"].samples == [
+        RejectSample(5, "a,b,n"),
+        RejectSample(6, "x" * 500),
+        RejectSample(7, "x" * 500),
+    ]
+    assert report.reject_reasons["unknown_customer"].samples == [
+        RejectSample(4, SOUND_LINE.replace("C12345", "C9") + ",n")
+    ]
+    assert report.ignored_columns == ["Note"]
+    assert [*report.step_seconds] == [
+        "fetch",
+        "read",
+        "unload dimensions",
+        "find duplicates",
+        "transform and stage",
+        "load",
+        "clean up",
+    ]
+    assert report.peak_memory_bytes is not None
+    assert report.peak_memory_bytes > 10_000_000
+    assert report.versions.keys() == {"job", "polars", "python"}
+    assert Report.from_json(report.to_json()) == report
+
+
+def test_a_failed_attempt_reports_how_far_it_came() -> None:
+    report = dry_run(b"x").report
+    assert (report.outcome, report.counts, report.bytes, report.etag) == ("failed", None, 1, "etag")
+    assert report.error is not None
+    assert (report.error.type, report.error.is_transient) == ("FileRefused", False)
+    assert [*report.step_seconds] == ["fetch", "read", "clean up"]
+    assert Report.from_json(report.to_json()) == report
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", "null", '{"error": null, "reject_reasons": {}, "amount_classes": {}}']
+)
+def test_what_is_no_report_is_not_read_as_one(text: str) -> None:
+    with pytest.raises((ValueError, TypeError, KeyError)):
+        Report.from_json(text)
+
+
+def test_a_report_is_text_that_any_tool_reads() -> None:
+    text = dry_run(f"{HEADER},ü\n{SOUND_LINE},ü\n".encode()).report.to_json()
+    assert json.loads(text)["ignored_columns"] == ["ü"]
+    assert "ü" in text
