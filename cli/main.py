@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from cli.costs import costs
 from cli.demo import demo
 from cli.drop import drop
 from cli.generate import generate
@@ -27,6 +28,7 @@ app.command()(drop)
 app.command()(replay)
 app.command()(generate)
 app.command()(wheel)
+app.command()(costs)
 
 if __name__ == "__main__":
     app(prog_name="pipeline")
