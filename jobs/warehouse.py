@@ -118,6 +118,8 @@ class WarehouseSession:
             is_serverless=True,
             serverless_work_group=warehouse.workgroup,
             serverless_acct_id=warehouse.account_id,
+            # Who the session is, in SVV_TRANSACTIONS too; without it the driver looks for a name in the call stack.
+            application_name="transactions-pipeline",
             # No socket timeout, which would also cut a long MERGE; a dead peer is noticed by keepalive.
             tcp_keepalive=True,
         )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import uuid
-from typing import Iterator
+from collections.abc import Iterator
 
 import boto3
 import pytest
+from botocore.loaders import JSONFileLoader
 from moto.server import ThreadedMotoServer
 
 from local.redshift import Warehouse
@@ -27,6 +29,8 @@ def s3_url() -> Iterator[str]:
 def mall(s3_url: str) -> Iterator[Shop]:
     """Buckets and a warehouse, without a database of their own yet."""
     with Warehouse.start(s3_endpoint_url=s3_url) as warehouse, pytest.MonkeyPatch.context() as patch:
+        # Every sign-in makes a new client, which would parse botocore's descriptions anew: most of a load's time.
+        patch.setattr(JSONFileLoader, "load_file", staticmethod(functools.cache(JSONFileLoader().load_file)))
         for name, value in {
             **warehouse.client_environment(),
             "AWS_ACCESS_KEY_ID": "laptop",

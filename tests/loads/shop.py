@@ -5,26 +5,38 @@ from __future__ import annotations
 import base64
 import csv
 import io
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, redirect_stdout
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timezone
-from typing import Any, Iterator
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from unittest import mock
 
 import redshift_connector
 from moto.s3.models import s3_backends
 
+import jobs.attempt
+import jobs.process_transactions
 from jobs.arguments import parse_arguments
 from jobs.errors import JobError
 from jobs.load_dimensions import load_dimensions
 from jobs.process_transactions import process_transactions
+from jobs.s3 import Prefix
+from jobs.warehouse import Committed, WarehouseSession, load_transactions
 from local.redshift import Warehouse
 from schemas import sql
 from schemas.drops import Drop, report_key
 from schemas.reports import Report
 from schemas.tables import COUNTS, FACT_TRANSACTIONS, LOAD_LEDGER
 from tests import oracle
+from tests.hostile_content import HEADER, SOUND_DAY
+from tests.jobs.dry_run import refusal_kind
+from tests.oracle_files import Refused, read_cells
 
 ACCOUNT = "123456789012"
 DATABASE_USER = "IAMR:laptop"
+FIRST_UPLOAD = datetime(2023, 1, 1, tzinfo=UTC)
+_EPOCH = datetime(2000, 1, 1)
 PRODUCTS = ("product_id", "product_name", "category", "price", "supplier_id")
 CUSTOMERS = ("customer_id", "first_name", "last_name", "email", "membership_level")
 
@@ -56,7 +68,7 @@ class Shop:
             bucket=self.drop_bucket,
             key=key,
             version_id=version_id,
-            uploaded_at=head["LastModified"].astimezone(timezone.utc).replace(tzinfo=None),
+            uploaded_at=head["LastModified"].astimezone(UTC).replace(tzinfo=None),
             content=content,
         )
 
@@ -65,7 +77,8 @@ class Shop:
         job = load_dimensions if drop.key.startswith("dimensions/") else process_transactions
         self.error = None
         try:
-            job(parse_arguments(self.arguments(drop, attempt)))
+            with redirect_stdout(io.StringIO()):
+                job(parse_arguments(self.arguments(drop, attempt)))
         except JobError as error:
             self.error = error
         key = report_key(Drop(drop.bucket, drop.key, drop.version_id).load_id, attempt)
@@ -93,15 +106,22 @@ class Shop:
             "--max-reject-ratio": self.max_reject_ratio,
             "--amount-classes": self.amount_classes,
         }
-        glue = ["--enable-metrics", "--job-language", "python", "--TempDir", "s3://somewhere/", "--python-version", "3.9"]
+        glue = [
+            "--enable-metrics",
+            "--job-language",
+            "python",
+            "--TempDir",
+            "s3://somewhere/",
+            "--python-version",
+            "3.9",
+        ]
         return glue + [token for pair in given.items() for token in pair]
 
     def load_dimension_rows(self, products: oracle.Products, customers: oracle.Customers) -> list[oracle.Drop]:
         """Upload and load both dimensions; the drops."""
-        first = datetime(2023, 1, 1, tzinfo=timezone.utc)
         drops = [
-            self.upload("dimensions/dim_products.csv", csv_bytes(PRODUCTS, products.values()), first),
-            self.upload("dimensions/dim_customers.csv", csv_bytes(CUSTOMERS, customers.values()), first),
+            self.upload("dimensions/dim_products.csv", csv_bytes(PRODUCTS, products.values()), FIRST_UPLOAD),
+            self.upload("dimensions/dim_customers.csv", csv_bytes(CUSTOMERS, customers.values()), FIRST_UPLOAD),
         ]
         for drop in drops:
             report = self.run(drop)
@@ -143,19 +163,95 @@ class Shop:
         """Header and lines of a load's rejected file."""
         assert report.rejected_uri is not None
         bucket, _, key = report.rejected_uri.removeprefix("s3://").partition("/")
-        text = self.s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode("utf-8")
-        header, *lines = csv.reader(io.StringIO(text, newline=""), strict=True)
-        return tuple(header), [tuple(line) for line in lines]
+        body = self.s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+        header, *lines = read_cells(body)
+        return header, lines
 
     def left_staged(self) -> list[str]:
         """Keys below staging/: none should be left when a run is over."""
         found = self.s3.list_objects_v2(Bucket=self.work_bucket, Prefix="staging/")
         return [entry["Key"] for entry in found.get("Contents", ())]
 
-    def clean(self) -> None:
-        """An empty fact and ledger, the dimensions as they are."""
-        for table in ("fact_transactions", "load_ledger"):
+    def drop(
+        self, *lines: str, day: date = SOUND_DAY, name: str = "day.csv", uploaded_at: datetime | None = None
+    ) -> oracle.Drop:
+        """Upload a file of these lines below the contract's header."""
+        content = "".join(f"{line}\n" for line in (HEADER, *lines)).encode()
+        return self.upload(key_of(day, name), content, uploaded_at)
+
+    def load(self, *lines: str, **where: Any) -> Report:
+        """Drop a file and load it, which must succeed."""
+        report = self.run(self.drop(*lines, **where))
+        assert self.error is None, str(self.error)
+        return report
+
+    def clean(self, *, dimensions: bool = False) -> None:
+        """An empty fact and ledger, the dimensions as they are unless they shall be empty as well."""
+        for table in ("fact_transactions", "load_ledger", *(("dim_products", "dim_customers") if dimensions else ())):
             self.sql(f"DELETE FROM {table}")
+
+    def stamp(self, load: int) -> None:
+        """Mark what was written since the last stamp as written by this load; GETDATE() has whole seconds only."""
+        for column in ("loaded_at", "updated_at"):
+            self.sql(
+                f"UPDATE fact_transactions SET {column} = '{_EPOCH + timedelta(load)}' WHERE {column} > '2020-01-01'"
+            )
+
+    def stamps(self) -> dict[str, tuple[int, int]]:
+        """By transaction_id: the loads that last wrote the row, and last changed what it says."""
+        return {
+            transaction_id: ((row["loaded_at"] - _EPOCH).days, (row["updated_at"] - _EPOCH).days)
+            for transaction_id, row in self.fact().items()
+        }
+
+    def stage(self, drop: oracle.Drop, attempt: int = 1) -> Callable[[], Committed]:
+        """Judge and stage a drop; what is returned loads it, as often as it is called."""
+        given: list[tuple[Any, Any]] = []
+
+        def note(*arguments: Any, **named: Any) -> Committed:
+            given.append((arguments[1], named))
+            return Committed({}, None)
+
+        with ExitStack() as patches:
+            patches.enter_context(mock.patch.object(jobs.process_transactions, "load_transactions", note))
+            patches.enter_context(mock.patch.object(Prefix, "delete"))
+            self.run(drop, attempt)
+        ((staged, named),) = given
+        warehouse = parse_arguments(self.arguments(drop, attempt)).warehouse
+
+        def load() -> Committed:
+            with WarehouseSession(warehouse) as session:
+                return load_transactions(session, staged, **named)
+
+        return load
+
+    def clean_stage(self) -> None:
+        for key in self.left_staged():
+            self.s3.delete_object(Bucket=self.work_bucket, Key=key)
+
+    def assert_equals(self, model: oracle.Warehouse) -> None:
+        """Fact with lineage, ledger and what is left behind are as the oracle says."""
+        assert self.comparable_fact() == model.columns()
+        assert self.ledger_counts() == {load_id: counts_of(entry.counts) for load_id, entry in model.ledger.items()}
+        assert self.left_staged() == []
+
+    def load_as(self, model: oracle.Warehouse, drop: oracle.Drop, attempt: int = 1) -> Report:
+        """Load a drop here and in the model; both must come to the same."""
+        committed_before = model.ledger.get(drop.load_id)
+        expected = load_or_refuse(model, drop)
+        report = self.run(drop, attempt)
+        if isinstance(expected, Refused):
+            assert self.error is not None
+            assert refusal_kind(self.error) in expected.kinds
+            assert report.counts is None
+        else:
+            assert self.error is None, str(self.error)
+            assert report.counts == counts_of(expected)
+            assert report.first_commit == (counts_of(committed_before.counts) if committed_before else None)
+        self.stamp(model.loads)
+        self.assert_equals(model)
+        assert self.stamps() == {key: (row.last_loaded_by, row.last_changed_by) for key, row in model.fact.items()}
+        return report
 
     def with_database(self, database: str) -> Shop:
         """The same S3 with another database, its tables created."""
@@ -178,6 +274,17 @@ class Shop:
             self._connection = redshift_connector.connect(**self.warehouse.admin_connection(self.database))
             self._connection.autocommit = True
         return self._connection
+
+
+def load_or_refuse(model: oracle.Warehouse, drop: oracle.Drop) -> oracle.Counts | Refused:
+    try:
+        return model.load(drop)
+    except Refused as refused:
+        return refused
+
+
+def key_of(day: date, name: str) -> str:
+    return f"transactions/year={day:%Y}/month={day:%m}/day={day:%d}/{name}"
 
 
 def csv_bytes(header: tuple[str, ...], rows: Any) -> bytes:
