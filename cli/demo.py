@@ -5,13 +5,14 @@ from __future__ import annotations
 import random
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
 
-from cli.demo_results import clear, write_results
+from cli.demo_results import Results, clear, write_results
 from cli.live import Display, show_mail, show_totals
 from cli.progress import Progress, Seen
 from jobs.mock_data import MockData, MockDataArgs
@@ -56,32 +57,50 @@ def demo(
     last mail; the exit status is not 0 when anything failed.
     """
     console = Console()
-    began = time.perf_counter()
-    out.mkdir(parents=True, exist_ok=True)
-    clear(out)
-    keys = _keys(data) if data is not None else []
     if data is None:
+        args = _generator(rows=rows, days=days, seed=seed)
         data = out / "data"
-        keys = _generate(data, rows=rows, days=days, seed=seed)
+        shutil.rmtree(data, ignore_errors=True)
+        keys = list(MockData(args).write(data))
         console.print(f"{days} days of about {rows:,} rows generated in {data}")
-    display = Display(console)
+    else:
+        keys = _keys(data)
     try:
-        with Laptop.start(
-            ROOT,
-            folder=out / "laptop",
-            libraries=LIBRARIES,
-            # The shop's own dimensions come first here.
-            config={"sampleDimensions": "false"},
-            on_trouble=lambda sentence: display.say(f"trouble: {sentence}", style="red"),
-        ) as laptop:
-            console.print(_deployed(laptop, time.perf_counter() - began), soft_wrap=True)
-            with display:
-                seen = _drop_and_follow(laptop, data, keys, shuffle=shuffle, display=display)
-            results = write_results(laptop, out, seen=seen, seconds=time.perf_counter() - began)
-            mails = laptop.mails()
+        results = run_demo(data, keys, out, shuffle=shuffle, console=console)
     except DeployFailed as error:
         typer.echo(f"pipeline demo: {error}", err=True)
         raise typer.Exit(NOT_GOOD) from error
+    if results.complaints:
+        raise typer.Exit(NOT_GOOD)
+
+
+def run_demo(
+    data: Path,
+    keys: list[str],
+    out: Path,
+    *,
+    shuffle: int | None,
+    console: Console,
+    start: Callable[..., Laptop] = Laptop.start,
+) -> Results:
+    """Deploy, drop, follow, and leave the results in `out`; raises DeployFailed. `start` starts the laptop."""
+    began = time.perf_counter()
+    out.mkdir(parents=True, exist_ok=True)
+    clear(out)
+    display = Display(console)
+    with start(
+        ROOT,
+        folder=out / "laptop",
+        libraries=LIBRARIES,
+        # The shop's own dimensions come first here.
+        config={"sampleDimensions": "false"},
+        on_trouble=lambda sentence: display.say(f"trouble: {sentence}", style="red"),
+    ) as laptop:
+        console.print(_deployed(laptop, time.perf_counter() - began), soft_wrap=True)
+        with display:
+            seen = _drop_and_follow(laptop, data, keys, shuffle=shuffle, display=display)
+        results = write_results(laptop, out, seen=seen, seconds=time.perf_counter() - began)
+        mails = laptop.mails()
     if mails:
         # What went wrong is what a reader must see.
         show_mail(console, next((mail for mail in reversed(mails) if "] FAILED" in mail.subject), mails[-1]))
@@ -89,8 +108,7 @@ def demo(
     console.print(f"All of it is in {out}")
     for complaint in results.complaints:
         console.print(f"NOT GOOD: {complaint}", style="bold red", markup=False, soft_wrap=True)
-    if results.complaints:
-        raise typer.Exit(NOT_GOOD)
+    return results
 
 
 def _deployed(laptop: Laptop, seconds: float) -> str:
@@ -171,13 +189,11 @@ def _keys(data: Path) -> list[str]:
     return keys
 
 
-def _generate(folder: Path, **arguments: Any) -> list[str]:
+def _generator(**arguments: Any) -> MockDataArgs:
     try:
-        args = MockDataArgs(**arguments)
+        return MockDataArgs(**arguments)
     except ValueError as wrong:
         _refuse(str(wrong))
-    shutil.rmtree(folder, ignore_errors=True)
-    return list(MockData(args).write(folder))
 
 
 def _refuse(sentence: str) -> NoReturn:

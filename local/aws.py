@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from dataclasses import dataclass, field
 from typing import Any
@@ -54,6 +55,8 @@ class Aws:
 
     @classmethod
     def start(cls, *, account: str, region: str) -> Aws:
+        # Half a second for machine images that nobody starts.
+        os.environ.setdefault("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
         gate = Gate(DomainDispatcherApplication(create_backend_app), account=account)
         server = make_server("127.0.0.1", 0, gate, threaded=True, request_handler=_Quiet)
         # Every connection is for one request; a burst of them must not be refused.

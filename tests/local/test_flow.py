@@ -5,7 +5,10 @@ from __future__ import annotations
 import io
 import json
 import time
+import urllib.error
+import urllib.request
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -23,6 +26,7 @@ from local.laptop import Laptop
 from local.player import Delivery
 from local.requests import Asked
 from schemas.drops import Drop
+from schemas.tables import WAREHOUSE_TABLES
 from tests.local.laptops import put, started, transactions, transactions_key
 
 GOOD = "T{number},C12345,P12345,3,2023-03-{day:02},Completed"
@@ -89,9 +93,8 @@ def fact(laptop: Laptop, transaction_id: str) -> list[Any]:
     connection = laptop.connect()
     try:
         cursor = connection.cursor()
-        cursor.execute(
-            "SELECT status, total_amount FROM fact_transactions WHERE transaction_id = %s", (transaction_id,)
-        )
+        statement = "SELECT status, total_amount FROM fact_transactions WHERE transaction_id = %s"
+        cursor.execute(statement, (transaction_id,))
         return list(cursor.fetchall())
     finally:
         connection.close()
@@ -103,10 +106,50 @@ def test_the_sample_dimensions_loaded_themselves_by_the_event_path(laptop: Lapto
     assert len(laptop.mails()) == 2
 
 
+def test_every_resource_of_the_program_stands(laptop: Laptop) -> None:
+    kinds = Counter(type_.rpartition(":")[2] for type_, _ in laptop.deployed.resources)
+    client = laptop.client
+    rules = client("events").list_rules()["Rules"]
+    roles = client("iam").list_roles()["Roles"]
+    policies = [client("iam").list_role_policies(RoleName=role["RoleName"])["PolicyNames"] for role in roles]
+    targets = [client("events").list_targets_by_rule(Rule=rule["Name"])["Targets"] for rule in rules]
+    found = {
+        "Bucket": len(client("s3").list_buckets()["Buckets"]),
+        "Queue": len(client("sqs").list_queues()["QueueUrls"]),
+        "Topic": len(client("sns").list_topics()["Topics"]),
+        "TopicSubscription": len(client("sns").list_subscriptions()["Subscriptions"]),
+        "Role": len(roles),
+        "RolePolicy": sum(map(len, policies)),
+        "Function": len(client("lambda").list_functions()["Functions"]),
+        "EventSourceMapping": len(client("lambda").list_event_source_mappings()["EventSourceMappings"]),
+        "EventRule": len(rules),
+        "EventTarget": sum(map(len, targets)),
+        "Job": len(client("glue").list_jobs()["JobNames"]),
+        "Connection": len(client("glue").get_connections()["ConnectionList"]),
+        "MetricAlarm": len(client("cloudwatch").describe_alarms()["MetricAlarms"]),
+        "LogGroup": len(client("logs").describe_log_groups()["logGroups"]),
+        "Subnet": len([one for one in client("ec2").describe_subnets()["Subnets"] if not one["DefaultForAz"]]),
+        "VpcEndpoint": len(client("ec2").describe_vpc_endpoints()["VpcEndpoints"]),
+    }
+    assert found == {kind: kinds[kind] for kind in found}
+    assert len(laptop.deployed.resources) > 100
+
+
+def test_the_tables_stand_and_belong_to_the_admin(laptop: Laptop) -> None:
+    connection = laptop.connect()
+    try:
+        cursor = connection.cursor()
+        cursor.execute("SELECT tablename, tableowner FROM pg_tables WHERE schemaname = 'public'")
+        assert {tuple(row) for row in cursor.fetchall()} == {
+            (table.name, "warehouse_admin") for table in WAREHOUSE_TABLES
+        }
+    finally:
+        connection.close()
+
+
 def test_a_dropped_file_ends_in_the_fact_in_a_mail_and_in_the_archive(calm: Laptop) -> None:
-    drop = put(
-        calm, transactions_key(1), transactions(GOOD.format(number=1, day=1), "T2,C12345,nobody's,1,2023-03-01,x")
-    )
+    rows = transactions(GOOD.format(number=1, day=1), "T2,C12345,nobody's,1,2023-03-01,x")
+    drop = put(calm, transactions_key(1), rows)
     calm.wait_until_still()
     assert stage_of(calm, drop) is Stage.ARCHIVED
     assert [(status, str(amount)) for status, amount in fact(calm, "T1")] == [("completed", "89.97")]
@@ -191,9 +234,8 @@ def test_a_run_over_the_jobs_time_limit_is_killed_and_told_of(calm: Laptop, monk
     drop = put(calm, transactions_key(6), transactions(GOOD.format(number=7, day=6)))
     calm.wait_until_still()
     assert calm.runs()[-1].status == "TIMEOUT"
-    assert mails_about(calm, drop) == [
-        "[dev] Not loaded yet 2023-03-06: tried again by itself (transactions_2023-03-06.csv)"
-    ]
+    (subject,) = mails_about(calm, drop)
+    assert subject.startswith("[dev] Not loaded yet 2023-03-06: tried again by itself")
     monkeypatch.undo()
     calm.player.tick(grace_seconds=0)
     calm.wait_until_still()
@@ -207,9 +249,7 @@ def test_a_killed_run_has_failed_with_the_signals_exit_code(calm: Laptop) -> Non
         time.sleep(0.01)
     calm.wait_until_still()
     assert calm.runs()[-1].as_dict()["ErrorMessage"] == "Command failed with exit code 137"
-    calm.player.tick(grace_seconds=0)
-    calm.wait_until_still()
-    assert stage_of(calm, drop) is Stage.ARCHIVED
+    assert stage_of(calm, drop) is Stage.FAILED
 
 
 def test_other_terminals_drop_and_replay(calm: Laptop, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -234,7 +274,7 @@ def test_other_terminals_drop_and_replay(calm: Laptop, tmp_path: Any, monkeypatc
     assert not state.exists()
 
 
-def test_a_failed_drop_is_replayed_on_demand(calm: Laptop, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_drop_is_replayed_on_demand(calm: Laptop, monkeypatch: pytest.MonkeyPatch) -> None:
     running = Running(pid=1, url=calm.aws.url, region=calm.aws.region, outputs=dict(calm.outputs))
     monkeypatch.setattr("cli.replay.find_running", lambda: running)
     drop = put(calm, transactions_key(9), b"")
@@ -322,9 +362,7 @@ def test_a_role_may_no_more_than_its_policies_say(calm: Laptop) -> None:
         s3.put_object(Bucket=bucket, Key=transactions_key(20), Body=b"")
     with pytest.raises(ClientError, match="Forbidden"):
         s3.head_object(Bucket=bucket, Key=transactions_key(1))
-    assert Progress(calm).in_drop_bucket() == {
-        one for one in Progress(calm).in_drop_bucket() if "day=20" not in one.key
-    }
+    assert not [drop for drop in Progress(calm).in_drop_bucket() if "day=20" in drop.key]
 
 
 def test_a_role_is_assumed_by_the_service_it_trusts_and_no_other(calm: Laptop) -> None:
@@ -334,9 +372,6 @@ def test_a_role_is_assumed_by_the_service_it_trusts_and_no_other(calm: Laptop) -
 
 
 def test_a_request_that_nobody_signed_is_refused(calm: Laptop) -> None:
-    import urllib.error
-    import urllib.request
-
     with pytest.raises(urllib.error.HTTPError) as refused:
         urllib.request.urlopen(f"{calm.aws.url}/{calm.outputs['drop_bucket']}")
     refused.value.close()

@@ -1,0 +1,150 @@
+"""The demo, from generated files to what it leaves behind."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+from rich.console import Console
+from typer.testing import CliRunner
+
+from cli.demo import run_demo, shuffled
+from cli.demo_results import Results
+from cli.drop import NoKey, key_of
+from cli.main import app
+from jobs.mock_data import MockData, MockDataArgs
+from local.laptop import Laptop
+from tests.local.laptops import PACE, build_wheel
+
+ARGS = MockDataArgs(days=3, rows=200, products=20, customers=50, seed=11, faults=0.1)
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Callable[..., Laptop]:
+    """Starts the demo's laptop with an account and a wheel of its own."""
+    account = f"{uuid.uuid4().int % 10**12:012}"
+    wheels = build_wheel(tmp_path / "dist")
+
+    def start(root: Path, *, config: dict[str, str], **options: Any) -> Laptop:
+        config = {**config, "dropBucketName": f"drop-{account}", "wheelDirectory": str(wheels)}
+        options |= {"account": account, "pace": PACE, "python": Path(sys.executable), "libraries": tmp_path}
+        return Laptop.start(root, config=config, **options)
+
+    return start
+
+
+def test_a_shuffled_demo_ends_with_the_expected_fact_and_everything_accounted_for(
+    tmp_path: Path, start: Callable[..., Laptop]
+) -> None:
+    data, out, screen = tmp_path / "data", tmp_path / "out", io.StringIO()
+    keys = list(MockData(ARGS).write(data))
+    results = run_demo(data, keys, out, shuffle=4, console=Console(file=screen, width=200), start=start)
+    assert results.complaints == []
+
+    expected = json.loads((data / "expected" / "summary.json").read_text())
+    summary = json.loads((out / "summary.json").read_text())
+    same = ("fact_rows", "fact_amount")
+    assert {name: summary[name] for name in same} == {name: expected[name] for name in same}
+    # One of the three files was dropped twice.
+    assert (summary["loads"], summary["dimension_loads"], summary["failed"]) == (4, 2, 0)
+    assert (summary["emails"], summary["archived"]) == (6, 6)
+    assert summary["rows_read"] == sum(
+        summary[count] for count in ("inserted", "updated", "unchanged", "stale", "duplicate", "rejected")
+    )
+    assert set(summary["reject_reasons"]) == set(expected["reject_reasons"])
+
+    fact = pl.read_parquet(out / "fact_transactions.parquet")
+    wanted = pl.read_parquet(data / "expected" / "fact_transactions.parquet").sort("transaction_id")
+    columns = [name for name in wanted.columns if name in fact.columns]
+    assert_frame_equal(fact.select(columns), wanted.select(columns))
+
+    assert pl.read_parquet(out / "load_ledger.parquet")["rows_read"].sum() == summary["rows_read"]
+    assert len(list((out / "emails").glob("*.txt"))) == 6
+    assert len(list((out / "reports").rglob("*.json"))) == 6
+    assert len(list((out / "rejected").rglob("*.csv"))) == 4
+    assert sorted({found["key"] for found in json.loads((out / "archive.json").read_text())}) == sorted(keys)
+    shown = screen.getvalue()
+    assert "To: analyst@example.com\nSubject: [dev] Loaded 2023-03-" in shown
+    assert shown.count("\narchived  ") == 6
+
+
+def test_a_demo_whose_drop_fails_shows_it_and_is_not_good(tmp_path: Path, start: Callable[..., Laptop]) -> None:
+    data, out, screen = tmp_path / "data", tmp_path / "out", io.StringIO()
+    (data / "dimensions").mkdir(parents=True)
+    header = "product_id,product_name,category,price,supplier_id\n"
+    (data / "dimensions" / "dim_products.csv").write_text(f"{header}P1,A,B,cheap,S1\n")
+    results = run_demo(
+        data, ["dimensions/dim_products.csv"], out, shuffle=None, console=Console(file=screen, width=200), start=start
+    )
+    (complaint,) = results.complaints
+    assert complaint.startswith("dim_products.csv was not loaded: dim_products.csv, line 2")
+    shown = screen.getvalue()
+    assert f"NOT GOOD: {complaint}" in shown
+    assert "failed    dim_products.csv" in shown
+    assert "Subject: [dev] FAILED dim_products.csv: not loaded" in shown
+    assert (results.summary["failed"], results.summary["emails"], results.summary["archived"]) == (1, 1, 0)
+
+
+@pytest.mark.parametrize(("complaints", "status"), [([], 0), (["a drop was not loaded"], 1)])
+def test_a_demo_that_is_not_good_has_an_exit_status_that_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, complaints: list[str], status: int
+) -> None:
+    (tmp_path / "dimensions").mkdir()
+    (tmp_path / "dimensions" / "dim_products.csv").touch()
+    monkeypatch.setattr("cli.demo.run_demo", lambda *_, **__: Results({}, complaints))
+    ended = CliRunner().invoke(app, ["demo", "--data", str(tmp_path), "--out", str(tmp_path / "out")])
+    assert ended.exit_code == status, ended.output
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (Path.exists, "is not a folder"),
+        (Path.mkdir, "holds no file to drop"),
+        (
+            lambda data: ((data / "transactions").mkdir(parents=True), (data / "transactions/a.csv").touch()),
+            "is outside the layout",
+        ),
+    ],
+)
+def test_a_folder_that_cannot_be_dropped_is_refused_before_anything_starts(
+    tmp_path: Path, make: Callable[[Path], Any], sentence: str
+) -> None:
+    make(tmp_path / "data")
+    refused = CliRunner().invoke(app, ["demo", "--data", str(tmp_path / "data"), "--out", str(tmp_path / "out")])
+    assert refused.exit_code == 2
+    assert sentence in refused.output
+
+
+def test_shuffling_drops_every_file_and_about_a_third_of_them_twice() -> None:
+    keys = [f"k{number}" for number in range(9)]
+    order = shuffled(keys, 5)
+    assert (len(order), set(order)) == (12, set(keys))
+    assert order == shuffled(keys, 5) != shuffled(keys, 6)
+
+
+@pytest.mark.parametrize(
+    ("name", "day", "key"),
+    [
+        ("dim_products_new.csv", None, "dimensions/dim_products_new.csv"),
+        ("transactions_2023-03-15.csv", None, "transactions/year=2023/month=03/day=15/transactions_2023-03-15.csv"),
+        ("late rows.csv.gz", "2023-03-15", "transactions/year=2023/month=03/day=15/late rows.csv.gz"),
+        ("till_2023-03-15.csv", "2023-03-16", "transactions/year=2023/month=03/day=16/till_2023-03-15.csv"),
+    ],
+)
+def test_a_files_name_or_the_given_day_says_its_key(name: str, day: str | None, key: str) -> None:
+    assert key_of(name, day) == key
+
+
+@pytest.mark.parametrize(("name", "day"), [("rows.csv", None), ("rows_2023-02-30.csv", None), ("rows.csv", "soon")])
+def test_a_file_without_a_day_is_refused(name: str, day: str | None) -> None:
+    with pytest.raises(NoKey, match="--day YYYY-MM-DD"):
+        key_of(name, day)
