@@ -1,0 +1,114 @@
+"""`python -m benchmarks`: one command, one table."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from benchmarks.compare import DUCKDB, OURS, PEERS, Entry, compare
+from benchmarks.data import DataArgs, make_work
+from benchmarks.growth import Series, series
+from benchmarks.measure import Peer
+from benchmarks.memory_group import memory_group
+from benchmarks.one_gib import run_in_one_gib
+from benchmarks.picture import draw
+from benchmarks.results import Growth, Line, Results, lines
+from benchmarks.table import show
+
+ALL_ROWS = (100_000, 1_000_000, 10_000_000)
+QUICK_ROWS = (100_000,)
+GROWTH_ROWS = 1_000_000
+CUSTOMERS_PER_ROW = 0.1
+
+# Peers that at these sizes are started once more for a second figure.
+_REPETITIONS = {100_000: 5, 1_000_000: 3}
+_REPETITIONS_OF_MORE = 2
+
+PROBLEM_FOUND = 1
+
+
+def main(
+    rows: Annotated[
+        list[int] | None, typer.Option(help="Rows of a file to compare with; may be given several times.")
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="100,000 rows, no series: under a minute.")] = False,
+    growth: Annotated[bool, typer.Option(help="Also show how the cost grows.")] = True,
+    one_gib: Annotated[
+        bool, typer.Option("--one-gib", help="Instead: the whole job inside 1 GiB of memory, against a warehouse.")
+    ] = False,
+    out: Annotated[Path, typer.Option(help="Folder for bench.json, bench.png and the data.")] = Path("build"),
+) -> None:
+    """Our transform against the bare scan, DuckDB, pandas and PySpark: equal results, seconds, memory, dollars."""
+    console = Console()
+    out = out.resolve()
+    cache = out / "bench-data"
+    cache.mkdir(parents=True, exist_ok=True)
+    if one_gib:
+        raise typer.Exit(run_in_one_gib(make_work(_data(max(rows or ALL_ROWS)), cache), console))
+    sizes = rows or (QUICK_ROWS if quick else ALL_ROWS)
+    varied = series(GROWTH_ROWS) if growth and not quick and not rows else ()
+    results = _measure(sizes, varied, cache)
+    show(results, console)
+    results.write(out / "bench.json")
+    draw(results, out / "bench.png")
+    console.print(f"Written: {out / 'bench.json'} and {out / 'bench.png'}")
+    if any(line.problem.startswith("another result") for line in results.compared):
+        raise typer.Exit(PROBLEM_FOUND)
+
+
+def _measure(sizes: tuple[int, ...] | list[int], varied: tuple[Series, ...], cache: Path) -> Results:
+    """Everything, smallest first, with a bar that tells what is running."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
+    with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True), transient=True) as progress:
+        total = sum(_repetitions(size) * len(PEERS) for size in sizes)
+        task = progress.add_task("", total=total + sum(2 * 2 * len(one.points) for one in varied))
+        compared: list[Line] = []
+        for size in sizes:
+            entries = _compare(progress, task, _data(size), cache, PEERS, _repetitions(size))
+            compared += lines(entries, size)
+        grown = [
+            Growth(
+                one.name,
+                {
+                    label: lines(_compare(progress, task, data, cache, (OURS, DUCKDB), 2), data.rows)
+                    for label, data in one.points
+                },
+            )
+            for one in varied
+        ]
+    with memory_group() as group:
+        return Results(compared, grown, memory_is_of_a_cgroup=group is not None)
+
+
+def _compare(
+    progress: Progress, task: TaskID, data: DataArgs, cache: Path, peers: tuple[Peer, ...], repetitions: int
+) -> list[Entry]:
+    progress.update(task, description=f"{data.rows:,} rows: generating")
+    work = make_work(data, cache)
+    return compare(work, peers, repetitions=repetitions, on_run=_teller(progress, task, data.rows))
+
+
+def _teller(progress: Progress, task: TaskID, rows: int) -> Callable[[Peer], None]:
+    def tell(peer: Peer) -> None:
+        progress.update(task, advance=1, description=f"{rows:,} rows: {peer.name}")
+
+    return tell
+
+
+def _data(rows: int) -> DataArgs:
+    return DataArgs(rows, customers=max(int(rows * CUSTOMERS_PER_ROW), 1))
+
+
+def _repetitions(rows: int) -> int:
+    return next((times for most, times in _REPETITIONS.items() if rows <= most), _REPETITIONS_OF_MORE)
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("COLUMNS", "140")
+    typer.run(main)

@@ -1,0 +1,89 @@
+"""Peers side by side: repeated in turn, so that a busy minute hits all of them, and ratios only between equals."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import statistics
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks.measure import DiedError, Measurement, Peer, measure
+from benchmarks.outcome import Outcome, read_outcome
+from benchmarks.work import Work
+
+OURS = Peer("ours", "ours")
+BARE_SCAN = Peer("bare scan", "bare_scan", does_the_work=False)
+DUCKDB = Peer("DuckDB", "duckdb_peer")
+SMALL_DUCKDB = Peer("DuckDB in 600 MB", "duckdb_peer", "run_small")
+PANDAS = Peer("pandas", "pandas_peer")
+PYSPARK = Peer("PySpark", "pyspark_peer")
+# A peer that has taken so long is not repeated: noise is small against it, and patience ends.
+_ENOUGH_SECONDS = 40.0
+
+PEERS = (OURS, BARE_SCAN, DUCKDB, SMALL_DUCKDB, PANDAS, PYSPARK)
+
+
+@dataclass
+class Entry:
+    """What is known of one peer on one file."""
+
+    peer: Peer
+    runs: list[Measurement] = field(default_factory=list)
+    outcome: Outcome | None = None
+    problem: str = ""
+    """Why its figures do not count; empty if they do."""
+
+    @property
+    def seconds(self) -> float:
+        return min(run.seconds for run in self.runs)
+
+    @property
+    def median_seconds(self) -> float:
+        return statistics.median(run.seconds for run in self.runs)
+
+    @property
+    def cpu_seconds(self) -> float:
+        return min(run.cpu_seconds for run in self.runs)
+
+    @property
+    def peak_bytes(self) -> int:
+        return max(run.peak_bytes for run in self.runs)
+
+
+def why_absent(peer: Peer) -> str:
+    """Why an optional peer cannot take part here; empty if it can."""
+    if peer is not PYSPARK:
+        return ""
+    if importlib.util.find_spec("pyspark") is None:
+        return "not installed (requirements/bench_spark.txt)"
+    return "" if shutil.which("java") else "no Java on the PATH"
+
+
+def compare(
+    work: Work, peers: Sequence[Peer], *, repetitions: int, on_run: Callable[[Peer], None] = lambda _: None
+) -> list[Entry]:
+    """Run each peer so many times, in turn; the first peer's result is what the others must equal."""
+    entries = [Entry(peer, problem=why_absent(peer)) for peer in peers]
+    for _ in range(repetitions):
+        for entry in entries:
+            on_run(entry.peer)
+            if not entry.problem and sum(run.seconds for run in entry.runs) < _ENOUGH_SECONDS:
+                _run(entry, work, reference=entries[0].outcome)
+    return entries
+
+
+def _run(entry: Entry, work: Work, *, reference: Outcome | None) -> None:
+    with tempfile.TemporaryDirectory(prefix="out-", dir=work.folder.parent.parent) as out:
+        try:
+            run = measure(entry.peer, work, Path(out))
+        except DiedError as reason:
+            entry.problem = str(reason)
+            return
+        entry.runs.append(run)
+        if entry.outcome is None and entry.peer.does_the_work:
+            entry.outcome = read_outcome(Path(out), run.rows_read)
+            if reference is not None and entry.outcome != reference:
+                entry.problem = f"another result: {entry.outcome.difference(reference)}"

@@ -1,0 +1,128 @@
+"""The files the peers work on: made once, kept below build/bench-data, the oldest removed when they grow too many.
+
+They come from the mock data's generator, faults and all, with two things evened out so
+that every peer can number lines: no blank lines, and LF as the only line end.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from benchmarks.work import COLUMNS, PARTITION_DAY, Work
+from jobs.mock_data import MockData, MockDataArgs
+from schemas.drops import CUSTOMERS, PRODUCTS, transactions_key
+from schemas.tables import DIMENSIONS
+
+_MOST_BYTES = 6 * 2**30
+_FIRST_ID = 10_000_000_000
+_BLOCK_BYTES = 2**24
+
+
+@dataclass(frozen=True)
+class DataArgs:
+    rows: int
+    products: int = 10_000
+    customers: int = 100_000
+    faults: float = 0.02
+    """The share of rows to be rejected; as many again are valid but oddly written."""
+    duplicates: float | None = None
+    """The share of rows whose transaction_id an earlier row has too; None: as the generator has it, about 4 %."""
+
+    @property
+    def folder_name(self) -> str:
+        duplicates = "" if self.duplicates is None else f"-{self.duplicates:g}-duplicates"
+        return (
+            f"{self.rows}-rows-{self.products}-products-{self.customers}-customers-{self.faults:g}-faults{duplicates}"
+        )
+
+
+def make_work(args: DataArgs, cache: Path) -> Work:
+    """The folder of these arguments, made if it is not there yet."""
+    folder = cache / args.folder_name
+    if not folder.exists():
+        made = cache / f"{args.folder_name}.partial"
+        shutil.rmtree(made, ignore_errors=True)
+        made.mkdir(parents=True)
+        _make(args, made)
+        made.rename(folder)
+    folder.touch()
+    _bound(cache, keep=folder)
+    return Work(folder)
+
+
+def _make(args: DataArgs, folder: Path) -> None:
+    mock = MockDataArgs(
+        start=PARTITION_DAY,
+        days=1,
+        rows=args.rows,
+        products=args.products,
+        customers=args.customers,
+        faults=args.faults,
+    )
+    generated = folder / "generated"
+    for _ in MockData(mock).write(generated, expected=False):
+        pass
+    work = Work(folder)
+    _even_out(generated / transactions_key(PARTITION_DAY), work.transactions)
+    if args.duplicates is not None:
+        _renumber(work.transactions, args.duplicates)
+    _dimension(generated, PRODUCTS, ("product_id", "product_name", "category", "price", "supplier_id"), work.products)
+    _dimension(generated, CUSTOMERS, ("customer_id", "membership_level"), work.customers)
+    for name in (PRODUCTS, CUSTOMERS):
+        (generated / "dimensions" / f"{name}.csv").rename(folder / f"{name}.csv")
+    shutil.rmtree(generated)
+
+
+def _even_out(generated: Path, path: Path) -> None:
+    with generated.open("rb") as source, path.open("wb") as target:
+        rest = b""
+        while block := source.read(_BLOCK_BYTES):
+            block = rest + block
+            end = block.rfind(b"\n") + 1
+            lines, rest = block[:end].replace(b"\r\n", b"\n"), block[end:]
+            while b"\n\n" in lines:
+                lines = lines.replace(b"\n\n", b"\n")
+            target.write(lines.lstrip(b"\n"))
+        target.write(rest)
+
+
+def _renumber(path: Path, duplicates: float) -> None:
+    """Give every row an id of its own, but this share of them the id of a row before it."""
+    rows = pl.read_csv(path, infer_schema=False, quote_char=None)
+    chance = np.random.default_rng(7)
+    numbers = np.arange(rows.height)
+    repeats = chance.random(rows.height) < duplicates
+    numbers[repeats] = (chance.random(repeats.sum()) * numbers[repeats]).astype(np.int64)
+    ids = pl.Series("transaction_id", numbers + _FIRST_ID).cast(pl.String())
+    rows.with_columns(transaction_id="T" + ids).select(COLUMNS).write_csv(path, quote_style="never")
+
+
+def _dimension(generated: Path, name: str, columns: tuple[str, ...], path: Path) -> None:
+    """What the job gets of a dimension by UNLOAD: Snappy Parquet with the columns it asks for."""
+    table = DIMENSIONS[name].table
+    rows = pl.read_csv(generated / "dimensions" / f"{name}.csv", infer_schema=False)
+    rows.select(pl.col(column).cast(table[column].polars) for column in columns).write_parquet(
+        path, compression="snappy"
+    )
+
+
+def _bound(cache: Path, *, keep: Path) -> None:
+    """The least recently used go first."""
+    folders = sorted(
+        (folder for folder in cache.iterdir() if folder != keep), key=lambda folder: folder.stat().st_mtime
+    )
+    sizes = {folder: _bytes(folder) for folder in [*folders, keep]}
+    for folder in folders:
+        if sum(sizes.values()) <= _MOST_BYTES:
+            return
+        shutil.rmtree(folder)
+        del sizes[folder]
+
+
+def _bytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

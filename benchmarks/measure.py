@@ -1,0 +1,151 @@
+"""One measurement: a peer in a process of its own, its seconds, its CPU seconds and its memory."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from benchmarks.memory_group import MemoryGroup, memory_group
+from benchmarks.work import Work
+
+_SAMPLE_SECONDS = 0.01
+_ERROR_CHARACTERS = 400
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A function `run(work, out) -> rows read` of a module of this package."""
+
+    name: str
+    module: str
+    function: str = "run"
+    does_the_work: bool = True
+    """False for the bare scan, which is a limit and not a peer."""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    seconds: float
+    """Of the work alone; the interpreter and the libraries are up by then."""
+    cpu_seconds: float
+    rows_read: int
+    peak_bytes: int
+    """The most memory that cannot be dropped, imports included."""
+    charged_bytes: int | None
+    """The most that the group was ever charged, file pages included; None without a group."""
+
+
+class DiedError(Exception):
+    """A measured process ended badly; the message says how."""
+
+
+def measure(peer: Peer, work: Work, out: Path, *, limit_bytes: int | None = None) -> Measurement:
+    """Run a peer once into an empty folder; raises DiedError where it fails or outgrows the limit."""
+    argv = [sys.executable, "-m", "benchmarks.measure", peer.module, peer.function, str(work.folder), str(out)]
+    finished = run_watched(argv, limit_bytes=limit_bytes)
+    told = json.loads(finished.stdout.splitlines()[-1])
+    return Measurement(**told, peak_bytes=finished.peak_bytes, charged_bytes=finished.charged_bytes)
+
+
+@dataclass(frozen=True)
+class Finished:
+    stdout: str
+    peak_bytes: int
+    charged_bytes: int | None
+
+
+def run_watched(
+    argv: Sequence[str], *, limit_bytes: int | None = None, environment: dict[str, str] | None = None
+) -> Finished:
+    """Run a command and watch its memory.
+
+    Where no group can be made, a limit is held by ending the process once it is found above it.
+    """
+    with (
+        memory_group(limit_bytes) as group,
+        tempfile.TemporaryFile("w+") as stdout,
+        tempfile.TemporaryFile("w+") as stderr,
+    ):
+        process = subprocess.Popen(
+            group.command(argv) if group else list(argv), stdout=stdout, stderr=stderr, env=environment
+        )
+        try:
+            peak = _watch(process, group, limit_bytes)
+        finally:
+            process.kill()
+            process.wait()
+        charged, kills = (group.peak_bytes(), group.kills()) if group else (None, 0)
+        stdout.seek(0)
+        stderr.seek(0)
+        output, errors = stdout.read(), stderr.read()
+    limit = f"a limit of {(limit_bytes or 0) / 2**20:,.0f} MiB"
+    if kills or (limit_bytes is not None and not group and peak > limit_bytes):
+        raise DiedError(f"needs more memory than {limit}")
+    if process.returncode:
+        raise DiedError(f"exit status {process.returncode}: {errors.strip()[-_ERROR_CHARACTERS:]}")
+    return Finished(output, peak, charged)
+
+
+def _watch(process: subprocess.Popen[bytes], group: MemoryGroup | None, limit_bytes: int | None) -> int:
+    """Until the process ends; the peak of its anonymous memory."""
+    peak = 0
+    while process.poll() is None:
+        held = group.anonymous_bytes() if group else _anonymous_bytes(process.pid)
+        peak = max(peak, held)
+        if not group and limit_bytes is not None and peak > limit_bytes:
+            process.kill()
+        time.sleep(_SAMPLE_SECONDS)
+    return peak
+
+
+def _anonymous_bytes(pid: int) -> int:
+    held = 0
+    for process in _tree(pid):
+        try:
+            memory = process.memory_info()
+        except psutil.Error:
+            continue
+        held += memory.rss - getattr(memory, "shared", 0)
+    return held
+
+
+def _cpu_seconds() -> float:
+    """Of this process and all that it started: Spark's work is done by another one."""
+    total = 0.0
+    for process in _tree(psutil.Process().pid):
+        times = process.cpu_times()
+        total += times.user + times.system
+    return total
+
+
+def _tree(pid: int) -> list[psutil.Process]:
+    try:
+        top = psutil.Process(pid)
+        return [top, *top.children(recursive=True)]
+    except psutil.Error:
+        return []
+
+
+def _measured(module: str, function: str, folder: str, out: str) -> dict[str, Any]:
+    run = getattr(importlib.import_module(f"benchmarks.{module}"), function)
+    cpu, begun = _cpu_seconds(), time.perf_counter()
+    rows_read = run(Work(Path(folder)), Path(out))
+    return {
+        "seconds": time.perf_counter() - begun,
+        "cpu_seconds": _cpu_seconds() - cpu,
+        "rows_read": rows_read,
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps(_measured(*sys.argv[1:])))

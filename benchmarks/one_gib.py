@@ -1,0 +1,202 @@
+"""The whole job inside 1 GiB of memory: download, UNLOAD, transform, upload, COPY, MERGE, ledger.
+
+S3 and the warehouse run outside, as they do on AWS; the job is a process of Glue's Python
+with the wheel on its path, in a memory cgroup of the size of the smallest worker.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import logging
+import os
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+import redshift_connector
+from moto.server import ThreadedMotoServer
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.measure import DiedError, Finished, run_watched
+from benchmarks.work import PARTITION_DAY, Work
+from local.glue_python import find_glue_python
+from local.redshift import Warehouse
+from schemas import sql
+from schemas.drops import CUSTOMERS, PRODUCTS, Drop, report_key, transactions_key
+from schemas.reports import Report
+from schemas.tables import COUNTS
+
+ONE_GIB = 2**30
+ACCOUNT, REGION = "123456789012", "us-east-1"
+DROP_BUCKET, WORK_BUCKET = "drop", "work"
+ROOT = Path(__file__).parent.parent
+
+_DATABASE_USER = "IAMR:laptop"
+_CREDENTIALS = {
+    "AWS_ACCESS_KEY_ID": "laptop",
+    "AWS_SECRET_ACCESS_KEY": "laptop",
+    "AWS_DEFAULT_REGION": REGION,
+}
+
+
+@dataclass(frozen=True)
+class _Cloud:
+    """S3 and the warehouse, and how a job's process is started against them."""
+
+    s3: Any
+    warehouse: Warehouse
+    copy_role_arn: str
+    environment: dict[str, str]
+    command: tuple[str, ...]
+    """The interpreter and the entry script."""
+
+    def run(self, job: str, key: str, path: Path) -> tuple[Report, Finished]:
+        """Drop a file and run the job on it; raises DiedError where the process ends badly."""
+        self.s3.upload_file(str(path), DROP_BUCKET, key)
+        version_id = self.s3.head_object(Bucket=DROP_BUCKET, Key=key)["VersionId"]
+        arguments = {
+            "--job": job,
+            "--bucket": DROP_BUCKET,
+            "--key-base64": base64.urlsafe_b64encode(key.encode()).decode(),
+            "--version-id": version_id,
+            "--attempt": "1",
+            "--work-bucket": WORK_BUCKET,
+            "--workgroup": "laptop",
+            "--host": self.warehouse.host,
+            "--port": str(self.warehouse.port),
+            "--database": self.warehouse.database,
+            "--account-id": ACCOUNT,
+            "--region": REGION,
+            "--copy-role-arn": self.copy_role_arn,
+        }
+        words = [word for pair in arguments.items() for word in pair]
+        finished = run_watched([*self.command, *words], limit_bytes=ONE_GIB, environment=self.environment)
+        body = self.s3.get_object(Bucket=WORK_BUCKET, Key=report_key(Drop(DROP_BUCKET, key, version_id).load_id, 1))[
+            "Body"
+        ].read()
+        return Report.from_json(body.decode("utf-8")), finished
+
+    def ask(self, statement: str) -> dict[str, Any]:
+        """The one row of a query, as the admin user sees it."""
+        with contextlib.closing(redshift_connector.connect(**self.warehouse.admin_connection())) as connection:
+            cursor = connection.cursor()
+            cursor.execute(statement)
+            return dict(zip((column[0] for column in cursor.description), cursor.fetchone(), strict=True))
+
+
+def run_in_one_gib(work: Work, console: Console) -> int:
+    """Load both dimensions and the file, each within the limit; the exit status, 0 if the ledger balances."""
+    with tempfile.TemporaryDirectory(prefix="one-gib-") as scratch, _cloud(Path(scratch)) as cloud:
+        try:
+            for name in (PRODUCTS, CUSTOMERS):
+                console.print(f"Loading {name} within 1 GiB")
+                cloud.run("load_dimensions", f"dimensions/{name}.csv", work.folder / f"{name}.csv")
+            console.print(f"Loading {work.transactions.stat().st_size / 1e6:,.0f} MB of transactions within 1 GiB")
+            report, finished = cloud.run("process_transactions", transactions_key(PARTITION_DAY), work.transactions)
+        except DiedError as reason:
+            console.print(f"[red]The job died: {reason}[/red]")
+            return 1
+        ledger = cloud.ask(f"SELECT {', '.join(COUNTS)} FROM load_ledger")
+        fact = cloud.ask("SELECT count(*) AS rows, count(DISTINCT transaction_id) AS ids FROM fact_transactions")
+    problems = list(_problems(report, ledger, fact))
+    console.print(_table(report, finished, ledger))
+    for problem in problems:
+        console.print(f"[red]{problem}[/red]")
+    if not problems:
+        console.print(f"The ledger balances: {fact['rows']:,} rows in the fact, each of another transaction.")
+    return 1 if problems else 0
+
+
+def _problems(report: Report, ledger: dict[str, Any], fact: dict[str, Any]) -> Iterator[str]:
+    counted = sum(ledger[name] for name in COUNTS[1:])
+    if ledger["rows_read"] != counted:
+        yield f"The ledger does not balance: {ledger['rows_read']:,} rows read, {counted:,} accounted for."
+    if report.counts != ledger:
+        yield f"The report has {report.counts}, the ledger {ledger}."
+    if not ledger["inserted"] == fact["rows"] == fact["ids"]:
+        yield f"{ledger['inserted']:,} rows were inserted, but the fact has {fact['rows']:,} of {fact['ids']:,} ids."
+
+
+def _table(report: Report, finished: Finished, ledger: dict[str, Any]) -> Table:
+    table = Table("", "", title="The whole job within 1 GiB", title_justify="left", show_header=False)
+    table.columns[1].justify = "right"
+    for name, count in ledger.items():
+        table.add_row(name, f"{count:,}")
+    table.add_section()
+    for step, seconds in report.step_seconds.items():
+        table.add_row(step, f"{seconds:.1f} s")
+    table.add_row("rows a second, all in all", f"{report.rows_per_second or 0:,.0f}")
+    table.add_section()
+    table.add_row("peak, what cannot be dropped", f"{finished.peak_bytes / 2**20:,.0f} MiB")
+    if finished.charged_bytes is None:
+        table.add_row("memory cgroup", "none can be made here; the process was watched")
+    else:
+        table.add_row("peak, file pages included", f"{finished.charged_bytes / 2**20:,.0f} MiB")
+    table.add_row("versions", json.dumps(report.versions))
+    return table
+
+
+@contextlib.contextmanager
+def _cloud(scratch: Path) -> Iterator[_Cloud]:
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        url = f"http://{host}:{port}"
+        session = boto3.Session("laptop", "laptop", region_name=REGION)
+        s3 = session.client("s3", endpoint_url=url)
+        for bucket in (DROP_BUCKET, WORK_BUCKET):
+            s3.create_bucket(Bucket=bucket)
+        s3.put_bucket_versioning(Bucket=DROP_BUCKET, VersioningConfiguration={"Status": "Enabled"})
+        trust = json.dumps({"Version": "2012-10-17", "Statement": []})
+        role = session.client("iam", endpoint_url=url).create_role(RoleName="copy", AssumeRolePolicyDocument=trust)
+        with Warehouse.start(s3_endpoint_url=url) as warehouse:
+            # This process signs in as well, and its driver finds whom to trust there only.
+            os.environ.update(warehouse.client_environment())
+            _prepare(warehouse)
+            python, path = _job(scratch)
+            environment = {
+                "PATH": os.environ.get("PATH", ""),
+                "PYTHONPATH": str(path),
+                "TMPDIR": str(scratch),
+                "AWS_ENDPOINT_URL_S3": url,
+                **_CREDENTIALS,
+                **warehouse.client_environment(),
+            }
+            command = (str(python), str(ROOT / "jobs" / "glue_entry.py"))
+            yield _Cloud(s3, warehouse, role["Role"]["Arn"], environment, command)
+    finally:
+        server.stop()
+
+
+def _prepare(warehouse: Warehouse) -> None:
+    with contextlib.closing(redshift_connector.connect(**warehouse.admin_connection())) as connection:
+        connection.autocommit = True
+        cursor = connection.cursor()
+        cursor.execute(f'CREATE USER "{_DATABASE_USER}" PASSWORD DISABLE')
+        for statement in sql.create_tables():
+            cursor.execute(statement)
+        for statement in sql.grants(process_transactions_user=_DATABASE_USER, load_dimensions_user=_DATABASE_USER):
+            if statement.startswith("GRANT"):
+                cursor.execute(statement)
+
+
+def _job(scratch: Path) -> tuple[Path, Path]:
+    """Glue's Python and the folder its wheel is unpacked in."""
+    python = find_glue_python()
+    wheels = sorted((ROOT / "dist").glob("*.whl"))
+    if python is None or not wheels:
+        raise SystemExit("the job runs on Glue's CPython 3.9 from its wheel: install one, and run `make wheel`")
+    # The name Glue would give it: by it the entry script finds what to put first.
+    folder = scratch / "glue-python-libs-bench"
+    with zipfile.ZipFile(wheels[-1]) as wheel:
+        wheel.extractall(folder)
+    return python, folder

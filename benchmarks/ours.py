@@ -1,0 +1,48 @@
+"""The job's own path from a local file to staged Parquet; what would go to S3 stays on disk."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import polars as pl
+
+from benchmarks.work import AMOUNT_CLASSES, DROP_PRECEDENCE, LOAD_ID, PARTITION_DAY, SOURCE_URI, Work
+from jobs.duplicates import Contested, repeated_hashes
+from jobs.lookup import Lookup
+from jobs.source_file import open_source_file
+from jobs.staging import stage
+from jobs.transform import SOURCE_COLUMNS, Transform
+
+
+class _LocalPrefix:
+    """Takes parts as S3 does, on the same disk and without a copy."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir()
+
+    def upload(self, path: Path, name: str) -> str:
+        os.link(path, self._folder / name)
+        return name
+
+    def put(self, name: str, body: str) -> str:
+        (self._folder / name).write_text(body)
+        return name
+
+
+def run(work: Work, out: Path) -> int:
+    transform = Transform(
+        products=Lookup(pl.read_parquet(work.products), name="dim_products", key="product_id"),
+        customers=Lookup(pl.read_parquet(work.customers), name="dim_customers", key="customer_id"),
+        amount_classes=AMOUNT_CLASSES,
+        partition_day=PARTITION_DAY,
+        drop_precedence=DROP_PRECEDENCE,
+        load_id=LOAD_ID,
+        source_uri=SOURCE_URI,
+    )
+    source = open_source_file(work.transactions, name=work.transactions.name, required=SOURCE_COLUMNS)
+    prefix = _LocalPrefix(out / "staged")
+    staged = stage(source, transform, Contested(repeated_hashes(source), out), prefix, out)
+    staged.parts.manifest()
+    return staged.rows_read

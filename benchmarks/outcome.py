@@ -1,0 +1,81 @@
+"""What a peer made of the file, in a form in which two peers can be compared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from decimal import Decimal
+from pathlib import Path
+
+import polars as pl
+
+from schemas.tables import STAGED_TRANSACTIONS
+
+_MODULUS = 2**64
+
+
+@dataclass(frozen=True)
+class Outcome:
+    rows_read: int
+    staged: int
+    rejected: int
+    reject_reasons: dict[str, int]
+    """Reason -> rows, in the alphabet's order."""
+    amount: Decimal
+    """The sum of total_amount of the staged rows."""
+    staged_digest: int
+    """Of every value of every staged row, whatever the order of the rows."""
+    rejected_digest: int
+    """Of the line and the reasons of every rejected row."""
+
+    def difference(self, other: Outcome) -> str:
+        """Where the two differ, in words; empty if they are equal."""
+        return "; ".join(
+            f"{field.name} is {getattr(self, field.name)}, not {getattr(other, field.name)}"
+            for field in fields(self)
+            if getattr(self, field.name) != getattr(other, field.name)
+        )
+
+
+def read_outcome(out: Path, rows_read: int) -> Outcome:
+    """What lies in a peer's folder; raises if a staged column is missing or of another type than declared."""
+    staged, amount, digest = 0, Decimal(0), 0
+    for path in sorted((out / "staged").glob("*.parquet")):
+        rows = pl.read_parquet(path).select(_as_declared(name, dtype) for name, dtype in _DECLARED.items())
+        staged += rows.height
+        amount += rows.get_column("total_amount").sum() or Decimal(0)
+        digest = (digest + _digest(rows)) % _MODULUS
+    rejected = _rejected(out / "rejected.csv")
+    reasons = rejected.select(pl.col("reject_reasons").str.split(";").explode().value_counts(sort=True)).unnest(
+        "reject_reasons"
+    )
+    return Outcome(
+        rows_read=rows_read,
+        staged=staged,
+        rejected=rejected.height,
+        reject_reasons=dict(sorted(reasons.rows())),
+        amount=amount,
+        staged_digest=digest,
+        rejected_digest=_digest(rejected),
+    )
+
+
+_DECLARED = STAGED_TRANSACTIONS.polars_schema()
+
+
+def _as_declared(name: str, dtype: pl.DataType) -> pl.Expr:
+    """Categories are texts to COPY, and a peer may leave a declared integer a few bits wider or narrower."""
+    return pl.col(name).cast(dtype)
+
+
+def _rejected(path: Path) -> pl.DataFrame:
+    schema = {"source_line": pl.Int64(), "reject_reasons": pl.String()}
+    if not path.exists():
+        return pl.DataFrame(schema=schema)
+    return pl.read_csv(path, infer_schema=False).select(pl.col(name).cast(dtype) for name, dtype in schema.items())
+
+
+def _digest(rows: pl.DataFrame) -> int:
+    """The sum of the rows' hashes, so that the order does not matter and a row too many does."""
+    hashes = rows.hash_rows(seed=1, seed_1=2, seed_2=3, seed_3=4)
+    low, high = hashes & 0xFFFFFFFF, hashes // 2**32
+    return (int(low.sum()) + int(high.sum()) * 2**32) % _MODULUS

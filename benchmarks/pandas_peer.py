@@ -1,0 +1,157 @@
+"""The same work in pandas: texts and decimals of Arrow, the whole file in memory, column by column."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from benchmarks.work import (
+    AMOUNT_CLASSES,
+    COLUMNS,
+    DROP_PRECEDENCE,
+    LOAD_ID,
+    MOST_BYTES,
+    NEXT_DAY,
+    SOURCE_URI,
+    STAGED_COLUMNS,
+    UTC_DATE,
+    ZONED_DATE,
+    Work,
+)
+from jobs.source_file import WHITE_SPACE
+from schemas.reject_reasons import REJECT_REASONS
+from schemas.statuses import STATUS_RANK
+
+_IDS = COLUMNS[:3]
+_CONTEST = ("transaction_id", "event_precedence", "source_line")
+_TOTAL_AMOUNT = pa.decimal128(18, 2)
+_TOO_LARGE = pa.scalar(10**16, pa.decimal128(38, 2))
+
+
+def run(work: Work, out: Path) -> int:
+    products = pd.read_parquet(work.products, dtype_backend="pyarrow").rename(columns={"price": "unit_price"})
+    customers = pd.read_parquet(work.customers, dtype_backend="pyarrow")
+    source = _read_text(work.transactions, sep=",", names=[*COLUMNS, "overflow"])
+    # Fields too few and empty fields look the same in it, so each line is read as one text too.
+    source["line"] = _read_text(work.transactions, sep="\x01", names=["line"])["line"]
+    judged, rules = _judge(source, products, customers)
+    keeps_all = pd.concat(rules, axis="columns").all(axis="columns")
+    (out / "staged").mkdir()
+    winners = judged.loc[keeps_all & ~judged.index.isin(_losers(judged.loc[keeps_all, list(_CONTEST)]))]
+    winners = winners.assign(drop_precedence=DROP_PRECEDENCE, load_id=LOAD_ID, source_uri=SOURCE_URI)
+    winners[list(STAGED_COLUMNS)].to_parquet(out / "staged" / "part.parquet", compression="snappy", index=False)
+    _rejected(source, judged, {reason: rules[reason] for reason in REJECT_REASONS}, ~keeps_all).to_csv(
+        out / "rejected.csv", index=False
+    )
+    return len(source)
+
+
+def _read_text(path: Path, *, sep: str, names: list[str]) -> pd.DataFrame:
+    return pd.read_csv(
+        path,
+        sep=sep,
+        header=None,
+        skiprows=1,
+        names=names,
+        dtype="string[pyarrow]",
+        keep_default_na=False,
+        quoting=csv.QUOTE_NONE,
+    )
+
+
+def _judge(
+    source: pd.DataFrame, products: pd.DataFrame, customers: pd.DataFrame
+) -> tuple[pd.DataFrame, dict[str, pd.Series]]:
+    """The staged columns as far as they can be read, and for each reject reason where its rule is kept."""
+    text = pd.DataFrame({name: source[name].str.strip(WHITE_SPACE) for name in COLUMNS})
+    rows = text[list(_IDS)].merge(products, how="left", on="product_id", validate="m:1", indicator="product")
+    rows = rows.merge(customers, how="left", on="customer_id", validate="m:1", indicator="customer")
+    number = pd.to_numeric(text["quantity"].where(text["quantity"].str.fullmatch("[0-9]+")), errors="coerce")
+    rows["quantity"] = number.where(number <= 2**31 - 1).astype("int32[pyarrow]")
+    rows["transaction_date"] = _dates(text["transaction_date"])
+    status = text["status"].str.lower()
+    rank = status.map(STATUS_RANK)
+    rows["status"] = status
+    rows["total_amount"] = _total_amount(rows["quantity"], rows["unit_price"])
+    rows["amount_class"] = _amount_class(rows["total_amount"])
+    moment = rows["transaction_date"].astype("int64[pyarrow]")
+    rows["event_precedence"] = moment * 16 + rank.astype("int64[pyarrow]")
+    rows["source_line"] = pd.RangeIndex(2, len(rows) + 2).to_numpy()
+
+    given = {name: text[name] != "" for name in _IDS}
+    is_well_formed = source["line"].str.count(",") == len(COLUMNS) - 1
+    amount_fits = rows["unit_price"].isna() | rows["total_amount"].notna()
+    has_date = rows["transaction_date"].notna()
+    fits = [_bytes(text[name]) <= most for name, most in MOST_BYTES.items()]
+    rules = {
+        "missing_transaction_id": given["transaction_id"],
+        "missing_customer_id": given["customer_id"],
+        "missing_product_id": given["product_id"],
+        "unknown_customer": (rows["customer"] == "both") | ~given["customer_id"],
+        "unknown_product": (rows["product"] == "both") | ~given["product_id"],
+        "invalid_quantity": (rows["quantity"] >= 1).fillna(False) & amount_fits,
+        "invalid_transaction_date": has_date,
+        "future_transaction_date": (text["transaction_date"] < NEXT_DAY.isoformat()) | ~has_date,
+        "invalid_status": rank.notna(),
+        "value_too_long": fits[0] & fits[1] & fits[2] & fits[3],
+    }
+    rules = {reason: (rule | ~is_well_formed).astype(bool) for reason, rule in rules.items()}
+    return rows, {"malformed_row": is_well_formed.astype(bool), **rules}
+
+
+def _dates(text: pd.Series) -> pd.Series:
+    """UTC, microseconds; only what the contract allows is given to the parser."""
+    read = text.where(text.str.fullmatch(f"(?:{UTC_DATE})|(?:{ZONED_DATE})"))
+    moments = pd.to_datetime(read, format="ISO8601", utc=True, errors="coerce")
+    return moments.dt.tz_localize(None).astype("timestamp[us][pyarrow]")
+
+
+def _total_amount(quantity: pd.Series, unit_price: pd.Series) -> pd.Series:
+    """Exact; null where it does not fit."""
+    exact = pc.multiply(_arrow(quantity).cast(pa.decimal128(10, 0)), _arrow(unit_price).cast(pa.decimal128(18, 4)))
+    cents = pc.round(exact, 2, "half_up").cast(pa.decimal128(38, 2))
+    fitting = pc.if_else(pc.less(cents, _TOO_LARGE), cents, pa.scalar(None, cents.type))
+    return pd.Series(pd.array(fitting.cast(_TOTAL_AMOUNT), dtype=pd.ArrowDtype(_TOTAL_AMOUNT)), index=quantity.index)
+
+
+def _amount_class(amount: pd.Series) -> pd.Series:
+    (lowest, _), *higher = AMOUNT_CLASSES.items()
+    found = pd.Series(lowest, index=amount.index, dtype="string[pyarrow]")
+    for label, bound in higher:
+        found = found.mask((amount >= bound).fillna(False), label)
+    return found
+
+
+def _bytes(text: pd.Series) -> pd.Series:
+    return pd.Series(pc.binary_length(_arrow(text)).to_numpy(), index=text.index)
+
+
+def _arrow(series: pd.Series) -> pa.ChunkedArray:
+    return pa.chunked_array(series.array.__arrow_array__())
+
+
+def _losers(accepted: pd.DataFrame) -> pd.Index:
+    """All rows of a transaction_id but its winner; only ids that repeat are sorted."""
+    contested = accepted[accepted["transaction_id"].duplicated(keep=False)]
+    ordered = contested.sort_values(["event_precedence", "source_line"])
+    return ordered.index[ordered["transaction_id"].duplicated(keep="last")]
+
+
+def _rejected(
+    source: pd.DataFrame, judged: pd.DataFrame, rules: dict[str, pd.Series], is_rejected: pd.Series
+) -> pd.DataFrame:
+    """The rows as they stood with all their reasons."""
+    as_it_stood = source[is_rejected]
+    reasons = pd.Series("", index=as_it_stood.index)
+    for reason, rule in rules.items():
+        is_broken = ~rule[is_rejected]
+        reasons = reasons.mask(is_broken, reasons + ";" + reason)
+    return as_it_stood[list(COLUMNS)].assign(
+        source_line=judged["source_line"][is_rejected],
+        reject_reasons=reasons.str.removeprefix(";"),
+        source_text=as_it_stood["line"].where(~rules["malformed_row"][is_rejected]),
+    )

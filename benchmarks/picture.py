@@ -1,0 +1,62 @@
+"""The results as one picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import matplotlib
+
+from benchmarks.results import Growth, Line, Results
+
+matplotlib.use("Agg")
+
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+
+_MEBIBYTE = 2**20
+
+
+def draw(results: Results, path: Path) -> None:
+    """Above: seconds and memory by rows, every peer; below: how seconds grow with what else a file may have."""
+    figure, axes = plt.subplots(2, 3, figsize=(15, 8.5), layout="constrained")
+    _by_rows(axes[0][0], results.compared, "seconds", 1.0)
+    _by_rows(axes[0][1], results.compared, "peak memory, MiB", _MEBIBYTE)
+    axes[0][1].axhline(1024, color="grey", linestyle=":", label="Glue's smallest worker")
+    _ratios(axes[0][2], results.compared)
+    axes[0][0].legend()
+    for at, growth in zip(axes[1], results.growth, strict=False):
+        _growth(at, growth)
+    for at in axes[1][len(results.growth) :]:
+        at.set_axis_off()
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+def _by_rows(axes: Axes, lines: list[Line], title: str, unit: float) -> None:
+    for peer in dict.fromkeys(line.peer for line in lines):
+        found = [line for line in lines if line.peer == peer and not line.problem]
+        values = [(line.seconds if unit == 1.0 else line.peak_bytes) or 0 for line in found]
+        axes.plot([line.rows for line in found], [value / unit for value in values], marker="o", label=peer)
+    axes.set(xscale="log", yscale="log", xlabel="rows", title=title)
+    axes.grid(visible=True, alpha=0.3)
+
+
+def _ratios(axes: Axes, lines: list[Line]) -> None:
+    """Of the largest file."""
+    rows = max(line.rows for line in lines)
+    found = [(line.peer, line.times_ours) for line in lines if line.rows == rows and line.times_ours is not None]
+    bars = axes.barh([peer for peer, _ in found], [ratio for _, ratio in found])
+    axes.bar_label(bars, fmt="%.2f", padding=3)
+    axes.axvline(1, color="grey", linestyle=":")
+    axes.invert_yaxis()
+    axes.set(title=f"time by ours, {rows:,} rows", xscale="log")
+
+
+def _growth(axes: Axes, growth: Growth) -> None:
+    labels = list(growth.points)
+    for position, peer in enumerate(line.peer for line in next(iter(growth.points.values()))):
+        values = [growth.points[label][position].seconds for label in labels]
+        axes.plot(labels, [float("nan") if value is None else value for value in values], marker="o", label=peer)
+    axes.set(title=f"seconds by {growth.name}", ylim=(0, None))
+    axes.grid(visible=True, alpha=0.3)
+    axes.legend()

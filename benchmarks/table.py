@@ -1,0 +1,90 @@
+"""The results as a person reads them in a terminal."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import prices
+from benchmarks.compare import OURS
+from benchmarks.duckdb_peer import SMALL_MEMORY
+from benchmarks.results import Growth, Line, Results
+
+
+def show(results: Results, console: Console) -> None:
+    console.print(_compared(results.compared))
+    if results.growth:
+        console.print(_growth(results.growth))
+    memory = (
+        "what the memory cgroup of the process holds and cannot drop (anonymous memory, sampled)"
+        if results.memory_is_of_a_cgroup
+        else "anonymous memory of the process and what it started, sampled: no memory cgroup can be made here"
+    )
+    for note in (
+        "Seconds are of the work alone, best and median of the repetitions, which take turns; "
+        "interpreter, imports and Spark's start are not in them.",
+        f"Memory: {memory}.",
+        f"$: a model, not a bill. CPU seconds by the worker's vCPUs, but no less than the seconds here, at "
+        f"${prices.PRICES.glue_dpu_hour} per DPU-hour ({prices.PRICES.as_of}), at least "
+        f"{prices.BILLED_SECONDS_AT_LEAST} s a run, on the smallest worker that has the memory "
+        f"({prices.WORKERS[0].dpu:g} DPU: 1 GiB, {prices.WORKERS[1].dpu:g} DPU: 16 GiB).",
+        "Each peer must read, stage and reject the same rows for the same reasons, and every value it stages must "
+        "be equal; else it has no figures. The bare scan reads text and writes it as Parquet, and nothing else.",
+        "Made easier for the peers, since the files have no such case: no quotes, no blank lines, LF alone ends a "
+        "line, a malformed row has at most one field too many, ids are UTF-8 without NUL; and their rejected "
+        f"files are not made safe for spreadsheets. 'DuckDB in 600 MB' has memory_limit = {SMALL_MEMORY}.",
+    ):
+        console.print(f"[dim]{note}[/dim]")
+
+
+def _compared(lines: list[Line]) -> Table:
+    table = Table(title="From a CSV to Parquet for COPY: the same work, the same result", title_justify="left")
+    table.add_column("rows", justify="right")
+    table.add_column("")
+    for heading in ("best s", "median s", "CPU s", "rows/s", "peak MiB", "time / ours", "DPU", "$ per 1M rows"):
+        table.add_column(heading, justify="right")
+    previous = None
+    for line in lines:
+        if previous is not None and previous != line.rows:
+            table.add_section()
+        rows = f"{line.rows:,}" if previous != line.rows else ""
+        previous = line.rows
+        name = f"[bold]{line.peer}[/bold]" if line.peer == OURS.name else line.peer
+        table.add_row(rows, name, *([f"[red]{line.problem}[/red]"] if line.problem else _figures(line)))
+    return table
+
+
+def _figures(line: Line) -> list[str]:
+    return [
+        f"{line.seconds:.2f}",
+        f"{line.median_seconds:.2f}",
+        f"{line.cpu_seconds:.2f}",
+        f"{line.rows_per_second:,.0f}",
+        f"{(line.peak_bytes or 0) / 2**20:,.0f}",
+        "" if line.times_ours is None else f"{line.times_ours:.2f}",
+        "none" if line.worker_dpu is None else f"{line.worker_dpu:g}",
+        "" if line.dollars_per_million_rows is None else f"{line.dollars_per_million_rows:.5f}",
+    ]
+
+
+def _growth(growth: list[Growth]) -> Table:
+    rows = next(line.rows for one in growth for lines in one.points.values() for line in lines)
+    table = Table(title=f"How the cost grows, at {rows:,} rows", title_justify="left")
+    table.add_column("varied")
+    table.add_column("", justify="right")
+    peers = list(dict.fromkeys(line.peer for one in growth for lines in one.points.values() for line in lines))
+    for peer in peers:
+        for heading in ("s", "CPU s", "MiB"):
+            table.add_column(f"{peer} {heading}", justify="right")
+    for one in growth:
+        for position, (label, lines) in enumerate(one.points.items()):
+            cells = [cell for line in lines for cell in _growth_cells(line)]
+            table.add_row("" if position else one.name, label, *cells)
+        table.add_section()
+    return table
+
+
+def _growth_cells(line: Line) -> list[str]:
+    if line.problem:
+        return [f"[red]{line.problem}[/red]", "", ""]
+    return [f"{line.seconds:.2f}", f"{line.cpu_seconds:.2f}", f"{(line.peak_bytes or 0) / 2**20:,.0f}"]

@@ -1,0 +1,56 @@
+"""The work every peer does: from a CSV on local disk to Parquet for COPY and a CSV of rejected rows.
+
+A peer is a module with `run(work, out) -> rows read`. It writes `out/staged/*.parquet`
+with the columns of STAGED_TRANSACTIONS, one row for each transaction_id, and
+`out/rejected.csv` with the columns as they stood, `source_line`, `reject_reasons` and
+`source_text`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+from schemas.drops import drop_precedence
+from schemas.tables import FACT_TRANSACTIONS, STAGED_TRANSACTIONS, TRANSACTION_COLUMNS
+
+COLUMNS = tuple(column.name for column in TRANSACTION_COLUMNS)
+STAGED_COLUMNS = STAGED_TRANSACTIONS.names
+MOST_BYTES = {
+    name: FACT_TRANSACTIONS[name].max_bytes for name in ("transaction_id", "customer_id", "product_id", "status")
+}
+
+AMOUNT_CLASSES = {"Small": Decimal(0), "Medium": Decimal(100), "Large": Decimal(1000)}
+PARTITION_DAY = date(2023, 3, 15)
+NEXT_DAY = PARTITION_DAY + timedelta(days=1)
+LOAD_ID = "0123456789abcdef"
+SOURCE_URI = "s3://drop/transactions/year=2023/month=03/day=15/transactions_2023-03-15.csv"
+DROP_PRECEDENCE = drop_precedence(PARTITION_DAY, datetime(2023, 3, 16), LOAD_ID)
+
+# The contract's reading of a date, for peers whose own parsers are more lenient.
+_DAY = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
+_CLOCK = "(?:[01][0-9]|2[0-3]):[0-5][0-9]"
+_SECONDS = r"(?::[0-5][0-9](?:\.[0-9]{1,6})?)?"
+UTC_DATE = f"{_DAY}(?:[T ]{_CLOCK}{_SECONDS}Z?)?"
+ZONED_DATE = f"{_DAY}[T ]{_CLOCK}{_SECONDS}[+-]{_CLOCK}"
+
+
+@dataclass(frozen=True)
+class Work:
+    """A folder with a transactions file and both dimensions as UNLOAD leaves them."""
+
+    folder: Path
+
+    @property
+    def transactions(self) -> Path:
+        return self.folder / "transactions.csv"
+
+    @property
+    def products(self) -> Path:
+        return self.folder / "products.parquet"
+
+    @property
+    def customers(self) -> Path:
+        return self.folder / "customers.parquet"
