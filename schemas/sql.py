@@ -140,8 +140,22 @@ def count_dimension_merged(dimension: Dimension) -> str:
     return _count_merged(dimension.staged, dimension.table)
 
 
+# Redshift has no CREATE USER IF NOT EXISTS. LOWER, because Redshift may fold a name's case even in
+# quotes, and two IAM roles never differ in case alone.
+_CREATE_USER_ONCE = """CREATE OR REPLACE PROCEDURE sp_create_user_once(user_name VARCHAR(256)) AS $$
+DECLARE
+    users INTEGER;
+BEGIN
+    SELECT INTO users COUNT(*) FROM pg_user WHERE LOWER(usename) = LOWER(user_name);
+    IF users = 0 THEN
+        EXECUTE 'CREATE USER ' || QUOTE_IDENT(user_name) || ' PASSWORD DISABLE';
+    END IF;
+END;
+$$ LANGUAGE plpgsql"""
+
+
 def grants(*, process_transactions_user: str, load_dimensions_user: str) -> list[str]:
-    """What the jobs' database users may do: what the load protocol needs and nothing more.
+    """What the jobs' database users may do: what the load protocol needs and nothing more. Safe to run again.
 
     A user named `IAMR:<role>` is who signs in with that IAM role. DELETE on the fact is
     what lets a user LOCK it; no statement of ours deletes from it.
@@ -149,8 +163,9 @@ def grants(*, process_transactions_user: str, load_dimensions_user: str) -> list
     process, load = identifier(process_transactions_user), identifier(load_dimensions_user)
     dimension_names = ", ".join(dimension.table.name for dimension in DIMENSIONS.values())
     return [
-        f"CREATE USER {process} PASSWORD DISABLE",
-        f"CREATE USER {load} PASSWORD DISABLE",
+        _CREATE_USER_ONCE,
+        f"CALL sp_create_user_once({literal(process_transactions_user)})",
+        f"CALL sp_create_user_once({literal(load_dimensions_user)})",
         f"GRANT SELECT ON {dimension_names} TO {process}",
         f"GRANT SELECT, INSERT, UPDATE, DELETE ON {FACT_TRANSACTIONS.name} TO {process}",
         f"GRANT SELECT, INSERT ON {LOAD_LEDGER.name} TO {process}",

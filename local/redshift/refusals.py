@@ -10,7 +10,7 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
-from local.redshift.tokens import Statement
+from local.redshift.tokens import Statement, statements
 
 MAX_BINDS = 32767
 
@@ -170,10 +170,17 @@ _RULES: tuple[_Rule, ...] = (
 )
 
 
+def is_procedure(statement: Statement) -> bool:
+    return re.match(r"CREATE (?:OR REPLACE )?PROCEDURE\b", statement.shape) is not None
+
+
 def refusals_of(statement: Statement) -> list[Refusal]:
-    """Everything in one statement that Redshift refuses."""
+    """Everything in one statement that Redshift refuses; in a procedure, also in what its body does."""
     tree: exp.Expr | None = None
     found = []
+    if is_procedure(statement):
+        bodies = [token.text[2:-2] for token in statement.tokens if token.text.startswith("$$")]
+        found += [refusal for body in bodies for inner in statements(body) for refusal in refusals_of(inner)]
     if re.match(r"(?:SELECT|WITH|INSERT|UPDATE|DELETE|MERGE)\b", statement.shape):
         tree = _parsed(statement.text)
     for rule in _RULES:

@@ -9,11 +9,12 @@ from functools import lru_cache
 from local.redshift.copy_from_s3 import CopyCommand, copy_command
 from local.redshift.ddl import alter_table_for_postgresql, create_table_for_postgresql
 from local.redshift.errors import RedshiftError
-from local.redshift.refusals import MAX_BINDS, Refusal, refusals_of
+from local.redshift.refusals import MAX_BINDS, Refusal, is_procedure, refusals_of
 from local.redshift.tokens import Statement, Token, statements, tokens_of
 from local.redshift.unload_to_s3 import UnloadCommand, unload_command
 
 _REFUSED_SQL = "refused by the laptop's Redshift"
+_PASSWORD_DISABLE = re.compile(r"(?i)\bPASSWORD\s+DISABLE\b")
 _PLAYED_SQL = "DISCARD PLANS"
 """Prepared in the place of a played statement: like that it takes no binds, returns no rows; it is never executed."""
 
@@ -100,7 +101,10 @@ def _for_postgresql(statement: Statement) -> str:
     elif re.match(r"(?:BEGIN|START TRANSACTION)\b", shape):
         return "BEGIN READ ONLY" if shape.endswith("READ ONLY") else "BEGIN"
     elif re.match(r"(?:CREATE|ALTER) USER .* PASSWORD DISABLE\b", shape):
-        return re.sub(r"(?i)\bPASSWORD\s+DISABLE\b", "PASSWORD NULL", statement.text)
+        return _PASSWORD_DISABLE.sub("PASSWORD NULL", statement.text)
+    elif is_procedure(statement):
+        # What its body EXECUTEs goes past the stand-in.
+        return _PASSWORD_DISABLE.sub("PASSWORD NULL", statement.text)
     elif re.match(rf"(?:SET|RESET|SHOW) (?:SESSION |LOCAL )?(?:{_OWN_SETTINGS})\b", shape):
         return re.sub(rf"(?i)\b({_OWN_SETTINGS})\b", r"redshift.\1", statement.text, count=1)
     elif vacuum := re.match(

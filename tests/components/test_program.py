@@ -54,7 +54,7 @@ DEV_RESOURCES = {
     "Namespace": 1,
     "Workgroup": 1,
     "UsageLimit": 1,
-    "Statement": 10,
+    "Statement": 11,
     # four functions, each of them in a component of the same name
     "Function": 8,
     # jobs and functions, a role each, and the role for COPY

@@ -204,7 +204,12 @@ class Shop:
             for transaction_id, row in self.fact().items()
         }
 
-    def stage(self, drop: oracle.Drop, attempt: int = 1) -> Callable[[], Committed]:
+    def session(self) -> WarehouseSession:
+        """Signs in as the job does."""
+        anything = oracle.Drop(bucket="b", key="k", version_id="v", uploaded_at=_EPOCH)
+        return WarehouseSession(parse_arguments(self.arguments(anything)).warehouse)
+
+    def stage(self, drop: oracle.Drop, attempt: int = 1) -> Callable[[WarehouseSession], Committed]:
         """Judge and stage a drop; what is returned loads it, as often as it is called."""
         given: list[tuple[Any, Any]] = []
 
@@ -217,13 +222,7 @@ class Shop:
             patches.enter_context(mock.patch.object(Prefix, "delete"))
             self.run(drop, attempt)
         ((staged, named),) = given
-        warehouse = parse_arguments(self.arguments(drop, attempt)).warehouse
-
-        def load() -> Committed:
-            with WarehouseSession(warehouse) as session:
-                return load_transactions(session, staged, **named)
-
-        return load
+        return lambda session: load_transactions(session, staged, **named)
 
     def clean_stage(self) -> None:
         for key in self.left_staged():
@@ -260,8 +259,7 @@ class Shop:
             shop.sql(statement)
         # One user for both jobs; which of them may do what is tested where they have roles of their own.
         for statement in sql.grants(process_transactions_user=DATABASE_USER, load_dimensions_user=DATABASE_USER):
-            if statement.startswith("GRANT"):
-                shop.sql(statement)
+            shop.sql(statement)
         return shop
 
     def close(self) -> None:
