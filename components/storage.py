@@ -53,8 +53,12 @@ class StorageArgs:
             self.drop_bucket_name,
             "3 to 63 lower-case letters, digits and hyphens",
         )
-        for field in ("rejected_retention_days", "report_retention_days", "old_version_days"):
+        for field in ("rejected_retention_days", "old_version_days"):
             refuse_unless(getattr(self, field) >= 1, field, getattr(self, field), "at least 1 day")
+        # For so long the sweep tells a load that failed from one whose run died by its report.
+        refuse_unless(
+            self.report_retention_days >= 2, "report_retention_days", self.report_retention_days, "at least 2 days"
+        )
         refuse_unless(
             self.archive_cold_class in COLD_CLASSES,
             "archive_cold_class",

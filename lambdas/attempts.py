@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from lambdas.markers import Marker, Markers
@@ -18,6 +19,11 @@ from schemas.reports import SUCCEEDED, Report
 
 MAX_ATTEMPTS = 3
 """How often a load is tried without a person asking for it."""
+
+# Reports expire (no sooner than this: components/storage.py sees to it), claims do not. A load that failed for
+# good and whose drop still lies there would then look like one whose run died, and be tried again years later.
+TRIED_AGAIN_WITHIN = timedelta(days=2)
+"""How long after it began an attempt is followed by another without a person asking for it."""
 
 # STOPPED: a person did it. SUCCEEDED without a report: nothing says that it would go otherwise next time.
 _NOT_WORTH_ANOTHER = frozenset({"STOPPED", "SUCCEEDED"})

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any
 
-from lambdas.attempts import Outcome, claim_key, numbered, outcome_of, read_report
+from lambdas.attempts import TRIED_AGAIN_WITHIN, Outcome, claim_key, numbered, outcome_of, read_report
 from lambdas.markers import Marker, Markers
 from schemas.drops import Drop, KeyOutsideLayout, is_not_a_drop, parse_key
 from schemas.reports import SUCCEEDED
@@ -119,7 +119,7 @@ class Look:
             attempt, finished_at = committed
             if finished_at <= self._latest:
                 found.unarchived.append(_run_of(self.markers.read(claim_key(drop.load_id, attempt))))
-        elif outcome.is_tried_again(latest):
+        elif outcome.is_tried_again(latest) and claim.age_seconds < TRIED_AGAIN_WITHIN.total_seconds():
             found.tried_again.append((drop, latest))
 
     def _committed(self, drop: Drop, attempts: list[int]) -> tuple[int, datetime] | None:

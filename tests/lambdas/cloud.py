@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from moto import mock_aws
 from moto.glue.models import glue_backends
 from moto.moto_api import state_manager
+from moto.s3.models import s3_backends
 from moto.sns.models import sns_backends
 from moto.sqs.models import sqs_backends
 
@@ -121,6 +123,12 @@ class Cloud:
         if facts.get("lifetime_seconds"):
             body = json.dumps({**facts, "lifetime_seconds": 0.001}).encode("utf-8")
             self.s3.put_object(Bucket=WORK, Key=key, Body=body)
+
+    def age(self, key: str, by: timedelta, *, bucket: str = WORK) -> None:
+        """As if an object had been written that much earlier."""
+        stored = s3_backends[ACCOUNT_ID]["aws"].get_object(bucket, key)
+        assert stored is not None, f"there is no {key}"
+        stored.last_modified = stored.last_modified - by
 
     def read(self, key: str) -> Any:
         return json.loads(self.s3.get_object(Bucket=WORK, Key=key)["Body"].read())

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from lambdas.archive import handler as archive
+from lambdas.attempts import TRIED_AGAIN_WITHIN
 from lambdas.notify import handler as notify
 from lambdas.queue_messages import drop_message
 from lambdas.run_events import run_request
@@ -206,6 +208,24 @@ def test_a_run_that_glue_has_forgotten_is_told_no_more_but_its_drop_is_tried_aga
     started(cloud, cloud.drop())
     cloud.glue.delete_job(JobName="process_transactions")
     assert sweep() == {**NOTHING, "tried_again": 1}
+
+
+def test_a_failed_drop_whose_report_has_expired_is_not_taken_for_one_whose_run_died(cloud: Cloud, calls: Calls) -> None:
+    drop = cloud.drop()
+    cloud.end_run(started(cloud, drop), "FAILED", report=failed(drop))
+    sweep()
+    calls.run()
+    cloud.age(f"claims/{drop.load_id}/1.json", TRIED_AGAIN_WITHIN)
+    cloud.s3.delete_object(Bucket="shop-work", Key=f"reports/{drop.load_id}/1.json")
+    assert (sweep(), cloud.versions(DROPS)) == (NOTHING, [drop.version_id])
+
+
+@pytest.mark.parametrize(("age", "tried_again"), [(timedelta(hours=47), 1), (timedelta(hours=49), 0)])
+def test_a_run_that_died_is_tried_again_for_two_days(cloud: Cloud, age: timedelta, tried_again: int) -> None:
+    drop = cloud.drop()
+    cloud.end_run(started(cloud, drop), "FAILED")
+    cloud.age(f"claims/{drop.load_id}/1.json", age)
+    assert sweep()["tried_again"] == tried_again
 
 
 def test_what_cannot_be_read_hides_nothing_else(cloud: Cloud) -> None:
