@@ -21,6 +21,10 @@ class NothingRuns(Exception):
     """No laptop runs; the message says what to do."""
 
 
+class AnotherRuns(Exception):
+    """A laptop runs already; the message says which."""
+
+
 @dataclass(frozen=True)
 class Running:
     """A laptop in another process."""
@@ -42,13 +46,8 @@ class Running:
 
 @contextmanager
 def announced(running: Running, path: Path = STATE_FILE) -> Iterator[None]:
-    """Others find the laptop while the block runs; raises NothingRuns where another is there already."""
-    try:
-        other = find_running(path)
-    except NothingRuns:
-        other = None
-    if other is not None:
-        raise NothingRuns(f"another laptop runs already (process {other.pid}); end it first")
+    """Others find the laptop while the block runs; raises AnotherRuns."""
+    refuse_a_second(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_suffix(f".{os.getpid()}")
     unfinished.write_text(json.dumps(asdict(running), indent=2), encoding="utf-8")
@@ -67,3 +66,12 @@ def find_running(path: Path = STATE_FILE) -> Running:
     except (OSError, ValueError, TypeError):
         raise NothingRuns("no laptop runs; start one with `pipeline up` in another terminal") from None
     return running
+
+
+def refuse_a_second(path: Path = STATE_FILE) -> None:
+    """Raises AnotherRuns where a laptop runs already: a drop would not know to which it is meant to go."""
+    try:
+        other = find_running(path)
+    except NothingRuns:
+        return
+    raise AnotherRuns(f"another laptop runs already (process {other.pid}); end it first")

@@ -14,7 +14,7 @@ from rich.console import Console
 from cli.demo import LIBRARIES, NOT_GOOD, ROOT
 from cli.live import Display, show_mail
 from cli.progress import Progress, Stage
-from cli.running import NothingRuns, Running, announced
+from cli.running import AnotherRuns, Running, announced, refuse_a_second
 from lambdas.runs import read_run_arguments
 from local.deploy import DeployFailed
 from local.laptop import Laptop
@@ -35,6 +35,7 @@ def up(stack: Annotated[str, typer.Option(help="The stack to deploy: its Pulumi.
     display = Display(Console(force_terminal=False))
     folder = Path("build") / "laptop" / f"up-{os.getpid()}"
     try:
+        refuse_a_second()
         with Laptop.start(
             ROOT,
             folder=ROOT / folder,
@@ -47,7 +48,7 @@ def up(stack: Annotated[str, typer.Option(help="The stack to deploy: its Pulumi.
                 console.print(f"The {stack} stack runs on this machine: {laptop.aws.url}", markup=False)
                 console.print("Drop a file from another terminal with `pipeline drop FILE`; end it here with Ctrl-C.")
                 _show_until(over, laptop, console, display)
-    except (DeployFailed, NothingRuns) as error:
+    except (DeployFailed, AnotherRuns) as error:
         typer.echo(f"pipeline up: {error}", err=True)
         raise typer.Exit(NOT_GOOD) from error
 

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import threading
+import time
 import uuid
 import zipfile
 from collections.abc import Callable, Mapping
@@ -23,6 +24,7 @@ from local.aws import Aws
 from local.moto_hooks import PlayedRun
 
 MINUTE_SECONDS = 60.0
+_LIBRARY_KEPT_SECONDS = 3600
 
 # Glue's own flags, some without a value, as users have found them among their arguments.
 _GLUE_FLAGS = (
@@ -125,7 +127,7 @@ class Glue:
         place.mkdir(parents=True)
         try:
             script = self._download(s3, job["Command"]["ScriptLocation"], place)
-            path = [self._library(s3, wheel) for wheel in arguments.get("--extra-py-files", "").split(",") if wheel]
+            path = [self.library(s3, wheel) for wheel in arguments.get("--extra-py-files", "").split(",") if wheel]
             environment = {
                 "PATH": os.environ.get("PATH", ""),
                 "PYTHONPATH": os.pathsep.join(str(folder) for folder in path),
@@ -177,7 +179,7 @@ class Glue:
         s3.download_file(bucket, key, str(path))
         return path
 
-    def _library(self, s3: Any, uri: str) -> Path:
+    def library(self, s3: Any, uri: str) -> Path:
         """The folder a wheel is unpacked in: once for each content, its name one that Glue would give."""
         name = uri.rpartition("/")[2]
         # As with pip in Glue, a wheel under another name than its own is no wheel.
@@ -200,7 +202,15 @@ class Glue:
                 except OSError:
                     # Another laptop was faster.
                     shutil.rmtree(unfinished, ignore_errors=True)
+                self._forget_old_libraries()
+            os.utime(folder)
         return folder
+
+    def _forget_old_libraries(self) -> None:
+        """Each is 150 MB, and every change of a job makes a new one."""
+        for folder in self.libraries.glob("glue-python-libs-*"):
+            if time.time() - folder.stat().st_mtime > _LIBRARY_KEPT_SECONDS:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def _log_path(self, run_id: str) -> Path:
         folder = self.folder / "logs"

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pulumi
 
@@ -135,6 +136,8 @@ def _bucket_notification(stage: Stage, _: str, inputs: Inputs) -> Outputs:
 def _bucket_object(stage: Stage, _: str, inputs: Inputs) -> Outputs:
     body = Path(inputs["source"].path).read_bytes()
     headers = {"ContentType": inputs["contentType"]} if inputs.get("contentType") else {}
+    if inputs.get("tags"):
+        headers["Tagging"] = urlencode(inputs["tags"])
     stage.client("s3").put_object(Bucket=inputs["bucket"], Key=inputs["key"], Body=body, **headers)
     return {"id": inputs["key"], "arn": f"arn:aws:s3:::{inputs['bucket']}/{inputs['key']}"}
 

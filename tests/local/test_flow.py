@@ -10,6 +10,7 @@ import urllib.request
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -362,6 +363,9 @@ def test_a_role_may_no_more_than_its_policies_say(calm: Laptop) -> None:
         s3.put_object(Bucket=bucket, Key=transactions_key(20), Body=b"")
     with pytest.raises(ClientError, match="Forbidden"):
         s3.head_object(Bucket=bucket, Key=transactions_key(1))
+    # Who may read but not list is not told that an object is missing.
+    with pytest.raises(ClientError, match="AccessDenied"):
+        s3.get_object(Bucket=calm.outputs["work_bucket"], Key="reports/missing.json")
     assert not [drop for drop in Progress(calm).in_drop_bucket() if "day=20" in drop.key]
 
 
@@ -376,3 +380,63 @@ def test_a_request_that_nobody_signed_is_refused(calm: Laptop) -> None:
         urllib.request.urlopen(f"{calm.aws.url}/{calm.outputs['drop_bucket']}")
     refused.value.close()
     assert refused.value.code == 403
+
+
+def test_without_the_queues_policy_the_bucket_cannot_send_to_it(calm: Laptop) -> None:
+    sqs, url = calm.client("sqs"), calm.outputs["queue_url"]
+    policy = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["Policy"])["Attributes"]["Policy"]
+    nobody = json.dumps({"Version": "2012-10-17", "Statement": []})
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": nobody})
+    drop = put(calm, transactions_key(21), transactions(GOOD.format(number=21, day=21)))
+    calm.wait_until_still()
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
+    assert stage_of(calm, drop) is Stage.QUEUED
+    (trouble,) = calm.player.troubles
+    assert "may not send to" in trouble
+
+
+def test_a_rule_that_may_not_invoke_its_function_leaves_the_event_in_the_failure_queue(calm: Laptop) -> None:
+    functions, sqs = calm.client("lambda"), calm.client("sqs")
+    notify = calm.player.functions.describe("transactions-pipeline-dev-notify")
+    policy = json.loads(functions.get_policy(FunctionName=notify.name)["Policy"])
+    for statement in policy["Statement"]:
+        functions.remove_permission(FunctionName=notify.name, StatementId=statement["Sid"])
+    before = len(calm.mails())
+    drop = put(calm, transactions_key(22), transactions(GOOD.format(number=22, day=22)))
+    calm.wait_until_still()
+    for statement in policy["Statement"]:
+        functions.add_permission(
+            FunctionName=notify.name,
+            StatementId=statement["Sid"],
+            Action=statement["Action"],
+            Principal=statement["Principal"]["Service"],
+            SourceArn=statement["Condition"]["ArnLike"]["AWS:SourceArn"],
+        )
+    assert stage_of(calm, drop) is Stage.ARCHIVED, "the archive's rule is another"
+    assert len(calm.mails()) == before
+    queue = calm.player.functions.forgotten.dead_letter_of_function[notify.arn].rpartition(":")[2]
+    url = sqs.get_queue_url(QueueName=queue)["QueueUrl"]
+    (message,) = sqs.receive_message(QueueUrl=url)["Messages"]
+    sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+    assert json.loads(message["Body"])["detail-type"] == "Glue Job State Change"
+
+
+def test_of_many_who_write_an_object_that_must_not_exist_one_succeeds(calm: Laptop) -> None:
+    s3, bucket = calm.client("s3"), calm.outputs["work_bucket"]
+
+    def write(number: int) -> bool:
+        try:
+            s3.put_object(Bucket=bucket, Key="claims/test", Body=str(number).encode(), IfNoneMatch="*")
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "PreconditionFailed":
+                raise
+            return False
+        return True
+
+    with ThreadPoolExecutor(16) as writers:
+        assert sum(writers.map(write, range(48))) == 1
+
+
+def test_a_wheel_under_another_name_than_its_own_is_no_wheel(calm: Laptop) -> None:
+    with pytest.raises(ValueError, match="wheel"):
+        calm.player.glue.library(calm.client("s3"), f"s3://{calm.outputs['work_bucket']}/code/1234.whl")
