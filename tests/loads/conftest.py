@@ -1,11 +1,13 @@
-"""One S3 and one warehouse for the whole run; a database of its own for every test that asks for a shop."""
+"""One S3 and one warehouse for the whole run, and databases in it: a new one, or one that is only emptied."""
 
 from __future__ import annotations
 
 import functools
 import json
+import logging
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 
 import boto3
 import pytest
@@ -13,11 +15,13 @@ from botocore.loaders import JSONFileLoader
 from moto.server import ThreadedMotoServer
 
 from local.redshift import Warehouse
-from tests.loads.shop import DATABASE_USER, Shop, fresh
+from tests.hostile_content import SOUND_CUSTOMERS, SOUND_PRODUCTS
+from tests.loads.shop import Shop, fresh
 
 
 @pytest.fixture(scope="session")
 def s3_url() -> Iterator[str]:
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
@@ -49,9 +53,25 @@ def mall(s3_url: str) -> Iterator[Shop]:
         trust = {"Version": "2012-10-17", "Statement": []}
         role = iam.create_role(RoleName=f"copy-{suffix}", AssumeRolePolicyDocument=json.dumps(trust))
         shop = Shop(warehouse, s3, drop_bucket, work_bucket, warehouse.database, role["Role"]["Arn"])
-        shop.sql(f'CREATE USER "{DATABASE_USER}" PASSWORD DISABLE')
         yield shop
         shop.close()
+
+
+@pytest.fixture(scope="session")
+def _sound_shop(mall: Shop) -> Iterator[Shop]:
+    for shop in fresh(mall):
+        shop.load_dimension_rows(SOUND_PRODUCTS, SOUND_CUSTOMERS)
+        yield shop
+
+
+@pytest.fixture
+def sound_shop(_sound_shop: Shop) -> Iterator[Shop]:
+    """A shop that knows SOUND_PRODUCTS and SOUND_CUSTOMERS, for tests that leave these as they are."""
+    _sound_shop.clean()
+    # A copy: what a test sets is gone with it.
+    own = replace(_sound_shop)
+    yield own
+    assert own.left_staged() == []
 
 
 @pytest.fixture

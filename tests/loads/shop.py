@@ -6,7 +6,7 @@ import base64
 import csv
 import io
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, redirect_stdout
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -77,8 +77,7 @@ class Shop:
         job = load_dimensions if drop.key.startswith("dimensions/") else process_transactions
         self.error = None
         try:
-            with redirect_stdout(io.StringIO()):
-                job(parse_arguments(self.arguments(drop, attempt)))
+            job(parse_arguments(self.arguments(drop, attempt)))
         except JobError as error:
             self.error = error
         key = report_key(Drop(drop.bucket, drop.key, drop.version_id).load_id, attempt)
@@ -203,6 +202,16 @@ class Shop:
             transaction_id: ((row["loaded_at"] - _EPOCH).days, (row["updated_at"] - _EPOCH).days)
             for transaction_id, row in self.fact().items()
         }
+
+    @contextmanager
+    def many_at_once(self) -> Iterator[None]:
+        """Let `run_alone` be called from several threads; in the cloud each run has a process of its own."""
+        with mock.patch.object(jobs.attempt, "s3_client", return_value=self.s3):
+            yield
+
+    def run_alone(self, drop: oracle.Drop, attempt: int = 1) -> Report:
+        """As `run`, for a thread."""
+        return replace(self).run(drop, attempt)
 
     def session(self) -> WarehouseSession:
         """Signs in as the job does."""

@@ -1,0 +1,364 @@
+"""One transaction or none: what stands between a load and every way it can be disturbed (section b of the pitfalls)."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import pytest
+import redshift_connector
+from tenacity import stop_after_attempt, wait_none
+
+from jobs import warehouse
+from jobs.errors import TerminalError, Unbalanced, WarehouseBusy, WarehouseLost
+from jobs.warehouse import WarehouseSession
+from schemas import sql
+from tests.loads.shop import Shop
+
+SOUND = ("T1,C0,P0,1,2023-03-15,pending", "T2,C0,P0,2,2023-03-15,pending", "T2,C0,P0,3,2023-03-15,x")
+KILL_ALL = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+    "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+)
+STATEMENTS = (
+    "create_staged",
+    "copy_staged",
+    "count_staged",
+    "count_outcomes",
+    "delete_stale",
+    "merge",
+    "count_merged",
+    "select_ledger",
+    "insert_ledger",
+)
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(WarehouseSession.run.retry, "wait", wait_none())
+
+
+@contextmanager
+def before(statement: str, act: Callable[[int], str | None]) -> Iterator[list[int]]:
+    """Each time the job asks for this statement, `act` is told the how-manieth time it is; it may give another one."""
+    render, calls = getattr(sql, statement), []
+
+    def rendered(*arguments: Any, **named: Any) -> str:
+        calls.append(len(calls) + 1)
+        return act(len(calls)) or str(render(*arguments, **named))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sql, statement, rendered)
+        yield calls
+
+
+def snapshot(shop: Shop) -> tuple[object, ...]:
+    return shop.fact(), shop.ledger(), shop.left_staged()
+
+
+@contextmanager
+def lock_held(shop: Shop) -> Iterator[Any]:
+    """Another session that has the fact locked."""
+    connection = redshift_connector.connect(**shop.warehouse.admin_connection(shop.database))
+    try:
+        connection.cursor().execute(sql.LOCK_FACT)
+        yield connection
+    finally:
+        with suppress(redshift_connector.Error, OSError):
+            connection.close()
+
+
+def test_12_nothing_comes_before_the_lock_in_its_transaction(sound_shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[str] = []
+    execute = redshift_connector.Cursor.execute
+
+    def note(cursor: Any, statement: str, *rest: Any, **named: Any) -> Any:
+        if statement != "begin transaction":
+            sent.append(f"{cursor._c.in_transaction} {statement.split()[0]}")
+        return execute(cursor, statement, *rest, **named)
+
+    def note_commit(connection: Any) -> None:
+        sent.append(f"{connection.in_transaction} COMMIT")
+        commit(connection)
+
+    commit = redshift_connector.Connection.commit
+    monkeypatch.setattr(redshift_connector.Cursor, "execute", note)
+    monkeypatch.setattr(redshift_connector.Connection, "commit", note_commit)
+    sound_shop.load(*SOUND)
+    at = sent.index("False LOCK")
+    assert sent[at - 1] == "True COMMIT"
+    assert sent[at + 1 :] == [
+        "True SET",
+        *["True SELECT", "True DELETE", "True MERGE", "True SELECT", "True SELECT", "True INSERT"],
+        "True COMMIT",
+    ]
+
+
+def test_12_without_the_lock_two_runs_put_one_new_key_in_twice_and_nobody_notices(
+    sound_shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So the tests of concurrency bite: the very schedule that LOCK makes harmless doubles a row without it."""
+    both_have_looked = threading.Barrier(2)
+
+    def wait_for_the_other(_: int) -> None:
+        # With the lock, the other one cannot come.
+        with suppress(threading.BrokenBarrierError):
+            both_have_looked.wait(timeout=1)
+
+    first, second = (sound_shop.stage(sound_shop.drop(SOUND[0], name=name)) for name in ("a.csv", "b.csv"))
+    with before("merge", wait_for_the_other), ThreadPoolExecutor(2) as pool:
+        for load in [pool.submit(signed_in, sound_shop, one) for one in (first, second)]:
+            load.result()
+        assert sound_shop.sql("SELECT COUNT(*) AS rows FROM fact_transactions") == [{"rows": 1}]
+        sound_shop.clean()
+        both_have_looked.reset()
+        monkeypatch.setattr(sql, "LOCK_FACT", "SELECT 1")
+        for load in [pool.submit(signed_in, sound_shop, one) for one in (first, second)]:
+            load.result()
+    assert sound_shop.sql("SELECT COUNT(*) AS rows FROM fact_transactions") == [{"rows": 2}]
+    sound_shop.clean_stage()
+
+
+def signed_in(shop: Shop, load: Callable[[WarehouseSession], object]) -> object:
+    with shop.session() as session:
+        return load(session)
+
+
+def test_13_a_lock_that_cannot_be_had_ends_in_a_clear_sentence(
+    sound_shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(warehouse, "LOCK_TIMEOUT_SECONDS", 1)
+    monkeypatch.setattr(WarehouseSession.run.retry, "stop", stop_after_attempt(2))
+    sound_shop.load(*SOUND)
+    before_it = snapshot(sound_shop)
+    drop = sound_shop.drop(*SOUND, name="late.csv")
+    with before("create_staged", lambda _: None) as tries, lock_held(sound_shop):
+        report = sound_shop.run(drop)
+    assert len(tries) == 2
+    assert isinstance(sound_shop.error, WarehouseBusy)
+    assert str(sound_shop.error) == (
+        "a statement did not finish within its time (1 s to get the lock, 1800 s for any other): "
+        "canceling statement due to statement timeout; SVV_TRANSACTIONS shows which session holds the lock"
+    )
+    assert report.error is not None
+    assert report.error.is_transient
+    assert snapshot(sound_shop) == before_it
+
+
+def test_13_a_lock_that_is_had_in_time_was_worth_the_wait(sound_shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(warehouse, "LOCK_TIMEOUT_SECONDS", 1)
+
+    def release(call: int) -> None:
+        if call == 2:
+            holder.rollback()
+
+    with lock_held(sound_shop) as holder, before("create_staged", release) as tries:
+        report = sound_shop.load(*SOUND)
+    assert len(tries) == 2
+    assert report.counts is not None
+    assert report.counts["inserted"] == 2
+
+
+def test_13_a_session_that_dies_holding_the_lock_blocks_nobody(sound_shop: Shop) -> None:
+    def die(_: int) -> None:
+        threading.Timer(0.3, holder._usock.shutdown, [socket.SHUT_RDWR]).start()
+
+    with lock_held(sound_shop) as holder, before("create_staged", die) as tries:
+        report = sound_shop.load(*SOUND)
+    assert len(tries) == 1
+    assert report.counts is not None
+    assert report.counts["inserted"] == 2
+
+
+def test_14_a_serialisation_failure_is_tried_again_as_a_whole(
+    sound_shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A real 1023: two updates of one row from one snapshot, which only the missing lock makes possible."""
+    sound_shop.load("T1,C0,P0,1,2023-03-13,pending")
+    monkeypatch.setattr(sql, "LOCK_FACT", "SELECT 1")
+    both_have_looked = threading.Barrier(2)
+
+    def wait_for_the_other(call: int) -> None:
+        if call <= 2:
+            both_have_looked.wait(timeout=10)
+
+    first, second = (
+        sound_shop.stage(sound_shop.drop(f"T1,C0,P0,{quantity},2023-03-1{quantity},pending", name=name))
+        for name, quantity in (("a.csv", 4), ("b.csv", 5))
+    )
+    with before("merge", wait_for_the_other) as merges, ThreadPoolExecutor(2) as pool:
+        for load in [pool.submit(signed_in, sound_shop, one) for one in (first, second)]:
+            load.result()
+    assert len(merges) == 3, "one of the two had to begin again"
+    assert {key: row["quantity"] for key, row in sound_shop.fact().items()} == {"T1": 5}
+    sound_shop.clean_stage()
+
+
+@pytest.mark.parametrize("statement", STATEMENTS)
+def test_14_a_connection_lost_anywhere_is_made_anew_and_the_load_done_once(sound_shop: Shop, statement: str) -> None:
+    """17, 18. Killed by the server, ahead of each statement of the load in turn."""
+
+    def kill(call: int) -> None:
+        if call == 1:
+            sound_shop.sql(KILL_ALL)
+
+    with before(statement, kill) as calls:
+        report = sound_shop.load(*SOUND)
+    assert len(calls) == 2
+    assert report.counts is not None
+    assert (report.counts["inserted"], report.counts["rejected"], report.first_commit) == (2, 1, None)
+    assert sorted(sound_shop.fact()) == ["T1", "T2"]
+    assert len(sound_shop.ledger()) == 1
+
+
+def test_14_a_connection_lost_in_the_commit_converges(sound_shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody can tell whether it was committed: the retry applies the rows again, which changes nothing."""
+    commit = redshift_connector.Connection.commit
+
+    def lose(connection: Any) -> None:
+        commit(connection)
+        if len(sound_shop.fact()) and not lost:
+            lost.append(True)
+            raise redshift_connector.InterfaceError("BrokenPipe: server socket closed")
+
+    lost: list[bool] = []
+    monkeypatch.setattr(redshift_connector.Connection, "commit", lose)
+    report = sound_shop.load(*SOUND)
+    assert lost
+    assert report.counts is not None
+    assert report.counts["unchanged"] == 2
+    assert report.first_commit is not None
+    assert report.first_commit["inserted"] == 2
+    assert sorted(sound_shop.fact()) == ["T1", "T2"]
+
+
+def test_14_a_connection_that_stays_lost_is_given_up_after_five_tries(sound_shop: Shop) -> None:
+    before_it = snapshot(sound_shop)
+    drop = sound_shop.drop(*SOUND)
+    with before("merge", lambda _: sound_shop.sql(KILL_ALL) and None) as calls:
+        report = sound_shop.run(drop)
+    assert len(calls) == 5
+    assert isinstance(sound_shop.error, WarehouseLost)
+    assert str(sound_shop.error).startswith("the connection to the warehouse was lost or could not be made: ")
+    assert report.error is not None
+    assert report.error.is_transient
+    assert snapshot(sound_shop) == before_it
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ("SELECT 1 / 0", "the warehouse refused a statement (22012): division by zero"),
+        ("SELECT FROM nowhere", 'the warehouse refused a statement (42P01): relation "nowhere" does not exist'),
+        ("MERGE nonsense", 'the warehouse refused a statement (42601): syntax error at or near "nonsense"'),
+    ],
+)
+def test_14_no_other_error_is_tried_again(sound_shop: Shop, wrong: str, sentence: str) -> None:
+    sound_shop.load(*SOUND)
+    before_it = snapshot(sound_shop)
+    drop = sound_shop.drop(*SOUND, name="again.csv")
+    with before("count_merged", lambda _: wrong) as calls:
+        report = sound_shop.run(drop)
+    assert len(calls) == 1
+    assert isinstance(sound_shop.error, TerminalError)
+    assert str(sound_shop.error) == sentence
+    assert report.error is not None
+    assert not report.error.is_transient
+    assert snapshot(sound_shop) == before_it
+
+
+def test_16_two_attempts_of_one_load_at_once_never_share_a_staging_name(sound_shop: Shop) -> None:
+    drop = sound_shop.drop(*SOUND)
+    with sound_shop.many_at_once(), ThreadPoolExecutor(2) as pool:
+        reports = [run.result() for run in [pool.submit(sound_shop.run_alone, drop, attempt) for attempt in (1, 2)]]
+    assert sorted(report.counts["inserted"] for report in reports if report.counts) == [0, 2]
+    assert [report.first_commit is None for report in reports].count(True) == 1
+    assert sorted(sound_shop.fact()) == ["T1", "T2"]
+    assert len(sound_shop.ledger()) == 1
+
+
+@pytest.mark.parametrize("statement", STATEMENTS)
+def test_18_a_failed_load_leaves_nothing_behind(sound_shop: Shop, statement: str) -> None:
+    sound_shop.load(*SOUND)
+    before_it = snapshot(sound_shop)
+    drop = sound_shop.drop("T1,C0,P0,9,2023-03-15,refunded", "T3,C0,P0,2,2023-03-15,pending", name="failing.csv")
+    with before(statement, lambda _: "SELECT 1 / 0"):
+        report = sound_shop.run(drop)
+    assert report.outcome == "failed"
+    assert report.counts is None
+    assert snapshot(sound_shop) == before_it
+    assert sound_shop.sql("SELECT relname FROM pg_class WHERE relname LIKE 'staged%'") == []
+
+
+def test_34_a_copy_of_fewer_rows_than_were_staged_is_no_success(sound_shop: Shop) -> None:
+    before_it = snapshot(sound_shop)
+    drop = sound_shop.drop(*SOUND)
+    with before("count_staged", lambda _: "SELECT COUNT(*) - 1 FROM staged_transactions") as calls:
+        sound_shop.run(drop)
+    assert len(calls) == 1
+    assert isinstance(sound_shop.error, Unbalanced)
+    assert str(sound_shop.error) == (
+        "COPY put 1 of 2 staged rows into staged_transactions, so nothing was loaded; "
+        "replay the load, and if it happens again look at SYS_LOAD_ERROR_DETAIL"
+    )
+    assert snapshot(sound_shop) == before_it
+
+
+def test_2_an_id_that_stands_twice_in_the_staging_table_is_found_in_sql(sound_shop: Shop) -> None:
+    """New or known: MERGE itself would let the one in silently and fail on the other."""
+    before_it = snapshot(sound_shop)
+    drop = sound_shop.drop(*SOUND)
+    twice = "UPDATE staged_transactions SET transaction_id = 'T1'"
+    with before("count_outcomes", lambda _: None), pytest.MonkeyPatch.context() as patch:
+        locked = sql.LOCK_FACT
+        patch.setattr(sql, "LOCK_FACT", twice)
+        sound_shop.run(drop)
+        assert locked != twice
+    assert isinstance(sound_shop.error, Unbalanced)
+    assert str(sound_shop.error) == (
+        "2 rows were staged, but the warehouse counts 2 of 1 ids with 2 outcomes, so nothing was loaded; "
+        "an id stands twice in the staging table or in the target"
+    )
+    assert snapshot(sound_shop) == before_it
+
+
+def test_2_an_id_that_stands_twice_in_the_fact_is_found_in_sql(sound_shop: Shop) -> None:
+    sound_shop.load(*SOUND)
+    sound_shop.sql("INSERT INTO fact_transactions SELECT * FROM fact_transactions WHERE transaction_id = 'T1'")
+    drop = sound_shop.drop(*SOUND, name="again.csv")
+    sound_shop.run(drop)
+    assert str(sound_shop.error) == (
+        "2 rows were staged, but the warehouse counts 3 of 2 ids with 3 outcomes, so nothing was loaded; "
+        "an id stands twice in the staging table or in the target"
+    )
+    assert drop.load_id not in sound_shop.ledger()
+
+
+def test_a_merge_that_leaves_other_rows_than_it_should_is_rolled_back(sound_shop: Shop) -> None:
+    before_it = snapshot(sound_shop)
+    drop = sound_shop.drop(*SOUND)
+    with before("merge", lambda _: "DELETE FROM staged_transactions WHERE transaction_id = 'T1'"):
+        sound_shop.run(drop)
+    assert str(sound_shop.error) == (
+        "MERGE was to leave 2 rows and left 0, so nothing was loaded; look for ids that stand twice in the target"
+    )
+    assert snapshot(sound_shop) == before_it
+
+
+def test_rows_that_do_not_add_up_are_rolled_back(sound_shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    from jobs.staging import StagedRows
+
+    before_it = snapshot(sound_shop)
+    drop = sound_shop.drop(*SOUND)
+    monkeypatch.setattr(StagedRows, "duplicate", 7)
+    sound_shop.run(drop)
+    assert isinstance(sound_shop.error, Unbalanced)
+    assert str(sound_shop.error) == (
+        "3 rows were read, but 2 inserted + 0 updated + 0 unchanged + 0 stale + 7 duplicate + 1 rejected are 10, "
+        "so nothing was loaded; this is a defect of the job: report it"
+    )
+    assert snapshot(sound_shop) == before_it

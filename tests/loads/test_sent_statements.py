@@ -1,0 +1,60 @@
+"""Every statement that a load really sends is one that Redshift takes, and one that is committed for review."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from jobs import warehouse
+from local.redshift import refusals
+from schemas import sql
+from tests.hostile_content import SOUND_LINE
+from tests.loads.shop import Shop
+
+WRONG = (
+    sql.merge().replace("WHEN MATCHED THEN", "WHEN MATCHED AND staged_transactions.quantity > 0 THEN"),
+    sql.merge().replace("MERGE INTO fact_transactions", "MERGE INTO fact_transactions AS fact"),
+    sql.merge().partition("WHEN NOT MATCHED")[0],
+    sql.merge().replace("\nWHEN MATCHED", " AND fact_transactions.status < staged_transactions.status\nWHEN MATCHED"),
+    sql.delete_stale().replace("DELETE FROM staged_transactions", "DELETE FROM staged_transactions AS s"),
+    sql.count_outcomes().replace("SELECT", "SELECT DISTINCT ON (transaction_id)", 1),
+    sql.copy_staged(sql.STAGED_TRANSACTIONS, manifest_uri="s3://b/m", copy_role_arn="r") + " MAXERROR 5",
+    sql.insert_ledger() + " ON CONFLICT DO NOTHING",
+    sql.LOCK_FACT + " IN SHARE MODE",
+)
+
+
+def committed_statements() -> list[str]:
+    scripts = "".join(sql.rendered().values()).replace("COPY_ROLE_ARN", "arn:aws:iam::123456789012:role/copy")
+    return [statement.strip() for statement in scripts.split(";\n") if statement.strip()]
+
+
+@pytest.mark.parametrize("statement", committed_statements(), ids=lambda statement: statement[:40])
+def test_every_committed_statement_is_one_that_redshift_takes(statement: str) -> None:
+    """42."""
+    assert refusals(statement) == []
+
+
+@pytest.mark.parametrize("statement", WRONG, ids=lambda statement: statement[-40:])
+def test_a_statement_that_only_postgresql_takes_is_refused(statement: str) -> None:
+    """42."""
+    assert refusals(statement) != []
+
+
+def test_what_is_sent_is_what_is_committed(sound_shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[str] = []
+    execute = warehouse._execute
+
+    def note(connection: Any, statement: str, *binds: Any) -> Any:
+        sent.append(statement)
+        return execute(connection, statement, *binds)
+
+    monkeypatch.setattr(warehouse, "_execute", note)
+    sound_shop.load(SOUND_LINE)
+    assert [statement for statement in sent if refusals(statement)] == []
+    committed = {re.sub(r"'[^']*'", "?", statement) for statement in committed_statements()}
+    unknown = [statement for statement in sent if re.sub(r"'[^']*'", "?", statement) not in committed]
+    assert {statement.split()[0] for statement in unknown} == {"SET", "UNLOAD"}
+    assert sum(statement.startswith("MERGE") for statement in sent) == 1
