@@ -24,12 +24,6 @@ from schemas.drops import CUSTOMERS, PRODUCTS, drop_precedence, rejected_key
 from schemas.reports import ClassAmount
 from schemas.tables import DIMENSIONS
 
-# What a transaction takes from a dimension, its key first: no names of people, no e-mail.
-_ENRICHMENT = {
-    PRODUCTS: ("product_id", "product_name", "category", "price", "supplier_id"),
-    CUSTOMERS: ("customer_id", "membership_level"),
-}
-
 
 def process_transactions(arguments: Arguments) -> None:
     """Load one drop of transactions; raises JobError where a person or another attempt is needed."""
@@ -84,7 +78,7 @@ def _transform(attempt: Attempt, fetched: Fetched) -> Transform:
 
 def _lookup(attempt: Attempt, name: str) -> Lookup:
     """A snapshot of a dimension as of this load."""
-    columns = _ENRICHMENT[name]
+    columns = DIMENSIONS[name].joined
     prefix = Prefix(attempt.s3, attempt.arguments.work_bucket, f"{attempt.staging.prefix}{name}/")
     unload(attempt.warehouse, DIMENSIONS[name], columns, prefix)
     empty = pl.DataFrame(schema={column: DIMENSIONS[name].table[column].polars for column in columns})

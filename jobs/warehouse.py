@@ -208,7 +208,7 @@ def load_dimension(session: WarehouseSession, dimension: Dimension, staged: Stag
 
 def _stage(connection: Any, table: Table, staged: Staged, warehouse: Warehouse) -> None:
     """COPY into a temp table, in a transaction of its own: nothing may come before LOCK in the next."""
-    _execute(connection, f"SET statement_timeout TO {STATEMENT_TIMEOUT_SECONDS * 1000}")
+    _execute(connection, sql.set_statement_timeout(STATEMENT_TIMEOUT_SECONDS))
     _execute(connection, sql.create_staged(table))
     # COPY refuses a manifest without entries.
     if staged.rows:
@@ -223,7 +223,7 @@ def _stage(connection: Any, table: Table, staged: Staged, warehouse: Warehouse) 
             "replay the load, and if it happens again look at SYS_LOAD_ERROR_DETAIL"
         )
     # Set here, not after LOCK: the wait for the lock is what it bounds first.
-    _execute(connection, f"SET statement_timeout TO {LOCK_TIMEOUT_SECONDS * 1000}")
+    _execute(connection, sql.set_statement_timeout(LOCK_TIMEOUT_SECONDS))
     connection.commit()
 
 
@@ -231,7 +231,7 @@ def _stage(connection: Any, table: Table, staged: Staged, warehouse: Warehouse) 
 def _locked(connection: Any, lock: str) -> Iterator[None]:
     """One transaction under the lock; commits at the end, rolls back on any error."""
     _execute(connection, lock)
-    _execute(connection, f"SET statement_timeout TO {STATEMENT_TIMEOUT_SECONDS * 1000}")
+    _execute(connection, sql.set_statement_timeout(STATEMENT_TIMEOUT_SECONDS))
     yield
     connection.commit()
 

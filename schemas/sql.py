@@ -32,6 +32,11 @@ RENDERED = Path(__file__).parent / "rendered"
 LOCK_FACT = f"LOCK {FACT_TRANSACTIONS.name}"
 
 
+def set_statement_timeout(seconds: int) -> str:
+    """For the rest of the session: what takes longer, waiting for a lock included, is cancelled."""
+    return f"SET statement_timeout TO {seconds * 1000}"
+
+
 def literal(value: str) -> str:
     """A string literal; refuses what Redshift's literals would read as more than text."""
     if "\\" in value or "\0" in value:
@@ -166,7 +171,12 @@ def grants(*, process_transactions_user: str, load_dimensions_user: str) -> list
         _CREATE_USER_ONCE,
         f"CALL sp_create_user_once({literal(process_transactions_user)})",
         f"CALL sp_create_user_once({literal(load_dimensions_user)})",
-        f"GRANT SELECT ON {dimension_names} TO {process}",
+        # Otherwise whoever can sign in could leave a table or a function of a name that others trust.
+        "REVOKE CREATE ON SCHEMA public FROM PUBLIC",
+        *(
+            f"GRANT SELECT ({', '.join(dimension.joined)}) ON {dimension.table.name} TO {process}"
+            for dimension in DIMENSIONS.values()
+        ),
         f"GRANT SELECT, INSERT, UPDATE, DELETE ON {FACT_TRANSACTIONS.name} TO {process}",
         f"GRANT SELECT, INSERT ON {LOAD_LEDGER.name} TO {process}",
         f"GRANT SELECT, INSERT, UPDATE, DELETE ON {dimension_names} TO {load}",
@@ -265,22 +275,34 @@ def _count_merged(staged: Table, target: Table) -> str:
 
 def rendered() -> dict[str, str]:
     """File name -> the statements of one transaction, in the order they are sent."""
-    manifest = "s3://WORK_BUCKET/staging/LOAD_ID/ATTEMPT/manifest.json"
+    staging = "s3://WORK_BUCKET/staging/LOAD_ID/ATTEMPT/"
+    manifest = f"{staging}manifest.json"
     role = "COPY_ROLE_ARN"
     scripts = {
         "tables.sql": create_tables(),
         "grants.sql": grants(
             process_transactions_user="IAMR:PROCESS_TRANSACTIONS_ROLE", load_dimensions_user="IAMR:LOAD_DIMENSIONS_ROLE"
         ),
+        "unload_dimensions.sql": [
+            statement
+            for name, dimension in DIMENSIONS.items()
+            for statement in (
+                unload_dimension(dimension, dimension.joined, prefix_uri=f"{staging}{name}/", copy_role_arn=role),
+                "COMMIT",
+            )
+        ],
         "stage_transactions.sql": [
+            set_statement_timeout(1800),
             create_staged(STAGED_TRANSACTIONS),
             copy_staged(STAGED_TRANSACTIONS, manifest_uri=manifest, copy_role_arn=role),
             count_staged(STAGED_TRANSACTIONS),
+            set_statement_timeout(300),
             "COMMIT",
         ],
         "load_transactions.sql": [
             "BEGIN",
             LOCK_FACT,
+            set_statement_timeout(1800),
             count_outcomes(),
             delete_stale(),
             merge(),
@@ -292,12 +314,15 @@ def rendered() -> dict[str, str]:
     }
     for kind, dimension in DIMENSIONS.items():
         scripts[f"load_{kind}.sql"] = [
+            set_statement_timeout(1800),
             create_staged(dimension.staged),
             copy_staged(dimension.staged, manifest_uri=manifest, copy_role_arn=role),
             count_staged(dimension.staged),
+            set_statement_timeout(300),
             "COMMIT",
             "BEGIN",
             lock_dimension(dimension),
+            set_statement_timeout(1800),
             count_dimension_outcomes(dimension),
             delete_stale_dimension(dimension),
             merge_dimension(dimension),

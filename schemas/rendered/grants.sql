@@ -13,7 +13,11 @@ CALL sp_create_user_once('IAMR:PROCESS_TRANSACTIONS_ROLE');
 
 CALL sp_create_user_once('IAMR:LOAD_DIMENSIONS_ROLE');
 
-GRANT SELECT ON dim_products, dim_customers TO "IAMR:PROCESS_TRANSACTIONS_ROLE";
+REVOKE CREATE ON SCHEMA public FROM PUBLIC;
+
+GRANT SELECT (product_id, product_name, category, price, supplier_id) ON dim_products TO "IAMR:PROCESS_TRANSACTIONS_ROLE";
+
+GRANT SELECT (customer_id, membership_level) ON dim_customers TO "IAMR:PROCESS_TRANSACTIONS_ROLE";
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON fact_transactions TO "IAMR:PROCESS_TRANSACTIONS_ROLE";
 

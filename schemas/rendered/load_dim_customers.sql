@@ -1,3 +1,5 @@
+SET statement_timeout TO 1800000;
+
 CREATE TEMP TABLE staged_customers (
     customer_id VARCHAR(64) NOT NULL,
     first_name VARCHAR(128),
@@ -19,11 +21,15 @@ STATUPDATE OFF;
 
 SELECT COUNT(*) FROM staged_customers;
 
+SET statement_timeout TO 300000;
+
 COMMIT;
 
 BEGIN;
 
 LOCK dim_customers;
+
+SET statement_timeout TO 1800000;
 
 SELECT
     COUNT(*) AS staged,

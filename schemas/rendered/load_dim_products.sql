@@ -1,3 +1,5 @@
+SET statement_timeout TO 1800000;
+
 CREATE TEMP TABLE staged_products (
     product_id VARCHAR(64) NOT NULL,
     product_name VARCHAR(256),
@@ -19,11 +21,15 @@ STATUPDATE OFF;
 
 SELECT COUNT(*) FROM staged_products;
 
+SET statement_timeout TO 300000;
+
 COMMIT;
 
 BEGIN;
 
 LOCK dim_products;
+
+SET statement_timeout TO 1800000;
 
 SELECT
     COUNT(*) AS staged,

@@ -2,6 +2,8 @@ BEGIN;
 
 LOCK fact_transactions;
 
+SET statement_timeout TO 1800000;
+
 SELECT
     COUNT(*) AS staged,
     COUNT(DISTINCT transaction_id) AS ids,

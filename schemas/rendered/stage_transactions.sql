@@ -1,3 +1,5 @@
+SET statement_timeout TO 1800000;
+
 CREATE TEMP TABLE staged_transactions (
     transaction_id VARCHAR(64) NOT NULL,
     customer_id VARCHAR(64) NOT NULL,
@@ -28,5 +30,7 @@ MANIFEST
 STATUPDATE OFF;
 
 SELECT COUNT(*) FROM staged_transactions;
+
+SET statement_timeout TO 300000;
 
 COMMIT;
