@@ -108,7 +108,8 @@ def run_attempt(arguments: Arguments, steps: Callable[[Attempt], None]) -> None:
         error: Error | None = None
         try:
             steps(attempt)
-        except Exception as reason:
+        # A panic of Polars is no Exception.
+        except BaseException as reason:
             error = describe(reason)
             raise
         finally:
@@ -124,13 +125,13 @@ def run_attempt(arguments: Arguments, steps: Callable[[Attempt], None]) -> None:
             print(f"load {attempt.load_id} attempt {arguments.attempt}: {_in_words(report)}", flush=True)
 
 
-def describe(reason: Exception) -> Error:
+def describe(reason: BaseException) -> Error:
     """An error as the report tells it."""
     sentence = str(reason) if isinstance(reason, JobError) else f"{type(reason).__name__}: {reason}"
     return Error(sentence, _is_transient(reason), type(reason).__name__)
 
 
-def _is_transient(reason: Exception) -> bool:
+def _is_transient(reason: BaseException) -> bool:
     if isinstance(reason, ClientError):
         return int(reason.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)) >= 500
     return isinstance(reason, (TransientError, BotoConnectionError, HTTPClientError))

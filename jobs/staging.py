@@ -116,7 +116,9 @@ def stage(source: SourceFile, transform: Transform, contested: Contested, prefix
 
 
 def _amounts(rows: pl.DataFrame) -> pl.DataFrame:
-    return rows.group_by("amount_class").agg(pl.len(), pl.col("total_amount").sum())
+    # A sum has the precision of its addends, and Polars rounds what does not fit without a word.
+    amount = pl.col("total_amount").cast(pl.Decimal(38, 2))
+    return rows.group_by("amount_class").agg(pl.len(), amount.sum())
 
 
 def _add(amounts: dict[str, tuple[int, Decimal]], more: pl.DataFrame) -> None:

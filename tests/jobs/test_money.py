@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from jobs.transform import REJECT_REASONS_COLUMN
 from tests import oracle
 from tests.hostile_content import SOUND_LINE
+from tests.jobs.dry_run import dry_run, small_pieces
 from tests.jobs.judging import text_rows, transform
 from tests.oracle_files import SOURCE_COLUMNS
 
@@ -68,3 +69,15 @@ def test_every_amount_is_exact_and_half_a_cent_goes_up(quantity: int, price: Dec
 def test_an_amount_worked_out_by_hand(quantity: int | str, price: str, amount: object) -> None:
     """11, 32, 38."""
     assert sell(quantity, Decimal(price)) == amount
+
+
+def test_a_sum_beyond_what_one_amount_may_be_is_exact_too() -> None:
+    """Polars gives a sum the precision of its addends, and rounds what has more digits without a word."""
+    line = SOUND_LINE.replace(",2,", ",100,")
+    content = "\n".join([",".join(SOURCE_COLUMNS), *(line.replace("T1", f"T{at}") for at in range(3))])
+    product = oracle.Product("P12345", "Widget A", "Gadgets", Decimal("99999999999999.9999"), "S123")
+    for chunk_bytes in (25, 1 << 24):
+        with small_pieces(chunk_bytes=chunk_bytes):
+            report = dry_run(content.encode(), products={"P12345": product}).report
+        assert report.staged_amount == "29999999999999999.97"
+        assert report.amount_classes["Large"].amount == "29999999999999999.97"

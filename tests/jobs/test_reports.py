@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+from unittest import mock
 
 import pytest
+from polars.exceptions import PanicException
 
+from jobs.arguments import parse_arguments
+from jobs.attempt import Attempt, run_attempt
+from schemas.drops import Drop
 from schemas.reports import RejectSample, Report
 from tests.hostile_content import HEADER, SOUND_LINE
-from tests.jobs.dry_run import dry_run
+from tests.jobs.dry_run import S3InMemory, command_line, dry_run
 
 
 def test_a_report_says_everything_about_a_load() -> None:
@@ -60,6 +65,25 @@ def test_a_failed_attempt_reports_how_far_it_came() -> None:
     assert (report.error.type, report.error.is_transient) == ("FileRefused", False)
     assert [*report.step_seconds] == ["fetch", "read", "clean up"]
     assert Report.from_json(report.to_json()) == report
+
+
+@pytest.mark.parametrize("stopped_by", [KeyboardInterrupt(), SystemExit(3), PanicException("a defect of Polars")])
+def test_whatever_stops_an_attempt_it_is_not_reported_as_a_success(stopped_by: BaseException) -> None:
+    """A panic of Polars is no Exception, and neither is the end of the process."""
+    s3 = S3InMemory()
+    drop = Drop("drop-bucket", "transactions/year=2023/month=03/day=15/day.csv", "v1")
+
+    def steps(_: Attempt) -> None:
+        s3.put_object(Bucket="work-bucket", Key=f"staging/{drop.load_id}/1/part.parquet", Body=b"")
+        raise stopped_by
+
+    with mock.patch("jobs.attempt.s3_client", return_value=s3), pytest.raises(type(stopped_by)):
+        run_attempt(parse_arguments(command_line(drop)), steps)
+    assert [key for _, key in s3.objects] == [f"reports/{drop.load_id}/1.json"]
+    report = Report.from_json(s3.objects["work-bucket", f"reports/{drop.load_id}/1.json"].decode("utf-8"))
+    assert report.outcome == "failed"
+    assert report.error is not None
+    assert report.error.type == type(stopped_by).__name__
 
 
 @pytest.mark.parametrize(
