@@ -28,7 +28,8 @@ TRIED_AGAIN_WITHIN = timedelta(days=2)
 # STOPPED: a person did it. SUCCEEDED without a report: nothing says that it would go otherwise next time.
 _NOT_WORTH_ANOTHER = frozenset({"STOPPED", "SUCCEEDED"})
 
-_NUMBERED = re.compile(r"[a-z]+/([0-9a-f]{16})/([0-9]+)\.json")
+_NUMBERED = re.compile(r"[a-z]+/([0-9a-f]{16})/([0-9]+)(\..+)")
+_DEFERRED = ".tried_again.json"
 
 
 def claim_key(load_id: str, attempt: int) -> str:
@@ -40,10 +41,24 @@ def told_stem(load_id: str, attempt: int) -> str:
     return f"notified/{load_id}/{attempt}"
 
 
+def deferred_key(load_id: str, attempt: int) -> str:
+    """Where it is noted that an attempt failed but is tried again: the mail comes with the last attempt."""
+    return told_stem(load_id, attempt) + _DEFERRED
+
+
 def numbered(key: str) -> tuple[str, int] | None:
     """The load_id and attempt in the key of a claim, a report or a note that an outcome was told."""
+    return _numbered(key, ".json")
+
+
+def numbered_deferred(key: str) -> tuple[str, int] | None:
+    """The load_id and attempt in what deferred_key wrote."""
+    return _numbered(key, _DEFERRED)
+
+
+def _numbered(key: str, ending: str) -> tuple[str, int] | None:
     found = _NUMBERED.fullmatch(key)
-    return (found.group(1), int(found.group(2))) if found else None
+    return (found.group(1), int(found.group(2))) if found and found.group(3) == ending else None
 
 
 def claimed_attempts(markers: Markers, load_id: str) -> list[int]:

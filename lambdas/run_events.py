@@ -1,7 +1,8 @@
 """Which run an event speaks of, and what Glue knows of it.
 
 EventBridge's `Glue Job State Change` carries no arguments, so Glue is asked for the run.
-`sweep` calls with `{"job_name": …, "run_id": …}` instead.
+`sweep` calls with `{"job_name": …, "run_id": …}` instead, and adds `"is_last": true` when
+the attempt that should have followed the run never came.
 """
 
 from __future__ import annotations
@@ -29,14 +30,19 @@ class RunEvent:
     message: str = ""
 
 
-def run_request(job_name: str, run_id: str) -> dict[str, str]:
-    """What sweep sends to have a run looked at."""
-    return {"job_name": job_name, "run_id": run_id}
+def run_request(job_name: str, run_id: str, *, is_last: bool = False) -> dict[str, Any]:
+    """What sweep sends to have a run looked at; `is_last` says that no other attempt follows it."""
+    return {"job_name": job_name, "run_id": run_id} | ({"is_last": True} if is_last else {})
+
+
+def is_last(event: Mapping[str, Any]) -> bool:
+    """True when sweep says that no other attempt follows."""
+    return event.get("is_last") is True
 
 
 def read_run_event(event: dict[str, Any]) -> RunEvent | None:
     """The run the event speaks of; None for an event about something else that a rule may let through."""
-    if set(event) == {"job_name", "run_id"}:
+    if {"job_name", "run_id"} <= set(event) <= {"job_name", "run_id", "is_last"}:
         return RunEvent(event["job_name"], event["run_id"])
     if "detail-type" not in event:
         raise TerminalError(

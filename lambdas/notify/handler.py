@@ -1,4 +1,4 @@
-"""notify: a run that is over in, one mail out."""
+"""notify: a run that is over in, one mail out, unless another attempt follows by itself."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from lambdas.environment import read_settings
 from lambdas.lifetimes import remaining_seconds
 from lambdas.mail_once import Mailbox
 from lambdas.markers import Markers
+from lambdas.notify.earlier_attempts import earlier_attempts, note_deferred
 from lambdas.notify.log_link import log_link
-from lambdas.notify.outcome_mail import Told, outcome_mail
-from lambdas.run_events import ended_run
+from lambdas.notify.outcome_mail import Told, outcome_mail, what_became
+from lambdas.run_events import ended_run, is_last
 from lambdas.sent_once import SENT_ONCE
 
 logger = Logger(service="notify")
@@ -66,12 +67,16 @@ def handle(event: dict[str, Any], context: LambdaContext) -> dict[str, bool]:
         logger.info("the outcome was told before")
         return {"told": False}
     report = read_report(at_hand.markers, load_id, attempt)
+    if Outcome(report, run.state).is_tried_again(attempt) and not is_last(event):
+        note_deferred(at_hand.markers, load_id, attempt, became=what_became(run, report))
+        logger.info("the load is tried again by itself, so the mail comes with its last attempt")
+        return {"told": False}
     told = Told(
         run=run,
         drop=run.drop,
         attempt=attempt,
         report=report,
-        is_tried_again=Outcome(report, run.state).is_tried_again(attempt),
+        earlier=earlier_attempts(at_hand.markers, load_id, attempt),
         environment=settings.environment,
         work_bucket=settings.work_bucket,
         log_link=log_link(at_hand.glue.meta.region_name, settings.job_log_group, run.run_id),

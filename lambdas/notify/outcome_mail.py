@@ -1,4 +1,6 @@
-"""The mail about one attempt, in words for a shop's analyst.
+"""The mail about the last attempt at a load, in words for a shop's analyst.
+
+What went wrong on the way to a load that succeeded is not told: it asks nobody to act.
 
 Everything that comes from a file, a key or a log is shown on one line and cut
 (lambdas.shown_text): nothing in it can look like a line of the mail's own.
@@ -10,15 +12,15 @@ import re
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 
-from lambdas.attempts import MAX_ATTEMPTS
 from lambdas.mail_once import Mail
+from lambdas.notify.earlier_attempts import EarlierAttempts
 from lambdas.runs import Run
 from lambdas.shown_text import shell_word, shown
 from schemas.drops import Drop, parse_key, report_key
 from schemas.reject_reasons import REJECT_REASONS
 from schemas.reports import SUCCEEDED, Report
 
-_URI, _NAME, _SENTENCE, _SAMPLE, _RUN_MESSAGE = 1200, 120, 2000, 200, 4000
+_URI, _NAME, _SENTENCE, _SAMPLE, _RUN_MESSAGE, _EARLIER = 1200, 120, 2000, 200, 4000, 400
 _MANY = 20
 """Of whatever a report lists, no more than this is shown."""
 
@@ -35,7 +37,7 @@ class Told:
     attempt: int
     report: Report | None
     """None when the attempt died before it could write one."""
-    is_tried_again: bool
+    earlier: EarlierAttempts
     environment: str
     work_bucket: str
     log_link: str
@@ -43,6 +45,18 @@ class Told:
     @property
     def is_loaded(self) -> bool:
         return self.report is not None and self.report.outcome == SUCCEEDED
+
+    @property
+    def is_loaded_again(self) -> bool:
+        return self.report is not None and self.report.first_commit is not None and self.earlier.are_told
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """What became of the rows. Where the attempt that committed them died untold, that is what it did."""
+        if self.report is None:
+            return {}
+        first = None if self.is_loaded_again else self.report.first_commit
+        return first or self.report.counts or {}
 
     @property
     def file_name(self) -> str:
@@ -57,9 +71,9 @@ class Told:
 def outcome_mail(told: Told) -> Mail:
     """The mail about an attempt that is over."""
     report = told.report
-    sections = [[_sentence(told)], _what_now(told)]
+    sections = [[_sentence(told)], _earlier(told), _what_now(told)]
     if report is not None and told.is_loaded:
-        sections += [_balance(report), _amounts(report), _rejected(report), _ignored(report)]
+        sections += [_balance(told, report), _amounts(report), _rejected(report), _ignored(report)]
     sections += [_run_message(told), _where(told)]
     body = "\n\n".join("\n".join(section) for section in sections if section)
     return Mail(_subject(told), body + "\n")
@@ -68,11 +82,8 @@ def outcome_mail(told: Told) -> Mail:
 def _subject(told: Told) -> str:
     what = told.day or told.file_name
     if told.is_loaded:
-        counts = told.report.counts if told.report else None
-        loaded = "Loaded again" if told.report and told.report.first_commit else "Loaded"
-        text = f"{loaded} {what}: {_counts_in_short(counts or {})}"
-    elif told.is_tried_again:
-        text = f"Not loaded yet {what}: tried again by itself ({told.file_name})"
+        loaded = "Loaded again" if told.is_loaded_again else "Loaded"
+        text = f"{loaded} {what}: {_counts_in_short(told.counts)}"
     else:
         text = f"FAILED {what}: not loaded ({told.file_name})"
     return f"[{told.environment}] {text}"
@@ -90,21 +101,30 @@ def _named(told: Told) -> str:
 
 def _sentence(told: Told) -> str:
     """What happened, in one sentence."""
-    if told.report is not None and told.is_loaded:
-        counts = told.report.counts or {}
-        again = " again" if told.report.first_commit else ""
-        text = f"{_named(told)} is loaded{again}: {_counts_in_short(counts)}."
-        if told.run.state != "SUCCEEDED":
-            text += f" (Its run ended as {told.run.state} after that, which changes nothing.)"
-        return text
-    if told.report is not None and told.report.error is not None:
-        return f"{_named(told)} was not loaded: {shown(told.report.error.sentence, _SENTENCE)}"
-    return f"{_named(told)} {_death(told)[0]}"
+    if told.is_loaded:
+        again = " again" if told.is_loaded_again else ""
+        return f"{_named(told)} is loaded{again}: {_counts_in_short(told.counts)}."
+    return f"{_named(told)} {shown(what_became(told.run, told.report), _SENTENCE)}"
 
 
-def _death(told: Told) -> tuple[str, str]:
+def what_became(run: Run, report: Report | None) -> str:
+    """What became of an attempt that failed, to be read behind its name."""
+    if report is not None and report.error is not None:
+        return f"was not loaded: {report.error.sentence}"
+    return _death(run)[0]
+
+
+def _earlier(told: Told) -> list[str]:
+    untold = told.earlier.untold
+    if told.is_loaded or not untold:
+        return []
+    became = [f"Attempt {attempt} {shown(text.rstrip('.'), _EARLIER)}." for attempt, text in untold.items()]
+    before = f"the {len(untold)} before it" if len(untold) > 1 else "the one before it"
+    return [f"This was attempt {told.attempt}; {before} failed too. {' '.join(became)}"]
+
+
+def _death(run: Run) -> tuple[str, str]:
     """What became of an attempt that left no report, and what a person can do about it."""
-    run = told.run
     if run.state == "TIMEOUT":
         limit = f" of {run.timeout_minutes} minutes" if run.timeout_minutes else ""
         return (
@@ -144,13 +164,8 @@ def _what_now(told: Told) -> list[str]:
     else:
         lines.append("Nothing of it was loaded.")
     lines.append("The file stays in the drop bucket.")
-    if told.is_tried_again:
-        lines.append(
-            f"It is tried again by itself (this was attempt {told.attempt} of {MAX_ATTEMPTS}); you need do nothing."
-        )
-        return lines
     if told.report is None:
-        lines.append(_death(told)[1])
+        lines.append(_death(told.run)[1])
     else:
         lines.append("If the file is to blame, correct it and drop it again; if not, mend the cause and replay it:")
     return [
@@ -160,12 +175,12 @@ def _what_now(told: Told) -> list[str]:
     ]
 
 
-def _balance(report: Report) -> list[str]:
-    counts = dict(report.counts or {})
+def _balance(told: Told, report: Report) -> list[str]:
+    counts = dict(told.counts)
     read = counts.pop("rows_read", 0)
     lines = [f"  {name:<12}{rows:>16,}" for name, rows in counts.items()]
     lines = ["What became of every row", *lines, f"  {'':-<28}", f"  {'read':<12}{read:>16,}"]
-    if report.first_commit:
+    if told.is_loaded_again and report.first_commit:
         lines.append(f"  When it was loaded first: {_counts_in_short(report.first_commit)}.")
     return lines
 

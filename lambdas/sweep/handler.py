@@ -105,5 +105,5 @@ def is_idle(at_hand: Wiring) -> bool:
 
 def call(at_hand: Wiring, function: str, run: StartedRun) -> None:
     """Have a function look at a run; Lambda tries again by itself should it fail."""
-    payload = json.dumps(run_request(run.job_name, run.run_id)).encode("utf-8")
+    payload = json.dumps(run_request(run.job_name, run.run_id, is_last=run.is_last)).encode("utf-8")
     at_hand.functions.invoke(FunctionName=function, InvocationType="Event", Payload=payload)

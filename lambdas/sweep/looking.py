@@ -1,20 +1,28 @@
 """What is left undone: found from listings first, and from claims and reports only where a listing leaves it open.
 
-A load is settled when its drop is gone from the drop bucket and its attempts were told;
-both show in the listings, so a quiet day costs a few requests whatever the past holds.
-The claims and the notes that an outcome was told must therefore never expire: a note
-that is gone is an outcome nobody was told of.
+A load is settled when its drop is gone from the drop bucket and its attempts were told
+(or failed and were followed by another); both show in the listings, so a quiet day
+costs a few requests whatever the past holds. The claims and the notes that an outcome
+was told must therefore never expire: a note that is gone is an outcome nobody was told of.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any
 
-from lambdas.attempts import TRIED_AGAIN_WITHIN, Outcome, claim_key, numbered, outcome_of, read_report
+from lambdas.attempts import (
+    TRIED_AGAIN_WITHIN,
+    Outcome,
+    claim_key,
+    numbered,
+    numbered_deferred,
+    outcome_of,
+    read_report,
+)
 from lambdas.markers import Marker, Markers
 from schemas.drops import Drop, KeyOutsideLayout, is_not_a_drop, parse_key
 from schemas.reports import SUCCEEDED
@@ -26,6 +34,8 @@ class StartedRun:
 
     job_name: str
     run_id: str
+    is_last: bool = False
+    """True when another attempt should have followed but never came."""
 
 
 @dataclass
@@ -57,11 +67,13 @@ class Look:
 
     def findings(self) -> Findings:
         found = Findings()
-        told = {numbered(key) for key in self.markers.names("notified/")}
+        notes = self.markers.names("notified/")
+        told, deferred = set(map(numbered, notes)), set(map(numbered_deferred, notes))
         for load_id, attempts in self._claimed.items():
             for attempt in attempts:
-                if (load_id, attempt) not in told:
-                    self._guarded(found, self._look_at_telling, load_id, attempt)
+                is_deferred = (load_id, attempt) in deferred
+                if (load_id, attempt) not in told and not (is_deferred and attempt < attempts[-1]):
+                    self._guarded(found, self._look_at_telling, load_id, attempt, is_deferred)
         for drop in self._old_drops():
             self._guarded(found, self._look_at_drop, drop)
         return found
@@ -91,14 +103,14 @@ class Look:
                 if version["LastModified"] <= self._latest and _is_a_drop(version["Key"]):
                     yield Drop(self.drop_bucket, version["Key"], version["VersionId"])
 
-    def _look_at_telling(self, found: Findings, load_id: str, attempt: int) -> None:
+    def _look_at_telling(self, found: Findings, load_id: str, attempt: int, is_deferred: bool) -> None:
         claim = self.markers.read(claim_key(load_id, attempt))
-        if claim.facts["run_id"] is None:
+        if claim.facts["run_id"] is None or (is_deferred and _may_be_followed(claim)):
             return
         outcome = self._outcome(claim)
         # A run that Glue has forgotten, and that left no report, has nothing to tell any more.
         if outcome.is_over and outcome != Outcome(None, None):
-            found.untold.append(_run_of(claim))
+            found.untold.append(replace(_run_of(claim), is_last=is_deferred))
 
     def _look_at_drop(self, found: Findings, drop: Drop) -> None:
         attempts = self._claimed.get(drop.load_id)
@@ -119,7 +131,7 @@ class Look:
             attempt, finished_at = committed
             if finished_at <= self._latest:
                 found.unarchived.append(_run_of(self.markers.read(claim_key(drop.load_id, attempt))))
-        elif outcome.is_tried_again(latest) and claim.age_seconds < TRIED_AGAIN_WITHIN.total_seconds():
+        elif outcome.is_tried_again(latest) and _may_be_followed(claim):
             found.tried_again.append((drop, latest))
 
     def _committed(self, drop: Drop, attempts: list[int]) -> tuple[int, datetime] | None:
@@ -132,6 +144,11 @@ class Look:
 
     def _outcome(self, claim: Marker) -> Outcome:
         return outcome_of(claim, markers=self.markers, glue=self.glue)
+
+
+def _may_be_followed(claim: Marker) -> bool:
+    """True while another attempt may follow the claimed one by itself."""
+    return claim.age_seconds < TRIED_AGAIN_WITHIN.total_seconds()
 
 
 def _run_of(claim: Marker) -> StartedRun:

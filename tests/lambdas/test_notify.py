@@ -16,8 +16,10 @@ from lambdas.attempts import read_report
 from lambdas.errors import TerminalError, TransientError
 from lambdas.mail_once import MAX_BODY_BYTES, Mail
 from lambdas.notify import handler
+from lambdas.notify.earlier_attempts import EarlierAttempts
 from lambdas.notify.log_link import log_link
 from lambdas.notify.outcome_mail import Told, outcome_mail
+from lambdas.run_events import run_request
 from lambdas.runs import Run, run_arguments
 from lambdas.shown_text import shell_word, shown
 from schemas.drops import Drop
@@ -25,6 +27,8 @@ from schemas.reports import ClassAmount, Error, RejectedFor, RejectSample, Repor
 from schemas.tables import COUNTS
 from tests.lambdas.cloud import DAY_KEY, DROPS, TRANSACTIONS_JOB, Cloud, Invocation, Killed, killed_at, recorded
 from tests.lambdas.reports import failed, succeeded
+
+NO_STATUS = "the file has no column status; add it and drop the file again"
 
 
 def run_of(cloud: Cloud, drop: Drop, *, attempt: int = 1, job: str = TRANSACTIONS_JOB) -> str:
@@ -111,7 +115,7 @@ def test_a_failed_load_is_told_in_words_with_the_command_that_replays_it(cloud: 
     assert subject == "[dev] FAILED 2023-03-15: not loaded (it's $(late).csv)"
     assert body.startswith(
         "it's $(late).csv of 2023-03-15 was not loaded: "
-        "the file has no column status; add it and drop the file again\n\n"
+        f"{NO_STATUS}\n\n"
         "Nothing of it was loaded.\nThe file stays in the drop bucket.\n"
     )
     assert "The run's own message\n  Command failed with exit code 1\n" in body
@@ -152,22 +156,76 @@ def test_a_run_that_died_without_a_report_is_told_by_how_it_died(
     assert all(words in body for words in [*says, message, "a replay is safe either way", "pipeline replay s3://"])
 
 
-def test_a_load_that_is_tried_again_by_itself_asks_nobody_to_act(cloud: Cloud) -> None:
+@pytest.mark.parametrize("died", [True, False])
+def test_an_attempt_that_is_followed_by_another_is_noted_and_not_mailed(cloud: Cloud, died: bool) -> None:
     drop = cloud.drop()
-    cloud.put_report(failed(drop, is_transient=True))
-    tell(event_of("glue_failed", run_of(cloud, drop)))
+    if not died:
+        cloud.put_report(failed(drop, is_transient=True))
+    event = event_of("glue_failed", run_of(cloud, drop))
+    assert (tell(event), tell(event), cloud.mails()) == (False, False, [])
+    became = "was not finished: the run ended as FAILED before it could report."
+    assert cloud.read(f"notified/{drop.load_id}/1.tried_again.json") == {
+        "became": became if died else f"was not loaded: {NO_STATUS}"
+    }
+    assert cloud.keys("notified/") == [f"notified/{drop.load_id}/1.tried_again.json"]
+
+
+def test_the_mail_of_the_last_attempt_says_what_became_of_those_before_it(cloud: Cloud) -> None:
+    drop = cloud.drop()
+    tell(event_of("glue_timeout", run_of(cloud, drop)))
+    cloud.put_report(failed(drop, attempt=2, is_transient=True))
+    cloud.put_report(failed(drop, attempt=3, is_transient=True))
+    for attempt in (2, 3):
+        tell(event_of("glue_failed", run_of(cloud, drop, attempt=attempt)))
     subject, body = only_mail(cloud)
-    assert subject == "[dev] Not loaded yet 2023-03-15: tried again by itself (transactions_2023-03-15.csv)"
-    assert "attempt 1 of 3" in body
-    assert "pipeline replay" not in body
+    assert subject == "[dev] FAILED 2023-03-15: not loaded (transactions_2023-03-15.csv)"
+    assert (
+        "\n\nThis was attempt 3; the 2 before it failed too. Attempt 1 was not finished within the job's time limit of "
+        f"60 minutes, so the run was ended before it could report. Attempt 2 was not loaded: {NO_STATUS}.\n\n"
+    ) in body
+    assert "pipeline replay" in body
+    cloud.end_run(cloud.runs()[0], "TIMEOUT", report=failed(drop, attempt=4))
+    tell(event_of("glue_failed", run_of(cloud, drop, attempt=4)))
+    assert "before it failed too" not in cloud.mails()[1][1], "of those there was a mail"
+
+
+def test_a_success_is_told_alike_whatever_happened_on_the_way(cloud: Cloud) -> None:
+    calm, drop = cloud.drop(), cloud.drop()
+    cloud.put_report(succeeded(calm))
+    tell(event_of("glue_succeeded", run_of(cloud, calm)))
+    # The first attempt died between its commit and its report; the second found all of its rows in the fact.
+    tell(event_of("glue_failed", run_of(cloud, drop)))
+    unchanged = {"rows_read": 10, "inserted": 0, "updated": 0, "unchanged": 7, "stale": 0, "duplicate": 1}
+    first, counts = succeeded(drop).counts, {**unchanged, "rejected": 2}
+    cloud.put_report(succeeded(drop, attempt=2, counts=counts, first_commit=first))
+    tell(event_of("glue_failed", run_of(cloud, drop, attempt=2)))  # and its run died behind its report
+    (one, body_of_one), (other, body_of_other) = cloud.mails()
+    assert one == other
+    assert body_of_one.partition("Where to look")[0] == body_of_other.partition("Where to look")[0]
+
+
+@pytest.mark.parametrize("attempt", [1, 2])
+def test_when_the_attempt_that_should_have_followed_never_came_the_failure_is_told(cloud: Cloud, attempt: int) -> None:
+    drop = cloud.drop()
+    run_id = run_of(cloud, drop, attempt=attempt)
+    tell(event_of("glue_failed", run_id))
+    cloud.runs()[0].status = "FAILED"
+    request = run_request(TRANSACTIONS_JOB, run_id, is_last=True)
+    assert (tell(request), tell(request)) == (True, False)
+    subject, body = only_mail(cloud)
+    assert subject.startswith("[dev] FAILED")
+    assert "before it failed too" not in body
 
 
 def test_a_replay_says_what_the_first_load_did(cloud: Cloud) -> None:
     drop = cloud.drop()
-    first = succeeded(drop).counts
-    cloud.put_report(succeeded(drop, attempt=2, first_commit=first))
+    cloud.put_report(succeeded(drop))
+    tell(event_of("glue_succeeded", run_of(cloud, drop)))
+    counts = {**(succeeded(drop).counts or {}), "inserted": 0, "unchanged": 5}
+    cloud.put_report(succeeded(drop, attempt=2, counts=counts, first_commit=succeeded(drop).counts))
     tell(event_of("glue_succeeded", run_of(cloud, drop, attempt=2)))
-    subject, body = only_mail(cloud)
+    _, (subject, body) = cloud.mails()
+    assert "  unchanged                  5\n" in body
     assert subject.startswith("[dev] Loaded again 2023-03-15")
     assert "When it was loaded first: 10 rows, 8 accepted, 2 rejected." in body
 
@@ -187,10 +245,11 @@ def test_a_dimension_is_told_by_its_file(cloud: Cloud) -> None:
 def test_a_committed_load_is_told_as_loaded_whatever_became_of_its_run(cloud: Cloud) -> None:
     drop = cloud.drop()
     cloud.put_report(succeeded(drop))
-    tell(event_of("glue_failed", run_of(cloud, drop)))
+    run_id = run_of(cloud, drop)
+    tell(event_of("glue_failed", run_id))
     subject, body = only_mail(cloud)
     assert subject.startswith("[dev] Loaded 2023-03-15")
-    assert "ended as FAILED after that" in body
+    assert f"{run_id}, FAILED\n" in body
 
 
 def test_a_report_that_cannot_be_read_is_no_report(cloud: Cloud) -> None:
@@ -383,13 +442,23 @@ def test_what_a_file_says_cannot_look_like_a_line_of_the_mail() -> None:
     assert not [line for line in body.splitlines() if line.startswith("All is well")]
 
 
-def told(drop: Drop, report: Report | None, *, message: str = "", state: str = "FAILED") -> Told:
+NOBODY = EarlierAttempts(are_told=False, untold={})
+
+
+def told(
+    drop: Drop,
+    report: Report | None,
+    *,
+    message: str = "",
+    state: str = "FAILED",
+    earlier: EarlierAttempts = NOBODY,
+) -> Told:
     return Told(
         run=Run(TRANSACTIONS_JOB, "jr_1", state, message, 60, drop, 1),
         drop=drop,
         attempt=1,
         report=report,
-        is_tried_again=False,
+        earlier=earlier,
         environment="dev",
         work_bucket="shop-work",
         log_link="https://log",
@@ -419,12 +488,16 @@ keys = st.from_regex(r"transactions/year=2023/month=03/day=15/[^/\x00-\x1f\x7f]{
 
 @settings(max_examples=100, deadline=None)
 @given(
-    report=st.none() | reports_of_any_content, key=keys, message=texts, state=st.sampled_from(["FAILED", "SUCCEEDED"])
+    report=st.none() | reports_of_any_content,
+    key=keys,
+    message=texts,
+    state=st.sampled_from(["FAILED", "SUCCEEDED"]),
+    earlier=st.builds(EarlierAttempts, st.booleans(), st.dictionaries(st.integers(1, 9), texts, max_size=3)),
 )
 def test_whatever_the_report_and_key_say_sns_takes_the_mail(
-    report: Report | None, key: str, message: str, state: str
+    report: Report | None, key: str, message: str, state: str, earlier: EarlierAttempts
 ) -> None:
-    mail = outcome_mail(told(Drop(DROPS, key, "v1"), report, message=message, state=state))
+    mail = outcome_mail(told(Drop(DROPS, key, "v1"), report, message=message, state=state, earlier=earlier))
     assert mail.subject.isascii()
     assert mail.subject.isprintable()
     assert 0 < len(mail.subject) < 100

@@ -157,7 +157,28 @@ def test_a_run_that_died_is_tried_again_twice_and_then_left_to_a_person(cloud: C
     assert sweep() == {**NOTHING, "untold": 1}
     calls.run()
     assert sweep() == NOTHING
-    assert [subject[:12] for subject, _ in cloud.mails()] == ["[dev] Not lo", "[dev] Not lo", "[dev] FAILED"]
+    [(subject, body)] = cloud.mails()
+    assert subject.startswith("[dev] FAILED")
+    assert "This was attempt 3; the 2 before it failed too." in body
+
+
+@pytest.mark.parametrize("is_gone", [True, False])
+def test_a_failure_that_was_not_mailed_because_another_attempt_was_to_follow_is_told_when_none_does(
+    cloud: Cloud, calls: Calls, is_gone: bool
+) -> None:
+    drop = cloud.drop()
+    cloud.end_run(started(cloud, drop), "FAILED")
+    sweep()
+    calls.run()
+    assert cloud.mails() == []
+    if is_gone:
+        cloud.s3.delete_object(Bucket=DROPS, Key=drop.key, VersionId=drop.version_id)
+    assert sweep() == {**NOTHING, "tried_again": 0 if is_gone else 1}
+    cloud.sent_messages()
+    cloud.age(f"claims/{drop.load_id}/1.json", TRIED_AGAIN_WITHIN)
+    assert sweep() == {**NOTHING, "untold": 1}
+    calls.run()
+    assert (len(cloud.mails()), sweep()) == (1, NOTHING)
 
 
 def test_a_transient_failure_is_tried_again(cloud: Cloud) -> None:
@@ -259,7 +280,10 @@ def test_what_is_settled_costs_only_listings_however_much_it_is(cloud: Cloud) ->
         for key in (
             f"claims/{drop.load_id}/1.json",
             f"reports/{drop.load_id}/1.json",
-            f"notified/{drop.load_id}/1.json",
+            f"notified/{drop.load_id}/1.tried_again.json",
+            f"claims/{drop.load_id}/2.json",
+            f"reports/{drop.load_id}/2.json",
+            f"notified/{drop.load_id}/2.json",
         ):
             cloud.s3.put_object(Bucket="shop-work", Key=key, Body=b"not even read")
     requests: list[str] = []

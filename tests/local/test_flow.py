@@ -230,18 +230,20 @@ def test_a_throttled_start_comes_again(calm: Laptop) -> None:
     assert stage_of(calm, drop) is Stage.ARCHIVED
 
 
-def test_a_run_over_the_jobs_time_limit_is_killed_and_told_of(calm: Laptop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_over_the_jobs_time_limit_is_killed_and_tried_again_and_only_its_end_is_told(
+    calm: Laptop, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(glue, "MINUTE_SECONDS", 0.001)
     drop = put(calm, transactions_key(6), transactions(GOOD.format(number=7, day=6)))
     calm.wait_until_still()
     assert calm.runs()[-1].status == "TIMEOUT"
-    (subject,) = mails_about(calm, drop)
-    assert subject.startswith("[dev] Not loaded yet 2023-03-06: tried again by itself")
+    assert mails_about(calm, drop) == []
     monkeypatch.undo()
     calm.player.tick(grace_seconds=0)
     calm.wait_until_still()
     assert stage_of(calm, drop) is Stage.ARCHIVED
-    assert len(mails_about(calm, drop)) == 2
+    (subject,) = mails_about(calm, drop)
+    assert subject.startswith("[dev] Loaded 2023-03-06")
 
 
 def test_a_killed_run_has_failed_with_the_signals_exit_code(calm: Laptop) -> None:
