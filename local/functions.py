@@ -56,7 +56,8 @@ class _Worker:
     process: subprocess.Popen[str]
     function: Function
     started_at: float
-    invocations: int = 0
+    access_key: str
+    """Who the process is to AWS."""
 
     def is_good_for(self, function: Function) -> bool:
         young = time.monotonic() - self.started_at < _FRESH_SECONDS
@@ -80,7 +81,6 @@ class Functions:
     forgotten: Forgotten
     _idle: dict[str, queue.LifoQueue[_Worker]] = field(default_factory=dict)
     _free: dict[str, threading.BoundedSemaphore] = field(default_factory=dict)
-    _all: set[int] = field(default_factory=set)
     _workers: dict[int, _Worker] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _closed: bool = False
@@ -134,13 +134,13 @@ class Functions:
         for worker in workers:
             worker.end()
 
-    def kill(self, name: str) -> int:
-        """Kill the function's processes, whatever they are doing; how many there were."""
+    def kill(self, access_key: str) -> bool:
+        """Kill the process that sends requests with this key, whatever it is doing; False when there is none."""
         with self._lock:
-            workers = [worker for worker in self._workers.values() if worker.function.name == name]
+            workers = [worker for worker in self._workers.values() if worker.access_key == access_key]
         for worker in workers:
             worker.process.kill()
-        return len(workers)
+        return bool(workers)
 
     def _worker(self, function: Function, idle: queue.LifoQueue[_Worker]) -> _Worker:
         while True:
@@ -181,7 +181,7 @@ class Functions:
                 # Ctrl-C on the terminal is for the laptop, which then ends its functions itself.
                 start_new_session=True,
             )
-        worker = _Worker(process, function, time.monotonic())
+        worker = _Worker(process, function, time.monotonic(), credentials.access_key)
         with self._lock:
             if self._closed:
                 worker.end()

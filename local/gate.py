@@ -51,6 +51,8 @@ class Gate:
         """Plays Lambda's Invoke; moto would want Docker."""
         self.before: Callable[[Asked], None] | None = None
         """Called with every request let in; what it raises as Refused is the answer."""
+        self.after: Callable[[Asked], None] | None = None
+        """Called once moto has done what was asked; what it raises as Refused is the answer all the same."""
         self.after_run_start: Callable[[str, str], None] | None = None
         """Called with job and run once moto has noted a new run."""
 
@@ -152,6 +154,11 @@ class Gate:
             if self.after_run_start is not None:
                 self.after_run_start(asked.facts["JobName"], json.loads(answer)["JobRunId"])
             body = [answer]
+        if self.after is not None:
+            try:
+                self.after(asked)
+            except Refused as refused:
+                return _answer(start_response, *_refusal(asked, refused.code, str(refused), status=refused.status))
         start_response(status, headers)
         return body
 

@@ -7,8 +7,10 @@ TRUNCATE) or refused; what is refused fails in PostgreSQL as well, so that the t
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import ssl
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +22,7 @@ from local.redshift.errors import RedshiftError, as_redshift
 from local.redshift.s3 import ObjectStore
 from local.redshift.sign_in import Passwords
 from local.redshift.statements import Plan, Played, split_statements, understand
+from local.redshift.threads import in_thread
 from local.redshift.unload_to_s3 import play_unload
 
 SERVER_VERSION = "8.0.2"
@@ -27,6 +30,23 @@ SERVER_VERSION = "8.0.2"
 
 _FOREIGN_TO_POSTGRESQL = ("client_protocol_version", "driver_version", "os_version", "driver_discovery_version")
 _FAILS = "refused by the laptop's Redshift"
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """A statement that PostgreSQL is about to be given, or has done without its sender knowing it yet."""
+
+    session: int
+    sql: str
+    is_done: bool
+
+
+@dataclass
+class Witness:
+    """Sees every statement of every session; what it raises as ConnectionError cuts that session's connection."""
+
+    on_statement: Callable[[Sighting], None] | None = None
+    sessions: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
 
 @dataclass(frozen=True)
@@ -38,6 +58,7 @@ class Surroundings:
     passwords: Passwords
     superuser: str
     store: ObjectStore
+    witness: Witness
 
 
 async def serve(around: Surroundings, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -46,7 +67,7 @@ async def serve(around: Surroundings, reader: asyncio.StreamReader, writer: asyn
     try:
         backend = await _sign_in(around, reader, writer)
         if backend is not None:
-            await _Session(around, reader, writer, backend).run()
+            await _Session(around, reader, writer, backend, next(around.witness.sessions)).run()
     except (ConnectionError, asyncio.IncompleteReadError, ssl.SSLError, asyncio.CancelledError):
         pass  # the client has gone, or PostgreSQL has, or the warehouse stops: there is nobody left to tell
     finally:
@@ -131,8 +152,12 @@ class _Session:
     client_reader: asyncio.StreamReader
     client: asyncio.StreamWriter
     backend: Backend
+    number: int
     prepared: dict[bytes, Plan] = field(default_factory=dict)
     portals: dict[bytes, Plan] = field(default_factory=dict)
+    texts: dict[bytes, str] = field(default_factory=dict)
+    """The prepared statements as they were asked for."""
+    executing: str = ""
     last_copy_count: int = 0
     copy_count_is_stale: bool = False
     """PostgreSQL's copy of the count may have been rolled back; Redshift's never is."""
@@ -183,6 +208,8 @@ class _Session:
             self.client.write(wire.framed(b"I"))
         for statement in statements:
             plan = understand(statement)
+            self.executing = statement
+            await self._witnessed(is_done=False)
             if plan.played is None:
                 self.backend.writer.write(wire.query_message(plan.sql))
                 failed = await self._relay(plan.refusal)
@@ -199,15 +226,16 @@ class _Session:
             if message.kind == b"P":
                 asked = wire.parse_request(message.body)
                 plan = understand(asked.sql, binds=len(asked.types))
-                self.prepared[asked.name] = plan
+                self.prepared[asked.name], self.texts[asked.name] = plan, asked.sql
                 refusal = refusal or plan.refusal
                 outgoing.append(wire.parse_message(asked.name, plan.sql, asked.types))
                 continue
             if message.kind == b"B":
                 portal, statement, _ = message.body.split(b"\0", 2)
                 if statement in self.prepared:
-                    self.portals[portal] = self.prepared[statement]
+                    self.portals[portal], self.executing = self.prepared[statement], self.texts[statement]
             elif message.kind == b"E":
+                await self._witnessed(is_done=False)
                 executed = self.portals.get(message.body.split(b"\0", 1)[0])
                 if executed is not None and executed.played is not None:
                     self.backend.writer.write(b"".join(outgoing) + wire.SYNC)
@@ -227,10 +255,17 @@ class _Session:
                 failed = True
                 self._tell(refusal or as_redshift(wire.error_fields(message.body)))
             else:
+                if message.kind == b"C":
+                    await self._witnessed(is_done=True)
                 self.client.write(wire.framed(*message))
                 if message.kind == b"D":
                     await self.client.drain()
         return failed
+
+    async def _witnessed(self, *, is_done: bool) -> None:
+        see = self.around.witness.on_statement
+        if see is not None:
+            await in_thread(see, Sighting(self.number, self.executing, is_done))
 
     def _tell(self, error: RedshiftError) -> None:
         self.client.write(wire.error_message({"S": "ERROR", **error.fields()}))
@@ -246,6 +281,7 @@ class _Session:
             await self._fail_transaction()
             self._tell(error)
             return False
+        await self._witnessed(is_done=True)
         self.client.write(wire.framed(b"C", tag.encode() + b"\0"))
         return True
 

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from local.redshift.backend import Backend
 from local.redshift.engine import SUPERUSER, Engine, start_engine
 from local.redshift.s3 import ObjectStore
-from local.redshift.session import Surroundings, serve
+from local.redshift.session import Surroundings, Witness, serve
 from local.redshift.sign_in import CredentialsEndpoint, Passwords, RoleOf, client_trust, make_certificates, role_by_sts
 
 _T = TypeVar("_T")
@@ -44,6 +44,8 @@ class Warehouse:
     admin_password: str
     credentials_url: str
     authority_file: Path
+    witness: Witness
+    """Shown every statement, once somebody asks it to look."""
     _engine: Engine = field(repr=False)
     _endpoint: CredentialsEndpoint = field(repr=False)
     _loop: asyncio.AbstractEventLoop = field(repr=False)
@@ -72,7 +74,7 @@ class Warehouse:
         """
         engine = start_engine(data_dir)
         try:
-            passwords = Passwords()
+            passwords, witness = Passwords(), Witness()
             tls, authority = make_certificates(engine.socket_path.parent)
             around = Surroundings(
                 socket_path=engine.socket_path,
@@ -80,6 +82,7 @@ class Warehouse:
                 passwords=passwords,
                 superuser=SUPERUSER,
                 store=ObjectStore(s3_endpoint_url, service_credentials),
+                witness=witness,
             )
             loop = asyncio.new_event_loop()
             thread = threading.Thread(target=loop.run_forever, name="redshift", daemon=True)
@@ -107,6 +110,7 @@ class Warehouse:
             admin_password=admin_password,
             credentials_url=endpoint.url,
             authority_file=authority,
+            witness=witness,
             _engine=engine,
             _endpoint=endpoint,
             _loop=loop,
