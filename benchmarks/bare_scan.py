@@ -15,4 +15,4 @@ def run(work: Work, out: Path) -> int:
     )
     (out / "staged").mkdir()
     rows.sink_parquet(out / "staged" / "part.parquet", compression="snappy", statistics=False)
-    return pl.scan_parquet(out / "staged" / "part.parquet").select(pl.len()).collect().item()
+    return int(pl.scan_parquet(out / "staged" / "part.parquet").select(pl.len()).collect().item())

@@ -14,12 +14,12 @@ from benchmarks.measure import DiedError, Measurement, Peer, measure
 from benchmarks.outcome import Outcome, read_outcome
 from benchmarks.work import Work
 
-OURS = Peer("ours", "ours")
-BARE_SCAN = Peer("bare scan", "bare_scan", does_the_work=False)
-DUCKDB = Peer("DuckDB", "duckdb_peer")
-SMALL_DUCKDB = Peer("DuckDB in 600 MB", "duckdb_peer", "run_small")
-PANDAS = Peer("pandas", "pandas_peer")
-PYSPARK = Peer("PySpark", "pyspark_peer")
+OURS = Peer("ours", "benchmarks.ours")
+BARE_SCAN = Peer("bare scan", "benchmarks.bare_scan", does_the_work=False)
+DUCKDB = Peer("DuckDB", "benchmarks.duckdb_peer", needs="duckdb")
+SMALL_DUCKDB = Peer("DuckDB in 600 MB", "benchmarks.duckdb_peer", "run_small", needs="duckdb")
+PANDAS = Peer("pandas", "benchmarks.pandas_peer", needs="pandas")
+PYSPARK = Peer("PySpark", "benchmarks.pyspark_peer", needs="pyspark")
 # A peer that has taken so long is not repeated: noise is small against it, and patience ends.
 _ENOUGH_SECONDS = 40.0
 
@@ -54,12 +54,11 @@ class Entry:
 
 
 def why_absent(peer: Peer) -> str:
-    """Why an optional peer cannot take part here; empty if it can."""
-    if peer is not PYSPARK:
-        return ""
-    if importlib.util.find_spec("pyspark") is None:
-        return "not installed (requirements/bench_spark.txt)"
-    return "" if shutil.which("java") else "no Java on the PATH"
+    """Why a peer cannot take part here; empty if it can."""
+    if peer.needs and importlib.util.find_spec(peer.needs) is None:
+        extra = "bench_spark" if peer is PYSPARK else "bench"
+        return f"{peer.needs} is not installed (requirements/{extra}.txt)"
+    return "no Java on the PATH" if peer is PYSPARK and not shutil.which("java") else ""
 
 
 def compare(

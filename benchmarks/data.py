@@ -97,7 +97,10 @@ def _renumber(path: Path, duplicates: float) -> None:
     chance = np.random.default_rng(7)
     numbers = np.arange(rows.height)
     repeats = chance.random(rows.height) < duplicates
-    numbers[repeats] = (chance.random(repeats.sum()) * numbers[repeats]).astype(np.int64)
+    repeats[0] = False
+    originals_before = np.cumsum(~repeats)[repeats]
+    chosen = (chance.random(originals_before.size) * originals_before).astype(np.int64)
+    numbers[repeats] = np.flatnonzero(~repeats)[chosen]
     ids = pl.Series("transaction_id", numbers + _FIRST_ID).cast(pl.String())
     rows.with_columns(transaction_id="T" + ids).select(COLUMNS).write_csv(path, quote_style="never")
 

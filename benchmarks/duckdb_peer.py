@@ -18,6 +18,7 @@ from benchmarks.work import (
     LOAD_ID,
     MOST_BYTES,
     NEXT_DAY,
+    SMALL_MEMORY,
     SOURCE_URI,
     STAGED_COLUMNS,
     UTC_DATE,
@@ -26,9 +27,6 @@ from benchmarks.work import (
 )
 from jobs.source_file import WHITE_SPACE
 from schemas.statuses import STATUSES
-
-# Only with this do 10 million rows fit the smallest Glue worker; what does not fit goes to disk.
-SMALL_MEMORY = "600MB"
 
 
 def run(work: Work, out: Path) -> int:

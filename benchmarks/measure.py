@@ -18,17 +18,21 @@ import psutil
 from benchmarks.memory_group import MemoryGroup, memory_group
 from benchmarks.work import Work
 
+ROOT = Path(__file__).parent.parent
+
 _SAMPLE_SECONDS = 0.01
 _ERROR_CHARACTERS = 400
 
 
 @dataclass(frozen=True)
 class Peer:
-    """A function `run(work, out) -> rows read` of a module of this package."""
+    """A function `run(work, out) -> rows read` of a module."""
 
     name: str
     module: str
     function: str = "run"
+    needs: str = ""
+    """What must be installed for it, beside the workbench."""
     does_the_work: bool = True
     """False for the bare scan, which is a limit and not a peer."""
 
@@ -77,7 +81,7 @@ def run_watched(
         tempfile.TemporaryFile("w+") as stderr,
     ):
         process = subprocess.Popen(
-            group.command(argv) if group else list(argv), stdout=stdout, stderr=stderr, env=environment
+            group.command(argv) if group else list(argv), stdout=stdout, stderr=stderr, env=environment, cwd=ROOT
         )
         try:
             peak = _watch(process, group, limit_bytes)
@@ -137,7 +141,7 @@ def _tree(pid: int) -> list[psutil.Process]:
 
 
 def _measured(module: str, function: str, folder: str, out: str) -> dict[str, Any]:
-    run = getattr(importlib.import_module(f"benchmarks.{module}"), function)
+    run = getattr(importlib.import_module(module), function)
     cpu, begun = _cpu_seconds(), time.perf_counter()
     rows_read = run(Work(Path(folder)), Path(out))
     return {

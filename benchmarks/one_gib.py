@@ -24,7 +24,7 @@ from moto.server import ThreadedMotoServer
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.measure import DiedError, Finished, run_watched
+from benchmarks.measure import ROOT, DiedError, Finished, run_watched
 from benchmarks.work import PARTITION_DAY, Work
 from local.glue_python import find_glue_python
 from local.redshift import Warehouse
@@ -36,7 +36,6 @@ from schemas.tables import COUNTS
 ONE_GIB = 2**30
 ACCOUNT, REGION = "123456789012", "us-east-1"
 DROP_BUCKET, WORK_BUCKET = "drop", "work"
-ROOT = Path(__file__).parent.parent
 
 _DATABASE_USER = "IAMR:laptop"
 _CREDENTIALS = {
@@ -88,7 +87,8 @@ class _Cloud:
         with contextlib.closing(redshift_connector.connect(**self.warehouse.admin_connection())) as connection:
             cursor = connection.cursor()
             cursor.execute(statement)
-            return dict(zip((column[0] for column in cursor.description), cursor.fetchone(), strict=True))
+            names, row = [column[0] for column in cursor.description], cursor.fetchone()
+            return dict(zip(names, row or (), strict=True))
 
 
 def run_in_one_gib(work: Work, console: Console) -> int:

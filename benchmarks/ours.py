@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import cast
 
 import polars as pl
 
 from benchmarks.work import AMOUNT_CLASSES, DROP_PRECEDENCE, LOAD_ID, PARTITION_DAY, SOURCE_URI, Work
 from jobs.duplicates import Contested, repeated_hashes
 from jobs.lookup import Lookup
+from jobs.s3 import Prefix
 from jobs.source_file import open_source_file
 from jobs.staging import stage
 from jobs.transform import SOURCE_COLUMNS, Transform
@@ -42,7 +44,7 @@ def run(work: Work, out: Path) -> int:
         source_uri=SOURCE_URI,
     )
     source = open_source_file(work.transactions, name=work.transactions.name, required=SOURCE_COLUMNS)
-    prefix = _LocalPrefix(out / "staged")
+    prefix = cast(Prefix, _LocalPrefix(out / "staged"))
     staged = stage(source, transform, Contested(repeated_hashes(source), out), prefix, out)
     staged.parts.manifest()
     return staged.rows_read

@@ -42,7 +42,7 @@ def read_outcome(out: Path, rows_read: int) -> Outcome:
     for path in sorted((out / "staged").glob("*.parquet")):
         rows = pl.read_parquet(path).select(_as_declared(name, dtype) for name, dtype in _DECLARED.items())
         staged += rows.height
-        amount += rows.get_column("total_amount").sum() or Decimal(0)
+        amount += rows.select(pl.col("total_amount").sum()).item()
         digest = (digest + _digest(rows)) % _MODULUS
     rejected = _rejected(out / "rejected.csv")
     reasons = rejected.select(pl.col("reject_reasons").str.split(";").explode().value_counts(sort=True)).unnest(

@@ -7,8 +7,8 @@ from rich.table import Table
 
 from benchmarks import prices
 from benchmarks.compare import OURS
-from benchmarks.duckdb_peer import SMALL_MEMORY
 from benchmarks.results import Growth, Line, Results
+from benchmarks.work import SMALL_MEMORY
 
 
 def show(results: Results, console: Console) -> None:

@@ -1,0 +1,76 @@
+"""The promise that memory grows with the dimensions and not with the file, held by a limit and not by a clock."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from benchmarks.compare import OURS
+from benchmarks.measure import DiedError, Peer, measure
+from benchmarks.outcome import read_outcome
+from benchmarks.work import COLUMNS, Work
+from schemas.statuses import STATUSES
+
+MEBIBYTE = 2**20
+ROWS, PRODUCTS, CUSTOMERS = 2_000_000, 1_000, 100_000
+LIMIT = 1024 * MEBIBYTE
+NAIVE = Peer("naive", "tests.benchmarks.naive")
+
+
+def write_work(folder: Path, rows: int) -> Work:
+    """A file of good rows, one in a hundred of them a later state of the row before it."""
+    folder.mkdir()
+    work = Work(folder)
+    drawn = np.random.default_rng(7)
+    numbers = np.arange(rows)
+    numbers[99::100] -= 1
+    frame = pl.DataFrame(
+        {
+            "transaction_id": pl.Series(numbers + 10**10),
+            "customer_id": pl.Series(drawn.integers(CUSTOMERS, size=rows)),
+            "product_id": pl.Series(drawn.integers(PRODUCTS, size=rows)),
+            "quantity": pl.Series(drawn.integers(1, 9, size=rows)),
+            "transaction_date": pl.Series(numbers % 86_400 * 1_000_000 + 1_678_838_400_000_000).cast(pl.Datetime("us")),
+            "status": pl.Series(drawn.integers(len(STATUSES), size=rows)),
+        }
+    )
+    frame.select(
+        pl.format("T{}", "transaction_id").alias("transaction_id"),
+        pl.format("C{}", "customer_id").alias("customer_id"),
+        pl.format("P{}", "product_id").alias("product_id"),
+        "quantity",
+        pl.col("transaction_date").dt.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        pl.col("status").replace_strict(dict(enumerate(STATUSES))),
+    ).select(COLUMNS).write_csv(work.transactions)
+    pl.select(number=pl.int_range(PRODUCTS)).select(
+        product_id=pl.format("P{}", "number"),
+        product_name=pl.lit("Widget"),
+        category=pl.lit("Gadgets"),
+        price=pl.lit("29.9900").cast(pl.Decimal(18, 4)),
+        supplier_id=pl.lit("S123"),
+    ).write_parquet(work.products)
+    pl.select(number=pl.int_range(CUSTOMERS)).select(
+        customer_id=pl.format("C{}", "number"), membership_level=pl.lit("Gold")
+    ).write_parquet(work.customers)
+    return work
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Work:
+    return write_work(tmp_path_factory.mktemp("memory") / "data", ROWS)
+
+
+def test_two_million_rows_are_staged_within_the_limit(work: Work, tmp_path: Path) -> None:
+    measured = measure(OURS, work, tmp_path, limit_bytes=LIMIT)
+    assert measured.rows_read == ROWS
+    outcome = read_outcome(tmp_path, measured.rows_read)
+    assert (outcome.staged, outcome.rejected) == (ROWS - ROWS // 100, 0)
+    assert measured.peak_bytes <= LIMIT
+
+
+def test_the_naive_transform_outgrows_the_limit(work: Work, tmp_path: Path) -> None:
+    with pytest.raises(DiedError, match="needs more memory than"):
+        measure(NAIVE, work, tmp_path, limit_bytes=LIMIT)
