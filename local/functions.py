@@ -134,6 +134,12 @@ class Functions:
         for worker in workers:
             worker.end()
 
+    def handler_of(self, access_key: str) -> str | None:
+        """The handler whose process sends requests with this key; None when no function's process does."""
+        with self._lock:
+            found = [worker.function.handler for worker in self._workers.values() if worker.access_key == access_key]
+        return found[0] if found else None
+
     def kill(self, access_key: str) -> bool:
         """Kill the process that sends requests with this key, whatever it is doing; False when there is none."""
         with self._lock:
