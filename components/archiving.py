@@ -10,8 +10,17 @@ import pulumi
 from components.deployment import Deployment
 from components.events import EventFunction, EventFunctionArgs, runs_that_end
 from components.functions import FunctionArgs, Runtime
-from components.permissions import allow, below, list_below, list_versions, read_objects, read_run, tell_missing
-from components.storage import DIMENSIONS, REPORTS, TRANSACTIONS
+from components.permissions import (
+    allow,
+    below,
+    list_below,
+    list_versions,
+    read_objects,
+    read_run,
+    tell_missing,
+    write_objects,
+)
+from components.storage import ARCHIVING, DIMENSIONS, REPORTS, TRANSACTIONS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,8 +62,9 @@ class Archiving(pulumi.ComponentResource):
                     },
                     statements=[
                         read_run(args.job_arns),
-                        read_objects(args.work_bucket_arn, REPORTS),
-                        list_below(args.work_bucket_arn, REPORTS),
+                        read_objects(args.work_bucket_arn, REPORTS, ARCHIVING),
+                        write_objects(args.work_bucket_arn, ARCHIVING),
+                        list_below(args.work_bucket_arn, REPORTS, ARCHIVING),
                         # The pinned version and no other is read, and at the end deleted.
                         allow(
                             ["s3:GetObjectVersion", "s3:GetObjectVersionTagging", "s3:DeleteObjectVersion"],

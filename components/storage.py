@@ -23,8 +23,10 @@ REJECTED = "rejected/"
 REPORTS = "reports/"
 CLAIMS = "claims/"
 NOTIFIED = "notified/"
+ARCHIVING = "archiving/"
 
 STAGING_DAYS = 3
+ARCHIVING_DAYS = 1
 UNFINISHED_UPLOAD_DAYS = 7
 
 # Classes that still answer a GET at once, so that `archive` can verify what it finds there.
@@ -112,6 +114,8 @@ class Storage(pulumi.ComponentResource):
         # drop for one that was never started, and an outcome for one that nobody was told of.
         return [
             _expire(STAGING, STAGING_DAYS),
+            # Who may archive is a matter of minutes.
+            _expire(ARCHIVING, ARCHIVING_DAYS),
             _expire(REJECTED, args.rejected_retention_days),
             _expire(REPORTS, args.report_retention_days),
             self._expire_old_versions(),

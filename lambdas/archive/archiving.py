@@ -4,6 +4,10 @@ The copy says in its metadata which version of which drop it is, so a second run
 its own copy whatever else was archived under the same key since. Only a verified copy
 lets the drop be deleted, and only the pinned version of it is deleted: what was uploaded
 under the same key since then is a drop of its own.
+
+Two runs at the same moment would both find no copy and leave two equal versions, which
+nobody may delete. So whoever copies claims the right to first, in the work bucket.
+S3's own condition on the copy would not do: the key may well be there, archived before.
 """
 
 from __future__ import annotations
@@ -18,11 +22,17 @@ from botocore.exceptions import ClientError
 
 from lambdas.archive.same_content import ObjectVersion, head, is_same_content
 from lambdas.errors import TerminalError, TransientError
+from lambdas.markers import Marker, Markers, given_back, held_for
 from schemas.drops import Drop
 
 LARGEST_SINGLE_COPY_BYTES = 5 * 1024**3
 """S3 copies no more than this in one request."""
 _PART_BYTES = 256 * 1024**2
+
+# S3 copies several times as fast. Whoever takes longer is taken for dead; should he live, the
+# archive gets a second equal version, which costs room but loses nothing.
+_CLAIM_SECONDS = 30
+_CLAIMED_BYTES_PER_SECOND = 20 * 1024**2
 
 _KEPT_HEADERS = (
     "CacheControl",
@@ -39,6 +49,7 @@ class Archived(Enum):
 
     MOVED = "the drop is in the archive and gone from the drop bucket"
     WAS_THERE = "the drop was archived before"
+    BY_ANOTHER = "another run is archiving the drop; should it die, the sweep finds it"
 
 
 @dataclass(frozen=True)
@@ -47,6 +58,7 @@ class Archiver:
 
     s3: Any
     archive_bucket: str
+    markers: Markers
     multipart_threshold: int = LARGEST_SINGLE_COPY_BYTES
     part_bytes: int = _PART_BYTES
 
@@ -68,13 +80,17 @@ class Archiver:
                 "bytes were replaced, so it is not archived; turn versioning on for the drop bucket and drop it again"
             )
         if copy is None:
-            self._copy(drop, source, found)
-            copy = self._own_copy(drop)
-        if copy is None:
-            raise TransientError(
-                f"the copy of {drop.uri} in {self.archive_bucket} cannot be found; nothing was deleted"
-            )
-        if not is_same_content(self.s3, source, copy):
+            claim = self._claim(drop, found["ContentLength"])
+            if claim is None:
+                return Archived.BY_ANOTHER
+            copy = self._copy_claimed(claim, drop, source, found)
+        try:
+            is_same = is_same_content(self.s3, source, copy)
+        except ClientError:
+            if self._find(source) is None:
+                return Archived.WAS_THERE
+            raise
+        if not is_same:
             raise TerminalError(
                 f"the copy of {drop.uri} (version {drop.version_id}) in {self.archive_bucket} is not equal to it; "
                 f"nothing was deleted: remove the copy's version {copy['VersionId']} and the next sweep copies it again"
@@ -102,6 +118,31 @@ class Archiver:
                 if _origin(drop).items() <= self.s3.head_object(**version)["Metadata"].items():
                     return version
         return None
+
+    def _claim(self, drop: Drop, size: int) -> Marker | None:
+        """The right to copy the drop; None while another has it."""
+        key = f"archiving/{drop.load_id}.json"
+        held = held_for(_CLAIM_SECONDS + size / _CLAIMED_BYTES_PER_SECOND)
+        if key not in self.markers.names(key):
+            return self.markers.create(key, held)
+        claim = self.markers.read(key)
+        return self.markers.replace(claim, held) if claim.is_expired else None
+
+    def _copy_claimed(self, claim: Marker, drop: Drop, source: ObjectVersion, found: dict[str, Any]) -> ObjectVersion:
+        # Another may have copied it between our look and our claim.
+        copy = self._own_copy(drop)
+        if copy is None:
+            try:
+                self._copy(drop, source, found)
+            except Exception:
+                self.markers.replace(claim, given_back())
+                raise
+            copy = self._own_copy(drop)
+        if copy is None:
+            raise TransientError(
+                f"the copy of {drop.uri} in {self.archive_bucket} cannot be found; nothing was deleted"
+            )
+        return copy
 
     def _copy(self, drop: Drop, source: ObjectVersion, found: dict[str, Any]) -> None:
         tags = self.s3.get_object_tagging(**source)["TagSet"]

@@ -11,7 +11,7 @@ import boto3
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from lambdas.archive.archiving import Archiver
+from lambdas.archive.archiving import Archived, Archiver
 from lambdas.attempts import read_report
 from lambdas.environment import read_settings
 from lambdas.errors import TerminalError
@@ -43,7 +43,7 @@ def wiring() -> Wiring:
     settings = read_settings(Settings, os.environ)
     s3 = boto3.client("s3")
     markers = Markers(s3, settings.work_bucket)
-    return Wiring(settings, boto3.client("glue"), markers, Archiver(s3, settings.archive_bucket))
+    return Wiring(settings, boto3.client("glue"), markers, Archiver(s3, settings.archive_bucket, markers))
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -66,4 +66,4 @@ def handle(event: dict[str, Any], context: LambdaContext) -> dict[str, bool]:  #
         return {"archived": False}
     archived = at_hand.archiver.archive(run.drop, etag=report.etag)
     logger.info(archived.value, extra={"answer": archived.name})
-    return {"archived": True}
+    return {"archived": archived is not Archived.BY_ANOTHER}

@@ -88,7 +88,6 @@ GRANTED = {
             "sqs:ReceiveMessage",
             "sqs:DeleteMessage",
             "sqs:GetQueueAttributes",
-            "sqs:ChangeMessageVisibility",
             "sqs:SendMessage",
         )
         | _on(_below(DROP, "transactions", "dimensions"), "s3:GetObject", "s3:GetObjectVersion")
@@ -111,8 +110,9 @@ GRANTED = {
     ),
     "archiving-archive": (
         _on(JOBS, "glue:GetJobRun")
-        | _on(_below(WORK, "reports"), "s3:GetObject")
-        | _list(WORK, "reports")
+        | _on(_below(WORK, "reports", "archiving"), "s3:GetObject")
+        | _on(_below(WORK, "archiving"), "s3:PutObject")
+        | _list(WORK, "reports", "archiving")
         | _on(
             _below(DROP, "transactions", "dimensions"),
             "s3:GetObjectVersion",

@@ -56,6 +56,7 @@ def test_what_is_kept_for_how_long_follows_the_stacks_configuration(dev: Deploye
         "storage-drop": {"old-versions": old_versions, "unfinished-uploads": unfinished},
         "storage-work": {
             "staging": ("staging/", {"expiration": {"days": 3}}),
+            "archiving": ("archiving/", {"expiration": {"days": 1}}),
             "rejected": ("rejected/", {"expiration": {"days": 14}}),
             "reports": ("reports/", {"expiration": {"days": 30}}),
             "old-versions": old_versions,
@@ -86,7 +87,7 @@ def test_what_the_sweep_goes_by_never_expires(deployed: Deployed) -> None:
     """Without its claim a drop looks as if it was never started, without the note an outcome as if nobody was told."""
     rules = deployed.one("BucketLifecycleConfiguration", "storage-work").inputs["rules"]
     expiring = [rule["filter"]["prefix"] for rule in rules if "days" in rule.get("expiration", {})]
-    assert sorted(expiring) == ["rejected/", "reports/", "staging/"]
+    assert sorted(expiring) == ["archiving/", "rejected/", "reports/", "staging/"]
 
 
 def _what(rule: dict[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,9 +12,20 @@ from lambdas.archive import archiving, handler
 from lambdas.archive.archiving import LARGEST_SINGLE_COPY_BYTES, Archiver
 from lambdas.archive.same_content import compare_checksums, is_same_content
 from lambdas.errors import TerminalError
+from lambdas.markers import Markers
 from lambdas.runs import run_arguments
 from schemas.drops import Drop
-from tests.lambdas.cloud import ARCHIVE, DAY_KEY, DROPS, TRANSACTIONS_JOB, Cloud, Invocation, Killed, recorded
+from tests.lambdas.cloud import (
+    ARCHIVE,
+    DAY_KEY,
+    DROPS,
+    TRANSACTIONS_JOB,
+    WORK,
+    Cloud,
+    Invocation,
+    Killed,
+    recorded,
+)
 from tests.lambdas.reports import failed, succeeded
 
 FIVE_MB = 5 * 1024**2
@@ -107,7 +119,89 @@ def test_archiving_twice_is_archiving_once(cloud: Cloud) -> None:
     assert len(archived_bodies(cloud)) == 1
 
 
-STEPS = ["head_object", "get_paginator", "get_object_tagging", "copy", "delete_object"]
+def die(*_: Any, **__: Any) -> Any:
+    raise Killed
+
+
+def while_another_archives(monkeypatch: pytest.MonkeyPatch, step: str, *, then: Callable[[], None]) -> None:
+    """The next time the archive takes this step, something else is done first."""
+    s3 = handler.wiring().archiver.s3
+    do = getattr(s3, step)
+
+    def done_late(*request: Any, **more: Any) -> Any:
+        monkeypatch.setattr(s3, step, do)
+        then()
+        return do(*request, **more)
+
+    monkeypatch.setattr(s3, step, done_late)
+
+
+@pytest.mark.parametrize("step", ["head_object", "put_object", "get_object_tagging", "copy", "delete_object"])
+def test_two_at_the_same_moment_leave_one_version(cloud: Cloud, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    archive(loaded(cloud, cloud.drop(body=b"same")))  # the same bytes under the same key, archived before
+    drop = cloud.drop(body=b"same")
+    event = loaded(cloud, drop)
+    answers: list[bool] = []
+    while_another_archives(monkeypatch, step, then=lambda: answers.append(archive(event)))
+    answers.append(archive(event))
+    assert any(answers)
+    assert archive(event) is True
+    assert (cloud.versions(DROPS), archived_bodies(cloud)) == ([], [b"same", b"same"])
+
+
+def test_a_drop_that_another_has_archived_while_it_was_verified_was_there(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drop = cloud.drop()
+    event = loaded(cloud, drop)
+    same = archiving.is_same_content
+
+    def verified_late(*objects: Any) -> bool:
+        cloud.s3.delete_object(Bucket=DROPS, Key=DAY_KEY, VersionId=drop.version_id)
+        return same(*objects)
+
+    monkeypatch.setattr(archiving, "is_same_content", verified_late)
+    assert archive(event) is True
+    assert len(archived_bodies(cloud)) == 1
+
+
+def test_one_that_was_overtaken_before_its_claim_finds_the_others_copy(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drop = cloud.drop()
+    event = loaded(cloud, drop)
+    claim = Archiver._claim
+
+    def claim_late(*arguments: Any) -> Any:
+        monkeypatch.setattr(Archiver, "_claim", claim)
+        with monkeypatch.context() as patched:
+            patched.setattr(handler.wiring().archiver.s3, "delete_object", die)
+            with pytest.raises(Killed):
+                archive(event)
+        cloud.outlive(f"archiving/{drop.load_id}.json")
+        return claim(*arguments)
+
+    monkeypatch.setattr(Archiver, "_claim", claim_late)
+    assert archive(event) is True
+    assert (cloud.versions(DROPS), len(archived_bodies(cloud))) == ([], 1)
+
+
+def test_one_that_has_stood_aside_for_a_dead_run_archives_when_it_comes_again(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drop = cloud.drop()
+    event = loaded(cloud, drop)
+    with monkeypatch.context() as patched:
+        patched.setattr(Archiver, "_copy", die)
+        with pytest.raises(Killed):
+            archive(event)
+    assert (archive(event), cloud.keys(bucket=ARCHIVE)) == (False, [])
+    assert 30 <= cloud.read(f"archiving/{drop.load_id}.json")["lifetime_seconds"] < 31
+    cloud.outlive(f"archiving/{drop.load_id}.json")
+    assert (archive(event), cloud.versions(DROPS)) == (True, [])
+
+
+STEPS = ["head_object", "get_paginator", "put_object", "get_object_tagging", "copy", "delete_object"]
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -133,6 +227,8 @@ def test_killed_anywhere_it_is_finished_by_the_next_run(
             archive(event)
     assert archived_bodies(cloud) == [b"older"] or older.version_id in cloud.versions(DROPS)
     archive(loaded(cloud, newer))  # another version of the key is archived in between
+    for key in cloud.keys("archiving/"):
+        cloud.outlive(key)
     assert archive(event) is True
     assert cloud.versions(DROPS) == []
     assert sorted(archived_bodies(cloud)) == [b"newer", b"older"]
@@ -184,6 +280,21 @@ def test_a_copy_that_cannot_be_made_raises_and_deletes_nothing(cloud: Cloud) -> 
     with pytest.raises(ClientError):
         archive(event)
     assert cloud.versions(DROPS) == [drop.version_id]
+
+
+def test_a_copy_that_failed_is_tried_again_at_once(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    drop = cloud.drop()
+    event = loaded(cloud, drop)
+
+    def refuse(*_: Any) -> Any:
+        answer: Any = {"Error": {"Code": "SlowDown"}, "ResponseMetadata": {"HTTPStatusCode": 503}}
+        raise ClientError(answer, "CopyObject")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Archiver, "_copy", refuse)
+        with pytest.raises(ClientError):
+            archive(event)
+    assert (archive(event), cloud.versions(DROPS)) == (True, [])
 
 
 def test_a_loaded_drop_that_is_nowhere_is_an_error(cloud: Cloud) -> None:
@@ -288,4 +399,4 @@ def test_the_archive_never_reads_or_deletes_what_is_not_pinned(cloud: Cloud, mon
 
 
 def test_an_archiver_takes_its_limit_from_s3() -> None:
-    assert Archiver(None, ARCHIVE).multipart_threshold == LARGEST_SINGLE_COPY_BYTES
+    assert Archiver(None, ARCHIVE, Markers(None, WORK)).multipart_threshold == LARGEST_SINGLE_COPY_BYTES
