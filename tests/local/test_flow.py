@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from moto.s3.models import S3Backend
 from typer.testing import CliRunner
 
 from cli.main import app
@@ -400,20 +401,24 @@ def test_without_the_queues_policy_the_bucket_cannot_send_to_it(calm: Laptop) ->
 def test_a_rule_that_may_not_invoke_its_function_leaves_the_event_in_the_failure_queue(calm: Laptop) -> None:
     functions, sqs = calm.client("lambda"), calm.client("sqs")
     notify = calm.player.functions.describe("transactions-pipeline-dev-notify")
-    policy = json.loads(functions.get_policy(FunctionName=notify.name)["Policy"])
-    for statement in policy["Statement"]:
-        functions.remove_permission(FunctionName=notify.name, StatementId=statement["Sid"])
+    statements = json.loads(functions.get_policy(FunctionName=notify.name)["Policy"])["Statement"]
+
+    def let_invoke(source_arn: Callable[[dict[str, Any]], str]) -> None:
+        for statement in statements:
+            functions.remove_permission(FunctionName=notify.name, StatementId=statement["Sid"])
+            functions.add_permission(
+                FunctionName=notify.name,
+                StatementId=statement["Sid"],
+                Action=statement["Action"],
+                Principal=statement["Principal"]["Service"],
+                SourceArn=source_arn(statement),
+            )
+
+    let_invoke(lambda _: f"arn:aws:events:{calm.aws.region}:{calm.aws.account}:rule/another")
     before = len(calm.mails())
     drop = put(calm, transactions_key(22), transactions(GOOD.format(number=22, day=22)))
     calm.wait_until_still()
-    for statement in policy["Statement"]:
-        functions.add_permission(
-            FunctionName=notify.name,
-            StatementId=statement["Sid"],
-            Action=statement["Action"],
-            Principal=statement["Principal"]["Service"],
-            SourceArn=statement["Condition"]["ArnLike"]["AWS:SourceArn"],
-        )
+    let_invoke(lambda statement: statement["Condition"]["ArnLike"]["AWS:SourceArn"])
     assert stage_of(calm, drop) is Stage.ARCHIVED, "the archive's rule is another"
     assert len(calm.mails()) == before
     queue = calm.player.functions.forgotten.dead_letter_of_function[notify.arn].rpartition(":")[2]
@@ -423,20 +428,30 @@ def test_a_rule_that_may_not_invoke_its_function_leaves_the_event_in_the_failure
     assert json.loads(message["Body"])["detail-type"] == "Glue Job State Change"
 
 
-def test_of_many_who_write_an_object_that_must_not_exist_one_succeeds(calm: Laptop) -> None:
+def test_of_many_who_write_an_object_that_must_not_exist_one_succeeds(
+    calm: Laptop, monkeypatch: pytest.MonkeyPatch
+) -> None:
     s3, bucket = calm.client("s3"), calm.outputs["work_bucket"]
+    put_object = S3Backend.put_object
+
+    def put_object_slowly(*arguments: Any, **named: Any) -> Any:
+        time.sleep(0.05)
+        return put_object(*arguments, **named)
+
+    # moto looks first and writes afterwards; this is where others come in between.
+    monkeypatch.setattr(S3Backend, "put_object", put_object_slowly)
 
     def write(number: int) -> bool:
         try:
-            s3.put_object(Bucket=bucket, Key="claims/test", Body=str(number).encode(), IfNoneMatch="*")
+            s3.put_object(Bucket=bucket, Key="claims/test", Body=bytes([number]), IfNoneMatch="*")
         except ClientError as error:
             if error.response["Error"]["Code"] != "PreconditionFailed":
                 raise
             return False
         return True
 
-    with ThreadPoolExecutor(16) as writers:
-        assert sum(writers.map(write, range(48))) == 1
+    with ThreadPoolExecutor(8) as writers:
+        assert sum(writers.map(write, range(8))) == 1
 
 
 def test_a_wheel_under_another_name_than_its_own_is_no_wheel(calm: Laptop) -> None:
