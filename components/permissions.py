@@ -95,7 +95,7 @@ def send_to(queue_arn: pulumi.Input[str]) -> Statement:
 def receive_from(queue_arn: pulumi.Input[str]) -> Statement:
     """What an event source mapping does with the function's role."""
     return allow(
-        ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ChangeMessageVisibility"],
+        ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"],
         [queue_arn],
     )
 
