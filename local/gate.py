@@ -45,8 +45,8 @@ class Gate:
         """False: a role's policies are not looked at."""
         self.denials: list[str] = []
         """What was refused, in words, oldest first."""
-        self.asked: set[tuple[str, str]] = set()
-        """Role and action of every right that was asked for."""
+        self.on_need: Callable[[str, Need], None] = lambda _role, _need: None
+        """Called with every right that a role needs, before it is judged."""
         self.on_invoke: Callable[[Asked], bytes] | None = None
         """Plays Lambda's Invoke; moto would want Docker."""
         self.before: Callable[[Asked], None] | None = None
@@ -65,6 +65,8 @@ class Gate:
                 self.before(asked)
         except Denied as denied:
             self.denials.append(str(denied))
+            if asked.operation == "DeleteObjects" and asked.access_key is not None:
+                return _answer(start_response, "200 OK", *_nothing_deleted(asked, str(denied)))
             return _answer(start_response, *_refusal(asked, "AccessDenied", str(denied), status="403 Forbidden"))
         except Refused as refused:
             return _answer(start_response, *_refusal(asked, refused.code, str(refused), status=refused.status))
@@ -83,7 +85,7 @@ class Gate:
 
     def check(self, role: str, need: Need) -> None:
         """Raises Denied unless the role may."""
-        self.asked.add((role, need.action))
+        self.on_need(role, need)
         if not self.enforces:
             return
         if allows(self._policies(role), need) and not denies(self._bucket_policy(need.resource), need):
@@ -169,6 +171,20 @@ class Refused(Exception):
     def __init__(self, code: str, message: str, *, status: str = "400 Bad Request") -> None:
         super().__init__(message)
         self.code, self.status = code, status
+
+
+def _nothing_deleted(asked: Asked, message: str) -> tuple[list[tuple[str, str]], bytes]:
+    """S3 calls a request to delete many objects a success and says of each what became of it.
+
+    Here one that may not be deleted keeps them all; in the cloud the others would go.
+    """
+    errors = "".join(
+        f"<Error><Key>{escape(need.resource.partition('/')[2])}</Key>"
+        f"<Code>AccessDenied</Code><Message>{escape(message)}</Message></Error>"
+        for need in asked.needs
+    )
+    body = f'<DeleteResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">{errors}</DeleteResult>'
+    return [("Content-Type", "application/xml")], body.encode("utf-8")
 
 
 def _refusal(asked: Asked, code: str, message: str, *, status: str) -> Answer:
