@@ -67,6 +67,14 @@ class Attempt:
         finally:
             self.step_seconds[name] = round(self.step_seconds.get(name, 0) + time.perf_counter() - begun, 3)
 
+    def clean_up(self) -> None:
+        """Delete what is staged. That it fails changes no outcome: the bucket lets it expire within days."""
+        with self.step("clean up"):
+            try:
+                self.staging.delete()
+            except Exception as reason:
+                print(f"load {self.load_id}: what is below {self.staging.uri} was not deleted: {reason}", flush=True)
+
     def report(self, error: Error | None) -> Report:
         arguments, drop, fetched = self.arguments, self.arguments.drop, self.fetched
         finished_at = datetime.now(timezone.utc)
@@ -113,8 +121,7 @@ def run_attempt(arguments: Arguments, steps: Callable[[Attempt], None]) -> None:
             error = describe(reason)
             raise
         finally:
-            with attempt.step("clean up"):
-                attempt.staging.delete()
+            attempt.clean_up()
             report = attempt.report(error)
             attempt.s3.put_object(
                 Bucket=arguments.work_bucket,

@@ -13,7 +13,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from jobs.errors import DropGone, FileRefused
+from jobs.errors import DropGone, FileRefused, TerminalError
 from schemas.drops import Drop
 
 MAX_UNPACKED_BYTES = 10 * 1024**3
@@ -107,7 +107,14 @@ class Prefix:
         keys = self._keys()
         for start in range(0, len(keys), 1000):
             batch = [{"Key": key} for key in keys[start : start + 1000]]
-            self.s3.delete_objects(Bucket=self.bucket, Delete={"Objects": batch, "Quiet": True})
+            answer = self.s3.delete_objects(Bucket=self.bucket, Delete={"Objects": batch, "Quiet": True})
+            # S3 calls it a success where nothing could be deleted, and names each object that was not.
+            if answer.get("Errors"):
+                first = answer["Errors"][0]
+                raise TerminalError(
+                    f"S3 did not delete {len(answer['Errors'])} objects below {self.uri}, the first of them "
+                    f"s3://{self.bucket}/{first['Key']}: {first['Code']}; let the job's role delete them"
+                )
 
     def _keys(self) -> list[str]:
         pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=self.prefix)

@@ -84,9 +84,10 @@ class S3InMemory:
         keys = [key for bucket, key in sorted(self.objects) if bucket == Bucket and key.startswith(Prefix)]
         return [{"Contents": [{"Key": key}]} for key in keys]
 
-    def delete_objects(self, *, Bucket: str, Delete: Mapping[str, Any]) -> None:
+    def delete_objects(self, *, Bucket: str, Delete: Mapping[str, Any]) -> dict[str, Any]:
         for entry in Delete["Objects"]:
             del self.objects[Bucket, entry["Key"]]
+        return {}
 
     def _get(self, bucket: str, key: str, operation: str) -> bytes:
         if (bucket, key) not in self.objects:
