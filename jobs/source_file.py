@@ -21,7 +21,7 @@ import polars as pl
 from jobs.errors import FileRefused
 from jobs.records import MAX_RECORD_BYTES, Record, UnclosedQuote, records
 
-CHUNK_BYTES = 16 * 1024 * 1024
+CHUNK_BYTES = 8 * 1024 * 1024
 MAX_COLUMNS = 1000
 
 SOURCE_LINE = "source_line"
@@ -122,25 +122,23 @@ class SourceFile:
     def _plain_frame(self, block: bytes, first_line: int) -> pl.DataFrame:
         """One row for each line of the block; a blank line is malformed and without a text."""
         frame = self._read_csv(block)
-        # Polars pads a short record and cuts a long one without a word. That neither happened is
-        # proven by arithmetic: the last column is never empty, so no record is short, and the
-        # fields, separators and line ends make up the block, so nothing was cut.
-        found_bytes = sum(frame.select(pl.col(self.columns).str.len_bytes().sum()).row(0))
-        separators = len(self.columns) * frame.height + (block.count(b"\r") if b"\r" in block else 0)
-        well_formed = frame.get_column(self.columns[-1]).null_count() == 0 and found_bytes + separators == len(block)
-        if well_formed:
-            malformed, text = pl.lit(False), pl.lit(None, dtype=pl.String)
-        else:
+        # Polars pads a short record and cuts a long one without a word. Arithmetic tells: where the
+        # fields and the separators between them make up the line, nothing was padded and nothing cut.
+        found_bytes = frame.select(
+            pl.sum_horizontal(pl.col(self.columns).str.len_bytes()) + (len(self.columns) - 1)
+        ).to_series()
+        line_ends = frame.height + (block.count(b"\r") if b"\r" in block else 0)
+        malformed, text = pl.lit(False), pl.lit(None, dtype=pl.String)
+        # A padded record counts too many bytes and a cut one too few, so their sum alone proves nothing;
+        # but a padded one has no last value.
+        if frame.get_column(self.columns[-1]).null_count() or found_bytes.sum() + line_ends != len(block):
             lines = _lines(block)
             if lines.len() != frame.height:
                 raise AssertionError(
                     f"{self.name}, from line {first_line}: {frame.height} records were read from {lines.len()} lines"
                 )
-            is_malformed = (lines.str.count_matches(",", literal=True) != len(self.columns) - 1).fill_null(True)
-            malformed = pl.lit(is_malformed)
+            malformed = pl.lit((lines.str.len_bytes() != found_bytes).fill_null(True))
             text = pl.when(malformed).then(pl.lit(lines))
-            # What was padded or cut stands in no certain column.
-            frame = frame.select(pl.when(~malformed).then(pl.col(self.columns)))
         return frame.select(
             pl.int_range(first_line, first_line + pl.len(), dtype=pl.Int64).alias(SOURCE_LINE),
             malformed.alias(IS_MALFORMED),

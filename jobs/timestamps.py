@@ -11,6 +11,7 @@ import polars as pl
 _DAY = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _CLOCK = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]"
 _PLAIN_FORMS = {
+    "%Y-%m-%dT%H:%M:%SZ": rf"^{_DAY}T{_CLOCK}:[0-5][0-9]Z$",
     "%Y-%m-%d %H:%M:%S": rf"^{_DAY} {_CLOCK}:[0-5][0-9]$",
     "%Y-%m-%d": rf"^{_DAY}$",
     "%Y-%m-%dT%H:%M:%S": rf"^{_DAY}T{_CLOCK}:[0-5][0-9]$",
@@ -22,6 +23,7 @@ _ISO_8601 = (
     rf"(?:Z|(?<sign>[+-])(?<zone>(?:[01][0-9]|2[0-3]):[0-5][0-9]))?)?$"
 )
 _MICROSECONDS = 1_000_000
+_SAMPLE = 256
 
 
 def read_timestamps(text: pl.Series) -> pl.DataFrame:
@@ -30,12 +32,19 @@ def read_timestamps(text: pl.Series) -> pl.DataFrame:
     Both are null where the trimmed text is not a date. A shop's file holds the days of
     its own calendar, so it is the written day that is compared with the day of the file.
     """
-    for form, pattern in _PLAIN_FORMS.items():
-        is_plain = text.str.contains(pattern).fill_null(False)
-        if is_plain.any():
-            # A file is written in one form nearly throughout; the few others are read apart.
-            return _read_plain(text, form) if is_plain.all() else _read_apart(text, is_plain, form)
-    return _read_any(text)
+    form = _form_of(text.head(_SAMPLE))
+    if form is None:
+        return _read_any(text)
+    is_plain = text.str.contains(_PLAIN_FORMS[form]).fill_null(False)
+    # A file is written in one form nearly throughout; the few others are read apart.
+    return _read_plain(text, form) if is_plain.all() else _read_apart(text, is_plain, form)
+
+
+def _form_of(sample: pl.Series) -> str | None:
+    """The plain form that most of the sample is written in; None where none is."""
+    written = {form: sample.str.contains(pattern).sum() for form, pattern in _PLAIN_FORMS.items()}
+    form = max(written, key=lambda form: written[form])
+    return form if written[form] else None
 
 
 def _read_plain(text: pl.Series, form: str) -> pl.DataFrame:

@@ -16,7 +16,7 @@ from typing import Callable, NamedTuple
 import polars as pl
 
 from jobs.lookup import Lookup
-from jobs.source_file import IS_MALFORMED, SOURCE_LINE
+from jobs.source_file import IS_MALFORMED, SOURCE_LINE, SOURCE_TEXT
 from jobs.timestamps import read_timestamps
 from schemas.reject_reasons import REJECT_REASONS
 from schemas.statuses import STATUS_RANK, STATUSES
@@ -159,7 +159,10 @@ def _rejected(rows: pl.DataFrame, typed: pl.DataFrame, rules: Mapping[str, pl.Ex
         .list.drop_nulls()
         .alias(REJECT_REASONS_COLUMN)
     )
-    return rows.drop(IS_MALFORMED).with_columns(reasons.to_series())
+    # What Polars padded or cut of a malformed row stands in no certain column: its text tells all.
+    is_sound = pl.col(SOURCE_TEXT).is_null()
+    as_it_stood = pl.when(is_sound).then(pl.all().exclude(SOURCE_LINE, SOURCE_TEXT))
+    return rows.drop(IS_MALFORMED).with_columns(as_it_stood).with_columns(reasons.to_series())
 
 
 def _read(
