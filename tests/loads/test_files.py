@@ -1,0 +1,286 @@
+"""Files as they come (section d of the pitfalls): broken ones leave the warehouse as it was, hostile ones too."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+
+import polars as pl
+import pyarrow.parquet as pq
+import pytest
+
+from jobs.errors import DropGone, FileRefused, TerminalError, TooManyRejected
+from jobs.staging import StagedParts
+from schemas.tables import STAGED_TRANSACTIONS
+from tests import oracle
+from tests.hostile_content import BROKEN_FILES, HEADER, SOUND_CUSTOMERS, SOUND_DAY, SOUND_LINE, SOUND_PRODUCTS
+from tests.loads.shop import Shop, key_of
+from tests.strategies import FILE_NAMES, render
+
+STANDING = ("T1,C0,P0,1,2023-03-14,pending", "T9,C0,P0,1,2023-03-14,pending")
+COLUMNS = "transaction_id, customer_id, product_id, quantity, transaction_date, status"
+
+
+def snapshot(shop: Shop) -> tuple[object, ...]:
+    return shop.fact(), shop.ledger(), shop.left_staged()
+
+
+def model_of(shop: Shop) -> oracle.Warehouse:
+    model = oracle.Warehouse()
+    nothing = oracle.Drop(bucket=shop.drop_bucket, key="dimensions/", version_id="v", uploaded_at=datetime(2023, 1, 1))
+    model.load_products(nothing, list(SOUND_PRODUCTS.values()))
+    model.load_customers(nothing, list(SOUND_CUSTOMERS.values()))
+    return model
+
+
+BROKEN = {
+    "29 zero bytes": (b"", "day.csv is empty: it has not even a header; drop the file again with its content"),
+    "31 a column twice": (
+        f"{HEADER},STATUS\n{SOUND_LINE},x\n".encode(),
+        "day.csv, line 1: the header has 'status' twice, so no one can tell which is meant; "
+        "keep one of them and drop the file again",
+    ),
+    "31 latin-1": (
+        f"{HEADER}\n{SOUND_LINE}\nTü{SOUND_LINE[2:]}\n".encode("latin-1"),
+        "day.csv, line 3: the byte 0xfc is not UTF-8 (invalid start byte); save the file as UTF-8 and drop it again",
+    ),
+    "31 semicolons": (
+        f"{HEADER}\n{SOUND_LINE}\n".replace(",", ";").encode(),
+        "day.csv, line 1: the header lacks 'transaction_id', 'customer_id', 'product_id', 'quantity', "
+        "'transaction_date', 'status' (its columns are separated by ';', not by a comma); "
+        f"it must have {COLUMNS}, in any order; mend the header and drop the file again",
+    ),
+    "31 a quote never closed": (
+        f'{HEADER}\n{SOUND_LINE}\n"{SOUND_LINE}\n'.encode(),
+        "day.csv, line 3: a quote is opened and not closed before the end of the file; "
+        "close the quote, or write it twice where it is part of a value, and drop the file again",
+    ),
+    "31 a header twice": (
+        f"{HEADER}\n{SOUND_LINE}\n{HEADER}\n".encode(),
+        "day.csv, line 3: the header is written a second time; "
+        "two files were joined into one: take it out, or drop them one by one",
+    ),
+    "a line too long": (
+        f"{HEADER}\n{SOUND_LINE}\n".encode() + b"x" * (1 << 21),
+        "day.csv, line 3: the line is longer than 1,048,576 bytes, which no transaction is; is this the right file?",
+    ),
+}
+
+
+@pytest.mark.parametrize(("content", "sentence"), BROKEN.values(), ids=BROKEN)
+def test_a_broken_file_gets_its_sentence_and_leaves_everything_as_it_was(
+    sound_shop: Shop, content: bytes, sentence: str
+) -> None:
+    sound_shop.load(*STANDING)
+    before_it = snapshot(sound_shop)
+    report = sound_shop.run(sound_shop.upload(key_of(SOUND_DAY, "day.csv"), content))
+    assert isinstance(sound_shop.error, FileRefused)
+    assert report.error is not None
+    assert report.error.sentence == sentence
+    assert (report.outcome, report.counts, report.rejected_uri) == ("failed", None, None)
+    assert snapshot(sound_shop) == before_it
+
+
+@pytest.mark.parametrize("gz", [False, True])
+def test_29_a_header_alone_is_a_load_of_nothing_and_touches_nothing(sound_shop: Shop, gz: bool) -> None:
+    sound_shop.load(*STANDING)
+    fact = sound_shop.fact()
+    content = gzip.compress(HEADER.encode()) if gz else HEADER.encode()
+    drop = sound_shop.upload(key_of(SOUND_DAY, "day.csv.gz" if gz else "day.csv"), content)
+    report = sound_shop.run(drop)
+    assert report.counts == dict.fromkeys(report.counts or {}, 0)
+    assert sound_shop.fact() == fact
+    assert sound_shop.ledger_counts()[drop.load_id] == report.counts
+
+
+def test_30_short_and_long_rows_are_found_in_a_file_of_sound_ones(sound_shop: Shop) -> None:
+    sound = [f"T{at},C0,P0,1,2023-03-15,pending" for at in range(200)]
+    report = sound_shop.load(*sound[:100], "T300,C0,P0", f"{SOUND_LINE},more", *sound[100:])
+    assert report.counts is not None
+    assert (report.counts["inserted"], report.counts["rejected"]) == (200, 2)
+    header, lines = sound_shop.rejected(report)
+    assert header == (*HEADER.split(","), "source_line", "reject_reasons", "source_text")
+    assert lines == [
+        *[(*[""] * 6, "102", "malformed_row", "T300,C0,P0")],
+        *[(*[""] * 6, "103", "malformed_row", f"{SOUND_LINE},more")],
+    ]
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [broken for broken in BROKEN_FILES if not broken.refusals and len(broken.content) < 10_000],
+    ids=lambda broken: broken.name,
+)
+def test_31_a_file_that_only_looks_broken_is_loaded_as_the_oracle_loads_it(sound_shop: Shop, broken: Any) -> None:
+    sound_shop.max_reject_ratio = "1"
+    model = model_of(sound_shop)
+    model.max_reject_ratio = "1"
+    drop = sound_shop.upload(key_of(SOUND_DAY, "day.csv"), broken.content)
+    report = sound_shop.load_as(model, drop)
+    judged = model.judge(drop)
+    if judged.rejected:
+        expected = oracle.expected_rejected_file(oracle.read_file(broken.content), judged.rejected)
+        assert sound_shop.rejected(report) == (expected.header, list(expected.lines))
+
+
+def test_33_a_text_limit_counts_bytes(sound_shop: Shop) -> None:
+    fits, too_long = "\U0001f600" * 16, "\U0001f600" * 17
+    report = sound_shop.load(*(f"{name},C0,P0,1,2023-03-15,pending" for name in (fits, too_long, "x" * 64)))
+    assert sorted(sound_shop.fact()) == ["x" * 64, fits]
+    assert list(report.reject_reasons) == ["value_too_long"]
+
+
+def test_35_a_manifest_with_a_wrong_length_fails_loudly(sound_shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    before_it = snapshot(sound_shop)
+    manifest = StagedParts.manifest
+
+    def one_byte_off(parts: StagedParts) -> str:
+        (part,) = parts._parts
+        parts._parts[:] = [type(part)(part.uri, part.bytes + 1, part.rows)]
+        return manifest(parts)
+
+    monkeypatch.setattr(StagedParts, "manifest", one_byte_off)
+    report = sound_shop.run(sound_shop.drop(SOUND_LINE))
+    assert isinstance(sound_shop.error, TerminalError)
+    assert report.error is not None
+    assert report.error.sentence.startswith("the warehouse refused a statement (XX000): ")
+    assert snapshot(sound_shop) == before_it
+
+
+def test_what_is_staged_has_the_physical_types_that_copy_reads(sound_shop: Shop) -> None:
+    """An INTEGER is INT32, a DECIMAL(18,s) INT64, a TIMESTAMP INT64 of microseconds; snappy, format 1.0."""
+    second = SOUND_LINE.replace("T1", "T2")
+    sound_shop.stage(sound_shop.drop(SOUND_LINE, second, second))
+    parts = [key for key in sound_shop.left_staged() if "part-" in key or "settled-" in key]
+    assert len(parts) == 2, "rows that nobody contests, and those that were settled"
+    bodies = [sound_shop.s3.get_object(Bucket=sound_shop.work_bucket, Key=key)["Body"].read() for key in parts]
+    sound_shop.clean_stage()
+    kinds = {pl.String: "BYTE_ARRAY", pl.Int32: "INT32", pl.Int64: "INT64", pl.Decimal: "INT64", pl.Datetime: "INT64"}
+    for body in bodies:
+        footer = pq.ParquetFile(io.BytesIO(body)).metadata
+        columns = [footer.schema.column(at) for at in range(len(footer.schema))]
+        assert [(column.name, column.physical_type) for column in columns] == [
+            (column.name, kinds[type(column.polars)]) for column in STAGED_TRANSACTIONS.columns
+        ]
+        logical = {column.name: str(column.logical_type) for column in columns}
+        assert "isAdjustedToUTC=false, timeUnit=microseconds" in logical["transaction_date"]
+        assert "precision=18, scale=2" in logical["total_amount"]
+        assert "precision=18, scale=4" in logical["unit_price"]
+        assert {footer.row_group(0).column(at).compression for at in range(len(columns))} == {"SNAPPY"}
+        assert footer.format_version == "1.0"
+
+
+@pytest.mark.parametrize(("bad", "refused"), [(2, False), (3, True)])
+def test_more_than_half_rejected_refuse_the_load_and_exactly_half_do_not(
+    sound_shop: Shop, bad: int, refused: bool
+) -> None:
+    before_it = snapshot(sound_shop)
+    lines = [f"T{at},C0,P0,1,2023-03-15,{'pending' if at >= bad else 'lost'}" for at in range(4)]
+    report = sound_shop.run(sound_shop.drop(*lines))
+    assert (sound_shop.error is not None) is refused
+    if refused:
+        assert isinstance(sound_shop.error, TooManyRejected)
+        assert str(sound_shop.error) == (
+            "3 of 4 rows (75.0%) of day.csv are rejected, most of them for invalid_status, and max_reject_ratio allows "
+            f"50.0%, so nothing was loaded; the rows and their reasons are in s3://{sound_shop.work_bucket}/"
+            f"rejected/year=2023/month=03/day=15/day.{report.load_id}.csv"
+        )
+        assert snapshot(sound_shop) == before_it
+    assert len(sound_shop.rejected(report)[1]) == bad
+
+
+def test_22_the_version_that_was_dropped_is_loaded_though_a_newer_one_lies_above_it(sound_shop: Shop) -> None:
+    older = sound_shop.drop("T1,C0,P0,1,2023-03-15,pending")
+    newer = sound_shop.drop("T1,C0,P0,2,2023-03-15,shipped")
+    sound_shop.run(older)
+    assert [row["quantity"] for row in sound_shop.fact().values()] == [1]
+    sound_shop.s3.delete_object(Bucket=newer.bucket, Key=newer.key, VersionId=newer.version_id)
+    before_it = snapshot(sound_shop)
+    report = sound_shop.run(newer)
+    assert isinstance(sound_shop.error, DropGone)
+    assert str(sound_shop.error) == (
+        f"{newer.uri} (version {newer.version_id}) is not there any more, so nothing was loaded; "
+        "drop the file again if it should be"
+    )
+    assert report.outcome == "failed"
+    assert snapshot(sound_shop) == before_it
+
+
+NASTY_NAMES = [*(name for name in FILE_NAMES if "\n" not in name), "$(rm -rf .)", "%s %(x)s", "=1+1"]
+
+
+@pytest.mark.parametrize("name", NASTY_NAMES)
+def test_a_nasty_file_name_is_a_name_and_nothing_else(sound_shop: Shop, name: str) -> None:
+    model = model_of(sound_shop)
+    lines = SOUND_LINE, SOUND_LINE.replace("T1", "T2"), "T3,x,P0,1,2023-03-15,pending"
+    drop = sound_shop.drop(*lines, name=f"{name}.csv")
+    report = sound_shop.load_as(model, drop)
+    assert report.rejected_uri == (
+        f"s3://{sound_shop.work_bucket}/rejected/year=2023/month=03/day=15/{name}.{drop.load_id}.csv"
+    )
+    assert len(sound_shop.rejected(report)[1]) == 1
+    assert {row["source_uri"] for row in sound_shop.fact().values()} == {drop.uri}
+    assert sound_shop.ledger()[drop.load_id]["source_uri"] == drop.uri
+
+
+HOSTILE_IDS = (
+    *("'; DROP TABLE fact_transactions; --", "\\", "\\N", "NULL", "%s", "$1", '"', "a,b"),
+    *("\x1b[31m", "\u202e", "=1+1", "$$", "\ufeff", "/*"),
+)
+
+
+def test_a_hostile_value_is_a_value_and_nothing_else(sound_shop: Shop) -> None:
+    model = model_of(sound_shop)
+    row = dict(zip(HEADER.split(","), SOUND_LINE.split(","), strict=True))
+    rows = [{**row, "transaction_id": name} for name in HOSTILE_IDS]
+    drop = sound_shop.upload(key_of(SOUND_DAY, "day.csv"), render(rows).content)
+    sound_shop.load_as(model, drop)
+    assert sorted(sound_shop.fact()) == sorted(HOSTILE_IDS)
+
+
+def test_a_rejected_file_corrected_and_dropped_again_is_loaded(sound_shop: Shop) -> None:
+    model = model_of(sound_shop)
+    report = sound_shop.load_as(
+        model,
+        sound_shop.drop(SOUND_LINE, "T2,C0,P0,1,2023-03-15,pending", '=T3,C0,P0,"1,5",2023-03-15,pending', "T4,C0"),
+    )
+    header, (first, second) = sound_shop.rejected(report)
+    assert first == ("'=T3", "C0", "P0", "1,5", "2023-03-15", "pending", "4", "invalid_quantity", "")
+    assert second[6:] == ("5", "malformed_row", "T4,C0")
+    corrected = io.StringIO()
+    rows = [[*first[:3], "15", *first[4:]], ["T4", "C0", "P0", "1", "2023-03-15", "pending", *second[6:]]]
+    csv.writer(corrected).writerows([header, *rows])
+    again = sound_shop.upload(key_of(SOUND_DAY, "corrected.csv"), corrected.getvalue().encode())
+    report = sound_shop.load_as(model, again)
+    assert report.counts is not None
+    assert (report.counts["inserted"], report.counts["rejected"]) == (2, 0)
+    assert sorted(sound_shop.fact()) == ["=T3", "T1", "T2", "T4"]
+    assert report.ignored_columns == ["source_line", "reject_reasons", "source_text"]
+
+
+def test_dates_at_the_ends_of_the_calendar_are_stored_as_they_are(sound_shop: Shop) -> None:
+    sound_shop.load(
+        "T1,C0,P0,1,0001-01-01,pending",
+        "T2,C0,P0,1,1582-10-10 01:02:03.000001,pending",
+        "T3,C0,P0,1,9999-12-31T23:59:59.999999Z,pending",
+        day=date(9999, 12, 31),
+        uploaded_at=datetime(2023, 3, 16, tzinfo=UTC),
+    )
+    assert {key: row["transaction_date"] for key, row in sound_shop.fact().items()} == {
+        "T1": datetime(1, 1, 1),
+        "T2": datetime(1582, 10, 10, 1, 2, 3, 1),
+        "T3": datetime(9999, 12, 31, 23, 59, 59, 999999),
+    }
+
+
+def test_an_amount_as_large_as_the_column_and_a_sum_larger_than_it(shop: Shop) -> None:
+    largest = oracle.Product("P", "Palace", "Homes", Decimal("99999999999999.9999"), "S1")
+    shop.load_dimension_rows({"P": largest}, SOUND_CUSTOMERS)
+    report = shop.load("T1,C0,P,100,2023-03-15,pending", "T2,C0,P,100,2023-03-15,pending")
+    assert {row["total_amount"] for row in shop.fact().values()} == {Decimal("9999999999999999.99")}
+    (entry,) = shop.ledger().values()
+    assert entry["staged_amount"] == Decimal(report.staged_amount or 0) == Decimal("19999999999999999.98")
