@@ -150,7 +150,8 @@ _RULES: tuple[_Rule, ...] = (
         "42704",
         "type does not exist in Redshift",
         re.compile(
-            rf"^(?:CREATE|ALTER) .*TABLE .*(?:{_NAME}) (?:{_UNKNOWN_TYPES})\b(?! \()|:: ?(?:{_UNKNOWN_TYPES})\b|\bAS (?:{_UNKNOWN_TYPES}) \)",
+            rf"^(?:CREATE|ALTER) .*TABLE .*(?:{_NAME}) (?:{_UNKNOWN_TYPES})\b(?! \()"
+            rf"|:: ?(?:{_UNKNOWN_TYPES})\b|\bAS (?:{_UNKNOWN_TYPES}) \)",
             re.DOTALL,
         ),
     ),

@@ -219,7 +219,7 @@ class _Session:
                 return
 
     async def _extended(self, request: list[wire.Message]) -> None:
-        """Passes a request on; where a played statement is executed, PostgreSQL is first made to finish what came before."""
+        """Passes a request on; before a played statement PostgreSQL is made to finish what came before."""
         refusal: RedshiftError | None = None
         outgoing: list[bytes] = []
         for message in request:

@@ -168,7 +168,8 @@ def _arrow_type(column: wire.ResultColumn) -> pa.DataType:
         if column.type_modifier < 0:
             raise RedshiftError(
                 "0A000",
-                f'the laptop\'s Redshift does not know the precision of column "{column.name}": CAST it AS DECIMAL(p, s)',
+                f'the laptop\'s Redshift does not know the precision of column "{column.name}": '
+                "CAST it AS DECIMAL(p, s)",
             )
         modifier = column.type_modifier - 4
         return pa.decimal128(modifier >> 16, modifier & 0x7FF)

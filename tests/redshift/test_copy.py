@@ -216,7 +216,8 @@ def test_another_physical_type_is_error_15007(session, bucket, column: str, held
     session.run(f"CREATE TABLE t (a {column})")
     error = session.error(COPY.format(bucket.manifest_of(pl.DataFrame({"a": pl.Series([None], dtype=held)}))))
     assert (error["C"], error["M"]) == ("XX000", "Spectrum Scan Error")
-    assert "15007" in error["D"] and "has an incompatible Parquet schema for column" in error["D"]
+    assert "15007" in error["D"]
+    assert "has an incompatible Parquet schema for column" in error["D"]
 
 
 def test_nanosecond_timestamps_are_refused_instead_of_loaded_as_garbage(session, bucket) -> None:

@@ -63,7 +63,8 @@ def _start_process(tmp_path: Path) -> tuple[subprocess.Popen[bytes], dict[str, A
     process = subprocess.Popen(command, cwd=Path(__file__).parents[2])
     deadline = time.monotonic() + 60
     while not ready.exists():
-        assert process.poll() is None and time.monotonic() < deadline, "the warehouse did not get ready"
+        assert process.poll() is None, "the warehouse ended before it was ready"
+        assert time.monotonic() < deadline, "the warehouse did not get ready"
         time.sleep(0.02)
     return process, json.loads(ready.read_text())
 

@@ -143,7 +143,8 @@ def test_a_killed_client_loses_its_transaction_and_its_locks_at_once(database, t
         env={**os.environ, **database.warehouse.client_environment()},
     )
     with holder:
-        assert holder.stdout is not None and holder.stdout.readline() == b"holding\n"
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"holding\n"
         if state == "waiting":
             _wait_for_a_waiting_lock(observer)
         holder.send_signal(signal.SIGKILL)
