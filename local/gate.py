@@ -73,7 +73,8 @@ class Gate:
         if asked.service == "lambda" and asked.operation == "Invoke" and self.on_invoke is not None:
             accepted = asked.facts["InvocationType"] == "Event"
             payload = self.on_invoke(asked)
-            return _answer(start_response, "202 Accepted" if accepted else "200 OK", [], payload)
+            length = [("Content-Length", str(len(payload)))]
+            return self._finish(start_response, asked, "202 Accepted" if accepted else "200 OK", length, [payload])
         return self._ask_moto(environ, start_response, asked, role)
 
     def role_of(self, access_key: str) -> str | None:
@@ -156,6 +157,16 @@ class Gate:
             if self.after_run_start is not None:
                 self.after_run_start(asked.facts["JobName"], json.loads(answer)["JobRunId"])
             body = [answer]
+        return self._finish(start_response, asked, status, headers, body)
+
+    def _finish(
+        self,
+        start_response: Callable[..., Any],
+        asked: Asked,
+        status: str,
+        headers: list[tuple[str, str]],
+        body: Iterable[bytes],
+    ) -> Iterable[bytes]:
         if self.after is not None:
             try:
                 self.after(asked)
