@@ -14,6 +14,7 @@ loads does not matter to the table.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,7 @@ from urllib.parse import quote_plus, unquote_plus
 from aws_lambda_powertools.utilities.data_classes import S3Event
 
 from lambdas.errors import TerminalError
+from lambdas.shown_text import shown
 from schemas.drops import Drop
 
 
@@ -70,20 +72,20 @@ def read_message(body: str, *, message_id: str) -> list[Request]:
     """The requests in a message's body; none for what asks for nothing, an error that names what nobody sends us."""
     try:
         content = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         content = None
     if not isinstance(content, dict):
         raise TerminalError(f"message {message_id} is not a JSON object but {body[:200]!r}; find out who sent it")
-    if content.get("Type") == "Notification" and "TopicArn" in content:
-        return read_message(content["Message"], message_id=message_id)
     if content.get("Event") == "s3:TestEvent":
         return []
     try:
+        if content.get("Type") == "Notification" and "TopicArn" in content:
+            return read_message(content["Message"], message_id=message_id)
         if "replay" in content:
             return [_read_replay(content["replay"], message_id)]
         if "Records" in content:
             return _read_notification(content)
-    except (KeyError, TypeError, AttributeError) as error:
+    except (LookupError, TypeError, AttributeError, ValueError, OverflowError) as error:
         raise TerminalError(
             f"message {message_id} lacks what its kind must have ({error}): {body[:200]!r}; find out who sent it"
         ) from error
@@ -109,7 +111,10 @@ def _read_notification(content: dict[str, Any]) -> list[Request]:
         if not record.event_name.startswith("ObjectCreated:"):
             continue
         found = record.s3.get_object
-        requests.append(Request(record.s3.bucket.name, unquote_plus(found.key), found.version_id))
+        # Bytes that are no UTF-8 become lone surrogates, by which parse_key refuses the key; replaced, they could
+        # name another object.
+        key = unquote_plus(found.key, errors="surrogateescape")
+        requests.append(Request(record.s3.bucket.name, key, _version(found.version_id)))
     return requests
 
 
@@ -118,12 +123,18 @@ def _read_replay(wish: Mapping[str, Any], message_id: str) -> Request:
     return Request(
         bucket=str(wish["bucket"]),
         key=str(wish["key"]),
-        version_id=str(wish["version_id"]),
+        version_id=_version(str(wish["version_id"])),
         replay=Replay(
             request=str(wish.get("request") or message_id),
             after_attempt=None if after_attempt is None else int(after_attempt),
         ),
     )
+
+
+def _version(version_id: str | None) -> str | None:
+    if version_id is not None and re.fullmatch(r"[!-~]{1,1024}", version_id) is None:
+        raise ValueError(f"S3 gives no version the id {shown(version_id, 100)}")
+    return version_id
 
 
 def _as_notification(bucket: str, key: str, version_id: str | None) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import unicodedata
 from dataclasses import dataclass
 from datetime import date, datetime, timezone
 
@@ -16,11 +17,15 @@ PRODUCTS = "dim_products"
 CUSTOMERS = "dim_customers"
 KINDS = (TRANSACTIONS, PRODUCTS, CUSTOMERS)
 
-# [^/\x00-\x1f\x7f] : a file name with a control character cannot be typed, mailed or logged.
-_TRANSACTIONS_KEY = re.compile(
-    r"transactions/year=([0-9]{4})/month=([0-9]{2})/day=([0-9]{2})/([^/\x00-\x1f\x7f]+\.csv(?:\.gz)?)"
-)
-_DIMENSION_KEY = re.compile(r"dimensions/(dim_products|dim_customers)([^/\x00-\x1f\x7f]*\.csv(?:\.gz)?)")
+_TRANSACTIONS_KEY = re.compile(r"transactions/year=([0-9]{4})/month=([0-9]{2})/day=([0-9]{2})/([^/]+\.csv(?:\.gz)?)")
+_DIMENSION_KEY = re.compile(r"dimensions/(dim_products|dim_customers)([^/]*\.csv(?:\.gz)?)")
+
+# Control and format characters, line and paragraph separators, lone surrogates: a name that has
+# one cannot be typed, and can look like another. Bytes that were no UTF-8 arrive as surrogates.
+_UNSEEN = frozenset(("Cc", "Cf", "Zl", "Zp", "Cs"))
+
+LONGEST_KEY_BYTES = 1000
+"""S3 takes 1,024, but the key of the rejected file is longer than that of its drop."""
 
 # What tools leave beside the data: a folder's marker, Spark's success file, an unfinished copy.
 _NOT_A_FILE = re.compile(r"(?:.*/)?(?:[_.][^/]*|[^/]*\.(?:tmp|part|crc))?")
@@ -48,6 +53,17 @@ def is_not_a_drop(key: str) -> bool:
 
 def parse_key(key: str) -> DropKey:
     """Read a (decoded) key; raises KeyOutsideLayout with a sentence a shop's analyst can act on."""
+    unseen = next((character for character in key if unicodedata.category(character) in _UNSEEN), None)
+    if unseen is not None:
+        raise KeyOutsideLayout(
+            f"the key {key[:200]!r} has a character that cannot be seen (U+{ord(unseen):04X}); "
+            "drop the file again under a name without it"
+        )
+    if len(key.encode("utf-8")) > LONGEST_KEY_BYTES:
+        raise KeyOutsideLayout(
+            f"the key {key[:200]!r}… is {len(key.encode('utf-8')):,} bytes long, more than {LONGEST_KEY_BYTES:,}; "
+            "drop the file again under a shorter name"
+        )
     found = _TRANSACTIONS_KEY.fullmatch(key)
     if found:
         year, month, day, file_name = found.groups()
@@ -91,7 +107,8 @@ class Drop:
     def load_id(self) -> str:
         """16 hex digits, the same for every attempt at this drop."""
         identity = f"{self.bucket}/{self.key}@{self.version_id}"
-        return hashlib.sha256(identity.encode("utf-8")).hexdigest()[:16]
+        # surrogatepass: what is refused for its key is told once, and for that it needs a name too.
+        return hashlib.sha256(identity.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def drop_precedence(partition_day: date | None, uploaded_at: datetime, load_id: str) -> str:

@@ -16,11 +16,13 @@ from lambdas.mail_once import Mail
 from lambdas.notify.earlier_attempts import EarlierAttempts
 from lambdas.runs import Run
 from lambdas.shown_text import shell_word, shown
-from schemas.drops import Drop, parse_key, report_key
+from schemas.drops import Drop, KeyOutsideLayout, parse_key, report_key
 from schemas.reject_reasons import REJECT_REASONS
 from schemas.reports import SUCCEEDED, Report
 
 _URI, _NAME, _SENTENCE, _SAMPLE, _RUN_MESSAGE, _EARLIER = 1200, 120, 2000, 200, 4000, 400
+# The subject is cut at its end, where the counts stand.
+_NAME_IN_SUBJECT = 40
 _MANY = 20
 """Of whatever a report lists, no more than this is shown."""
 
@@ -60,11 +62,15 @@ class Told:
 
     @property
     def file_name(self) -> str:
-        return parse_key(self.drop.key).file_name
+        return self.drop.key.rpartition("/")[2]
 
     @property
     def day(self) -> str | None:
-        day = parse_key(self.drop.key).partition_day
+        try:
+            day = parse_key(self.drop.key).partition_day
+        except KeyOutsideLayout:
+            # Nobody but a person starts a run for such a key; it is told like any other.
+            return None
         return day.isoformat() if day else None
 
 
@@ -80,12 +86,13 @@ def outcome_mail(told: Told) -> Mail:
 
 
 def _subject(told: Told) -> str:
-    what = told.day or told.file_name
+    name = _name(told, _NAME_IN_SUBJECT)
+    what = told.day or name
     if told.is_loaded:
         loaded = "Loaded again" if told.is_loaded_again else "Loaded"
         text = f"{loaded} {what}: {_counts_in_short(told.counts)}"
     else:
-        text = f"FAILED {what}: not loaded ({told.file_name})"
+        text = f"FAILED {what}: not loaded ({name})"
     return f"[{told.environment}] {text}"
 
 
@@ -95,8 +102,16 @@ def _counts_in_short(counts: dict[str, int]) -> str:
 
 
 def _named(told: Told) -> str:
-    name = shown(told.file_name, _NAME)
+    name = _name(told, _NAME)
     return f"{name} of {told.day}" if told.day else name
+
+
+def _name(told: Told, limit: int) -> str:
+    """The file's name; in quotes when it could be read as words of the mail."""
+    name = shown(told.file_name, limit)
+    if re.fullmatch(r"[\w.+=@~%-]*", told.file_name):
+        return name
+    return '"' + name.replace('"', "'") + '"'
 
 
 def _sentence(told: Told) -> str:

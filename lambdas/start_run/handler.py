@@ -20,6 +20,7 @@ from lambdas.mail_once import Mailbox
 from lambdas.markers import Markers
 from lambdas.queue_messages import Request, read_message
 from lambdas.sent_once import SENT_ONCE
+from lambdas.shown_text import shown
 from lambdas.start_run.starting import Answer, Settings, Starter
 from lambdas.start_run.waiting import delay_seconds
 
@@ -84,7 +85,8 @@ def answer_message(record: SQSRecord, context: LambdaContext) -> None:
 def answer_request(request: Request, *, waits: int, context: LambdaContext) -> None:
     """Answer one request; if it must wait it goes back into the queue."""
     answer = wiring().starter.answer(request, lifetime_seconds=remaining_seconds(context))
-    logger.info(answer.value, extra={"answer": answer.name, "key": request.key, "version_id": request.version_id})
+    facts = {"answer": answer.name, "key": shown(request.key, 1024), "version_id": request.version_id}
+    logger.info(answer.value, extra=facts)
     if answer is Answer.WAITS:
         send_back(request, waits=waits)
 

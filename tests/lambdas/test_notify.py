@@ -112,9 +112,9 @@ def test_a_failed_load_is_told_in_words_with_the_command_that_replays_it(cloud: 
     run_id = run_of(cloud, drop)
     tell(event_of("glue_failed", run_id))
     subject, body = only_mail(cloud)
-    assert subject == "[dev] FAILED 2023-03-15: not loaded (it's $(late).csv)"
+    assert subject == """[dev] FAILED 2023-03-15: not loaded ("it's $(late).csv")"""
     assert body.startswith(
-        "it's $(late).csv of 2023-03-15 was not loaded: "
+        """"it's $(late).csv" of 2023-03-15 was not loaded: """
         f"{NO_STATUS}\n\n"
         "Nothing of it was loaded.\nThe file stays in the drop bucket.\n"
     )
