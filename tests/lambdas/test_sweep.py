@@ -47,7 +47,7 @@ pytestmark = pytest.mark.usefixtures("calls")
 
 
 @pytest.fixture
-def calls(cloud: Cloud) -> Calls:  # noqa: ARG001 - the door stands in that stack
+def calls(cloud: Cloud) -> Calls:
     caught = Calls()
     handler.wiring().functions.meta.events.register("before-call.lambda.Invoke", caught)
     return caught
