@@ -6,6 +6,7 @@ import random
 import shutil
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -13,8 +14,9 @@ import typer
 from rich.console import Console
 
 from cli.demo_results import Results, clear, write_results
+from cli.expected import differences
 from cli.live import Display, show_mail, show_totals
-from cli.progress import Progress, Seen
+from cli.progress import Progress, Seen, Stage
 from jobs.mock_data import MockData, MockDataArgs
 from local.deploy import DeployFailed
 from local.glue_python import GLUE_PYTHON
@@ -100,15 +102,19 @@ def run_demo(
         with display:
             seen = _drop_and_follow(laptop, data, keys, shuffle=shuffle, display=display)
         results = write_results(laptop, out, seen=seen, seconds=time.perf_counter() - began)
+        surprises = differences(data, out, results.summary, in_order=shuffle is None)
         mails = laptop.mails()
     if mails:
         # What went wrong is what a reader must see.
         show_mail(console, next((mail for mail in reversed(mails) if "] FAILED" in mail.subject), mails[-1]))
     show_totals(console, results.summary)
+    if surprises is not None and not surprises:
+        console.print("Every row came out as the generator meant it to (expected/).")
     console.print(f"All of it is in {out}")
-    for complaint in results.complaints:
+    complaints = [*results.complaints, *(surprises or [])]
+    for complaint in complaints:
         console.print(f"NOT GOOD: {complaint}", style="bold red", markup=False, soft_wrap=True)
-    return results
+    return replace(results, complaints=complaints)
 
 
 def _deployed(laptop: Laptop, seconds: float) -> str:
@@ -125,15 +131,27 @@ def _drop_and_follow(
     """Drop dimensions, then transactions; returns when each is settled, or when nothing helps any more."""
     dimensions = [key for key in keys if parse_key(key).kind != TRANSACTIONS]
     transactions = [key for key in keys if parse_key(key).kind == TRANSACTIONS]
-    if shuffle is not None:
-        transactions = shuffled(transactions, shuffle)
     drops = drop_files(laptop, data, dimensions)
     seen = follow(laptop, drops, display)
     if not all(one.report is not None and one.report.counts is not None for one in seen):
         display.say("The transactions were not dropped: without both dimensions all of them would be rejected.")
         return seen
-    drops += drop_files(laptop, data, transactions)
+    if shuffle is not None:
+        drops += drop_files(laptop, data, shuffled(transactions, shuffle))
+        return follow(laptop, drops, display)
+    # As a shop does it, a day after the other: then the outcomes, too, are the same each time.
+    for key in transactions:
+        drops += drop_files(laptop, data, [key])
+        follow(laptop, drops, display, until=_has_committed_or_failed)
     return follow(laptop, drops, display)
+
+
+def _is_settled(one: Seen) -> bool:
+    return one.stage.is_settled and not one.is_tried_again
+
+
+def _has_committed_or_failed(one: Seen) -> bool:
+    return one.stage is Stage.LOADED or _is_settled(one)
 
 
 def drop_files(laptop: Laptop, data: Path, keys: list[str]) -> list[Drop]:
@@ -146,15 +164,20 @@ def drop_files(laptop: Laptop, data: Path, keys: list[str]) -> list[Drop]:
     return drops
 
 
-def follow(laptop: Laptop, drops: list[Drop], display: Display) -> list[Seen]:
-    """Show how far they come until nothing moves and each is settled; what it helps, the sweep is called early."""
+def follow(
+    laptop: Laptop, drops: list[Drop], display: Display, *, until: Callable[[Seen], bool] | None = None
+) -> list[Seen]:
+    """Show how far they come: until each has come so far, or is settled and nothing moves.
+
+    Where nothing moves before that, the sweep is called early.
+    """
     progress = Progress(laptop)
     sweeps = 0
     while True:
         is_still = laptop.is_still
         seen = progress.look(drops)
         display.show(seen, waiting=laptop.queue("queue_url").all, mails=len(laptop.mails()))
-        if is_still and all(one.stage.is_settled and not one.is_tried_again for one in seen):
+        if all(map(until or _is_settled, seen)) and (is_still or until):
             return seen
         if is_still and sweeps == _SWEEPS:
             return seen
