@@ -55,7 +55,10 @@ class Attempt:
 
     @property
     def staging(self) -> Prefix:
-        return Prefix(self.s3, self.arguments.work_bucket, staging_prefix(self.load_id, self.arguments.attempt))
+        return self._staging_of(self.arguments.attempt)
+
+    def _staging_of(self, attempt: int) -> Prefix:
+        return Prefix(self.s3, self.arguments.work_bucket, staging_prefix(self.load_id, attempt))
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
@@ -68,12 +71,17 @@ class Attempt:
             self.step_seconds[name] = round(self.step_seconds.get(name, 0) + time.perf_counter() - begun, 3)
 
     def clean_up(self) -> None:
-        """Delete what is staged. That it fails changes no outcome: the bucket lets it expire within days."""
+        """Delete what is staged, also what the attempts before this one left when they were killed.
+
+        That it fails changes no outcome: the bucket lets it expire within days.
+        """
         with self.step("clean up"):
-            try:
-                self.staging.delete()
-            except Exception as reason:
-                print(f"load {self.load_id}: what is below {self.staging.uri} was not deleted: {reason}", flush=True)
+            for attempt in range(1, self.arguments.attempt + 1):
+                staged = self._staging_of(attempt)
+                try:
+                    staged.delete()
+                except Exception as reason:
+                    print(f"load {self.load_id}: what is below {staged.uri} was not deleted: {reason}", flush=True)
 
     def report(self, error: Error | None) -> Report:
         arguments, drop, fetched = self.arguments, self.arguments.drop, self.fetched

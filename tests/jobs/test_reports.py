@@ -86,6 +86,18 @@ def test_whatever_stops_an_attempt_it_is_not_reported_as_a_success(stopped_by: B
     assert report.error.type == type(stopped_by).__name__
 
 
+def test_an_attempt_deletes_what_those_before_it_left_staged_and_nothing_of_others() -> None:
+    s3 = S3InMemory()
+    drop = Drop("drop-bucket", "transactions/year=2023/month=03/day=15/day.csv", "v1")
+    left = [f"staging/{drop.load_id}/{attempt}/part.parquet" for attempt in (1, 2, 3)]
+    others = [f"staging/{drop.load_id}/4/part.parquet", "staging/0123456789abcdef/1/part.parquet"]
+    for key in left + others:
+        s3.put_object(Bucket="work-bucket", Key=key, Body=b"")
+    with mock.patch("jobs.attempt.s3_client", return_value=s3):
+        run_attempt(parse_arguments([*command_line(drop), "--attempt", "3"]), lambda _: None)
+    assert sorted(key for _, key in s3.objects) == sorted([*others, f"reports/{drop.load_id}/3.json"])
+
+
 @pytest.mark.parametrize(
     "text", ["", "[]", "{}", "null", '{"error": null, "reject_reasons": {}, "amount_classes": {}}']
 )
