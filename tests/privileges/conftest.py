@@ -1,0 +1,46 @@
+"""One deployment for all: its warehouse's statements noted from the first one on, nothing moving by itself."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from contextlib import ExitStack
+from unittest import mock
+
+import pytest
+from botocore.loaders import JSONFileLoader
+
+from local.redshift import session
+from tests.local.laptops import started
+from tests.privileges.probes import PROBES
+from tests.privileges.stack import Calm, Stack, nothing_moves
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    statements: list[str] = []
+    understand = session.understand
+
+    def note(sql: str, *, binds: int = 0) -> object:
+        statements.append(sql)
+        return understand(sql, binds=binds)
+
+    with ExitStack() as patches:
+        # Every sign-in makes a new client, which would parse botocore's descriptions anew: most of a probe's time.
+        read_once = staticmethod(functools.cache(JSONFileLoader().load_file))
+        patches.enter_context(mock.patch.object(JSONFileLoader, "load_file", read_once))
+        patches.enter_context(mock.patch.object(session, "understand", note))
+        with nothing_moves():
+            laptop = patches.enter_context(started(tmp_path_factory.mktemp("privileges")))
+        yield Stack(laptop, statements)
+
+
+@pytest.fixture(scope="session")
+def calm(stack: Stack) -> Calm:
+    """What each probe needs while every right is in its place."""
+    needed = {}
+    for probe in PROBES:
+        stack.needed.clear()
+        probe.run(stack)
+        needed[probe] = tuple(stack.needed)
+    return Calm(stack, needed)

@@ -1,0 +1,259 @@
+"""The smallest flows that need a right: each does one thing with one actor and raises where it did not happen."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import pytest
+
+from jobs.errors import DropGone
+from lambdas.queue_messages import drop_message
+from lambdas.run_events import run_request
+from local.movement import Movement
+from local.queue_reader import QueueReader, sqs_record
+from tests.privileges.stack import CUSTOMERS, PRODUCTS, TRANSACTIONS, Stack, wait_until
+
+
+@dataclass(frozen=True)
+class Probe:
+    name: str
+    run: Callable[[Stack], None]
+
+
+def _ask(stack: Stack, body: str) -> None:
+    """start_run handles one message, which must be done afterwards."""
+    message = {"MessageId": "m", "ReceiptHandle": "r", "Body": body, "MD5OfBody": "", "Attributes": {}}
+    event = {"Records": [sqs_record(message, "arn:aws:sqs:eu-west-1:1:drops", "eu-west-1")]}
+    assert stack.invoke("start-run", event) == {"batchItemFailures": []}
+
+
+def start_a_drop(stack: Stack, kind: str) -> None:
+    drop = stack.drop(kind)
+    _ask(stack, drop_message(drop))
+    assert stack.claim(drop)["run_id"]
+
+
+def start_what_is_current(stack: Stack, kind: str) -> None:
+    """The event names no version."""
+    drop = stack.drop(kind)
+    event = json.loads(drop_message(drop))
+    del event["Records"][0]["s3"]["object"]["versionId"]
+    _ask(stack, json.dumps(event))
+    assert stack.claim(drop)["run_id"]
+
+
+def pass_over_a_drop_that_is_gone(stack: Stack) -> None:
+    drop = stack.drop(TRANSACTIONS)
+    stack.take_away(drop)
+    _ask(stack, drop_message(drop))
+
+
+def leave_a_running_drop_alone(stack: Stack, kind: str) -> None:
+    drop = stack.drop(kind)
+    run_id = stack.ran(drop)
+    stack.claimed(drop, run_id)
+    _ask(stack, drop_message(drop))
+    assert stack.claim(drop)["run_id"] == run_id
+
+
+def leave_a_loaded_drop_alone(stack: Stack) -> None:
+    drop = stack.drop(TRANSACTIONS)
+    stack.claimed(drop, "run")
+    stack.reported(drop)
+    _ask(stack, drop_message(drop))
+
+
+def find_the_run_of_a_dead_worker(stack: Stack, kind: str) -> None:
+    drop = stack.drop(kind)
+    run_id = stack.ran(drop)
+    stack.claimed(drop, None, lifetime_seconds=-1)
+    _ask(stack, drop_message(drop))
+    assert stack.claim(drop)["run_id"] == run_id
+
+
+def send_a_drop_back_to_wait(stack: Stack) -> None:
+    drop = stack.drop(TRANSACTIONS)
+    stack.empty_queue(stack.laptop.outputs["queue_url"])
+    stack.throttle("StartJobRun", times=1)
+    try:
+        _ask(stack, drop_message(drop))
+        assert stack.laptop.queue("queue_url").all == 1
+    finally:
+        stack.unthrottle()
+
+
+def tell_of_a_file_outside_the_layout(stack: Stack) -> None:
+    before = len(stack.laptop.mails())
+    drop = stack.drop(TRANSACTIONS)
+    event = json.loads(drop_message(drop))
+    event["Records"][0]["s3"]["object"]["key"] = "elsewhere/day.csv"
+    _ask(stack, json.dumps(event))
+    assert len(stack.laptop.mails()) == before + 1
+
+
+def read_the_queue(stack: Stack) -> None:
+    """Lambda's event source mapping, with the function's role."""
+    laptop, url = stack.laptop, stack.laptop.outputs["queue_url"]
+    stack.empty_queue(url)
+    event = json.loads(drop_message(stack.drop(TRANSACTIONS)))
+    event["Records"][0]["s3"]["object"]["key"] = "transactions/_SUCCESS"
+    stack.client("sqs").send_message(QueueUrl=url, MessageBody=json.dumps(event))
+    (mapping,) = stack.client("lambda").list_event_source_mappings()["EventSourceMappings"]
+    troubles: list[str] = []
+    closing = threading.Event()
+    reader = QueueReader(laptop.aws, laptop.player.functions, mapping["UUID"], Movement(), troubles.append, closing)
+    thread = threading.Thread(target=reader.read)
+    thread.start()
+    try:
+        wait_until(lambda: bool(troubles) or laptop.queue("queue_url").all == 0)
+    finally:
+        closing.set()
+        thread.join()
+        stack.empty_queue(url)
+    assert troubles == []
+
+
+def _tell(stack: Stack, kind: str) -> Callable[[], Any]:
+    drop = stack.drop(kind)
+    run = run_request(stack.job_of(drop), stack.ran(drop))
+    stack.reported(drop)
+    return partial(stack.invoke, "notify", run)
+
+
+def tell_an_outcome(stack: Stack, kind: str) -> None:
+    assert _tell(stack, kind)() == {"told": True}
+
+
+def tell_an_outcome_that_could_not_be_told_at_first(stack: Stack) -> None:
+    tell = _tell(stack, TRANSACTIONS)
+    stack.throttle("Publish", times=1)
+    try:
+        with pytest.raises(Exception, match="Rate exceeded"):
+            tell()
+    finally:
+        stack.unthrottle()
+    assert tell() == {"told": True}
+
+
+def tell_of_attempts_before(stack: Stack) -> None:
+    """A first attempt that died was noted and not told; the mail of the second tells of both."""
+    drop = stack.drop(TRANSACTIONS)
+    stack.note_deferred(drop, became="it was killed")
+    run = run_request(stack.job_of(drop), stack.ran(drop, attempt=2), is_last=True)
+    before = len(stack.laptop.mails())
+    assert stack.invoke("notify", run) == {"told": True}
+    assert "it was killed" in stack.laptop.mails()[before].body
+
+
+def archive_a_drop(stack: Stack, kind: str) -> None:
+    drop = stack.drop(kind, tags="from=shop")
+    run = run_request(stack.job_of(drop), stack.ran(drop))
+    stack.reported(drop)
+    assert stack.invoke("archive", run) == {"archived": True}
+    archived = {"Bucket": stack.laptop.outputs["archive_bucket"], "Key": drop.key}
+    assert stack.client("s3").get_object_tagging(**archived)["TagSet"] == [{"Key": "from", "Value": "shop"}]
+    # Its version is gone, and that is told from a lack of rights.
+    assert stack.invoke("archive", run) == {"archived": True}
+
+
+def archive_a_drop_that_another_died_over(stack: Stack) -> None:
+    drop = stack.drop(TRANSACTIONS)
+    run = run_request(stack.job_of(drop), stack.ran(drop))
+    stack.reported(drop)
+    stack.archiving_began(drop)
+    assert stack.invoke("archive", run) == {"archived": True}
+
+
+def find_a_lost_drop(stack: Stack) -> None:
+    stack.empty()
+    stack.drop(TRANSACTIONS)
+    assert _sweep(stack) == {"lost": 1, "tried_again": 0, "unarchived": 0, "untold": 0}
+    assert stack.laptop.queue("queue_url").all == 1
+
+
+def find_what_was_not_told_and_not_archived(stack: Stack) -> None:
+    stack.empty()
+    drop = stack.drop(TRANSACTIONS)
+    stack.claimed(drop, stack.ran(drop))
+    stack.reported(drop)
+    assert _sweep(stack) == {"lost": 0, "tried_again": 0, "unarchived": 1, "untold": 1}
+    assert stack.invoked == ["archive", "notify"]
+
+
+def find_a_run_without_a_report(stack: Stack, kind: str) -> None:
+    stack.empty()
+    drop = stack.drop(kind)
+    stack.claimed(drop, stack.ran(drop))
+    assert _sweep(stack)["untold"] == 1
+
+
+def _sweep(stack: Stack) -> Any:
+    return stack.invoke("sweep", {"grace_seconds": 0})
+
+
+def leave_what_failed_for_good(stack: Stack, actor: str) -> None:
+    assert stack.fail_for_good(actor, {"grace_seconds": "not a number"}) == 1
+
+
+def load_a_dimension(stack: Stack, kind: str) -> None:
+    drop = stack.drop(kind)
+    stack.run_job("load-dimensions", drop)
+    assert stack.report(drop).outcome == "succeeded"
+    assert stack.staged(drop) == []
+
+
+def load_transactions(stack: Stack) -> None:
+    drop = stack.drop(TRANSACTIONS)
+    stack.run_job("process-transactions", drop)
+    report = stack.report(drop)
+    assert report.counts is not None
+    assert (report.counts["rows_read"], report.counts["rejected"]) == (2, 1)
+    assert report.rejected_uri is not None
+    assert stack.staged(drop) == []
+
+
+def find_a_drop_gone(stack: Stack, kind: str) -> None:
+    drop = stack.drop(kind)
+    stack.take_away(drop)
+    with pytest.raises(DropGone):
+        stack.run_job("process-transactions" if kind == TRANSACTIONS else "load-dimensions", drop)
+
+
+def run_in_glue(stack: Stack, kind: str) -> None:
+    assert stack.run_in_glue(stack.drop(kind)) == "SUCCEEDED"
+
+
+def _probe(flow: Callable[..., None], *given: str) -> Probe:
+    return Probe(" ".join((flow.__name__, *given)), lambda stack: flow(stack, *given))
+
+
+# In this order: transactions need the dimensions, and of two probes for a right the earlier, quicker one is taken.
+PROBES = (
+    *(_probe(load_a_dimension, kind) for kind in (PRODUCTS, CUSTOMERS)),
+    _probe(load_transactions),
+    *(_probe(find_a_drop_gone, kind) for kind in (TRANSACTIONS, PRODUCTS)),
+    *(_probe(run_in_glue, kind) for kind in (TRANSACTIONS, PRODUCTS)),
+    *(_probe(start_a_drop, kind) for kind in (TRANSACTIONS, PRODUCTS)),
+    *(_probe(start_what_is_current, kind) for kind in (TRANSACTIONS, PRODUCTS)),
+    _probe(pass_over_a_drop_that_is_gone),
+    *(_probe(leave_a_running_drop_alone, kind) for kind in (TRANSACTIONS, PRODUCTS)),
+    _probe(leave_a_loaded_drop_alone),
+    *(_probe(find_the_run_of_a_dead_worker, kind) for kind in (TRANSACTIONS, PRODUCTS)),
+    _probe(send_a_drop_back_to_wait),
+    _probe(tell_of_a_file_outside_the_layout),
+    _probe(read_the_queue),
+    *(_probe(tell_an_outcome, kind) for kind in (TRANSACTIONS, PRODUCTS)),
+    _probe(tell_an_outcome_that_could_not_be_told_at_first),
+    _probe(tell_of_attempts_before),
+    *(_probe(archive_a_drop, kind) for kind in (TRANSACTIONS, PRODUCTS)),
+    _probe(archive_a_drop_that_another_died_over),
+    _probe(find_a_lost_drop),
+    _probe(find_what_was_not_told_and_not_archived),
+    *(_probe(find_a_run_without_a_report, kind) for kind in (TRANSACTIONS, PRODUCTS)),
+    *(_probe(leave_what_failed_for_good, actor) for actor in ("notify", "archive", "sweep")),
+)
