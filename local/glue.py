@@ -52,7 +52,7 @@ class Glue:
     on_state_change: Callable[[dict[str, Any]], None]
     """Given the event of a run that is over."""
     run_of: dict[str, str] = field(default_factory=dict)
-    """Which run sends requests with an access key."""
+    """Which run's process sends requests with an access key."""
     _processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _unpacking: threading.Lock = field(default_factory=threading.Lock)
@@ -122,7 +122,6 @@ class Glue:
         """The run's last state and its message."""
         job = self.aws.client("glue").get_job(JobName=job_name)["Job"]
         credentials = self.aws.assume(job["Role"], service="glue.amazonaws.com", session=run.job_run_id[:32])
-        self.run_of[credentials.access_key] = run.job_run_id
         s3 = self.aws.client_as("s3", credentials)
         # moto has laid the run's arguments over the defaults, and what may not be overridden over both.
         arguments: dict[str, str] = run.arguments or {}
@@ -160,6 +159,7 @@ class Glue:
             )
         with self._lock:
             self._processes[run.job_run_id] = process
+            self.run_of[environment["AWS_ACCESS_KEY_ID"]] = run.job_run_id
             if self._closed:
                 process.kill()
         try:
