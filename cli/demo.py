@@ -6,6 +6,7 @@ import random
 import shutil
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -13,14 +14,15 @@ from typing import Annotated, Any, NoReturn
 import typer
 from rich.console import Console
 
-from cli.demo_results import Results, clear, write_results
-from cli.expected import differences
+from cli.demo_results import FACT_FILE, Results, clear, write_results
+from cli.expected import differences, fact_differences, lost_rows
 from cli.live import Display, show_mail, show_totals
 from cli.progress import Progress, Seen, Stage
 from jobs.mock_data import MockData, MockDataArgs
+from local.chaos import Chaos
 from local.deploy import DeployFailed
 from local.glue_python import GLUE_PYTHON
-from local.laptop import PACE, Laptop
+from local.laptop import Laptop
 from schemas.drops import TRANSACTIONS, Drop, KeyOutsideLayout, parse_key
 
 ROOT = Path(__file__).parent.parent
@@ -31,7 +33,9 @@ NOT_GOOD = 1
 
 _LOOK_SECONDS = 0.25
 # When nothing moves and a drop is not settled, the schedule's time comes; more often than this it does not help.
-_SWEEPS = 6
+_SWEEPS = 12
+# What was lost waits for a queue or a schedule, and most of a chaos run is such waiting.
+CHAOS_PACE = 60.0
 
 
 def demo(
@@ -47,6 +51,14 @@ def demo(
     shuffle: Annotated[
         int | None,
         typer.Option(metavar="SEED", help="Drop in a random order, and some of them twice.", show_default=False),
+    ] = None,
+    chaos: Annotated[
+        int | None,
+        typer.Option(
+            metavar="SEED",
+            help="Disturb everything: lose, double and delay events, kill jobs and functions, cut connections.",
+            show_default=False,
+        ),
     ] = None,
     rows: Annotated[int, typer.Option(help="Rows of an average generated day.")] = 10_000,
     days: Annotated[int, typer.Option(help="Days to generate.")] = 7,
@@ -68,7 +80,7 @@ def demo(
     else:
         keys = _keys(data)
     try:
-        results = run_demo(data, keys, out, shuffle=shuffle, console=console)
+        results = run_demo(data, keys, out, shuffle=shuffle, chaos=chaos, console=console)
     except DeployFailed as error:
         typer.echo(f"pipeline demo: {error}", err=True)
         raise typer.Exit(NOT_GOOD) from error
@@ -83,9 +95,18 @@ def run_demo(
     *,
     shuffle: int | None,
     console: Console,
+    chaos: int | None = None,
     start: Callable[..., Laptop] = Laptop.start,
 ) -> Results:
-    """Deploy, drop, follow, and leave the results in `out`; raises DeployFailed. `start` starts the laptop."""
+    """Deploy, drop, follow, and leave the results in `out`; raises DeployFailed. `start` starts the laptop.
+
+    A chaos run ends as a calm one on the same data: as the generator meant it, or else as a calm run in `out/calm`.
+    """
+    meant = data / "expected" / FACT_FILE
+    if chaos is not None and not meant.is_file():
+        console.print("A calm run first, to know how the data must end.")
+        run_demo(data, keys, out / "calm", shuffle=shuffle, console=console, start=start)
+        meant = out / "calm" / FACT_FILE
     began = time.perf_counter()
     out.mkdir(parents=True, exist_ok=True)
     clear(out)
@@ -97,12 +118,14 @@ def run_demo(
         # The shop's own dimensions come first here.
         config={"sampleDimensions": "false"},
         on_trouble=lambda sentence: display.say(f"trouble: {sentence}", style="red"),
+        **({} if chaos is None else {"pace": CHAOS_PACE}),
     ) as laptop:
         console.print(_deployed(laptop, time.perf_counter() - began), soft_wrap=True)
-        with display:
-            seen = _drop_and_follow(laptop, data, keys, shuffle=shuffle, display=display)
+        hand = ByHand(laptop) if chaos is None else Chaos(laptop, chaos)
+        with display, hand:
+            seen = _drop_and_follow(laptop, data, keys, hand=hand, shuffle=shuffle, display=display)
         results = write_results(laptop, out, seen=seen, seconds=time.perf_counter() - began)
-        surprises = differences(data, out, results.summary, in_order=shuffle is None)
+        surprises = differences(data, out, results.summary, in_order=shuffle is None and chaos is None)
         mails = laptop.mails()
     if mails:
         # What went wrong is what a reader must see.
@@ -110,8 +133,14 @@ def run_demo(
     show_totals(console, results.summary)
     if surprises is not None and not surprises:
         console.print("Every row came out as the generator meant it to (expected/).")
-    console.print(f"All of it is in {out}")
     complaints = [*results.complaints, *(surprises or [])]
+    if isinstance(hand, Chaos):
+        for fault, times in hand.done.items():
+            console.print(f"{times:>6} {fault}")
+        console.print(f"rows lost: {lost_rows(out / FACT_FILE, meant)}")
+        if surprises is None:
+            complaints += fact_differences(out / FACT_FILE, meant, of="the calm run")
+    console.print(f"All of it is in {out}")
     for complaint in complaints:
         console.print(f"NOT GOOD: {complaint}", style="bold red", markup=False, soft_wrap=True)
     return replace(results, complaints=complaints)
@@ -121,29 +150,32 @@ def _deployed(laptop: Laptop, seconds: float) -> str:
     version = f"CPython {GLUE_PYTHON}, as in Glue" if GLUE_PYTHON in laptop.python.name else "not the 3.9 of Glue"
     return (
         f"The dev stack is deployed on this machine: {len(laptop.deployed.resources)} resources, {seconds:.1f} s.\n"
-        f"The jobs run on {laptop.python} ({version}). Waiting in queues passes {PACE:g} times faster than on AWS."
+        f"The jobs run on {laptop.python} ({version}). "
+        f"Waiting in queues passes {laptop.player.pace:g} times faster than on AWS."
     )
 
 
 def _drop_and_follow(
-    laptop: Laptop, data: Path, keys: list[str], *, shuffle: int | None, display: Display
+    laptop: Laptop, data: Path, keys: list[str], *, hand: ByHand | Chaos, shuffle: int | None, display: Display
 ) -> list[Seen]:
     """Drop dimensions, then transactions; returns when each is settled, or when nothing helps any more."""
     dimensions = [key for key in keys if parse_key(key).kind != TRANSACTIONS]
     transactions = [key for key in keys if parse_key(key).kind == TRANSACTIONS]
-    drops = drop_files(laptop, data, dimensions)
-    seen = follow(laptop, drops, display)
+    drop_files(hand, data, dimensions)
+    seen = follow(laptop, hand.drops, display)
     if not all(one.report is not None and one.report.counts is not None for one in seen):
         display.say("The transactions were not dropped: without both dimensions all of them would be rejected.")
         return seen
     if shuffle is not None:
-        drops += drop_files(laptop, data, shuffled(transactions, shuffle))
-        return follow(laptop, drops, display)
-    # As a shop does it, a day after the other: then the outcomes, too, are the same each time.
-    for key in transactions:
-        drops += drop_files(laptop, data, [key])
-        follow(laptop, drops, display, until=_has_committed_or_failed)
-    return follow(laptop, drops, display)
+        drop_files(hand, data, shuffled(transactions, shuffle))
+    elif isinstance(hand, Chaos):
+        drop_files(hand, data, random.Random(hand.seed).sample(transactions, k=len(transactions)))
+    else:
+        # As a shop does it, a day after the other: then the outcomes, too, are the same each time.
+        for key in transactions:
+            drop_files(hand, data, [key])
+            follow(laptop, hand.drops, display, until=_has_committed_or_failed)
+    return follow(laptop, hand.drops, display)
 
 
 def _is_settled(one: Seen) -> bool:
@@ -154,20 +186,33 @@ def _has_committed_or_failed(one: Seen) -> bool:
     return one.stage is Stage.LOADED or _is_settled(one)
 
 
-def drop_files(laptop: Laptop, data: Path, keys: list[str]) -> list[Drop]:
-    """Put files into the drop bucket under their own keys: all that anybody does by hand."""
-    s3, bucket = laptop.client("s3"), laptop.outputs["drop_bucket"]
-    drops = []
+class ByHand(AbstractContextManager["ByHand"]):
+    """Puts files into the drop bucket: all that anybody does by hand."""
+
+    def __init__(self, laptop: Laptop) -> None:
+        self._laptop = laptop
+        self.drops: list[Drop] = []
+
+    def __exit__(self, *_: object) -> None:
+        """There is nothing to undo."""
+
+    def put(self, key: str, content: bytes) -> Drop:
+        bucket = self._laptop.outputs["drop_bucket"]
+        version = self._laptop.client("s3").put_object(Bucket=bucket, Key=key, Body=content)["VersionId"]
+        self.drops.append(Drop(bucket, key, version))
+        return self.drops[-1]
+
+
+def drop_files(hand: ByHand | Chaos, data: Path, keys: list[str]) -> None:
+    """Drop files under their own keys."""
     for key in keys:
-        with open(data / key, "rb") as file:
-            drops.append(Drop(bucket, key, s3.put_object(Bucket=bucket, Key=key, Body=file)["VersionId"]))
-    return drops
+        hand.put(key, (data / key).read_bytes())
 
 
 def follow(
     laptop: Laptop, drops: list[Drop], display: Display, *, until: Callable[[Seen], bool] | None = None
 ) -> list[Seen]:
-    """Show how far they come: until each has come so far, or is settled and nothing moves.
+    """Show how far they come: until each has come so far, or is settled and told, and nothing moves.
 
     Where nothing moves before that, the sweep is called early.
     """
@@ -175,9 +220,9 @@ def follow(
     sweeps = 0
     while True:
         is_still = laptop.is_still
-        seen = progress.look(drops)
-        display.show(seen, waiting=laptop.queue("queue_url").all, mails=len(laptop.mails()))
-        if all(map(until or _is_settled, seen)) and (is_still or until):
+        seen, mails = progress.look(drops), len(laptop.mails())
+        display.show(seen, waiting=laptop.queue("queue_url").all, mails=mails)
+        if all(map(until or _is_settled, seen)) and (until or (is_still and mails >= len(seen))):
             return seen
         if is_still and sweeps == _SWEEPS:
             return seen

@@ -19,19 +19,9 @@ def differences(data: Path, out: Path, summary: dict[str, Any], *, in_order: boo
     expected = data / "expected"
     if not (expected / "fact_transactions.parquet").is_file():
         return None
-    found = _fact(pl.read_parquet(out / "fact_transactions.parquet"))
-    meant = _fact(pl.read_parquet(expected / "fact_transactions.parquet"))
-    surprises = []
-    missing, surplus = (
-        meant.join(found, on=meant.columns, how="anti", nulls_equal=True),
-        found.join(meant, on=meant.columns, how="anti", nulls_equal=True),
+    surprises = fact_differences(
+        out / "fact_transactions.parquet", expected / "fact_transactions.parquet", of="expected/"
     )
-    if missing.height or surplus.height:
-        first = (missing if missing.height else surplus).item(0, "transaction_id")
-        surprises.append(
-            f"{missing.height} rows of fact_transactions are not as expected/ has them and {surplus.height} are not in "
-            f"it, the first of them {first}"
-        )
     if in_order:
         totals = json.loads((expected / "summary.json").read_text(encoding="utf-8"))
         surprises += [
@@ -40,6 +30,28 @@ def differences(data: Path, out: Path, summary: dict[str, Any], *, in_order: boo
             if summary[name] != total
         ]
     return surprises
+
+
+def fact_differences(found_in: Path, meant_in: Path, *, of: str) -> list[str]:
+    """What one fact holds otherwise than another, a sentence or none; `of` names the other."""
+    found, meant = _fact(pl.read_parquet(found_in)), _fact(pl.read_parquet(meant_in))
+    missing, surplus = (
+        meant.join(found, on=meant.columns, how="anti", nulls_equal=True),
+        found.join(meant, on=meant.columns, how="anti", nulls_equal=True),
+    )
+    if not missing.height and not surplus.height:
+        return []
+    first = (missing if missing.height else surplus).item(0, "transaction_id")
+    return [
+        f"{missing.height} rows of fact_transactions are not as {of} has them and {surplus.height} are not in it, "
+        f"the first of them {first}"
+    ]
+
+
+def lost_rows(found_in: Path, meant_in: Path) -> int:
+    """How many transactions of one fact another does not have."""
+    found, meant = (pl.read_parquet(path, columns=["transaction_id"]) for path in (found_in, meant_in))
+    return meant.join(found, on="transaction_id", how="anti").height
 
 
 def _fact(rows: pl.DataFrame) -> pl.DataFrame:
