@@ -58,7 +58,8 @@ def main(
     results.write(out / "bench.json")
     draw(results, out / "bench.png")
     console.print(f"Written: {out / 'bench.json'} and {out / 'bench.png'}")
-    if any(line.problem.startswith("another result") for line in results.compared):
+    grown = [line for one in results.growth for found in one.points.values() for line in found]
+    if any(line.problem.startswith("another result") for line in [*results.compared, *grown]):
         raise typer.Exit(PROBLEM_FOUND)
 
 

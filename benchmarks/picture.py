@@ -18,16 +18,16 @@ _MEBIBYTE = 2**20
 
 def draw(results: Results, path: Path) -> None:
     """Above: seconds and memory by rows, every peer; below: how seconds grow with what else a file may have."""
-    figure, axes = plt.subplots(2, 3, figsize=(15, 8.5), layout="constrained")
+    height = 2 if results.growth else 1
+    figure, axes = plt.subplots(height, 3, figsize=(15, 4.3 * height), layout="constrained", squeeze=False)
     _by_rows(axes[0][0], results.compared, "seconds", 1.0)
     _by_rows(axes[0][1], results.compared, "peak memory, MiB", _MEBIBYTE)
     axes[0][1].axhline(1024, color="grey", linestyle=":", label="Glue's smallest worker")
+    axes[0][1].legend()
     _ratios(axes[0][2], results.compared)
     axes[0][0].legend()
-    for at, growth in zip(axes[1], results.growth, strict=False):
+    for at, growth in zip(axes[-1], results.growth, strict=False):
         _growth(at, growth)
-    for at in axes[1][len(results.growth) :]:
-        at.set_axis_off()
     figure.savefig(path, dpi=110)
     plt.close(figure)
 
@@ -50,6 +50,7 @@ def _ratios(axes: Axes, lines: list[Line]) -> None:
     axes.axvline(1, color="grey", linestyle=":")
     axes.invert_yaxis()
     axes.set(title=f"time by ours, {rows:,} rows", xscale="log")
+    axes.margins(x=0.2)
 
 
 def _growth(axes: Axes, growth: Growth) -> None:

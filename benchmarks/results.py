@@ -29,6 +29,8 @@ class Line:
     charged_bytes: int | None = None
     times_ours: float | None = None
     """Its best seconds by ours, on the same file in the same run."""
+    cpu_times_ours: float | None = None
+    """The same of CPU seconds, which a busy machine disturbs less."""
     worker_dpu: float | None = None
     """The smallest Glue worker that has the memory."""
     dollars_per_million_rows: float | None = None
@@ -58,6 +60,7 @@ def _line(entry: Entry, rows: int, ours: Entry | None) -> Line:
         peak_bytes=entry.peak_bytes,
         charged_bytes=max(charged, default=None),
         times_ours=entry.seconds / ours.seconds if ours else None,
+        cpu_times_ours=entry.cpu_seconds / ours.cpu_seconds if ours else None,
         worker_dpu=worker.dpu if worker else None,
         dollars_per_million_rows=cost * 1e6 / rows if cost else None,
         repetitions=len(entry.runs),

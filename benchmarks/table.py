@@ -10,11 +10,30 @@ from benchmarks.compare import OURS
 from benchmarks.results import Growth, Line, Results
 from benchmarks.work import SMALL_MEMORY
 
+_FIGURES = (
+    "best s",
+    "median s",
+    "CPU s",
+    "rows/s",
+    "peak MiB",
+    "time / ours",
+    "CPU / ours",
+    "DPU",
+    "$ per 1M rows",
+)
+
 
 def show(results: Results, console: Console) -> None:
     console.print(_compared(results.compared))
+    for line in results.compared:
+        if line.problem:
+            console.print(f"[red]{line.peer}, {line.rows:,} rows: {line.problem}[/red]")
     if results.growth:
         console.print(_growth(results.growth))
+        for one in results.growth:
+            for label, lines in one.points.items():
+                for line in (line for line in lines if line.problem):
+                    console.print(f"[red]{line.peer}, {label} {one.name}: {line.problem}[/red]")
     memory = (
         "what the memory cgroup of the process holds and cannot drop (anonymous memory, sampled)"
         if results.memory_is_of_a_cgroup
@@ -41,7 +60,17 @@ def _compared(lines: list[Line]) -> Table:
     table = Table(title="From a CSV to Parquet for COPY: the same work, the same result", title_justify="left")
     table.add_column("rows", justify="right")
     table.add_column("")
-    for heading in ("best s", "median s", "CPU s", "rows/s", "peak MiB", "time / ours", "DPU", "$ per 1M rows"):
+    for heading in (
+        "best s",
+        "median s",
+        "CPU s",
+        "rows/s",
+        "peak MiB",
+        "time / ours",
+        "CPU / ours",
+        "DPU",
+        "$ per 1M rows",
+    ):
         table.add_column(heading, justify="right")
     previous = None
     for line in lines:
@@ -50,7 +79,7 @@ def _compared(lines: list[Line]) -> Table:
         rows = f"{line.rows:,}" if previous != line.rows else ""
         previous = line.rows
         name = f"[bold]{line.peer}[/bold]" if line.peer == OURS.name else line.peer
-        table.add_row(rows, name, *([f"[red]{line.problem}[/red]"] if line.problem else _figures(line)))
+        table.add_row(rows, name, *(["[red]none[/red]"] if line.problem else _figures(line)))
     return table
 
 
@@ -62,6 +91,7 @@ def _figures(line: Line) -> list[str]:
         f"{line.rows_per_second:,.0f}",
         f"{(line.peak_bytes or 0) / 2**20:,.0f}",
         "" if line.times_ours is None else f"{line.times_ours:.2f}",
+        "" if line.cpu_times_ours is None else f"{line.cpu_times_ours:.2f}",
         "none" if line.worker_dpu is None else f"{line.worker_dpu:g}",
         "" if line.dollars_per_million_rows is None else f"{line.dollars_per_million_rows:.5f}",
     ]
@@ -86,5 +116,5 @@ def _growth(growth: list[Growth]) -> Table:
 
 def _growth_cells(line: Line) -> list[str]:
     if line.problem:
-        return [f"[red]{line.problem}[/red]", "", ""]
+        return ["[red]none[/red]", "", ""]
     return [f"{line.seconds:.2f}", f"{line.cpu_seconds:.2f}", f"{(line.peak_bytes or 0) / 2**20:,.0f}"]

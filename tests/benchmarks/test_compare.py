@@ -67,7 +67,7 @@ def test_a_peer_with_another_result_has_no_figures(work: Work, function: str, na
     assert named in wrong.problem
     assert (wrong.seconds, wrong.times_ours, wrong.dollars_per_million_rows) == (None, None, None)
     assert ours.problem == ""
-    assert ours.times_ours == 1
+    assert (ours.times_ours, ours.cpu_times_ours) == (1, 1)
 
 
 def test_the_order_of_staged_rows_is_free(work: Work) -> None:
