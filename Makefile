@@ -44,16 +44,16 @@ clean:
 	rm -rf build dist .venv .venv-glue
 
 .venv/ready: requirements/uv.txt requirements/dev.txt pyproject.toml
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, but $(PYTHON) is " + sys.version.split()[0] + "; name another: make PYTHON=/path/to/python")'
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, but $(PYTHON) is " + sys.version.split()[0] + "; name another: make PYTHON=/path/to/python")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
 	$(UV) pip install --quiet --require-hashes -r requirements/dev.txt
 	$(UV) pip install --quiet --no-deps --no-build-isolation --editable .
-	touch $@
+	@touch $@
 
 dist/ready: .venv/ready requirements/job.txt $(wildcard jobs/*.py schemas/*.py) cli/wheel.py
 	$(BIN)/pipeline wheel
-	touch $@
+	@touch $@
 
 .venv-glue/ready: .venv/ready dist/ready requirements/glue_tests.txt $(wildcard tests/*.py tests/jobs/*.py)
 	$(UV) venv --quiet --clear --python "$$($(BIN)/python -m local.glue_python)" .venv-glue
@@ -63,4 +63,4 @@ dist/ready: .venv/ready requirements/job.txt $(wildcard jobs/*.py schemas/*.py) 
 	cp tests/__init__.py tests/conftest.py tests/oracle*.py tests/strategies.py tests/hostile_content.py tests/test_oracle*.py build/glue/tests/
 	cp -r tests/jobs build/glue/tests/jobs
 	printf '[pytest]\nfilterwarnings =\n    error\nmarkers =\n    slow: long\n' > build/glue/pytest.ini
-	touch $@
+	@touch $@
