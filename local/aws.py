@@ -17,6 +17,19 @@ from local.gate import OPERATOR, Gate
 LEAST_SESSION_SECONDS = 3600
 
 
+class _Moto(DomainDispatcherApplication):
+    """moto lists its own folder on disk to find out whom a request is for, each time anew: half of a request's cost."""
+
+    def __init__(self) -> None:
+        super().__init__(create_backend_app)
+        self._backends: dict[str | None, Any] = {}
+
+    def get_backend_for_host(self, host: str | None) -> Any:
+        if host not in self._backends:
+            self._backends[host] = super().get_backend_for_host(host)
+        return self._backends[host]
+
+
 class _Quiet(MotoRequestHandler):
     def log(self, type: str, message: str, *arguments: Any) -> None:
         """Says nothing of each request."""
@@ -57,7 +70,7 @@ class Aws:
     def start(cls, *, account: str, region: str) -> Aws:
         # Half a second for machine images that nobody starts.
         os.environ.setdefault("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
-        gate = Gate(DomainDispatcherApplication(create_backend_app), account=account)
+        gate = Gate(_Moto(), account=account)
         server = make_server("127.0.0.1", 0, gate, threaded=True, request_handler=_Quiet)
         # Every connection is for one request; a burst of them must not be refused.
         server.socket.listen(512)
