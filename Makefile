@@ -39,6 +39,8 @@ lock: .venv/ready
 	$(COMPILE) --python-version 3.11 requirements/dev.in -o requirements/dev.txt
 	$(COMPILE) --python-version 3.9 --python-platform x86_64-manylinux2014 requirements/job.in -o requirements/job.txt
 	$(COMPILE) --python-version 3.9 requirements/glue_tests.in -o requirements/glue_tests.txt
+	$(COMPILE) --python-version 3.11 requirements/bench.in -o requirements/bench.txt
+	$(COMPILE) --python-version 3.11 requirements/bench_spark.in -o requirements/bench_spark.txt
 
 clean:
 	rm -rf build dist .venv .venv-glue

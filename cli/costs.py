@@ -38,8 +38,8 @@ class Usage:
     rpu: int = 4
     job_seconds: float = 20
     """Start-up, download, UNLOAD and load of a day, whatever its size."""
-    job_seconds_per_million_rows: float = 20
-    """About 2 CPU seconds a million rows on a core of its own; 0.0625 DPU is half a slower one. `make bench`."""
+    job_seconds_per_million_rows: float = 10
+    """2 to 3 CPU seconds a million rows on a core of its own (`make bench`); 0.0625 DPU is half a slower one."""
     warehouse_windows: int = 2
     """UNLOAD at the start and the load at the end each wake the warehouse, for 60 s at the least."""
     bytes_per_row: float = 110

@@ -23,14 +23,16 @@ class Lookup:
         ids = table.get_column(key)
         if ids.null_count():
             raise DimensionRefused(f"{name} has {ids.null_count()} rows without {key}; delete them and replay the load")
-        if ids.n_unique() < ids.len():
+        try:
+            row_numbers = pl.Enum(ids)
+        except ValueError:
             twice = ids.filter(ids.is_duplicated()).unique().sort()
             raise DimensionRefused(
                 f"{name} has {key} {twice[0]!r} more than once ({twice.len()} such ids), so a join would multiply "
                 "transactions; delete all rows but one of each id and replay the load"
-            )
+            ) from None
         self._key = key
-        self._row_number = pl.col(key).cast(pl.Enum(ids), strict=False).to_physical()
+        self._row_number = pl.col(key).cast(row_numbers, strict=False).to_physical()
         self._table = table.with_columns(
             _compact(column) for column in table.get_columns() if column.dtype == pl.String() and column.name != key
         )
