@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import codecs
 import re
+from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
@@ -22,6 +24,9 @@ from jobs.errors import FileRefused
 from jobs.records import MAX_RECORD_BYTES, Record, UnclosedQuote, records
 
 CHUNK_BYTES = 8 * 1024 * 1024
+CHUNK_ROWS = 128 * 1024
+"""A line of nothing but commas is short in the file and long in memory."""
+
 MAX_COLUMNS = 1000
 
 SOURCE_LINE = "source_line"
@@ -93,15 +98,10 @@ class SourceFile:
 
     def _plain_blocks(self, file: BinaryIO) -> Iterator[tuple[int, bytes]]:
         """Whole lines, about CHUNK_BYTES of them, with the number of the first; no block begins with a blank line."""
-        line, rest = self.data_line, b""
-        while True:
-            block = file.read(CHUNK_BYTES)
-            if not block and not rest:
-                return
+        line = self.data_line
+        for block in _whole_lines(file):
             # A last line without its end gets one, so that all blocks are alike.
-            block = rest + block if block else rest + b"\n"
-            end = block.rfind(b"\n") + 1
-            block, rest = block[:end], block[end:]
+            block = block if block.endswith(b"\n") else block + b"\n"
             # Polars passes over blank lines ahead of the first record, yet gives a row of nulls for any other.
             data = block.lstrip(b"\r\n")
             line += block.count(b"\n", 0, len(block) - len(data))
@@ -147,19 +147,16 @@ class SourceFile:
         )
 
     def _quoted_chunks(self, file: BinaryIO) -> Iterator[pl.DataFrame]:
-        line, rest = self.data_line, b""
-        while True:
-            block = file.read(CHUNK_BYTES)
-            if not block and not rest:
-                return
+        line = self.data_line
+        unfinished: list[str] = []
+        for block in chain(_whole_lines(file), (b"",)):
             # The last line's end, if it has none: CRLF, since a CR of its own must not become part of one.
-            data = rest + block if block or rest.endswith(b"\n") else rest + b"\r\n"
-            end = data.rfind(b"\n") + 1
-            lines = data[:end].decode("utf-8").split("\n")[:-1]
+            ended = block if block.endswith(b"\n") or not block else block + b"\r\n"
+            lines = unfinished + ended.decode("utf-8").split("\n")[:-1]
             frame, used = self._quoted_frame(lines, line, is_last=not block)
             line += used
             # A record that goes on beyond the block is read again, from its start, with the next one.
-            rest = "".join(f"{text}\n" for text in lines[used:]).encode("utf-8") + data[end:]
+            unfinished = lines[used:]
             if frame.height:
                 yield frame
 
@@ -172,7 +169,7 @@ class SourceFile:
         lines = pl.Series(physical, dtype=pl.String()).str.strip_suffix("\r")
         is_simple = lines.str.contains(_SIMPLE_LINE) & (not self.is_rejected_file)
         exact: list[Record] = []
-        used = 0
+        used, inside = 0, array("I")
         for position in (~is_simple).arg_true():
             # A line inside the record before it is part of that, whatever it looks like.
             if position < used:
@@ -189,7 +186,8 @@ class SourceFile:
                 break
             used = record.last_line + 1 - first_line
             exact.append(record)
-            is_simple = is_simple.scatter(range(position, used), False)
+            inside.extend(range(position, used))
+        is_simple = is_simple.scatter(pl.Series(inside, dtype=pl.UInt32()), False)
         bare = pl.select(pl.when(is_simple).then(lines.str.replace_all('"', "", literal=True)).otherwise(pl.lit("")))
         block = "\n".join([*bare.to_series(), ""]).encode("utf-8")
         data = block.lstrip(b"\n")
@@ -224,6 +222,29 @@ class SourceFile:
             if column in self.required
             for value in (value.strip(WHITE_SPACE),)
         )
+
+
+def _whole_lines(file: BinaryIO) -> Iterator[bytes]:
+    """What is left of the file, in blocks of whole lines; the last line may lack its end."""
+    rest = b""
+    for block in iter(lambda: file.read(CHUNK_BYTES), b""):
+        block = rest + block
+        end = block.rfind(b"\n") + 1
+        yield from _halved(block[:end])
+        rest = block[end:]
+    if rest:
+        yield rest
+
+
+def _halved(block: bytes) -> Iterator[bytes]:
+    """Whole lines in blocks of no more than CHUNK_ROWS."""
+    if block.count(b"\n") > CHUNK_ROWS:
+        middle = block.find(b"\n", len(block) // 2) + 1
+        middle = middle if middle < len(block) else block.rfind(b"\n", 0, -1) + 1
+        yield from _halved(block[:middle])
+        yield from _halved(block[middle:])
+    elif block:
+        yield block
 
 
 def _without_blank_lines(frame: pl.DataFrame) -> pl.DataFrame:

@@ -221,11 +221,14 @@ class _NotedWarehouse:
 
 
 @contextmanager
-def small_pieces(*, chunk_bytes: int = 64, bytes_per_pass: int = 100, rows_per_pass: int = 2) -> Iterator[None]:
+def small_pieces(
+    *, chunk_bytes: int = 64, chunk_rows: int = 3, bytes_per_pass: int = 100, rows_per_pass: int = 2
+) -> Iterator[None]:
     """Let a file of a few rows span what a file of many gigabytes spans: chunks and passes."""
     with ExitStack() as patches:
         for place, value in {
             "jobs.source_file.CHUNK_BYTES": chunk_bytes,
+            "jobs.source_file.CHUNK_ROWS": chunk_rows,
             "jobs.duplicates._BYTES_PER_PASS": bytes_per_pass,
             "jobs.duplicates._ROWS_PER_PASS": rows_per_pass,
         }.items():
