@@ -219,6 +219,13 @@ BROKEN_FILES = (
     _odd("a long field of short lines", f'{HEADER},note\n{SOUND_LINE},"{(("x" * 999) + chr(10)) * 1000}"\n', ()),
     _odd("short row", f"{HEADER}\nT1,C0,P0\n{SOUND_LINE}\n", _MALFORMED, ()),
     _odd("long row", f"{HEADER}\n{SOUND_LINE},\n{SOUND_LINE}\n", _MALFORMED, ()),
+    _odd(
+        "a short row and a long one, together of the right length",
+        f"{HEADER}\n{SOUND_LINE.rpartition(',')[0]}\n{SOUND_LINE},\n{SOUND_LINE}\n",
+        _MALFORMED,
+        _MALFORMED,
+        (),
+    ),
     _broken("header written a second time", f"{HEADER}\n{SOUND_LINE}\n{HEADER}\n", "second_header"),
     _broken(
         "header written a second time in another dress",
