@@ -1,0 +1,254 @@
+"""Drops that are alike but for their day and ids; the first is left in peace, and every other must end as it does."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from lambdas.runs import read_run_arguments
+from local.gate import Refused
+from local.laptop import Laptop
+from local.moments import JOB, Moment, Moments
+from local.player import Delivery
+from schemas.drops import Drop, transactions_key
+from schemas.tables import LOAD_LEDGER
+from tests.faults.model import Dropped, dropped, in_bucket, keys_in, rows_of
+from tests.faults.points import Point
+from tests.local.laptops import transactions
+
+FIRST_DAY = date(2023, 1, 1)
+IN_PEACE = Point("in peace")
+_SETTLED_WITHIN_SECONDS = 240
+_MAY_DIFFER = ("attempt", "started_at", "committed_at", "uploaded_at")
+
+
+@dataclass
+class Trial:
+    """A drop and the point at which the process that has it in its hands is killed."""
+
+    point: Point
+    number: int
+    file: Dropped
+    kills: int = 0
+    was_throttled: bool = False
+    event_lost: bool = False
+
+    @property
+    def drop(self) -> Drop:
+        return self.file.drop
+
+    @property
+    def kills_due(self) -> int:
+        return len(self.point.blows) + (self.point.step is not None)
+
+    @property
+    def faults(self) -> int:
+        return self.kills + self.was_throttled + self.event_lost
+
+    @property
+    def is_through(self) -> bool:
+        """True when everything that was to happen to it has happened."""
+        return (self.kills, self.event_lost, self.was_throttled) == (
+            self.kills_due,
+            self.point.loses_run_event,
+            self.point.waits_first,
+        )
+
+
+def day_of(number: int) -> date:
+    return FIRST_DAY + timedelta(days=number)
+
+
+def content_of(number: int) -> bytes:
+    """The file of one trial: three ids, one of them twice, and two rows to be rejected."""
+    day, own = day_of(number), f"K{number:04}"
+    return transactions(
+        f"{own}-1,C12345,P12345,3,{day},Completed",
+        f"{own}-2,C12345,P12345,41,{day}T10:00:00Z,shipped",
+        f"{own}-3,C12345,P12345,1,{day},pending",
+        f"{own}-3,C12345,P12345,1,{day},delivered",
+        f"{own}-4,C12345,nobody's,1,{day},pending",
+        f"{own}-5,C12345,P12345,none,{day},pending",
+    )
+
+
+@dataclass
+class Crashes:
+    """Kills whoever comes to a trial's point, once for each blow."""
+
+    laptop: Laptop
+    first: int
+    """The number of the first trial."""
+    trials: list[Trial] = field(default_factory=list)
+    _lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def drop(self, point: Point) -> Trial:
+        number = self.first + len(self.trials)
+        # Whoever comes to a moment waits until its trial is known.
+        with self._lock:
+            file = dropped(self.laptop, transactions_key(day_of(number)), content_of(number))
+            self.trials.append(Trial(point, number, file))
+        return self.trials[-1]
+
+    def look(self, moment: Moment) -> None:
+        with self._lock:
+            for trial in self.trials:
+                self._strike(trial, moment)
+
+    def _strike(self, trial: Trial, moment: Moment) -> None:
+        point = trial.point
+        if point.waits_first and not trial.was_throttled and moment.what == f"StartJobRun load {trial.drop.load_id}":
+            trial.was_throttled = True
+            raise Refused("ThrottlingException", "Rate exceeded")
+        if trial.kills == trial.kills_due:
+            return
+        if point.step is None:
+            hits = point.blows[trial.kills].hits(moment, trial.drop)
+        else:
+            hits = moment.who == JOB and moment.load_id == trial.drop.load_id and self._has_begun(trial)
+        if hits:
+            trial.kills += 1
+            moment.kill()
+
+    def _has_begun(self, trial: Trial) -> bool:
+        """True once the trial's first run has announced its step."""
+        line = f"load {trial.drop.load_id} attempt 1: {trial.point.step}\n"
+        return any(line in self.laptop.player.glue.log(run) for run in runs_of(self.laptop, trial.drop))
+
+    def kill_those_that_have_begun(self) -> None:
+        """Some steps ask nobody for anything: whoever has announced one is killed without waiting for a moment."""
+        for trial in [trial for trial in self.trials if trial.point.step and not trial.kills]:
+            if self._has_begun(trial):
+                with self._lock:
+                    if not trial.kills and any(map(self.laptop.player.glue.kill, runs_of(self.laptop, trial.drop))):
+                        trial.kills += 1
+
+    def meddle(self, delivery: Delivery) -> Sequence[float]:
+        for trial in self.trials if delivery.kind == "run event" else ():
+            is_its = delivery.about in runs_of(self.laptop, trial.drop)
+            if is_its and trial.point.loses_run_event and not trial.event_lost:
+                trial.event_lost = True
+                return ()
+        return (0.0,)
+
+
+def runs_of(laptop: Laptop, drop: Drop) -> list[str]:
+    """The runs that were started for a drop, the oldest first."""
+    told = [(run.job_run_id, read_run_arguments(run.arguments or {})) for run in laptop.runs()]
+    return [run_id for run_id, of in told if of is not None and of[0] == drop]
+
+
+def crash(laptop: Laptop, points: Sequence[Point], *, first: int = 0) -> list[Trial]:
+    """Drop a file in peace and one for each point, and let the system go on by itself until all is settled.
+
+    The trials are numbered from `first`, which makes their days and ids their own.
+    """
+    crashes, over = Crashes(laptop, first), threading.Event()
+
+    def watch_steps() -> None:
+        while not over.wait(0.003):
+            crashes.kill_those_that_have_begun()
+
+    watching = threading.Thread(target=watch_steps, name="steps")
+    laptop.player.meddle = crashes.meddle
+    watching.start()
+    try:
+        with Moments(laptop, crashes.look):
+            for point in (IN_PEACE, *points):
+                trial = crashes.drop(point)
+                while point.blows and point.blows[0].who == "start_run" and not trial.kills:
+                    # One at a time: a function's death brings every message of its batch back.
+                    time.sleep(0.01)
+            _settle(laptop, crashes.trials)
+    finally:
+        over.set()
+        watching.join()
+        laptop.player.meddle = lambda _: (0.0,)
+    return crashes.trials
+
+
+def _settle(laptop: Laptop, trials: Sequence[Trial]) -> None:
+    """Let the schedule's time come until every drop is archived, and then once more: nothing may happen any more."""
+    until = time.monotonic() + _SETTLED_WITHIN_SECONDS
+    is_settled = False
+    while not is_settled and time.monotonic() < until:
+        laptop.wait_until_still(_SETTLED_WITHIN_SECONDS)
+        is_settled = not in_bucket(laptop, "drop_bucket") and all(trial.is_through for trial in trials)
+        laptop.player.tick(grace_seconds=0)
+    laptop.wait_until_still(_SETTLED_WITHIN_SECONDS)
+
+
+@dataclass(frozen=True)
+class Ending:
+    """What a drop has come to, whatever may differ between two equal drops replaced by a word."""
+
+    ledger: Sequence[Mapping[str, Any]]
+    archived: Sequence[Mapping[str, Any]]
+    rejected: Sequence[str]
+    staged: Sequence[str]
+    mails: Sequence[tuple[str, str]]
+
+
+def ending_of(laptop: Laptop, trial: Trial) -> Ending:
+    load_id, key = trial.drop.load_id, trial.drop.key
+    words = _words(laptop, trial)
+    s3, archive, work = laptop.client("s3"), laptop.outputs["archive_bucket"], laptop.outputs["work_bucket"]
+    copies = [s3.get_object(Bucket=archive, Key=key, VersionId=v) for _, v in in_bucket(laptop, "archive_bucket", key)]
+    rejected = [found for found in keys_in(laptop, "work_bucket", "rejected/") if load_id in found]
+    return Ending(
+        ledger=[
+            {name: _plain(value, words) for name, value in row.items() if name not in _MAY_DIFFER}
+            for row in rows_of(laptop, LOAD_LEDGER)
+            if row["load_id"] == load_id
+        ],
+        archived=[
+            {
+                "is what was dropped": copy["Body"].read() == trial.file.content,
+                **{name: _plain(value, words) for name, value in copy["Metadata"].items()},
+            }
+            for copy in copies
+        ],
+        rejected=[
+            _plain(found + "\n" + s3.get_object(Bucket=work, Key=found)["Body"].read().decode("utf-8"), words)
+            for found in rejected
+        ],
+        staged=[_plain(found, words) for found in keys_in(laptop, "work_bucket", f"staging/{load_id}/")],
+        mails=[
+            (_plain(mail.subject, words), _plain(mail.body, words)) for mail in laptop.mails() if load_id in mail.body
+        ],
+    )
+
+
+def _words(laptop: Laptop, trial: Trial) -> dict[str, str]:
+    """What tells one drop from another, and the word that stands for it."""
+    day, drop = day_of(trial.number), trial.drop
+    found = {
+        re.escape(drop.load_id): "<load>",
+        re.escape(drop.version_id): "<version>",
+        f"year={day:%Y}/month={day:%m}/day={day:%d}": "<partition>",
+        day.isoformat(): "<day>",
+        f"K{trial.number:04}": "<id>",
+        hashlib.md5(trial.file.content).hexdigest(): "<etag>",
+        **{re.escape(run_id): "<run>" for run_id in runs_of(laptop, drop)},
+    }
+    # After a crash the attempt that succeeded has another number, and a run that had committed may have failed.
+    return found | {
+        r"reports/<load>/\d+": "reports/<load>/<attempt>",
+        r"attempt \d+": "attempt <attempt>",
+        "<run>, (SUCCEEDED|FAILED)": "<run>, <state>",
+    }
+
+
+def _plain(value: Any, words: Mapping[str, str]) -> Any:
+    if isinstance(value, datetime | date):
+        value = value.isoformat()
+    if isinstance(value, str):
+        for pattern, word in words.items():
+            value = re.sub(pattern, word, value)
+    return value

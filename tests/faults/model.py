@@ -1,0 +1,117 @@
+"""What a laptop holds when all is over, and what it must hold: said by the oracle, which knows the contract alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from local.laptop import Laptop
+from schemas.drops import Drop
+from schemas.tables import FACT_TRANSACTIONS, Table
+from tests import oracle
+from tests.local.laptops import put
+
+_SAMPLES = oracle.Drop(bucket="", key="dimensions/", version_id="", uploaded_at=datetime(2023, 1, 1))
+_TIMES = ("loaded_at", "updated_at")
+_EPOCH = datetime(1970, 1, 1)
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """A file that was dropped, and when S3 says it was."""
+
+    drop: Drop
+    content: bytes
+    uploaded_at: datetime
+    """Naive, UTC."""
+
+
+def dropped(laptop: Laptop, key: str, content: bytes) -> Dropped:
+    """Drop a file."""
+    return seen(laptop, put(laptop, key, content), content)
+
+
+def seen(laptop: Laptop, drop: Drop, content: bytes) -> Dropped:
+    """A file that somebody has dropped."""
+    head = laptop.client("s3").head_object(Bucket=drop.bucket, Key=drop.key, VersionId=drop.version_id)
+    return Dropped(drop, content, head["LastModified"].astimezone(UTC).replace(tzinfo=None))
+
+
+def warehouse_after(files: Iterable[Dropped]) -> oracle.Warehouse:
+    """The oracle's warehouse with the sample dimensions, after these drops in this order."""
+    model = oracle.Warehouse()
+    model.load_products(_SAMPLES, [oracle.Product("P12345", "Widget A", "Gadgets", Decimal("29.99"), "S123")])
+    model.load_customers(_SAMPLES, [oracle.Customer("C12345", "John", "Doe", "john.doe@example.com", "Gold")])
+    for file in files:
+        drop = file.drop
+        model.load(oracle.Drop(drop.bucket, drop.key, drop.version_id, file.uploaded_at, file.content))
+    return model
+
+
+def expected_fact(model: oracle.Warehouse) -> dict[str, dict[str, Any]]:
+    """Every column but the times of loading, by transaction_id."""
+    return {
+        transaction_id: {
+            **row.columns(),
+            "event_precedence": (row.precedence[0] - _EPOCH) // timedelta(microseconds=1) * 16 + row.precedence[1],
+            "drop_precedence": f"{row.precedence[2]} {row.precedence[3]:%Y-%m-%dT%H:%M:%SZ} {row.load_id}",
+        }
+        for transaction_id, row in sorted(model.fact.items())
+    }
+
+
+def found_fact(laptop: Laptop) -> dict[str, dict[str, Any]]:
+    """What the warehouse holds, in the same form; an id that stands there twice is an error."""
+    rows = rows_of(laptop, FACT_TRANSACTIONS)
+    found = {
+        row["transaction_id"]: {name: value for name, value in row.items() if name not in _TIMES}
+        for row in sorted(rows, key=lambda row: str(row["transaction_id"]))
+    }
+    assert len(found) == len(rows), f"{len(rows) - len(found)} transactions stand in the fact more than once"
+    return found
+
+
+def rows_of(laptop: Laptop, table: Table) -> list[dict[str, Any]]:
+    """A whole table as the admin reads it."""
+    connection = laptop.connect()
+    try:
+        cursor = connection.cursor()
+        cursor.execute(f"SELECT {', '.join(table.names)} FROM {table.name}")
+        return [dict(zip(table.names, row, strict=True)) for row in cursor.fetchall()]
+    finally:
+        connection.close()
+
+
+def keys_in(laptop: Laptop, output: str, prefix: str = "") -> list[str]:
+    """The keys of what is current in the bucket behind a stack output."""
+    pages = laptop.client("s3").get_paginator("list_objects_v2")
+    return [
+        found["Key"]
+        for page in pages.paginate(Bucket=laptop.outputs[output], Prefix=prefix)
+        for found in page.get("Contents", [])
+    ]
+
+
+def in_bucket(laptop: Laptop, output: str, prefix: str = "") -> list[tuple[str, str]]:
+    """Key and version of everything in the bucket behind a stack output, delete markers too."""
+    pages = laptop.client("s3").get_paginator("list_object_versions")
+    return [
+        (found["Key"], found["VersionId"])
+        for page in pages.paginate(Bucket=laptop.outputs[output], Prefix=prefix)
+        for found in page.get("Versions", []) + page.get("DeleteMarkers", [])
+    ]
+
+
+def dead_letters(laptop: Laptop) -> dict[str, int]:
+    """How many messages lie in each queue that is not the queue of drops; empty queues are left out."""
+    sqs, drops = laptop.client("sqs"), laptop.outputs["queue_url"]
+    urls = [url for url in sqs.list_queues()["QueueUrls"] if url.rpartition("/")[2] != drops.rpartition("/")[2]]
+    names = [f"ApproximateNumberOfMessages{which}" for which in ("", "Delayed", "NotVisible")]
+    counted = {
+        url: sum(map(int, sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"].values()))
+        for url in urls
+    }
+    return {url.rpartition("/")[2]: number for url, number in counted.items() if number}

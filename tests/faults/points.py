@@ -1,0 +1,130 @@
+"""Where a process is killed: the named points of the pipeline."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from local.moments import JOB, Moment
+from schemas.drops import Drop
+
+
+@dataclass(frozen=True)
+class Blow:
+    """A process is killed the first time it comes here with a drop in its hands."""
+
+    who: str
+    what: str
+    """A pattern that finds the moment's request or statement."""
+    is_done: bool
+
+    def hits(self, moment: Moment, drop: Drop) -> bool:
+        return (
+            (moment.who, moment.is_done) == (self.who, self.is_done)
+            and (moment.load_id == drop.load_id or any(name in moment.what for name in _names(drop)))
+            and re.search(self.what, moment.what, re.IGNORECASE) is not None
+        )
+
+
+def _names(drop: Drop) -> tuple[str, ...]:
+    return drop.version_id, f"{drop.bucket}/{drop.key}"
+
+
+@dataclass(frozen=True)
+class Point:
+    """A named point, and what else happens to the drop on which it is tried."""
+
+    name: str
+    blows: tuple[Blow, ...] = ()
+    step: str | None = None
+    """The job is killed when it has announced this step."""
+    loses_run_event: bool = False
+    """Glue's event never comes, so that the sweep has something to do."""
+    waits_first: bool = False
+    """Glue is full when the drop comes, so it goes back into the queue."""
+    mails: int = 1
+    """How many mails its reader gets in the end."""
+
+
+def _around(who: str, name: str, what: str, **more: bool) -> tuple[Point, Point]:
+    return tuple(
+        Point(f"{who}, {when} {name}", (Blow(who, what, is_done),), **more)
+        for when, is_done in (("before", False), ("after", True))
+    )  # type: ignore[return-value]
+
+
+STEPS = (
+    "fetch",
+    "read",
+    "unload dimensions",
+    "find duplicates",
+    "transform and stage",
+    "load",
+    "clean up",
+)
+
+_STATEMENTS = {
+    "UNLOAD": "^UNLOAD .*dim_customers",
+    "CREATE TEMP TABLE": "^CREATE TEMP TABLE staged_transactions",
+    "COPY": "^COPY staged_transactions",
+    "COMMIT of what is staged": "^COMMIT after SET statement_timeout",
+    "LOCK": "^LOCK ",
+    "the count of outcomes": r"^SELECT COUNT\(\*\) AS staged, COUNT\(DISTINCT",
+    "DELETE of what is stale": "^DELETE FROM staged_transactions",
+    "MERGE": "^MERGE INTO fact_transactions",
+    "INSERT into the ledger": "^INSERT INTO load_ledger",
+    "COMMIT of the load": "^COMMIT after INSERT INTO load_ledger",
+}
+_REQUESTS = {
+    "download": "^GetObject .*transactions/year=",
+    "upload of the rejected rows": "^PutObject .*/rejected/",
+    "upload of a part": r"^PutObject .*/staging/.*\.parquet",
+    "upload of the manifest": "^PutObject .*/staging/.*manifest",
+    "deletion of what was staged": "^DeleteObjects .*/staging/",
+    "the report": "^PutObject .*/reports/",
+}
+_START_RUN = {
+    "the claim": "^PutObject .*/claims/",
+    "StartJobRun": "^StartJobRun ",
+}
+_NOTIFY = {"the note that a mail is being sent": "^PutObject .*/notified/.*sending", "Publish": "^Publish "}
+_ARCHIVE = {"the copy": "^CopyObject ", "the deletion of the drop": "^DeleteObject "}
+
+JOB_POINTS = (
+    *(Point(f"job, having begun to {step}", step=step) for step in STEPS),
+    *(point for name, what in {**_REQUESTS, **_STATEMENTS}.items() for point in _around(JOB, name, what)),
+)
+START_RUN_POINTS = (
+    *(point for name, what in _START_RUN.items() for point in _around("start_run", name, what)),
+    *_around("start_run", "the drop is sent back to wait", "^SendMessage ", waits_first=True),
+)
+SILENT = "notify, after the note that a mail is being sent"
+"""Nobody can know whether the mail went out, and two mails are worse than none: see lambdas/mail_once.py."""
+
+
+def _silent(point: Point) -> Point:
+    is_silent = point.name in (SILENT, "notify, before Publish")
+    return Point(point.name, point.blows, mails=0) if is_silent else point
+
+
+NOTIFY_POINTS = tuple(_silent(point) for name, what in _NOTIFY.items() for point in _around("notify", name, what))
+ARCHIVE_POINTS = tuple(point for name, what in _ARCHIVE.items() for point in _around("archive", name, what))
+_DEATH = Blow(JOB, "^LOCK ", is_done=False)
+SWEEP_POINTS = (
+    *_around("sweep", "Invoke", "^Invoke ", loses_run_event=True),
+    *(
+        Point(f"sweep, {when} the next attempt is asked for", (_DEATH, Blow("sweep", "^SendMessage ", is_done)))
+        for when, is_done in (("before", False), ("after", True))
+    ),
+)
+POINTS = (*JOB_POINTS, *START_RUN_POINTS, *NOTIFY_POINTS, *ARCHIVE_POINTS, *SWEEP_POINTS)
+
+# Between what is done and what is done next, nobody else sees anything: of two such points the quick form takes one.
+_TWINS = (
+    *("job, having begun to unload", "job, having begun to transform", "job, having begun to load"),
+    *("job, having begun to clean up", "job, before", "job, after INSERT into the ledger"),
+    *("start_run, before StartJobRun", "notify, before Publish", "archive, before the copy"),
+    *("archive, before the deletion", "sweep, before"),
+)
+COMMITS = "job, before COMMIT of the load"
+QUICK_POINTS = tuple(point for point in POINTS if point.name == COMMITS or not point.name.startswith(_TWINS))

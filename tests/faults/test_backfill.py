@@ -1,0 +1,60 @@
+"""A backfill: many daily files dropped at once drain by themselves, whatever the order they come in."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+
+from local.laptop import Laptop
+from schemas.drops import transactions_key
+from schemas.statuses import STATUSES
+from schemas.tables import LOAD_LEDGER
+from tests.faults.model import Dropped, dropped, expected_fact, found_fact, in_bucket, rows_of, warehouse_after
+from tests.local.laptops import started, transactions
+
+FIRST_DAY = date(2022, 1, 1)
+CONFIG = {"sampleDimensions": "true", "jobMaxConcurrentRuns": "3"}
+
+
+def backfill(laptop: Laptop, *, days: int, seed: int) -> list[Dropped]:
+    """Drop so many days in a random order; their orders live over several days, so files speak of the same ids."""
+    chance = random.Random(seed)
+    files = []
+    for number in chance.sample(range(days), k=days):
+        day = FIRST_DAY + timedelta(days=number)
+        rows = [
+            f"B{chance.randint(max(0, number - 5), number):04},C12345,P12345,{chance.randint(1, 90)},"
+            f"{day - timedelta(days=chance.randint(0, 2))},{chance.choice(STATUSES)}"
+            for _ in range(chance.randint(3, 5))
+        ]
+        files.append(dropped(laptop, transactions_key(day), transactions(*rows)))
+    return files
+
+
+def drains(laptop: Laptop, files: list[Dropped], *, within_seconds: float) -> None:
+    laptop.wait_until_still(within_seconds)
+    assert laptop.queue("dead_letter_queue_url").all == 0
+    assert in_bucket(laptop, "drop_bucket") == []
+    assert {row["load_id"] for row in rows_of(laptop, LOAD_LEDGER)} == {file.drop.load_id for file in files}
+    assert len(laptop.mails()) == len(files) + 2
+    assert found_fact(laptop) == expected_fact(warehouse_after(files))
+
+
+@pytest.mark.parametrize(
+    ("days", "seconds"), [(30, 240), pytest.param(400, 3000, marks=pytest.mark.slow)], ids=lambda value: str(value)
+)
+def test_days_dropped_at_once_drain_with_an_empty_dead_letter_queue(
+    tmp_path: Path, days: int, seconds: float, record_property: Callable[[str, object], None]
+) -> None:
+    with started(tmp_path, CONFIG) as laptop:
+        laptop.wait_until_still()
+        files = backfill(laptop, days=days, seed=days)
+        drains(laptop, files, within_seconds=seconds)
+        waited = sum(len(rows) > 0 for rows in [files])
+        assert waited
+        found = found_fact(laptop)
+        record_property("faults", {"drops": days, "rows": len(found), "rows lost": 0})

@@ -1,0 +1,114 @@
+"""The real processes, killed (SIGKILL) at every named point; then the system goes on by itself.
+
+Every drop is like the one that is left in peace but for its day and ids, and must end as that one does: the same
+ledger, archive, rejected rows and mail, nothing staged. The fact, with its lineage, must be the oracle's.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from local.laptop import Laptop
+from tests.faults.crash import Ending, Trial, crash, ending_of, runs_of
+from tests.faults.model import expected_fact, found_fact, in_bucket, keys_in, warehouse_after
+from tests.faults.points import POINTS, QUICK_POINTS, Point
+from tests.local.laptops import started
+
+Record = Callable[[str, object], None]
+CONFIG = {"sampleDimensions": "true", "jobMaxConcurrentRuns": "3"}
+MAILS_OF_THE_SAMPLES = 2
+
+
+@dataclass
+class Aftermath:
+    """What is left when all is over."""
+
+    laptop: Laptop
+    trials: list[Trial]
+    in_peace: Ending
+    trial_of: dict[Point, Trial] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.trial_of = {trial.point: trial for trial in self.trials}
+
+
+def aftermath_of(laptop: Laptop, points: Sequence[Point], *, first: int = 0) -> Aftermath:
+    trials = crash(laptop, points, first=first)
+    return Aftermath(laptop, trials, ending_of(laptop, trials[0]))
+
+
+def check(aftermath: Aftermath, trial: Trial, record: Record) -> None:
+    assert trial.is_through, f"only {trial.kills} of {trial.kills_due} kills happened"
+    runs = runs_of(aftermath.laptop, trial.drop)
+    told = {"drops": 1, "faults injected": trial.faults, "kills survived": trial.kills}
+    record("faults", {**told, "drops replayed": int(len(runs) > 1)})
+    ending, in_peace = ending_of(aftermath.laptop, trial), aftermath.in_peace
+    assert len(ending.mails) == trial.point.mails
+    assert ending == replace(in_peace, mails=in_peace.mails[: trial.point.mails])
+
+
+def check_the_whole(laptop: Laptop, trials: Sequence[Trial], record: Record) -> None:
+    found, expected = found_fact(laptop), expected_fact(warehouse_after(trial.file for trial in trials))
+    record("faults", {"rows": len(expected), "rows lost": len(set(expected) - set(found))})
+    assert found == expected
+    assert in_bucket(laptop, "drop_bucket") == []
+    assert keys_in(laptop, "work_bucket", "staging/") == []
+    assert laptop.queue("dead_letter_queue_url").all == 0
+    assert len(laptop.mails()) == MAILS_OF_THE_SAMPLES + sum(trial.point.mails for trial in trials)
+    assert laptop.aws.gate.denials == []
+
+
+@pytest.fixture(scope="module")
+def quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aftermath]:
+    """Many drops at once, each killed at another point."""
+    with started(tmp_path_factory.mktemp("crash"), CONFIG) as laptop:
+        laptop.wait_until_still()
+        yield aftermath_of(laptop, QUICK_POINTS)
+
+
+def test_what_is_left_in_peace_is_loaded_told_and_archived_in_one_run(quick: Aftermath) -> None:
+    (ledger,) = quick.in_peace.ledger
+    counts = ("rows_read", "inserted", "updated", "unchanged", "stale", "duplicate", "rejected")
+    assert [ledger[name] for name in counts] == [6, 3, 0, 0, 0, 1, 2]
+    (archived,), (_,), ((subject, _),) = quick.in_peace.archived, quick.in_peace.rejected, quick.in_peace.mails
+    assert archived["is what was dropped"] is True
+    assert subject == "[dev] Loaded <day>: 6 rows, 4 accepted, 2 rejected"
+    assert len(runs_of(quick.laptop, quick.trials[0].drop)) == 1
+
+
+@pytest.mark.parametrize("point", QUICK_POINTS, ids=lambda point: point.name)
+def test_a_process_killed_changes_nothing(quick: Aftermath, point: Point, record_property: Record) -> None:
+    check(quick, quick.trial_of[point], record_property)
+
+
+def test_no_row_is_lost_none_is_there_twice_and_nothing_is_left_lying(
+    quick: Aftermath, record_property: Record
+) -> None:
+    check_the_whole(quick.laptop, quick.trials, record_property)
+
+
+@pytest.fixture(scope="module")
+def long(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Laptop, list[Trial]]]:
+    """One laptop for all, and all that was tried on it."""
+    with started(tmp_path_factory.mktemp("crash-long"), CONFIG) as laptop:
+        laptop.wait_until_still()
+        yield laptop, []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("point", POINTS, ids=lambda point: point.name)
+def test_a_process_killed_while_others_are_killed_elsewhere_changes_nothing(
+    long: tuple[Laptop, list[Trial]], point: Point, seed: int, record_property: Record
+) -> None:
+    laptop, tried = long
+    others = random.Random(f"{seed} {point.name}").sample([other for other in POINTS if other != point], k=2)
+    aftermath = aftermath_of(laptop, [point, *others], first=len(tried))
+    tried += aftermath.trials
+    for trial in aftermath.trials[1:]:
+        check(aftermath, trial, record_property)
+    check_the_whole(laptop, tried, record_property)
