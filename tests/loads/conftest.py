@@ -19,7 +19,7 @@ from tests.hostile_content import SOUND_CUSTOMERS, SOUND_PRODUCTS
 from tests.loads.shop import Shop, fresh
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def s3_url() -> Iterator[str]:
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
@@ -29,7 +29,7 @@ def s3_url() -> Iterator[str]:
     server.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def mall(s3_url: str) -> Iterator[Shop]:
     """Buckets and a warehouse, without a database of their own yet."""
     with Warehouse.start(s3_endpoint_url=s3_url) as warehouse, pytest.MonkeyPatch.context() as patch:
@@ -57,7 +57,7 @@ def mall(s3_url: str) -> Iterator[Shop]:
         shop.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def _sound_shop(mall: Shop) -> Iterator[Shop]:
     for shop in fresh(mall):
         shop.load_dimension_rows(SOUND_PRODUCTS, SOUND_CUSTOMERS)

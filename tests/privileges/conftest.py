@@ -16,7 +16,7 @@ from tests.privileges.probes import PROBES
 from tests.privileges.stack import Calm, Stack, nothing_moves
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     statements: list[str] = []
     understand = session.understand
@@ -35,7 +35,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         yield Stack(laptop, statements)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def calm(stack: Stack) -> Calm:
     """What each probe needs while every right is in its place."""
     needed = {}

@@ -47,7 +47,7 @@ def refused_sign_in() -> Callable[..., Exception]:
     return refused
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def s3_url() -> Iterator[str]:
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
@@ -56,7 +56,7 @@ def s3_url() -> Iterator[str]:
     server.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def warehouse(s3_url: str) -> Iterator[Warehouse]:
     with Warehouse.start(s3_endpoint_url=s3_url) as running, pytest.MonkeyPatch.context() as patch:
         for name, value in running.client_environment().items():
