@@ -198,7 +198,7 @@ class Laptop:
                 still_since = time.monotonic()
             elif time.monotonic() - still_since >= 0.2:
                 return
-            time.sleep(0.05)
+            time.sleep(0.1)
         raise NotStill(
             f"after {timeout:g} seconds something still moves: the queue holds {self.queue('queue_url')}; "
             f"the last trouble was: {(self.player.troubles or ['none'])[-1]}"

@@ -24,6 +24,7 @@ from urllib.parse import quote_plus
 
 from botocore.exceptions import ClientError
 from moto.events.models import EventPattern, EventPatternParser
+from moto.s3.models import s3_backends
 
 from local.aws import Aws
 from local.functions import FunctionFailed, Functions
@@ -100,7 +101,9 @@ class Player:
         return self._movement.is_still
 
     def object_event(self, event: ObjectEvent) -> None:
-        """S3 has something to tell."""
+        """S3 has something to tell, if the bucket tells anybody."""
+        if s3_backends[self.aws.account]["aws"].buckets[event.bucket].notification_configuration is None:
+            return
         self._deliver(Delivery("object event", event.bucket, event.key), lambda: self._notify(event))
 
     def run_started(self, job_name: str, run_id: str) -> None:

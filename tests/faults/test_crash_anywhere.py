@@ -19,7 +19,8 @@ from tests.faults.points import POINTS, QUICK_POINTS, Point
 from tests.local.laptops import started
 
 Record = Callable[[str, object], None]
-CONFIG = {"sampleDimensions": "true", "jobMaxConcurrentRuns": "3"}
+CONFIG = {"sampleDimensions": "true", "jobMaxConcurrentRuns": "4"}
+PACE = 40.0
 MAILS_OF_THE_SAMPLES = 2
 
 
@@ -65,7 +66,7 @@ def check_the_whole(laptop: Laptop, trials: Sequence[Trial], record: Record) -> 
 @pytest.fixture(scope="module")
 def quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aftermath]:
     """Many drops at once, each killed at another point."""
-    with started(tmp_path_factory.mktemp("crash"), CONFIG) as laptop:
+    with started(tmp_path_factory.mktemp("crash"), CONFIG, pace=PACE) as laptop:
         laptop.wait_until_still()
         yield aftermath_of(laptop, QUICK_POINTS)
 
@@ -94,7 +95,7 @@ def test_no_row_is_lost_none_is_there_twice_and_nothing_is_left_lying(
 @pytest.fixture(scope="module")
 def long(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Laptop, list[Trial]]]:
     """One laptop for all, and all that was tried on it."""
-    with started(tmp_path_factory.mktemp("crash-long"), CONFIG) as laptop:
+    with started(tmp_path_factory.mktemp("crash-long"), CONFIG, pace=PACE) as laptop:
         laptop.wait_until_still()
         yield laptop, []
 

@@ -30,7 +30,7 @@ def build_wheel(folder: Path) -> Path:
 
 
 @contextmanager
-def started(folder: Path, config: Mapping[str, str] | None = None) -> Iterator[Laptop]:
+def started(folder: Path, config: Mapping[str, str] | None = None, *, pace: float = PACE) -> Iterator[Laptop]:
     """A laptop of its own, even where another test's runs in this process."""
     account = f"{uuid.uuid4().int % 10**12:012}"
     values = {
@@ -40,7 +40,7 @@ def started(folder: Path, config: Mapping[str, str] | None = None) -> Iterator[L
         **(config or {}),
     }
     with Laptop.start(
-        ROOT, folder=folder / "laptop", config=values, account=account, pace=PACE, python=Path(sys.executable)
+        ROOT, folder=folder / "laptop", config=values, account=account, pace=pace, python=Path(sys.executable)
     ) as laptop:
         yield laptop
 
