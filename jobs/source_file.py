@@ -43,7 +43,7 @@ _SIMPLE_VALUE = r'(?:"[^",\x00\r]*"|[^",\x00\r]*)'
 _SIMPLE_LINE = f"^{_SIMPLE_VALUE}(?:,{_SIMPLE_VALUE})*$"
 """Quotes, if any, enclose whole values, and no value needs them."""
 
-NEUTRALISED = r"^'*[=+@\t\r-]"
+NEUTRALISED = "^'*[=+@＝＋－＠\t\r\n\0-]"
 """What the rejected file sets an apostrophe before: a spreadsheet would take it for a formula."""
 
 WHITE_SPACE = "\t\n\x0b\x0c\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
@@ -230,21 +230,25 @@ def _whole_lines(file: BinaryIO) -> Iterator[bytes]:
     for block in iter(lambda: file.read(CHUNK_BYTES), b""):
         block = rest + block
         end = block.rfind(b"\n") + 1
-        yield from _halved(block[:end])
+        yield from _of_few_rows(block[:end]) if end else ()
         rest = block[end:]
     if rest:
         yield rest
 
 
-def _halved(block: bytes) -> Iterator[bytes]:
+def _of_few_rows(block: bytes) -> Iterator[bytes]:
     """Whole lines in blocks of no more than CHUNK_ROWS."""
-    if block.count(b"\n") > CHUNK_ROWS:
-        middle = block.find(b"\n", len(block) // 2) + 1
-        middle = middle if middle < len(block) else block.rfind(b"\n", 0, -1) + 1
-        yield from _halved(block[:middle])
-        yield from _halved(block[middle:])
-    elif block:
+    pieces = (block.count(b"\n") - 1) // CHUNK_ROWS + 1
+    if pieces == 1:
         yield block
+        return
+    start, size = 0, len(block) // pieces
+    while start < len(block):
+        end = block.find(b"\n", start + size) + 1 or len(block)
+        # Where all lines but the last are in front, one piece would be the whole again.
+        end = end if end - start < len(block) else block.rfind(b"\n", 0, -1) + 1
+        yield from _of_few_rows(block[start:end])
+        start = end
 
 
 def _without_blank_lines(frame: pl.DataFrame) -> pl.DataFrame:

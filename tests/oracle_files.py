@@ -53,8 +53,8 @@ REFUSALS = (
 )
 REJECTED_COLUMNS = ("source_line", "reject_reasons", "source_text")
 """What the rejected file adds to the columns of its drop."""
-FORMULA_SIGNS = "=+@\t\r-"
-"""What a spreadsheet takes for the beginning of a formula."""
+FORMULA_SIGNS = "=+-@＝＋－＠\t\r\n\0"
+"""What a spreadsheet takes for the beginning of a formula, or passes over before one (OWASP)."""
 
 LONGEST_LINE = 1024 * 1024
 

@@ -123,8 +123,8 @@ def test_the_refusal_names_the_first_kind_and_knows_them_all() -> None:
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
-        *((sign + "1", "'" + sign + "1") for sign in "=+@\t\r-"),
-        *((text, text) for text in ("", "1", "T1", "'", "''", "'T1", " =1", "\n=1", "1-1")),
+        *((sign + "1", "'" + sign + "1") for sign in "=+-@＝＋－＠\t\r\n\0"),
+        *((text, text) for text in ("", "1", "T1", "'", "''", "'T1", " =1", "1-1")),
         ("'=1", "''=1"),
         ("''-1", "'''-1"),
         ("=", "'="),
