@@ -160,6 +160,9 @@ FORBIDDEN = {
         "SELECT email FROM dim_customers",
         "SELECT * FROM dim_customers",
         "CREATE TABLE public.fact_copy AS SELECT transaction_id FROM fact_transactions",
+        "CREATE TABLE staged_transactions (transaction_id VARCHAR(64))",
+        "CALL sp_create_user_once('IAMR:accomplice')",
+        "ALTER TABLE fact_transactions OWNER TO CURRENT_USER",
     ),
     "load": (
         "SELECT 1 FROM fact_transactions",
@@ -170,6 +173,8 @@ FORBIDDEN = {
         "TRUNCATE dim_products",
         "DROP TABLE dim_products",
         "ALTER TABLE dim_customers ADD COLUMN x INTEGER",
+        "CREATE TABLE staged_products (product_id VARCHAR(64))",
+        "CREATE PROCEDURE getdate() AS $$BEGIN NULL; END;$$ LANGUAGE plpgsql",
     ),
 }
 

@@ -7,10 +7,14 @@ import re
 
 import pytest
 import sqlglot
+from hypothesis import given
+from hypothesis import strategies as st
 from sqlglot import exp
 
 from local.redshift import refusals
+from local.redshift.tokens import statements, unquoted
 from schemas import sql
+from schemas.tables import DIMENSIONS, STAGED_TRANSACTIONS
 from tests.privileges.probes import load_a_dimension, load_transactions
 from tests.privileges.stack import CUSTOMERS, PRODUCTS, Stack
 
@@ -80,3 +84,28 @@ def test_nothing_from_a_file_or_a_key_stands_in_a_statement(sent: list[str]) -> 
     assert "T1" not in everything
     assert ".csv" not in everything
     assert "day=15" not in everything
+
+
+@given(uri=st.text(max_size=30), role=st.text(max_size=30))
+def test_a_spliced_name_is_one_literal_whatever_is_in_it(uri: str, role: str) -> None:
+    """COPY and UNLOAD take no binds: no bucket, prefix or role can end its literal and begin another statement."""
+
+    def texts(uri: str, role: str) -> list[str]:
+        return [
+            sql.copy_staged(STAGED_TRANSACTIONS, manifest_uri=uri, copy_role_arn=role),
+            *(
+                sql.unload_dimension(dimension, dimension.joined, prefix_uri=uri, copy_role_arn=role)
+                for dimension in DIMENSIONS.values()
+            ),
+            *sql.grants(process_transactions_user=f"IAMR:{uri}", load_dimensions_user=f"IAMR:{role}"),
+        ]
+
+    if {"\\", "\0"} & set(uri + role):
+        with pytest.raises(ValueError, match="no backslash or NUL"):
+            texts(uri, role)
+        return
+    for text, plain in zip(texts(uri, role), texts("uri", "role"), strict=True):
+        (statement,), (expected,) = statements(text), statements(plain)
+        assert [token.kind for token in statement.tokens] == [token.kind for token in expected.tokens]
+        if text.startswith(("COPY", "UNLOAD")):
+            assert {uri, role} <= {unquoted(token.text) for token in statement.tokens if token.kind == "string"}
