@@ -9,7 +9,7 @@ Decided here, where the contract leaves room
              regard to ASCII case. Any name that occurs twice is refused, an ignored one too; headings
              that are empty may repeat, since spreadsheets leave commas behind.
              A first line that is blank is a header without columns (missing_column); content of
-             nothing but blank lines, or of a byte order mark alone, is an empty file.
+             nothing but line feeds and carriage returns, or of a byte order mark alone, is an empty file.
              The delimiter is the comma and nothing else. One byte order mark is dropped, a second is text.
     Lines    End with LF or CRLF. A lone CR ends nothing. The 1 MiB limit counts the bytes of one
              physical line up to its LF, so with a CR ahead of it and with the byte order mark; a quoted
@@ -221,7 +221,7 @@ def read_file(content: bytes, gz: bool = False) -> TransactionFile:
     records, unclosed = _read_records(text)
     if unclosed:
         kinds.add("unclosed_quote")
-    elif all(record.fields == ("",) for record in records):
+    elif not text.strip("\r\n") or all(record.fields == ("",) for record in records):
         kinds.add("empty_file")
     header: tuple[str, ...] = ()
     rows: list[Row] = []
