@@ -1,12 +1,20 @@
-"""How the tests search: no clock decides a property, the machine may be busy.
+"""How the tests search, and what they did to the system in the end.
 
-HYPOTHESIS_PROFILE=thorough searches ten times as far; `make test-long` sets it.
+No clock decides a property: the machine may be busy. HYPOTHESIS_PROFILE=thorough searches
+ten times as far; `make test-long` sets it.
+
+A test that injects faults records the property `faults`, numbers by name. Their sums are
+shown at the end of the run and kept in build/faults.json.
 """
 
 from __future__ import annotations
 
+import json
 import os
+from collections import Counter
+from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 settings.register_profile(
@@ -14,3 +22,22 @@ settings.register_profile(
 )
 settings.register_profile("thorough", settings.get_profile("fast"), max_examples=1000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fast"))
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Sum up the faults that were injected; nothing where no test injected any."""
+    numbers: Counter[str] = Counter()
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if getattr(report, "when", None) == "call":
+                told = [facts for name, facts in report.user_properties if name == "faults"]
+                numbers["tests"] += bool(told)
+                for facts in told:
+                    numbers.update(facts)
+    if not numbers["tests"]:
+        return
+    folder = config.rootpath / "build"
+    folder.mkdir(exist_ok=True)
+    (folder / "faults.json").write_text(json.dumps(dict(numbers), indent=2) + "\n", encoding="utf-8")
+    terminalreporter.section("faults")
+    terminalreporter.line(", ".join(f"{name}: {number:,}" for name, number in numbers.items()))

@@ -121,8 +121,9 @@ POINTS = (*JOB_POINTS, *START_RUN_POINTS, *NOTIFY_POINTS, *ARCHIVE_POINTS, *SWEE
 
 # Between what is done and what is done next, nobody else sees anything: of two such points the quick form takes one.
 _TWINS = (
-    *("job, having begun to unload", "job, having begun to transform", "job, having begun to load"),
-    *("job, having begun to clean up", "job, before", "job, after INSERT into the ledger"),
+    *("job, having begun to fetch", "job, having begun to unload", "job, having begun to find"),
+    *("job, having begun to transform", "job, having begun to load", "job, having begun to clean up"),
+    *("job, before", "job, after CREATE", "job, after INSERT into the ledger"),
     *("start_run, before StartJobRun", "notify, before Publish", "archive, before the copy"),
     *("archive, before the deletion", "sweep, before"),
 )
