@@ -38,6 +38,8 @@ class Trial:
     kills: int = 0
     was_throttled: bool = False
     event_lost: bool = False
+    came_again: threading.Event = field(default_factory=threading.Event)
+    """Set once the message has come again to a `start_run` that lives."""
 
     @property
     def drop(self) -> Drop:
@@ -100,6 +102,11 @@ class Crashes:
         with self._lock:
             for trial in self.trials:
                 self._strike(trial, moment)
+                if trial.kills and moment.who == "start_run" and moment.load_id == trial.drop.load_id:
+                    trial.came_again.set()
+        for trial in self.trials:
+            if trial.point.outlives and moment.who == JOB and moment.load_id == trial.drop.load_id:
+                trial.came_again.wait(_SETTLED_WITHIN_SECONDS)
 
     def _strike(self, trial: Trial, moment: Moment) -> None:
         point = trial.point

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from local.moments import JOB, Moment
 from schemas.drops import Drop
 
+REPORT = "^PutObject .*/reports/"
+
 
 @dataclass(frozen=True)
 class Blow:
@@ -42,8 +44,16 @@ class Point:
     """Glue's event never comes, so that the sweep has something to do."""
     waits_first: bool = False
     """Glue is full when the drop comes, so it goes back into the queue."""
+    outlives: bool = False
+    """The run is still at its beginning when the message that started it comes again."""
     mails: int = 1
     """How many mails its reader gets in the end."""
+
+    @property
+    def runs(self) -> int:
+        """How many runs the drop takes: another for each that died before it could report a success."""
+        deaths = sum(blow.who == JOB and (blow.what, blow.is_done) != (REPORT, True) for blow in self.blows)
+        return 1 + deaths + (self.step is not None)
 
 
 def _around(who: str, name: str, what: str, **more: bool) -> tuple[Point, Point]:
@@ -81,11 +91,7 @@ _REQUESTS = {
     "upload of a part": r"^PutObject .*/staging/.*\.parquet",
     "upload of the manifest": "^PutObject .*/staging/.*manifest",
     "deletion of what was staged": "^DeleteObjects .*/staging/",
-    "the report": "^PutObject .*/reports/",
-}
-_START_RUN = {
-    "the claim": "^PutObject .*/claims/",
-    "StartJobRun": "^StartJobRun ",
+    "the report": REPORT,
 }
 _NOTIFY = {"the note that a mail is being sent": "^PutObject .*/notified/.*sending", "Publish": "^Publish "}
 _ARCHIVE = {"the copy": "^CopyObject ", "the deletion of the drop": "^DeleteObject "}
@@ -95,7 +101,8 @@ JOB_POINTS = (
     *(point for name, what in {**_REQUESTS, **_STATEMENTS}.items() for point in _around(JOB, name, what)),
 )
 START_RUN_POINTS = (
-    *(point for name, what in _START_RUN.items() for point in _around("start_run", name, what)),
+    *_around("start_run", "the claim", "^PutObject .*/claims/"),
+    *_around("start_run", "StartJobRun", "^StartJobRun ", outlives=True),
     *_around("start_run", "the drop is sent back to wait", "^SendMessage ", waits_first=True),
 )
 SILENT = "notify, after the note that a mail is being sent"

@@ -47,6 +47,7 @@ def check(aftermath: Aftermath, trial: Trial, record: Record) -> None:
     runs = runs_of(aftermath.laptop, trial.drop)
     told = {"drops": 1, "faults injected": trial.faults, "kills survived": trial.kills}
     record("faults", {**told, "drops replayed": int(len(runs) > 1)})
+    assert len(runs) == trial.point.runs
     ending, in_peace = ending_of(aftermath.laptop, trial), aftermath.in_peace
     assert len(ending.mails) == trial.point.mails
     assert ending == replace(in_peace, mails=in_peace.mails[: trial.point.mails])
