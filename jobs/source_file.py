@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import codecs
 import re
-from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -169,7 +168,8 @@ class SourceFile:
         lines = pl.Series(physical, dtype=pl.String()).str.strip_suffix("\r")
         is_simple = lines.str.contains(_SIMPLE_LINE) & (not self.is_rejected_file)
         exact: list[Record] = []
-        used, inside = 0, array("I")
+        used = 0
+        inside: list[int] = []
         for position in (~is_simple).arg_true():
             # A line inside the record before it is part of that, whatever it looks like.
             if position < used:
