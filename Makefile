@@ -4,17 +4,23 @@ BIN := .venv/bin
 UV := $(BIN)/python -m uv
 COMPILE := $(UV) pip compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-header
 OUT ?= build/demo
+# Where it is set, every process of every test would compile all it imports once more.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test test-long test-glue check wheel bench lock clean
 
 demo: .venv/ready dist/ready
 	$(BIN)/pipeline demo --out $(OUT) $(DEMO)
 
+# Three workers for two processors, since much of the time is spent waiting for what was started. A module
+# stays with one of them, and modules come in their order, for those of a package share its servers.
+PYTEST = $(BIN)/python -m pytest -q -n 3 --dist loadscope --no-loadscope-reorder
+
 test: .venv/ready dist/ready
-	$(BIN)/python -m pytest -q -n 2 --dist loadscope -m "not slow" $(TEST)
+	$(PYTEST) -m "not slow" $(TEST)
 
 test-long: .venv/ready dist/ready
-	HYPOTHESIS_PROFILE=thorough $(BIN)/python -m pytest -q -n 2 --dist loadscope $(TEST)
+	HYPOTHESIS_PROFILE=thorough $(PYTEST) $(TEST)
 
 # The job's own tests on Glue's Python, against the wheel that Glue installs.
 test-glue: .venv-glue/ready

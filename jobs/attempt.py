@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import resource
 import tempfile
 import time
 from collections.abc import Iterator
@@ -110,7 +109,7 @@ class Attempt:
             ignored_columns=self.ignored_columns,
             step_seconds=self.step_seconds,
             rows_per_second=round(self.rows_read / seconds, 1),
-            peak_memory_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+            peak_memory_bytes=_peak_memory_bytes(),
             error=error,
             versions={"job": __version__, "polars": pl.__version__, "python": platform.python_version()},
         )
@@ -138,6 +137,13 @@ def run_attempt(arguments: Arguments, steps: Callable[[Attempt], None]) -> None:
                 ContentType="application/json",
             )
             print(f"load {attempt.load_id} attempt {arguments.attempt}: {_in_words(report)}", flush=True)
+
+
+def _peak_memory_bytes() -> int:
+    # Not ru_maxrss, which begins with what the process that started this one had.
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    (kibibytes,) = (line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))
+    return int(kibibytes) * 1024
 
 
 def describe(reason: BaseException) -> Error:

@@ -6,6 +6,7 @@ what is checked in between, and which of the driver's errors is worth another tr
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ LOCK_TIMEOUT_SECONDS = 300
 STATEMENT_TIMEOUT_SECONDS = 1800
 
 _ATTEMPTS = 5
+# Redshift's own number has no SQLSTATE of its own. A load_id of digits may stand further on in any text.
+_SERIALISATION_FAILURE = re.compile(r"^(?:ERROR:\s*)?1023\b|Serializable isolation")
 _Result = TypeVar("_Result")
 
 
@@ -297,7 +300,7 @@ def _sorted(error: Exception) -> Exception:
     """The driver's error as one of ours, by SQLSTATE and text: its classes say little."""
     facts = error.args[0] if error.args and isinstance(error.args[0], dict) else {}
     code, text = str(facts.get("C", "")), str(facts.get("M", error))
-    if (code == "XX000" and ("1023" in text or "Serializable isolation" in text)) or "deadlock" in text:
+    if (code == "XX000" and _SERIALISATION_FAILURE.search(text)) or "deadlock" in text:
         return WarehouseBusy(f"the warehouse gave way to another transaction each time it was tried: {text}")
     if code == "57014":
         return WarehouseBusy(

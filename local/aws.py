@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import threading
 from dataclasses import dataclass, field
@@ -35,6 +36,16 @@ class _Quiet(MotoRequestHandler):
         """Says nothing of each request."""
 
 
+@functools.cache
+def _session() -> boto3.session.Session:
+    """One for every account: what it reads of a dozen services takes half a second."""
+    return boto3.session.Session()
+
+
+# Making clients from several threads at once is not safe.
+_MAKING_A_CLIENT = threading.RLock()
+
+
 @dataclass(frozen=True)
 class Credentials:
     """Temporary credentials of a role."""
@@ -61,9 +72,6 @@ class Aws:
     gate: Gate
     _server: BaseWSGIServer = field(repr=False)
     _thread: threading.Thread = field(repr=False)
-    # A session of its own and a lock: making clients from several threads at once is not safe.
-    _session: boto3.session.Session = field(default_factory=boto3.session.Session, repr=False)
-    _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
     _clients: dict[tuple[str, str], Any] = field(default_factory=dict, repr=False)
 
     @classmethod
@@ -111,9 +119,9 @@ class Aws:
         }
 
     def _client(self, service: str, who: str, credentials: Credentials) -> Any:
-        with self._lock:
+        with _MAKING_A_CLIENT:
             if (service, who) not in self._clients:
-                self._clients[service, who] = self._session.client(
+                self._clients[service, who] = _session().client(
                     service,
                     endpoint_url=self.url,
                     region_name=self.region,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import hmac
 import ipaddress
@@ -106,6 +107,7 @@ def role_by_sts(endpoint_url: str | None, *, default_role: str) -> RoleOf:
 
     aws_session, lock = boto3.session.Session(), threading.Lock()
 
+    @functools.lru_cache(maxsize=1024)  # an access key never changes hands
     def role_of(access_key: str) -> str:
         if endpoint_url is None:
             return default_role

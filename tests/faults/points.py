@@ -131,6 +131,7 @@ _TWINS = (
     *("job, having begun to fetch", "job, having begun to unload", "job, having begun to find"),
     *("job, having begun to transform", "job, having begun to load", "job, having begun to clean up"),
     *("job, before", "job, after CREATE", "job, after INSERT into the ledger"),
+    *("job, after the count of outcomes", "job, after DELETE of what is stale"),
     *("start_run, before StartJobRun", "notify, before Publish", "archive, before the copy"),
     *("archive, before the deletion", "sweep, before"),
 )

@@ -39,7 +39,7 @@ def backfill(laptop: Laptop, *, days: int, seed: int) -> list[Dropped]:
 
 
 @pytest.mark.parametrize(
-    ("days", "seconds"), [(24, 240), pytest.param(400, 3000, marks=pytest.mark.slow)], ids=lambda value: str(value)
+    ("days", "seconds"), [(14, 240), pytest.param(400, 3000, marks=pytest.mark.slow)], ids=lambda value: str(value)
 )
 def test_days_dropped_at_once_drain_with_an_empty_dead_letter_queue(
     tmp_path: Path, days: int, seconds: float, record_property: Callable[[str, object], None]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from unittest import mock
 
 import pytest
@@ -110,3 +112,17 @@ def test_a_report_is_text_that_any_tool_reads() -> None:
     text = dry_run(f"{HEADER},ü\n{SOUND_LINE},ü\n".encode()).report.to_json()
     assert json.loads(text)["ignored_columns"] == ["ü"]
     assert "ü" in text
+
+
+def test_the_peak_of_memory_is_the_jobs_own_and_not_its_starters() -> None:
+    job = (
+        "from tests.jobs.test_reports import HEADER, dry_run; print(dry_run(HEADER.encode()).report.peak_memory_bytes)"
+    )
+    # With something to do in between, it forks; vfork would not show the difference.
+    starter = (
+        "import subprocess, sys\n"
+        "held = b'x' * 1_000_000_000\n"
+        "subprocess.run([sys.executable, '-c', sys.argv[1]], check=True, preexec_fn=lambda: None)"
+    )
+    shown = subprocess.run([sys.executable, "-c", starter, job], check=True, capture_output=True, text=True)
+    assert 10_000_000 < int(shown.stdout) < 1_000_000_000

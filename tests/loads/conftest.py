@@ -5,15 +5,20 @@ from __future__ import annotations
 import functools
 import json
 import logging
+import os
+import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any
 
 import boto3
 import pytest
 from botocore.loaders import JSONFileLoader
 from moto.server import ThreadedMotoServer
+from redshift_connector.iam_helper import IamHelper
 
+import jobs.attempt
 from local.redshift import Warehouse
 from tests.hostile_content import SOUND_CUSTOMERS, SOUND_PRODUCTS
 from tests.loads.shop import Shop, fresh
@@ -29,12 +34,25 @@ def s3_url() -> Iterator[str]:
     server.stop()
 
 
+def _one_client_for_each_key() -> Callable[..., Any]:
+    make, made = IamHelper.get_boto3_redshift_client, dict[str, Any]()
+    lock = threading.Lock()
+
+    def client(*told: Any) -> Any:
+        with lock:
+            key = os.environ["AWS_ACCESS_KEY_ID"]
+            return made[key] if key in made else made.setdefault(key, make(*told))
+
+    return client
+
+
 @pytest.fixture(scope="package")
 def mall(s3_url: str) -> Iterator[Shop]:
     """Buckets and a warehouse, without a database of their own yet."""
     with Warehouse.start(s3_endpoint_url=s3_url) as warehouse, pytest.MonkeyPatch.context() as patch:
-        # Every sign-in makes a new client, which would parse botocore's descriptions anew: most of a load's time.
+        # A process makes a client or two; made anew for each of a thousand loads they would be half of the time.
         patch.setattr(JSONFileLoader, "load_file", staticmethod(functools.cache(JSONFileLoader().load_file)))
+        patch.setattr(IamHelper, "get_boto3_redshift_client", staticmethod(_one_client_for_each_key()))
         for name, value in {
             **warehouse.client_environment(),
             "AWS_ACCESS_KEY_ID": "laptop",
@@ -44,6 +62,7 @@ def mall(s3_url: str) -> Iterator[Shop]:
         }.items():
             patch.setenv(name, value)
         s3 = boto3.client("s3")
+        patch.setattr(jobs.attempt, "s3_client", lambda: s3)
         suffix = uuid.uuid4().hex[:8]
         drop_bucket, work_bucket = f"drop-{suffix}", f"work-{suffix}"
         for bucket in (drop_bucket, work_bucket):

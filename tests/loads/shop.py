@@ -6,7 +6,7 @@ import base64
 import csv
 import io
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -15,7 +15,6 @@ from unittest import mock
 import redshift_connector
 from moto.s3.models import s3_backends
 
-import jobs.attempt
 import jobs.process_transactions
 from jobs.arguments import parse_arguments
 from jobs.errors import JobError
@@ -202,12 +201,6 @@ class Shop:
             transaction_id: ((row["loaded_at"] - _EPOCH).days, (row["updated_at"] - _EPOCH).days)
             for transaction_id, row in self.fact().items()
         }
-
-    @contextmanager
-    def many_at_once(self) -> Iterator[None]:
-        """Let `run_alone` be called from several threads; in the cloud each run has a process of its own."""
-        with mock.patch.object(jobs.attempt, "s3_client", return_value=self.s3):
-            yield
 
     def run_alone(self, drop: oracle.Drop, attempt: int = 1) -> Report:
         """As `run`, for a thread."""

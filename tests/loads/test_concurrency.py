@@ -53,7 +53,7 @@ def model_of(drops: list[oracle.Drop]) -> oracle.Warehouse:
 def test_loads_at_once_on_the_same_ids_end_as_the_oracle_ends(sound_shop: Shop, seed: int) -> None:
     drops = overlapping_drops(sound_shop, seed, LOADS)
     # Every drop twice, as events deliver them.
-    with sound_shop.many_at_once(), ThreadPoolExecutor(LOADS) as pool:
+    with ThreadPoolExecutor(LOADS) as pool:
         runs = [pool.submit(sound_shop.run_alone, drop, attempt) for attempt in (1, 2) for drop in drops]
         reports = [run.result() for run in runs]
     assert {report.outcome for report in reports} == {"succeeded"}, [report.error for report in reports]

@@ -273,7 +273,7 @@ def test_14_no_other_error_is_tried_again(sound_shop: Shop, wrong: str, sentence
 
 def test_16_two_attempts_of_one_load_at_once_never_share_a_staging_name(sound_shop: Shop) -> None:
     drop = sound_shop.drop(*SOUND)
-    with sound_shop.many_at_once(), ThreadPoolExecutor(2) as pool:
+    with ThreadPoolExecutor(2) as pool:
         reports = [run.result() for run in [pool.submit(sound_shop.run_alone, drop, attempt) for attempt in (1, 2)]]
     assert sorted(report.counts["inserted"] for report in reports if report.counts) == [0, 2]
     assert [report.first_commit is None for report in reports].count(True) == 1
