@@ -20,10 +20,11 @@ from typing import BinaryIO
 import polars as pl
 
 from jobs.errors import FileRefused
+from jobs.in_order import in_order
 from jobs.records import MAX_RECORD_BYTES, Record, UnclosedQuote, records
 
 CHUNK_BYTES = 8 * 1024 * 1024
-CHUNK_ROWS = 128 * 1024
+CHUNK_ROWS = 192 * 1024
 """A line of nothing but commas is short in the file and long in memory."""
 
 MAX_COLUMNS = 1000
@@ -88,8 +89,8 @@ class SourceFile:
             return
         with self.path.open("rb") as file:
             file.seek(self.data_offset)
-            for _, block in self._plain_blocks(file):
-                yield self._read_csv(block, columns=[self.columns.index(name)])
+            column = [self.columns.index(name)]
+            yield from in_order(lambda numbered: self._read_csv(numbered[1], columns=column), self._plain_blocks(file))
 
     def _plain_chunks(self, file: BinaryIO) -> Iterator[pl.DataFrame]:
         for line, block in self._plain_blocks(file):
@@ -98,15 +99,14 @@ class SourceFile:
     def _plain_blocks(self, file: BinaryIO) -> Iterator[tuple[int, bytes]]:
         """Whole lines, about CHUNK_BYTES of them, with the number of the first; no block begins with a blank line."""
         line = self.data_line
-        for block in _whole_lines(file):
+        for block, lines in _whole_lines(file):
             # A last line without its end gets one, so that all blocks are alike.
             block = block if block.endswith(b"\n") else block + b"\n"
             # Polars passes over blank lines ahead of the first record, yet gives a row of nulls for any other.
             data = block.lstrip(b"\r\n")
-            line += block.count(b"\n", 0, len(block) - len(data))
             if data:
-                yield line, data
-                line += data.count(b"\n")
+                yield line + block.count(b"\n", 0, len(block) - len(data)), data
+            line += lines
 
     def _read_csv(self, block: bytes, columns: list[int] | None = None) -> pl.DataFrame:
         return pl.read_csv(
@@ -148,7 +148,7 @@ class SourceFile:
     def _quoted_chunks(self, file: BinaryIO) -> Iterator[pl.DataFrame]:
         line = self.data_line
         unfinished: list[str] = []
-        for block in chain(_whole_lines(file), (b"",)):
+        for block, _ in chain(_whole_lines(file), ((b"", 0),)):
             # The last line's end, if it has none: CRLF, since a CR of its own must not become part of one.
             ended = block if block.endswith(b"\n") or not block else block + b"\r\n"
             lines = unfinished + ended.decode("utf-8").split("\n")[:-1]
@@ -224,31 +224,23 @@ class SourceFile:
         )
 
 
-def _whole_lines(file: BinaryIO) -> Iterator[bytes]:
-    """What is left of the file, in blocks of whole lines; the last line may lack its end."""
-    rest = b""
-    for block in iter(lambda: file.read(CHUNK_BYTES), b""):
-        block = rest + block
-        end = block.rfind(b"\n") + 1
-        yield from _of_few_rows(block[:end]) if end else ()
-        rest = block[end:]
-    if rest:
-        yield rest
-
-
-def _of_few_rows(block: bytes) -> Iterator[bytes]:
-    """Whole lines in blocks of no more than CHUNK_ROWS."""
-    pieces = (block.count(b"\n") - 1) // CHUNK_ROWS + 1
-    if pieces == 1:
-        yield block
-        return
-    start, size = 0, len(block) // pieces
-    while start < len(block):
-        end = block.find(b"\n", start + size) + 1 or len(block)
-        # Where all lines but the last are in front, one piece would be the whole again.
-        end = end if end - start < len(block) else block.rfind(b"\n", 0, -1) + 1
-        yield from _of_few_rows(block[start:end])
-        start = end
+def _whole_lines(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
+    """What is left of the file, in blocks of whole lines and how many they are; the last line may lack its end."""
+    start, room = file.tell(), CHUNK_BYTES
+    while True:
+        # Where the block ends is looked up first: to read it and cut it would copy it once more.
+        file.seek(start + room - 1)
+        end = start + room - 1 + len(file.readline())
+        file.seek(start)
+        block = file.read(end - start)
+        lines = block.count(b"\n")
+        if lines > CHUNK_ROWS:
+            room = max(room * CHUNK_ROWS // lines, 1)
+        elif block:
+            yield block, lines
+            start, room = start + len(block), CHUNK_BYTES
+        else:
+            return
 
 
 def _without_blank_lines(frame: pl.DataFrame) -> pl.DataFrame:
@@ -352,15 +344,16 @@ def _look_over(path: Path, name: str) -> bool:
     Raises FileRefused where a byte is not UTF-8 or a line is too long to hold in memory.
     """
     decoder = codecs.getincrementaldecoder("utf-8")()
-    is_plain, line, line_bytes, ends_in_return = True, 1, 0, False
+    is_plain, offset, line_bytes, ends_in_return = True, 0, 0, False
     with path.open("rb") as file:
         # No larger than the longest line allowed: a longer one then covers a whole block without a line end.
         for block in iter(lambda: file.read(MAX_RECORD_BYTES), b""):
-            if not block.isascii() or decoder.getstate()[0]:
+            # Polars tells many times faster whether bytes are UTF-8, but not where they are not.
+            if decoder.getstate()[0] or not (block.isascii() or _is_utf8(block)):
                 try:
                     decoder.decode(block)
                 except UnicodeDecodeError as reason:
-                    raise _not_utf8(name, line, block, reason) from None
+                    raise _not_utf8(path, name, offset + len(block), reason) from None
             if b"\r" in block or ends_in_return:
                 text = b"\r" + block if ends_in_return else block
                 ends_in_return = block.endswith(b"\r")
@@ -370,23 +363,41 @@ def _look_over(path: Path, name: str) -> bool:
             line_bytes += len(block) if first_end < 0 else first_end
             if line_bytes > MAX_RECORD_BYTES:
                 raise FileRefused(
-                    f"{name}, line {line}: the line is longer than {MAX_RECORD_BYTES:,} bytes, "
+                    f"{name}, line {_line_at(path, offset)}: the line is longer than {MAX_RECORD_BYTES:,} bytes, "
                     "which no transaction is; is this the right file?"
                 )
             if first_end >= 0:
-                line += block.count(b"\n")
                 line_bytes = len(block) - block.rfind(b"\n") - 1
+            offset += len(block)
     try:
         decoder.decode(b"", True)
     except UnicodeDecodeError as reason:
-        raise _not_utf8(name, line, b"", reason) from None
+        raise _not_utf8(path, name, offset, reason) from None
     return is_plain and not ends_in_return
 
 
-def _not_utf8(name: str, line: int, block: bytes, reason: UnicodeDecodeError) -> FileRefused:
-    pending = max(len(reason.object) - len(block), 0)
-    line += block.count(b"\n", 0, max(reason.start - pending, 0))
+def _is_utf8(block: bytes) -> bool:
+    try:
+        pl.Series([block], dtype=pl.Binary()).cast(pl.String())
+    except pl.exceptions.PolarsError:
+        return False
+    return True
+
+
+def _not_utf8(path: Path, name: str, offset: int, reason: UnicodeDecodeError) -> FileRefused:
+    """`offset` is where the bytes end that could not be decoded."""
+    line = _line_at(path, offset - len(reason.object) + reason.start)
     return FileRefused(
         f"{name}, line {line}: the byte 0x{reason.object[reason.start]:02x} is not UTF-8 "
         f"({reason.reason}); save the file as UTF-8 and drop it again"
     )
+
+
+def _line_at(path: Path, offset: int) -> int:
+    """The line in which a byte stands: counted when somebody asks, for it costs as much as all else in a sound file."""
+    with path.open("rb") as file:
+        lines = 1
+        while offset > 0:
+            block = file.read(min(offset, MAX_RECORD_BYTES))
+            lines, offset = lines + block.count(b"\n"), offset - len(block)
+        return lines

@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections import deque
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import Callable, NamedTuple
+from typing import NamedTuple
 
 import polars as pl
 
 from jobs.duplicates import Contested
 from jobs.errors import FileRefused
+from jobs.in_order import in_order
 from jobs.rejected_rows import RejectedRows
 from jobs.s3 import Prefix
 from jobs.source_file import SOURCE_LINE, WHITE_SPACE, SourceFile
 from jobs.transform import SOURCE_COLUMNS, Transform
 from schemas.tables import STAGED_TRANSACTIONS, Table
-
-# Two chunks at a time: while one is parsed, the other is written and uploaded.
-_CHUNKS_AT_ONCE = 2
 
 
 @dataclass(frozen=True)
@@ -103,7 +98,7 @@ def stage(source: SourceFile, transform: Transform, contested: Contested, prefix
 
     accepted = 0
     amounts: dict[str, tuple[int, Decimal]] = {}
-    for number, judged in enumerate(_in_order(judge, enumerate(source.chunks()))):
+    for number, judged in enumerate(in_order(judge, enumerate(source.chunks()))):
         _refuse_second_header(judged.rejected, source)
         accepted += judged.accepted
         _add(amounts, judged.amounts)
@@ -125,18 +120,6 @@ def _add(amounts: dict[str, tuple[int, Decimal]], more: pl.DataFrame) -> None:
     for label, rows, amount in more.rows():
         standing = amounts.get(label, (0, Decimal(0)))
         amounts[label] = (standing[0] + rows, standing[1] + amount)
-
-
-def _in_order(function: Callable[..., _Judged], items: Iterable[tuple[int, pl.DataFrame]]) -> Iterator[_Judged]:
-    """Map in threads, results in order, never more than a few items in memory."""
-    with ThreadPoolExecutor(_CHUNKS_AT_ONCE) as pool:
-        pending: deque[Future[_Judged]] = deque()
-        for item in items:
-            pending.append(pool.submit(function, item))
-            if len(pending) > _CHUNKS_AT_ONCE:
-                yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
 
 
 def _refuse_second_header(rejected: pl.DataFrame, source: SourceFile) -> None:

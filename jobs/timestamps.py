@@ -23,6 +23,7 @@ _ISO_8601 = (
     rf"(?:Z|(?<sign>[+-])(?<zone>(?:[01][0-9]|2[0-3]):[0-5][0-9]))?)?$"
 )
 _MICROSECONDS = 1_000_000
+_YEAR_1 = -62_135_596_800 * _MICROSECONDS
 _SAMPLE = 256
 
 
@@ -49,11 +50,13 @@ def _form_of(sample: pl.Series) -> str | None:
 
 def _read_plain(text: pl.Series, form: str) -> pl.DataFrame:
     moment = text.str.to_datetime(form, time_unit="us", strict=False, cache=False)
-    return _in_range(pl.DataFrame([moment.alias("moment"), moment.dt.date().alias("written_day")]))
+    found = pl.DataFrame([moment.alias("moment"), moment.dt.date().alias("written_day")])
+    # Four digits cannot be too late, and hardly ever are too early.
+    return _in_range(found) if (moment.to_physical() < _YEAR_1).any() else found
 
 
 def _read_apart(text: pl.Series, is_plain: pl.Series, form: str) -> pl.DataFrame:
-    found, others = _read_plain(text, form), read_timestamps(text.filter(~is_plain))
+    found, others = _read_plain(text, form), _read_any(text.filter(~is_plain))
     where = (~is_plain).arg_true()
     return pl.DataFrame([found.get_column(name).scatter(where, others.get_column(name)) for name in found.columns])
 

@@ -100,7 +100,8 @@ def test_a_line_of_two_gigabytes_is_refused_after_two_blocks(tmp_path: Path) -> 
     counted = mock.patch.object(Path, "open", lambda self, _mode: CountingFile(self))
     with counted, pytest.raises(FileRefused, match="line 3: the line is longer than 1,048,576 bytes"):
         open_drop(path)
-    assert CountingFile.bytes_read <= 2 * MAX_RECORD_BYTES
+    # And the block ahead of it once more, to count its lines.
+    assert CountingFile.bytes_read <= 3 * MAX_RECORD_BYTES
 
 
 def test_a_quoted_value_of_two_gigabytes_is_refused_before_it_is_held(tmp_path: Path) -> None:

@@ -1,0 +1,26 @@
+"""Work on one piece while the next is read: how many pieces of a file are in memory at a time."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Callable, TypeVar
+
+# Two at a time: while one is parsed, the other is written and uploaded.
+_AT_ONCE = 2
+
+_Piece = TypeVar("_Piece")
+_Result = TypeVar("_Result")
+
+
+def in_order(function: Callable[[_Piece], _Result], pieces: Iterable[_Piece]) -> Iterator[_Result]:
+    """Map in threads, results in order, never more than a few pieces in memory."""
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        pending: deque[Future[_Result]] = deque()
+        for piece in pieces:
+            pending.append(pool.submit(function, piece))
+            if len(pending) == _AT_ONCE:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
