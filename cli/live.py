@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import TracebackType
 
 from rich import box
@@ -50,8 +51,12 @@ class Display:
             self._live.update(_picture(seen, waiting=waiting, mails=mails))
             return
         for one in seen:
-            if self._stages.get(one.drop.load_id) is not one.stage:
+            before = self._stages.get(one.drop.load_id)
+            if before is not one.stage:
                 self._stages[one.drop.load_id] = one.stage
+                if one.stage is Stage.ARCHIVED and before is not Stage.LOADED:
+                    # It went by faster than anybody looked.
+                    self._line(replace(one, stage=Stage.LOADED))
                 self._line(one)
 
     def say(self, sentence: str, *, style: str = "") -> None:
@@ -59,7 +64,8 @@ class Display:
         self._console.print(Text(sentence, style=style), soft_wrap=True)
 
     def _line(self, seen: Seen) -> None:
-        self.say(f"{seen.stage.value:<9} {seen.file_name:<34} {seen.story}".rstrip())
+        story = "" if seen.stage is Stage.ARCHIVED else seen.story
+        self.say(f"{seen.stage.value:<9} {seen.file_name:<30} {story}".rstrip())
 
 
 def _picture(seen: list[Seen], *, waiting: int, mails: int) -> Group:

@@ -21,6 +21,10 @@ from jobs.transform import latest
 _BYTES_PER_PASS = 1024 * 1024 * 1024
 _ROWS_PER_PASS = 500_000
 
+# One id in a hundred is set aside for nothing; the most marks take 8 MiB.
+_MARKS_PER_HASH = 100
+_MOST_MARKS = 64 * 1024 * 1024
+
 _HASH = pl.col("transaction_id").str.strip_chars().hash()
 
 
@@ -44,7 +48,11 @@ class Contested:
 
     def __init__(self, repeated: pl.Series, folder: Path) -> None:
         self._none = repeated.is_empty()
-        self._is_contested = _HASH.is_in(repeated.implode())
+        # A table of marks instead of a set of hashes, which Polars would build anew for every chunk. An id that
+        # shares another's mark is contested as well, which costs it the long way and nothing else.
+        marks = min(max(repeated.len() * _MARKS_PER_HASH, 1024), _MOST_MARKS)
+        self._mark = _HASH % marks
+        self._marked = pl.zeros(marks, dtype=pl.UInt8(), eager=True).scatter(repeated % marks, 1).cast(pl.Boolean())
         self._folder = folder
         self._rows = 0
 
@@ -52,7 +60,7 @@ class Contested:
         """(rows that nobody contests, rows to be set aside)."""
         if self._none or accepted.is_empty():
             return accepted, accepted.clear()
-        is_contested = accepted.select(self._is_contested).to_series()
+        is_contested = self._marked.gather(accepted.select(self._mark).to_series())
         return accepted.filter(~is_contested), accepted.filter(is_contested)
 
     def set_aside(self, rows: pl.DataFrame, chunk: int) -> None:

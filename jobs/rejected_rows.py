@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 
 from jobs.source_file import NEUTRALISED, REJECTED_FILE_COLUMNS, SOURCE_LINE, SOURCE_TEXT, WHITE_SPACE, SourceFile
-from jobs.transform import REJECT_REASONS_COLUMN
+from jobs.transform import REASON_SEPARATOR, REJECT_REASONS_COLUMN
 from schemas.reject_reasons import REJECT_REASONS
 from schemas.reports import RejectedFor, RejectSample
 
@@ -50,7 +50,7 @@ class RejectedRows:
         as_text = rejected.select(
             *(_neutralised(column) for column in self._columns),
             SOURCE_LINE,
-            pl.col(REJECT_REASONS_COLUMN).list.join(";"),
+            REJECT_REASONS_COLUMN,
             _neutralised(SOURCE_TEXT),
         )
         with self.path.open("ab") as file:
@@ -63,14 +63,15 @@ class RejectedRows:
         return {reason: RejectedFor(self._counts[reason], self._samples[reason]) for reason in ordered}
 
     def _sample(self, rejected: pl.DataFrame) -> None:
-        by_reason = rejected.select(SOURCE_LINE, REJECT_REASONS_COLUMN).explode(REJECT_REASONS_COLUMN)
-        for reason, count in by_reason.group_by(REJECT_REASONS_COLUMN).len().rows():
-            self._counts[reason] = self._counts.get(reason, 0) + count
+        found: dict[str, list[str]] = {}
+        for reasons, rows in rejected.group_by(REJECT_REASONS_COLUMN).len().rows():
+            for reason in reasons.split(REASON_SEPARATOR):
+                self._counts[reason] = self._counts.get(reason, 0) + rows
+                found.setdefault(reason, []).append(reasons)
+        for reason, combinations in found.items():
             samples = self._samples.setdefault(reason, [])
             if len(samples) < _SAMPLES:
-                first = rejected.filter(pl.col(REJECT_REASONS_COLUMN).list.contains(reason)).head(
-                    _SAMPLES - len(samples)
-                )
+                first = rejected.filter(pl.col(REJECT_REASONS_COLUMN).is_in(combinations)).head(_SAMPLES - len(samples))
                 samples.extend(self._sample_of(row) for row in first.rows(named=True))
 
     def _sample_of(self, row: dict[str, Any]) -> RejectSample:

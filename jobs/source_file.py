@@ -244,7 +244,8 @@ def _whole_lines(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
 
 
 def _without_blank_lines(frame: pl.DataFrame) -> pl.DataFrame:
-    return frame.filter(pl.col(SOURCE_TEXT).is_not_null() | ~pl.col(IS_MALFORMED))
+    is_blank = frame.select(pl.col(IS_MALFORMED) & pl.col(SOURCE_TEXT).is_null()).to_series()
+    return frame.filter(~is_blank) if is_blank.any() else frame
 
 
 def _lines(block: bytes) -> pl.Series:

@@ -7,6 +7,7 @@ come out; nothing here touches a disk or a network.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -23,6 +24,7 @@ from schemas.statuses import STATUS_RANK, STATUSES
 from schemas.tables import FACT_TRANSACTIONS, STAGED_TRANSACTIONS, TRANSACTION_COLUMNS, Column
 
 REJECT_REASONS_COLUMN = "reject_reasons"
+REASON_SEPARATOR = ";"
 SOURCE_COLUMNS = tuple(column.name for column in TRANSACTION_COLUMNS)
 
 # Room for sixteen statuses; a microsecond of the year 9999 times this still fits a BIGINT.
@@ -38,7 +40,7 @@ class JudgedRows(NamedTuple):
     accepted: pl.DataFrame
     """The staged columns, typed; several rows may still speak of one transaction."""
     rejected: pl.DataFrame
-    """The columns as they stood, SOURCE_LINE, SOURCE_TEXT and `reject_reasons` (list of text)."""
+    """The columns as they stood, SOURCE_LINE, SOURCE_TEXT and all reasons in one text."""
 
 
 @dataclass(frozen=True)
@@ -154,15 +156,20 @@ def latest(rows: pl.DataFrame) -> pl.DataFrame:
 
 def _rejected(rows: pl.DataFrame, typed: pl.DataFrame, rules: Mapping[str, pl.Expr]) -> pl.DataFrame:
     """The rows as they stood with all their reasons, in the order in which the reasons are declared."""
-    reasons = typed.select(
-        pl.concat_list(pl.when(~rules[reason]).then(pl.lit(reason)) for reason in REJECT_REASONS)
-        .list.drop_nulls()
-        .alias(REJECT_REASONS_COLUMN)
-    )
+    # One bit for each broken rule: rows may be many, and the combinations that occur are few.
+    broken = typed.select(
+        pl.sum_horizontal((~rules[reason]).cast(pl.UInt32) * (1 << bit) for bit, reason in enumerate(REJECT_REASONS))
+    ).to_series()
+    reasons = pl.Series(REJECT_REASONS_COLUMN, [_reasons(bits) for bits in broken], dtype=pl.String())
     # What Polars padded or cut of a malformed row stands in no certain column: its text tells all.
     is_sound = pl.col(SOURCE_TEXT).is_null()
     as_it_stood = pl.when(is_sound).then(pl.all().exclude(SOURCE_LINE, SOURCE_TEXT))
-    return rows.drop(IS_MALFORMED).with_columns(as_it_stood).with_columns(reasons.to_series())
+    return rows.drop(IS_MALFORMED).with_columns(as_it_stood).with_columns(reasons)
+
+
+@functools.cache
+def _reasons(bits: int) -> str:
+    return REASON_SEPARATOR.join(reason for bit, reason in enumerate(REJECT_REASONS) if bits >> bit & 1)
 
 
 def _read(
@@ -182,7 +189,7 @@ def _read(
 
 class _Joined(NamedTuple):
     ids: pl.Series
-    """Trimmed, where known."""
+    """Trimmed."""
     rows: pl.Series
     """Row numbers in the dimension, null where unknown."""
     bytes: pl.Series
@@ -195,12 +202,10 @@ def _join(ids: pl.Series, dimension: Lookup) -> _Joined:
     unknown = rows.is_null()
     if not unknown.any():
         return _Joined(ids, rows, size)
-    trimmed = ids.filter(unknown).str.strip_chars()
-    found, where = dimension.rows_of(trimmed), unknown.arg_true()
-    any_found = found.null_count() < found.len()
+    trimmed, where = ids.filter(unknown).str.strip_chars(), unknown.arg_true()
     return _Joined(
-        ids.str.strip_chars() if any_found else ids,
-        rows.scatter(where, found) if any_found else rows,
+        ids.scatter(where, trimmed),
+        rows.scatter(where, dimension.rows_of(trimmed)),
         size.scatter(where, trimmed.str.len_bytes()),
     )
 

@@ -29,7 +29,7 @@ def sell(quantity: int | str, price: Decimal) -> object:
     product = oracle.Product("P12345", "Widget A", "Gadgets", price, "S123")
     accepted, rejected = transform(products={"P12345": product})(text_rows([row]))
     if rejected.height:
-        return tuple(rejected.item(0, REJECT_REASONS_COLUMN))
+        return tuple(rejected.item(0, REJECT_REASONS_COLUMN).split(";"))
     assert accepted.item(0, "unit_price") == price
     return accepted.item(0, "total_amount")
 
