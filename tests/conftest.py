@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, settings
 settings.register_profile(
     "fast", max_examples=30, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
 )
-settings.register_profile("thorough", settings.get_profile("fast"), max_examples=1000)
+settings.register_profile("thorough", settings.get_profile("fast"), max_examples=300)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fast"))
 
 

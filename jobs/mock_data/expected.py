@@ -183,7 +183,11 @@ class _ParquetFile:
         self._schema = schema
 
     def __enter__(self) -> _ParquetFile:
-        self._writer = pq.ParquetWriter(self._path, self._arrow(pl.DataFrame(schema=self._schema)).schema)
+        # Ids and lines do not repeat: to look for a dictionary of them takes longer than all else.
+        repeating = [name for name, dtype in self._schema.items() if dtype == pl.String() and name != "transaction_id"]
+        self._writer = pq.ParquetWriter(
+            self._path, self._arrow(pl.DataFrame(schema=self._schema)).schema, use_dictionary=repeating
+        )
         return self
 
     def __exit__(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ from jobs.mock_data.args import MockDataArgs
 from jobs.mock_data.days import Day, plan_days
 from jobs.mock_data.dimensions import Customers, Products, make_customers, make_products
 from jobs.mock_data.expected import Expected
-from jobs.mock_data.rows import HEADER, RowWriter
+from jobs.mock_data.rows import HEADER, Piece, RowWriter
 from schemas.drops import CUSTOMERS, PRODUCTS, transactions_key
 
 
@@ -64,15 +64,19 @@ class MockData:
         with ExitStack() as opened:
             file = opened.enter_context(open(folder / key, "wb"))
             expected_file = opened.enter_context(outcomes.file(key)) if outcomes else None
-            # The disk is given a piece while the next one is made, and never more than one.
-            disk = opened.enter_context(ThreadPoolExecutor(max_workers=1))
-            writing = disk.submit(file.write, HEADER)
-            for piece in rows.pieces(day):
-                writing.result()
-                writing = disk.submit(file.write, piece.text)
+
+            def keep(piece: Piece) -> None:
+                file.write(piece.text)
                 if expected_file:
                     expected_file.add(piece)
+
+            # A piece is kept while the next one is made, and never more than one.
+            keeper = opened.enter_context(ThreadPoolExecutor(max_workers=1))
+            keeping: Future[object] = keeper.submit(file.write, HEADER)
+            for piece in rows.pieces(day):
+                keeping.result()
+                keeping = keeper.submit(keep, piece)
                 if on_rows:
                     on_rows(piece.rows)
-            writing.result()
+            keeping.result()
         return key
