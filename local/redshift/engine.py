@@ -123,7 +123,7 @@ def _as_someone_else_than_root(*folders: Path) -> list[str]:
     for folder in folders:
         for path in (folder, *folder.rglob("*")):
             shutil.chown(path, "nobody")
-    # the capability lets it pass through folders that only root may enter (a pytest folder, /root/…)
+    # the capability lets it pass through folders that only root may enter (a pytest folder, root's own home)
     return [
         *("setpriv", "--reuid=nobody", "--clear-groups", "--inh-caps=+dac_override", "--ambient-caps=+dac_override"),
     ]

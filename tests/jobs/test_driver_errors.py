@@ -51,7 +51,7 @@ def test_a_serialisation_failure_is_tried_again(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["S3 says 403 for s3://work/staging/1023456789abcdef/1/part-00000.parquet", "10234", "line 1023 is too long"],
+    ["S3 says 403 for s3://lake/staging/1023456789abcdef/1/part-00000.parquet", "10234", "line 1023 is too long"],
 )
 def test_a_number_that_only_looks_like_it_is_not(text: str) -> None:
     assert tries_of(text) == (1, TerminalError)
