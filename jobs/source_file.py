@@ -70,7 +70,8 @@ class SourceFile:
 
     @property
     def ignored_columns(self) -> list[str]:
-        return [name for name, column in zip(self.header, self.columns) if column not in self.required]
+        names = zip(self.header, self.columns)
+        return [name.strip(WHITE_SPACE) for name, column in names if column not in self.required]
 
     def chunks(self) -> Iterator[pl.DataFrame]:
         """Frames of text columns, SOURCE_LINE, IS_MALFORMED and SOURCE_TEXT, in the order of the file.

@@ -20,7 +20,7 @@ from tests.jobs.dry_run import S3InMemory, command_line, dry_run
 
 def test_a_report_says_everything_about_a_load() -> None:
     lines = [SOUND_LINE, SOUND_LINE, SOUND_LINE.replace("C12345", "C9"), "a,b", *(["x" * 600] * 4)]
-    run = dry_run("\n".join([f"{HEADER},Note", *(f"{line},n" if "," in line else line for line in lines)]).encode())
+    run = dry_run("\n".join([f"{HEADER}, Note ", *(f"{line},n" if "," in line else line for line in lines)]).encode())
     report = run.report
     assert (report.outcome, report.kind, report.attempt, report.version_id) == ("succeeded", "transactions", 1, "v1")
     assert report.partition_day == "2023-03-15"
