@@ -19,10 +19,13 @@ from typer.testing import CliRunner
 from cli.demo import run_demo, shuffled
 from cli.demo_results import Results
 from cli.drop import NoKey, key_of
+from cli.live import Display
 from cli.main import app
+from cli.progress import Seen, Stage
 from jobs.mock_data import MockData, MockDataArgs
 from local.laptop import Laptop
-from tests.local.laptops import PACE, build_wheel
+from schemas.drops import Drop
+from tests.local.laptops import PACE, build_wheel, transactions_key
 
 ARGS = MockDataArgs(days=3, rows=200, products=20, customers=50, seed=11, faults=0.1)
 
@@ -73,7 +76,7 @@ def test_a_shuffled_demo_ends_with_the_expected_fact_and_everything_accounted_fo
     assert sorted({found["key"] for found in json.loads((out / "archive.json").read_text())}) == sorted(keys)
     shown = screen.getvalue()
     assert "To: analyst@example.com\nSubject: [dev] Loaded 2023-03-" in shown
-    assert shown.count("\narchived  ") == 6
+    assert shown.count("\nloaded    ") == shown.count("\narchived  ") == 6
 
 
 def test_a_demo_whose_drop_fails_shows_it_and_is_not_good(tmp_path: Path, start: Callable[..., Laptop]) -> None:
@@ -148,3 +151,12 @@ def test_a_files_name_or_the_given_day_says_its_key(name: str, day: str | None, 
 def test_a_file_without_a_day_is_refused(name: str, day: str | None) -> None:
     with pytest.raises(NoKey, match="--day YYYY-MM-DD"):
         key_of(name, day)
+
+
+def test_a_stage_that_went_by_unseen_is_shown_all_the_same() -> None:
+    screen = io.StringIO()
+    drop = Drop("drop", transactions_key(15), "v1")
+    with Display(Console(file=screen, width=200)) as display:
+        for stage in (Stage.RUNNING, Stage.ARCHIVED, Stage.ARCHIVED):
+            display.show([Seen(drop, stage)], waiting=0, mails=0)
+    assert [line.split()[0] for line in screen.getvalue().splitlines()] == ["running", "loaded", "archived"]
