@@ -19,13 +19,13 @@ from jobs.transform import latest
 # At 8 bytes a hash and as much again to sort them, a pass over a file of this size stays below
 # 0.4 GB even where rows are as short as rows can be.
 _BYTES_PER_PASS = 1024 * 1024 * 1024
-_ROWS_PER_PASS = 500_000
+_ROWS_PER_PASS = 1_000_000
 
 # One id in a hundred is set aside for nothing; the most marks take 8 MiB.
 _MARKS_PER_HASH = 100
 _MOST_MARKS = 64 * 1024 * 1024
 
-_HASH = pl.col("transaction_id").str.strip_chars().hash()
+_HASH = pl.col("transaction_id").hash()
 
 
 def repeated_hashes(source: SourceFile) -> pl.Series:
@@ -37,7 +37,8 @@ def repeated_hashes(source: SourceFile) -> pl.Series:
 def _repeated(source: SourceFile, part: int, passes: int) -> pl.Series:
     hashes = [pl.Series("hash", [], dtype=pl.UInt64)]
     for ids in source.transaction_ids():
-        chunk = ids.select(_HASH.alias("hash")).to_series()
+        trimmed = ids.select(pl.col("transaction_id").str.strip_chars())
+        chunk = trimmed.select(_HASH.alias("hash")).to_series()
         hashes.append(chunk if passes == 1 else chunk.filter(chunk % passes == part))
     ordered = pl.concat(hashes).sort()
     return ordered.filter(ordered == ordered.shift(1)).unique()
@@ -65,7 +66,7 @@ class Contested:
 
     def set_aside(self, rows: pl.DataFrame, chunk: int) -> None:
         if rows.height:
-            rows.write_parquet(self._folder / f"contested-{chunk:05d}.parquet", compression="lz4")
+            rows.write_ipc(self._folder / f"contested-{chunk:05d}.arrow")
             self._rows += rows.height
 
     def winners(self) -> Iterator[pl.DataFrame]:
@@ -73,7 +74,7 @@ class Contested:
         if not self._rows:
             return
         passes = 1 + self._rows // _ROWS_PER_PASS
-        contested = pl.scan_parquet(self._folder / "contested-*.parquet")
+        contested = pl.scan_ipc(self._folder / "contested-*.arrow")
         for part in range(passes):
             rows = contested.filter(_HASH % passes == part).collect()
             if rows.height:

@@ -91,10 +91,11 @@ def stage(source: SourceFile, transform: Transform, contested: Contested, prefix
 
     def judge(numbered: tuple[int, pl.DataFrame]) -> _Judged:
         number, rows = numbered
-        judged = transform(rows)
+        judged = transform.judge(rows)
         uncontested, set_aside = contested.split(judged.accepted)
-        parts.write(uncontested, f"part-{number:05d}.parquet")
-        return _Judged(judged.accepted.height, set_aside, judged.rejected, _amounts(uncontested))
+        enriched = transform.enrich(uncontested)
+        parts.write(enriched, f"part-{number:05d}.parquet")
+        return _Judged(judged.accepted.height, set_aside, judged.rejected, _amounts(enriched))
 
     accepted = 0
     amounts: dict[str, tuple[int, Decimal]] = {}
@@ -104,7 +105,7 @@ def stage(source: SourceFile, transform: Transform, contested: Contested, prefix
         _add(amounts, judged.amounts)
         contested.set_aside(judged.contested, number)
         rejected.write(judged.rejected)
-    for number, winners in enumerate(contested.winners()):
+    for number, winners in enumerate(map(transform.enrich, contested.winners())):
         _add(amounts, _amounts(winners))
         parts.write(winners, f"settled-{number:05d}.parquet")
     return StagedRows(parts, rejected, accepted, amounts)

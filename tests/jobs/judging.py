@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 
@@ -10,7 +10,7 @@ import polars as pl
 
 from jobs.lookup import Lookup
 from jobs.source_file import IS_MALFORMED, SOURCE_LINE, SOURCE_TEXT
-from jobs.transform import Transform
+from jobs.transform import JudgedRows, Transform
 from schemas.drops import CUSTOMERS, PRODUCTS
 from schemas.tables import DIMENSIONS
 from tests import oracle
@@ -49,9 +49,9 @@ def transform(
     customers: oracle.Customers = SOUND_CUSTOMERS,
     partition_day: date = SOUND_DAY,
     amount_classes: Mapping[str, Decimal] = dict(oracle.AMOUNT_CLASSES),
-) -> Transform:
-    """What judges the rows of a drop."""
-    return Transform(
+) -> Callable[[pl.DataFrame], JudgedRows]:
+    """What judges the rows of a drop and enriches those it accepts."""
+    made = Transform(
         products=lookup(PRODUCTS, products),
         customers=lookup(CUSTOMERS, customers),
         amount_classes=amount_classes,
@@ -60,3 +60,9 @@ def transform(
         load_id="0123456789abcdef",
         source_uri="s3://drop-bucket/day.csv",
     )
+
+    def judged_and_enriched(rows: pl.DataFrame) -> JudgedRows:
+        judged = made.judge(rows)
+        return JudgedRows(made.enrich(judged.accepted), judged.rejected)
+
+    return judged_and_enriched

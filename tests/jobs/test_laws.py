@@ -138,7 +138,7 @@ def test_latest_is_idempotent_and_blind_to_order(rows: Sequence[Transaction], ra
     assert_frame_equal(latest(winners), winners)
     order = list(range(accepted.height))
     random.shuffle(order)  # type: ignore[attr-defined]
-    assert_frame_equal(latest(accepted[order]), winners)
+    assert_frame_equal(latest(accepted[order]), winners, check_row_order=False)
 
 
 @settings(max_examples=settings.default.max_examples // 3)  # two whole runs each
