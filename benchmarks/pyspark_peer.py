@@ -51,7 +51,7 @@ def run(work: Work, out: Path) -> int:
     lines = _lines(work.transactions)
     judged = _judge(lines, SPARK.read.parquet(str(work.products)), SPARK.read.parquet(str(work.customers)))
     judged = judged.withColumn("is_accepted", F.col("reject_reasons") == "").persist()
-    rows_read = judged.count()
+    rows_read = int(judged.count())
     latest = Window.partitionBy("transaction_id").orderBy(F.desc("event_precedence"), F.desc("source_line"))
     winners = judged.filter("is_accepted").withColumn("place", F.row_number().over(latest)).filter("place = 1")
     winners.select(*STAGED_COLUMNS).write.parquet(str(out / "staged"), compression="snappy")

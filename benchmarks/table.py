@@ -60,17 +60,7 @@ def _compared(lines: list[Line]) -> Table:
     table = Table(title="From a CSV to Parquet for COPY: the same work, the same result", title_justify="left")
     table.add_column("rows", justify="right")
     table.add_column("")
-    for heading in (
-        "best s",
-        "median s",
-        "CPU s",
-        "rows/s",
-        "peak MiB",
-        "time / ours",
-        "CPU / ours",
-        "DPU",
-        "$ per 1M rows",
-    ):
+    for heading in _FIGURES:
         table.add_column(heading, justify="right")
     previous = None
     for line in lines:
