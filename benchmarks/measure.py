@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ class Peer:
     function: str = "run"
     needs: str = ""
     """What must be installed for it, beside the workbench."""
+    environment: Mapping[str, str] = field(default_factory=dict, hash=False)
     does_the_work: bool = True
     """False for the bare scan, which is a limit and not a peer."""
 
@@ -56,7 +58,7 @@ class DiedError(Exception):
 def measure(peer: Peer, work: Work, out: Path, *, limit_bytes: int | None = None) -> Measurement:
     """Run a peer once into an empty folder; raises DiedError where it fails or outgrows the limit."""
     argv = [sys.executable, "-m", "benchmarks.measure", peer.module, peer.function, str(work.folder), str(out)]
-    finished = run_watched(argv, limit_bytes=limit_bytes)
+    finished = run_watched(argv, limit_bytes=limit_bytes, environment={**os.environ, **peer.environment})
     told = json.loads(finished.stdout.splitlines()[-1])
     return Measurement(**told, peak_bytes=finished.peak_bytes, charged_bytes=finished.charged_bytes)
 

@@ -41,7 +41,7 @@ def _repeated(source: SourceFile, part: int, passes: int) -> pl.Series:
         chunk = trimmed.select(_HASH.alias("hash")).to_series()
         hashes.append(chunk if passes == 1 else chunk.filter(chunk % passes == part))
     ordered = pl.concat(hashes).sort()
-    return ordered.filter(ordered == ordered.shift(1)).unique()
+    return ordered[1:].filter(ordered[1:] == ordered[:-1]).unique()
 
 
 class Contested:

@@ -23,8 +23,8 @@ from jobs.errors import FileRefused
 from jobs.in_order import in_order
 from jobs.records import MAX_RECORD_BYTES, Record, UnclosedQuote, records
 
-CHUNK_BYTES = 8 * 1024 * 1024
-CHUNK_ROWS = 192 * 1024
+CHUNK_BYTES = 12 * 1024 * 1024
+CHUNK_VALUES = 1_800_000
 """A line of nothing but commas is short in the file and long in memory."""
 
 MAX_COLUMNS = 1000
@@ -100,7 +100,7 @@ class SourceFile:
     def _plain_blocks(self, file: BinaryIO) -> Iterator[tuple[int, bytes]]:
         """Whole lines, about CHUNK_BYTES of them, with the number of the first; no block begins with a blank line."""
         line = self.data_line
-        for block, lines in _whole_lines(file):
+        for block, lines in self._whole_lines(file):
             # A last line without its end gets one, so that all blocks are alike.
             block = block if block.endswith(b"\n") else block + b"\n"
             # Polars passes over blank lines ahead of the first record, yet gives a row of nulls for any other.
@@ -108,6 +108,26 @@ class SourceFile:
             if data:
                 yield line + block.count(b"\n", 0, len(block) - len(data)), data
             line += lines
+
+    def _whole_lines(self, file: BinaryIO) -> Iterator[tuple[bytes, int]]:
+        """What is left of the file, in blocks of whole lines and how many they are; the last line may lack its end."""
+        most_lines = max(CHUNK_VALUES // len(self.columns), 1)
+        start, room = file.tell(), CHUNK_BYTES
+        while True:
+            # Where the block ends is looked up first: to read it and cut it would copy it once more.
+            file.seek(start + room - 1)
+            end = start + room - 1 + len(file.readline())
+            file.seek(start)
+            block = file.read(end - start)
+            lines = block.count(b"\n")
+            if lines > most_lines:
+                room = max(room * most_lines // lines, 1)
+            elif block:
+                yield block, lines
+                # Where lines are short here they are likely to be short there, too.
+                start, room = start + len(block), min(room * 2, CHUNK_BYTES)
+            else:
+                return
 
     def _read_csv(self, block: bytes, columns: list[int] | None = None) -> pl.DataFrame:
         return pl.read_csv(
@@ -149,7 +169,7 @@ class SourceFile:
     def _quoted_chunks(self, file: BinaryIO) -> Iterator[pl.DataFrame]:
         line = self.data_line
         unfinished: list[str] = []
-        for block, _ in chain(_whole_lines(file), ((b"", 0),)):
+        for block, _ in chain(self._whole_lines(file), ((b"", 0),)):
             # The last line's end, if it has none: CRLF, since a CR of its own must not become part of one.
             ended = block if block.endswith(b"\n") or not block else block + b"\r\n"
             lines = unfinished + ended.decode("utf-8").split("\n")[:-1]
@@ -223,25 +243,6 @@ class SourceFile:
             if column in self.required
             for value in (value.strip(WHITE_SPACE),)
         )
-
-
-def _whole_lines(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
-    """What is left of the file, in blocks of whole lines and how many they are; the last line may lack its end."""
-    start, room = file.tell(), CHUNK_BYTES
-    while True:
-        # Where the block ends is looked up first: to read it and cut it would copy it once more.
-        file.seek(start + room - 1)
-        end = start + room - 1 + len(file.readline())
-        file.seek(start)
-        block = file.read(end - start)
-        lines = block.count(b"\n")
-        if lines > CHUNK_ROWS:
-            room = max(room * CHUNK_ROWS // lines, 1)
-        elif block:
-            yield block, lines
-            start, room = start + len(block), CHUNK_BYTES
-        else:
-            return
 
 
 def _without_blank_lines(frame: pl.DataFrame) -> pl.DataFrame:

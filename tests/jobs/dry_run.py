@@ -222,13 +222,13 @@ class _NotedWarehouse:
 
 @contextmanager
 def small_pieces(
-    *, chunk_bytes: int = 64, chunk_rows: int = 3, bytes_per_pass: int = 100, rows_per_pass: int = 2
+    *, chunk_bytes: int = 64, chunk_values: int = 20, bytes_per_pass: int = 100, rows_per_pass: int = 2
 ) -> Iterator[None]:
     """Let a file of a few rows span what a file of many gigabytes spans: chunks and passes."""
     with ExitStack() as patches:
         for place, value in {
             "jobs.source_file.CHUNK_BYTES": chunk_bytes,
-            "jobs.source_file.CHUNK_ROWS": chunk_rows,
+            "jobs.source_file.CHUNK_VALUES": chunk_values,
             "jobs.duplicates._BYTES_PER_PASS": bytes_per_pass,
             "jobs.duplicates._ROWS_PER_PASS": rows_per_pass,
         }.items():

@@ -152,8 +152,25 @@ def test_short_lines_do_not_make_a_chunk_large(tmp_path: Path, quote: str) -> No
     assert source.is_plain == (not quote)
     heights, lines = zip(*((chunk.height, chunk.item(0, "source_line")) for chunk in source.chunks()))
     assert sum(heights) == 300_001
-    assert max(heights) <= jobs.source_file.CHUNK_ROWS
+    assert max(heights) <= jobs.source_file.CHUNK_VALUES / len(source.columns)
     assert list(lines) == [2 + sum(heights[:at]) for at in range(len(heights))]
+
+
+def test_short_lines_below_a_wide_header_are_read_once_or_twice_and_not_for_every_chunk_anew(tmp_path: Path) -> None:
+    path = tmp_path / "drop"
+    path.write_bytes(f"{HEADER}{',' * 100}\n".encode() + b"x\n" * 500_000)
+    with mock.patch("jobs.source_file.CHUNK_VALUES", 1_000_000):
+        source = open_drop(path)
+        before = _bytes_read()
+        heights = [chunk.height for chunk in source.chunks()]
+    assert sum(heights) == 500_000
+    assert len(heights) > 50
+    assert _bytes_read() - before < 10 * path.stat().st_size
+
+
+def _bytes_read() -> int:
+    """By this process so far."""
+    return int(Path("/proc/self/io").read_text().split()[1])
 
 
 TEN_REASONS = ",,,x,2023-99-99,lost".replace(",,,x", f"{'t' * 65},nobody,nothing,x")
