@@ -10,9 +10,10 @@ from __future__ import annotations
 import os
 import sys
 
-ALLOCATOR = {"_RJEM_MALLOC_CONF": "narenas:1"}
-"""Read by Polars' jemalloc as it is loaded. It has heaps for each thread otherwise, and what one of them has
-freed no other can take: a fifth more memory (docs/speed.md). One heap costs no time that could be measured."""
+ALLOCATOR = "_RJEM_MALLOC_CONF"
+"""What Polars' jemalloc is told as it is loaded."""
+ONE_HEAP = "narenas:1"
+"""By default threads have heaps of their own, and what is freed in one of them is of no use to the others."""
 
 
 def _put_our_wheel_first() -> None:
@@ -24,7 +25,7 @@ def _put_our_wheel_first() -> None:
 
 def main() -> None:
     _put_our_wheel_first()
-    os.environ.update(ALLOCATOR)
+    os.environ.setdefault(ALLOCATOR, ONE_HEAP)
     # Glue's stdout is block buffered: a killed job would leave no trace of how far it came.
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     from jobs.arguments import parse_arguments

@@ -19,9 +19,10 @@ import os, runpy
 try:
     runpy.run_path({str(ENTRY)!r}, run_name="__main__")
 finally:  # no job was named
-    os.environ["_RJEM_MALLOC_CONF"] += ",confirm_conf:true"
+    os.environ[{jobs.glue_entry.ALLOCATOR!r}] += ",confirm_conf:true"
     import polars
 """
     environment = {**os.environ, "PYTHONPATH": str(ENTRY.parents[1])}
+    environment.pop(jobs.glue_entry.ALLOCATOR, None)
     run = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False)
     assert "Set conf value: narenas:1" in run.stderr
