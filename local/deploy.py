@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import runpy
 import threading
 from collections.abc import Mapping
@@ -50,6 +51,9 @@ def deploy(root: Path, stage: Stage, *, stack: str, config: Mapping[str, str]) -
     outputs: dict[str, Any] = {}
 
     def program() -> pulumi.Output[Any]:
+        # All that waited for a failure fails as well, and each of them would be told as an error nobody fetched,
+        # some time later, whenever it is collected.
+        asyncio.get_running_loop().set_exception_handler(lambda *_: None)
         runpy.run_path(str(root / "__main__.py"))
         stack_resource: Any = pulumi.runtime.settings.get_root_resource()
         return pulumi.Output.from_input(dict(stack_resource.outputs)).apply(outputs.update)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,6 +50,13 @@ def test_what_the_program_declares_stands_and_its_outputs_are_read_back(stage: S
 def test_a_type_nobody_taught_the_laptop_is_refused_by_name(stage: Stage, tmp_path: Path) -> None:
     with pytest.raises(DeployFailed, match=r"'mine' of type aws:kms/key:Key, which the laptop cannot create"):
         run("from pulumi_aws import kms\nkms.Key('mine')\n", stage, tmp_path)
+
+
+def test_a_failure_is_told_once(stage: Stage, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(DeployFailed, match="which the laptop cannot create"):
+        run("from pulumi_aws import kms, sqs\nkey = kms.Key('mine')\nsqs.Queue('its', name=key.id)\n", stage, tmp_path)
+    gc.collect()
+    assert caplog.text == ""
 
 
 def test_what_aws_refuses_fails_the_deployment_with_the_resources_name(stage: Stage, tmp_path: Path) -> None:
