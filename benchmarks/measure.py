@@ -35,6 +35,7 @@ class Peer:
     needs: str = ""
     """What must be installed for it, beside the workbench."""
     environment: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """What must be set before its libraries are loaded."""
     does_the_work: bool = True
     """False for the bare scan, which is a limit and not a peer."""
 

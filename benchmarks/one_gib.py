@@ -26,7 +26,7 @@ from rich.table import Table
 
 from benchmarks.measure import ROOT, DiedError, Finished, run_watched
 from benchmarks.work import PARTITION_DAY, Work
-from jobs.glue_entry import ALLOCATOR, ONE_HEAP
+from jobs.glue_entry import ALLOCATOR
 from local.glue_python import find_glue_python
 from local.redshift import Warehouse
 from schemas import sql
@@ -168,8 +168,8 @@ def _cloud(scratch: Path) -> Iterator[_Cloud]:
                 "PATH": os.environ.get("PATH", ""),
                 "PYTHONPATH": str(path),
                 "TMPDIR": str(scratch),
-                # Its own choice, unless this command was told otherwise.
-                ALLOCATOR: os.environ.get(ALLOCATOR, ONE_HEAP),
+                # The job's own choice is what is measured, unless this command was told another.
+                **({ALLOCATOR: os.environ[ALLOCATOR]} if ALLOCATOR in os.environ else {}),
                 "AWS_ENDPOINT_URL_S3": url,
                 **_CREDENTIALS,
                 **warehouse.client_environment(),

@@ -1,4 +1,4 @@
-"""What happens to rows: enriched, validated, priced, classed and put in order of precedence.
+"""What happens to rows: looked up, validated, priced and put in order of precedence; then enriched and classed.
 
 Decided here: every rule a row must keep, what a row is worth, and which of two rows
 that speak of one transaction wins. A chunk of text goes in, accepted and rejected rows
