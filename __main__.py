@@ -30,7 +30,7 @@ from components.sample_dimensions import SampleDimensions, SampleDimensionsArgs
 from components.storage import Storage, StorageArgs
 from components.sweeping import Sweeping, SweepingArgs
 from components.warehouse import Warehouse, WarehouseArgs
-from schemas.sql import create_tables, grants
+from schemas.warehouse.sql import create_tables, grants
 
 ROOT = Path(__file__).parent
 

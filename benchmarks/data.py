@@ -14,9 +14,9 @@ import numpy as np
 import polars as pl
 
 from benchmarks.work import COLUMNS, PARTITION_DAY, Work
-from jobs.mock_data import MockData, MockDataArgs
+from mock_data import MockData, MockDataArgs
 from schemas.drops import CUSTOMERS, PRODUCTS, transactions_key
-from schemas.tables import DIMENSIONS
+from schemas.warehouse.tables import DIMENSIONS
 
 _MOST_BYTES = 6 * 2**30
 _FIRST_ID = 10_000_000_000

@@ -28,11 +28,11 @@ from benchmarks.measure import ROOT, DiedError, Finished, run_watched
 from benchmarks.work import PARTITION_DAY, Work
 from jobs.glue_entry import ALLOCATOR
 from local.glue_python import find_glue_python
-from local.redshift import Warehouse
-from schemas import sql
+from redshift_emulator import Warehouse
+from schemas.warehouse import sql
 from schemas.drops import CUSTOMERS, PRODUCTS, Drop, report_key, transactions_key
 from schemas.reports import Report
-from schemas.tables import COUNTS
+from schemas.warehouse.tables import COUNTS
 
 ONE_GIB = 2**30
 ACCOUNT, REGION = "123456789012", "us-east-1"

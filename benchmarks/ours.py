@@ -11,12 +11,12 @@ import numpy  # noqa: F401
 import polars as pl
 
 from benchmarks.work import AMOUNT_CLASSES, DROP_PRECEDENCE, LOAD_ID, PARTITION_DAY, SOURCE_URI, Work
-from jobs.duplicates import Contested, repeated_hashes
-from jobs.lookup import Lookup
+from jobs.rows.duplicates import Contested, repeated_hashes
+from jobs.rows.lookup import Lookup
 from jobs.s3 import Prefix
-from jobs.source_file import open_source_file
-from jobs.staging import stage
-from jobs.transform import SOURCE_COLUMNS, Transform
+from jobs.csv.reader import open_source_file
+from jobs.load.staging import stage
+from jobs.rows.validation import SOURCE_COLUMNS, Transform
 
 
 class _LocalPrefix:

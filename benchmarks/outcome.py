@@ -8,7 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
-from schemas.tables import STAGED_TRANSACTIONS
+from schemas.warehouse.tables import STAGED_TRANSACTIONS
 
 _MODULUS = 2**64
 

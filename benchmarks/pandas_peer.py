@@ -22,7 +22,7 @@ from benchmarks.work import (
     ZONED_DATE,
     Work,
 )
-from jobs.source_file import WHITE_SPACE
+from jobs.csv.reader import WHITE_SPACE
 from schemas.reject_reasons import REJECT_REASONS
 from schemas.statuses import STATUS_RANK
 

@@ -21,7 +21,7 @@ from benchmarks.work import (
     ZONED_DATE,
     Work,
 )
-from jobs.source_file import WHITE_SPACE
+from jobs.csv.reader import WHITE_SPACE
 from schemas.statuses import STATUSES
 
 _ROWS_OF_A_PARTITION = 2**33

@@ -14,7 +14,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from schemas.drops import drop_precedence
-from schemas.tables import STAGED_TRANSACTIONS, TRANSACTION_COLUMNS
+from schemas.warehouse.tables import STAGED_TRANSACTIONS, TRANSACTION_COLUMNS
 
 COLUMNS = tuple(column.name for column in TRANSACTION_COLUMNS)
 STAGED_COLUMNS = STAGED_TRANSACTIONS.names

@@ -18,11 +18,11 @@ from cli.demo_results import FACT_FILE, Results, clear, write_results
 from cli.expected import differences, fact_differences, lost_rows
 from cli.live import Display, show_mail, show_totals
 from cli.progress import Progress, Seen, Stage
-from jobs.mock_data import MockData, MockDataArgs
+from mock_data import MockData, MockDataArgs
 from local.chaos import Chaos
 from local.deploy import DeployFailed
 from local.glue_python import GLUE_PYTHON
-from local.laptop import Laptop
+from local.local_cloud import Laptop
 from schemas.drops import TRANSACTIONS, Drop, KeyOutsideLayout, parse_key
 
 ROOT = Path(__file__).parent.parent

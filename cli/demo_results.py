@@ -14,10 +14,10 @@ from typing import Any
 import polars as pl
 
 from cli.progress import Progress, Seen, Stage
-from local.laptop import Laptop, Mail
+from local.local_cloud import Laptop, Mail
 from schemas.drops import TRANSACTIONS
 from schemas.reports import SUCCEEDED
-from schemas.tables import COUNTS, FACT_TRANSACTIONS, LOAD_LEDGER, Table
+from schemas.warehouse.tables import COUNTS, FACT_TRANSACTIONS, LOAD_LEDGER, Table
 
 FACT_FILE = "fact_transactions.parquet"
 _FOLDERS = ("rejected", "reports", "emails")

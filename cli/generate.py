@@ -16,7 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from jobs.mock_data import MockData, MockDataArgs
+from mock_data import MockData, MockDataArgs
 
 BAD_ARGUMENTS = 2
 NOT_WRITTEN = 1

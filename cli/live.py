@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.progress import Seen, Stage, count_stages
-from local.laptop import Mail
+from local.local_cloud import Mail
 
 _COLOURS = {
     Stage.QUEUED: "dim",

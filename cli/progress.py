@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from lambdas.attempts import MAX_ATTEMPTS
 from lambdas.runs import LIVE_STATES, read_run_arguments
-from local.laptop import Laptop
+from local.local_cloud import Laptop
 from local.moto_hooks import PlayedRun
 from schemas.drops import Drop, report_key
 from schemas.reports import SUCCEEDED, Report

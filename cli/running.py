@@ -12,7 +12,7 @@ from typing import Any
 
 import boto3
 
-from local.gate import OPERATOR
+from local.iam_middleware import OPERATOR
 
 STATE_FILE = Path(__file__).parent.parent / "build" / "laptop" / "running.json"
 

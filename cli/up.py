@@ -17,7 +17,7 @@ from cli.progress import Progress, Stage
 from cli.running import AnotherRuns, Running, announced, refuse_a_second
 from lambdas.runs import read_run_arguments
 from local.deploy import DeployFailed
-from local.laptop import Laptop
+from local.local_cloud import Laptop
 from schemas.drops import Drop, KeyOutsideLayout, is_not_a_drop, parse_key
 
 _LOOK_SECONDS = 0.5

@@ -1,6 +1,6 @@
 """Redshift Serverless, its tables and its rights.
 
-The statements are handed in (schemas/sql.py renders them): what a table is called or a
+The statements are handed in (schemas/warehouse/sql.py renders them): what a table is called or a
 database user may do is not decided here.
 """
 

@@ -20,10 +20,10 @@ from jobs import __version__
 from jobs.arguments import Arguments
 from jobs.errors import JobError, TransientError
 from jobs.s3 import Fetched, Prefix, s3_client
-from jobs.warehouse import WarehouseSession
+from jobs.load.protocol import WarehouseSession
 from schemas.drops import DropKey, parse_key, report_key, staging_prefix
 from schemas.reports import FAILED, SUCCEEDED, ClassAmount, Error, RejectedFor, Report
-from schemas.tables import COUNTS
+from schemas.warehouse.tables import COUNTS
 
 
 @dataclass

@@ -14,11 +14,11 @@ from jobs.arguments import Arguments
 from jobs.attempt import Attempt, run_attempt
 from jobs.errors import DimensionRefused
 from jobs.s3 import Fetched, fetch
-from jobs.source_file import IS_MALFORMED, SOURCE_LINE, SourceFile, open_source_file
-from jobs.staging import StagedParts
-from jobs.warehouse import Staged, load_dimension
+from jobs.csv.reader import IS_MALFORMED, SOURCE_LINE, SourceFile, open_source_file
+from jobs.load.staging import StagedParts
+from jobs.load.protocol import Staged, load_dimension
 from schemas.drops import drop_precedence
-from schemas.tables import DIMENSIONS, Column, Dimension
+from schemas.warehouse.tables import DIMENSIONS, Column, Dimension
 
 _PRICE = r"^[0-9]{1,14}(?:\.[0-9]{1,4})?$"
 

@@ -11,18 +11,18 @@ import polars as pl
 from jobs import __version__
 from jobs.arguments import Arguments
 from jobs.attempt import Attempt, run_attempt
-from jobs.duplicates import Contested, repeated_hashes
+from jobs.rows.duplicates import Contested, repeated_hashes
 from jobs.errors import TooManyRejected
-from jobs.lookup import Lookup
-from jobs.rejected_rows import RejectedRows
+from jobs.rows.lookup import Lookup
+from jobs.csv.rejected_file import RejectedRows
 from jobs.s3 import Fetched, Prefix, fetch
-from jobs.source_file import open_source_file
-from jobs.staging import StagedRows, stage
-from jobs.transform import SOURCE_COLUMNS, Transform
-from jobs.warehouse import Staged, load_transactions, unload
+from jobs.csv.reader import open_source_file
+from jobs.load.staging import StagedRows, stage
+from jobs.rows.validation import SOURCE_COLUMNS, Transform
+from jobs.load.protocol import Staged, load_transactions, unload
 from schemas.drops import CUSTOMERS, PRODUCTS, drop_precedence, rejected_key
 from schemas.reports import ClassAmount
-from schemas.tables import DIMENSIONS
+from schemas.warehouse.tables import DIMENSIONS
 
 
 def process_transactions(arguments: Arguments) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from lambdas.markers import Marker, Markers
+from lambdas.leases import Marker, Markers
 from lambdas.runs import LIVE_STATES, get_run
 from schemas.drops import report_key
 from schemas.reports import SUCCEEDED, Report
@@ -37,7 +37,7 @@ def claim_key(load_id: str, attempt: int) -> str:
 
 
 def told_stem(load_id: str, attempt: int) -> str:
-    """Where it is noted that the outcome of an attempt was told (lambdas.mail_once adds the ending)."""
+    """Where it is noted that the outcome of an attempt was told (lambdas.notifier adds the ending)."""
     return f"notified/{load_id}/{attempt}"
 
 

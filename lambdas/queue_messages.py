@@ -23,7 +23,7 @@ from urllib.parse import quote_plus, unquote_plus
 from aws_lambda_powertools.utilities.data_classes import S3Event
 
 from lambdas.errors import TerminalError
-from lambdas.shown_text import shown
+from lambdas.printable import shown
 from schemas.drops import Drop
 
 

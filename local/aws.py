@@ -13,7 +13,7 @@ from botocore.config import Config
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from local.gate import OPERATOR, Gate
+from local.iam_middleware import OPERATOR, Gate
 
 LEAST_SESSION_SECONDS = 3600
 

@@ -3,7 +3,7 @@
 Every fault is done at one of the laptop's seams (a delivery, a request to AWS, a statement
 to the warehouse), is one that AWS itself may do, and is counted. None is more than the
 pipeline promises to bear: no attempt is killed that is the last one, and nobody dies
-between the note that a mail is being sent and the mail (lambdas/mail_once.py says why).
+between the note that a mail is being sent and the mail (lambdas/notifier.py says why).
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import TracebackType
 
-from local.gate import Refused
-from local.laptop import Laptop
-from local.moments import JOB, Moment, Moments
-from local.player import Delivery, calm
+from local.iam_middleware import Refused
+from local.local_cloud import Laptop
+from local.fault_points import JOB, Moment, Moments
+from local.event_router import Delivery, calm
 from schemas.drops import TRANSACTIONS, Drop, parse_key
 
 STAGES = ("start_run", "notify", "archive", "sweep")

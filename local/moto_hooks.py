@@ -3,7 +3,7 @@
 moto's S3 events name no version and have no sequencer, and it swallows what goes wrong
 with them. It takes a bucket's Deny for every request, whatever the condition says. Its
 Glue runs succeed when they are looked at twice. Its queues would call Lambda through
-Docker. What is taken over here is played by local/gate.py and local/player.py.
+Docker. What is taken over here is played by local/iam_middleware.py and local/event_router.py.
 """
 
 from __future__ import annotations

@@ -13,9 +13,9 @@ from typing import Any
 import redshift_connector
 
 from local.aws import Aws
-from local.gate import Denied
+from local.iam_middleware import Denied
 from local.permissions import Need
-from local.redshift import Warehouse
+from redshift_emulator import Warehouse
 
 # A namespace that is being opened is there within seconds; what waits longer waits for one that nobody declared.
 _OPENING_SECONDS = 60

@@ -13,7 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from local.aws import Aws
 from local.functions import Function, FunctionFailed, Functions
-from local.movement import Movement
+from local.in_flight import Movement
 
 _POLL_SECONDS = 0.1
 # How long a mapping and its function are taken to be as they were read.

@@ -64,7 +64,7 @@ class Report:
     partition_day: str | None = None
     """YYYY-MM-DD; None for a dimension."""
     counts: dict[str, int] | None = None
-    """The seven counts (schemas.tables.COUNTS); None unless the load is committed."""
+    """The seven counts (schemas.warehouse.tables.COUNTS); None unless the load is committed."""
     first_commit: dict[str, int] | None = None
     """For a replay: the seven counts in the ledger, of the attempt that committed this load first."""
     reject_reasons: dict[str, RejectedFor] = field(default_factory=dict)

@@ -11,11 +11,11 @@ import boto3
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from lambdas.archive.archiving import Archived, Archiver
+from lambdas.archive.archiver import Archived, Archiver
 from lambdas.attempts import read_report
-from lambdas.environment import read_settings
+from lambdas.settings import read_settings
 from lambdas.errors import TerminalError
-from lambdas.markers import Markers
+from lambdas.leases import Markers
 from lambdas.run_events import ended_run
 from schemas.reports import SUCCEEDED
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lambdas.attempts import deferred_key, numbered, numbered_deferred
-from lambdas.markers import Markers
+from lambdas.leases import Markers
 
 
 @dataclass(frozen=True)

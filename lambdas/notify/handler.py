@@ -12,15 +12,15 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from lambdas.attempts import Outcome, read_report, told_stem
-from lambdas.environment import read_settings
-from lambdas.lifetimes import remaining_seconds
-from lambdas.mail_once import Mailbox
-from lambdas.markers import Markers
+from lambdas.settings import read_settings
+from lambdas.deadlines import remaining_seconds
+from lambdas.notifier import Mailbox
+from lambdas.leases import Markers
 from lambdas.notify.earlier_attempts import earlier_attempts, note_deferred
 from lambdas.notify.log_link import log_link
 from lambdas.notify.outcome_mail import Told, outcome_mail, what_became
 from lambdas.run_events import ended_run, is_last
-from lambdas.sent_once import SENT_ONCE
+from lambdas.no_retries import SENT_ONCE
 
 logger = Logger(service="notify")
 

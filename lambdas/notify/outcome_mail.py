@@ -3,7 +3,7 @@
 What went wrong on the way to a load that succeeded is not told: it asks nobody to act.
 
 Everything that comes from a file, a key or a log is shown on one line and cut
-(lambdas.shown_text): nothing in it can look like a line of the mail's own.
+(lambdas.printable): nothing in it can look like a line of the mail's own.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ import re
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 
-from lambdas.mail_once import Mail
+from lambdas.notifier import Mail
 from lambdas.notify.earlier_attempts import EarlierAttempts
 from lambdas.runs import Run
-from lambdas.shown_text import shell_word, shown
+from lambdas.printable import shell_word, shown
 from schemas.drops import Drop, KeyOutsideLayout, parse_key, report_key
 from schemas.reject_reasons import REJECT_REASONS
 from schemas.reports import SUCCEEDED, Report

@@ -14,15 +14,15 @@ from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, pro
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from lambdas.environment import read_settings
-from lambdas.lifetimes import remaining_seconds
-from lambdas.mail_once import Mailbox
-from lambdas.markers import Markers
+from lambdas.settings import read_settings
+from lambdas.deadlines import remaining_seconds
+from lambdas.notifier import Mailbox
+from lambdas.leases import Markers
 from lambdas.queue_messages import Request, read_message
-from lambdas.sent_once import SENT_ONCE
-from lambdas.shown_text import shown
-from lambdas.start_run.starting import Answer, Settings, Starter
-from lambdas.start_run.waiting import delay_seconds
+from lambdas.no_retries import SENT_ONCE
+from lambdas.printable import shown
+from lambdas.start_run.dispatcher import Answer, Settings, Starter
+from lambdas.start_run.backoff import delay_seconds
 
 logger = Logger(service="start_run")
 

@@ -13,11 +13,11 @@ import boto3
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from lambdas.environment import read_settings
-from lambdas.markers import Markers
+from lambdas.settings import read_settings
+from lambdas.leases import Markers
 from lambdas.queue_messages import drop_message, replay_message
 from lambdas.run_events import run_request
-from lambdas.sweep.looking import Findings, Look, StartedRun
+from lambdas.sweep.scanner import Findings, Look, StartedRun
 
 GRACE_SECONDS = 15 * 60
 """Longer than Lambda lets a function run: what is older than this is not just being done by another."""

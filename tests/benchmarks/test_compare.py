@@ -15,7 +15,7 @@ from benchmarks.measure import Measurement, Peer
 from benchmarks.results import Growth, Results, lines
 from benchmarks.table import show
 from benchmarks.work import PARTITION_DAY, Work
-from jobs.mock_data import MockData, MockDataArgs
+from mock_data import MockData, MockDataArgs
 
 DATA = DataArgs(rows=5_000, products=50, customers=500)
 WRONG = "tests.benchmarks.wrong"

@@ -12,7 +12,7 @@ from moto.events.models import EventPattern
 
 from components.events import Rule
 from schemas.drops import CUSTOMERS, PRODUCTS, parse_key
-from schemas.tables import DIMENSIONS
+from schemas.warehouse.tables import DIMENSIONS
 from tests.components.program import ROOT, Deployed
 
 EVENTS = ROOT / "tests" / "events"

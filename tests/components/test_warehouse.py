@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from schemas.sql import create_tables, grants
+from schemas.warehouse.sql import create_tables, grants
 from tests.components.program import Deployed
 
 

@@ -12,15 +12,15 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from lambdas.runs import read_run_arguments
-from local.gate import Refused
-from local.laptop import Laptop
-from local.moments import JOB, Moment, Moments
-from local.player import Delivery
+from local.iam_middleware import Refused
+from local.local_cloud import Laptop
+from local.fault_points import JOB, Moment, Moments
+from local.event_router import Delivery
 from schemas.drops import Drop, transactions_key
-from schemas.tables import LOAD_LEDGER
+from schemas.warehouse.tables import LOAD_LEDGER
 from tests.faults.model import Dropped, dropped, in_bucket, keys_in, rows_of
 from tests.faults.points import Point
-from tests.local.laptops import transactions
+from tests.local.local_clouds import transactions
 
 FIRST_DAY = date(2023, 1, 1)
 IN_PEACE = Point("in peace")

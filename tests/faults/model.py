@@ -8,11 +8,11 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from local.laptop import Laptop
+from local.local_cloud import Laptop
 from schemas.drops import Drop
-from schemas.tables import FACT_TRANSACTIONS, Table
+from schemas.warehouse.tables import FACT_TRANSACTIONS, Table
 from tests import oracle
-from tests.local.laptops import put
+from tests.local.local_clouds import put
 
 _SAMPLES = oracle.Drop(bucket="", key="dimensions/", version_id="", uploaded_at=datetime(2023, 1, 1))
 _TIMES = ("loaded_at", "updated_at")

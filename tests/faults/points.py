@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from local.moments import JOB, Moment
+from local.fault_points import JOB, Moment
 from schemas.drops import Drop
 
 REPORT = "^PutObject .*/reports/"
@@ -106,7 +106,7 @@ START_RUN_POINTS = (
     *_around("start_run", "the drop is sent back to wait", "^SendMessage ", waits_first=True),
 )
 SILENT = "notify, after the note that a mail is being sent"
-"""Nobody can know whether the mail went out, and two mails are worse than none: see lambdas/mail_once.py."""
+"""Nobody can know whether the mail went out, and two mails are worse than none: see lambdas/notifier.py."""
 
 
 def _silent(point: Point) -> Point:

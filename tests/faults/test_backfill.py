@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from local.laptop import Laptop
+from local.local_cloud import Laptop
 from schemas.drops import transactions_key
 from schemas.statuses import STATUSES
-from schemas.tables import LOAD_LEDGER
+from schemas.warehouse.tables import LOAD_LEDGER
 from tests.faults.model import Dropped, dropped, expected_fact, found_fact, in_bucket, rows_of, warehouse_after
-from tests.local.laptops import started, transactions
+from tests.local.local_clouds import started, transactions
 
 FIRST_DAY = date(2022, 1, 1)
 # A drop that waits for its turn asks again after seconds; faster than this it would only keep the machine busy.

@@ -21,7 +21,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 from rich.console import Console
 
 from cli.demo import run_demo
-from jobs.mock_data import MockData, MockDataArgs
+from mock_data import MockData, MockDataArgs
 from local.chaos import (
     CORRECTED,
     CUT,
@@ -35,13 +35,13 @@ from local.chaos import (
     draw_fate,
     with_wrong_quantities,
 )
-from local.laptop import Laptop
+from local.local_cloud import Laptop
 from schemas.drops import transactions_key
 from schemas.statuses import STATUSES
-from schemas.tables import LOAD_LEDGER
+from schemas.warehouse.tables import LOAD_LEDGER
 from tests.faults.crash import runs_of
 from tests.faults.model import Dropped, expected_fact, found_fact, in_bucket, keys_in, rows_of, warehouse_after
-from tests.local.laptops import PACE, build_wheel, started, transactions
+from tests.local.local_clouds import PACE, build_wheel, started, transactions
 
 Record = Callable[[str, object], None]
 FIRST_DAY = date(2023, 1, 1)

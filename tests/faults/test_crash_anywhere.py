@@ -12,11 +12,11 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from local.laptop import Laptop
+from local.local_cloud import Laptop
 from tests.faults.crash import Ending, Trial, crash, ending_of, runs_of
 from tests.faults.model import expected_fact, found_fact, in_bucket, keys_in, warehouse_after
 from tests.faults.points import POINTS, QUICK_POINTS, Point
-from tests.local.laptops import started
+from tests.local.local_clouds import started
 
 Record = Callable[[str, object], None]
 CONFIG = {"sampleDimensions": "true", "jobMaxConcurrentRuns": "4"}

@@ -24,10 +24,10 @@ import jobs.attempt
 import jobs.process_transactions
 from jobs.arguments import parse_arguments
 from jobs.errors import JobError
-from jobs.warehouse import Committed, Staged
+from jobs.load.protocol import Committed, Staged
 from schemas.drops import Drop
 from schemas.reports import Report
-from schemas.tables import COUNTS
+from schemas.warehouse.tables import COUNTS
 from tests import oracle
 from tests.hostile_content import SOUND_CUSTOMERS, SOUND_DAY, SOUND_PRODUCTS
 from tests.oracle_files import read_cells
@@ -227,10 +227,10 @@ def small_pieces(
     """Let a file of a few rows span what a file of many gigabytes spans: chunks and passes."""
     with ExitStack() as patches:
         for place, value in {
-            "jobs.source_file.CHUNK_BYTES": chunk_bytes,
-            "jobs.source_file.CHUNK_VALUES": chunk_values,
-            "jobs.duplicates._BYTES_PER_PASS": bytes_per_pass,
-            "jobs.duplicates._ROWS_PER_PASS": rows_per_pass,
+            "jobs.csv.reader.CHUNK_BYTES": chunk_bytes,
+            "jobs.csv.reader.CHUNK_VALUES": chunk_values,
+            "jobs.rows.duplicates._BYTES_PER_PASS": bytes_per_pass,
+            "jobs.rows.duplicates._ROWS_PER_PASS": rows_per_pass,
         }.items():
             patches.enter_context(mock.patch(place, value))
         yield
@@ -239,6 +239,6 @@ def small_pieces(
 @contextmanager
 def read_exactly() -> Iterator[None]:
     """Have every file read record by record, also one that Polars could parse."""
-    look_over = jobs.source_file._look_over
-    with mock.patch("jobs.source_file._look_over", lambda path, name: look_over(path, name) and False):
+    look_over = jobs.csv.reader._look_over
+    with mock.patch("jobs.csv.reader._look_over", lambda path, name: look_over(path, name) and False):
         yield

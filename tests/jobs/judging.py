@@ -8,11 +8,11 @@ from decimal import Decimal
 
 import polars as pl
 
-from jobs.lookup import Lookup
-from jobs.source_file import IS_MALFORMED, SOURCE_LINE, SOURCE_TEXT
-from jobs.transform import JudgedRows, Transform
+from jobs.rows.lookup import Lookup
+from jobs.csv.reader import IS_MALFORMED, SOURCE_LINE, SOURCE_TEXT
+from jobs.rows.validation import JudgedRows, Transform
 from schemas.drops import CUSTOMERS, PRODUCTS
-from schemas.tables import DIMENSIONS
+from schemas.warehouse.tables import DIMENSIONS
 from tests import oracle
 from tests.hostile_content import SOUND_CUSTOMERS, SOUND_DAY, SOUND_PRODUCTS
 from tests.oracle_files import SOURCE_COLUMNS

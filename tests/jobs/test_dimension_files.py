@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from jobs.errors import DimensionRefused, FileRefused
 from jobs.load_dimensions import read_dimension
-from jobs.source_file import open_source_file
+from jobs.csv.reader import open_source_file
 from schemas.drops import CUSTOMERS, PRODUCTS
-from schemas.tables import DIMENSIONS
+from schemas.warehouse.tables import DIMENSIONS
 from tests.jobs.dry_run import small_pieces
 from tests.oracle_files import trim
 from tests.strategies import PRICES, hostile_texts

@@ -10,7 +10,7 @@ from redshift_connector.error import ProgrammingError
 
 from jobs.arguments import Warehouse
 from jobs.errors import TerminalError, WarehouseBusy
-from jobs.warehouse import WarehouseSession
+from jobs.load.protocol import WarehouseSession
 
 WAREHOUSE = Warehouse(
     workgroup="shop",

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.duplicates import Contested, repeated_hashes
-from jobs.source_file import open_source_file
-from jobs.transform import latest
+from jobs.rows.duplicates import Contested, repeated_hashes
+from jobs.csv.reader import open_source_file
+from jobs.rows.validation import latest
 from tests.jobs.dry_run import small_pieces
 from tests.jobs.judging import text_rows, transform
 from tests.jobs.test_laws import KNOWING
@@ -60,7 +60,7 @@ def test_every_contested_id_has_its_one_winner(
     with TemporaryDirectory() as folder, small_pieces(rows_per_pass=rows_per_pass):
         hashed = accepted.select(pl.col("transaction_id").hash()).to_series()
         repeated = pl.Series([7], dtype=pl.UInt64) if collide else hashed.filter(hashed.is_duplicated()).unique()
-        with mock.patch("jobs.duplicates._HASH", colliding) if collide else small_pieces(rows_per_pass=rows_per_pass):
+        with mock.patch("jobs.rows.duplicates._HASH", colliding) if collide else small_pieces(rows_per_pass=rows_per_pass):
             contested = Contested(repeated, Path(folder))
             won = []
             for number in range(0, accepted.height, 3):

@@ -20,11 +20,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import jobs.source_file
+import jobs.csv.reader
 from jobs.errors import FileRefused
-from jobs.records import MAX_RECORD_BYTES
-from jobs.source_file import open_source_file
-from jobs.transform import SOURCE_COLUMNS
+from jobs.csv.records import MAX_RECORD_BYTES
+from jobs.csv.reader import open_source_file
+from jobs.rows.validation import SOURCE_COLUMNS
 from schemas.reports import Report
 from tests.hostile_content import HEADER, SOUND_LINE
 from tests.jobs.dry_run import DryRun, dry_run
@@ -39,7 +39,7 @@ def load(*lines: str) -> DryRun:
     return run
 
 
-def open_drop(path: Path) -> jobs.source_file.SourceFile:
+def open_drop(path: Path) -> jobs.csv.reader.SourceFile:
     return open_source_file(path, name="day.csv", required=SOURCE_COLUMNS)
 
 
@@ -152,14 +152,14 @@ def test_short_lines_do_not_make_a_chunk_large(tmp_path: Path, quote: str) -> No
     assert source.is_plain == (not quote)
     heights, lines = zip(*((chunk.height, chunk.item(0, "source_line")) for chunk in source.chunks()))
     assert sum(heights) == 300_001
-    assert max(heights) <= jobs.source_file.CHUNK_VALUES / len(source.columns)
+    assert max(heights) <= jobs.csv.reader.CHUNK_VALUES / len(source.columns)
     assert list(lines) == [2 + sum(heights[:at]) for at in range(len(heights))]
 
 
 def test_short_lines_below_a_wide_header_are_read_once_or_twice_and_not_for_every_chunk_anew(tmp_path: Path) -> None:
     path = tmp_path / "drop"
     path.write_bytes(f"{HEADER}{',' * 100}\n".encode() + b"x\n" * 500_000)
-    with mock.patch("jobs.source_file.CHUNK_VALUES", 1_000_000):
+    with mock.patch("jobs.csv.reader.CHUNK_VALUES", 1_000_000):
         source = open_drop(path)
         before = _bytes_read()
         heights = [chunk.height for chunk in source.chunks()]
@@ -199,7 +199,7 @@ UNSEEN = ("\x00", "\x07", "\x1b[31m", "\u202e", "\u2066", "\u200b", "\ufeff", "\
 
 
 def test_what_cannot_be_seen_is_kept_as_it_stood() -> None:
-    """Escaping is up to whoever shows it (lambdas.shown_text): a row can only be corrected as it was."""
+    """Escaping is up to whoever shows it (lambdas.printable): a row can only be corrected as it was."""
     ids = [f"T{sign}1" for sign in UNSEEN]
     run = load(*(SOUND_LINE.replace("T1", name).replace("C12345", "nobody") for name in ids))
     assert run.rejected is not None

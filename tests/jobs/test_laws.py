@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from jobs.source_file import SOURCE_LINE
-from jobs.transform import REJECT_REASONS_COLUMN, JudgedRows, latest
+from jobs.csv.reader import SOURCE_LINE
+from jobs.rows.validation import REJECT_REASONS_COLUMN, JudgedRows, latest
 from tests import oracle
 from tests.hostile_content import HEADER, SOUND_CUSTOMERS, SOUND_LINE, SOUND_PRODUCTS
 from tests.jobs.dry_run import dry_run

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.errors import DimensionRefused
-from jobs.lookup import Lookup
+from jobs.rows.lookup import Lookup
 from tests.hostile_content import HEADER, SOUND_CUSTOMERS, SOUND_LINE, SOUND_PRODUCTS
 from tests.jobs.dry_run import dry_run
 from tests.jobs.judging import text_rows, transform

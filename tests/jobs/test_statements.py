@@ -6,16 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas import sql
+from schemas.warehouse import sql
 from schemas.statuses import STATUS_RANK, STATUSES
-from schemas.tables import STAGED_TRANSACTIONS, WAREHOUSE_TABLES
+from schemas.warehouse.tables import STAGED_TRANSACTIONS, WAREHOUSE_TABLES
 from tests import oracle
 
 
 @pytest.mark.parametrize("name", sorted(sql.rendered()))
 def test_the_rendered_statements_are_the_committed_ones(name: str) -> None:
     assert (sql.RENDERED / name).read_text(encoding="utf-8") == sql.rendered()[name], (
-        "run python -m schemas.sql and look at what changed"
+        "run python -m schemas.warehouse.sql and look at what changed"
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.timestamps import read_timestamps
+from jobs.rows.timestamps import read_timestamps
 from tests import oracle
 from tests.hostile_content import HOSTILE_TEXTS
 from tests.oracle_files import trim

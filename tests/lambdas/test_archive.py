@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from lambdas.archive import archiving, handler
-from lambdas.archive.archiving import LARGEST_SINGLE_COPY_BYTES, Archiver
+from lambdas.archive import archiver, handler
+from lambdas.archive.archiver import LARGEST_SINGLE_COPY_BYTES, Archiver
 from lambdas.archive.same_content import compare_checksums, is_same_content
 from lambdas.errors import TerminalError
-from lambdas.markers import Markers
+from lambdas.leases import Markers
 from lambdas.runs import run_arguments
 from schemas.drops import Drop
 from tests.lambdas.cloud import (
@@ -154,7 +154,7 @@ def test_a_drop_that_another_has_archived_while_it_was_verified_was_there(
 ) -> None:
     drop = cloud.drop()
     event = loaded(cloud, drop)
-    same = archiving.is_same_content
+    same = archiver.is_same_content
 
     def verified_late(*objects: Any) -> bool:
         cloud.s3.delete_object(Bucket=DROPS, Key=DAY_KEY, VersionId=drop.version_id)
@@ -265,7 +265,7 @@ def count_calls(monkeypatch: pytest.MonkeyPatch, client: Any, name: str) -> list
 
 def test_a_copy_that_is_not_equal_lets_nothing_be_deleted(cloud: Cloud) -> None:
     drop = cloud.drop(body=b"content")
-    origin = archiving._origin(drop)
+    origin = archiver._origin(drop)
     for wrong in (b"contens", b"conten"):
         cloud.s3.put_object(Bucket=ARCHIVE, Key=DAY_KEY, Body=wrong, Metadata=origin)
         with pytest.raises(TerminalError, match="is not equal to it; nothing was deleted"):  # pitfall 28

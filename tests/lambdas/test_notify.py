@@ -14,17 +14,17 @@ from hypothesis import strategies as st
 
 from lambdas.attempts import read_report
 from lambdas.errors import TerminalError, TransientError
-from lambdas.mail_once import MAX_BODY_BYTES, Mail
+from lambdas.notifier import MAX_BODY_BYTES, Mail
 from lambdas.notify import handler
 from lambdas.notify.earlier_attempts import EarlierAttempts
 from lambdas.notify.log_link import log_link
 from lambdas.notify.outcome_mail import Told, outcome_mail
 from lambdas.run_events import run_request
 from lambdas.runs import Run, run_arguments
-from lambdas.shown_text import shell_word, shown
+from lambdas.printable import shell_word, shown
 from schemas.drops import Drop
 from schemas.reports import ClassAmount, Error, RejectedFor, RejectSample, Report
-from schemas.tables import COUNTS
+from schemas.warehouse.tables import COUNTS
 from tests.lambdas.cloud import DAY_KEY, DROPS, TRANSACTIONS_JOB, Cloud, Invocation, Killed, killed_at, recorded
 from tests.lambdas.reports import failed, succeeded
 

@@ -14,7 +14,7 @@ from moto.glue.models import glue_backends
 from lambdas.errors import TerminalError
 from lambdas.queue_messages import drop_message, replay_message
 from lambdas.start_run import handler
-from lambdas.start_run.waiting import LONGEST_WAIT_SECONDS, delay_seconds
+from lambdas.start_run.backoff import LONGEST_WAIT_SECONDS, delay_seconds
 from tests.lambdas.cloud import (
     ACCOUNT_ID,
     DAY_KEY,

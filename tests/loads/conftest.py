@@ -19,7 +19,7 @@ from moto.server import ThreadedMotoServer
 from redshift_connector.iam_helper import IamHelper
 
 import jobs.attempt
-from local.redshift import Warehouse
+from redshift_emulator import Warehouse
 from tests.hostile_content import SOUND_CUSTOMERS, SOUND_PRODUCTS
 from tests.loads.shop import Shop, fresh
 

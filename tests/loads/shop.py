@@ -21,12 +21,12 @@ from jobs.errors import JobError
 from jobs.load_dimensions import load_dimensions
 from jobs.process_transactions import process_transactions
 from jobs.s3 import Prefix
-from jobs.warehouse import Committed, WarehouseSession, load_transactions
-from local.redshift import Warehouse
-from schemas import sql
+from jobs.load.protocol import Committed, WarehouseSession, load_transactions
+from redshift_emulator import Warehouse
+from schemas.warehouse import sql
 from schemas.drops import Drop, report_key
 from schemas.reports import Report
-from schemas.tables import COUNTS, FACT_TRANSACTIONS, LOAD_LEDGER
+from schemas.warehouse.tables import COUNTS, FACT_TRANSACTIONS, LOAD_LEDGER
 from tests import oracle
 from tests.hostile_content import HEADER, SOUND_DAY
 from tests.jobs.dry_run import refusal_kind

@@ -9,8 +9,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from jobs.mock_data import MockData, MockDataArgs
-from schemas.tables import COUNTS
+from mock_data import MockData, MockDataArgs
+from schemas.warehouse.tables import COUNTS
 from tests.loads.shop import Shop
 
 DAYS = 3

@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from jobs.errors import DropGone, FileRefused, TerminalError, TooManyRejected
-from jobs.staging import StagedParts
-from schemas.tables import STAGED_TRANSACTIONS
+from jobs.load.staging import StagedParts
+from schemas.warehouse.tables import STAGED_TRANSACTIONS
 from tests import oracle
 from tests.hostile_content import BROKEN_FILES, HEADER, SOUND_CUSTOMERS, SOUND_DAY, SOUND_LINE, SOUND_PRODUCTS
 from tests.loads.shop import Shop, key_of

@@ -14,7 +14,7 @@ import pytest
 import redshift_connector
 from redshift_connector.iam_helper import IamHelper
 
-from schemas import sql
+from schemas.warehouse import sql
 from tests import oracle
 from tests.loads.shop import Shop
 

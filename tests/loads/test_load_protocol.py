@@ -13,10 +13,10 @@ import pytest
 import redshift_connector
 from tenacity import stop_after_attempt, wait_none
 
-from jobs import warehouse
+from jobs.load import protocol
 from jobs.errors import TerminalError, Unbalanced, WarehouseBusy, WarehouseLost
-from jobs.warehouse import WarehouseSession
-from schemas import sql
+from jobs.load.protocol import WarehouseSession
+from schemas.warehouse import sql
 from tests.loads.shop import Shop
 
 SOUND = ("T1,C0,P0,1,2023-03-15,pending", "T2,C0,P0,2,2023-03-15,pending", "T2,C0,P0,3,2023-03-15,x")
@@ -350,7 +350,7 @@ def test_a_merge_that_leaves_other_rows_than_it_should_is_rolled_back(sound_shop
 
 
 def test_rows_that_do_not_add_up_are_rolled_back(sound_shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    from jobs.staging import StagedRows
+    from jobs.load.staging import StagedRows
 
     before_it = snapshot(sound_shop)
     drop = sound_shop.drop(*SOUND)

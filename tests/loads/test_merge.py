@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from schemas import sql
+from schemas.warehouse import sql
 from tests import oracle
 from tests.hostile_content import SOUND_CUSTOMERS, SOUND_PRODUCTS
 from tests.loads.shop import Shop

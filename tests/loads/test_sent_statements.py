@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from jobs import warehouse
-from local.redshift import refusals
-from schemas import sql
+from jobs.load import protocol
+from redshift_emulator import refusals
+from schemas.warehouse import sql
 from tests.hostile_content import SOUND_LINE
 from tests.loads.shop import Shop
 
@@ -45,7 +45,7 @@ def test_a_statement_that_only_postgresql_takes_is_refused(statement: str) -> No
 
 def test_what_is_sent_is_what_is_committed(sound_shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     sent: list[str] = []
-    execute = warehouse._execute
+    execute = protocol._execute
 
     def note(connection: Any, statement: str, *binds: Any) -> Any:
         sent.append(statement)

@@ -22,10 +22,10 @@ from cli.drop import NoKey, key_of
 from cli.live import Display
 from cli.main import app
 from cli.progress import Seen, Stage
-from jobs.mock_data import MockData, MockDataArgs
-from local.laptop import Laptop
+from mock_data import MockData, MockDataArgs
+from local.local_cloud import Laptop
 from schemas.drops import Drop
-from tests.local.laptops import PACE, build_wheel, transactions_key
+from tests.local.local_clouds import PACE, build_wheel, transactions_key
 
 ARGS = MockDataArgs(days=3, rows=200, products=20, customers=50, seed=11, faults=0.1)
 

@@ -23,13 +23,13 @@ from cli.progress import Progress, Stage
 from cli.running import Running, announced
 from local import glue
 from local.functions import FunctionFailed
-from local.gate import Refused
-from local.laptop import Laptop
-from local.player import Delivery
-from local.requests import Asked
+from local.iam_middleware import Refused
+from local.local_cloud import Laptop
+from local.event_router import Delivery
+from local.aws_requests import Asked
 from schemas.drops import Drop
-from schemas.tables import WAREHOUSE_TABLES
-from tests.local.laptops import put, started, transactions, transactions_key
+from schemas.warehouse.tables import WAREHOUSE_TABLES
+from tests.local.local_clouds import put, started, transactions, transactions_key
 
 GOOD = "T{number},C12345,P12345,3,2023-03-{day:02},Completed"
 

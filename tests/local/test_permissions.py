@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from local.permissions import Need, allows, allows_service, denies, trusts
-from local.player import rate_seconds
+from local.event_router import rate_seconds
 from local.queue_reader import failed_items
-from local.requests import read_request
+from local.aws_requests import read_request
 
 ACCOUNT = "123456789012"
 

@@ -14,9 +14,9 @@ from components.events import EventFunctionArgs, Rule
 from components.functions import FunctionArgs
 from components.ingestion import Ingestion
 from components.permissions import allow
-from local.laptop import Laptop
+from local.local_cloud import Laptop
 from schemas.drops import Drop
-from tests.local.laptops import ROOT, put, started
+from tests.local.local_clouds import ROOT, put, started
 
 PRODUCTS = (ROOT / "schemas" / "samples" / "dim_products.csv").read_bytes()
 

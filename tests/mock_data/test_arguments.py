@@ -15,8 +15,8 @@ from moto.server import ThreadedMotoServer
 from typer.testing import CliRunner
 
 from cli.main import app
-from jobs.mock_data import MockData, MockDataArgs
-from jobs.mock_data.days import plan_days
+from mock_data import MockData, MockDataArgs
+from mock_data.calendar import plan_days
 
 SMALL = ["--days", "2", "--rows", "40", "--products", "5", "--customers", "9"]
 

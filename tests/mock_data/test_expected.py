@@ -14,9 +14,9 @@ from typing import Any
 import polars as pl
 import pytest
 
-from jobs.mock_data import MockData, MockDataArgs, rows
-from jobs.mock_data.forms import FAULTS, LIFE_FORMS, SPELLINGS
-from jobs.mock_data.lives import LIVES, OUTCOMES
+from mock_data import MockData, MockDataArgs, rows
+from mock_data.row_variants import FAULTS, LIFE_FORMS, SPELLINGS
+from mock_data.order_histories import LIVES, OUTCOMES
 from schemas.reject_reasons import REJECT_REASONS
 from tests import oracle
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from jobs.mock_data import MockData, MockDataArgs
-from jobs.mock_data.dimensions import make_customers, make_products
+from mock_data import MockData, MockDataArgs
+from mock_data.dimensions import make_customers, make_products
 from schemas.drops import parse_key
-from schemas.tables import DIMENSIONS
+from schemas.warehouse.tables import DIMENSIONS
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -50,7 +50,7 @@ def test_the_layout_is_that_of_the_drop_bucket(tmp_path: Path) -> None:
 def test_the_same_seed_gives_the_same_bytes_wherever_and_whenever_they_are_written(tmp_path: Path) -> None:
     """In another process, too: nothing may depend on the hash seed, the time or the folder."""
     code = (
-        "import sys; from pathlib import Path; from jobs.mock_data import MockData, MockDataArgs\n"
+        "import sys; from pathlib import Path; from mock_data import MockData, MockDataArgs\n"
         "list(MockData(MockDataArgs(days=4, rows=700, seed=11)).write(Path(sys.argv[1])))"
     )
     for name in ("first", "second"):
@@ -172,7 +172,7 @@ def test_sales_are_those_of_a_shop(tmp_path: Path) -> None:
 def peak_memory(folder: Path, rows: int) -> int:
     """Bytes a process of its own needs at most for a day of so many rows."""
     code = (
-        "import resource, sys; from pathlib import Path; from jobs.mock_data import MockData, MockDataArgs\n"
+        "import resource, sys; from pathlib import Path; from mock_data import MockData, MockDataArgs\n"
         f"list(MockData(MockDataArgs(days=1, rows={rows})).write(Path(sys.argv[1]), expected=False))\n"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)"
     )

@@ -10,8 +10,8 @@ from unittest import mock
 import pytest
 from botocore.loaders import JSONFileLoader
 
-from local.redshift import session
-from tests.local.laptops import started
+from redshift_emulator import session
+from tests.local.local_clouds import started
 from tests.privileges.probes import PROBES
 from tests.privileges.stack import Calm, Stack, nothing_moves
 

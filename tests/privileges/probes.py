@@ -14,7 +14,7 @@ import pytest
 from jobs.errors import DropGone
 from lambdas.queue_messages import drop_message
 from lambdas.run_events import run_request
-from local.movement import Movement
+from local.in_flight import Movement
 from local.queue_reader import QueueReader, sqs_record
 from tests.privileges.stack import CUSTOMERS, PRODUCTS, TRANSACTIONS, Stack, wait_until
 

@@ -24,14 +24,14 @@ from jobs.process_transactions import process_transactions
 from lambdas.attempts import claim_key, deferred_key
 from lambdas.runs import run_arguments
 from local.aws import Credentials
-from local.gate import Refused
-from local.laptop import Laptop
+from local.iam_middleware import Refused
+from local.local_cloud import Laptop
 from local.permissions import Need
 from local.queue_reader import QueueReader
-from local.requests import Asked
+from local.aws_requests import Asked
 from schemas.drops import Drop, report_key, staging_prefix
 from schemas.reports import SUCCEEDED, Report
-from tests.local.laptops import ROOT, transactions
+from tests.local.local_clouds import ROOT, transactions
 from tests.privileges.rights import Right, document_of, rights_of
 
 TRANSACTIONS, PRODUCTS, CUSTOMERS = "transactions", "dim_products", "dim_customers"

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlglot import exp
 
-from local.redshift import refusals
-from local.redshift.tokens import statements, unquoted
-from schemas import sql
-from schemas.tables import DIMENSIONS, STAGED_TRANSACTIONS
+from redshift_emulator import refusals
+from redshift_emulator.tokens import statements, unquoted
+from schemas.warehouse import sql
+from schemas.warehouse.tables import DIMENSIONS, STAGED_TRANSACTIONS
 from tests.privileges.probes import load_a_dimension, load_transactions
 from tests.privileges.stack import CUSTOMERS, PRODUCTS, Stack
 
@@ -22,7 +22,7 @@ BY_THE_DRIVER = {"begin transaction", "commit", "rollback"}
 """What the driver sends by itself; `BEGIN` and `COMMIT` in the rendered files stand for the first two."""
 
 UNKNOWN_TO_SQLGLOT = ("CALL ", "COPY ", "CREATE OR REPLACE PROCEDURE ", "GRANT ", "LOCK ", "UNLOAD ")
-"""Judged by local.redshift's own readers alone; sqlglot takes such a statement as it stands, whatever it says."""
+"""Judged by redshift_emulator's own readers alone; sqlglot takes such a statement as it stands, whatever it says."""
 
 
 @pytest.fixture(scope="module")

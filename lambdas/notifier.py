@@ -1,0 +1,90 @@
+"""When a mail may be published: once.
+
+SNS has no idempotency on a topic with e-mail subscriptions, so the note comes first:
+`<stem>.sending.json` is created (only one worker can), the mail is published, and
+`<stem>.json` says that it was; both stay. A refused publish gives the note back, and the next try
+may send. When a worker dies, or gets no answer, between the two notes, nobody can know
+whether the mail went out. We err on the side of silence: a second mail would be taken
+for a second outcome, while the outcome itself is in the report, and the error raised
+once in that case shows in the alarm for failed functions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import ClientError, ConnectTimeoutError, EndpointConnectionError
+
+from lambdas.errors import TerminalError
+from lambdas.leases import Marker, Markers, given_back, held_for
+
+MAX_SUBJECT_CHARACTERS = 99
+MAX_BODY_BYTES = 240_000
+"""SNS takes 262,144 bytes with attributes and subject."""
+
+
+@dataclass(frozen=True)
+class Mail:
+    subject: str
+    body: str
+
+    def __post_init__(self) -> None:
+        """Cut to what SNS takes: a mail that is too long must not be a mail that is never sent."""
+        subject = self.subject.encode("ascii", "replace").decode("ascii")
+        subject = "".join(character if character.isprintable() else "?" for character in subject)
+        object.__setattr__(self, "subject", subject[:MAX_SUBJECT_CHARACTERS])
+        body = self.body.encode("utf-8", "backslashreplace")
+        if len(body) > MAX_BODY_BYTES:
+            kept = body[:MAX_BODY_BYTES].decode("utf-8", "ignore")
+            object.__setattr__(self, "body", f"{kept}\n\nThe rest of this mail was too long to send.\n")
+        else:
+            object.__setattr__(self, "body", body.decode("utf-8"))
+
+
+@dataclass(frozen=True)
+class Mailbox:
+    """Publishes mails to one topic, each of them once."""
+
+    markers: Markers
+    sns: Any
+    """A client that sends each request once: a repeated publish is a second mail."""
+    topic_arn: str
+
+    def was_told(self, stem: str) -> bool:
+        return f"{stem}.json" in self.markers.names(f"{stem}.")
+
+    def tell_once(self, stem: str, mail: Mail, *, lifetime_seconds: float) -> bool:
+        """Publish the mail unless it was, or is being, published; True when it was published now."""
+        sending = self._take(stem, lifetime_seconds)
+        if sending is None:
+            return False
+        try:
+            published = self.sns.publish(TopicArn=self.topic_arn, Subject=mail.subject, Message=mail.body)
+        except (ClientError, ConnectTimeoutError, EndpointConnectionError) as error:
+            if _was_surely_not_sent(error):
+                self.markers.replace(sending, given_back())
+            raise
+        self.markers.create(f"{stem}.json", {"subject": mail.subject, "message_id": published["MessageId"]})
+        return True
+
+    def _take(self, stem: str, lifetime_seconds: float) -> Marker | None:
+        key = f"{stem}.sending.json"
+        facts = held_for(lifetime_seconds)
+        if key not in self.markers.names(key):
+            return self.markers.create(key, facts)
+        sending = self.markers.read(key)
+        if sending.was_given_back:
+            return self.markers.replace(sending, facts)
+        if sending.is_expired and self.markers.create(f"{stem}.json", {"undecided": True}):
+            raise TerminalError(
+                f"a mail may or may not have been sent: its sender died while sending, so {stem}.json notes it as "
+                "undecided and it is not sent again; read the report of that attempt to know its outcome"
+            )
+        return None
+
+
+def _was_surely_not_sent(error: Exception) -> bool:
+    if isinstance(error, ClientError):
+        return bool(error.response["ResponseMetadata"]["HTTPStatusCode"] < 500)
+    return True

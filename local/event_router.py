@@ -1,0 +1,338 @@
+"""What happens by itself in AWS, played on the laptop: events, queues, schedules, invocations and runs.
+
+All wiring is read back from moto each time it is needed (bucket notifications, event source
+mappings, rules and their targets, functions and their policies), so what the program does
+not declare does not happen. Deliveries are at least once on AWS; `meddle` decides here how
+often and when each is made, which is once and at once unless somebody says otherwise.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
+from functools import partial
+from typing import Any
+from urllib.parse import quote_plus
+
+from botocore.exceptions import ClientError
+from moto.events.models import EventPattern, EventPatternParser
+from moto.s3.models import s3_backends
+
+from local.aws import Aws
+from local.functions import FunctionFailed, Functions
+from local.glue import Glue
+from local.moto_hooks import ObjectEvent
+from local.in_flight import Movement
+from local.permissions import Need, allows_service
+from local.queue_reader import QueueReader
+from local.aws_requests import Asked
+
+# How long Lambda waits before it tries a failed asynchronous event again.
+RETRY_AFTER_SECONDS = (60.0, 120.0)
+# What the sweep on AWS takes for still being on its way.
+SWEEP_GRACE_SECONDS = 15 * 60.0
+_UNITS = {"minute": 60, "hour": 3600, "day": 86400}
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """Something that is on its way from one part of AWS to another."""
+
+    kind: str
+    """`object event`, `run event`, `schedule` or `invocation`."""
+    to: str
+    about: str
+
+
+Meddle = Callable[[Delivery], Sequence[float]]
+"""After how many seconds a delivery is made, once for each; none: it is lost."""
+
+
+def calm(_: Delivery) -> Sequence[float]:
+    return (0.0,)
+
+
+@dataclass
+class Player:
+    aws: Aws
+    functions: Functions
+    glue: Glue
+    pace: float
+    """How many seconds of AWS's own waiting (schedules, retries) pass in one second."""
+    on_trouble: Callable[[str], None] = lambda _: None
+    meddle: Meddle = calm
+    troubles: list[str] = field(default_factory=list)
+    """What went wrong on the way, in words, oldest first."""
+    _threads: list[threading.Thread] = field(default_factory=list)
+    _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(64, thread_name_prefix="player"))
+    _closing: threading.Event = field(default_factory=threading.Event)
+    _movement: Movement = field(default_factory=Movement)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _sequence: int = 0
+
+    def start(self) -> None:
+        """Poll the queues and keep the schedules that are there now."""
+        for mapping in self.aws.client("lambda").list_event_source_mappings()["EventSourceMappings"]:
+            reader = QueueReader(
+                self.aws, self.functions, mapping["UUID"], self._movement, self._trouble, self._closing
+            )
+            self._in_thread(reader.read)
+        for rule in self._rules():
+            if rule.get("ScheduleExpression"):
+                self._in_thread(partial(self._keep_schedule, rule["Name"]))
+
+    def stop(self) -> None:
+        self._closing.set()
+        for thread in self._threads:
+            thread.join()
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    @property
+    def is_still(self) -> bool:
+        """True when nothing is on its way, running or being handled; queues may hold messages all the same."""
+        return self._movement.is_still
+
+    def object_event(self, event: ObjectEvent) -> None:
+        """S3 has something to tell, if the bucket tells anybody."""
+        if s3_backends[self.aws.account]["aws"].buckets[event.bucket].notification_configuration is None:
+            return
+        self._deliver(Delivery("object event", event.bucket, event.key), lambda: self._notify(event))
+
+    def run_started(self, job_name: str, run_id: str) -> None:
+        self._in_pool(lambda: self.glue.play(job_name, run_id))
+
+    def run_ended(self, event: dict[str, Any]) -> None:
+        """Glue has something to tell: it goes to whatever rules match it."""
+        self._deliver(
+            Delivery("run event", event["detail"]["jobName"], event["detail"]["jobRunId"]), lambda: self._route(event)
+        )
+
+    def invoked(self, asked: Asked) -> bytes:
+        """Lambda's Invoke: the answer's payload, empty for an asynchronous invocation."""
+        event = json.loads(asked.facts["Payload"] or b"{}")
+        if asked.facts["InvocationType"] == "Event":
+            self.invoke_later(asked.facts["FunctionName"], event)
+            return b""
+        return json.dumps(self.functions.invoke(asked.facts["FunctionName"], event)).encode("utf-8")
+
+    def invoke_later(self, function: str, event: Any, *, failures: int = 0, wait: float = 0.0) -> None:
+        """An asynchronous invocation: tried again twice, then left in the function's dead-letter queue."""
+        name = function.rpartition(":")[2]
+        self._deliver(
+            Delivery("invocation", name, f"try {failures + 1}"), lambda: self._try(function, event, failures), wait=wait
+        )
+
+    def scheduled_event(self, rule: Mapping[str, Any], grace_seconds: float) -> dict[str, Any]:
+        return {
+            "version": "0",
+            "id": str(uuid.uuid4()),
+            "detail-type": "Scheduled Event",
+            "source": "aws.events",
+            "account": self.aws.account,
+            "time": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "region": self.aws.region,
+            "resources": [rule["Arn"]],
+            "detail": {},
+            # The sweep's own word, not EventBridge's: its patience passes at the laptop's pace too.
+            "grace_seconds": grace_seconds,
+        }
+
+    def tick(self, *, grace_seconds: float) -> None:
+        """Let every schedule's time come now; what is younger than `grace_seconds` the sweep leaves alone."""
+        for rule in self._rules():
+            if rule.get("ScheduleExpression"):
+                self._to_targets(rule, self.scheduled_event(rule, grace_seconds))
+
+    # S3 and EventBridge
+
+    def _notify(self, event: ObjectEvent) -> None:
+        found = self.aws.client("s3").get_bucket_notification_configuration(Bucket=event.bucket)
+        others = set(found) - {"ResponseMetadata", "QueueConfigurations"}
+        if others:
+            raise NotImplementedError(f"the laptop's buckets notify queues only, not {', '.join(sorted(others))}")
+        for wanted in found.get("QueueConfigurations", []):
+            if _wants(wanted, event):
+                record = self._record(event, wanted["Id"])
+                self._send(
+                    wanted["QueueArn"],
+                    json.dumps({"Records": [record]}),
+                    service="s3.amazonaws.com",
+                    source_arn=f"arn:aws:s3:::{event.bucket}",
+                )
+
+    def _record(self, event: ObjectEvent, notification: str) -> dict[str, Any]:
+        with self._lock:
+            self._sequence += 1
+            sequencer = f"{time.time_ns() >> 16:012X}{self._sequence:06X}"
+        thing: dict[str, Any] = {"key": quote_plus(event.key, safe="/"), "size": event.bytes, "eTag": event.etag}
+        if event.version_id:
+            thing["versionId"] = event.version_id
+        return {
+            "eventVersion": "2.1",
+            "eventSource": "aws:s3",
+            "awsRegion": self.aws.region,
+            "eventTime": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "eventName": event.name.removeprefix("s3:"),
+            "userIdentity": {"principalId": "AWS:LAPTOP"},
+            "requestParameters": {"sourceIPAddress": "127.0.0.1"},
+            "responseElements": {"x-amz-request-id": uuid.uuid4().hex[:16].upper(), "x-amz-id-2": "laptop"},
+            "s3": {
+                "s3SchemaVersion": "1.0",
+                "configurationId": notification,
+                "bucket": {
+                    "name": event.bucket,
+                    "ownerIdentity": {"principalId": "LAPTOP"},
+                    "arn": f"arn:aws:s3:::{event.bucket}",
+                },
+                "object": {**thing, "sequencer": sequencer},
+            },
+        }
+
+    def _send(self, queue_arn: str, body: str, *, service: str, source_arn: str) -> None:
+        """A service puts a message into a queue, if the queue's policy lets it."""
+        sqs, url = self.aws.client("sqs"), self._queue_url(queue_arn)
+        policy = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["Policy"]).get("Attributes", {}).get("Policy")
+        context = {"aws:SourceArn": source_arn, "aws:SourceAccount": self.aws.account}
+        if not allows_service(policy, service=service, need=Need("sqs:SendMessage", queue_arn, context)):
+            self._trouble(f"{source_arn} may not send to {queue_arn}: the queue's policy does not let {service}")
+            return
+        sqs.send_message(QueueUrl=url, MessageBody=body)
+
+    def _queue_url(self, arn: str) -> str:
+        return str(self.aws.client("sqs").get_queue_url(QueueName=arn.rpartition(":")[2])["QueueUrl"])
+
+    def _rules(self) -> list[dict[str, Any]]:
+        pages = self.aws.client("events").get_paginator("list_rules").paginate()
+        return [rule for page in pages for rule in page["Rules"] if rule["State"] == "ENABLED"]
+
+    def _route(self, event: dict[str, Any]) -> None:
+        for rule in self._rules():
+            pattern = rule.get("EventPattern")
+            if pattern and EventPattern(pattern, EventPatternParser(pattern).parse()).matches_event(event):  # type: ignore[arg-type]
+                self._to_targets(rule, event)
+
+    def _to_targets(self, rule: Mapping[str, Any], event: dict[str, Any]) -> None:
+        for target in self.aws.client("events").list_targets_by_rule(Rule=rule["Name"])["Targets"]:
+            if ":lambda:" not in target["Arn"]:
+                raise NotImplementedError(f"the laptop's rules call functions only, not {target['Arn']}")
+            if self._may_invoke(target["Arn"], rule["Arn"]):
+                self.invoke_later(target["Arn"], event)
+                continue
+            self._trouble(f"the rule {rule['Name']} may not invoke {target['Arn']}: that function's policy says no")
+            if "DeadLetterConfig" in target:
+                self._send(
+                    target["DeadLetterConfig"]["Arn"],
+                    json.dumps(event),
+                    service="events.amazonaws.com",
+                    source_arn=rule["Arn"],
+                )
+
+    def _may_invoke(self, function_arn: str, rule_arn: str) -> bool:
+        try:
+            policy = self.aws.client("lambda").get_policy(FunctionName=function_arn)["Policy"]
+        except ClientError:
+            return False
+        need = Need("lambda:InvokeFunction", function_arn, {"aws:SourceArn": rule_arn, "AWS:SourceArn": rule_arn})
+        return allows_service(policy, service="events.amazonaws.com", need=need)
+
+    def _keep_schedule(self, rule_name: str) -> None:
+        rule = self.aws.client("events").describe_rule(Name=rule_name)
+        seconds = rate_seconds(rule["ScheduleExpression"]) / self.pace
+        while not self._closing.wait(seconds):
+            for found in self._rules():
+                if found["Name"] == rule_name:
+                    self._deliver(
+                        Delivery("schedule", rule_name, ""),
+                        lambda found=found: self._to_targets(  # type: ignore[misc]
+                            found, self.scheduled_event(found, SWEEP_GRACE_SECONDS / self.pace)
+                        ),
+                    )
+
+    # Lambda
+
+    def _try(self, function_name: str, event: Any, failures: int) -> None:
+        try:
+            self.functions.invoke(function_name, event)
+        except (FunctionFailed, ClientError) as error:
+            self._trouble(f"{error} (try {failures + 1} of {len(RETRY_AFTER_SECONDS) + 1})")
+            if failures < len(RETRY_AFTER_SECONDS):
+                wait = RETRY_AFTER_SECONDS[failures] / self.pace
+                self.invoke_later(function_name, event, failures=failures + 1, wait=wait)
+            else:
+                self._give_up(function_name, event)
+
+    def _give_up(self, function_name: str, event: Any) -> None:
+        function = self.functions.describe(function_name)
+        queue_arn = self.functions.forgotten.dead_letter_of_function.get(function.arn)
+        if queue_arn is not None:
+            sqs = self.aws.client_as("sqs", self.functions.credentials(function))
+            sqs.send_message(QueueUrl=self._queue_url(queue_arn), MessageBody=json.dumps(event))
+
+    # How things move
+
+    def _deliver(self, delivery: Delivery, act: Callable[[], None], *, wait: float = 0.0) -> None:
+        for delay in self.meddle(delivery):
+            self._in_pool(act, after=delay + wait)
+
+    def _in_pool(self, act: Callable[[], None], *, after: float = 0.0) -> None:
+        if self._closing.is_set():
+            return
+        self._movement.begin()
+
+        def run() -> None:
+            try:
+                if not self._closing.is_set():
+                    act()
+            except Exception as error:
+                if not self._closing.is_set():
+                    self._trouble(f"{type(error).__name__}: {error}")
+            finally:
+                self._movement.end()
+
+        def submit() -> None:
+            try:
+                self._pool.submit(run)
+            except RuntimeError:
+                # The pool is closed: the laptop is shutting down.
+                self._movement.end()
+
+        if after <= 0:
+            submit()
+        else:
+            timer = threading.Timer(after, submit)
+            timer.daemon = True
+            timer.start()
+
+    def _in_thread(self, work: Callable[[], None]) -> None:
+        thread = threading.Thread(target=work, name="player", daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _trouble(self, sentence: str) -> None:
+        if not self._closing.is_set():
+            self.troubles.append(sentence)
+            self.on_trouble(sentence)
+
+
+def rate_seconds(expression: str) -> float:
+    """`rate(15 minutes)` -> 900."""
+    found = re.fullmatch(r"rate\((\d+) (minute|hour|day)s?\)", expression)
+    if found is None:
+        raise NotImplementedError(f"the laptop keeps schedules such as rate(15 minutes), not {expression!r}")
+    return int(found[1]) * _UNITS[found[2]]
+
+
+def _wants(configuration: Mapping[str, Any], event: ObjectEvent) -> bool:
+    rules = configuration.get("Filter", {}).get("Key", {}).get("FilterRules", [])
+    ends = {"prefix": event.key.startswith, "suffix": event.key.endswith}
+    return any(fnmatchcase(event.name, wanted) for wanted in configuration["Events"]) and all(
+        ends[rule["Name"].lower()](rule["Value"]) for rule in rules
+    )

@@ -1,0 +1,228 @@
+"""A laptop that is AWS: the program deployed into moto and the warehouse, and everything that then moves by itself.
+
+with Laptop.start(root, folder=Path("build/laptop")) as laptop:
+    laptop.outputs["drop_bucket"]  # the stack's outputs
+    laptop.client("s3").upload_file(...)  # from here on events move it
+    laptop.wait_until_still()
+    laptop.mails()
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from moto.glue.models import glue_backends
+from moto.sns.models import sns_backends
+
+from local.aws import Aws
+from local.deploy import Deployed, config_of, deploy
+from local.functions import Functions
+from local.glue import Glue
+from local.glue_python import glue_python
+from local.moto_hooks import Hooks, ObjectEvent, PlayedRun, let_go, take_over
+from local.event_router import Player
+from local.program_warehouse import ProgramWarehouse
+from local.resources import Stage
+
+ACCOUNT = "123456789012"
+PACE = 10.0
+"""How many seconds of AWS's own waiting (queues, schedules, retries) pass in one second of the laptop's."""
+
+
+@dataclass(frozen=True)
+class Mail:
+    """A mail as one reader finds it."""
+
+    to: str
+    subject: str
+    body: str
+
+
+@dataclass(frozen=True)
+class QueueCounts:
+    """What a queue holds."""
+
+    waiting: int
+    delayed: int
+    being_handled: int
+
+    @property
+    def all(self) -> int:
+        return self.waiting + self.delayed + self.being_handled
+
+
+class NotStill(Exception):
+    """Something still moves after the time given to it."""
+
+
+@dataclass
+class Laptop:
+    """A running one; leaving the `with` block ends it and all it started."""
+
+    aws: Aws
+    warehouse: ProgramWarehouse
+    player: Player
+    deployed: Deployed
+    python: Path
+    """What plays Glue's Python."""
+    folder: Path
+    _stopped: bool = field(default=False, repr=False)
+
+    @classmethod
+    def start(
+        cls,
+        root: Path,
+        *,
+        folder: Path,
+        stack: str = "dev",
+        config: Mapping[str, str] | None = None,
+        account: str = ACCOUNT,
+        pace: float = PACE,
+        python: Path | None = None,
+        libraries: Path | None = None,
+        on_trouble: Callable[[str], None] = lambda _: None,
+    ) -> Laptop:
+        """Deploy the stack of the program in `root`, some keys of its configuration changed.
+
+        `folder` takes logs and what processes need while they run. `libraries` keeps unpacked
+        wheels for the next laptop. Raises DeployFailed where the program cannot be deployed.
+        """
+        folder = folder.resolve()
+        folder.mkdir(parents=True, exist_ok=True)
+        values = config_of(root, stack, config or {})
+        aws = Aws.start(account=account, region=values["aws:region"])
+        warehouse = ProgramWarehouse(aws)
+        try:
+            stage = Stage(aws, warehouse)
+            player = _player(
+                aws,
+                stage,
+                folder,
+                libraries=(libraries or folder).resolve(),
+                python=python or glue_python(),
+                pace=pace,
+                on_trouble=on_trouble,
+            )
+            # Whatever falls into a bucket while the program is deployed waits until all of it stands.
+            early: list[ObjectEvent] = []
+            take_over(account, Hooks(on_object_event=early.append, pace=pace))
+            aws.gate.on_invoke = player.invoked
+            aws.gate.after_run_start = player.run_started
+            deployed = deploy(root, stage, stack=stack, config=values)
+            player.start()
+            take_over(account, Hooks(on_object_event=player.object_event, pace=pace))
+            for event in early:
+                player.object_event(event)
+        except BaseException:
+            warehouse.stop()
+            aws.stop()
+            let_go(account)
+            raise
+        return cls(aws, warehouse, player, deployed, player.glue.python, folder)
+
+    def stop(self) -> None:
+        if self._stopped:
+            return
+        self._stopped = True
+        self.player.glue.stop()
+        self.player.functions.stop()
+        self.player.stop()
+        self.warehouse.stop()
+        self.aws.stop()
+        let_go(self.aws.account)
+
+    def __enter__(self) -> Laptop:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def outputs(self) -> Mapping[str, Any]:
+        """The stack's outputs, as `pulumi stack output` shows them."""
+        return self.deployed.outputs
+
+    def client(self, service: str) -> Any:
+        """A boto3 client with every right."""
+        return self.aws.client(service)
+
+    def connect(self) -> Any:
+        """A connection to the warehouse as its admin user."""
+        return self.warehouse.connect(self.outputs["database"])
+
+    def queue(self, output: str) -> QueueCounts:
+        """What the queue behind a stack output holds, such as `queue_url` or `dead_letter_queue_url`."""
+        names = [f"ApproximateNumberOfMessages{which}" for which in ("", "Delayed", "NotVisible")]
+        found = self.client("sqs").get_queue_attributes(QueueUrl=self.outputs[output], AttributeNames=names)
+        return QueueCounts(*(int(found["Attributes"][name]) for name in names))
+
+    def runs(self) -> list[PlayedRun]:
+        """Every run of every job, the oldest first."""
+        jobs = glue_backends[self.aws.account][self.aws.region].jobs
+        runs = [run for job in jobs.values() for run in job.job_runs if isinstance(run, PlayedRun)]
+        return sorted(runs, key=lambda run: run.started_on)
+
+    def mails(self) -> list[Mail]:
+        """Every mail that was sent, one for each reader, the oldest first."""
+        sns, topic = self.client("sns"), self.outputs["topic_arn"]
+        readers = [
+            found["Endpoint"]
+            for page in sns.get_paginator("list_subscriptions_by_topic").paginate(TopicArn=topic)
+            for found in page["Subscriptions"]
+            if found["Protocol"] == "email"
+        ]
+        sent = list(sns_backends[self.aws.account][self.aws.region].topics[topic].sent_notifications)
+        return [Mail(reader, str(subject or ""), message) for _, message, subject, *_ in sent for reader in readers]
+
+    @property
+    def is_still(self) -> bool:
+        """True when nothing moves and nothing waits to move."""
+        before = self.player.is_still
+        return before and self.queue("queue_url").all == 0 and self.player.is_still
+
+    def wait_until_still(self, timeout: float = 120.0) -> None:
+        """Raises NotStill when something still moves after `timeout` seconds."""
+        until = time.monotonic() + timeout
+        still_since = None
+        while time.monotonic() < until:
+            if not self.is_still:
+                still_since = None
+            elif still_since is None:
+                still_since = time.monotonic()
+            elif time.monotonic() - still_since >= 0.2:
+                return
+            time.sleep(0.1)
+        raise NotStill(
+            f"after {timeout:g} seconds something still moves: the queue holds {self.queue('queue_url')}; "
+            f"the last trouble was: {(self.player.troubles or ['none'])[-1]}"
+        )
+
+
+def _player(
+    aws: Aws,
+    stage: Stage,
+    folder: Path,
+    *,
+    libraries: Path,
+    python: Path,
+    pace: float,
+    on_trouble: Callable[[str], None],
+) -> Player:
+    functions = Functions(aws, folder, stage.forgotten)
+    glue = Glue(
+        aws,
+        folder,
+        libraries,
+        python,
+        job_environment=lambda: stage.warehouse.running().client_environment(),
+        on_state_change=lambda event: player.run_ended(event),
+    )
+    player = Player(aws, functions, glue, pace, on_trouble=on_trouble)
+    return player

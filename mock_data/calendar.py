@@ -1,0 +1,134 @@
+"""How many rows each day's file has, and which orders tell them.
+
+Orders are numbered through all days; those of one day and one life are neighbours. So the
+rows of a file are a few ranges of numbers, known before any row is made, and nothing about
+single orders is kept from day to day.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+
+from mock_data.args import MockDataArgs
+from mock_data.rng import bits, draws
+from mock_data.order_histories import LIVES, ONE_ROW, Life
+
+_WEEK = (0.90, 0.88, 0.92, 0.97, 1.12, 1.22, 0.99)
+"""Sales by day of the week, from Monday."""
+
+_DAY_STREAM = 10
+
+LAST_FILE = max(row.file for life in LIVES for row in life.rows)
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A range of orders, each of which has the same row of its life in a file."""
+
+    first: int
+    count: int
+    life: Life
+    row: int
+    """Index into life.rows."""
+    born: int
+    """The day, counted from 0, on which these orders were made."""
+
+
+@dataclass(frozen=True)
+class Day:
+    """What a day's file consists of."""
+
+    index: int
+    date: date
+    segments: tuple[Segment, ...]
+    first_fault: int
+    """Faulty rows are numbered after all orders: they bring ids of their own."""
+    faults: int
+    fault_number: int
+    """How many faulty rows the days before have: faults take turns through all files."""
+    orders_known: int
+    """Orders made up to and on this day."""
+
+    @property
+    def has_quotes(self) -> bool:
+        """Every third file has forms with quotes."""
+        return self.index % 3 == 2
+
+    @property
+    def rows(self) -> int:
+        return self.faults + sum(segment.count for segment in self.segments)
+
+
+def plan_days(args: MockDataArgs) -> list[Day]:
+    """All days, with exactly days x rows rows."""
+    rows, faults = _rows_and_faults(args)
+    births: list[dict[Life, tuple[int, int]]] = []
+    plan: list[tuple[list[Segment], int]] = []
+    orders = 0
+    for day in range(args.days):
+        earlier = [
+            segment
+            for born in range(max(0, day - LAST_FILE), day)
+            for segment in _segments(births[born], born=born, file=day - born)
+        ]
+        room = rows[day] - faults[day] - sum(segment.count for segment in earlier)
+        births.append(_births(room, first=orders))
+        orders += sum(count for _, count in births[-1].values())
+        plan.append((_segments(births[day], born=day, file=0) + earlier, orders))
+    faults_before = np.concatenate([[0], np.cumsum(faults)]).tolist()
+    return [
+        Day(
+            index=day,
+            date=args.day(day),
+            segments=tuple(segments),
+            first_fault=orders + faults_before[day],
+            faults=faults[day],
+            fault_number=faults_before[day],
+            orders_known=orders_known,
+        )
+        for day, (segments, orders_known) in enumerate(plan)
+    ]
+
+
+def _rows_and_faults(args: MockDataArgs) -> tuple[list[int], list[int]]:
+    days = np.arange(args.days)
+    weekdays = (args.start.weekday() + days) % 7
+    chance = bits(draws(args.seed, _DAY_STREAM, days), low=0, count=16) / 2**16
+    weights = np.array(_WEEK)[weekdays] * (0.97 + 0.06 * chance)
+    share = np.cumsum(weights) / np.sum(weights)
+    share[-1] = 1.0
+    # Rounding the running totals makes every total come out exactly.
+    rows = np.floor(share * (args.days * args.rows) + 0.5)
+    faults = np.floor(rows * args.faults + 0.5)
+    return _steps(rows), _steps(faults)
+
+
+def _steps(running_totals: np.ndarray) -> list[int]:
+    steps: list[int] = np.diff(running_totals, prepend=0.0).astype(np.int64).tolist()
+    return steps
+
+
+def _births(room: int, *, first: int) -> dict[Life, tuple[int, int]]:
+    """Life -> first number and count of the orders that fill `room` rows on their first day."""
+    others = [life for life in LIVES if life is not ONE_ROW]
+    rows_per_order = sum(life.share * life.rows_in_file(0) for life in others)
+    rows_per_order += 1.0 - sum(life.share for life in others)
+    counts = {life: int(life.share * (room / rows_per_order)) for life in others}
+    counts[ONE_ROW] = room - sum(count * life.rows_in_file(0) for life, count in counts.items())
+    births = {}
+    for life, count in counts.items():
+        births[life] = (first, count)
+        first += count
+    return births
+
+
+def _segments(births: dict[Life, tuple[int, int]], *, born: int, file: int) -> list[Segment]:
+    return [
+        Segment(first, count, life, index, born)
+        for life, (first, count) in births.items()
+        for index, row in enumerate(life.rows)
+        if row.file == file and count
+    ]

@@ -1,0 +1,167 @@
+"""What becomes of an order over days: which rows tell of it, in which files, with which outcome.
+
+The outcomes are declared, not computed: they are what the contract says of files dropped in
+day order. Rows of one file stand in the order in which they are listed here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Callable
+
+from mock_data.rng import Integers
+from mock_data.row_variants import BY_THE_MINUTE, DATE_ALONE, EVENING_IN_THE_WEST, LONGEST_ID, LOWERCASE_ID, Form
+
+INSERTED = "inserted"
+UPDATED = "updated"
+UNCHANGED = "unchanged"
+STALE = "stale"
+DUPLICATE = "duplicate"
+REJECTED = "rejected"
+OUTCOMES = (INSERTED, UPDATED, UNCHANGED, STALE, DUPLICATE, REJECTED)
+
+LAST_SECOND = 86_399
+
+
+@dataclass(frozen=True)
+class Moment:
+    """When on its day something happened to an order, given the second that is drawn for order and day."""
+
+    name: str
+    second: Callable[[Integers], Integers]
+    form: Form | None = None
+    """The form that a row of such a moment must have."""
+
+
+FIRST = Moment("first", lambda drawn: drawn)
+LATER = Moment("later", lambda drawn: drawn + (LAST_SECOND - drawn) // 2)
+EARLIER = Moment("earlier", lambda drawn: drawn // 2)
+MIDNIGHT = Moment("midnight", lambda drawn: drawn * 0, DATE_ALONE)
+MINUTE = Moment("minute", lambda drawn: drawn // 60 * 60, BY_THE_MINUTE)
+# In UTC it is the next day already, up to three in the morning.
+EVENING = Moment("evening", lambda drawn: LAST_SECOND + 1 + drawn // 8, EVENING_IN_THE_WEST)
+MOMENTS = (FIRST, LATER, EARLIER, MIDNIGHT, MINUTE, EVENING)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of an order's life."""
+
+    file: int
+    """Days after the order's birth: the file in which the row stands."""
+    outcome: str
+    status: str
+    moment: Moment = FIRST
+    days_ago: int = 0
+    """Days between what the row tells and the file in which it stands."""
+    more: int = 0
+    """Pieces ordered beyond the first row's quantity."""
+    id_form: Form | None = None
+    """Another transaction_id than the order's own, by its form."""
+
+    @property
+    def form(self) -> Form | None:
+        return self.id_form or self.moment.form
+
+
+@dataclass(frozen=True)
+class Life:
+    """What becomes of `share` of the orders."""
+
+    name: str
+    share: float
+    rows: tuple[Row, ...] = field(default=())
+
+    def winners(self, last_file: int) -> tuple[bool, ...]:
+        """For each row whether the fact ends with it, if no file after last_file is dropped."""
+        standing: dict[Form | None, Row] = {}
+        for row in self.rows:
+            if row.file <= last_file and row.outcome in (INSERTED, UPDATED, UNCHANGED):
+                standing[row.id_form] = row
+        return tuple(any(row is winner for winner in standing.values()) for row in self.rows)
+
+    def rows_in_file(self, file: int) -> int:
+        return sum(row.file == file for row in self.rows)
+
+
+ONE_ROW = Life("bought over the counter", 0.0, (Row(0, INSERTED, "completed"),))
+"""The life of all orders that no share of LIVES claims."""
+
+LIVES = (
+    ONE_ROW,
+    Life(
+        "parcel",
+        0.08,
+        (
+            Row(0, INSERTED, "pending"),
+            Row(1, UPDATED, "processing"),
+            Row(2, UPDATED, "shipped"),
+            Row(4, UPDATED, "delivered"),
+        ),
+    ),
+    Life("paid the next day", 0.10, (Row(0, INSERTED, "pending"), Row(1, UPDATED, "completed"))),
+    Life("express parcel", 0.06, (Row(0, INSERTED, "processing"), Row(2, UPDATED, "delivered"))),
+    Life("cancelled", 0.03, (Row(0, INSERTED, "pending"), Row(1, UPDATED, "cancelled"))),
+    Life("refunded", 0.02, (Row(0, INSERTED, "completed"), Row(5, UPDATED, "refunded"))),
+    Life("reopened", 0.01, (Row(0, INSERTED, "completed"), Row(1, UPDATED, "processing"))),
+    Life("two states in one file", 0.01, (Row(0, DUPLICATE, "pending"), Row(0, INSERTED, "completed", LATER))),
+    Life("newer state first", 0.01, (Row(0, INSERTED, "completed", LATER), Row(0, DUPLICATE, "pending"))),
+    Life("sent twice", 0.01, (Row(0, DUPLICATE, "completed"), Row(0, INSERTED, "completed"))),
+    Life("higher status first", 0.005, (Row(0, INSERTED, "shipped"), Row(0, DUPLICATE, "processing"))),
+    Life("tie", 0.005, (Row(0, DUPLICATE, "completed"), Row(0, INSERTED, "completed", more=1))),
+    Life("old state late", 0.015, (Row(0, INSERTED, "shipped"), Row(2, STALE, "pending", EARLIER, days_ago=2))),
+    Life("first state last", 0.01, (Row(1, INSERTED, "delivered"), Row(2, STALE, "pending", days_ago=2))),
+    Life("sent again", 0.01, (Row(0, INSERTED, "completed"), Row(1, UNCHANGED, "completed", days_ago=1))),
+    Life("corrected", 0.005, (Row(0, INSERTED, "completed"), Row(1, UPDATED, "completed", days_ago=1, more=1))),
+    Life(
+        "old state twice",
+        0.005,
+        (
+            Row(0, INSERTED, "shipped"),
+            Row(1, DUPLICATE, "pending", EARLIER, days_ago=1),
+            Row(1, STALE, "pending", EARLIER, days_ago=1),
+        ),
+    ),
+    Life(
+        "news and old news in one file",
+        0.005,
+        (
+            Row(0, INSERTED, "pending"),
+            Row(1, UPDATED, "shipped"),
+            Row(1, DUPLICATE, "processing", LATER, days_ago=1),
+        ),
+    ),
+    Life(
+        "dated by the day",
+        0.01,
+        (
+            Row(0, INSERTED, "pending", MIDNIGHT),
+            Row(1, UPDATED, "processing", MIDNIGHT, days_ago=1),
+            Row(2, STALE, "pending", MIDNIGHT, days_ago=2),
+        ),
+    ),
+    Life("dated by the minute", 0.005, (Row(0, INSERTED, "completed", MINUTE),)),
+    Life(
+        "evening in the west",
+        0.005,
+        (
+            Row(0, INSERTED, "processing", EVENING),
+            # Midnight of the next day is in UTC before that evening, or at its very start.
+            Row(1, STALE, "pending", MIDNIGHT),
+            Row(2, UPDATED, "delivered"),
+        ),
+    ),
+    Life(
+        "two ids that differ in case",
+        0.005,
+        (Row(0, INSERTED, "completed"), Row(0, INSERTED, "pending", id_form=LOWERCASE_ID)),
+    ),
+    Life(
+        "longest id",
+        0.005,
+        (
+            Row(0, INSERTED, "pending", id_form=LONGEST_ID),
+            Row(1, UPDATED, "completed", id_form=LONGEST_ID),
+        ),
+    ),
+)

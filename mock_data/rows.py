@@ -1,0 +1,368 @@
+"""The bytes of a piece of a day's file, and what its rows say.
+
+A plain row is assembled in numpy from padded values, the padding taken out of the whole
+piece at once; the few rows in another form are written by Polars and put in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from mock_data.args import MockDataArgs
+from mock_data.calendar import Day, Segment
+from mock_data.dimensions import MEMBERSHIP_LEVELS, SALES_BITS, Customers, Products
+from mock_data.rng import Integers, below, bits, draws, quantiles
+from mock_data.row_variants import COLUMNS, FAULTS, FORM_INDEX, FORMS, NUL_STAND_IN, PLAIN, SPELLINGS, Form
+from mock_data.order_histories import FIRST, LAST_SECOND, LATER, LIVES, MOMENTS, OUTCOMES, REJECTED
+from schemas.statuses import STATUS_RANK, STATUSES
+
+HEADER = (",".join(COLUMNS) + "\n").encode()
+
+PIECE_ROWS = 262_144
+"""Rows made at a time: what bounds the memory, whatever a day's size."""
+
+_ORDERS, _QUANTITIES, _FORMS, _FAULTS, _ORDER_OF_LINES = range(20, 25)
+
+_CLOCK_BITS = 16
+_QUANTITY_BITS = 10
+_MOST_PIECES = 20
+
+# Sales by hour of the day: the lunch break and the evening.
+_HOURS = (1, 1, 1, 1, 1, 2, 4, 6, 8, 10, 12, 14, 15, 12, 11, 11, 12, 14, 17, 20, 19, 14, 8, 3)
+
+# The mean number of pieces beyond the first, by membership level.
+_MORE_PIECES = dict(zip(MEMBERSHIP_LEVELS, (0.6, 1.0, 1.7, 2.6)))
+
+_MOST_DAYS_AGO = max(row.days_ago for life in LIVES for row in life.rows)
+
+Places = npt.NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Told:
+    """What rows say; one entry per row, in the order of the lines."""
+
+    number: Integers
+    """The number in the transaction_id."""
+    customer: Integers
+    product: Integers
+    quantity: Integers
+    event_day: Integers
+    """Counted from the first file's day."""
+    second: Integers
+    """Of the event_day in UTC; from 86400 on it is in the day after."""
+    status: Integers
+    """Its rank."""
+    form: Integers
+    """Index into FORMS."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Part of a day's file; its rows in the order of the lines."""
+
+    text: bytes
+    told: Told
+    outcome: Integers
+    """Index into OUTCOMES, all files being dropped in day order."""
+    wins: npt.NDArray[np.bool_]
+    """True: the fact ends with this row."""
+    special: pl.DataFrame
+    """place (index into the others) and trimmed transaction_id (null: malformed) of the rows not in PLAIN form."""
+
+    @property
+    def rows(self) -> int:
+        return len(self.outcome)
+
+    @property
+    def lines(self) -> int:
+        return int(_LINES[self.told.form].sum())
+
+    def first_lines(self) -> Integers:
+        """The physical line on which each row starts, counted from 0 within the piece."""
+        lines = _LINES[self.told.form]
+        start: Integers = np.cumsum(lines) - lines + _BLANK_LINES[self.told.form]
+        return start
+
+    def transaction_ids(self) -> pl.Series:
+        """Every row's id, trimmed; null where the row is malformed."""
+        plain = pl.select(_id_text(pl.Series(self.told.number))).to_series()
+        where = np.arange(self.rows)
+        where[self.special["place"].to_numpy()] = self.rows + np.arange(self.special.height)
+        return pl.concat([plain.rename("transaction_id"), self.special["transaction_id"]]).gather(where)
+
+
+class RowWriter:
+    """Writes the rows of any day; made once, for its tables are used by all days."""
+
+    def __init__(self, args: MockDataArgs, *, products: Products, customers: Customers) -> None:
+        self._args = args
+        self._customer_ids = customers.frame["customer_id"]
+        self._product_ids = products.frame["product_id"]
+        self._levels = customers.levels
+        self._best_sellers = products.best_sellers
+        self._clock = _second_of_day()
+        self._quantities = np.stack([_pieces_ordered(_MORE_PIECES[level]) for level in MEMBERSHIP_LEVELS])
+
+        self._id_start = _padded([b"T1"])
+        self._comma = _padded([b","])
+        self._ten_thousands = _padded([b"%04d" % i for i in range(10_000)])
+        self._hundreds = _padded([b"%02d" % i for i in range(100)])
+        self._customer_values = _padded(_values(self._customer_ids))
+        self._product_values = _padded(_values(self._product_ids))
+        self._quantity_values = _padded([b"%d," % i for i in range(_MOST_PIECES + 10)])
+        self._clock_values = _padded(
+            [
+                b"T%02d:%02d:%02dZ," % (second // 3600, second // 60 % 60, second % 60)
+                for second in range(LAST_SECOND + 1)
+            ]
+        )
+        self._status_values = _padded([status.encode() + b"\n" for status in STATUSES])
+
+    def pieces(self, day: Day) -> Iterator[Piece]:
+        """The day's rows, a piece at a time; all rows of one order in a file are in one piece."""
+        count = max(1, -(-day.rows // PIECE_ROWS))
+        dates = self._date_values(day)
+        for index in range(count):
+            yield self._piece(day, dates=dates, index=index, count=count)
+
+    def _piece(self, day: Day, *, dates: npt.NDArray[np.void], index: int, count: int) -> Piece:
+        part = _Part(day, index=index, count=count)
+        shuffle = np.random.default_rng([self._args.seed, _ORDER_OF_LINES, day.index, index])
+        order_of_lines = part.order_of_lines(shuffle)
+        number, segment = part.numbers[order_of_lines], part.segments[order_of_lines]
+        facts = _SegmentFacts(day, last_day=self._args.days - 1)
+        told = self._told(day, facts, number=number, segment=segment)
+        special = self._special_rows(day, told)
+        return Piece(
+            text=_joined(self._plain_rows(day, told, dates=dates), special),
+            told=told,
+            outcome=facts.outcome[segment],
+            wins=facts.wins[segment],
+            special=special.select("place", "transaction_id"),
+        )
+
+    def _told(self, day: Day, facts: _SegmentFacts, *, number: Integers, segment: Integers) -> Told:
+        words = draws(self._args.seed, _ORDERS, number)
+        event_day = facts.event_day[segment]
+        # The square makes some customers come often.
+        share = bits(words, low=16, count=24)
+        customer = below(len(self._customer_ids), (share * share) >> 24, count=24)
+        quantity_share = bits(draws(self._args.seed, _QUANTITIES, number), low=0, count=_QUANTITY_BITS)
+        told = Told(
+            number=number,
+            customer=customer,
+            product=self._best_sellers[bits(words, low=40, count=SALES_BITS)],
+            quantity=self._quantities[self._levels[customer], quantity_share] + facts.more[segment],
+            event_day=event_day,
+            second=self._seconds(bits(words, low=0, count=_CLOCK_BITS), facts.moment[segment], event_day=event_day),
+            status=facts.status[segment],
+            form=self._forms(day, facts.form[segment], number=number, row=facts.row[segment]),
+        )
+        self._make_faulty(day, told, np.flatnonzero(segment == len(day.segments)))
+        return told
+
+    def _seconds(self, share: Integers, moment: Integers, *, event_day: Integers) -> Integers:
+        # An order's hour differs from day to day, but is one and the same in all rows about one day.
+        second: Integers = self._clock[(share + event_day * 40_503) % 2**_CLOCK_BITS]
+        for code, kind in enumerate(MOMENTS):
+            if kind is not FIRST:
+                there = np.flatnonzero(moment == code)
+                second[there] = kind.second(second[there])
+        return second
+
+    def _forms(self, day: Day, form: Integers, *, number: Integers, row: Integers) -> Integers:
+        """Some of the rows that could be plain get a spelling instead."""
+        words = draws(self._args.seed, _FORMS, number * 64 + row)
+        chosen = bits(words, low=0, count=32) < self._args.faults * 2**32
+        spellings = _SPELLING_FORMS[day.has_quotes]
+        spelling = spellings[below(len(spellings), bits(words, low=32, count=16), count=16)]
+        return np.where(chosen & (form == FORM_INDEX[PLAIN]), spelling, form)
+
+    def _make_faulty(self, day: Day, told: Told, places: Places) -> None:
+        """Give the rows at these places, which tell of no order yet, each its fault."""
+        since = told.number[places] - day.first_fault
+        words = draws(self._args.seed, _FAULTS, told.number[places])
+        faults = _FAULT_FORMS[day.has_quotes]
+        told.form[places] = faults[(day.fault_number + since) % len(faults)]
+        told.status[places] = bits(words, low=0, count=16) % len(STATUSES)
+        if day.orders_known:
+            # Half of them speak of an order that is there, in the latest of states: were one
+            # of them accepted, the fact would show it.
+            half = bits(words, low=63, count=1) == 0
+            told.status[places[half]] = len(STATUSES) - 1
+            told.number[places[half]] = bits(words[half], low=16, count=47) % day.orders_known
+
+    def _special_rows(self, day: Day, told: Told) -> pl.DataFrame:
+        """place, line (bytes) and trimmed transaction_id of the rows in another form than PLAIN, in their order."""
+        places = np.flatnonzero(told.form != FORM_INDEX[PLAIN])
+        since_1970 = (self._args.start - date(1970, 1, 1)).days + told.event_day[places]
+        seconds = since_1970 * (LAST_SECOND + 1) + told.second[places]
+        rows = pl.DataFrame(
+            {
+                "place": places,
+                "form": told.form[places],
+                "transaction_id": pl.select(_id_text(pl.Series(told.number[places]))).to_series(),
+                "customer_id": self._customer_ids.gather(told.customer[places]),
+                "product_id": self._product_ids.gather(told.product[places]),
+                "quantity": pl.Series(told.quantity[places]).cast(pl.String),
+                "status": pl.Series(STATUSES, dtype=pl.String).gather(told.status[places]),
+                "instant": pl.Series(seconds * 1_000_000).cast(pl.Datetime("us")),
+            }
+        ).with_columns(day=pl.lit(day.date), transaction_date=pl.col("instant").dt.strftime("%Y-%m-%dT%H:%M:%SZ"))
+        written = [
+            group.with_columns(**FORMS[form].columns).select(
+                "place",
+                line=pl.concat_str(FORMS[form].line, pl.lit("\n")).cast(pl.Binary),
+                transaction_id=pl.lit(None, dtype=pl.String)
+                if FORMS[form].is_malformed
+                else pl.col("transaction_id").str.strip_chars(),
+            )
+            for (form,), group in rows.partition_by("form", as_dict=True).items()
+        ]
+        nothing = pl.DataFrame(schema={"place": pl.Int64, "line": pl.Binary, "transaction_id": pl.String})
+        return pl.concat([nothing, *written]).sort("place")
+
+    def _plain_rows(self, day: Day, told: Told, *, dates: npt.NDArray[np.void]) -> npt.NDArray[np.void]:
+        """One record per row, its values side by side, each still padded with NUL."""
+        ago = day.index - told.event_day
+        values = {
+            "start": self._id_start,
+            "hundreds": self._hundreds[told.number // 10**8],
+            "thousands": self._ten_thousands[told.number // 10**4 % 10**4],
+            "ones": self._ten_thousands[told.number % 10**4],
+            "comma": self._comma,
+            "customer": self._customer_values[told.customer],
+            "product": self._product_values[told.product],
+            "quantity": self._quantity_values[told.quantity],
+            "date": dates[ago * (LAST_SECOND + 1) + told.second % (LAST_SECOND + 1)],
+            "status": self._status_values[told.status],
+        }
+        records = np.empty(len(told.number), dtype=[(name, column.dtype) for name, column in values.items()])
+        for name, column in values.items():
+            records[name] = column
+        return records
+
+    def _date_values(self, day: Day) -> npt.NDArray[np.void]:
+        """The texts of every second of the day and of the days before of which its rows may tell."""
+        days = [self._args.day(day.index - ago) for ago in range(min(day.index, _MOST_DAYS_AGO) + 1)]
+        texts = np.empty(
+            (len(days), len(self._clock_values)), dtype=[("day", "V10"), ("clock", self._clock_values.dtype)]
+        )
+        texts["day"] = _padded([told.isoformat().encode() for told in days])[:, np.newaxis]
+        texts["clock"] = self._clock_values
+        return texts.reshape(-1).view(f"V{texts.dtype.itemsize}")
+
+
+class _Part:
+    """The index-th of count parts of a day: a slice of each of its segments, and of its faults."""
+
+    def __init__(self, day: Day, *, index: int, count: int) -> None:
+        self._slices = [_slice(segment.first, segment.count, index=index, parts=count) for segment in day.segments]
+        self._slices.append(_slice(day.first_fault, day.faults, index=index, parts=count))
+        self._day_segments = day.segments
+        lengths = [len(numbers) for numbers in self._slices]
+        self._ends = np.cumsum(lengths).tolist()
+        self.numbers = np.concatenate([np.arange(numbers.start, numbers.stop) for numbers in self._slices])
+        self.segments = np.repeat(np.arange(len(lengths)), lengths)
+
+    def order_of_lines(self, shuffle: np.random.Generator) -> Places:
+        """For each line the place of its row in `numbers`: shuffled, but a life's rows in a file keep their order."""
+        line = shuffle.permutation(len(self.numbers))
+        for rows in self._rows_of_one_life():
+            line[rows] = np.sort(line[rows], axis=0)
+        order = np.empty_like(line)
+        order[line] = np.arange(len(line))
+        return order
+
+    def _rows_of_one_life(self) -> Iterator[Places]:
+        """Places of the rows of those orders that have several in this file: one column per order."""
+        same_orders: dict[tuple[int, int], list[int]] = {}
+        for position, segment in enumerate(self._day_segments):
+            same_orders.setdefault((segment.first, segment.count), []).append(position)
+        for positions in same_orders.values():
+            if len(positions) > 1:
+                yield np.stack([np.arange(self._ends[p] - len(self._slices[p]), self._ends[p]) for p in positions])
+
+
+def _slice(first: int, count: int, *, index: int, parts: int) -> range:
+    return range(first + count * index // parts, first + count * (index + 1) // parts)
+
+
+class _SegmentFacts:
+    """What all rows of a segment have in common, as tables; the last entry is for the faulty rows."""
+
+    def __init__(self, day: Day, *, last_day: int) -> None:
+        rows = [segment.life.rows[segment.row] for segment in day.segments]
+        self.moment = np.array([MOMENTS.index(row.moment) for row in rows] + [MOMENTS.index(LATER)])
+        self.event_day = np.array([day.index - row.days_ago for row in rows] + [day.index])
+        self.status = np.array([STATUS_RANK[row.status] for row in rows] + [0])
+        self.more = np.array([row.more for row in rows] + [0])
+        self.form = np.array([FORM_INDEX[row.form or PLAIN] for row in rows] + [FORM_INDEX[FAULTS[0]]])
+        self.outcome = np.array([OUTCOMES.index(row.outcome) for row in rows] + [OUTCOMES.index(REJECTED)])
+        self.row = np.array([segment.row for segment in day.segments] + [0])
+        self.wins = np.array([_wins(segment, last_day=last_day) for segment in day.segments] + [False])
+
+
+def _wins(segment: Segment, *, last_day: int) -> bool:
+    return segment.life.winners(last_day - segment.born)[segment.row]
+
+
+def _indices(forms: Sequence[Form], *, has_quotes: bool) -> Integers:
+    return np.array([FORM_INDEX[form] for form in forms if has_quotes or not form.has_quotes])
+
+
+# Which forms a file may have, by whether it has quotes.
+_SPELLING_FORMS = {has_quotes: _indices(SPELLINGS, has_quotes=has_quotes) for has_quotes in (False, True)}
+_FAULT_FORMS = {has_quotes: _indices(FAULTS, has_quotes=has_quotes) for has_quotes in (False, True)}
+_LINES = np.array([form.lines + form.blank_lines for form in FORMS])
+_BLANK_LINES = np.array([form.blank_lines for form in FORMS])
+
+_TO_NUL = bytes.maketrans(NUL_STAND_IN.encode(), b"\0")
+
+
+def _joined(plain: npt.NDArray[np.void], special: pl.DataFrame) -> bytes:
+    """The plain rows' bytes with the special lines at their places, and no padding."""
+    view, width = plain.view(np.uint8).data, plain.dtype.itemsize
+    pieces: list[bytes | memoryview] = []
+    done = 0
+    for place, line in zip(special["place"].to_list(), special["line"].to_list()):
+        pieces += [view[done * width : place * width], line]
+        done = place + 1
+    pieces.append(view[done * width :])
+    return b"".join(pieces).translate(_TO_NUL, b"\0")
+
+
+def _id_text(number: pl.Expr | pl.Series) -> pl.Expr:
+    return pl.concat_str(pl.lit("T"), number + 10**10)
+
+
+def _values(ids: pl.Series) -> list[bytes]:
+    return [text.encode() + b"," for text in ids.to_list()]
+
+
+def _padded(values: list[bytes]) -> npt.NDArray[np.void]:
+    # Void, for numpy copies such values whole; bytes it copies letter by letter.
+    texts = np.array(values)
+    return texts.view(f"V{texts.dtype.itemsize}")
+
+
+def _second_of_day() -> Integers:
+    """Quantile table: uniform bits look up the second at which an order is placed."""
+    share = np.concatenate([[0.0], np.cumsum(_HOURS)]) / sum(_HOURS)
+    middles = (np.arange(2**_CLOCK_BITS) + 0.5) / 2**_CLOCK_BITS
+    table: Integers = np.interp(middles, share, np.arange(25) * 3600.0).astype(np.int64)
+    return table
+
+
+def _pieces_ordered(mean_more: float) -> Integers:
+    """Quantile table of the quantity: one, and a geometric number of more."""
+    stop = 1.0 / (1.0 + mean_more)
+    weights = [0.0] + [stop * (1.0 - stop) ** more for more in range(_MOST_PIECES)]
+    return quantiles(weights, count=_QUANTITY_BITS)

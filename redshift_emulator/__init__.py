@@ -1,0 +1,21 @@
+"""The laptop's Redshift: PostgreSQL 18 behind a proxy that speaks to the production driver as Redshift does.
+
+    with Warehouse.start(s3_endpoint_url="http://127.0.0.1:5000") as warehouse:
+        database = warehouse.fresh_database()  # clean, in 30 ms; or warehouse.database
+        os.environ.update(warehouse.client_environment())  # what a client process needs to trust and find it
+        redshift_connector.connect(**warehouse.iam_connection(database))  # as IAMR:<role>, as the job signs in
+        redshift_connector.connect(**warehouse.admin_connection(database))  # with user and password
+
+Other processes: `python -m redshift_emulator --s3-endpoint URL --data-dir DIR --ready-file FILE` writes the same facts
+as JSON into FILE once it answers, and stops on SIGTERM or SIGINT.
+
+`refusals(sql)` lists what Redshift would refuse in a statement that PostgreSQL may well accept.
+"""
+
+from __future__ import annotations
+
+from redshift_emulator.refusals import Refusal
+from redshift_emulator.statements import refusals
+from redshift_emulator.warehouse import Warehouse
+
+__all__ = ["Refusal", "Warehouse", "refusals"]

@@ -1,0 +1,81 @@
+"""The clauses that COPY and UNLOAD share, taken word by word from a statement."""
+
+from __future__ import annotations
+
+import re
+
+from redshift_emulator.errors import RedshiftError
+from redshift_emulator.tokens import Statement, Token, unquoted
+
+
+class Words:
+    """A statement read from left to right."""
+
+    def __init__(self, statement: Statement) -> None:
+        self._tokens = statement.tokens
+        self._position = 0
+
+    @property
+    def left(self) -> bool:
+        """Whether there is more."""
+        return self._position < len(self._tokens)
+
+    def take(self) -> Token:
+        """The next token."""
+        if not self.left:
+            raise RedshiftError("42601", "syntax error at end of input")
+        self._position += 1
+        return self._tokens[self._position - 1]
+
+    def maybe(self, *shapes: str) -> bool:
+        """Takes these words if they come next."""
+        if tuple(token.shape for token in self._tokens[self._position : self._position + len(shapes)]) != shapes:
+            return False
+        self._position += len(shapes)
+        return True
+
+    def expect(self, *shapes: str) -> None:
+        """Takes these words; a syntax error if others come."""
+        if not self.maybe(*shapes):
+            raise self.error()
+
+    def literal(self) -> str:
+        """Takes a string literal: the text it stands for."""
+        token = self.take()
+        if token.kind != "string":
+            self._position -= 1
+            raise self.error()
+        return unquoted(token.text)
+
+    def name(self) -> str:
+        """Takes an identifier, as written."""
+        token = self.take()
+        if token.kind not in ("word", "quoted"):
+            self._position -= 1
+            raise self.error()
+        return token.text
+
+    def error(self) -> RedshiftError:
+        """The syntax error at the next token."""
+        if not self.left:
+            return RedshiftError("42601", "syntax error at end of input")
+        return RedshiftError("42601", f'syntax error at or near "{self._tokens[self._position].text}"')
+
+
+def iam_role(words: Words) -> str | None:
+    """What follows IAM_ROLE: an ARN, or None for the word `default`."""
+    if words.maybe("DEFAULT"):
+        return None
+    arn = words.literal()
+    if not re.fullmatch(r"arn:[\w-]+:iam::\d{12}:role/[\w+=,.@/-]+", arn):
+        raise RedshiftError("XX000", f"IAM_ROLE takes default or the ARN of a role, not {arn!r}")
+    return arn
+
+
+def switch(words: Words, *, otherwise: bool = True) -> bool:
+    """An optional ON/TRUE or OFF/FALSE."""
+    if words.maybe("ON") or words.maybe("TRUE"):
+        return True
+    if words.maybe("OFF") or words.maybe("FALSE"):
+        return False
+    return otherwise

@@ -1,0 +1,310 @@
+"""One client's connection: TLS, sign-in, and every statement understood before PostgreSQL sees it.
+
+Requests are taken up to their Sync and answered whole. A statement is passed on, rewritten, played (COPY, UNLOAD,
+TRUNCATE) or refused; what is refused fails in PostgreSQL as well, so that the transaction ends as it would have.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import ssl
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from redshift_emulator import wire
+from redshift_emulator.backend import Backend, BackendError
+from redshift_emulator.copy_from_s3 import play_copy
+from redshift_emulator.errors import RedshiftError, as_redshift
+from redshift_emulator.s3 import ObjectStore
+from redshift_emulator.sign_in import Passwords
+from redshift_emulator.statements import Plan, Played, split_statements, understand
+from redshift_emulator.threads import in_thread
+from redshift_emulator.unload_to_s3 import play_unload
+
+SERVER_VERSION = "8.0.2"
+"""What Redshift reports; the driver counts rows by it."""
+
+_FOREIGN_TO_POSTGRESQL = ("client_protocol_version", "driver_version", "os_version", "driver_discovery_version")
+_FAILS = "refused by the laptop's Redshift"
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """A statement that PostgreSQL is about to be given, or has done without its sender knowing it yet."""
+
+    session: int
+    sql: str
+    is_done: bool
+
+
+@dataclass
+class Witness:
+    """Sees every statement of every session; what it raises as ConnectionError cuts that session's connection."""
+
+    on_statement: Callable[[Sighting], None] | None = None
+    sessions: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What every session of one warehouse shares."""
+
+    socket_path: Path
+    tls: ssl.SSLContext
+    passwords: Passwords
+    superuser: str
+    store: ObjectStore
+    witness: Witness
+
+
+async def serve(around: Surroundings, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Serves one client until it leaves; then PostgreSQL rolls back what it left open and frees its locks."""
+    backend: Backend | None = None
+    try:
+        backend = await _sign_in(around, reader, writer)
+        if backend is not None:
+            await _Session(around, reader, writer, backend, next(around.witness.sessions)).run()
+    except (ConnectionError, asyncio.IncompleteReadError, ssl.SSLError, asyncio.CancelledError):
+        pass  # the client has gone, or PostgreSQL has, or the warehouse stops: there is nobody left to tell
+    finally:
+        if backend is not None:
+            backend.close()
+        writer.transport.abort()
+
+
+async def _sign_in(around: Surroundings, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Backend | None:
+    code, packet = await wire.read_startup(reader)
+    if code == wire.GSS_REQUEST:
+        writer.write(b"N")
+        code, packet = await wire.read_startup(reader)
+    if code == wire.SSL_REQUEST:
+        writer.write(b"S")
+        await writer.start_tls(around.tls)
+        code, packet = await wire.read_startup(reader)
+    elif code == wire.PROTOCOL_3:
+        await _say_goodbye(writer, RedshiftError("28000", "SSL connection is required"))
+        return None
+    if code != wire.PROTOCOL_3:
+        return None
+    asked = wire.startup_parameters(packet)
+    user = asked.get("user", "")
+    salt = os.urandom(4)
+    writer.write(wire.framed(b"R", (5).to_bytes(4, "big") + salt))
+    answer = (await wire.read_message(reader)).body.rstrip(b"\0")
+    if not await _password_is_right(around, user=user, answer=answer, salt=salt):
+        await _say_goodbye(writer, RedshiftError("28000", f'password authentication failed for user "{user}"'))
+        return None
+    parameters = {name: value for name, value in asked.items() if name not in _FOREIGN_TO_POSTGRESQL}
+    try:
+        backend = await Backend.connect(around.socket_path, parameters)
+    except BackendError as error:
+        await _say_goodbye(writer, RedshiftError(error.fields["C"], error.fields["M"]))
+        return None
+    for message in backend.greeting:
+        if message.kind == b"S" and message.body.startswith(b"server_version\0"):
+            writer.write(wire.parameter_status("server_version", SERVER_VERSION))
+        else:
+            writer.write(wire.framed(*message))
+    await writer.drain()
+    return backend
+
+
+async def _password_is_right(around: Surroundings, *, user: str, answer: bytes, salt: bytes) -> bool:
+    clerk = await Backend.connect(around.socket_path, {"user": around.superuser, "database": "postgres"})
+    try:
+        literal = _literal(user)
+        rows = await clerk.run(f"SELECT rolpassword FROM pg_authid WHERE rolname = {literal}")
+        stored = rows[0][0] if rows else None
+        if not around.passwords.accepts(user=user, answer=answer, salt=salt, stored=stored):
+            return False
+        if not rows:
+            # the first sign-in of a role with temporary credentials makes its database user
+            with suppress(BackendError):  # two first sign-ins at once: the other one made it
+                await clerk.run(f"CREATE ROLE {_identifier(user)} LOGIN")
+        return True
+    finally:
+        clerk.close()
+
+
+def _literal(text: str) -> str:
+    return "E'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
+
+
+def _identifier(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"'
+
+
+async def _say_goodbye(writer: asyncio.StreamWriter, error: RedshiftError) -> None:
+    writer.write(wire.error_message({"S": "FATAL", **error.fields()}))
+    await writer.drain()
+    writer.close()
+    with suppress(ConnectionError, ssl.SSLError):
+        await writer.wait_closed()
+
+
+@dataclass
+class _Session:
+    around: Surroundings
+    client_reader: asyncio.StreamReader
+    client: asyncio.StreamWriter
+    backend: Backend
+    number: int
+    prepared: dict[bytes, Plan] = field(default_factory=dict)
+    portals: dict[bytes, Plan] = field(default_factory=dict)
+    texts: dict[bytes, str] = field(default_factory=dict)
+    """The prepared statements as they were asked for."""
+    executing: str = ""
+    last_copy_count: int = 0
+    copy_count_is_stale: bool = False
+    """PostgreSQL's copy of the count may have been rolled back; Redshift's never is."""
+
+    async def run(self) -> None:
+        """Answers requests until the client leaves, also when it leaves in the middle of one."""
+        requests: asyncio.Queue[list[wire.Message]] = asyncio.Queue(maxsize=8)
+        listening = asyncio.create_task(self._listen(requests))
+        answering = asyncio.create_task(self._answer(requests))
+        try:
+            done, _ = await asyncio.wait({listening, answering}, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            listening.cancel()
+            answering.cancel()
+            await asyncio.gather(listening, answering, return_exceptions=True)
+
+    async def _listen(self, requests: asyncio.Queue[list[wire.Message]]) -> None:
+        request: list[wire.Message] = []
+        while True:
+            message = await wire.read_message(self.client_reader)
+            if message.kind == b"X":
+                return
+            if message.kind == b"H":
+                continue  # the driver flushes after every message, and always goes on to a Sync
+            request.append(message)
+            if message.kind in b"SQ":
+                await requests.put(request)
+                request = []
+
+    async def _answer(self, requests: asyncio.Queue[list[wire.Message]]) -> None:
+        while True:
+            request = await requests.get()
+            if request[-1].kind == b"Q":
+                await self._simple(request[-1].body[:-1].decode())
+            else:
+                await self._extended(request)
+            if self.copy_count_is_stale and self.backend.status == b"I":
+                await self._publish_copy_count()
+                self.copy_count_is_stale = False
+            self.client.write(wire.framed(b"Z", self.backend.status))
+            await self.client.drain()
+
+    async def _simple(self, text: str) -> None:
+        statements = split_statements(text)
+        if not statements:
+            self.client.write(wire.framed(b"I"))
+        for statement in statements:
+            plan = understand(statement)
+            self.executing = statement
+            await self._witnessed(is_done=False)
+            if plan.played is None:
+                self.backend.writer.write(wire.query_message(plan.sql))
+                failed = await self._relay(plan.refusal)
+            else:
+                failed = not await self._play(plan.played)
+            if failed:
+                return
+
+    async def _extended(self, request: list[wire.Message]) -> None:
+        """Passes a request on; before a played statement PostgreSQL is made to finish what came before."""
+        refusal: RedshiftError | None = None
+        outgoing: list[bytes] = []
+        for message in request:
+            if message.kind == b"P":
+                asked = wire.parse_request(message.body)
+                plan = understand(asked.sql, binds=len(asked.types))
+                self.prepared[asked.name], self.texts[asked.name] = plan, asked.sql
+                refusal = refusal or plan.refusal
+                outgoing.append(wire.parse_message(asked.name, plan.sql, asked.types))
+                continue
+            if message.kind == b"B":
+                portal, statement, _ = message.body.split(b"\0", 2)
+                if statement in self.prepared:
+                    self.portals[portal], self.executing = self.prepared[statement], self.texts[statement]
+            elif message.kind == b"E":
+                await self._witnessed(is_done=False)
+                executed = self.portals.get(message.body.split(b"\0", 1)[0])
+                if executed is not None and executed.played is not None:
+                    self.backend.writer.write(b"".join(outgoing) + wire.SYNC)
+                    outgoing = []
+                    if await self._relay(refusal) or not await self._play(executed.played):
+                        return
+                    continue
+            outgoing.append(wire.framed(*message))
+        self.backend.writer.write(b"".join(outgoing))
+        await self._relay(refusal)
+
+    async def _relay(self, refusal: RedshiftError | None = None) -> bool:
+        """Hands PostgreSQL's answer on, all but the final ReadyForQuery; true when it was an error."""
+        failed = False
+        while (message := await self.backend.receive()).kind != b"Z":
+            if message.kind == b"E":
+                failed = True
+                self._tell(refusal or as_redshift(wire.error_fields(message.body)))
+            else:
+                if message.kind == b"C":
+                    await self._witnessed(is_done=True)
+                self.client.write(wire.framed(*message))
+                if message.kind == b"D":
+                    await self.client.drain()
+        return failed
+
+    async def _witnessed(self, *, is_done: bool) -> None:
+        see = self.around.witness.on_statement
+        if see is not None:
+            await in_thread(see, Sighting(self.number, self.executing, is_done))
+
+    def _tell(self, error: RedshiftError) -> None:
+        self.client.write(wire.error_message({"S": "ERROR", **error.fields()}))
+
+    async def _play(self, played: Played) -> bool:
+        """Does what PostgreSQL cannot; false when it failed, and then the transaction has failed too."""
+        try:
+            tag = await self._perform(played)
+        except BackendError as error:
+            self._tell(as_redshift(error.fields))
+            return False
+        except RedshiftError as error:
+            await self._fail_transaction()
+            self._tell(error)
+            return False
+        await self._witnessed(is_done=True)
+        self.client.write(wire.framed(b"C", tag.encode() + b"\0"))
+        return True
+
+    async def _perform(self, played: Played) -> str:
+        if played.copy is not None:
+            count = await play_copy(played.copy, self.backend, self.around.store)
+            self.last_copy_count = count
+            self.copy_count_is_stale = self.backend.status == b"T"
+            await self._publish_copy_count()
+            return "COPY"
+        if played.unload is not None:
+            await play_unload(played.unload, self.backend, self.around.store)
+            return "UNLOAD"
+        assert played.commits is not None
+        await self.backend.run(played.commits)
+        if self.backend.status == b"T":
+            await self.backend.run("COMMIT")
+        return "TRUNCATE TABLE"
+
+    async def _publish_copy_count(self) -> None:
+        await self.backend.run(f"SET redshift.last_copy_count = {self.last_copy_count}")
+
+    async def _fail_transaction(self) -> None:
+        if self.backend.status == b"T":
+            with suppress(BackendError):
+                await self.backend.run(_FAILS)

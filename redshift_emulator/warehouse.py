@@ -1,0 +1,218 @@
+"""The running warehouse: starts everything, says how to reach it, hands out clean databases, stops everything."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import secrets
+import threading
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+from redshift_emulator.backend import Backend
+from redshift_emulator.engine import SUPERUSER, Engine, start_engine
+from redshift_emulator.s3 import ObjectStore
+from redshift_emulator.session import Surroundings, Witness, serve
+from redshift_emulator.sign_in import CredentialsEndpoint, Passwords, RoleOf, client_trust, make_certificates, role_by_sts
+
+_T = TypeVar("_T")
+
+_SESSION_FUNCTIONS = (
+    # what every database of the warehouse has and PostgreSQL has not
+    """CREATE FUNCTION pg_catalog.getdate() RETURNS timestamp LANGUAGE sql STABLE
+       AS $$SELECT date_trunc('second', statement_timestamp() AT TIME ZONE 'UTC')$$""",
+    """CREATE FUNCTION pg_catalog.pg_last_copy_count() RETURNS integer LANGUAGE sql STABLE
+       AS $$SELECT coalesce(nullif(current_setting('redshift.last_copy_count', true), ''), '0')::integer$$""",
+    """CREATE FUNCTION pg_catalog.len(text) RETURNS integer LANGUAGE sql IMMUTABLE STRICT
+       AS $$SELECT length($1)$$""",
+    # everyone may create in public, as in Redshift
+    "GRANT ALL ON SCHEMA public TO PUBLIC",
+)
+
+
+@dataclass
+class Warehouse:
+    """A running warehouse; leaving the `with` block stops it and removes what it kept outside its data folder."""
+
+    host: str
+    port: int
+    database: str
+    admin_user: str
+    admin_password: str
+    credentials_url: str
+    authority_file: Path
+    witness: Witness
+    """Shown every statement, once somebody asks it to look."""
+    _engine: Engine = field(repr=False)
+    _endpoint: CredentialsEndpoint = field(repr=False)
+    _loop: asyncio.AbstractEventLoop = field(repr=False)
+    _thread: threading.Thread = field(repr=False)
+    _server: asyncio.Server = field(repr=False)
+    _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1), repr=False)
+    _stopped: bool = field(default=False, repr=False)
+
+    @classmethod
+    def start(
+        cls,
+        data_dir: Path | None = None,
+        *,
+        s3_endpoint_url: str | None = None,
+        database: str = "dev",
+        admin_user: str = "admin",
+        default_role: str = "laptop",
+        role_of: RoleOf | None = None,
+        service_credentials: tuple[str, str] = ("laptop", "laptop"),
+    ) -> Warehouse:
+        """Starts a warehouse on a free port of 127.0.0.1.
+
+        `data_dir` keeps the data between starts; without it they go when it stops. `s3_endpoint_url` is moto, asked
+        for the files of COPY and UNLOAD, for the roles they name (with `service_credentials`), and who signs in.
+        `role_of` replaces the question who signs in.
+        """
+        engine = start_engine(data_dir)
+        try:
+            passwords, witness = Passwords(), Witness()
+            tls, authority = make_certificates(engine.socket_path.parent)
+            around = Surroundings(
+                socket_path=engine.socket_path,
+                tls=tls,
+                passwords=passwords,
+                superuser=SUPERUSER,
+                store=ObjectStore(s3_endpoint_url, service_credentials),
+                witness=witness,
+            )
+            loop = asyncio.new_event_loop()
+            thread = threading.Thread(target=loop.run_forever, name="redshift", daemon=True)
+            thread.start()
+            admin_password = secrets.token_urlsafe(16)
+
+            async def open_doors() -> asyncio.Server:
+                await _prepare(engine, database=database, admin_user=admin_user, admin_password=admin_password)
+                return await asyncio.start_server(
+                    lambda reader, writer: serve(around, reader, writer), "127.0.0.1", 0, limit=1 << 20
+                )
+
+            server = asyncio.run_coroutine_threadsafe(open_doors(), loop).result(60)
+            endpoint = CredentialsEndpoint(
+                passwords, role_of or role_by_sts(s3_endpoint_url, default_role=default_role)
+            )
+        except BaseException:
+            engine.stop()
+            raise
+        return cls(
+            host="127.0.0.1",
+            port=server.sockets[0].getsockname()[1],
+            database=database,
+            admin_user=admin_user,
+            admin_password=admin_password,
+            credentials_url=endpoint.url,
+            authority_file=authority,
+            witness=witness,
+            _engine=engine,
+            _endpoint=endpoint,
+            _loop=loop,
+            _thread=thread,
+            _server=server,
+        )
+
+    def client_environment(self) -> dict[str, str]:
+        """The environment variables with which a client process reaches this warehouse."""
+        return {**client_trust(self.authority_file), "AWS_ENDPOINT_URL_REDSHIFT_SERVERLESS": self.credentials_url}
+
+    def admin_connection(self, database: str | None = None) -> dict[str, Any]:
+        """The arguments with which `redshift_connector.connect` signs in as the admin user."""
+        return {
+            "host": self.host,
+            "port": self.port,
+            "database": database or self.database,
+            "user": self.admin_user,
+            "password": self.admin_password,
+            "ssl": True,
+        }
+
+    def iam_connection(self, database: str | None = None) -> dict[str, Any]:
+        """The arguments with which `redshift_connector.connect` signs in with the caller's role, as the job does."""
+        return {
+            "iam": True,
+            # the driver caches passwords for the process, whichever warehouse gave them
+            "iam_disable_cache": True,
+            "host": self.host,
+            "port": self.port,
+            "database": database or self.database,
+            "region": "us-east-1",
+            "is_serverless": True,
+            "serverless_work_group": "laptop",
+            "serverless_acct_id": "123456789012",
+        }
+
+    def fresh_database(self) -> str:
+        """The name of a new, empty database of this warehouse."""
+        name = f"db{next(self._numbers)}_{secrets.token_hex(4)}"
+        self._as_superuser(f'CREATE DATABASE "{name}" OWNER "{self.admin_user}"')
+        return name
+
+    def drop_database(self, name: str) -> None:
+        """Removes a database, and whoever is still connected to it."""
+        self._as_superuser(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+    def stop(self) -> None:
+        """Stops everything; sessions still open are closed."""
+        if self._stopped:
+            return
+        self._stopped = True
+        self._endpoint.stop()
+        self._run(_close(self._server))
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+        self._engine.stop()
+
+    def __enter__(self) -> Warehouse:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _as_superuser(self, *statements: str) -> None:
+        self._run(_run_as_superuser(self._engine, "postgres", statements))
+
+    def _run(self, work: Coroutine[Any, Any, _T]) -> _T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(120)
+
+
+async def _prepare(engine: Engine, *, database: str, admin_user: str, admin_password: str) -> None:
+    """Sets up what is missing, so that a data folder can be started again; the admin's password is always new."""
+    clerk = await Backend.connect(engine.socket_path, {"user": SUPERUSER, "database": "postgres"})
+    try:
+        known = await clerk.run(f"SELECT 1 FROM pg_roles WHERE rolname = '{admin_user}'")
+        if not known:
+            await _run_as_superuser(engine, "template1", _SESSION_FUNCTIONS)
+            await clerk.run(f'CREATE ROLE "{admin_user}" SUPERUSER LOGIN')
+            await clerk.run(f'CREATE DATABASE "{database}" OWNER "{admin_user}"')
+        await clerk.run(f"ALTER ROLE \"{admin_user}\" PASSWORD '{admin_password}'")
+    finally:
+        clerk.close()
+
+
+async def _run_as_superuser(engine: Engine, database: str, statements: Sequence[str]) -> None:
+    clerk = await Backend.connect(engine.socket_path, {"user": SUPERUSER, "database": database})
+    try:
+        for statement in statements:
+            await clerk.run(statement)
+    finally:
+        clerk.writer.close()
+        await clerk.writer.wait_closed()
+
+
+async def _close(server: asyncio.Server) -> None:
+    server.close()
+    sessions = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+    for task in sessions:
+        task.cancel()
+    await asyncio.gather(*sessions, return_exceptions=True)
+    await asyncio.get_running_loop().shutdown_default_executor()
