@@ -59,7 +59,7 @@ clean:
 	$(UV) pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-dist/ready: .venv/ready requirements/job.txt $(wildcard jobs/*.py schemas/*.py) cli/wheel.py
+dist/ready: .venv/ready requirements/job.txt $(shell find jobs schemas -name "*.py") cli/wheel.py
 	$(BIN)/pipeline wheel
 	@touch $@
 

@@ -29,9 +29,9 @@ from benchmarks.work import PARTITION_DAY, Work
 from jobs.glue_entry import ALLOCATOR
 from local.glue_python import find_glue_python
 from redshift_emulator import Warehouse
-from schemas.warehouse import sql
 from schemas.drops import CUSTOMERS, PRODUCTS, Drop, report_key, transactions_key
 from schemas.reports import Report
+from schemas.warehouse import sql
 from schemas.warehouse.tables import COUNTS
 
 ONE_GIB = 2**30

@@ -11,12 +11,12 @@ import numpy  # noqa: F401
 import polars as pl
 
 from benchmarks.work import AMOUNT_CLASSES, DROP_PRECEDENCE, LOAD_ID, PARTITION_DAY, SOURCE_URI, Work
-from jobs.rows.duplicates import Contested, repeated_hashes
-from jobs.rows.lookup import Lookup
-from jobs.s3 import Prefix
 from jobs.csv.reader import open_source_file
 from jobs.load.staging import stage
-from jobs.rows.validation import SOURCE_COLUMNS, Transform
+from jobs.rows.duplicates import DuplicateCandidates, repeated_hashes
+from jobs.rows.lookup import Lookup
+from jobs.rows.validation import SOURCE_COLUMNS, RowValidator
+from jobs.s3 import Prefix
 
 
 class _LocalPrefix:
@@ -36,7 +36,7 @@ class _LocalPrefix:
 
 
 def run(work: Work, out: Path) -> int:
-    transform = Transform(
+    transform = RowValidator(
         products=Lookup(pl.read_parquet(work.products), name="dim_products", key="product_id"),
         customers=Lookup(pl.read_parquet(work.customers), name="dim_customers", key="customer_id"),
         amount_classes=AMOUNT_CLASSES,
@@ -47,6 +47,6 @@ def run(work: Work, out: Path) -> int:
     )
     source = open_source_file(work.transactions, name=work.transactions.name, required=SOURCE_COLUMNS)
     prefix = cast(Prefix, _LocalPrefix(out / "staged"))
-    staged = stage(source, transform, Contested(repeated_hashes(source), out), prefix, out)
+    staged = stage(source, transform, DuplicateCandidates(repeated_hashes(source), out), prefix, out)
     staged.parts.manifest()
     return staged.rows_read

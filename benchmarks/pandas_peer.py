@@ -78,8 +78,8 @@ def _judge(
     rows["status"] = status
     rows["total_amount"] = _total_amount(rows["quantity"], rows["unit_price"])
     rows["amount_class"] = _amount_class(rows["total_amount"])
-    moment = rows["transaction_date"].astype("int64[pyarrow]")
-    rows["event_precedence"] = moment * 16 + rank.astype("int64[pyarrow]")
+    instant_utc = rows["transaction_date"].astype("int64[pyarrow]")
+    rows["event_precedence"] = instant_utc * 16 + rank.astype("int64[pyarrow]")
     rows["source_line"] = pd.RangeIndex(2, len(rows) + 2).to_numpy()
 
     given = {name: text[name] != "" for name in _IDS}

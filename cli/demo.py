@@ -17,12 +17,12 @@ from rich.console import Console
 from cli.demo_results import FACT_FILE, Results, clear, write_results
 from cli.expected import differences, fact_differences, lost_rows
 from cli.live import Display, show_mail, show_totals
-from cli.progress import Progress, Seen, Stage
-from mock_data import MockData, MockDataArgs
+from cli.progress import DropStatus, Progress, Stage
 from local.chaos import Chaos
 from local.deploy import DeployFailed
 from local.glue_python import GLUE_PYTHON
-from local.local_cloud import Laptop
+from local.local_cloud import LocalCloud
+from mock_data import MockData, MockDataArgs
 from schemas.drops import TRANSACTIONS, Drop, KeyOutsideLayout, parse_key
 
 ROOT = Path(__file__).parent.parent
@@ -96,7 +96,7 @@ def run_demo(
     shuffle: int | None,
     console: Console,
     chaos: int | None = None,
-    start: Callable[..., Laptop] = Laptop.start,
+    start: Callable[..., LocalCloud] = LocalCloud.start,
 ) -> Results:
     """Deploy, drop, follow, and leave the results in `out`; raises DeployFailed. `start` starts the laptop.
 
@@ -117,11 +117,11 @@ def run_demo(
         libraries=LIBRARIES,
         # The shop's own dimensions come first here.
         config={"sampleDimensions": "false"},
-        on_trouble=lambda sentence: display.say(f"trouble: {sentence}", style="red"),
+        on_warning=lambda sentence: display.say(f"trouble: {sentence}", style="red"),
         **({} if chaos is None else {"pace": CHAOS_PACE}),
     ) as laptop:
         console.print(_deployed(laptop, time.perf_counter() - began), soft_wrap=True)
-        hand = ByHand(laptop) if chaos is None else Chaos(laptop, chaos)
+        hand = Uploader(laptop) if chaos is None else Chaos(laptop, chaos)
         with display, hand:
             seen = _drop_and_follow(laptop, data, keys, hand=hand, shuffle=shuffle, display=display)
         results = write_results(laptop, out, seen=seen, seconds=time.perf_counter() - began)
@@ -146,18 +146,18 @@ def run_demo(
     return replace(results, complaints=complaints)
 
 
-def _deployed(laptop: Laptop, seconds: float) -> str:
+def _deployed(laptop: LocalCloud, seconds: float) -> str:
     version = f"CPython {GLUE_PYTHON}, as in Glue" if GLUE_PYTHON in laptop.python.name else "not the 3.9 of Glue"
     return (
         f"The dev stack is deployed on this machine: {len(laptop.deployed.resources)} resources, {seconds:.1f} s.\n"
         f"The jobs run on {laptop.python} ({version}). "
-        f"Waiting in queues passes {laptop.player.pace:g} times faster than on AWS."
+        f"Waiting in queues passes {laptop.router.pace:g} times faster than on AWS."
     )
 
 
 def _drop_and_follow(
-    laptop: Laptop, data: Path, keys: list[str], *, hand: ByHand | Chaos, shuffle: int | None, display: Display
-) -> list[Seen]:
+    laptop: LocalCloud, data: Path, keys: list[str], *, hand: Uploader | Chaos, shuffle: int | None, display: Display
+) -> list[DropStatus]:
     """Drop dimensions, then transactions; returns when each is settled, or when nothing helps any more."""
     dimensions = [key for key in keys if parse_key(key).kind != TRANSACTIONS]
     transactions = [key for key in keys if parse_key(key).kind == TRANSACTIONS]
@@ -178,18 +178,18 @@ def _drop_and_follow(
     return follow(laptop, hand.drops, display)
 
 
-def _is_settled(one: Seen) -> bool:
+def _is_settled(one: DropStatus) -> bool:
     return one.stage.is_settled and not one.is_tried_again
 
 
-def _has_committed_or_failed(one: Seen) -> bool:
+def _has_committed_or_failed(one: DropStatus) -> bool:
     return one.stage is Stage.LOADED or _is_settled(one)
 
 
-class ByHand(AbstractContextManager["ByHand"]):
+class Uploader(AbstractContextManager["Uploader"]):
     """Puts files into the drop bucket: all that anybody does by hand."""
 
-    def __init__(self, laptop: Laptop) -> None:
+    def __init__(self, laptop: LocalCloud) -> None:
         self._laptop = laptop
         self.drops: list[Drop] = []
 
@@ -203,15 +203,15 @@ class ByHand(AbstractContextManager["ByHand"]):
         return self.drops[-1]
 
 
-def drop_files(hand: ByHand | Chaos, data: Path, keys: list[str]) -> None:
+def drop_files(hand: Uploader | Chaos, data: Path, keys: list[str]) -> None:
     """Drop files under their own keys."""
     for key in keys:
         hand.put(key, (data / key).read_bytes())
 
 
 def follow(
-    laptop: Laptop, drops: list[Drop], display: Display, *, until: Callable[[Seen], bool] | None = None
-) -> list[Seen]:
+    laptop: LocalCloud, drops: list[Drop], display: Display, *, until: Callable[[DropStatus], bool] | None = None
+) -> list[DropStatus]:
     """Show how far they come: until each has come so far, or is settled and told, and nothing moves.
 
     Where nothing moves before that, the sweep is called early.
@@ -219,16 +219,16 @@ def follow(
     progress = Progress(laptop)
     sweeps = 0
     while True:
-        is_still = laptop.is_still
+        is_idle = laptop.is_idle
         seen, mails = progress.look(drops), len(laptop.mails())
         display.show(seen, waiting=laptop.queue("queue_url").all, mails=mails)
-        if all(map(until or _is_settled, seen)) and (until or (is_still and mails >= len(seen))):
+        if all(map(until or _is_settled, seen)) and (until or (is_idle and mails >= len(seen))):
             return seen
-        if is_still and sweeps == _SWEEPS:
+        if is_idle and sweeps == _SWEEPS:
             return seen
-        if is_still:
+        if is_idle:
             sweeps += 1
-            laptop.player.tick(grace_seconds=0)
+            laptop.router.tick(grace_seconds=0)
         time.sleep(_LOOK_SECONDS)
 
 

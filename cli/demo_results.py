@@ -13,8 +13,8 @@ from typing import Any
 
 import polars as pl
 
-from cli.progress import Progress, Seen, Stage
-from local.local_cloud import Laptop, Mail
+from cli.progress import DropStatus, Progress, Stage
+from local.local_cloud import LocalCloud, Mail
 from schemas.drops import TRANSACTIONS
 from schemas.reports import SUCCEEDED
 from schemas.warehouse.tables import COUNTS, FACT_TRANSACTIONS, LOAD_LEDGER, Table
@@ -39,7 +39,7 @@ def clear(out: Path) -> None:
         (out / name).unlink(missing_ok=True)
 
 
-def write_results(laptop: Laptop, out: Path, *, seen: list[Seen], seconds: float) -> Results:
+def write_results(laptop: LocalCloud, out: Path, *, seen: list[DropStatus], seconds: float) -> Results:
     """Write everything a demo promises into its folder."""
     progress = Progress(laptop)
     mails = laptop.mails()
@@ -64,7 +64,7 @@ def write_results(laptop: Laptop, out: Path, *, seen: list[Seen], seconds: float
     return Results(summary, _complaints(laptop, progress, seen=seen, mails=mails, archived=len(archive)))
 
 
-def _counted(seen: list[Seen]) -> dict[str, Any]:
+def _counted(seen: list[DropStatus]) -> dict[str, Any]:
     """The counts of the transactions that were loaded; dimensions are counted as loads alone."""
     loaded = [one.report for one in seen if one.report is not None and one.report.outcome == SUCCEEDED]
     transactions = [report for report in loaded if report.kind == TRANSACTIONS]
@@ -82,7 +82,9 @@ def _counted(seen: list[Seen]) -> dict[str, Any]:
     }
 
 
-def _complaints(laptop: Laptop, progress: Progress, *, seen: list[Seen], mails: list[Mail], archived: int) -> list[str]:
+def _complaints(
+    laptop: LocalCloud, progress: Progress, *, seen: list[DropStatus], mails: list[Mail], archived: int
+) -> list[str]:
     complaints = [f"{one.file_name} was not loaded: {one.story}" for one in seen if one.stage is Stage.FAILED]
     unsettled = [one for one in seen if not one.stage.is_settled]
     complaints += [f"{one.file_name} is still {one.stage.value}" for one in unsettled]
@@ -101,7 +103,7 @@ def _complaints(laptop: Laptop, progress: Progress, *, seen: list[Seen], mails: 
     return complaints
 
 
-def _archive(laptop: Laptop) -> list[dict[str, Any]]:
+def _archive(laptop: LocalCloud) -> list[dict[str, Any]]:
     bucket = laptop.outputs["archive_bucket"]
     pages = laptop.client("s3").get_paginator("list_object_versions").paginate(Bucket=bucket)
     return [
@@ -117,7 +119,7 @@ def _archive(laptop: Laptop) -> list[dict[str, Any]]:
     ]
 
 
-def _download(laptop: Laptop, prefix: str, out: Path) -> None:
+def _download(laptop: LocalCloud, prefix: str, out: Path) -> None:
     s3, bucket = laptop.client("s3"), laptop.outputs["work_bucket"]
     (out / prefix).mkdir(parents=True, exist_ok=True)
     for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
@@ -135,7 +137,7 @@ def _write_mails(mails: list[Mail], folder: Path) -> None:
         (folder / f"{number:03}-{words}.txt").write_text(text, encoding="utf-8")
 
 
-def _table(laptop: Laptop, table: Table) -> pl.DataFrame:
+def _table(laptop: LocalCloud, table: Table) -> pl.DataFrame:
     """A whole table as it stands, by UNLOAD, in the order of its key."""
     s3, bucket = laptop.client("s3"), laptop.outputs["work_bucket"]
     prefix = f"staging/results/{table.name}/"
@@ -157,6 +159,6 @@ def _table(laptop: Laptop, table: Table) -> pl.DataFrame:
     return whole.sort(table.key)
 
 
-def _copy_role(laptop: Laptop) -> str:
+def _copy_role(laptop: LocalCloud) -> str:
     job = laptop.client("glue").get_job(JobName=laptop.outputs["transactions_job"])["Job"]
     return str(job["NonOverridableArguments"]["--copy-role-arn"])

@@ -13,7 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from cli.progress import Seen, Stage, count_stages
+from cli.progress import DropStatus, Stage, count_stages
 from local.local_cloud import Mail
 
 _COLOURS = {
@@ -45,7 +45,7 @@ class Display:
         if self._live is not None:
             self._live.stop()
 
-    def show(self, seen: list[Seen], *, waiting: int, mails: int) -> None:
+    def show(self, seen: list[DropStatus], *, waiting: int, mails: int) -> None:
         """`waiting` messages stand in the queue; `mails` were sent so far."""
         if self._live is not None:
             self._live.update(_picture(seen, waiting=waiting, mails=mails))
@@ -63,12 +63,12 @@ class Display:
         """A line that stays."""
         self._console.print(Text(sentence, style=style), soft_wrap=True)
 
-    def _line(self, seen: Seen) -> None:
+    def _line(self, seen: DropStatus) -> None:
         story = "" if seen.stage is Stage.ARCHIVED else seen.story
         self.say(f"{seen.stage.value:<9} {seen.file_name:<30} {story}".rstrip())
 
 
-def _picture(seen: list[Seen], *, waiting: int, mails: int) -> Group:
+def _picture(seen: list[DropStatus], *, waiting: int, mails: int) -> Group:
     counts = count_stages(seen)
     head = Text("  ").join(Text(f"{stage.value} {number}", style=_COLOURS[stage]) for stage, number in counts.items())
     head.append(f"   messages in the queue {waiting}   mails {mails}", style="dim")

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from lambdas.attempts import MAX_ATTEMPTS
 from lambdas.runs import LIVE_STATES, read_run_arguments
-from local.local_cloud import Laptop
+from local.local_cloud import LocalCloud
 from local.moto_hooks import PlayedRun
 from schemas.drops import Drop, report_key
 from schemas.reports import SUCCEEDED, Report
@@ -32,7 +32,7 @@ class Stage(Enum):
 
 
 @dataclass(frozen=True)
-class Seen:
+class DropStatus:
     """A drop as it stood when somebody looked."""
 
     drop: Drop
@@ -65,10 +65,10 @@ class Seen:
 class Progress:
     """Looks at a laptop, again and again; reports are read once."""
 
-    laptop: Laptop
+    laptop: LocalCloud
     _reports: dict[tuple[str, int], Report] = field(default_factory=dict)
 
-    def look(self, drops: list[Drop]) -> list[Seen]:
+    def look(self, drops: list[Drop]) -> list[DropStatus]:
         """How far these drops have come, in their order."""
         runs: dict[Drop, tuple[int, PlayedRun]] = {}
         for run in self.laptop.runs():
@@ -98,20 +98,20 @@ class Progress:
             raise
         return self._reports.setdefault((load_id, attempt), Report.from_json(body.decode("utf-8")))
 
-    def _seen(self, drop: Drop, runs: Mapping[Drop, tuple[int, PlayedRun]], present: set[Drop]) -> Seen:
+    def _seen(self, drop: Drop, runs: Mapping[Drop, tuple[int, PlayedRun]], present: set[Drop]) -> DropStatus:
         if drop not in runs:
-            return Seen(drop, Stage.QUEUED)
+            return DropStatus(drop, Stage.QUEUED)
         attempt, run = runs[drop]
         if run.status in LIVE_STATES:
-            return Seen(drop, Stage.RUNNING)
+            return DropStatus(drop, Stage.RUNNING)
         report = self.report(drop.load_id, attempt)
         if report is None or report.outcome != SUCCEEDED:
             may_help = report is None or (report.error is not None and report.error.is_transient)
-            return Seen(drop, Stage.FAILED, report, may_help and attempt < MAX_ATTEMPTS, run.error_message)
-        return Seen(drop, Stage.LOADED if drop in present else Stage.ARCHIVED, report)
+            return DropStatus(drop, Stage.FAILED, report, may_help and attempt < MAX_ATTEMPTS, run.error_message)
+        return DropStatus(drop, Stage.LOADED if drop in present else Stage.ARCHIVED, report)
 
 
-def count_stages(seen: list[Seen]) -> dict[Stage, int]:
+def count_stages(seen: list[DropStatus]) -> dict[Stage, int]:
     """How many drops are at each stage, every stage named."""
     counted = Counter(one.stage for one in seen)
     return {stage: counted[stage] for stage in Stage}

@@ -17,7 +17,7 @@ from cli.progress import Progress, Stage
 from cli.running import AnotherRuns, Running, announced, refuse_a_second
 from lambdas.runs import read_run_arguments
 from local.deploy import DeployFailed
-from local.local_cloud import Laptop
+from local.local_cloud import LocalCloud
 from schemas.drops import Drop, KeyOutsideLayout, is_not_a_drop, parse_key
 
 _LOOK_SECONDS = 0.5
@@ -36,12 +36,12 @@ def up(stack: Annotated[str, typer.Option(help="The stack to deploy: its Pulumi.
     folder = Path("build") / "laptop" / f"up-{os.getpid()}"
     try:
         refuse_a_second()
-        with Laptop.start(
+        with LocalCloud.start(
             ROOT,
             folder=ROOT / folder,
             stack=stack,
             libraries=LIBRARIES,
-            on_trouble=lambda sentence: display.say(f"trouble: {sentence}", style="red"),
+            on_warning=lambda sentence: display.say(f"trouble: {sentence}", style="red"),
         ) as laptop:
             running = Running(os.getpid(), laptop.aws.url, laptop.aws.region, dict(laptop.outputs))
             with announced(running):
@@ -53,7 +53,7 @@ def up(stack: Annotated[str, typer.Option(help="The stack to deploy: its Pulumi.
         raise typer.Exit(NOT_GOOD) from error
 
 
-def _show_until(over: threading.Event, laptop: Laptop, console: Console, display: Display) -> None:
+def _show_until(over: threading.Event, laptop: LocalCloud, console: Console, display: Display) -> None:
     progress = Progress(laptop)
     drops: dict[Drop, None] = {}
     settled: set[Drop] = set()

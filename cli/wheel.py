@@ -43,7 +43,7 @@ def build_wheel(out: Path, work: Path) -> Path:
     shutil.rmtree(work, ignore_errors=True)
     _install_dependencies(work)
     for package in OURS:
-        shutil.copytree(ROOT / package, work / package, ignore=shutil.ignore_patterns("__pycache__", "mock_data"))
+        shutil.copytree(ROOT / package, work / package, ignore=shutil.ignore_patterns("__pycache__"))
     _prune(work)
     out.mkdir(parents=True, exist_ok=True)
     for old in out.glob("transactions_pipeline-*.whl"):

@@ -14,10 +14,10 @@ from components.permissions import (
     allow,
     below,
     list_below,
+    list_bucket_for_404,
     list_versions,
     read_objects,
     read_run,
-    tell_missing,
     write_objects,
 )
 from components.storage import ARCHIVING, DIMENSIONS, REPORTS, TRANSACTIONS
@@ -70,7 +70,7 @@ class Archiving(pulumi.ComponentResource):
                             ["s3:GetObjectVersion", "s3:GetObjectVersionTagging", "s3:DeleteObjectVersion"],
                             below(args.drop_bucket_arn, TRANSACTIONS, DIMENSIONS),
                         ),
-                        tell_missing(args.drop_bucket_arn),
+                        list_bucket_for_404(args.drop_bucket_arn),
                         allow(
                             [
                                 "s3:GetObjectVersion",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from components.refusals import refuse_unless
+from components.refusals import require
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +19,7 @@ class Deployment:
 
     def __post_init__(self) -> None:
         # The longest thing named so is a role (64 characters), the strictest a bucket (no capitals, no underscore).
-        refuse_unless(
+        require(
             re.fullmatch(r"[a-z][a-z0-9-]{0,15}", self.environment) is not None,
             "stack",
             self.environment,

@@ -11,7 +11,7 @@ import pulumi
 from pulumi_aws import cloudwatch, lambda_, sqs
 
 from components.functions import Function, FunctionArgs
-from components.permissions import deliver_from, policy, refuse_plain_http
+from components.permissions import allow_service, policy, refuse_plain_http
 
 FOURTEEN_DAYS = 14 * 24 * 60 * 60
 
@@ -78,7 +78,7 @@ class EventFunction(pulumi.ComponentResource):
             policy=policy(
                 [
                     *(
-                        deliver_from("events.amazonaws.com", rule.arn, "sqs:SendMessage", failures.arn)
+                        allow_service("events.amazonaws.com", rule.arn, "sqs:SendMessage", failures.arn)
                         for rule in rules.values()
                     ),
                     refuse_plain_http("sqs:*", [failures.arn]),

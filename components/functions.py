@@ -9,8 +9,8 @@ import pulumi
 from pulumi_aws import cloudwatch, iam, lambda_
 
 from components.deployment import Deployment
-from components.permissions import Statement, policy, send_to, trusted_by, write_logs
-from components.refusals import refuse_unless
+from components.permissions import Statement, assume_role_policy, policy, send_to, write_logs
+from components.refusals import require
 
 PYTHON = "python3.13"
 
@@ -31,13 +31,13 @@ class Runtime:
     log_retention_days: int
 
     def __post_init__(self) -> None:
-        refuse_unless(
+        require(
             self.powertools_layer_version >= 1,
             "powertools_layer_version",
             self.powertools_layer_version,
             "the number of a published version, at least 1",
         )
-        refuse_unless(
+        require(
             self.log_retention_days in LOG_RETENTIONS,
             "log_retention_days",
             self.log_retention_days,
@@ -81,7 +81,7 @@ class Function(pulumi.ComponentResource):
             tags=tags,
             opts=child,
         )
-        role = iam.Role(name, assume_role_policy=trusted_by("lambda.amazonaws.com"), tags=tags, opts=child)
+        role = iam.Role(name, assume_role_policy=assume_role_policy("lambda.amazonaws.com"), tags=tags, opts=child)
         statements = [*args.statements, write_logs(log.arn)]
         if args.failure_queue_arn is not None:
             statements.append(send_to(args.failure_queue_arn))

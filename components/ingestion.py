@@ -11,8 +11,9 @@ from pulumi_aws import lambda_, s3, sqs
 from components.deployment import Deployment
 from components.functions import Function, FunctionArgs, Runtime
 from components.permissions import (
-    deliver_from,
+    allow_service,
     list_below,
+    list_bucket_for_404,
     policy,
     publish_to,
     read_object_versions,
@@ -22,7 +23,6 @@ from components.permissions import (
     refuse_plain_http,
     send_to,
     start_runs,
-    tell_missing,
     write_objects,
 )
 from components.storage import CLAIMS, DIMENSIONS, REPORTS, TRANSACTIONS
@@ -132,7 +132,7 @@ class Ingestion(pulumi.ComponentResource):
                     send_to(drops.arn),
                     read_objects(args.drop_bucket_arn, TRANSACTIONS, DIMENSIONS),
                     read_object_versions(args.drop_bucket_arn, TRANSACTIONS, DIMENSIONS),
-                    tell_missing(args.drop_bucket_arn),
+                    list_bucket_for_404(args.drop_bucket_arn),
                     read_objects(args.work_bucket_arn, CLAIMS, REPORTS),
                     write_objects(args.work_bucket_arn, CLAIMS),
                     list_below(args.work_bucket_arn, CLAIMS, REPORTS),
@@ -151,7 +151,7 @@ class Ingestion(pulumi.ComponentResource):
             queue_url=drops.url,
             policy=policy(
                 [
-                    deliver_from("s3.amazonaws.com", args.drop_bucket_arn, "sqs:SendMessage", drops.arn),
+                    allow_service("s3.amazonaws.com", args.drop_bucket_arn, "sqs:SendMessage", drops.arn),
                     refuse_plain_http("sqs:*", [drops.arn]),
                 ]
             ),

@@ -10,7 +10,7 @@ import pulumi
 from pulumi_aws import cloudwatch
 
 from components.deployment import Deployment
-from components.refusals import refuse_unless
+from components.refusals import require
 
 FIVE_MINUTES = 300
 HOUR = 3600
@@ -32,14 +32,14 @@ class MonitoringArgs:
     quiet_hours: int
 
     def __post_init__(self) -> None:
-        refuse_unless(
+        require(
             5 <= self.waiting_drop_minutes <= 24 * 60,
             "waiting_drop_minutes",
             self.waiting_drop_minutes,
             "from 5 to 1440 minutes",
         )
         # CloudWatch looks back seven days at most.
-        refuse_unless(1 <= self.quiet_hours <= 168, "quiet_hours", self.quiet_hours, "from 1 to 168 hours")
+        require(1 <= self.quiet_hours <= 168, "quiet_hours", self.quiet_hours, "from 1 to 168 hours")
 
 
 class Monitoring(pulumi.ComponentResource):

@@ -11,7 +11,7 @@ import pulumi
 from pulumi_aws import ec2, vpc
 
 from components.deployment import Deployment
-from components.refusals import refuse_unless
+from components.refusals import require
 
 # Redshift Serverless asks for two, for three with enhanced VPC routing; a third subnet costs nothing.
 ZONES = 3
@@ -26,14 +26,14 @@ class NetworkArgs:
     warehouse_port: int = 5439
 
     def __post_init__(self) -> None:
-        refuse_unless(
+        require(
             _is_private_network(self.vpc_cidr),
             "vpc_cidr",
             self.vpc_cidr,
             "a private IPv4 network between /16 and /24, such as 10.60.0.0/16",
         )
         zones = self.availability_zones
-        refuse_unless(
+        require(
             len(zones) == ZONES
             and len(set(zones)) == ZONES
             and all(isinstance(zone, str) and zone.startswith(self.deployment.region) for zone in zones),

@@ -13,7 +13,7 @@ from components.deployment import Deployment, account_of
 from components.events import EventFunction, EventFunctionArgs, runs_that_end
 from components.functions import FunctionArgs, Runtime
 from components.permissions import (
-    deliver_from,
+    allow_service,
     list_below,
     policy,
     publish_to,
@@ -22,7 +22,7 @@ from components.permissions import (
     refuse_plain_http,
     write_objects,
 )
-from components.refusals import refuse_unless
+from components.refusals import require
 from components.storage import NOTIFIED, REPORTS
 
 EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
@@ -42,7 +42,7 @@ class NotificationsArgs:
     """Each gets a message from AWS first, and mails only once it has agreed there."""
 
     def __post_init__(self) -> None:
-        refuse_unless(
+        require(
             isinstance(self.emails, (list, tuple))
             and all(isinstance(email, str) and EMAIL.fullmatch(email) for email in self.emails)
             and len(set(self.emails)) == len(self.emails),
@@ -92,7 +92,7 @@ class Notifications(pulumi.ComponentResource):
             arn=topic.arn,
             policy=policy(
                 [
-                    deliver_from("cloudwatch.amazonaws.com", alarms, "sns:Publish", topic.arn),
+                    allow_service("cloudwatch.amazonaws.com", alarms, "sns:Publish", topic.arn),
                     refuse_plain_http("sns:Publish", [topic.arn]),
                 ]
             ),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pulumi
 
-from components.refusals import RefusedValue
+from components.refusals import ConfigError
 
 JOB_WHEELS = "transactions_pipeline-*-cp39-cp39-manylinux2014_x86_64.whl"
 
@@ -18,11 +18,11 @@ def job_wheel(directory: Path) -> Path:
     """The one wheel that `make wheel` has built; raises RefusedValue where there is none, or more than one."""
     wheels = sorted(directory.glob(JOB_WHEELS))
     if not wheels:
-        raise RefusedValue(
+        raise ConfigError(
             f"{directory} holds no wheel of the job ({JOB_WHEELS}); build it with `make wheel`, then try again"
         )
     if len(wheels) > 1:
-        raise RefusedValue(
+        raise ConfigError(
             f"{directory} holds more than one wheel of the job ({', '.join(wheel.name for wheel in wheels)}); "
             "delete the old ones, or all of them and run `make wheel`"
         )

@@ -30,7 +30,7 @@ def policy(statements: Sequence[Statement]) -> pulumi.Output[str]:
     return pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": list(statements)})
 
 
-def trusted_by(*services: str) -> pulumi.Output[str]:
+def assume_role_policy(*services: str) -> pulumi.Output[str]:
     """The document that lets AWS services, and nobody else, assume a role."""
     principal = list(services) if len(services) > 1 else services[0]
     return policy([{"Effect": "Allow", "Principal": {"Service": principal}, "Action": "sts:AssumeRole"}])
@@ -72,7 +72,7 @@ def list_below(bucket_arn: pulumi.Input[str], *prefixes: str) -> Statement:
     return allow(["s3:ListBucket"], [bucket_arn], {"StringLike": {"s3:prefix": [f"{prefix}*" for prefix in prefixes]}})
 
 
-def tell_missing(bucket_arn: pulumi.Input[str]) -> Statement:
+def list_bucket_for_404(bucket_arn: pulumi.Input[str]) -> Statement:
     """List the whole bucket: without it S3 answers 403 where an object is missing, as if the right were.
 
     A condition on the prefix would defeat it, for a GET has no prefix.
@@ -129,7 +129,7 @@ def sign_in_to(workgroup_arn: pulumi.Input[str]) -> Statement:
     return allow(["redshift-serverless:GetCredentials"], [workgroup_arn])
 
 
-def deliver_from(service: str, source_arn: pulumi.Input[str], action: str, target_arn: pulumi.Input[str]) -> Statement:
+def allow_service(service: str, source_arn: pulumi.Input[str], action: str, target_arn: pulumi.Input[str]) -> Statement:
     """For a resource's own policy: one AWS service may act on it for one source in this account."""
     return {
         "Effect": "Allow",

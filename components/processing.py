@@ -17,17 +17,17 @@ from components.permissions import (
     JOB_LOOKUPS,
     Statement,
     allow,
+    assume_role_policy,
     delete_objects,
     list_below,
+    list_bucket_for_404,
     policy,
     read_object_versions,
     read_objects,
     sign_in_to,
-    tell_missing,
-    trusted_by,
     write_objects,
 )
-from components.refusals import refuse_unless
+from components.refusals import require
 from components.storage import CODE, DIMENSIONS, REJECTED, REPORTS, STAGING, TRANSACTIONS
 
 PROCESS_TRANSACTIONS = "process_transactions"
@@ -74,28 +74,26 @@ class ProcessingArgs:
     log_retention_days: int
 
     def __post_init__(self) -> None:
-        refuse_unless(
+        require(
             self.job_max_capacity in (0.0625, 1.0),
             "job_max_capacity",
             self.job_max_capacity,
             "0.0625 or 1: Glue gives a Python Shell job no other size",
         )
-        refuse_unless(
+        require(
             1 <= self.job_timeout_minutes <= 10080,
             "job_timeout_minutes",
             self.job_timeout_minutes,
             "from 1 to 10080 minutes",
         )
-        refuse_unless(
+        require(
             1 <= self.job_max_concurrent_runs <= 50,
             "job_max_concurrent_runs",
             self.job_max_concurrent_runs,
             "from 1 to 50",
         )
-        refuse_unless(
-            _is_ratio(self.max_reject_ratio), "max_reject_ratio", self.max_reject_ratio, "a number from 0 to 1"
-        )
-        refuse_unless(
+        require(_is_ratio(self.max_reject_ratio), "max_reject_ratio", self.max_reject_ratio, "a number from 0 to 1")
+        require(
             _are_classes(self.amount_classes),
             "amount_classes",
             self.amount_classes,
@@ -165,7 +163,7 @@ class Processing(pulumi.ComponentResource):
             f"{self._name}-{job}",
             # Named by us: the warehouse knows the job's database user by it.
             name=role_name(args.deployment, job),
-            assume_role_policy=trusted_by("glue.amazonaws.com"),
+            assume_role_policy=assume_role_policy("glue.amazonaws.com"),
             tags=self._tags(job),
             opts=self._child,
         )
@@ -219,7 +217,7 @@ class Processing(pulumi.ComponentResource):
         args = self._args
         return [
             read_object_versions(args.drop_bucket_arn, drops),
-            tell_missing(args.drop_bucket_arn),
+            list_bucket_for_404(args.drop_bucket_arn),
             read_objects(args.work_bucket_arn, *reads),
             write_objects(args.work_bucket_arn, *writes),
             delete_objects(args.work_bucket_arn, STAGING),

@@ -11,14 +11,14 @@ import re
 import pulumi
 
 
-class RefusedValue(pulumi.RunError):
+class ConfigError(pulumi.RunError):
     """A value the program cannot be run with; a RunError, so that the CLI shows the sentence and no traceback."""
 
 
-def refuse_unless(accepted: bool, field: str, value: object, wanted: str) -> None:
+def require(accepted: bool, field: str, value: object, wanted: str) -> None:
     """Raise RefusedValue, naming the key, the value and what would be accepted, unless `accepted`."""
     if not accepted:
-        raise RefusedValue(
+        raise ConfigError(
             f"{config_key(field)} is {value!r}, but must be {wanted}; "
             f"correct it in Pulumi.<stack>.yaml or with `pulumi config set {config_key(field)} …`"
         )

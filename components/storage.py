@@ -12,7 +12,7 @@ from pulumi_aws import s3
 
 from components.deployment import Deployment
 from components.permissions import policy, refuse_plain_http
-from components.refusals import refuse_unless
+from components.refusals import require
 
 # The prefixes of the drop bucket (and of the archive, which has the same keys) and of the work bucket.
 TRANSACTIONS = "transactions/"
@@ -49,26 +49,24 @@ class StorageArgs:
     archive_cold_after_days: int
 
     def __post_init__(self) -> None:
-        refuse_unless(
+        require(
             re.fullmatch(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]", self.drop_bucket_name) is not None,
             "drop_bucket_name",
             self.drop_bucket_name,
             "3 to 63 lower-case letters, digits and hyphens",
         )
         for field in ("rejected_retention_days", "old_version_days"):
-            refuse_unless(getattr(self, field) >= 1, field, getattr(self, field), "at least 1 day")
+            require(getattr(self, field) >= 1, field, getattr(self, field), "at least 1 day")
         # For so long the sweep tells a load that failed from one whose run died by its report.
-        refuse_unless(
-            self.report_retention_days >= 2, "report_retention_days", self.report_retention_days, "at least 2 days"
-        )
-        refuse_unless(
+        require(self.report_retention_days >= 2, "report_retention_days", self.report_retention_days, "at least 2 days")
+        require(
             self.archive_cold_class in COLD_CLASSES,
             "archive_cold_class",
             self.archive_cold_class,
             f"one of {', '.join(COLD_CLASSES)}",
         )
         # S3 takes nothing to an infrequent-access class before it is 30 days old.
-        refuse_unless(
+        require(
             self.archive_cold_after_days >= 30,
             "archive_cold_after_days",
             self.archive_cold_after_days,

@@ -11,7 +11,7 @@ from components.deployment import Deployment
 from components.events import EventFunction, EventFunctionArgs, Rule
 from components.functions import FunctionArgs, Runtime
 from components.permissions import count_messages, invoke, list_below, list_versions, read_objects, read_run, send_to
-from components.refusals import refuse_unless
+from components.refusals import require
 from components.storage import CLAIMS, NOTIFIED, REPORTS
 
 
@@ -33,7 +33,7 @@ class SweepingArgs:
     sweep_minutes: int
 
     def __post_init__(self) -> None:
-        refuse_unless(5 <= self.sweep_minutes <= 24 * 60, "sweep_minutes", self.sweep_minutes, "from 5 to 1440 minutes")
+        require(5 <= self.sweep_minutes <= 24 * 60, "sweep_minutes", self.sweep_minutes, "from 5 to 1440 minutes")
 
 
 class Sweeping(pulumi.ComponentResource):

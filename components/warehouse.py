@@ -14,8 +14,8 @@ import pulumi
 from pulumi_aws import iam, redshiftdata, redshiftserverless
 
 from components.deployment import Deployment
-from components.permissions import allow, list_below, policy, read_objects, trusted_by, write_objects
-from components.refusals import refuse_unless
+from components.permissions import allow, assume_role_policy, list_below, policy, read_objects, write_objects
+from components.refusals import require
 from components.storage import STAGING
 
 
@@ -37,20 +37,20 @@ class WarehouseArgs:
     """Beyond it Redshift refuses queries until the next day (UTC)."""
 
     def __post_init__(self) -> None:
-        refuse_unless(
+        require(
             re.fullmatch(r"[a-z][a-z0-9_]{0,62}", self.database_name) is not None,
             "database_name",
             self.database_name,
             "1 to 63 lower-case letters, digits and underscores, starting with a letter",
         )
         capacity = self.warehouse_base_capacity
-        refuse_unless(
+        require(
             capacity == 4 or (8 <= capacity <= 512 and capacity % 8 == 0),
             "warehouse_base_capacity",
             capacity,
             "4, or a multiple of 8 from 8 to 512 (RPU)",
         )
-        refuse_unless(
+        require(
             self.warehouse_rpu_hours_per_day >= 1,
             "warehouse_rpu_hours_per_day",
             self.warehouse_rpu_hours_per_day,
@@ -118,7 +118,7 @@ class Warehouse(pulumi.ComponentResource):
         """What COPY reads and UNLOAD writes: staged files and nothing else."""
         role = iam.Role(
             f"{self._name}-copy",
-            assume_role_policy=trusted_by("redshift.amazonaws.com", "redshift-serverless.amazonaws.com"),
+            assume_role_policy=assume_role_policy("redshift.amazonaws.com", "redshift-serverless.amazonaws.com"),
             tags=self._tags("copy"),
             opts=self._child,
         )

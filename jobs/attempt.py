@@ -19,8 +19,8 @@ from botocore.exceptions import ConnectionError as BotoConnectionError
 from jobs import __version__
 from jobs.arguments import Arguments
 from jobs.errors import JobError, TransientError
-from jobs.s3 import Fetched, Prefix, s3_client
 from jobs.load.protocol import WarehouseSession
+from jobs.s3 import Fetched, Prefix, s3_client
 from schemas.drops import DropKey, parse_key, report_key, staging_prefix
 from schemas.reports import FAILED, SUCCEEDED, ClassAmount, Error, RejectedFor, Report
 from schemas.warehouse.tables import COUNTS

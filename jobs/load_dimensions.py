@@ -12,11 +12,11 @@ import polars as pl
 
 from jobs.arguments import Arguments
 from jobs.attempt import Attempt, run_attempt
-from jobs.errors import DimensionRefused
-from jobs.s3 import Fetched, fetch
 from jobs.csv.reader import IS_MALFORMED, SOURCE_LINE, SourceFile, open_source_file
-from jobs.load.staging import StagedParts
+from jobs.errors import DimensionRefused
 from jobs.load.protocol import Staged, load_dimension
+from jobs.load.staging import StagedParts
+from jobs.s3 import Fetched, fetch
 from schemas.drops import drop_precedence
 from schemas.warehouse.tables import DIMENSIONS, Column, Dimension
 

@@ -14,7 +14,7 @@ _Piece = TypeVar("_Piece")
 _Result = TypeVar("_Result")
 
 
-def in_order(function: Callable[[_Piece], _Result], pieces: Iterable[_Piece]) -> Iterator[_Result]:
+def map_ordered(function: Callable[[_Piece], _Result], pieces: Iterable[_Piece]) -> Iterator[_Result]:
     """Map in threads, results in order, never more than a few pieces in memory."""
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         pending: deque[Future[_Result]] = deque()

@@ -11,15 +11,15 @@ import polars as pl
 from jobs import __version__
 from jobs.arguments import Arguments
 from jobs.attempt import Attempt, run_attempt
-from jobs.rows.duplicates import Contested, repeated_hashes
-from jobs.errors import TooManyRejected
-from jobs.rows.lookup import Lookup
-from jobs.csv.rejected_file import RejectedRows
-from jobs.s3 import Fetched, Prefix, fetch
 from jobs.csv.reader import open_source_file
-from jobs.load.staging import StagedRows, stage
-from jobs.rows.validation import SOURCE_COLUMNS, Transform
+from jobs.csv.rejected_file import RejectedRows
+from jobs.errors import TooManyRejected
 from jobs.load.protocol import Staged, load_transactions, unload
+from jobs.load.staging import StagedRows, stage
+from jobs.rows.duplicates import DuplicateCandidates, repeated_hashes
+from jobs.rows.lookup import Lookup
+from jobs.rows.validation import SOURCE_COLUMNS, RowValidator
+from jobs.s3 import Fetched, Prefix, fetch
 from schemas.drops import CUSTOMERS, PRODUCTS, drop_precedence, rejected_key
 from schemas.reports import ClassAmount
 from schemas.warehouse.tables import DIMENSIONS
@@ -42,7 +42,7 @@ def _steps(attempt: Attempt) -> None:
         transform = _transform(attempt, attempt.fetched)
 
     with attempt.step("find duplicates"):
-        contested = Contested(repeated_hashes(source), attempt.folder)
+        contested = DuplicateCandidates(repeated_hashes(source), attempt.folder)
 
     with attempt.step("transform and stage"):
         staged = stage(source, transform, contested, attempt.staging, attempt.folder)
@@ -62,10 +62,10 @@ def _steps(attempt: Attempt) -> None:
         attempt.counts, attempt.first_commit = committed.counts, committed.first_commit
 
 
-def _transform(attempt: Attempt, fetched: Fetched) -> Transform:
+def _transform(attempt: Attempt, fetched: Fetched) -> RowValidator:
     drop, day = attempt.arguments.drop, attempt.key.partition_day
     assert day is not None, "the key of a drop of transactions has a day"
-    return Transform(
+    return RowValidator(
         products=_lookup(attempt, PRODUCTS),
         customers=_lookup(attempt, CUSTOMERS),
         amount_classes=attempt.arguments.amount_classes,
@@ -109,7 +109,7 @@ def _keep_rejected(attempt: Attempt, rejected: RejectedRows) -> None:
         )
 
 
-def _amounts(staged: StagedRows, transform: Transform) -> tuple[str, dict[str, ClassAmount]]:
+def _amounts(staged: StagedRows, transform: RowValidator) -> tuple[str, dict[str, ClassAmount]]:
     """The amount of all that is staged, and of each class."""
     by_class = {label: staged.amounts.get(label, (0, Decimal(0))) for label in transform.amount_classes}
     total = sum((amount for _, amount in by_class.values()), Decimal(0))

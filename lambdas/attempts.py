@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from lambdas.leases import Marker, Markers
+from lambdas.leases import Lease, LeaseStore
 from lambdas.runs import LIVE_STATES, get_run
 from schemas.drops import report_key
 from schemas.reports import SUCCEEDED, Report
@@ -36,14 +36,14 @@ def claim_key(load_id: str, attempt: int) -> str:
     return f"claims/{load_id}/{attempt}.json"
 
 
-def told_stem(load_id: str, attempt: int) -> str:
+def notified_stem(load_id: str, attempt: int) -> str:
     """Where it is noted that the outcome of an attempt was told (lambdas.notifier adds the ending)."""
     return f"notified/{load_id}/{attempt}"
 
 
 def deferred_key(load_id: str, attempt: int) -> str:
     """Where it is noted that an attempt failed but is tried again: the mail comes with the last attempt."""
-    return told_stem(load_id, attempt) + _DEFERRED
+    return notified_stem(load_id, attempt) + _DEFERRED
 
 
 def numbered(key: str) -> tuple[str, int] | None:
@@ -61,18 +61,18 @@ def _numbered(key: str, ending: str) -> tuple[str, int] | None:
     return (found.group(1), int(found.group(2))) if found and found.group(3) == ending else None
 
 
-def claimed_attempts(markers: Markers, load_id: str) -> list[int]:
+def claimed_attempts(leases: LeaseStore, load_id: str) -> list[int]:
     """The attempts at a load, the first one first."""
-    found = [numbered(key) for key in markers.names(f"claims/{load_id}/")]
+    found = [numbered(key) for key in leases.names(f"claims/{load_id}/")]
     return sorted(attempt for _, attempt in filter(None, found))
 
 
-def read_report(markers: Markers, load_id: str, attempt: int) -> Report | None:
+def read_report(leases: LeaseStore, load_id: str, attempt: int) -> Report | None:
     """The report of an attempt; None when there is none, or none that can be read."""
     key = report_key(load_id, attempt)
-    if key not in markers.names(key):
+    if key not in leases.names(key):
         return None
-    text = markers.s3.get_object(Bucket=markers.bucket, Key=key)["Body"].read()
+    text = leases.s3.get_object(Bucket=leases.bucket, Key=key)["Body"].read()
     try:
         return Report.from_json(text.decode("utf-8"))
     except (ValueError, TypeError, LookupError, AttributeError):
@@ -104,10 +104,10 @@ class Outcome:
         return self.state not in _NOT_WORTH_ANOTHER
 
 
-def outcome_of(claim: Marker, *, markers: Markers, glue: Any) -> Outcome:
+def outcome_of(claim: Lease, *, leases: LeaseStore, glue: Any) -> Outcome:
     """The outcome of a claimed attempt whose run was started."""
     facts = claim.facts
-    report = read_report(markers, facts["load_id"], facts["attempt"])
+    report = read_report(leases, facts["load_id"], facts["attempt"])
     if report is not None:
         return Outcome(report, None)
     run = get_run(glue, facts["job_name"], facts["run_id"])

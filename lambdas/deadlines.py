@@ -8,6 +8,6 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 _LAST_REQUEST_SECONDS = 5
 
 
-def remaining_seconds(context: LambdaContext) -> float:
+def invocation_deadline_seconds(context: LambdaContext) -> float:
     """After this long Lambda has ended the invocation, and nothing it sent is still on its way."""
     return float(context.get_remaining_time_in_millis()) / 1000 + _LAST_REQUEST_SECONDS

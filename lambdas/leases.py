@@ -23,7 +23,7 @@ _ANOTHER_WAS_FIRST = {409, 412, 404}
 
 
 @dataclass(frozen=True)
-class Marker:
+class Lease:
     """A marker as it was read or written."""
 
     key: str
@@ -32,7 +32,7 @@ class Marker:
     age_seconds: float
 
     @property
-    def was_given_back(self) -> bool:
+    def was_released(self) -> bool:
         return self.facts.get("lifetime_seconds") == 0
 
     @property
@@ -47,12 +47,12 @@ def held_for(lifetime_seconds: float) -> dict[str, Any]:
     return {"holder": uuid.uuid4().hex, "lifetime_seconds": lifetime_seconds}
 
 
-def given_back() -> dict[str, Any]:
+def released() -> dict[str, Any]:
     return held_for(0)
 
 
 @dataclass(frozen=True)
-class Markers:
+class LeaseStore:
     """The markers of one bucket."""
 
     s3: Any
@@ -67,21 +67,21 @@ class Markers:
         pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
         return [found["Key"] for page in pages for found in page.get("Contents", [])]
 
-    def read(self, key: str) -> Marker:
+    def read(self, key: str) -> Lease:
         """The marker at a key that exists."""
         found = self.s3.get_object(Bucket=self.bucket, Key=key)
         age = _clock(found) - found["LastModified"]
-        return Marker(key, found["ETag"], json.loads(found["Body"].read()), age.total_seconds())
+        return Lease(key, found["ETag"], json.loads(found["Body"].read()), age.total_seconds())
 
-    def create(self, key: str, facts: Mapping[str, Any]) -> Marker | None:
+    def create(self, key: str, facts: Mapping[str, Any]) -> Lease | None:
         """Write a marker that must not exist yet; None when another was first."""
         return self._write(key, facts, {"IfNoneMatch": "*"})
 
-    def replace(self, marker: Marker, facts: Mapping[str, Any]) -> Marker | None:
+    def replace(self, marker: Lease, facts: Mapping[str, Any]) -> Lease | None:
         """Write over exactly this marker; None when another has changed it since."""
         return self._write(marker.key, facts, {"IfMatch": marker.etag})
 
-    def _write(self, key: str, facts: Mapping[str, Any], condition: dict[str, str]) -> Marker | None:
+    def _write(self, key: str, facts: Mapping[str, Any], condition: dict[str, str]) -> Lease | None:
         body = json.dumps(facts, indent=2, sort_keys=True).encode("utf-8")
         try:
             written = self.s3.put_object(
@@ -91,9 +91,9 @@ class Markers:
             if error.response["ResponseMetadata"]["HTTPStatusCode"] not in _ANOTHER_WAS_FIRST:
                 raise
             return self._if_it_is_ours(key, facts)
-        return Marker(key, written["ETag"], dict(facts), 0.0)
+        return Lease(key, written["ETag"], dict(facts), 0.0)
 
-    def _if_it_is_ours(self, key: str, facts: Mapping[str, Any]) -> Marker | None:
+    def _if_it_is_ours(self, key: str, facts: Mapping[str, Any]) -> Lease | None:
         # botocore sends a write again when its answer was lost; the second is then refused because of the first.
         if not self.names(key):
             return None

@@ -8,4 +8,4 @@ from __future__ import annotations
 
 from botocore.config import Config
 
-SENT_ONCE = Config(retries={"total_max_attempts": 1})
+NO_RETRIES = Config(retries={"total_max_attempts": 1})

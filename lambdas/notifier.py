@@ -17,7 +17,7 @@ from typing import Any
 from botocore.exceptions import ClientError, ConnectTimeoutError, EndpointConnectionError
 
 from lambdas.errors import TerminalError
-from lambdas.leases import Marker, Markers, given_back, held_for
+from lambdas.leases import Lease, LeaseStore, held_for, released
 
 MAX_SUBJECT_CHARACTERS = 99
 MAX_BODY_BYTES = 240_000
@@ -43,18 +43,18 @@ class Mail:
 
 
 @dataclass(frozen=True)
-class Mailbox:
+class Notifier:
     """Publishes mails to one topic, each of them once."""
 
-    markers: Markers
+    leases: LeaseStore
     sns: Any
     """A client that sends each request once: a repeated publish is a second mail."""
     topic_arn: str
 
-    def was_told(self, stem: str) -> bool:
-        return f"{stem}.json" in self.markers.names(f"{stem}.")
+    def was_sent(self, stem: str) -> bool:
+        return f"{stem}.json" in self.leases.names(f"{stem}.")
 
-    def tell_once(self, stem: str, mail: Mail, *, lifetime_seconds: float) -> bool:
+    def send_at_most_once(self, stem: str, mail: Mail, *, lifetime_seconds: float) -> bool:
         """Publish the mail unless it was, or is being, published; True when it was published now."""
         sending = self._take(stem, lifetime_seconds)
         if sending is None:
@@ -63,20 +63,20 @@ class Mailbox:
             published = self.sns.publish(TopicArn=self.topic_arn, Subject=mail.subject, Message=mail.body)
         except (ClientError, ConnectTimeoutError, EndpointConnectionError) as error:
             if _was_surely_not_sent(error):
-                self.markers.replace(sending, given_back())
+                self.leases.replace(sending, released())
             raise
-        self.markers.create(f"{stem}.json", {"subject": mail.subject, "message_id": published["MessageId"]})
+        self.leases.create(f"{stem}.json", {"subject": mail.subject, "message_id": published["MessageId"]})
         return True
 
-    def _take(self, stem: str, lifetime_seconds: float) -> Marker | None:
+    def _take(self, stem: str, lifetime_seconds: float) -> Lease | None:
         key = f"{stem}.sending.json"
         facts = held_for(lifetime_seconds)
-        if key not in self.markers.names(key):
-            return self.markers.create(key, facts)
-        sending = self.markers.read(key)
-        if sending.was_given_back:
-            return self.markers.replace(sending, facts)
-        if sending.is_expired and self.markers.create(f"{stem}.json", {"undecided": True}):
+        if key not in self.leases.names(key):
+            return self.leases.create(key, facts)
+        sending = self.leases.read(key)
+        if sending.was_released:
+            return self.leases.replace(sending, facts)
+        if sending.is_expired and self.leases.create(f"{stem}.json", {"undecided": True}):
             raise TerminalError(
                 f"a mail may or may not have been sent: its sender died while sending, so {stem}.json notes it as "
                 "undecided and it is not sent again; read the report of that attempt to know its outcome"

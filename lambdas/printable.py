@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 
 
-def shown(text: str, limit: int) -> str:
+def printable(text: str, limit: int) -> str:
     """The text with every character that does not print as itself escaped, cut at `limit` characters.
 
     Line breaks, control characters, and characters that turn the direction of reading

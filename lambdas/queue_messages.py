@@ -23,7 +23,7 @@ from urllib.parse import quote_plus, unquote_plus
 from aws_lambda_powertools.utilities.data_classes import S3Event
 
 from lambdas.errors import TerminalError
-from lambdas.printable import shown
+from lambdas.printable import printable
 from schemas.drops import Drop
 
 
@@ -133,7 +133,7 @@ def _read_replay(wish: Mapping[str, Any], message_id: str) -> Request:
 
 def _version(version_id: str | None) -> str | None:
     if version_id is not None and re.fullmatch(r"[!-~]{1,1024}", version_id) is None:
-        raise ValueError(f"S3 gives no version the id {shown(version_id, 100)}")
+        raise ValueError(f"S3 gives no version the id {printable(version_id, 100)}")
     return version_id
 
 

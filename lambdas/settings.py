@@ -11,7 +11,7 @@ from lambdas.errors import TerminalError
 Settings = TypeVar("Settings")
 
 
-def read_settings(settings: type[Settings], environment: Mapping[str, str]) -> Settings:
+def load_settings(settings: type[Settings], environment: Mapping[str, str]) -> Settings:
     """Fill the dataclass's text fields from the variables of the same name in capitals."""
     names = [field.name for field in fields(settings)]  # type: ignore[arg-type]
     missing = [name.upper() for name in names if not environment.get(name.upper())]

@@ -13,7 +13,7 @@ from botocore.config import Config
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from local.iam_middleware import OPERATOR, Gate
+from local.iam_middleware import OPERATOR, IamMiddleware
 
 LEAST_SESSION_SECONDS = 3600
 
@@ -69,7 +69,7 @@ class Aws:
     account: str
     region: str
     url: str
-    gate: Gate
+    gate: IamMiddleware
     _server: BaseWSGIServer = field(repr=False)
     _thread: threading.Thread = field(repr=False)
     _clients: dict[tuple[str, str], Any] = field(default_factory=dict, repr=False)
@@ -78,7 +78,7 @@ class Aws:
     def start(cls, *, account: str, region: str) -> Aws:
         # Half a second for machine images that nobody starts.
         os.environ.setdefault("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
-        gate = Gate(_Moto(), account=account)
+        gate = IamMiddleware(_Moto(), account=account)
         server = make_server("127.0.0.1", 0, gate, threaded=True, request_handler=_Quiet)
         # Every connection is for one request; a burst of them must not be refused.
         server.socket.listen(512)

@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote
 from xml.etree import ElementTree
 
-from local.permissions import Need
+from local.permissions import RequiredPermission
 
 _SIGNED = re.compile(r"Credential=([^/]+)/\d+/([^/]+)/([^/]+)/aws4_request")
 
@@ -29,30 +29,30 @@ _LISTING = {
 
 
 @dataclass(frozen=True)
-class Asked:
+class AwsRequest:
     """A request, read."""
 
     access_key: str | None
     """None when the request is not signed."""
     service: str
     operation: str
-    needs: tuple[Need, ...]
+    needs: tuple[RequiredPermission, ...]
     facts: Mapping[str, Any] = field(default_factory=dict)
     """The parameters of operations that are not S3's."""
 
 
-def read_request(environ: dict[str, Any], *, account: str) -> Asked:
+def read_request(environ: dict[str, Any], *, account: str) -> AwsRequest:
     """The request as WSGI hands it over; a body that was read is put back."""
     signed = _SIGNED.search(environ.get("HTTP_AUTHORIZATION", ""))
     if signed is None:
-        return Asked(None, "unknown", "unsigned request", ())
+        return AwsRequest(None, "unknown", "unsigned request", ())
     access_key, region, service = signed.groups()
     if service == "s3":
         operation, needs = _s3(environ)
-        return Asked(access_key, service, operation, tuple(needs))
+        return AwsRequest(access_key, service, operation, tuple(needs))
     body = _body(environ)
     operation, facts = _operation(environ, body, service)
-    return Asked(access_key, service, operation, tuple(_needs(service, operation, facts, region, account)), facts)
+    return AwsRequest(access_key, service, operation, tuple(_needs(service, operation, facts, region, account)), facts)
 
 
 def _operation(environ: Mapping[str, Any], body: bytes, service: str) -> tuple[str, dict[str, Any]]:
@@ -70,7 +70,9 @@ def _operation(environ: Mapping[str, Any], body: bytes, service: str) -> tuple[s
     return f"{environ['REQUEST_METHOD']} {path}", {}
 
 
-def _needs(service: str, operation: str, facts: Mapping[str, Any], region: str, account: str) -> list[Need]:
+def _needs(
+    service: str, operation: str, facts: Mapping[str, Any], region: str, account: str
+) -> list[RequiredPermission]:
     def arn(kind: str, resource: str) -> str:
         return resource if resource.startswith("arn:") else f"arn:aws:{kind}:{region}:{account}:{resource}"
 
@@ -78,20 +80,24 @@ def _needs(service: str, operation: str, facts: Mapping[str, Any], region: str, 
     if action == "sts:GetCallerIdentity":
         return []
     if service == "sqs" and "QueueUrl" in facts:
-        return [Need(action.removesuffix("Batch"), arn("sqs", facts["QueueUrl"].rpartition("/")[2]))]
+        return [RequiredPermission(action.removesuffix("Batch"), arn("sqs", facts["QueueUrl"].rpartition("/")[2]))]
     if service == "glue" and "JobName" in facts:
-        return [Need(action, arn("glue", f"job/{facts['JobName']}"))]
+        return [RequiredPermission(action, arn("glue", f"job/{facts['JobName']}"))]
     if service == "sns" and "TopicArn" in facts:
-        return [Need(action, facts["TopicArn"])]
+        return [RequiredPermission(action, facts["TopicArn"])]
     if service == "lambda" and operation == "Invoke":
         name = str(facts["FunctionName"])
-        return [Need("lambda:InvokeFunction", name if name.startswith("arn:") else arn("lambda", f"function:{name}"))]
+        return [
+            RequiredPermission(
+                "lambda:InvokeFunction", name if name.startswith("arn:") else arn("lambda", f"function:{name}")
+            )
+        ]
     if action == "sts:AssumeRole":
-        return [Need(action, facts["RoleArn"])]
-    return [Need(action, "*")]
+        return [RequiredPermission(action, facts["RoleArn"])]
+    return [RequiredPermission(action, "*")]
 
 
-def _s3(environ: dict[str, Any]) -> tuple[str, list[Need]]:
+def _s3(environ: dict[str, Any]) -> tuple[str, list[RequiredPermission]]:
     """The operation on a bucket or object; paths have the bucket first, for the endpoint is an IP address."""
     method = environ["REQUEST_METHOD"]
     query = {
@@ -107,29 +113,29 @@ def _s3(environ: dict[str, Any]) -> tuple[str, list[Need]]:
     version = "Version" if "versionId" in query else ""
     if "tagging" in query and method in ("GET", "PUT", "DELETE"):
         verb = method.capitalize()
-        return f"{verb}ObjectTagging", [Need(f"s3:{verb}Object{version}Tagging", thing)]
+        return f"{verb}ObjectTagging", [RequiredPermission(f"s3:{verb}Object{version}Tagging", thing)]
     if method in ("GET", "HEAD"):
         if "uploadId" in query:
-            return "ListParts", [Need("s3:ListMultipartUploadParts", thing)]
-        return f"{method.capitalize()}Object", [Need(f"s3:GetObject{version}", thing)]
+            return "ListParts", [RequiredPermission("s3:ListMultipartUploadParts", thing)]
+        return f"{method.capitalize()}Object", [RequiredPermission(f"s3:GetObject{version}", thing)]
     if method == "DELETE":
         if "uploadId" in query:
-            return "AbortMultipartUpload", [Need("s3:AbortMultipartUpload", thing)]
-        return "DeleteObject", [Need(f"s3:DeleteObject{version}", thing)]
+            return "AbortMultipartUpload", [RequiredPermission("s3:AbortMultipartUpload", thing)]
+        return "DeleteObject", [RequiredPermission(f"s3:DeleteObject{version}", thing)]
     if method in ("PUT", "POST"):
         return _s3_write(environ, query, thing)
-    return f"{method} {path}", [Need(f"s3:{method}", "*")]
+    return f"{method} {path}", [RequiredPermission(f"s3:{method}", "*")]
 
 
-def _s3_write(environ: Mapping[str, Any], query: Mapping[str, str], thing: str) -> tuple[str, list[Need]]:
-    needs = [Need("s3:PutObject", thing)]
+def _s3_write(environ: Mapping[str, Any], query: Mapping[str, str], thing: str) -> tuple[str, list[RequiredPermission]]:
+    needs = [RequiredPermission("s3:PutObject", thing)]
     if environ.get("HTTP_X_AMZ_TAGGING"):
-        needs.append(Need("s3:PutObjectTagging", thing))
+        needs.append(RequiredPermission("s3:PutObjectTagging", thing))
     source = environ.get("HTTP_X_AMZ_COPY_SOURCE")
     if source:
         name, _, version_query = source.partition("?")
         of_version = "Version" if "versionId=" in version_query else ""
-        needs.append(Need(f"s3:GetObject{of_version}", f"arn:aws:s3:::{unquote(name).lstrip('/')}"))
+        needs.append(RequiredPermission(f"s3:GetObject{of_version}", f"arn:aws:s3:::{unquote(name).lstrip('/')}"))
     if "uploadId" in query:
         return ("UploadPart" if "partNumber" in query else "CompleteMultipartUpload"), needs
     if "uploads" in query:
@@ -137,27 +143,29 @@ def _s3_write(environ: Mapping[str, Any], query: Mapping[str, str], thing: str) 
     return ("CopyObject" if source else "PutObject"), needs
 
 
-def _s3_bucket(environ: dict[str, Any], method: str, query: Mapping[str, str], where: str) -> tuple[str, list[Need]]:
+def _s3_bucket(
+    environ: dict[str, Any], method: str, query: Mapping[str, str], where: str
+) -> tuple[str, list[RequiredPermission]]:
     if method == "POST" and "delete" in query:
         return "DeleteObjects", _s3_deletions(_body(environ), where)
     if method in ("GET", "HEAD"):
         for word, action in _BUCKET_GETS.items():
             if word in query:
                 context = {"s3:prefix": query.get("prefix", "")} if word == "versions" else {}
-                return action, [Need(f"s3:{action}", where, context)]
+                return action, [RequiredPermission(f"s3:{action}", where, context)]
         if set(query) <= _LISTING:
             # A request that names no prefix has no such condition key.
             context = {"s3:prefix": query["prefix"]} if "prefix" in query else {}
-            return "ListObjects", [Need("s3:ListBucket", where, context)]
+            return "ListObjects", [RequiredPermission("s3:ListBucket", where, context)]
     operation = f"{method} bucket {'&'.join(query)}"
-    return operation, [Need(f"s3:{operation}", "*")]
+    return operation, [RequiredPermission(f"s3:{operation}", "*")]
 
 
-def _s3_deletions(body: bytes, where: str) -> list[Need]:
+def _s3_deletions(body: bytes, where: str) -> list[RequiredPermission]:
     needs = []
     for found in ElementTree.fromstring(body).iterfind("{*}Object"):
         version = "Version" if found.findtext("{*}VersionId") else ""
-        needs.append(Need(f"s3:DeleteObject{version}", f"{where}/{found.findtext('{*}Key')}"))
+        needs.append(RequiredPermission(f"s3:DeleteObject{version}", f"{where}/{found.findtext('{*}Key')}"))
     return needs
 
 

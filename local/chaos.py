@@ -18,10 +18,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import TracebackType
 
+from local.event_router import Delivery, deliver_once
+from local.fault_points import JOB, FaultPoint, FaultPoints
 from local.iam_middleware import Refused
-from local.local_cloud import Laptop
-from local.fault_points import JOB, Moment, Moments
-from local.event_router import Delivery, calm
+from local.local_cloud import LocalCloud
 from schemas.drops import TRANSACTIONS, Drop, parse_key
 
 STAGES = ("start_run", "notify", "archive", "sweep")
@@ -42,7 +42,7 @@ _MOMENTS_OF_AN_ATTEMPT, _MOMENTS_OF_AN_INVOCATION = 90, 14
 
 
 @dataclass(frozen=True)
-class Fate:
+class FaultPlan:
     """What happens to one drop."""
 
     object_event: tuple[float, ...] = (0.0,)
@@ -63,7 +63,7 @@ class Fate:
     """While it is being loaded, the corrected file is dropped under the same key."""
 
 
-def draw_fate(seed: int, key: str) -> Fate:
+def draw_fault_plan(seed: int, key: str) -> FaultPlan:
     """The fate of a drop; the same for the same seed and key."""
     chance = random.Random(f"{seed} {key}")
 
@@ -77,7 +77,7 @@ def draw_fate(seed: int, key: str) -> Fate:
     def some_stages(share: float) -> dict[str, int]:
         return {stage: chance.randint(1, _MOMENTS_OF_AN_INVOCATION) for stage in STAGES if chance.random() < share}
 
-    return Fate(
+    return FaultPlan(
         object_event=event(0.15),
         run_event=event(0.25),
         throttled=chance.choice((0, 0, 1, 2)),
@@ -94,7 +94,7 @@ class _Subject:
     """A drop and what has happened to it so far."""
 
     drop: Drop
-    fate: Fate
+    fate: FaultPlan
     content: bytes
     corrected: bool = False
     run_events: int = 0
@@ -106,7 +106,7 @@ class _Subject:
 class Chaos(AbstractContextManager["Chaos"]):
     """Disturbs a laptop while the `with` block runs; whoever drops files drops them with `put`."""
 
-    laptop: Laptop
+    laptop: LocalCloud
     seed: int = 0
     done: Counter[str] = field(default_factory=Counter)
     """How often each of FAULTS was done."""
@@ -118,10 +118,10 @@ class Chaos(AbstractContextManager["Chaos"]):
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
     def __post_init__(self) -> None:
-        self._moments = Moments(self.laptop, self._look)
+        self._moments = FaultPoints(self.laptop, self._look)
 
     def __enter__(self) -> Chaos:
-        self.laptop.player.meddle = self._meddle
+        self.laptop.router.delivery_policy = self._meddle
         self._moments.__enter__()
         return self
 
@@ -129,14 +129,14 @@ class Chaos(AbstractContextManager["Chaos"]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._moments.__exit__(kind, error, trace)
-        self.laptop.player.meddle = calm
+        self.laptop.router.delivery_policy = deliver_once
 
-    def put(self, key: str, content: bytes, fate: Fate | None = None) -> Drop:
+    def put(self, key: str, content: bytes, fate: FaultPlan | None = None) -> Drop:
         """Drop a file that meets this fate, or the one drawn from the seed.
 
         One that is corrected while it is loaded is dropped with wrong quantities first.
         """
-        fate = fate or draw_fate(self.seed, key)
+        fate = fate or draw_fault_plan(self.seed, key)
         first = with_wrong_quantities(content) if fate.is_corrected else content
         # Whoever comes to a moment waits until the drop is known; its event may be on its way before that.
         with self._lock:
@@ -178,7 +178,7 @@ class Chaos(AbstractContextManager["Chaos"]):
             self.done[DELAYED] += 1
         return delays
 
-    def _look(self, moment: Moment) -> None:
+    def _look(self, moment: FaultPoint) -> None:
         with self._lock:
             subject = self._subject_of(moment)
         if subject is None:
@@ -191,7 +191,7 @@ class Chaos(AbstractContextManager["Chaos"]):
             self._throttle(subject, moment)
             self._strike_stage(subject, moment)
 
-    def _subject_of(self, moment: Moment) -> _Subject | None:
+    def _subject_of(self, moment: FaultPoint) -> _Subject | None:
         if moment.load_id in self._subjects:
             return self._subjects[moment.load_id]
         if moment.load_id is not None or moment.who == JOB:
@@ -211,10 +211,10 @@ class Chaos(AbstractContextManager["Chaos"]):
         # S3's times have whole seconds, and the later upload wins.
         while int(datetime.now(UTC).timestamp()) <= int(head["LastModified"].timestamp()):
             time.sleep(0.02)
-        self.put(drop.key, subject.content, Fate())
+        self.put(drop.key, subject.content, FaultPlan())
         self._count(CORRECTED)
 
-    def _strike_job(self, subject: _Subject, moment: Moment) -> None:
+    def _strike_job(self, subject: _Subject, moment: FaultPoint) -> None:
         assert moment.attempt is not None
         fate = subject.fate
         with self._lock:
@@ -228,7 +228,7 @@ class Chaos(AbstractContextManager["Chaos"]):
             self._count(JOB_KILLED)
             moment.kill()
 
-    def _throttle(self, subject: _Subject, moment: Moment) -> None:
+    def _throttle(self, subject: _Subject, moment: FaultPoint) -> None:
         if not moment.what.startswith("StartJobRun") or moment.is_done:
             return
         with self._lock:
@@ -238,7 +238,7 @@ class Chaos(AbstractContextManager["Chaos"]):
             self.done[THROTTLED] += 1
         raise Refused("ThrottlingException", "Rate exceeded")
 
-    def _strike_stage(self, subject: _Subject, moment: Moment) -> None:
+    def _strike_stage(self, subject: _Subject, moment: FaultPoint) -> None:
         who, fate = moment.who, subject.fate
         with self._lock:
             subject.moments[who] += 1
@@ -258,7 +258,7 @@ class Chaos(AbstractContextManager["Chaos"]):
             moment.break_off()
 
 
-def _is_undecidable(moment: Moment) -> bool:
+def _is_undecidable(moment: FaultPoint) -> bool:
     """Between the note that a mail is being sent and the mail nobody may die, for nobody would know whether it went."""
     is_noted = moment.what.startswith("PutObject") and ".sending.json" in moment.what and moment.is_done
     return is_noted or (moment.what.startswith("Publish") and not moment.is_done)

@@ -27,13 +27,13 @@ from moto.events.models import EventPattern, EventPatternParser
 from moto.s3.models import s3_backends
 
 from local.aws import Aws
+from local.aws_requests import AwsRequest
 from local.functions import FunctionFailed, Functions
 from local.glue import Glue
+from local.in_flight import InFlightCounter
 from local.moto_hooks import ObjectEvent
-from local.in_flight import Movement
-from local.permissions import Need, allows_service
+from local.permissions import RequiredPermission, allows_service
 from local.queue_reader import QueueReader
-from local.aws_requests import Asked
 
 # How long Lambda waits before it tries a failed asynchronous event again.
 RETRY_AFTER_SECONDS = (60.0, 120.0)
@@ -52,38 +52,36 @@ class Delivery:
     about: str
 
 
-Meddle = Callable[[Delivery], Sequence[float]]
+DeliveryPolicy = Callable[[Delivery], Sequence[float]]
 """After how many seconds a delivery is made, once for each; none: it is lost."""
 
 
-def calm(_: Delivery) -> Sequence[float]:
+def deliver_once(_: Delivery) -> Sequence[float]:
     return (0.0,)
 
 
 @dataclass
-class Player:
+class EventRouter:
     aws: Aws
     functions: Functions
     glue: Glue
     pace: float
     """How many seconds of AWS's own waiting (schedules, retries) pass in one second."""
-    on_trouble: Callable[[str], None] = lambda _: None
-    meddle: Meddle = calm
-    troubles: list[str] = field(default_factory=list)
+    on_warning: Callable[[str], None] = lambda _: None
+    delivery_policy: DeliveryPolicy = deliver_once
+    warnings: list[str] = field(default_factory=list)
     """What went wrong on the way, in words, oldest first."""
     _threads: list[threading.Thread] = field(default_factory=list)
     _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(64, thread_name_prefix="player"))
     _closing: threading.Event = field(default_factory=threading.Event)
-    _movement: Movement = field(default_factory=Movement)
+    _movement: InFlightCounter = field(default_factory=InFlightCounter)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _sequence: int = 0
 
     def start(self) -> None:
         """Poll the queues and keep the schedules that are there now."""
         for mapping in self.aws.client("lambda").list_event_source_mappings()["EventSourceMappings"]:
-            reader = QueueReader(
-                self.aws, self.functions, mapping["UUID"], self._movement, self._trouble, self._closing
-            )
+            reader = QueueReader(self.aws, self.functions, mapping["UUID"], self._movement, self._warn, self._closing)
             self._in_thread(reader.read)
         for rule in self._rules():
             if rule.get("ScheduleExpression"):
@@ -96,9 +94,9 @@ class Player:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     @property
-    def is_still(self) -> bool:
+    def is_idle(self) -> bool:
         """True when nothing is on its way, running or being handled; queues may hold messages all the same."""
-        return self._movement.is_still
+        return self._movement.is_idle
 
     def object_event(self, event: ObjectEvent) -> None:
         """S3 has something to tell, if the bucket tells anybody."""
@@ -115,7 +113,7 @@ class Player:
             Delivery("run event", event["detail"]["jobName"], event["detail"]["jobRunId"]), lambda: self._route(event)
         )
 
-    def invoked(self, asked: Asked) -> bytes:
+    def invoked(self, asked: AwsRequest) -> bytes:
         """Lambda's Invoke: the answer's payload, empty for an asynchronous invocation."""
         event = json.loads(asked.facts["Payload"] or b"{}")
         if asked.facts["InvocationType"] == "Event":
@@ -201,8 +199,8 @@ class Player:
         sqs, url = self.aws.client("sqs"), self._queue_url(queue_arn)
         policy = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["Policy"]).get("Attributes", {}).get("Policy")
         context = {"aws:SourceArn": source_arn, "aws:SourceAccount": self.aws.account}
-        if not allows_service(policy, service=service, need=Need("sqs:SendMessage", queue_arn, context)):
-            self._trouble(f"{source_arn} may not send to {queue_arn}: the queue's policy does not let {service}")
+        if not allows_service(policy, service=service, need=RequiredPermission("sqs:SendMessage", queue_arn, context)):
+            self._warn(f"{source_arn} may not send to {queue_arn}: the queue's policy does not let {service}")
             return
         sqs.send_message(QueueUrl=url, MessageBody=body)
 
@@ -226,7 +224,7 @@ class Player:
             if self._may_invoke(target["Arn"], rule["Arn"]):
                 self.invoke_later(target["Arn"], event)
                 continue
-            self._trouble(f"the rule {rule['Name']} may not invoke {target['Arn']}: that function's policy says no")
+            self._warn(f"the rule {rule['Name']} may not invoke {target['Arn']}: that function's policy says no")
             if "DeadLetterConfig" in target:
                 self._send(
                     target["DeadLetterConfig"]["Arn"],
@@ -240,7 +238,9 @@ class Player:
             policy = self.aws.client("lambda").get_policy(FunctionName=function_arn)["Policy"]
         except ClientError:
             return False
-        need = Need("lambda:InvokeFunction", function_arn, {"aws:SourceArn": rule_arn, "AWS:SourceArn": rule_arn})
+        need = RequiredPermission(
+            "lambda:InvokeFunction", function_arn, {"aws:SourceArn": rule_arn, "AWS:SourceArn": rule_arn}
+        )
         return allows_service(policy, service="events.amazonaws.com", need=need)
 
     def _keep_schedule(self, rule_name: str) -> None:
@@ -262,7 +262,7 @@ class Player:
         try:
             self.functions.invoke(function_name, event)
         except (FunctionFailed, ClientError) as error:
-            self._trouble(f"{error} (try {failures + 1} of {len(RETRY_AFTER_SECONDS) + 1})")
+            self._warn(f"{error} (try {failures + 1} of {len(RETRY_AFTER_SECONDS) + 1})")
             if failures < len(RETRY_AFTER_SECONDS):
                 wait = RETRY_AFTER_SECONDS[failures] / self.pace
                 self.invoke_later(function_name, event, failures=failures + 1, wait=wait)
@@ -279,7 +279,7 @@ class Player:
     # How things move
 
     def _deliver(self, delivery: Delivery, act: Callable[[], None], *, wait: float = 0.0) -> None:
-        for delay in self.meddle(delivery):
+        for delay in self.delivery_policy(delivery):
             self._in_pool(act, after=delay + wait)
 
     def _in_pool(self, act: Callable[[], None], *, after: float = 0.0) -> None:
@@ -293,7 +293,7 @@ class Player:
                     act()
             except Exception as error:
                 if not self._closing.is_set():
-                    self._trouble(f"{type(error).__name__}: {error}")
+                    self._warn(f"{type(error).__name__}: {error}")
             finally:
                 self._movement.end()
 
@@ -316,10 +316,10 @@ class Player:
         self._threads.append(thread)
         thread.start()
 
-    def _trouble(self, sentence: str) -> None:
+    def _warn(self, sentence: str) -> None:
         if not self._closing.is_set():
-            self.troubles.append(sentence)
-            self.on_trouble(sentence)
+            self.warnings.append(sentence)
+            self.on_warning(sentence)
 
 
 def rate_seconds(expression: str) -> float:

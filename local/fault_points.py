@@ -19,10 +19,10 @@ from typing import NoReturn
 from moto.s3.models import s3_backends
 
 from lambdas.runs import read_run_arguments
+from local.aws_requests import AwsRequest
 from local.iam_middleware import Refused
-from local.local_cloud import Laptop
-from redshift_emulator.session import Sighting
-from local.aws_requests import Asked
+from local.local_cloud import LocalCloud
+from redshift_emulator.session import ObservedStatement
 
 JOB = "job"
 _STAGED = re.compile(r"staging/([0-9a-f]{16})/([0-9]+)/")
@@ -33,7 +33,7 @@ _A_LIFETIME = timedelta(minutes=20)
 
 
 @dataclass(frozen=True)
-class Moment:
+class FaultPoint:
     """A process is about to do something, or something is done and the process does not know it yet."""
 
     who: str
@@ -53,18 +53,18 @@ class Moment:
 
 
 @dataclass
-class Moments(AbstractContextManager["Moments"]):
+class FaultPoints(AbstractContextManager["FaultPoints"]):
     """Shows every moment to `look`, from several threads, while the `with` block runs."""
 
-    laptop: Laptop
-    look: Callable[[Moment], None]
+    laptop: LocalCloud
+    look: Callable[[FaultPoint], None]
     _markers: dict[str, list[tuple[str, str]]] = field(default_factory=lambda: defaultdict(list))
     """Access key -> the markers that its process wrote."""
     _sessions: dict[int, tuple[str, int]] = field(default_factory=dict)
     """Session of the warehouse -> load and attempt, once a statement has named them."""
     _before_commit: dict[int, str] = field(default_factory=dict)
 
-    def __enter__(self) -> Moments:
+    def __enter__(self) -> FaultPoints:
         gate = self.laptop.aws.gate
         gate.before = lambda asked: self._request(asked, is_done=False)
         gate.after = lambda asked: self._request(asked, is_done=True)
@@ -78,10 +78,10 @@ class Moments(AbstractContextManager["Moments"]):
         gate.before = gate.after = None
         self.laptop.warehouse.running().witness.on_statement = None
 
-    def _request(self, asked: Asked, *, is_done: bool) -> None:
+    def _request(self, asked: AwsRequest, *, is_done: bool) -> None:
         key = asked.access_key or ""
-        run_id = self.laptop.player.glue.run_of.get(key)
-        handler = self.laptop.player.functions.handler_of(key)
+        run_id = self.laptop.router.glue.run_of.get(key)
+        handler = self.laptop.router.functions.handler_of(key)
         if run_id is None and handler is None:
             return
         what = self._told(asked)
@@ -92,9 +92,9 @@ class Moments(AbstractContextManager["Moments"]):
 
         def kill() -> NoReturn:
             if run_id is not None:
-                self.laptop.player.glue.kill(run_id)
+                self.laptop.router.glue.kill(run_id)
             else:
-                self.laptop.player.functions.kill(key)
+                self.laptop.router.functions.kill(key)
                 self._let_expire(key)
             raise Refused("ServiceUnavailable", "nobody waits for this answer any more")
 
@@ -107,15 +107,15 @@ class Moments(AbstractContextManager["Moments"]):
 
         if run_id is not None:
             load_id, attempt = self.load_of(run_id)
-            self.look(Moment(JOB, what, is_done, False, load_id, attempt, kill, break_off))
+            self.look(FaultPoint(JOB, what, is_done, False, load_id, attempt, kill, break_off))
             return
         assert handler is not None
         # lambdas.start_run.handler.handle
         self.look(
-            Moment(handler.split(".")[1], what, is_done, False, named[1] if named else None, None, kill, break_off)
+            FaultPoint(handler.split(".")[1], what, is_done, False, named[1] if named else None, None, kill, break_off)
         )
 
-    def _statement(self, seen: Sighting) -> None:
+    def _statement(self, seen: ObservedStatement) -> None:
         staged = _STAGED.search(seen.sql)
         if staged:
             self._sessions[seen.session] = (staged[1], int(staged[2]))
@@ -134,10 +134,10 @@ class Moments(AbstractContextManager["Moments"]):
         def kill() -> NoReturn:
             for run in self.laptop.runs():
                 if not run.has_ended and self.load_of(run.job_run_id) == (load_id, attempt):
-                    self.laptop.player.glue.kill(run.job_run_id)
+                    self.laptop.router.glue.kill(run.job_run_id)
             break_off()
 
-        self.look(Moment(JOB, what, seen.is_done, True, load_id, attempt, kill, break_off))
+        self.look(FaultPoint(JOB, what, seen.is_done, True, load_id, attempt, kill, break_off))
 
     def load_of(self, run_id: str) -> tuple[str | None, int | None]:
         """Load and attempt of a run."""
@@ -147,7 +147,7 @@ class Moments(AbstractContextManager["Moments"]):
                 return told[0].load_id, told[1]
         return None, None
 
-    def _told(self, asked: Asked) -> str:
+    def _told(self, asked: AwsRequest) -> str:
         """The request in words: the operation, then the objects it names or its parameters."""
         if asked.service == "s3":
             named = [need.resource.rpartition(":::")[2] for need in asked.needs]

@@ -18,8 +18,8 @@ from moto.iam.models import iam_backends
 from moto.s3.models import s3_backends
 from moto.sts.models import sts_backends
 
-from local.permissions import Need, allows, denies, trusts
-from local.aws_requests import Asked, read_request
+from local.aws_requests import AwsRequest, read_request
+from local.permissions import RequiredPermission, allows, denies, trusts
 
 OPERATOR = "laptop-operator"
 """The access key of whoever runs the laptop."""
@@ -34,7 +34,7 @@ class Denied(Exception):
     """The request is refused as IAM refuses it."""
 
 
-class Gate:
+class IamMiddleware:
     """A WSGI application around moto's."""
 
     def __init__(self, app: App, *, account: str) -> None:
@@ -45,13 +45,13 @@ class Gate:
         """False: a role's policies are not looked at."""
         self.denials: list[str] = []
         """What was refused, in words, oldest first."""
-        self.on_need: Callable[[str, Need], None] = lambda _role, _need: None
+        self.on_need: Callable[[str, RequiredPermission], None] = lambda _role, _need: None
         """Called with every right that a role needs, before it is judged."""
-        self.on_invoke: Callable[[Asked], bytes] | None = None
+        self.on_invoke: Callable[[AwsRequest], bytes] | None = None
         """Plays Lambda's Invoke; moto would want Docker."""
-        self.before: Callable[[Asked], None] | None = None
+        self.before: Callable[[AwsRequest], None] | None = None
         """Called with every request let in; what it raises as Refused is the answer."""
-        self.after: Callable[[Asked], None] | None = None
+        self.after: Callable[[AwsRequest], None] | None = None
         """Called once moto has done what was asked; what it raises as Refused is the answer all the same."""
         self.after_run_start: Callable[[str, str], None] | None = None
         """Called with job and run once moto has noted a new run."""
@@ -84,7 +84,7 @@ class Gate:
                 self._roles[assumed.access_key_id] = assumed.role_arn.rpartition("/")[2]
         return self._roles.get(access_key)
 
-    def check(self, role: str, need: Need) -> None:
+    def check(self, role: str, need: RequiredPermission) -> None:
         """Raises Denied unless the role may."""
         self.on_need(role, need)
         if not self.enforces:
@@ -93,7 +93,7 @@ class Gate:
             return
         raise Denied(f"the role {role} is not authorized to perform {need.action} on {need.resource}")
 
-    def _check(self, asked: Asked) -> str | None:
+    def _check(self, asked: AwsRequest) -> str | None:
         """Who asks, when it is a role; raises Denied."""
         if asked.access_key == OPERATOR:
             return None
@@ -109,7 +109,7 @@ class Gate:
             self.check(role, need)
         return role
 
-    def _check_service(self, service: str, asked: Asked) -> None:
+    def _check_service(self, service: str, asked: AwsRequest) -> None:
         if asked.operation == "GetCallerIdentity":
             return
         if asked.operation != "AssumeRole":
@@ -136,7 +136,7 @@ class Gate:
         return []
 
     def _ask_moto(
-        self, environ: dict[str, Any], start_response: Callable[..., Any], asked: Asked, role: str | None
+        self, environ: dict[str, Any], start_response: Callable[..., Any], asked: AwsRequest, role: str | None
     ) -> Iterable[bytes]:
         # S3 decides a conditional write as one step; moto looks first and writes afterwards.
         conditional = asked.service == "s3" and ("HTTP_IF_NONE_MATCH" in environ or "HTTP_IF_MATCH" in environ)
@@ -147,7 +147,7 @@ class Gate:
         if role and asked.operation in ("GetObject", "HeadObject") and status.startswith("404"):
             bucket = asked.needs[0].resource.partition("/")[0]
             try:
-                self.check(role, Need("s3:ListBucket", bucket))
+                self.check(role, RequiredPermission("s3:ListBucket", bucket))
             except Denied as denied:
                 # Without it S3 does not say that an object is missing.
                 self.denials.append(f"{denied} (so S3 does not say that {asked.needs[0].resource} is missing)")
@@ -162,7 +162,7 @@ class Gate:
     def _finish(
         self,
         start_response: Callable[..., Any],
-        asked: Asked,
+        asked: AwsRequest,
         status: str,
         headers: list[tuple[str, str]],
         body: Iterable[bytes],
@@ -184,7 +184,7 @@ class Refused(Exception):
         self.code, self.status = code, status
 
 
-def _nothing_deleted(asked: Asked, message: str) -> tuple[list[tuple[str, str]], bytes]:
+def _nothing_deleted(asked: AwsRequest, message: str) -> tuple[list[tuple[str, str]], bytes]:
     """S3 calls a request to delete many objects a success and says of each what became of it.
 
     Here one that may not be deleted keeps them all; in the cloud the others would go.
@@ -198,7 +198,7 @@ def _nothing_deleted(asked: Asked, message: str) -> tuple[list[tuple[str, str]],
     return [("Content-Type", "application/xml")], body.encode("utf-8")
 
 
-def _refusal(asked: Asked, code: str, message: str, *, status: str) -> Answer:
+def _refusal(asked: AwsRequest, code: str, message: str, *, status: str) -> Answer:
     """An error in the protocol of the service."""
     if asked.service == "s3":
         text = f"<Error><Code>{code}</Code><Message>{escape(message)}</Message></Error>"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 
-class Movement:
+class InFlightCounter:
     """How many things are under way."""
 
     def __init__(self) -> None:
@@ -21,6 +21,6 @@ class Movement:
             self._under_way -= 1
 
     @property
-    def is_still(self) -> bool:
+    def is_idle(self) -> bool:
         with self._lock:
             return self._under_way == 0

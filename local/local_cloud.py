@@ -21,11 +21,11 @@ from moto.sns.models import sns_backends
 
 from local.aws import Aws
 from local.deploy import Deployed, config_of, deploy
+from local.event_router import EventRouter
 from local.functions import Functions
 from local.glue import Glue
 from local.glue_python import glue_python
 from local.moto_hooks import Hooks, ObjectEvent, PlayedRun, let_go, take_over
-from local.event_router import Player
 from local.program_warehouse import ProgramWarehouse
 from local.resources import Stage
 
@@ -56,17 +56,17 @@ class QueueCounts:
         return self.waiting + self.delayed + self.being_handled
 
 
-class NotStill(Exception):
+class NotIdle(Exception):
     """Something still moves after the time given to it."""
 
 
 @dataclass
-class Laptop:
+class LocalCloud:
     """A running one; leaving the `with` block ends it and all it started."""
 
     aws: Aws
     warehouse: ProgramWarehouse
-    player: Player
+    router: EventRouter
     deployed: Deployed
     python: Path
     """What plays Glue's Python."""
@@ -85,8 +85,8 @@ class Laptop:
         pace: float = PACE,
         python: Path | None = None,
         libraries: Path | None = None,
-        on_trouble: Callable[[str], None] = lambda _: None,
-    ) -> Laptop:
+        on_warning: Callable[[str], None] = lambda _: None,
+    ) -> LocalCloud:
         """Deploy the stack of the program in `root`, some keys of its configuration changed.
 
         `folder` takes logs and what processes need while they run. `libraries` keeps unpacked
@@ -99,44 +99,44 @@ class Laptop:
         warehouse = ProgramWarehouse(aws)
         try:
             stage = Stage(aws, warehouse)
-            player = _player(
+            router = _router(
                 aws,
                 stage,
                 folder,
                 libraries=(libraries or folder).resolve(),
                 python=python or glue_python(),
                 pace=pace,
-                on_trouble=on_trouble,
+                on_warning=on_warning,
             )
             # Whatever falls into a bucket while the program is deployed waits until all of it stands.
             early: list[ObjectEvent] = []
             take_over(account, Hooks(on_object_event=early.append, pace=pace))
-            aws.gate.on_invoke = player.invoked
-            aws.gate.after_run_start = player.run_started
+            aws.gate.on_invoke = router.invoked
+            aws.gate.after_run_start = router.run_started
             deployed = deploy(root, stage, stack=stack, config=values)
-            player.start()
-            take_over(account, Hooks(on_object_event=player.object_event, pace=pace))
+            router.start()
+            take_over(account, Hooks(on_object_event=router.object_event, pace=pace))
             for event in early:
-                player.object_event(event)
+                router.object_event(event)
         except BaseException:
             warehouse.stop()
             aws.stop()
             let_go(account)
             raise
-        return cls(aws, warehouse, player, deployed, player.glue.python, folder)
+        return cls(aws, warehouse, router, deployed, router.glue.python, folder)
 
     def stop(self) -> None:
         if self._stopped:
             return
         self._stopped = True
-        self.player.glue.stop()
-        self.player.functions.stop()
-        self.player.stop()
+        self.router.glue.stop()
+        self.router.functions.stop()
+        self.router.stop()
         self.warehouse.stop()
         self.aws.stop()
         let_go(self.aws.account)
 
-    def __enter__(self) -> Laptop:
+    def __enter__(self) -> LocalCloud:
         return self
 
     def __exit__(
@@ -182,30 +182,30 @@ class Laptop:
         return [Mail(reader, str(subject or ""), message) for _, message, subject, *_ in sent for reader in readers]
 
     @property
-    def is_still(self) -> bool:
+    def is_idle(self) -> bool:
         """True when nothing moves and nothing waits to move."""
-        before = self.player.is_still
-        return before and self.queue("queue_url").all == 0 and self.player.is_still
+        before = self.router.is_idle
+        return before and self.queue("queue_url").all == 0 and self.router.is_idle
 
-    def wait_until_still(self, timeout: float = 120.0) -> None:
+    def wait_until_idle(self, timeout: float = 120.0) -> None:
         """Raises NotStill when something still moves after `timeout` seconds."""
         until = time.monotonic() + timeout
         still_since = None
         while time.monotonic() < until:
-            if not self.is_still:
+            if not self.is_idle:
                 still_since = None
             elif still_since is None:
                 still_since = time.monotonic()
             elif time.monotonic() - still_since >= 0.2:
                 return
             time.sleep(0.1)
-        raise NotStill(
+        raise NotIdle(
             f"after {timeout:g} seconds something still moves: the queue holds {self.queue('queue_url')}; "
-            f"the last trouble was: {(self.player.troubles or ['none'])[-1]}"
+            f"the last trouble was: {(self.router.warnings or ['none'])[-1]}"
         )
 
 
-def _player(
+def _router(
     aws: Aws,
     stage: Stage,
     folder: Path,
@@ -213,8 +213,8 @@ def _player(
     libraries: Path,
     python: Path,
     pace: float,
-    on_trouble: Callable[[str], None],
-) -> Player:
+    on_warning: Callable[[str], None],
+) -> EventRouter:
     functions = Functions(aws, folder, stage.forgotten)
     glue = Glue(
         aws,
@@ -222,7 +222,7 @@ def _player(
         libraries,
         python,
         job_environment=lambda: stage.warehouse.running().client_environment(),
-        on_state_change=lambda event: player.run_ended(event),
+        on_state_change=lambda event: router.run_ended(event),
     )
-    player = Player(aws, functions, glue, pace, on_trouble=on_trouble)
-    return player
+    router = EventRouter(aws, functions, glue, pace, on_warning=on_warning)
+    return router

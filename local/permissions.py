@@ -19,7 +19,7 @@ _ALWAYS = {"aws:SecureTransport": "true"}
 
 
 @dataclass(frozen=True)
-class Need:
+class RequiredPermission:
     """One action on one resource that a request asks for."""
 
     action: str
@@ -28,7 +28,7 @@ class Need:
     """Condition keys that the request has, such as `s3:prefix`."""
 
 
-def allows(policies: Iterable[str], need: Need) -> bool:
+def allows(policies: Iterable[str], need: RequiredPermission) -> bool:
     """Whether a role with these policy documents may; an explicit Deny wins."""
     effects = {
         statement["Effect"] for document in policies for statement in _statements(document) if _applies(statement, need)
@@ -36,7 +36,7 @@ def allows(policies: Iterable[str], need: Need) -> bool:
     return effects == {"Allow"}
 
 
-def denies(document: str | None, need: Need) -> bool:
+def denies(document: str | None, need: RequiredPermission) -> bool:
     """Whether a resource's own policy forbids everyone what is needed."""
     return bool(document) and any(
         statement["Effect"] == "Deny" and statement.get("Principal") == "*" and _applies(statement, need)
@@ -44,7 +44,7 @@ def denies(document: str | None, need: Need) -> bool:
     )
 
 
-def allows_service(document: str | None, *, service: str, need: Need) -> bool:
+def allows_service(document: str | None, *, service: str, need: RequiredPermission) -> bool:
     """Whether a resource's own policy lets an AWS service act on it."""
     if not document:
         return False
@@ -72,7 +72,7 @@ def _statements(document: str) -> tuple[Mapping[str, Any], ...]:
     return tuple(_list(json.loads(document)["Statement"]))
 
 
-def _applies(statement: Mapping[str, Any], need: Need) -> bool:
+def _applies(statement: Mapping[str, Any], need: RequiredPermission) -> bool:
     return (
         any(_like(pattern, need.action, ignore_case=True) for pattern in _list(statement["Action"]))
         and any(_like(pattern, need.resource) for pattern in _list(statement.get("Resource", "*")))

@@ -14,7 +14,7 @@ import redshift_connector
 
 from local.aws import Aws
 from local.iam_middleware import Denied
-from local.permissions import Need
+from local.permissions import RequiredPermission
 from redshift_emulator import Warehouse
 
 # A namespace that is being opened is there within seconds; what waits longer waits for one that nobody declared.
@@ -78,7 +78,7 @@ class ProgramWarehouse:
             raise PermissionError(f"the access key {access_key} is no role's")
         try:
             for arn in self.workgroup_arns:
-                self.aws.gate.check(role, Need("redshift-serverless:GetCredentials", arn))
+                self.aws.gate.check(role, RequiredPermission("redshift-serverless:GetCredentials", arn))
         except Denied as denied:
             self.aws.gate.denials.append(str(denied))
             raise PermissionError(str(denied)) from denied

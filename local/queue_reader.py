@@ -13,7 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from local.aws import Aws
 from local.functions import Function, FunctionFailed, Functions
-from local.in_flight import Movement
+from local.in_flight import InFlightCounter
 
 _POLL_SECONDS = 0.1
 # How long a mapping and its function are taken to be as they were read.
@@ -38,8 +38,8 @@ class QueueReader:
     aws: Aws
     functions: Functions
     mapping_id: str
-    movement: Movement
-    on_trouble: Callable[[str], None]
+    movement: InFlightCounter
+    on_warning: Callable[[str], None]
     closing: threading.Event
     _free: threading.BoundedSemaphore = field(init=False)
     _batches: ThreadPoolExecutor = field(init=False)
@@ -53,16 +53,16 @@ class QueueReader:
 
     def read(self) -> None:
         """Returns once `closing` is set and every batch is answered."""
-        wiring: _Wiring | None = None
+        dependencies: _Wiring | None = None
         while not self.closing.wait(_POLL_SECONDS):
             try:
-                if wiring is None or time.monotonic() - wiring.read_at > _WIRING_SECONDS:
-                    wiring = self._read_wiring()
-                if wiring is not None:
-                    self._sign_in(wiring.function)
-                    self._receive(wiring)
+                if dependencies is None or time.monotonic() - dependencies.read_at > _WIRING_SECONDS:
+                    dependencies = self._read_wiring()
+                if dependencies is not None:
+                    self._sign_in(dependencies.function)
+                    self._receive(dependencies)
             except (ClientError, BotoCoreError) as error:
-                self._trouble(f"the queue of {self.mapping_id} could not be read: {error}")
+                self._warn(f"the queue of {self.mapping_id} could not be read: {error}")
                 self.closing.wait(_WIRING_SECONDS)
         self._batches.shutdown(wait=True)
 
@@ -82,20 +82,20 @@ class QueueReader:
             self._sqs = self.aws.client_as("sqs", self.functions.credentials(function))
             self._signed_in = (time.monotonic(), function.role)
 
-    def _receive(self, wiring: _Wiring) -> None:
+    def _receive(self, dependencies: _Wiring) -> None:
         """Hand over batches for as long as there are messages and room."""
         while not self.closing.is_set() and self._free.acquire(blocking=False):
             self.movement.begin()
             try:
                 received = self._sqs.receive_message(
-                    QueueUrl=wiring.queue_url,
-                    MaxNumberOfMessages=min(10, wiring.mapping["BatchSize"]),
+                    QueueUrl=dependencies.queue_url,
+                    MaxNumberOfMessages=min(10, dependencies.mapping["BatchSize"]),
                     MessageSystemAttributeNames=["All"],
                     MessageAttributeNames=["All"],
                 )
                 messages = received.get("Messages", [])
                 if messages:
-                    self._batches.submit(self._answer, wiring, self._sqs, messages)
+                    self._batches.submit(self._answer, dependencies, self._sqs, messages)
             except BaseException:
                 self._done()
                 raise
@@ -103,27 +103,27 @@ class QueueReader:
                 self._done()
                 return
 
-    def _answer(self, wiring: _Wiring, sqs: Any, messages: Sequence[dict[str, Any]]) -> None:
+    def _answer(self, dependencies: _Wiring, sqs: Any, messages: Sequence[dict[str, Any]]) -> None:
         """Invoke the function for a batch and delete what it says is done."""
-        mapping, name = wiring.mapping, wiring.function.name
+        mapping, name = dependencies.mapping, dependencies.function.name
         try:
             queue_arn = mapping["EventSourceArn"]
             event = {"Records": [sqs_record(message, queue_arn, self.aws.region) for message in messages]}
             failed = {message["MessageId"] for message in messages}
             try:
-                answer = self.functions.invoke(wiring.function.arn, event)
+                answer = self.functions.invoke(dependencies.function.arn, event)
             except FunctionFailed as error:
-                self._trouble(str(error))
+                self._warn(str(error))
             else:
                 is_partial = "ReportBatchItemFailures" in mapping.get("FunctionResponseTypes", [])
                 failed = failed_items(answer, failed) if is_partial else set()
             for message in messages:
                 if message["MessageId"] not in failed:
-                    sqs.delete_message(QueueUrl=wiring.queue_url, ReceiptHandle=message["ReceiptHandle"])
+                    sqs.delete_message(QueueUrl=dependencies.queue_url, ReceiptHandle=message["ReceiptHandle"])
             if failed:
-                self._trouble(f"{name}: {len(failed)} of {len(messages)} messages come again")
+                self._warn(f"{name}: {len(failed)} of {len(messages)} messages come again")
         except (ClientError, BotoCoreError) as error:
-            self._trouble(f"{name}: {error}")
+            self._warn(f"{name}: {error}")
         finally:
             self._done()
 
@@ -131,8 +131,8 @@ class QueueReader:
         self._free.release()
         self.movement.end()
 
-    def _trouble(self, sentence: str) -> None:
-        self.on_trouble(sentence)
+    def _warn(self, sentence: str) -> None:
+        self.on_warning(sentence)
 
 
 def failed_items(answer: Any, known: set[str]) -> set[str]:

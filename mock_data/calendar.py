@@ -13,8 +13,8 @@ from datetime import date
 import numpy as np
 
 from mock_data.args import MockDataArgs
-from mock_data.rng import bits, draws
 from mock_data.order_histories import LIVES, ONE_ROW, Life
+from mock_data.rng import bits, draws
 
 _WEEK = (0.90, 0.88, 0.92, 0.97, 1.12, 1.22, 0.99)
 """Sales by day of the week, from Monday."""

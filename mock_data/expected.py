@@ -19,9 +19,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mock_data.dimensions import PRICE_UNIT, Customers, Products
+from mock_data.order_histories import LAST_SECOND, OUTCOMES
 from mock_data.rng import Integers
 from mock_data.row_variants import FORMS
-from mock_data.order_histories import LAST_SECOND, OUTCOMES
 from mock_data.rows import Piece
 from schemas.reject_reasons import REJECT_REASONS
 from schemas.statuses import STATUSES

@@ -6,8 +6,8 @@ day order. Rows of one file stand in the order in which they are listed here.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Callable
 
 from mock_data.rng import Integers
 from mock_data.row_variants import BY_THE_MINUTE, DATE_ALONE, EVENING_IN_THE_WEST, LONGEST_ID, LOWERCASE_ID, Form

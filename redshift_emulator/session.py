@@ -33,7 +33,7 @@ _FAILS = "refused by the laptop's Redshift"
 
 
 @dataclass(frozen=True)
-class Sighting:
+class ObservedStatement:
     """A statement that PostgreSQL is about to be given, or has done without its sender knowing it yet."""
 
     session: int
@@ -42,10 +42,10 @@ class Sighting:
 
 
 @dataclass
-class Witness:
+class StatementObserver:
     """Sees every statement of every session; what it raises as ConnectionError cuts that session's connection."""
 
-    on_statement: Callable[[Sighting], None] | None = None
+    on_statement: Callable[[ObservedStatement], None] | None = None
     sessions: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
 
@@ -58,7 +58,7 @@ class Surroundings:
     passwords: Passwords
     superuser: str
     store: ObjectStore
-    witness: Witness
+    witness: StatementObserver
 
 
 async def serve(around: Surroundings, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -114,20 +114,20 @@ async def _sign_in(around: Surroundings, reader: asyncio.StreamReader, writer: a
 
 
 async def _password_is_right(around: Surroundings, *, user: str, answer: bytes, salt: bytes) -> bool:
-    clerk = await Backend.connect(around.socket_path, {"user": around.superuser, "database": "postgres"})
+    admin_session = await Backend.connect(around.socket_path, {"user": around.superuser, "database": "postgres"})
     try:
         literal = _literal(user)
-        rows = await clerk.run(f"SELECT rolpassword FROM pg_authid WHERE rolname = {literal}")
+        rows = await admin_session.run(f"SELECT rolpassword FROM pg_authid WHERE rolname = {literal}")
         stored = rows[0][0] if rows else None
         if not around.passwords.accepts(user=user, answer=answer, salt=salt, stored=stored):
             return False
         if not rows:
             # the first sign-in of a role with temporary credentials makes its database user
             with suppress(BackendError):  # two first sign-ins at once: the other one made it
-                await clerk.run(f"CREATE ROLE {_identifier(user)} LOGIN")
+                await admin_session.run(f"CREATE ROLE {_identifier(user)} LOGIN")
         return True
     finally:
-        clerk.close()
+        admin_session.close()
 
 
 def _literal(text: str) -> str:
@@ -265,7 +265,7 @@ class _Session:
     async def _witnessed(self, *, is_done: bool) -> None:
         see = self.around.witness.on_statement
         if see is not None:
-            await in_thread(see, Sighting(self.number, self.executing, is_done))
+            await in_thread(see, ObservedStatement(self.number, self.executing, is_done))
 
     def _tell(self, error: RedshiftError) -> None:
         self.client.write(wire.error_message({"S": "ERROR", **error.fields()}))

@@ -15,8 +15,15 @@ from typing import Any, TypeVar
 from redshift_emulator.backend import Backend
 from redshift_emulator.engine import SUPERUSER, Engine, start_engine
 from redshift_emulator.s3 import ObjectStore
-from redshift_emulator.session import Surroundings, Witness, serve
-from redshift_emulator.sign_in import CredentialsEndpoint, Passwords, RoleOf, client_trust, make_certificates, role_by_sts
+from redshift_emulator.session import StatementObserver, Surroundings, serve
+from redshift_emulator.sign_in import (
+    CredentialsEndpoint,
+    Passwords,
+    RoleOf,
+    client_trust,
+    make_certificates,
+    role_by_sts,
+)
 
 _T = TypeVar("_T")
 
@@ -44,7 +51,7 @@ class Warehouse:
     admin_password: str
     credentials_url: str
     authority_file: Path
-    witness: Witness
+    witness: StatementObserver
     """Shown every statement, once somebody asks it to look."""
     _engine: Engine = field(repr=False)
     _endpoint: CredentialsEndpoint = field(repr=False)
@@ -74,7 +81,7 @@ class Warehouse:
         """
         engine = start_engine(data_dir)
         try:
-            passwords, witness = Passwords(), Witness()
+            passwords, witness = Passwords(), StatementObserver()
             tls, authority = make_certificates(engine.socket_path.parent)
             around = Surroundings(
                 socket_path=engine.socket_path,
@@ -187,26 +194,26 @@ class Warehouse:
 
 async def _prepare(engine: Engine, *, database: str, admin_user: str, admin_password: str) -> None:
     """Sets up what is missing, so that a data folder can be started again; the admin's password is always new."""
-    clerk = await Backend.connect(engine.socket_path, {"user": SUPERUSER, "database": "postgres"})
+    admin_session = await Backend.connect(engine.socket_path, {"user": SUPERUSER, "database": "postgres"})
     try:
-        known = await clerk.run(f"SELECT 1 FROM pg_roles WHERE rolname = '{admin_user}'")
+        known = await admin_session.run(f"SELECT 1 FROM pg_roles WHERE rolname = '{admin_user}'")
         if not known:
             await _run_as_superuser(engine, "template1", _SESSION_FUNCTIONS)
-            await clerk.run(f'CREATE ROLE "{admin_user}" SUPERUSER LOGIN')
-            await clerk.run(f'CREATE DATABASE "{database}" OWNER "{admin_user}"')
-        await clerk.run(f"ALTER ROLE \"{admin_user}\" PASSWORD '{admin_password}'")
+            await admin_session.run(f'CREATE ROLE "{admin_user}" SUPERUSER LOGIN')
+            await admin_session.run(f'CREATE DATABASE "{database}" OWNER "{admin_user}"')
+        await admin_session.run(f"ALTER ROLE \"{admin_user}\" PASSWORD '{admin_password}'")
     finally:
-        clerk.close()
+        admin_session.close()
 
 
 async def _run_as_superuser(engine: Engine, database: str, statements: Sequence[str]) -> None:
-    clerk = await Backend.connect(engine.socket_path, {"user": SUPERUSER, "database": database})
+    admin_session = await Backend.connect(engine.socket_path, {"user": SUPERUSER, "database": database})
     try:
         for statement in statements:
-            await clerk.run(statement)
+            await admin_session.run(statement)
     finally:
-        clerk.writer.close()
-        await clerk.writer.wait_closed()
+        admin_session.writer.close()
+        await admin_session.writer.wait_closed()
 
 
 async def _close(server: asyncio.Server) -> None:

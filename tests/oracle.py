@@ -229,7 +229,7 @@ def amount_class(total_amount: Decimal, amount_classes: AmountClasses = AMOUNT_C
     return max(reached)[1]
 
 
-def judge(
+def validate(
     row: Row,
     *,
     products: Products,
@@ -300,7 +300,7 @@ def judge_file(
 ) -> JudgedFile:
     """Every row of the file judged by itself."""
     verdicts = [
-        judge(
+        validate(
             row,
             products=products,
             customers=customers,
@@ -454,7 +454,7 @@ class Warehouse:
         for customer in customers:
             _upsert(self._customers, customer.customer_id, (drop.uploaded_at, drop.load_id), customer)
 
-    def judge(self, drop: Drop) -> JudgedFile:
+    def validate(self, drop: Drop) -> JudgedFile:
         """The drop's rows judged by the dimensions as they are now; Refused if its shape is wrong."""
         return judge_file(
             read_file(drop.content, gz=drop.gz),
@@ -467,7 +467,7 @@ class Warehouse:
     def load(self, drop: Drop) -> Counts:
         """Bring the drop into the fact and say what became of its rows; Refused changes nothing."""
         self.loads += 1
-        judged = self.judge(drop)
+        judged = self.validate(drop)
         rows_read = len(judged.accepted) + len(judged.rejected)
         if Fraction(len(judged.rejected)) > Fraction(self.max_reject_ratio) * rows_read:
             raise Refused("too_many_rejected")

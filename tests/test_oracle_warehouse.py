@@ -317,7 +317,7 @@ def test_the_fact_is_the_maximum_of_all_that_was_ever_accepted(
     made = loaded(dropped, products, customers)
     seen: dict[str, list[Any]] = {}
     for entry in made.ledger.values():
-        for accepted in made.judge(entry.drop).accepted:
+        for accepted in made.validate(entry.drop).accepted:
             order = (
                 accepted.business["transaction_date"],
                 accepted.status_rank,

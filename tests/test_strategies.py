@@ -78,7 +78,7 @@ def test_the_strategies_reach_every_outcome_and_every_reason(hostile: bool) -> N
         made.load_customers(DIMENSIONS, list(customers.values()))
         for drop in dropped:
             outcomes.update(vars(made.load(drop)))
-            reasons.update(reason for verdict in made.judge(drop).rejected for reason in verdict.reasons)
+            reasons.update(reason for verdict in made.validate(drop).rejected for reason in verdict.reasons)
 
     count()
     due = [reason for reason in REJECT_REASONS if hostile or reason != "malformed_row"]

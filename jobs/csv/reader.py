@@ -19,9 +19,9 @@ from typing import BinaryIO
 
 import polars as pl
 
-from jobs.errors import FileRefused
-from jobs.map_ordered import in_order
 from jobs.csv.records import MAX_RECORD_BYTES, Record, UnclosedQuote, records
+from jobs.errors import FileRefused
+from jobs.map_ordered import map_ordered
 
 CHUNK_BYTES = 12 * 1024 * 1024
 CHUNK_VALUES = 1_800_000
@@ -43,7 +43,7 @@ _SIMPLE_VALUE = r'(?:"[^",\x00\r]*"|[^",\x00\r]*)'
 _SIMPLE_LINE = f"^{_SIMPLE_VALUE}(?:,{_SIMPLE_VALUE})*$"
 """Quotes, if any, enclose whole values, and no value needs them."""
 
-NEUTRALISED = "^'*[=+@＝＋－＠\t\r\n\0-]"
+FORMULA_PREFIX = "^'*[=+@＝＋－＠\t\r\n\0-]"
 """What the rejected file sets an apostrophe before: a spreadsheet would take it for a formula."""
 
 WHITE_SPACE = "\t\n\x0b\x0c\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
@@ -64,7 +64,7 @@ class SourceFile:
     data_offset: int
     data_line: int
     """The physical line on which the data begins."""
-    is_plain: bool
+    is_unquoted: bool
     is_rejected_file: bool
     """A rejected file that somebody corrected and dropped again: some of its apostrophes are ours."""
 
@@ -80,18 +80,20 @@ class SourceFile:
         """
         with self.path.open("rb") as file:
             file.seek(self.data_offset)
-            yield from self._plain_chunks(file) if self.is_plain else self._quoted_chunks(file)
+            yield from self._plain_chunks(file) if self.is_unquoted else self._quoted_chunks(file)
 
     def transaction_ids(self) -> Iterator[pl.DataFrame]:
         """The first required column alone, as in `chunks`; blank lines and malformed records may come along."""
         name = self.required[0]
-        if not self.is_plain:
+        if not self.is_unquoted:
             yield from (chunk.select(name) for chunk in self.chunks())
             return
         with self.path.open("rb") as file:
             file.seek(self.data_offset)
             column = [self.columns.index(name)]
-            yield from in_order(lambda numbered: self._read_csv(numbered[1], columns=column), self._plain_blocks(file))
+            yield from map_ordered(
+                lambda numbered: self._read_csv(numbered[1], columns=column), self._plain_blocks(file)
+            )
 
     def _plain_chunks(self, file: BinaryIO) -> Iterator[pl.DataFrame]:
         for line, block in self._plain_blocks(file):
@@ -269,7 +271,7 @@ def open_source_file(path: Path, *, name: str, required: Sequence[str]) -> Sourc
     calls it. Raises FileRefused with one sentence: empty, not UTF-8, a line too long, a
     column missing or written twice.
     """
-    is_plain = _look_over(path, name)
+    is_unquoted = inspect(path, name)
     with path.open("rb") as file:
         if file.read(len(codecs.BOM_UTF8)) != codecs.BOM_UTF8:
             file.seek(0)
@@ -294,7 +296,7 @@ def open_source_file(path: Path, *, name: str, required: Sequence[str]) -> Sourc
         data_offset=data_offset,
         data_line=header.last_line + 1,
         # A rejected file is small, and only the exact reader takes the apostrophes off.
-        is_plain=is_plain and not is_rejected_file,
+        is_unquoted=is_unquoted and not is_rejected_file,
         is_rejected_file=is_rejected_file,
     )
 
@@ -333,7 +335,7 @@ def _column_name(heading: str) -> str:
 
 def _as_dropped(text: str) -> str:
     """The value that the rejected file shows as this text."""
-    return text[1:] if text.startswith("'") and re.match(NEUTRALISED, text) else text
+    return text[1:] if text.startswith("'") and re.match(FORMULA_PREFIX, text) else text
 
 
 def _quoted(names: Sequence[str]) -> str:
@@ -341,13 +343,13 @@ def _quoted(names: Sequence[str]) -> str:
     return shown + (f" and {len(names) - 6} more" if len(names) > 6 else "")
 
 
-def _look_over(path: Path, name: str) -> bool:
+def inspect(path: Path, name: str) -> bool:
     """True if the file is plain: no quote, no NUL, no carriage return but before a line feed.
 
     Raises FileRefused where a byte is not UTF-8 or a line is too long to hold in memory.
     """
     decoder = codecs.getincrementaldecoder("utf-8")()
-    is_plain, offset, line_bytes, ends_in_return = True, 0, 0, False
+    is_unquoted, offset, line_bytes, ends_in_return = True, 0, 0, False
     with path.open("rb") as file:
         # No larger than the longest line allowed: a longer one then covers a whole block without a line end.
         for block in iter(lambda: file.read(MAX_RECORD_BYTES), b""):
@@ -360,8 +362,8 @@ def _look_over(path: Path, name: str) -> bool:
             if b"\r" in block or ends_in_return:
                 text = b"\r" + block if ends_in_return else block
                 ends_in_return = block.endswith(b"\r")
-                is_plain &= text.count(b"\r") - ends_in_return == text.count(b"\r\n")
-            is_plain &= b'"' not in block and b"\0" not in block
+                is_unquoted &= text.count(b"\r") - ends_in_return == text.count(b"\r\n")
+            is_unquoted &= b'"' not in block and b"\0" not in block
             first_end = block.find(b"\n")
             line_bytes += len(block) if first_end < 0 else first_end
             if line_bytes > MAX_RECORD_BYTES:
@@ -376,7 +378,7 @@ def _look_over(path: Path, name: str) -> bool:
         decoder.decode(b"", True)
     except UnicodeDecodeError as reason:
         raise _not_utf8(path, name, offset, reason) from None
-    return is_plain and not ends_in_return
+    return is_unquoted and not ends_in_return
 
 
 def _is_utf8(block: bytes) -> bool:

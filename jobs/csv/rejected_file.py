@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 
-from jobs.csv.reader import NEUTRALISED, REJECTED_FILE_COLUMNS, SOURCE_LINE, SOURCE_TEXT, WHITE_SPACE, SourceFile
+from jobs.csv.reader import FORMULA_PREFIX, REJECTED_FILE_COLUMNS, SOURCE_LINE, SOURCE_TEXT, WHITE_SPACE, SourceFile
 from jobs.rows.validation import REASON_SEPARATOR, REJECT_REASONS_COLUMN
 from schemas.reject_reasons import REJECT_REASONS
 from schemas.reports import RejectedFor, RejectSample
@@ -33,7 +33,7 @@ class RejectedRows:
         ]
         self._columns = [column for _, column in kept]
         # Headings come from outside as much as values do.
-        headings = ("'" + heading if re.match(NEUTRALISED, heading) else heading for heading, _ in kept)
+        headings = ("'" + heading if re.match(FORMULA_PREFIX, heading) else heading for heading, _ in kept)
         self._header = (*headings, *REJECTED_FILE_COLUMNS)
         self._counts: dict[str, int] = {}
         self._samples: dict[str, list[RejectSample]] = {}
@@ -48,10 +48,10 @@ class RejectedRows:
         self.rows += rejected.height
         self._sample(rejected)
         as_text = rejected.select(
-            *(_neutralised(column) for column in self._columns),
+            *(_guarded_against_formulas(column) for column in self._columns),
             SOURCE_LINE,
             REJECT_REASONS_COLUMN,
-            _neutralised(SOURCE_TEXT),
+            _guarded_against_formulas(SOURCE_TEXT),
         )
         with self.path.open("ab") as file:
             as_text.write_csv(file, include_header=False)
@@ -81,9 +81,12 @@ class RejectedRows:
         return RejectSample(int(row[SOURCE_LINE]), text[:_SAMPLE_CHARACTERS])
 
 
-def _neutralised(column: str) -> pl.Expr:
+def _guarded_against_formulas(column: str) -> pl.Expr:
     """A value a spreadsheet would run as a formula gets an apostrophe, which SourceFile takes off again."""
     value = pl.col(column)
     return (
-        pl.when(value.str.contains(NEUTRALISED)).then(pl.concat_str(pl.lit("'"), value)).otherwise(value).alias(column)
+        pl.when(value.str.contains(FORMULA_PREFIX))
+        .then(pl.concat_str(pl.lit("'"), value))
+        .otherwise(value)
+        .alias(column)
     )

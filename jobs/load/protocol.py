@@ -94,7 +94,7 @@ class WarehouseSession:
         time, a lost connection. Nothing of a failed try is left: closing the connection
         rolls back and takes the temp table along.
         """
-        with _sorted_errors():
+        with translate_driver_errors():
             try:
                 if self._connection is None:
                     self._connection = self._sign_in()
@@ -287,7 +287,7 @@ def _fetch_row(connection: Any, statement: str, binds: Sequence[object] = ()) ->
 
 
 @contextmanager
-def _sorted_errors() -> Iterator[None]:
+def translate_driver_errors() -> Iterator[None]:
     try:
         yield
     except JobError:

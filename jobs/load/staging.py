@@ -10,13 +10,13 @@ from typing import NamedTuple
 
 import polars as pl
 
-from jobs.rows.duplicates import Contested
-from jobs.errors import FileRefused
-from jobs.map_ordered import in_order
-from jobs.csv.rejected_file import RejectedRows
-from jobs.s3 import Prefix
 from jobs.csv.reader import SOURCE_LINE, WHITE_SPACE, SourceFile
-from jobs.rows.validation import SOURCE_COLUMNS, Transform
+from jobs.csv.rejected_file import RejectedRows
+from jobs.errors import FileRefused
+from jobs.map_ordered import map_ordered
+from jobs.rows.duplicates import DuplicateCandidates
+from jobs.rows.validation import SOURCE_COLUMNS, RowValidator
+from jobs.s3 import Prefix
 from schemas.warehouse.tables import STAGED_TRANSACTIONS, Table
 
 
@@ -84,14 +84,16 @@ class _Judged(NamedTuple):
     amounts: pl.DataFrame
 
 
-def stage(source: SourceFile, transform: Transform, contested: Contested, prefix: Prefix, folder: Path) -> StagedRows:
+def stage(
+    source: SourceFile, transform: RowValidator, contested: DuplicateCandidates, prefix: Prefix, folder: Path
+) -> StagedRows:
     """Judge every row, a chunk at a time, settle what is contested, and put the winners where COPY finds them."""
     parts = StagedParts(STAGED_TRANSACTIONS, prefix, folder)
     rejected = RejectedRows(source, folder / "rejected.csv")
 
-    def judge(numbered: tuple[int, pl.DataFrame]) -> _Judged:
+    def validate(numbered: tuple[int, pl.DataFrame]) -> _Judged:
         number, rows = numbered
-        judged = transform.judge(rows)
+        judged = transform.validate(rows)
         uncontested, set_aside = contested.split(judged.accepted)
         enriched = transform.enrich(uncontested)
         parts.write(enriched, f"part-{number:05d}.parquet")
@@ -99,7 +101,7 @@ def stage(source: SourceFile, transform: Transform, contested: Contested, prefix
 
     accepted = 0
     amounts: dict[str, tuple[int, Decimal]] = {}
-    for number, judged in enumerate(in_order(judge, enumerate(source.chunks()))):
+    for number, judged in enumerate(map_ordered(validate, enumerate(source.chunks()))):
         _refuse_second_header(judged.rejected, source)
         accepted += judged.accepted
         _add(amounts, judged.amounts)

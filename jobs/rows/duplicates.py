@@ -44,7 +44,7 @@ def _repeated(source: SourceFile, part: int, passes: int) -> pl.Series:
     return ordered[1:].filter(ordered[1:] == ordered[:-1]).unique()
 
 
-class Contested:
+class DuplicateCandidates:
     """Accepted rows whose transaction_id may stand in the file more than once, set aside on disk."""
 
     def __init__(self, repeated: pl.Series, folder: Path) -> None:

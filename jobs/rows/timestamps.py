@@ -36,9 +36,9 @@ def read_timestamps(text: pl.Series) -> pl.DataFrame:
     form = _form_of(text.head(_SAMPLE))
     if form is None:
         return _read_any(text)
-    is_plain = text.str.contains(_PLAIN_FORMS[form]).fill_null(False)
+    is_unquoted = text.str.contains(_PLAIN_FORMS[form]).fill_null(False)
     # A file is written in one form nearly throughout; the few others are read apart.
-    return _read_plain(text, form) if is_plain.all() else _read_apart(text, is_plain, form)
+    return _read_plain(text, form) if is_unquoted.all() else _read_apart(text, is_unquoted, form)
 
 
 def _form_of(sample: pl.Series) -> str | None:
@@ -49,15 +49,15 @@ def _form_of(sample: pl.Series) -> str | None:
 
 
 def _read_plain(text: pl.Series, form: str) -> pl.DataFrame:
-    moment = text.str.to_datetime(form, time_unit="us", strict=False, cache=False)
-    found = pl.DataFrame([moment.alias("moment"), moment.dt.date().alias("written_day")])
+    instant_utc = text.str.to_datetime(form, time_unit="us", strict=False, cache=False)
+    found = pl.DataFrame([instant_utc.alias("moment"), instant_utc.dt.date().alias("written_day")])
     # Four digits cannot be too late, and hardly ever are too early.
-    return _in_range(found) if (moment.to_physical() < _YEAR_1).any() else found
+    return _in_range(found) if (instant_utc.to_physical() < _YEAR_1).any() else found
 
 
-def _read_apart(text: pl.Series, is_plain: pl.Series, form: str) -> pl.DataFrame:
-    found, others = _read_plain(text, form), _read_any(text.filter(~is_plain))
-    where = (~is_plain).arg_true()
+def _read_apart(text: pl.Series, is_unquoted: pl.Series, form: str) -> pl.DataFrame:
+    found, others = _read_plain(text, form), _read_any(text.filter(~is_unquoted))
+    where = (~is_unquoted).arg_true()
     return pl.DataFrame([found.get_column(name).scatter(where, others.get_column(name)) for name in found.columns])
 
 
@@ -66,13 +66,13 @@ def _read_any(text: pl.Series) -> pl.DataFrame:
     parts = text.str.strip_chars().str.extract_groups(_ISO_8601).struct.unnest()
     day = pl.col("day").str.to_date("%Y-%m-%d", strict=False)
     shift = _minutes("zone") * 60 * _MICROSECONDS
-    moment = (
+    instant_utc = (
         day.cast(pl.Datetime("us")).to_physical()
         + (_minutes("clock") * 60 + _number("seconds")) * _MICROSECONDS
         + _number(pl.col("fraction").str.pad_end(6, "0"))
         - pl.when(pl.col("sign") == "-").then(-shift).otherwise(shift)
     )
-    return _in_range(parts.select(moment.cast(pl.Datetime("us")).alias("moment"), day.alias("written_day")))
+    return _in_range(parts.select(instant_utc.cast(pl.Datetime("us")).alias("moment"), day.alias("written_day")))
 
 
 def _in_range(found: pl.DataFrame) -> pl.DataFrame:

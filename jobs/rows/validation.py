@@ -16,8 +16,8 @@ from typing import Callable, NamedTuple
 
 import polars as pl
 
-from jobs.rows.lookup import Lookup
 from jobs.csv.reader import IS_MALFORMED, SOURCE_LINE, SOURCE_TEXT
+from jobs.rows.lookup import Lookup
 from jobs.rows.timestamps import read_timestamps
 from schemas.reject_reasons import REJECT_REASONS
 from schemas.statuses import STATUSES
@@ -40,7 +40,7 @@ _ACCEPTED_COLUMNS = (*SOURCE_COLUMNS, "total_amount", "event_precedence", SOURCE
 """What a row says, what it is worth, where it stands, and where the dimensions have its product and customer."""
 
 
-class JudgedRows(NamedTuple):
+class ValidationResult(NamedTuple):
     accepted: pl.DataFrame
     """Typed, with what `enrich` needs to know of them; several rows may still speak of one transaction."""
     rejected: pl.DataFrame
@@ -48,7 +48,7 @@ class JudgedRows(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Transform:
+class RowValidator:
     """All that the rows of one drop are judged by."""
 
     products: Lookup
@@ -62,14 +62,14 @@ class Transform:
     load_id: str
     source_uri: str
 
-    def judge(self, rows: pl.DataFrame) -> JudgedRows:
+    def validate(self, rows: pl.DataFrame) -> ValidationResult:
         """Judge a chunk: text columns, SOURCE_LINE, IS_MALFORMED and SOURCE_TEXT."""
         typed = self._typed(rows)
         is_accepted = typed.select(pl.all_horizontal(self._rules().values())).to_series()
         accepted = typed.select(_ACCEPTED_COLUMNS)
         if is_accepted.all():
-            return JudgedRows(accepted, _rejected(rows.clear(), typed.clear(), self._rules()))
-        return JudgedRows(
+            return ValidationResult(accepted, _rejected(rows.clear(), typed.clear(), self._rules()))
+        return ValidationResult(
             accepted.filter(is_accepted),
             _rejected(rows.filter(~is_accepted), typed.filter(~is_accepted), self._rules()),
         )
@@ -93,7 +93,7 @@ class Transform:
         """Each value read by its rule, null where it cannot be; looked up and priced."""
         product = _join(rows.get_column("product_id"), self.products)
         customer = _join(rows.get_column("customer_id"), self.customers)
-        moments = read_timestamps(rows.get_column("transaction_date"))
+        instants = read_timestamps(rows.get_column("transaction_date"))
         return pl.DataFrame(
             [
                 rows.get_column(SOURCE_LINE),
@@ -106,8 +106,8 @@ class Transform:
                 product.bytes.alias("product_id_bytes"),
                 product.rows.alias(_PRODUCT_ROW),
                 _read(rows.get_column("quantity"), _quantities, _quantities),
-                moments.get_column("moment").alias("transaction_date"),
-                moments.get_column("written_day"),
+                instants.get_column("moment").alias("transaction_date"),
+                instants.get_column("written_day"),
                 _read(rows.get_column("status"), _statuses, _statuses_of_any_case),
                 _trimmed_bytes(rows.get_column("status"), FACT_TRANSACTIONS["status"]).alias("status_bytes"),
                 self.products.column("price", product.rows).alias("unit_price"),

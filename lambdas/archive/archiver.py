@@ -22,7 +22,7 @@ from botocore.exceptions import ClientError
 
 from lambdas.archive.same_content import ObjectVersion, head, is_same_content
 from lambdas.errors import TerminalError, TransientError
-from lambdas.leases import Marker, Markers, given_back, held_for
+from lambdas.leases import Lease, LeaseStore, held_for, released
 from schemas.drops import Drop
 
 LARGEST_SINGLE_COPY_BYTES = 5 * 1024**3
@@ -58,7 +58,7 @@ class Archiver:
 
     s3: Any
     archive_bucket: str
-    markers: Markers
+    leases: LeaseStore
     multipart_threshold: int = LARGEST_SINGLE_COPY_BYTES
     part_bytes: int = _PART_BYTES
 
@@ -119,23 +119,23 @@ class Archiver:
                     return version
         return None
 
-    def _claim(self, drop: Drop, size: int) -> Marker | None:
+    def _claim(self, drop: Drop, size: int) -> Lease | None:
         """The right to copy the drop; None while another has it."""
         key = f"archiving/{drop.load_id}.json"
         held = held_for(_CLAIM_SECONDS + size / _CLAIMED_BYTES_PER_SECOND)
-        if key not in self.markers.names(key):
-            return self.markers.create(key, held)
-        claim = self.markers.read(key)
-        return self.markers.replace(claim, held) if claim.is_expired else None
+        if key not in self.leases.names(key):
+            return self.leases.create(key, held)
+        claim = self.leases.read(key)
+        return self.leases.replace(claim, held) if claim.is_expired else None
 
-    def _copy_claimed(self, claim: Marker, drop: Drop, source: ObjectVersion, found: dict[str, Any]) -> ObjectVersion:
+    def _copy_claimed(self, claim: Lease, drop: Drop, source: ObjectVersion, found: dict[str, Any]) -> ObjectVersion:
         # Another may have copied it between our look and our claim.
         copy = self._own_copy(drop)
         if copy is None:
             try:
                 self._copy(drop, source, found)
             except Exception:
-                self.markers.replace(claim, given_back())
+                self.leases.replace(claim, released())
                 raise
             copy = self._own_copy(drop)
         if copy is None:

@@ -13,10 +13,10 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from lambdas.archive.archiver import Archived, Archiver
 from lambdas.attempts import read_report
-from lambdas.settings import read_settings
 from lambdas.errors import TerminalError
-from lambdas.leases import Markers
+from lambdas.leases import LeaseStore
 from lambdas.run_events import ended_run
+from lambdas.settings import load_settings
 from schemas.reports import SUCCEEDED
 
 logger = Logger(service="archive")
@@ -30,32 +30,32 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Wiring:
+class Dependencies:
     settings: Settings
     glue: Any
-    markers: Markers
+    leases: LeaseStore
     archiver: Archiver
 
 
 @cache
-def wiring() -> Wiring:
+def dependencies() -> Dependencies:
     """Everything that outlives one invocation."""
-    settings = read_settings(Settings, os.environ)
+    settings = load_settings(Settings, os.environ)
     s3 = boto3.client("s3")
-    markers = Markers(s3, settings.work_bucket)
-    return Wiring(settings, boto3.client("glue"), markers, Archiver(s3, settings.archive_bucket, markers))
+    leases = LeaseStore(s3, settings.work_bucket)
+    return Dependencies(settings, boto3.client("glue"), leases, Archiver(s3, settings.archive_bucket, leases))
 
 
 @logger.inject_lambda_context(clear_state=True)
 def handle(event: dict[str, Any], context: LambdaContext) -> dict[str, bool]:  # noqa: ARG001
     """Archive the drop of a run that committed its load. Whatever goes wrong is raised, so that Lambda tries again."""
-    at_hand = wiring()
-    run = ended_run(event, glue=at_hand.glue, drop_bucket=at_hand.settings.drop_bucket)
+    deps = dependencies()
+    run = ended_run(event, glue=deps.glue, drop_bucket=deps.settings.drop_bucket)
     if run is None or run.drop is None or run.attempt is None:
         logger.info("the event is not about the end of a run that was started for a drop")
         return {"archived": False}
     logger.append_keys(load_id=run.drop.load_id, attempt=run.attempt, run_id=run.run_id)
-    report = read_report(at_hand.markers, run.drop.load_id, run.attempt)
+    report = read_report(deps.leases, run.drop.load_id, run.attempt)
     if report is None and run.state == "SUCCEEDED":
         raise TerminalError(
             f"the run {run.run_id} succeeded without a report that can be read, so {run.drop.uri} is not archived; "
@@ -64,6 +64,6 @@ def handle(event: dict[str, Any], context: LambdaContext) -> dict[str, bool]:  #
     if report is None or report.outcome != SUCCEEDED:
         logger.info("the drop was not loaded, so it stays where it is")
         return {"archived": False}
-    archived = at_hand.archiver.archive(run.drop, etag=report.etag)
+    archived = deps.archiver.archive(run.drop, etag=report.etag)
     logger.info(archived.value, extra={"answer": archived.name})
     return {"archived": archived is not Archived.BY_ANOTHER}

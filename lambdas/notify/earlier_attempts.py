@@ -6,28 +6,28 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lambdas.attempts import deferred_key, numbered, numbered_deferred
-from lambdas.leases import Markers
+from lambdas.leases import LeaseStore
 
 
 @dataclass(frozen=True)
 class EarlierAttempts:
     are_told: bool
     """True when there was a mail about one of them."""
-    untold: Mapping[int, str]
+    unnotified: Mapping[int, str]
     """What became of those since then that failed and were tried again without a mail, by their number."""
 
 
-def note_deferred(markers: Markers, load_id: str, attempt: int, *, became: str) -> None:
+def note_deferred(leases: LeaseStore, load_id: str, attempt: int, *, became: str) -> None:
     """Note that an attempt failed in this way and is tried again."""
-    markers.create(deferred_key(load_id, attempt), {"became": became})
+    leases.create(deferred_key(load_id, attempt), {"became": became})
 
 
-def earlier_attempts(markers: Markers, load_id: str, attempt: int) -> EarlierAttempts:
+def earlier_attempts(leases: LeaseStore, load_id: str, attempt: int) -> EarlierAttempts:
     """What was noted of the attempts before this one."""
-    names = markers.names(f"notified/{load_id}/")
+    names = leases.names(f"notified/{load_id}/")
     told = max((number for _, number in filter(None, map(numbered, names)) if number < attempt), default=0)
     deferred = sorted(number for _, number in filter(None, map(numbered_deferred, names)) if told < number < attempt)
     return EarlierAttempts(
         are_told=told > 0,
-        untold={number: str(markers.read(deferred_key(load_id, number)).facts["became"]) for number in deferred},
+        unnotified={number: str(leases.read(deferred_key(load_id, number)).facts["became"]) for number in deferred},
     )

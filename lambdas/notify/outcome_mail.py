@@ -14,8 +14,8 @@ from decimal import Decimal, InvalidOperation
 
 from lambdas.notifier import Mail
 from lambdas.notify.earlier_attempts import EarlierAttempts
+from lambdas.printable import printable, shell_word
 from lambdas.runs import Run
-from lambdas.printable import shell_word, shown
 from schemas.drops import Drop, KeyOutsideLayout, parse_key, report_key
 from schemas.reject_reasons import REJECT_REASONS
 from schemas.reports import SUCCEEDED, Report
@@ -31,7 +31,7 @@ _OUT_OF_MEMORY = re.compile(r"exit code:? (?:10|137|-9)\b|SIGKILL|signal 9\b|out
 
 
 @dataclass(frozen=True)
-class Told:
+class MailContext:
     """What there is to tell of an attempt that is over."""
 
     run: Run
@@ -74,7 +74,7 @@ class Told:
         return day.isoformat() if day else None
 
 
-def outcome_mail(told: Told) -> Mail:
+def outcome_mail(told: MailContext) -> Mail:
     """The mail about an attempt that is over."""
     report = told.report
     sections = [[_sentence(told)], _earlier(told), _what_now(told)]
@@ -85,7 +85,7 @@ def outcome_mail(told: Told) -> Mail:
     return Mail(_subject(told), body + "\n")
 
 
-def _subject(told: Told) -> str:
+def _subject(told: MailContext) -> str:
     name = _name(told, _NAME_IN_SUBJECT)
     what = told.day or name
     if told.is_loaded:
@@ -101,44 +101,44 @@ def _counts_in_short(counts: dict[str, int]) -> str:
     return f"{read:,} rows, {read - rejected:,} accepted, {rejected:,} rejected"
 
 
-def _named(told: Told) -> str:
+def _named(told: MailContext) -> str:
     name = _name(told, _NAME)
     return f"{name} of {told.day}" if told.day else name
 
 
-def _name(told: Told, limit: int) -> str:
+def _name(told: MailContext, limit: int) -> str:
     """The file's name; in quotes when it could be read as words of the mail."""
-    name = shown(told.file_name, limit)
+    name = printable(told.file_name, limit)
     if re.fullmatch(r"[\w.+=@~%-]*", told.file_name):
         return name
     return '"' + name.replace('"', "'") + '"'
 
 
-def _sentence(told: Told) -> str:
+def _sentence(told: MailContext) -> str:
     """What happened, in one sentence."""
     if told.is_loaded:
         again = " again" if told.is_loaded_again else ""
         return f"{_named(told)} is loaded{again}: {_counts_in_short(told.counts)}."
-    return f"{_named(told)} {shown(what_became(told.run, told.report), _SENTENCE)}"
+    return f"{_named(told)} {printable(describe_failure(told.run, told.report), _SENTENCE)}"
 
 
-def what_became(run: Run, report: Report | None) -> str:
+def describe_failure(run: Run, report: Report | None) -> str:
     """What became of an attempt that failed, to be read behind its name."""
     if report is not None and report.error is not None:
         return f"was not loaded: {report.error.sentence}"
-    return _death(run)[0]
+    return _describe_crash(run)[0]
 
 
-def _earlier(told: Told) -> list[str]:
-    untold = told.earlier.untold
-    if told.is_loaded or not untold:
+def _earlier(told: MailContext) -> list[str]:
+    unnotified = told.earlier.unnotified
+    if told.is_loaded or not unnotified:
         return []
-    became = [f"Attempt {attempt} {shown(text.rstrip('.'), _EARLIER)}." for attempt, text in untold.items()]
-    before = f"the {len(untold)} before it" if len(untold) > 1 else "the one before it"
+    became = [f"Attempt {attempt} {printable(text.rstrip('.'), _EARLIER)}." for attempt, text in unnotified.items()]
+    before = f"the {len(unnotified)} before it" if len(unnotified) > 1 else "the one before it"
     return [f"This was attempt {told.attempt}; {before} failed too. {' '.join(became)}"]
 
 
-def _death(run: Run) -> tuple[str, str]:
+def _describe_crash(run: Run) -> tuple[str, str]:
     """What became of an attempt that left no report, and what a person can do about it."""
     if run.state == "TIMEOUT":
         limit = f" of {run.timeout_minutes} minutes" if run.timeout_minutes else ""
@@ -167,7 +167,7 @@ def _death(run: Run) -> tuple[str, str]:
     )
 
 
-def _what_now(told: Told) -> list[str]:
+def _what_now(told: MailContext) -> list[str]:
     if told.is_loaded:
         return []
     lines = []
@@ -180,7 +180,7 @@ def _what_now(told: Told) -> list[str]:
         lines.append("Nothing of it was loaded.")
     lines.append("The file stays in the drop bucket.")
     if told.report is None:
-        lines.append(_death(told.run)[1])
+        lines.append(_describe_crash(told.run)[1])
     else:
         lines.append("If the file is to blame, correct it and drop it again; if not, mend the cause and replay it:")
     return [
@@ -190,7 +190,7 @@ def _what_now(told: Told) -> list[str]:
     ]
 
 
-def _balance(told: Told, report: Report) -> list[str]:
+def _balance(told: MailContext, report: Report) -> list[str]:
     counts = dict(told.counts)
     read = counts.pop("rows_read", 0)
     lines = [f"  {name:<12}{rows:>16,}" for name, rows in counts.items()]
@@ -204,7 +204,9 @@ def _amounts(report: Report) -> list[str]:
     if not report.amount_classes:
         return []
     classes = list(report.amount_classes.items())[:_MANY]
-    lines = [f"  {shown(label, 20):<20}{found.rows:>12,} rows{_amount(found.amount):>26}" for label, found in classes]
+    lines = [
+        f"  {printable(label, 20):<20}{found.rows:>12,} rows{_amount(found.amount):>26}" for label, found in classes
+    ]
     if report.staged_amount is not None:
         rows = sum(found.rows for found in report.amount_classes.values())
         lines.append(f"  {'all':<20}{rows:>12,} rows{_amount(report.staged_amount):>26}")
@@ -215,7 +217,7 @@ def _amount(text: str) -> str:
     try:
         return f"{Decimal(text):,.2f}"
     except (InvalidOperation, ValueError):
-        return shown(text, 40)
+        return printable(text, 40)
 
 
 def _rejected(report: Report) -> list[str]:
@@ -224,13 +226,13 @@ def _rejected(report: Report) -> list[str]:
     reasons = sorted(report.reject_reasons.items(), key=lambda item: (-item[1].rows, item[0]))[:_MANY]
     lines = ["Why rows were rejected (a row can have several reasons)"]
     for reason, found in reasons:
-        lines.append(f"  {shown(reason, 40)}, {found.rows:,} rows: {REJECT_REASONS.get(reason, 'a newer reason')}")
+        lines.append(f"  {printable(reason, 40)}, {found.rows:,} rows: {REJECT_REASONS.get(reason, 'a newer reason')}")
         lines += [
-            f"    line {sample.source_line:,}: {shown(sample.source_text, _SAMPLE)}" for sample in found.samples[:3]
+            f"    line {sample.source_line:,}: {printable(sample.source_text, _SAMPLE)}" for sample in found.samples[:3]
         ]
     if report.rejected_uri:
         lines += [
-            f"  All of them: {shown(report.rejected_uri, _URI)}",
+            f"  All of them: {printable(report.rejected_uri, _URI)}",
             "  Corrected, that file can be dropped like any other.",
         ]
     return lines
@@ -239,21 +241,21 @@ def _rejected(report: Report) -> list[str]:
 def _ignored(report: Report) -> list[str]:
     if not report.ignored_columns:
         return []
-    names = ", ".join(shown(name, 60) for name in report.ignored_columns[:_MANY])
+    names = ", ".join(printable(name, 60) for name in report.ignored_columns[:_MANY])
     more = len(report.ignored_columns) - _MANY
     return [f"Columns that were ignored: {names}" + (f" and {more:,} more" if more > 0 else "")]
 
 
-def _run_message(told: Told) -> list[str]:
+def _run_message(told: MailContext) -> list[str]:
     if told.is_loaded or not told.run.message:
         return []
-    return ["The run's own message", f"  {shown(told.run.message, _RUN_MESSAGE)}"]
+    return ["The run's own message", f"  {printable(told.run.message, _RUN_MESSAGE)}"]
 
 
-def _where(told: Told) -> list[str]:
+def _where(told: MailContext) -> list[str]:
     facts = {
-        "file": shown(told.drop.uri, _URI),
-        "version": shown(told.drop.version_id, _URI),
+        "file": printable(told.drop.uri, _URI),
+        "version": printable(told.drop.version_id, _URI),
         "load": f"{told.drop.load_id}, attempt {told.attempt}",
         "run": f"{told.run.job_name} {told.run.run_id}, {told.run.state}",
         "log": told.log_link,

@@ -9,7 +9,7 @@ FIRST_WAIT_SECONDS = 5
 LONGEST_WAIT_SECONDS = 300
 
 
-def delay_seconds(waits: int, chance: random.Random) -> int:
+def backoff_seconds(waits: int, chance: random.Random) -> int:
     """Doubling, with half of it left to chance so that a backfill does not come back all at once."""
     longest = min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS << min(waits, 16))
     return max(1, round(longest * chance.uniform(0.5, 1.0)))

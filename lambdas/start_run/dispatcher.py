@@ -17,11 +17,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from lambdas.attempts import claim_key, claimed_attempts, outcome_of, read_report
 from lambdas.errors import TerminalError
-from lambdas.notifier import Mail, Mailbox
-from lambdas.leases import Marker, Markers, given_back, held_for
+from lambdas.leases import Lease, LeaseStore, held_for, released
+from lambdas.notifier import Mail, Notifier
+from lambdas.printable import printable
 from lambdas.queue_messages import Request
 from lambdas.runs import find_run, run_arguments
-from lambdas.printable import shown
 from schemas.drops import TRANSACTIONS, Drop, KeyOutsideLayout, is_not_a_drop, parse_key
 from schemas.reports import SUCCEEDED
 
@@ -42,7 +42,7 @@ _FULL = frozenset(
 _UNANSWERED = "OperationTimeoutException"
 
 
-class Answer(Enum):
+class DispatchResult(Enum):
     """What became of a request."""
 
     STARTED = "a run was started"
@@ -65,17 +65,17 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Starter:
+class Dispatcher:
     """Answers requests to load a drop."""
 
     settings: Settings
     s3: Any
     glue: Any
     """A client that sends each request once: a repeated StartJobRun is a second run."""
-    markers: Markers
-    mailbox: Mailbox
+    leases: LeaseStore
+    notifier: Notifier
 
-    def answer(self, request: Request, *, lifetime_seconds: float) -> Answer:
+    def answer(self, request: Request, *, lifetime_seconds: float) -> DispatchResult:
         """See that the requested object is being loaded; `lifetime_seconds` is how long this worker can live."""
         if request.bucket != self.settings.drop_bucket:
             raise TerminalError(
@@ -83,17 +83,17 @@ class Starter:
                 f"{self.settings.drop_bucket!r} alone; take the other bucket's notification away"
             )
         if is_not_a_drop(request.key):
-            return Answer.NOT_A_DROP
+            return DispatchResult.NOT_A_DROP
         try:
             kind = parse_key(request.key).kind
         except KeyOutsideLayout as error:
             self._tell_outside_layout(request, str(error), lifetime_seconds)
-            return Answer.OUTSIDE_LAYOUT
+            return DispatchResult.OUTSIDE_LAYOUT
         drop = self._pinned(request)
         if drop is None:
-            return Answer.GONE
+            return DispatchResult.GONE
         plan = self._plan(drop, request)
-        if isinstance(plan, Answer):
+        if isinstance(plan, DispatchResult):
             return plan
         job_name = self.settings.transactions_job if kind == TRANSACTIONS else self.settings.dimensions_job
         return self._start(drop, plan, request=request, job_name=job_name, lifetime_seconds=lifetime_seconds)
@@ -121,33 +121,39 @@ class Starter:
         facts = {"key": request.key, "version_id": request.version_id}
         if request.version_id:
             load_id = Drop(request.bucket, request.key, request.version_id).load_id
-            reports = [read_report(self.markers, load_id, n) for n in claimed_attempts(self.markers, load_id)]
+            reports = [read_report(self.leases, load_id, n) for n in claimed_attempts(self.leases, load_id)]
             if any(report and report.outcome == SUCCEEDED for report in reports):
                 logger.info("the drop is loaded and archived, so there is nothing to start", extra=facts)
                 return
         logger.warning("the drop was deleted or overwritten before it was loaded; it is skipped", extra=facts)
 
-    def _plan(self, drop: Drop, request: Request) -> Plan | Answer:
+    def _plan(self, drop: Drop, request: Request) -> Claim | DispatchResult:
         """Which attempt to claim, or the answer when there is none to claim."""
-        attempts = claimed_attempts(self.markers, drop.load_id)
+        attempts = claimed_attempts(self.leases, drop.load_id)
         if not attempts:
-            return Plan(attempt=1, taken_over=None)
-        claims = [self.markers.read(claim_key(drop.load_id, attempt)) for attempt in attempts]
+            return Claim(attempt=1, expired_claim=None)
+        claims = [self.leases.read(claim_key(drop.load_id, attempt)) for attempt in attempts]
         latest, claim = attempts[-1], claims[-1]
         if claim.facts["run_id"] is None:
-            return Plan(attempt=latest, taken_over=claim) if claim.is_expired else Answer.WAITS
+            return Claim(attempt=latest, expired_claim=claim) if claim.is_expired else DispatchResult.WAITS
         replay = request.replay
         if replay is not None and replay.after_attempt is not None:
             wants_another = replay.after_attempt == latest
         else:
             wants_another = replay is not None and replay.request not in [seen.facts["requested_by"] for seen in claims]
-        outcome = outcome_of(claim, markers=self.markers, glue=self.glue)
+        outcome = outcome_of(claim, leases=self.leases, glue=self.glue)
         if not outcome.is_over:
-            return Answer.NOTHING_TO_DO
+            return DispatchResult.NOTHING_TO_DO
         is_transient = outcome.report is not None and outcome.is_tried_again(latest)
-        return Plan(attempt=latest + 1, taken_over=None) if wants_another or is_transient else Answer.NOTHING_TO_DO
+        return (
+            Claim(attempt=latest + 1, expired_claim=None)
+            if wants_another or is_transient
+            else DispatchResult.NOTHING_TO_DO
+        )
 
-    def _start(self, drop: Drop, plan: Plan, *, request: Request, job_name: str, lifetime_seconds: float) -> Answer:
+    def _start(
+        self, drop: Drop, plan: Claim, *, request: Request, job_name: str, lifetime_seconds: float
+    ) -> DispatchResult:
         facts = {
             "load_id": drop.load_id,
             "attempt": plan.attempt,
@@ -159,15 +165,15 @@ class Starter:
             "run_id": None,
         }
         held = {**facts, **held_for(lifetime_seconds)}
-        if plan.taken_over is None:
-            claim = self.markers.create(claim_key(drop.load_id, plan.attempt), held)
+        if plan.expired_claim is None:
+            claim = self.leases.create(claim_key(drop.load_id, plan.attempt), held)
         else:
-            claim = self.markers.replace(plan.taken_over, held)
+            claim = self.leases.replace(plan.expired_claim, held)
         if claim is None:
-            return Answer.WAITS
+            return DispatchResult.WAITS
         run_id = None
-        if plan.taken_over is not None and not plan.taken_over.was_given_back:
-            run = find_run(self.glue, plan.taken_over.facts["job_name"], drop=drop, attempt=plan.attempt)
+        if plan.expired_claim is not None and not plan.expired_claim.was_released:
+            run = find_run(self.glue, plan.expired_claim.facts["job_name"], drop=drop, attempt=plan.attempt)
             run_id = run.run_id if run else None
         try:
             run_id = run_id or self._start_job_run(drop, plan.attempt, job_name)
@@ -176,22 +182,22 @@ class Starter:
                 logger.warning(
                     "Glue did not answer; the drop waits until its claim expires", extra={"error": str(error)}
                 )
-                return Answer.WAITS
-            self.markers.replace(claim, {**facts, **given_back()})
+                return DispatchResult.WAITS
+            self.leases.replace(claim, {**facts, **released()})
             if error.response["Error"]["Code"] in _FULL:
-                return Answer.WAITS
+                return DispatchResult.WAITS
             raise
         except BotoCoreError as error:
             logger.warning("Glue did not answer; the drop waits until its claim expires", extra={"error": str(error)})
-            return Answer.WAITS
+            return DispatchResult.WAITS
         logger.info(
             "run started",
             extra={"load_id": drop.load_id, "attempt": plan.attempt, "job_name": job_name, "run_id": run_id},
         )
-        if self.markers.replace(claim, {**facts, "run_id": run_id}) is None:
+        if self.leases.replace(claim, {**facts, "run_id": run_id}) is None:
             # We were slower than our own lifetime; whoever took over finds this run in Glue.
             logger.warning("the claim was taken over before the run's name was noted", extra={"run_id": run_id})
-        return Answer.STARTED
+        return DispatchResult.STARTED
 
     def _start_job_run(self, drop: Drop, attempt: int, job_name: str) -> str:
         started = self.glue.start_job_run(JobName=job_name, Arguments=run_arguments(drop, attempt))
@@ -203,21 +209,21 @@ class Starter:
             subject=f"[{self.settings.environment}] Not loaded: a file outside the layout",
             body=(
                 "A file was dropped that no job will load.\n\n"
-                f"  file     {shown(f's3://{request.bucket}/{request.key}', 1200)}\n"
-                f"  version  {shown(request.version_id or 'not named', 1024)}\n\n"
-                f"Why: {shown(sentence, 2000)}.\n\n"
+                f"  file     {printable(f's3://{request.bucket}/{request.key}', 1200)}\n"
+                f"  version  {printable(request.version_id or 'not named', 1024)}\n\n"
+                f"Why: {printable(sentence, 2000)}.\n\n"
                 "The file stays where it is; nothing was loaded and nothing is tried again.\n"
             ),
         )
-        self.mailbox.tell_once(f"claims/outside/{identity}", mail, lifetime_seconds=lifetime_seconds)
+        self.notifier.send_at_most_once(f"claims/outside/{identity}", mail, lifetime_seconds=lifetime_seconds)
 
 
 @dataclass(frozen=True)
-class Plan:
+class Claim:
     """The attempt to claim."""
 
     attempt: int
-    taken_over: Marker | None
+    expired_claim: Lease | None
     """The claim of a dead or throttled worker, when this attempt is claimed already but has no run."""
 
 

@@ -14,41 +14,41 @@ from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, pro
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from lambdas.settings import read_settings
-from lambdas.deadlines import remaining_seconds
-from lambdas.notifier import Mailbox
-from lambdas.leases import Markers
+from lambdas.deadlines import invocation_deadline_seconds
+from lambdas.leases import LeaseStore
+from lambdas.no_retries import NO_RETRIES
+from lambdas.notifier import Notifier
+from lambdas.printable import printable
 from lambdas.queue_messages import Request, read_message
-from lambdas.no_retries import SENT_ONCE
-from lambdas.printable import shown
-from lambdas.start_run.dispatcher import Answer, Settings, Starter
-from lambdas.start_run.backoff import delay_seconds
+from lambdas.settings import load_settings
+from lambdas.start_run.backoff import backoff_seconds
+from lambdas.start_run.dispatcher import Dispatcher, DispatchResult, Settings
 
 logger = Logger(service="start_run")
 
 
 @dataclass(frozen=True)
-class Wiring:
+class Dependencies:
     settings: Settings
-    starter: Starter
+    dispatcher: Dispatcher
     sqs: Any
     chance: random.Random
 
 
 @cache
-def wiring() -> Wiring:
+def dependencies() -> Dependencies:
     """Everything that outlives one invocation."""
-    settings = read_settings(Settings, os.environ)
+    settings = load_settings(Settings, os.environ)
     s3 = boto3.client("s3")
-    markers = Markers(s3, settings.work_bucket)
-    starter = Starter(
+    leases = LeaseStore(s3, settings.work_bucket)
+    dispatcher = Dispatcher(
         settings=settings,
         s3=s3,
-        glue=boto3.client("glue", config=SENT_ONCE),
-        markers=markers,
-        mailbox=Mailbox(markers, boto3.client("sns", config=SENT_ONCE), settings.topic_arn),
+        glue=boto3.client("glue", config=NO_RETRIES),
+        leases=leases,
+        notifier=Notifier(leases, boto3.client("sns", config=NO_RETRIES), settings.topic_arn),
     )
-    return Wiring(settings, starter, boto3.client("sqs"), random.Random())
+    return Dependencies(settings, dispatcher, boto3.client("sqs"), random.Random())
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -84,10 +84,10 @@ def answer_message(record: SQSRecord, context: LambdaContext) -> None:
 
 def answer_request(request: Request, *, waits: int, context: LambdaContext) -> None:
     """Answer one request; if it must wait it goes back into the queue."""
-    answer = wiring().starter.answer(request, lifetime_seconds=remaining_seconds(context))
-    facts = {"answer": answer.name, "key": shown(request.key, 1024), "version_id": request.version_id}
+    answer = dependencies().dispatcher.answer(request, lifetime_seconds=invocation_deadline_seconds(context))
+    facts = {"answer": answer.name, "key": printable(request.key, 1024), "version_id": request.version_id}
     logger.info(answer.value, extra=facts)
-    if answer is Answer.WAITS:
+    if answer is DispatchResult.WAITS:
         send_back(request, waits=waits)
 
 
@@ -98,11 +98,11 @@ def send_back(request: Request, *, waits: int) -> None:
     queue. Dying between this and its deletion leaves two messages, of which one finds
     nothing to do.
     """
-    at_hand = wiring()
-    at_hand.sqs.send_message(
-        QueueUrl=at_hand.settings.queue_url,
+    deps = dependencies()
+    deps.sqs.send_message(
+        QueueUrl=deps.settings.queue_url,
         MessageBody=request.as_message(),
-        DelaySeconds=delay_seconds(waits, at_hand.chance),
+        DelaySeconds=backoff_seconds(waits, deps.chance),
         MessageAttributes={"waits": {"DataType": "Number", "StringValue": str(waits + 1)}},
     )
 

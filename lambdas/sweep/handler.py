@@ -13,11 +13,11 @@ import boto3
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from lambdas.settings import read_settings
-from lambdas.leases import Markers
+from lambdas.leases import LeaseStore
 from lambdas.queue_messages import drop_message, replay_message
 from lambdas.run_events import run_request
-from lambdas.sweep.scanner import Findings, Look, StartedRun
+from lambdas.settings import load_settings
+from lambdas.sweep.scanner import Findings, Scanner, StartedRun
 
 GRACE_SECONDS = 15 * 60
 """Longer than Lambda lets a function run: what is older than this is not just being done by another."""
@@ -35,7 +35,7 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Wiring:
+class Dependencies:
     settings: Settings
     s3: Any
     glue: Any
@@ -44,10 +44,10 @@ class Wiring:
 
 
 @cache
-def wiring() -> Wiring:
+def dependencies() -> Dependencies:
     """Everything that outlives one invocation."""
-    return Wiring(
-        settings=read_settings(Settings, os.environ),
+    return Dependencies(
+        settings=load_settings(Settings, os.environ),
         s3=boto3.client("s3"),
         glue=boto3.client("glue"),
         sqs=boto3.client("sqs"),
@@ -58,52 +58,52 @@ def wiring() -> Wiring:
 @logger.inject_lambda_context(clear_state=True)
 def handle(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:  # noqa: ARG001
     """Look once and have finished what is found. `grace_seconds` in the event overrules the usual patience."""
-    at_hand = wiring()
-    look = Look(
-        s3=at_hand.s3,
-        glue=at_hand.glue,
-        markers=Markers(at_hand.s3, at_hand.settings.work_bucket),
-        drop_bucket=at_hand.settings.drop_bucket,
+    deps = dependencies()
+    look = Scanner(
+        s3=deps.s3,
+        glue=deps.glue,
+        leases=LeaseStore(deps.s3, deps.settings.work_bucket),
+        drop_bucket=deps.settings.drop_bucket,
         grace=timedelta(seconds=float(event.get("grace_seconds", GRACE_SECONDS))),
     )
     findings = look.findings()
-    finished = finish(at_hand, findings)
+    finished = finish(deps, findings)
     logger.info("swept", extra={"finished": finished})
     if findings.errors:
         raise ExceptionGroup("the sweep could not look at every load; it finished the others", findings.errors)
     return finished
 
 
-def finish(at_hand: Wiring, findings: Findings) -> dict[str, int]:
+def finish(deps: Dependencies, findings: Findings) -> dict[str, int]:
     """Hand over what was found; how much of each was handed over."""
-    settings = at_hand.settings
+    settings = deps.settings
     # A drop may have no run because it waits in the queue for its turn: only an idle queue has lost it.
-    lost = findings.lost if findings.lost and is_idle(at_hand) else []
+    lost = findings.lost if findings.lost and is_idle(deps) else []
     for drop in lost:
-        at_hand.sqs.send_message(QueueUrl=settings.queue_url, MessageBody=drop_message(drop))
+        deps.sqs.send_message(QueueUrl=settings.queue_url, MessageBody=drop_message(drop))
     for drop, attempt in findings.tried_again:
         message = replay_message(drop, after_attempt=attempt)
-        at_hand.sqs.send_message(QueueUrl=settings.queue_url, MessageBody=message)
+        deps.sqs.send_message(QueueUrl=settings.queue_url, MessageBody=message)
     for run in findings.unarchived:
-        call(at_hand, settings.archive_function, run)
-    for run in findings.untold:
-        call(at_hand, settings.notify_function, run)
+        call(deps, settings.archive_function, run)
+    for run in findings.unnotified:
+        call(deps, settings.notify_function, run)
     return {
         "lost": len(lost),
         "tried_again": len(findings.tried_again),
         "unarchived": len(findings.unarchived),
-        "untold": len(findings.untold),
+        "untold": len(findings.unnotified),
     }
 
 
-def is_idle(at_hand: Wiring) -> bool:
+def is_idle(deps: Dependencies) -> bool:
     """True when nothing is waiting, delayed or being handled in the queue."""
     names = [f"ApproximateNumberOfMessages{which}" for which in ("", "Delayed", "NotVisible")]
-    found = at_hand.sqs.get_queue_attributes(QueueUrl=at_hand.settings.queue_url, AttributeNames=names)
+    found = deps.sqs.get_queue_attributes(QueueUrl=deps.settings.queue_url, AttributeNames=names)
     return all(int(number) == 0 for number in found["Attributes"].values())
 
 
-def call(at_hand: Wiring, function: str, run: StartedRun) -> None:
+def call(deps: Dependencies, function: str, run: StartedRun) -> None:
     """Have a function look at a run; Lambda tries again by itself should it fail."""
     payload = json.dumps(run_request(run.job_name, run.run_id, is_last=run.is_last)).encode("utf-8")
-    at_hand.functions.invoke(FunctionName=function, InvocationType="Event", Payload=payload)
+    deps.functions.invoke(FunctionName=function, InvocationType="Event", Payload=payload)

@@ -23,7 +23,7 @@ from lambdas.attempts import (
     outcome_of,
     read_report,
 )
-from lambdas.leases import Marker, Markers
+from lambdas.leases import Lease, LeaseStore
 from schemas.drops import Drop, KeyOutsideLayout, is_not_a_drop, parse_key
 from schemas.reports import SUCCEEDED
 
@@ -48,26 +48,26 @@ class Findings:
     """Drops whose last attempt is over without success but is worth another, and the number of that attempt."""
     unarchived: list[StartedRun] = field(default_factory=list)
     """Runs that loaded a drop that still lies in the drop bucket."""
-    untold: list[StartedRun] = field(default_factory=list)
+    unnotified: list[StartedRun] = field(default_factory=list)
     """Runs that are over and of which nobody was told."""
     errors: list[Exception] = field(default_factory=list)
     """What kept a load from being looked at; the others were."""
 
 
 @dataclass(frozen=True)
-class Look:
+class Scanner:
     """One look at the drop bucket and the work bucket."""
 
     s3: Any
     glue: Any
-    markers: Markers
+    leases: LeaseStore
     drop_bucket: str
     grace: timedelta
     """What is younger than this may still be on its way by itself."""
 
     def findings(self) -> Findings:
         found = Findings()
-        notes = self.markers.names("notified/")
+        notes = self.leases.names("notified/")
         told, deferred = set(map(numbered, notes)), set(map(numbered_deferred, notes))
         for load_id, attempts in self._claimed.items():
             for attempt in attempts:
@@ -89,7 +89,7 @@ class Look:
     def _claimed(self) -> dict[str, list[int]]:
         """The claimed attempts of every load, the first one first."""
         claimed: dict[str, list[int]] = {}
-        for load_id, attempt in sorted(filter(None, map(numbered, self.markers.names("claims/")))):
+        for load_id, attempt in sorted(filter(None, map(numbered, self.leases.names("claims/")))):
             claimed.setdefault(load_id, []).append(attempt)
         return claimed
 
@@ -104,13 +104,13 @@ class Look:
                     yield Drop(self.drop_bucket, version["Key"], version["VersionId"])
 
     def _look_at_telling(self, found: Findings, load_id: str, attempt: int, is_deferred: bool) -> None:
-        claim = self.markers.read(claim_key(load_id, attempt))
+        claim = self.leases.read(claim_key(load_id, attempt))
         if claim.facts["run_id"] is None or (is_deferred and _may_be_followed(claim)):
             return
         outcome = self._outcome(claim)
         # A run that Glue has forgotten, and that left no report, has nothing to tell any more.
         if outcome.is_over and outcome != Outcome(None, None):
-            found.untold.append(replace(_run_of(claim), is_last=is_deferred))
+            found.unnotified.append(replace(_run_of(claim), is_last=is_deferred))
 
     def _look_at_drop(self, found: Findings, drop: Drop) -> None:
         attempts = self._claimed.get(drop.load_id)
@@ -118,7 +118,7 @@ class Look:
             found.lost.append(drop)
             return
         latest = attempts[-1]
-        claim = self.markers.read(claim_key(drop.load_id, latest))
+        claim = self.leases.read(claim_key(drop.load_id, latest))
         if claim.facts["run_id"] is None:
             if claim.is_expired:
                 found.lost.append(drop)
@@ -130,28 +130,28 @@ class Look:
         if committed is not None:
             attempt, finished_at = committed
             if finished_at <= self._latest:
-                found.unarchived.append(_run_of(self.markers.read(claim_key(drop.load_id, attempt))))
+                found.unarchived.append(_run_of(self.leases.read(claim_key(drop.load_id, attempt))))
         elif outcome.is_tried_again(latest) and _may_be_followed(claim):
             found.tried_again.append((drop, latest))
 
     def _committed(self, drop: Drop, attempts: list[int]) -> tuple[int, datetime] | None:
         """The last attempt that loaded the drop, and when it was finished."""
         for attempt in reversed(attempts):
-            report = read_report(self.markers, drop.load_id, attempt)
+            report = read_report(self.leases, drop.load_id, attempt)
             if report is not None and report.outcome == SUCCEEDED:
                 return attempt, datetime.fromisoformat(report.finished_at)
         return None
 
-    def _outcome(self, claim: Marker) -> Outcome:
-        return outcome_of(claim, markers=self.markers, glue=self.glue)
+    def _outcome(self, claim: Lease) -> Outcome:
+        return outcome_of(claim, leases=self.leases, glue=self.glue)
 
 
-def _may_be_followed(claim: Marker) -> bool:
+def _may_be_followed(claim: Lease) -> bool:
     """True while another attempt may follow the claimed one by itself."""
     return claim.age_seconds < TRIED_AGAIN_WITHIN.total_seconds()
 
 
-def _run_of(claim: Marker) -> StartedRun:
+def _run_of(claim: Lease) -> StartedRun:
     return StartedRun(claim.facts["job_name"], claim.facts["run_id"])
 
 

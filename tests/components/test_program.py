@@ -16,7 +16,7 @@ import yaml
 from pulumi import _types
 
 from components.deployment import Deployment
-from components.refusals import RefusedValue
+from components.refusals import ConfigError
 from lambdas.attempts import TRIED_AGAIN_WITHIN
 from tests.components.program import PROJECT, ROOT, WHEEL, Deployed, Resource, deploy, run
 
@@ -247,7 +247,7 @@ def test_the_stack_exports_what_a_person_types(dev: Deployed) -> None:
     ],
 )
 def test_a_value_that_cannot_be_is_refused_by_the_keys_name(key: str, value: str, wheel_directory: Path) -> None:
-    with pytest.raises(RefusedValue, match=rf"^{key} is .*, but must be .*pulumi config set {key}"):
+    with pytest.raises(ConfigError, match=rf"^{key} is .*, but must be .*pulumi config set {key}"):
         deploy("dev", wheel_directory, **{key: value})
 
 
@@ -275,12 +275,12 @@ def test_a_missing_value_is_refused_by_the_keys_name(key: str, wheel_directory: 
 
 def test_a_stack_name_that_cannot_be_part_of_a_buckets_name_is_refused() -> None:
     for name in ("Dev", "dev_1", "1dev", "a" * 17, ""):
-        with pytest.raises(RefusedValue, match=r"^stack is"):
+        with pytest.raises(ConfigError, match=r"^stack is"):
             Deployment(project=PROJECT, environment=name, region="eu-west-1")
 
 
 def test_without_a_wheel_the_program_names_the_command_that_builds_it(tmp_path: Path) -> None:
-    with pytest.raises(RefusedValue, match="`make wheel`"):
+    with pytest.raises(ConfigError, match="`make wheel`"):
         deploy("dev", tmp_path)
 
 
@@ -288,7 +288,7 @@ def test_with_two_wheels_the_program_names_both(tmp_path: Path) -> None:
     older = WHEEL.replace("1.0.0", "0.9.0")
     for wheel in (WHEEL, older):
         (tmp_path / wheel).write_bytes(b"")
-    with pytest.raises(RefusedValue, match=f"{re.escape(older)}, {re.escape(WHEEL)}"):
+    with pytest.raises(ConfigError, match=f"{re.escape(older)}, {re.escape(WHEEL)}"):
         deploy("dev", tmp_path)
 
 

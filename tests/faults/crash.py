@@ -12,10 +12,10 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from lambdas.runs import read_run_arguments
-from local.iam_middleware import Refused
-from local.local_cloud import Laptop
-from local.fault_points import JOB, Moment, Moments
 from local.event_router import Delivery
+from local.fault_points import JOB, FaultPoint, FaultPoints
+from local.iam_middleware import Refused
+from local.local_cloud import LocalCloud
 from schemas.drops import Drop, transactions_key
 from schemas.warehouse.tables import LOAD_LEDGER
 from tests.faults.model import Dropped, dropped, in_bucket, keys_in, rows_of
@@ -84,7 +84,7 @@ def content_of(number: int) -> bytes:
 class Crashes:
     """Kills whoever comes to a trial's point, once for each blow."""
 
-    laptop: Laptop
+    laptop: LocalCloud
     first: int
     """The number of the first trial."""
     trials: list[Trial] = field(default_factory=list)
@@ -98,7 +98,7 @@ class Crashes:
             self.trials.append(Trial(point, number, file))
         return self.trials[-1]
 
-    def look(self, moment: Moment) -> None:
+    def look(self, moment: FaultPoint) -> None:
         with self._lock:
             for trial in self.trials:
                 self._strike(trial, moment)
@@ -108,7 +108,7 @@ class Crashes:
             if trial.point.outlives and moment.who == JOB and moment.load_id == trial.drop.load_id:
                 trial.came_again.wait(_SETTLED_WITHIN_SECONDS)
 
-    def _strike(self, trial: Trial, moment: Moment) -> None:
+    def _strike(self, trial: Trial, moment: FaultPoint) -> None:
         point = trial.point
         if point.waits_first and not trial.was_throttled and moment.what == f"StartJobRun load {trial.drop.load_id}":
             trial.was_throttled = True
@@ -126,17 +126,17 @@ class Crashes:
     def _has_begun(self, trial: Trial) -> bool:
         """True once the trial's first run has announced its step."""
         line = f"load {trial.drop.load_id} attempt 1: {trial.point.step}\n"
-        return any(line in self.laptop.player.glue.log(run) for run in runs_of(self.laptop, trial.drop))
+        return any(line in self.laptop.router.glue.log(run) for run in runs_of(self.laptop, trial.drop))
 
     def kill_those_that_have_begun(self) -> None:
         """Some steps ask nobody for anything: whoever has announced one is killed without waiting for a moment."""
         for trial in [trial for trial in self.trials if trial.point.step and not trial.kills]:
             if self._has_begun(trial):
                 with self._lock:
-                    if not trial.kills and any(map(self.laptop.player.glue.kill, runs_of(self.laptop, trial.drop))):
+                    if not trial.kills and any(map(self.laptop.router.glue.kill, runs_of(self.laptop, trial.drop))):
                         trial.kills += 1
 
-    def meddle(self, delivery: Delivery) -> Sequence[float]:
+    def delivery_policy(self, delivery: Delivery) -> Sequence[float]:
         for trial in self.trials if delivery.kind == "run event" else ():
             is_its = delivery.about in runs_of(self.laptop, trial.drop)
             if is_its and trial.point.loses_run_event and not trial.event_lost:
@@ -145,13 +145,13 @@ class Crashes:
         return (0.0,)
 
 
-def runs_of(laptop: Laptop, drop: Drop) -> list[str]:
+def runs_of(laptop: LocalCloud, drop: Drop) -> list[str]:
     """The runs that were started for a drop, the oldest first."""
     told = [(run.job_run_id, read_run_arguments(run.arguments or {})) for run in laptop.runs()]
     return [run_id for run_id, of in told if of is not None and of[0] == drop]
 
 
-def crash(laptop: Laptop, points: Sequence[Point], *, first: int = 0) -> list[Trial]:
+def crash(laptop: LocalCloud, points: Sequence[Point], *, first: int = 0) -> list[Trial]:
     """Drop a file in peace and one for each point, and let the system go on by itself until all is settled.
 
     The trials are numbered from `first`, which makes their days and ids their own.
@@ -163,10 +163,10 @@ def crash(laptop: Laptop, points: Sequence[Point], *, first: int = 0) -> list[Tr
             crashes.kill_those_that_have_begun()
 
     watching = threading.Thread(target=watch_steps, name="steps")
-    laptop.player.meddle = crashes.meddle
+    laptop.router.delivery_policy = crashes.delivery_policy
     watching.start()
     try:
-        with Moments(laptop, crashes.look):
+        with FaultPoints(laptop, crashes.look):
             for point in (IN_PEACE, *points):
                 trial = crashes.drop(point)
                 while point.blows and point.blows[0].who == "start_run" and not trial.kills:
@@ -176,19 +176,19 @@ def crash(laptop: Laptop, points: Sequence[Point], *, first: int = 0) -> list[Tr
     finally:
         over.set()
         watching.join()
-        laptop.player.meddle = lambda _: (0.0,)
+        laptop.router.delivery_policy = lambda _: (0.0,)
     return crashes.trials
 
 
-def _settle(laptop: Laptop, trials: Sequence[Trial]) -> None:
+def _settle(laptop: LocalCloud, trials: Sequence[Trial]) -> None:
     """Let the schedule's time come until every drop is archived, and then once more: nothing may happen any more."""
     until = time.monotonic() + _SETTLED_WITHIN_SECONDS
     is_settled = False
     while not is_settled and time.monotonic() < until:
-        laptop.wait_until_still(_SETTLED_WITHIN_SECONDS)
+        laptop.wait_until_idle(_SETTLED_WITHIN_SECONDS)
         is_settled = not in_bucket(laptop, "drop_bucket") and all(trial.is_through for trial in trials)
-        laptop.player.tick(grace_seconds=0)
-    laptop.wait_until_still(_SETTLED_WITHIN_SECONDS)
+        laptop.router.tick(grace_seconds=0)
+    laptop.wait_until_idle(_SETTLED_WITHIN_SECONDS)
 
 
 @dataclass(frozen=True)
@@ -202,7 +202,7 @@ class Ending:
     mails: Sequence[tuple[str, str]]
 
 
-def ending_of(laptop: Laptop, trial: Trial) -> Ending:
+def ending_of(laptop: LocalCloud, trial: Trial) -> Ending:
     load_id, key = trial.drop.load_id, trial.drop.key
     words = _words(laptop, trial)
     s3, archive, work = laptop.client("s3"), laptop.outputs["archive_bucket"], laptop.outputs["work_bucket"]
@@ -232,7 +232,7 @@ def ending_of(laptop: Laptop, trial: Trial) -> Ending:
     )
 
 
-def _words(laptop: Laptop, trial: Trial) -> dict[str, str]:
+def _words(laptop: LocalCloud, trial: Trial) -> dict[str, str]:
     """What tells one drop from another, and the word that stands for it."""
     day, drop = day_of(trial.number), trial.drop
     found = {

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from local.local_cloud import Laptop
+from local.local_cloud import LocalCloud
 from schemas.drops import Drop
 from schemas.warehouse.tables import FACT_TRANSACTIONS, Table
 from tests import oracle
@@ -29,12 +29,12 @@ class Dropped:
     """Naive, UTC."""
 
 
-def dropped(laptop: Laptop, key: str, content: bytes) -> Dropped:
+def dropped(laptop: LocalCloud, key: str, content: bytes) -> Dropped:
     """Drop a file."""
     return seen(laptop, put(laptop, key, content), content)
 
 
-def seen(laptop: Laptop, drop: Drop, content: bytes) -> Dropped:
+def seen(laptop: LocalCloud, drop: Drop, content: bytes) -> Dropped:
     """A file that somebody has dropped."""
     head = laptop.client("s3").head_object(Bucket=drop.bucket, Key=drop.key, VersionId=drop.version_id)
     return Dropped(drop, content, head["LastModified"].astimezone(UTC).replace(tzinfo=None))
@@ -63,7 +63,7 @@ def expected_fact(model: oracle.Warehouse) -> dict[str, dict[str, Any]]:
     }
 
 
-def found_fact(laptop: Laptop) -> dict[str, dict[str, Any]]:
+def found_fact(laptop: LocalCloud) -> dict[str, dict[str, Any]]:
     """What the warehouse holds, in the same form; an id that stands there twice is an error."""
     rows = rows_of(laptop, FACT_TRANSACTIONS)
     found = {
@@ -74,7 +74,7 @@ def found_fact(laptop: Laptop) -> dict[str, dict[str, Any]]:
     return found
 
 
-def rows_of(laptop: Laptop, table: Table) -> list[dict[str, Any]]:
+def rows_of(laptop: LocalCloud, table: Table) -> list[dict[str, Any]]:
     """A whole table as the admin reads it."""
     connection = laptop.connect()
     try:
@@ -85,7 +85,7 @@ def rows_of(laptop: Laptop, table: Table) -> list[dict[str, Any]]:
         connection.close()
 
 
-def keys_in(laptop: Laptop, output: str, prefix: str = "") -> list[str]:
+def keys_in(laptop: LocalCloud, output: str, prefix: str = "") -> list[str]:
     """The keys of what is current in the bucket behind a stack output."""
     pages = laptop.client("s3").get_paginator("list_objects_v2")
     return [
@@ -95,7 +95,7 @@ def keys_in(laptop: Laptop, output: str, prefix: str = "") -> list[str]:
     ]
 
 
-def in_bucket(laptop: Laptop, output: str, prefix: str = "") -> list[tuple[str, str]]:
+def in_bucket(laptop: LocalCloud, output: str, prefix: str = "") -> list[tuple[str, str]]:
     """Key and version of everything in the bucket behind a stack output, delete markers too."""
     pages = laptop.client("s3").get_paginator("list_object_versions")
     return [
@@ -105,7 +105,7 @@ def in_bucket(laptop: Laptop, output: str, prefix: str = "") -> list[tuple[str, 
     ]
 
 
-def dead_letters(laptop: Laptop) -> dict[str, int]:
+def dead_letters(laptop: LocalCloud) -> dict[str, int]:
     """How many messages lie in each queue that is not the queue of drops; empty queues are left out."""
     sqs, drops = laptop.client("sqs"), laptop.outputs["queue_url"]
     urls = [url for url in sqs.list_queues()["QueueUrls"] if url.rpartition("/")[2] != drops.rpartition("/")[2]]

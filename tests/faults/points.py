@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from local.fault_points import JOB, Moment
+from local.fault_points import JOB, FaultPoint
 from schemas.drops import Drop
 
 REPORT = "^PutObject .*/reports/"
@@ -20,7 +20,7 @@ class Blow:
     """A pattern that finds the moment's request or statement."""
     is_done: bool
 
-    def hits(self, moment: Moment, drop: Drop) -> bool:
+    def hits(self, moment: FaultPoint, drop: Drop) -> bool:
         return (
             (moment.who, moment.is_done) == (self.who, self.is_done)
             and (moment.load_id == drop.load_id or any(name in moment.what for name in _names(drop)))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from local.local_cloud import Laptop
+from local.local_cloud import LocalCloud
 from schemas.drops import transactions_key
 from schemas.statuses import STATUSES
 from schemas.warehouse.tables import LOAD_LEDGER
@@ -23,7 +23,7 @@ SAMPLE_FILES = 2
 CONFIG = {"sampleDimensions": "true", "jobMaxConcurrentRuns": "3"}
 
 
-def backfill(laptop: Laptop, *, days: int, seed: int) -> list[Dropped]:
+def backfill(laptop: LocalCloud, *, days: int, seed: int) -> list[Dropped]:
     """Drop so many days in a random order; their orders live over several days, so files speak of the same ids."""
     chance = random.Random(seed)
     files = []
@@ -45,9 +45,9 @@ def test_days_dropped_at_once_drain_with_an_empty_dead_letter_queue(
     tmp_path: Path, days: int, seconds: float, record_property: Callable[[str, object], None]
 ) -> None:
     with started(tmp_path, CONFIG, pace=PACE) as laptop:
-        laptop.wait_until_still()
+        laptop.wait_until_idle()
         files = backfill(laptop, days=days, seed=days)
-        laptop.wait_until_still(seconds)
+        laptop.wait_until_idle(seconds)
         found, expected = found_fact(laptop), expected_fact(warehouse_after(files))
         lost = len(set(expected) - set(found))
         record_property("faults", {"drops": days, "rows": len(expected), "rows lost": lost})

@@ -21,7 +21,6 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 from rich.console import Console
 
 from cli.demo import run_demo
-from mock_data import MockData, MockDataArgs
 from local.chaos import (
     CORRECTED,
     CUT,
@@ -31,11 +30,12 @@ from local.chaos import (
     STAGES,
     THROTTLED,
     Chaos,
-    Fate,
-    draw_fate,
+    FaultPlan,
+    draw_fault_plan,
     with_wrong_quantities,
 )
-from local.local_cloud import Laptop
+from local.local_cloud import LocalCloud
+from mock_data import MockData, MockDataArgs
 from schemas.drops import transactions_key
 from schemas.statuses import STATUSES
 from schemas.warehouse.tables import LOAD_LEDGER
@@ -58,10 +58,10 @@ def test_a_chaos_demo_ends_as_the_generator_meant_it(
 ) -> None:
     account, wheels = f"{uuid.uuid4().int % 10**12:012}", build_wheel(tmp_path / "dist")
 
-    def start(root: Path, *, config: dict[str, str], **options: Any) -> Laptop:
+    def start(root: Path, *, config: dict[str, str], **options: Any) -> LocalCloud:
         config = {**config, "dropBucketName": f"drop-{account}", "wheelDirectory": str(wheels)}
         options |= {"account": account, "python": Path(sys.executable), "libraries": tmp_path, "pace": PACE}
-        return Laptop.start(root, config=config, **options)
+        return LocalCloud.start(root, config=config, **options)
 
     data, out, screen = tmp_path / "data", tmp_path / "out", io.StringIO()
     keys = list(MockData(MockDataArgs(days=days, rows=rows, products=20, customers=50, seed=seed)).write(data))
@@ -80,14 +80,14 @@ def test_a_chaos_demo_ends_as_the_generator_meant_it(
 
 
 @contextmanager
-def a_laptop(folder: Path) -> Iterator[Laptop]:
+def a_laptop(folder: Path) -> Iterator[LocalCloud]:
     with started(folder, {"sampleDimensions": "true", "jobMaxConcurrentRuns": "3"}) as laptop:
-        laptop.wait_until_still()
+        laptop.wait_until_idle()
         yield laptop
 
 
 @pytest.fixture(scope="module")
-def laptop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laptop]:
+def laptop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
     with a_laptop(tmp_path_factory.mktemp("chaos")) as laptop:
         yield laptop
 
@@ -95,7 +95,7 @@ def laptop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laptop]:
 delays = st.sampled_from(((0.0,), (0.0, 0.0), (0.5,), (0.0, 0.7), ()))
 moments = st.just(0) | st.integers(1, 70)
 fates = st.builds(
-    Fate,
+    FaultPlan,
     object_event=delays,
     run_event=delays,
     throttled=st.integers(0, 2),
@@ -116,11 +116,11 @@ examples = itertools.count(1)
 class Shop(RuleBasedStateMachine):
     """Files about a few ids, each with a fate of its own; whatever happened, the fact is the oracle's."""
 
-    laptop: Laptop
+    laptop: LocalCloud
     record: Record
 
     @initialize(files=st.lists(st.tuples(st.integers(0, 3), rows, fates), min_size=2, max_size=3))
-    def open(self, files: list[tuple[int, list[tuple[int, int, int, str]], Fate]]) -> None:
+    def open(self, files: list[tuple[int, list[tuple[int, int, int, str]], FaultPlan]]) -> None:
         self.example = next(examples)
         self.keys: list[str] = []
         self.chaos = Chaos(self.laptop)
@@ -130,19 +130,19 @@ class Shop(RuleBasedStateMachine):
             self.drop(day, lines, fate)
 
     @rule(day=st.integers(0, 3), lines=rows, fate=fates)
-    def drop(self, day: int, lines: list[tuple[int, int, int, str]], fate: Fate) -> None:
+    def drop(self, day: int, lines: list[tuple[int, int, int, str]], fate: FaultPlan) -> None:
         folder = transactions_key(FIRST_DAY + timedelta(days=day)).rpartition("/")[0]
         self.keys.append(f"{folder}/shop-{self.example}-{len(self.keys)}.csv")
         self.chaos.put(self.keys[-1], self._file(day, lines), fate)
 
     @rule(lines=rows, fate=fates)
-    def drop_again_under_a_key(self, lines: list[tuple[int, int, int, str]], fate: Fate) -> None:
+    def drop_again_under_a_key(self, lines: list[tuple[int, int, int, str]], fate: FaultPlan) -> None:
         if self.keys:
             self.chaos.put(self.keys[0], self._file(0, lines), fate)
 
     @rule()
     def the_schedules_time_comes(self) -> None:
-        self.laptop.player.tick(grace_seconds=0)
+        self.laptop.router.tick(grace_seconds=0)
 
     def teardown(self) -> None:
         if not hasattr(self, "chaos"):
@@ -163,11 +163,11 @@ class Shop(RuleBasedStateMachine):
     def _settle(self) -> None:
         until = time.monotonic() + _SETTLED_WITHIN_SECONDS
         while time.monotonic() < until:
-            self.laptop.wait_until_still(_SETTLED_WITHIN_SECONDS)
+            self.laptop.wait_until_idle(_SETTLED_WITHIN_SECONDS)
             told = len(self.laptop.mails()) - self.mails_before
             if not in_bucket(self.laptop, "drop_bucket") and told >= len(self.chaos.drops):
                 return
-            self.laptop.player.tick(grace_seconds=0)
+            self.laptop.router.tick(grace_seconds=0)
 
     def _check(self) -> None:
         archive, s3 = self.laptop.outputs["archive_bucket"], self.laptop.client("s3")
@@ -196,7 +196,7 @@ class Shop(RuleBasedStateMachine):
     ("shops", "steps"), [(2, 3), pytest.param(20, 12, marks=pytest.mark.slow)], ids=["quick", "long"]
 )
 def test_a_shop_whose_files_meet_any_fate_ends_with_the_oracles_fact(
-    laptop: Laptop, shops: int, steps: int, record_property: Record
+    laptop: LocalCloud, shops: int, steps: int, record_property: Record
 ) -> None:
     Shop.laptop, Shop.record = laptop, staticmethod(record_property)  # type: ignore[assignment]
     # Time and threads decide what meets what, so a failure is shown as it was found and not made smaller.
@@ -206,8 +206,8 @@ def test_a_shop_whose_files_meet_any_fate_ends_with_the_oracles_fact(
 
 def test_the_same_seed_and_key_meet_the_same_fate_and_every_fault_is_drawn() -> None:
     keys = [transactions_key(FIRST_DAY + timedelta(days=day)) for day in range(200)]
-    drawn = [draw_fate(5, key) for key in keys]
-    assert drawn == [draw_fate(5, key) for key in keys] != [draw_fate(6, key) for key in keys]
+    drawn = [draw_fault_plan(5, key) for key in keys]
+    assert drawn == [draw_fault_plan(5, key) for key in keys] != [draw_fault_plan(6, key) for key in keys]
     assert {fate.is_corrected for fate in drawn} == {True, False}
     assert {len(fate.object_event) for fate in drawn} == {len(fate.run_event) for fate in drawn} == {0, 1, 2}
     assert any(fate.throttled for fate in drawn)
@@ -217,15 +217,15 @@ def test_the_same_seed_and_key_meet_the_same_fate_and_every_fault_is_drawn() -> 
         assert {stage for fate in drawn for stage in getattr(fate, stages)} == set(STAGES)
 
 
-def test_every_lever_does_what_it_is_asked_for(laptop: Laptop) -> None:
-    fate = Fate(throttled=1, killed_at=(40,), cut_at=6, stage_killed_at={"archive": 5}, is_corrected=True)
+def test_every_lever_does_what_it_is_asked_for(laptop: LocalCloud) -> None:
+    fate = FaultPlan(throttled=1, killed_at=(40,), cut_at=6, stage_killed_at={"archive": 5}, is_corrected=True)
     key, content = transactions_key(date(2023, 5, 1)), transactions("L1,C12345,P12345,3,2023-05-01,pending")
     with Chaos(laptop) as chaos:
         chaos.put(key, content, fate)
         for _ in range(4):
-            laptop.wait_until_still(_SETTLED_WITHIN_SECONDS)
-            laptop.player.tick(grace_seconds=0)
-        laptop.wait_until_still(_SETTLED_WITHIN_SECONDS)
+            laptop.wait_until_idle(_SETTLED_WITHIN_SECONDS)
+            laptop.router.tick(grace_seconds=0)
+        laptop.wait_until_idle(_SETTLED_WITHIN_SECONDS)
     assert {name: chaos.done[name] for name in (THROTTLED, JOB_KILLED, CUT, STAGE_KILLED, CORRECTED)} == {
         THROTTLED: 1,
         JOB_KILLED: 1,

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from local.local_cloud import Laptop
+from local.local_cloud import LocalCloud
 from tests.faults.crash import Ending, Trial, crash, ending_of, runs_of
 from tests.faults.model import expected_fact, found_fact, in_bucket, keys_in, warehouse_after
 from tests.faults.points import POINTS, QUICK_POINTS, Point
@@ -28,7 +28,7 @@ MAILS_OF_THE_SAMPLES = 2
 class Aftermath:
     """What is left when all is over."""
 
-    laptop: Laptop
+    laptop: LocalCloud
     trials: list[Trial]
     in_peace: Ending
     trial_of: dict[Point, Trial] = field(init=False)
@@ -37,7 +37,7 @@ class Aftermath:
         self.trial_of = {trial.point: trial for trial in self.trials}
 
 
-def aftermath_of(laptop: Laptop, points: Sequence[Point], *, first: int = 0) -> Aftermath:
+def aftermath_of(laptop: LocalCloud, points: Sequence[Point], *, first: int = 0) -> Aftermath:
     trials = crash(laptop, points, first=first)
     return Aftermath(laptop, trials, ending_of(laptop, trials[0]))
 
@@ -53,7 +53,7 @@ def check(aftermath: Aftermath, trial: Trial, record: Record) -> None:
     assert ending == replace(in_peace, mails=in_peace.mails[: trial.point.mails])
 
 
-def check_the_whole(laptop: Laptop, trials: Sequence[Trial], record: Record) -> None:
+def check_the_whole(laptop: LocalCloud, trials: Sequence[Trial], record: Record) -> None:
     found, expected = found_fact(laptop), expected_fact(warehouse_after(trial.file for trial in trials))
     record("faults", {"rows": len(expected), "rows lost": len(set(expected) - set(found))})
     assert found == expected
@@ -68,7 +68,7 @@ def check_the_whole(laptop: Laptop, trials: Sequence[Trial], record: Record) -> 
 def quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aftermath]:
     """Many drops at once, each killed at another point."""
     with started(tmp_path_factory.mktemp("crash"), CONFIG, pace=PACE) as laptop:
-        laptop.wait_until_still()
+        laptop.wait_until_idle()
         yield aftermath_of(laptop, QUICK_POINTS)
 
 
@@ -94,17 +94,17 @@ def test_no_row_is_lost_none_is_there_twice_and_nothing_is_left_lying(
 
 
 @pytest.fixture(scope="module")
-def long(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Laptop, list[Trial]]]:
+def long(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[LocalCloud, list[Trial]]]:
     """One laptop for all, and all that was tried on it."""
     with started(tmp_path_factory.mktemp("crash-long"), CONFIG, pace=PACE) as laptop:
-        laptop.wait_until_still()
+        laptop.wait_until_idle()
         yield laptop, []
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("point", POINTS, ids=lambda point: point.name)
 def test_a_process_killed_while_others_are_killed_elsewhere_changes_nothing(
-    long: tuple[Laptop, list[Trial]], point: Point, record_property: Record
+    long: tuple[LocalCloud, list[Trial]], point: Point, record_property: Record
 ) -> None:
     laptop, tried = long
     others = random.Random(point.name).sample([other for other in POINTS if other != point], k=2)

@@ -239,6 +239,6 @@ def small_pieces(
 @contextmanager
 def read_exactly() -> Iterator[None]:
     """Have every file read record by record, also one that Polars could parse."""
-    look_over = jobs.csv.reader._look_over
-    with mock.patch("jobs.csv.reader._look_over", lambda path, name: look_over(path, name) and False):
+    look_over = jobs.csv.reader.inspect
+    with mock.patch("jobs.csv.reader.inspect", lambda path, name: look_over(path, name) and False):
         yield

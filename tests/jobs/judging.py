@@ -8,9 +8,9 @@ from decimal import Decimal
 
 import polars as pl
 
-from jobs.rows.lookup import Lookup
 from jobs.csv.reader import IS_MALFORMED, SOURCE_LINE, SOURCE_TEXT
-from jobs.rows.validation import JudgedRows, Transform
+from jobs.rows.lookup import Lookup
+from jobs.rows.validation import RowValidator, ValidationResult
 from schemas.drops import CUSTOMERS, PRODUCTS
 from schemas.warehouse.tables import DIMENSIONS
 from tests import oracle
@@ -49,9 +49,9 @@ def transform(
     customers: oracle.Customers = SOUND_CUSTOMERS,
     partition_day: date = SOUND_DAY,
     amount_classes: Mapping[str, Decimal] = dict(oracle.AMOUNT_CLASSES),
-) -> Callable[[pl.DataFrame], JudgedRows]:
+) -> Callable[[pl.DataFrame], ValidationResult]:
     """What judges the rows of a drop and enriches those it accepts."""
-    made = Transform(
+    made = RowValidator(
         products=lookup(PRODUCTS, products),
         customers=lookup(CUSTOMERS, customers),
         amount_classes=amount_classes,
@@ -61,8 +61,8 @@ def transform(
         source_uri="s3://drop-bucket/day.csv",
     )
 
-    def judged_and_enriched(rows: pl.DataFrame) -> JudgedRows:
-        judged = made.judge(rows)
-        return JudgedRows(made.enrich(judged.accepted), judged.rejected)
+    def judged_and_enriched(rows: pl.DataFrame) -> ValidationResult:
+        judged = made.validate(rows)
+        return ValidationResult(made.enrich(judged.accepted), judged.rejected)
 
     return judged_and_enriched

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jobs.csv.reader import open_source_file
 from jobs.errors import DimensionRefused, FileRefused
 from jobs.load_dimensions import read_dimension
-from jobs.csv.reader import open_source_file
 from schemas.drops import CUSTOMERS, PRODUCTS
 from schemas.warehouse.tables import DIMENSIONS
 from tests.jobs.dry_run import small_pieces

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.rows.duplicates import Contested, repeated_hashes
 from jobs.csv.reader import open_source_file
+from jobs.rows.duplicates import DuplicateCandidates, repeated_hashes
 from jobs.rows.validation import latest
 from tests.jobs.dry_run import small_pieces
 from tests.jobs.judging import text_rows, transform
@@ -41,7 +41,7 @@ def test_every_id_that_repeats_is_found_and_no_other(texts: Sequence[str], passe
     due = {text for text, count in counts.items() if text and count > 1}
     if not due:
         return
-    contested = Contested(repeated, Path())
+    contested = DuplicateCandidates(repeated, Path())
     uncontested, set_aside = contested.split(read.with_columns(pl.col("transaction_id").str.strip_chars()).drop_nulls())
     found = Counter(set_aside.get_column("transaction_id").to_list())
     assert {text: found[text] for text in due} == {text: counts[text] for text in due}
@@ -60,8 +60,12 @@ def test_every_contested_id_has_its_one_winner(
     with TemporaryDirectory() as folder, small_pieces(rows_per_pass=rows_per_pass):
         hashed = accepted.select(pl.col("transaction_id").hash()).to_series()
         repeated = pl.Series([7], dtype=pl.UInt64) if collide else hashed.filter(hashed.is_duplicated()).unique()
-        with mock.patch("jobs.rows.duplicates._HASH", colliding) if collide else small_pieces(rows_per_pass=rows_per_pass):
-            contested = Contested(repeated, Path(folder))
+        with (
+            mock.patch("jobs.rows.duplicates._HASH", colliding)
+            if collide
+            else small_pieces(rows_per_pass=rows_per_pass)
+        ):
+            contested = DuplicateCandidates(repeated, Path(folder))
             won = []
             for number in range(0, accepted.height, 3):
                 uncontested, set_aside = contested.split(accepted[number : number + 3])

@@ -21,9 +21,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import jobs.csv.reader
-from jobs.errors import FileRefused
-from jobs.csv.records import MAX_RECORD_BYTES
 from jobs.csv.reader import open_source_file
+from jobs.csv.records import MAX_RECORD_BYTES
+from jobs.errors import FileRefused
 from jobs.rows.validation import SOURCE_COLUMNS
 from schemas.reports import Report
 from tests.hostile_content import HEADER, SOUND_LINE
@@ -149,7 +149,7 @@ def test_short_lines_do_not_make_a_chunk_large(tmp_path: Path, quote: str) -> No
     path = tmp_path / "drop"
     path.write_bytes(f"{HEADER},{quote}extra{quote}\n".encode() + b",,,,,,\n" * 300_000 + SOUND_LINE.encode() + b",")
     source = open_drop(path)
-    assert source.is_plain == (not quote)
+    assert source.is_unquoted == (not quote)
     heights, lines = zip(*((chunk.height, chunk.item(0, "source_line")) for chunk in source.chunks()))
     assert sum(heights) == 300_001
     assert max(heights) <= jobs.csv.reader.CHUNK_VALUES / len(source.columns)

@@ -152,7 +152,9 @@ def test_what_becomes_of_a_drop_lies_apart_from_every_other_load(key: str, attem
     assert lies.count("/") == 4
 
 
-moments = st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1)).map(lambda moment: moment.replace(microsecond=0))
+moments = st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1)).map(
+    lambda instant_utc: instant_utc.replace(microsecond=0)
+)
 parts = st.tuples(st.dates(), moments, st.sampled_from(("0" * 16, "f" * 16, "0123456789abcdef")))
 
 
@@ -161,8 +163,8 @@ def test_drop_precedence_orders_as_its_parts_do(one: tuple, two: tuple, hours: i
     zone = timezone(timedelta(hours=hours))
 
     def text(part: tuple, zone: timezone) -> str:  # type: ignore[type-arg]
-        day, moment, load_id = part
-        return drop_precedence(day, moment.replace(tzinfo=timezone.utc).astimezone(zone), load_id)
+        day, instant_utc, load_id = part
+        return drop_precedence(day, instant_utc.replace(tzinfo=timezone.utc).astimezone(zone), load_id)
 
     first, second = text(one, timezone.utc).encode(), text(two, zone).encode()
     assert (first < second, first == second) == (one < two, one == two)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from jobs.csv.reader import SOURCE_LINE
-from jobs.rows.validation import REJECT_REASONS_COLUMN, JudgedRows, latest
+from jobs.rows.validation import REJECT_REASONS_COLUMN, ValidationResult, latest
 from tests import oracle
 from tests.hostile_content import HEADER, SOUND_CUSTOMERS, SOUND_LINE, SOUND_PRODUCTS
 from tests.jobs.dry_run import dry_run
@@ -42,7 +42,7 @@ CUSTOMERS = {
 KNOWING = {"products": KNOWN, "customers": CUSTOMERS}
 
 
-def same(found: JudgedRows, expected: JudgedRows) -> None:
+def same(found: ValidationResult, expected: ValidationResult) -> None:
     for side, other in zip(found, expected):
         assert_frame_equal(comparable(side), comparable(other))
 
@@ -67,17 +67,17 @@ def test_row_order_does_not_matter(rows: Sequence[Transaction], random: object) 
     chunk = text_rows(rows)
     order = list(range(chunk.height))
     random.shuffle(order)  # type: ignore[attr-defined]
-    judge = transform(**KNOWING)
-    same(judge(chunk[order]), judge(chunk))
+    validate = transform(**KNOWING)
+    same(validate(chunk[order]), validate(chunk))
 
 
 @given(rows_of_text, st.integers(0, 8))
 def test_splitting_does_not_matter(rows: Sequence[Transaction], cut: int) -> None:
     chunk = text_rows(rows)
-    judge = transform(**KNOWING)
-    first, rest = judge(chunk[:cut]), judge(chunk[cut:])
-    put_together = JudgedRows(*(pl.concat(sides) for sides in zip(first, rest)))
-    same(put_together, judge(chunk))
+    validate = transform(**KNOWING)
+    first, rest = validate(chunk[:cut]), validate(chunk[cut:])
+    put_together = ValidationResult(*(pl.concat(sides) for sides in zip(first, rest)))
+    same(put_together, validate(chunk))
 
 
 @given(rows_of_text)
@@ -94,8 +94,8 @@ def test_unrelated_dimension_rows_do_not_matter(rows: Sequence[Transaction]) -> 
 @given(st.one_of(transactions(), hostile_transactions()), st.sampled_from(SOURCE_COLUMNS))
 def test_worse_stays_worse(row: Transaction, column: str) -> None:
     """A value taken away never makes a row acceptable, and leaves what other columns were rejected for."""
-    judge = transform(**KNOWING)
-    before, after = judge(text_rows([row])), judge(text_rows([{**row, column: ""}]))
+    validate = transform(**KNOWING)
+    before, after = validate(text_rows([row])), validate(text_rows([{**row, column: ""}]))
     assert after.accepted.is_empty()
     if before.rejected.height:
         (reasons,), (left,) = (
@@ -121,8 +121,8 @@ def test_classes_are_total_and_exclusive(sold: Sequence[tuple[int, Decimal]], ce
         *({**row, "product_id": f"P{at}", "quantity": str(quantity)} for at, (quantity, _) in enumerate(sold)),
         *({**row, "product_id": name, "quantity": "1"} for name in on_the_bound),
     ]
-    judge = transform(products={**priced, **on_the_bound}, amount_classes=classes)
-    accepted = judge(text_rows(rows)).accepted
+    validate = transform(products={**priced, **on_the_bound}, amount_classes=classes)
+    accepted = validate(text_rows(rows)).accepted
     assert accepted.height == len(rows)
     found = accepted.select("total_amount", pl.col("amount_class").cast(pl.String)).rows()
     assert [label for _, label in found] == [oracle.amount_class(total, list(classes.items())) for total, _ in found]

@@ -119,10 +119,10 @@ def test_the_peak_of_memory_is_the_jobs_own_and_not_its_starters() -> None:
         "from tests.jobs.test_reports import HEADER, dry_run; print(dry_run(HEADER.encode()).report.peak_memory_bytes)"
     )
     # With something to do in between, it forks; vfork would not show the difference.
-    starter = (
+    dispatcher = (
         "import subprocess, sys\n"
         "held = b'x' * 1_000_000_000\n"
         "subprocess.run([sys.executable, '-c', sys.argv[1]], check=True, preexec_fn=lambda: None)"
     )
-    shown = subprocess.run([sys.executable, "-c", starter, job], check=True, capture_output=True, text=True)
+    shown = subprocess.run([sys.executable, "-c", dispatcher, job], check=True, capture_output=True, text=True)
     assert 10_000_000 < int(shown.stdout) < 1_000_000_000

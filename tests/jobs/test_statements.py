@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.warehouse import sql
 from schemas.statuses import STATUS_RANK, STATUSES
+from schemas.warehouse import sql
 from schemas.warehouse.tables import STAGED_TRANSACTIONS, WAREHOUSE_TABLES
 from tests import oracle
 

@@ -97,8 +97,8 @@ def by_line(row: Mapping[str, Any]) -> int:
 
 def expected_row(winner: oracle.Accepted, partition_day: date, report: Report) -> dict[str, Any]:
     """A staged row, with its precedence worked out from the oracle's parts of it."""
-    moment = winner.business["transaction_date"]
-    since_1970 = moment.replace(tzinfo=timezone.utc) - oracle.datetime(1970, 1, 1, tzinfo=timezone.utc)
+    instant_utc = winner.business["transaction_date"]
+    since_1970 = instant_utc.replace(tzinfo=timezone.utc) - oracle.datetime(1970, 1, 1, tzinfo=timezone.utc)
     microseconds = (since_1970.days * 86400 + since_1970.seconds) * 10**6 + since_1970.microseconds
     return {
         **winner.business,

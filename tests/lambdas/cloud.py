@@ -62,7 +62,7 @@ class Invocation(LambdaContext):
 class SentMessage:
     body: str
     waits: int
-    delay_seconds: int
+    backoff_seconds: int
 
 
 class Killed(BaseException):
@@ -157,7 +157,7 @@ class Cloud:
             SentMessage(
                 body=message.body,
                 waits=int(message.message_attributes.get("waits", {}).get("StringValue", 0)),
-                delay_seconds=round((message.delayed_until - (message.sent_timestamp or 0)) / 1000),
+                backoff_seconds=round((message.delayed_until - (message.sent_timestamp or 0)) / 1000),
             )
             for message in messages
         ]
@@ -226,7 +226,7 @@ def running_cloud() -> Iterator[Cloud]:
         for name, value in settings.items():
             patched.setenv(name, value)
         for function in (start_run, notify, archive, sweep):
-            function.wiring.cache_clear()
+            function.dependencies.cache_clear()
         yield cloud
         state_manager.unset_transition("glue::job_run")
 

@@ -12,7 +12,7 @@ from lambdas.archive import archiver, handler
 from lambdas.archive.archiver import LARGEST_SINGLE_COPY_BYTES, Archiver
 from lambdas.archive.same_content import compare_checksums, is_same_content
 from lambdas.errors import TerminalError
-from lambdas.leases import Markers
+from lambdas.leases import LeaseStore
 from lambdas.runs import run_arguments
 from schemas.drops import Drop
 from tests.lambdas.cloud import (
@@ -125,7 +125,7 @@ def die(*_: Any, **__: Any) -> Any:
 
 def while_another_archives(monkeypatch: pytest.MonkeyPatch, step: str, *, then: Callable[[], None]) -> None:
     """The next time the archive takes this step, something else is done first."""
-    s3 = handler.wiring().archiver.s3
+    s3 = handler.dependencies().archiver.s3
     do = getattr(s3, step)
 
     def done_late(*request: Any, **more: Any) -> Any:
@@ -160,7 +160,7 @@ def test_a_drop_that_another_has_archived_while_it_was_verified_was_there(
         cloud.s3.delete_object(Bucket=DROPS, Key=DAY_KEY, VersionId=drop.version_id)
         return same(*objects)
 
-    monkeypatch.setattr(archiving, "is_same_content", verified_late)
+    monkeypatch.setattr(archiver, "is_same_content", verified_late)
     assert archive(event) is True
     assert len(archived_bodies(cloud)) == 1
 
@@ -175,7 +175,7 @@ def test_one_that_was_overtaken_before_its_claim_finds_the_others_copy(
     def claim_late(*arguments: Any) -> Any:
         monkeypatch.setattr(Archiver, "_claim", claim)
         with monkeypatch.context() as patched:
-            patched.setattr(handler.wiring().archiver.s3, "delete_object", die)
+            patched.setattr(handler.dependencies().archiver.s3, "delete_object", die)
             with pytest.raises(Killed):
                 archive(event)
         cloud.outlive(f"archiving/{drop.load_id}.json")
@@ -211,7 +211,7 @@ def test_killed_anywhere_it_is_finished_by_the_next_run(
 ) -> None:  # pitfall 17
     older, newer = cloud.drop(body=b"older"), cloud.drop(body=b"newer")
     event = loaded(cloud, older)
-    s3 = handler.wiring().archiver.s3
+    s3 = handler.dependencies().archiver.s3
     do = getattr(s3, step)
 
     def die(*request: Any, **more: Any) -> Any:
@@ -236,13 +236,13 @@ def test_killed_anywhere_it_is_finished_by_the_next_run(
 
 def test_a_drop_of_more_than_five_gigabytes_is_copied_in_parts(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     """Pitfall 27, with the limit lowered to five megabytes."""
-    assert handler.wiring().archiver.multipart_threshold == LARGEST_SINGLE_COPY_BYTES == 5_368_709_120
+    assert handler.dependencies().archiver.multipart_threshold == LARGEST_SINGLE_COPY_BYTES == 5_368_709_120
     body = bytes(range(256)) * (11 * 4096)
     older, drop = cloud.drop(body=b"older"), cloud.drop(body=body, Tagging="owner=shop", Metadata={"sent-by": "shop"})
     newer = cloud.drop(body=b"newer")
-    parts = count_calls(monkeypatch, handler.wiring().archiver.s3, "upload_part_copy")
+    parts = count_calls(monkeypatch, handler.dependencies().archiver.s3, "upload_part_copy")
     for limit in ("multipart_threshold", "part_bytes"):
-        object.__setattr__(handler.wiring().archiver, limit, FIVE_MB)
+        object.__setattr__(handler.dependencies().archiver, limit, FIVE_MB)
     event = loaded(cloud, drop)
     archive(event)
     assert len(parts) == 3
@@ -390,7 +390,7 @@ def test_where_no_checksum_decides_the_bytes_are_read(cloud: Cloud) -> None:
 
 
 def test_the_archive_never_reads_or_deletes_what_is_not_pinned(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
-    s3 = handler.wiring().archiver.s3
+    s3 = handler.dependencies().archiver.s3
     calls = {name: count_calls(monkeypatch, s3, name) for name in ("delete_object", "get_object_tagging")}
     drop = cloud.drop()
     archive(loaded(cloud, drop))
@@ -399,4 +399,4 @@ def test_the_archive_never_reads_or_deletes_what_is_not_pinned(cloud: Cloud, mon
 
 
 def test_an_archiver_takes_its_limit_from_s3() -> None:
-    assert Archiver(None, ARCHIVE, Markers(None, WORK)).multipart_threshold == LARGEST_SINGLE_COPY_BYTES
+    assert Archiver(None, ARCHIVE, LeaseStore(None, WORK)).multipart_threshold == LARGEST_SINGLE_COPY_BYTES

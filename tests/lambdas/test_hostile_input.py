@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from lambdas.errors import TerminalError
 from lambdas.notify.earlier_attempts import EarlierAttempts
-from lambdas.notify.outcome_mail import Told, outcome_mail
+from lambdas.notify.outcome_mail import MailContext, outcome_mail
 from lambdas.queue_messages import Request, read_message, replay_message
 from lambdas.runs import Run, run_arguments
 from lambdas.start_run import handler
@@ -194,13 +194,15 @@ def test_whatever_a_message_says_it_is_read_or_refused_with_a_sentence(content: 
 # Mails
 
 
-def told(drop: Drop, report: Report | None, *, message: str = "", untold: dict[int, str] | None = None) -> Told:
-    return Told(
+def told(
+    drop: Drop, report: Report | None, *, message: str = "", unnotified: dict[int, str] | None = None
+) -> MailContext:
+    return MailContext(
         run=Run(TRANSACTIONS_JOB, "jr_1", "FAILED", message, 60, drop, 3),
         drop=drop,
         attempt=3,
         report=report,
-        earlier=EarlierAttempts(are_told=False, untold=untold or {}),
+        earlier=EarlierAttempts(are_told=False, unnotified=unnotified or {}),
         environment="dev",
         work_bucket="shop-work",
         log_link="https://log",
@@ -229,14 +231,14 @@ def hostile_failure(drop: Drop, text: str) -> Report:
 @pytest.mark.parametrize("report_of", [hostile_success, hostile_failure])
 def test_nothing_that_data_says_makes_a_line_or_a_header_of_the_mail(report_of: Any) -> None:
     drop = Drop(DROPS, FOLDER + "a.csv", "v1")
-    calm, hostile = (
-        outcome_mail(told(drop, report_of(drop, text), message=text, untold={1: text, 2: text}))
+    undisturbed, hostile = (
+        outcome_mail(told(drop, report_of(drop, text), message=text, unnotified={1: text, 2: text}))
         for text in ("x", LINES)
     )
     assert is_harmless(hostile.body)
-    assert hostile.subject == calm.subject
-    assert len(hostile.body.splitlines()) == len(calm.body.splitlines())
-    assert hostile.body.splitlines().count(FORGED) == calm.body.splitlines().count(FORGED)
+    assert hostile.subject == undisturbed.subject
+    assert len(hostile.body.splitlines()) == len(undisturbed.body.splitlines())
+    assert hostile.body.splitlines().count(FORGED) == undisturbed.body.splitlines().count(FORGED)
 
 
 @pytest.mark.parametrize(
@@ -280,7 +282,7 @@ def test_a_report_of_any_size_makes_a_mail_that_sns_takes_with_what_matters_in_i
     drop = Drop(DROPS, FOLDER + "🙂" * 230 + ".csv", "v" * 1024)
     huge = character * 300_000
     report = hostile_success(drop, huge) if loaded else hostile_failure(drop, huge)
-    mail = outcome_mail(told(drop, report, message=huge, untold={1: huge, 2: huge}))
+    mail = outcome_mail(told(drop, report, message=huge, unnotified={1: huge, 2: huge}))
     assert len(mail.body.encode("utf-8")) + len(mail.subject) < 256 * 1024 - 1024
     assert ("What became of every row" if loaded else "  pipeline replay ") in mail.body
     assert "Where to look" in mail.body

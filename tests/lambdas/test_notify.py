@@ -18,10 +18,10 @@ from lambdas.notifier import MAX_BODY_BYTES, Mail
 from lambdas.notify import handler
 from lambdas.notify.earlier_attempts import EarlierAttempts
 from lambdas.notify.log_link import log_link
-from lambdas.notify.outcome_mail import Told, outcome_mail
+from lambdas.notify.outcome_mail import MailContext, outcome_mail
+from lambdas.printable import printable, shell_word
 from lambdas.run_events import run_request
 from lambdas.runs import Run, run_arguments
-from lambdas.printable import shell_word, shown
 from schemas.drops import Drop
 from schemas.reports import ClassAmount, Error, RejectedFor, RejectSample, Report
 from schemas.warehouse.tables import COUNTS
@@ -190,9 +190,9 @@ def test_the_mail_of_the_last_attempt_says_what_became_of_those_before_it(cloud:
 
 
 def test_a_success_is_told_alike_whatever_happened_on_the_way(cloud: Cloud) -> None:
-    calm, drop = cloud.drop(), cloud.drop()
-    cloud.put_report(succeeded(calm))
-    tell(event_of("glue_succeeded", run_of(cloud, calm)))
+    undisturbed, drop = cloud.drop(), cloud.drop()
+    cloud.put_report(succeeded(undisturbed))
+    tell(event_of("glue_succeeded", run_of(cloud, undisturbed)))
     # The first attempt died between its commit and its report; the second found all of its rows in the fact.
     tell(event_of("glue_failed", run_of(cloud, drop)))
     unchanged = {"rows_read": 10, "inserted": 0, "updated": 0, "unchanged": 7, "stale": 0, "duplicate": 1}
@@ -256,7 +256,7 @@ def test_a_report_that_cannot_be_read_is_no_report(cloud: Cloud) -> None:
     drop = cloud.drop()
     for text in ("{", "[]", "{}", '{"reject_reasons": {}, "amount_classes": {}, "error": null, "new": 1}'):
         cloud.s3.put_object(Bucket="shop-work", Key=f"reports/{drop.load_id}/1.json", Body=text.encode())
-        assert read_report(handler.wiring().markers, drop.load_id, 1) is None
+        assert read_report(handler.dependencies().leases, drop.load_id, 1) is None
     tell(event_of("glue_succeeded", run_of(cloud, drop)))
     assert "the run's report is missing or cannot be read" in only_mail(cloud)[1]
 
@@ -320,7 +320,7 @@ def test_two_that_tell_at_once_send_one_mail(cloud: Cloud, monkeypatch: pytest.M
     drop = cloud.drop()
     cloud.put_report(succeeded(drop))
     event = event_of("glue_succeeded", run_of(cloud, drop))
-    sns = handler.wiring().mailbox.sns
+    sns = handler.dependencies().notifier.sns
     publish = sns.publish
 
     def publish_while_another_tries(**mail: Any) -> Any:
@@ -336,7 +336,7 @@ def test_a_sender_that_dies_before_it_takes_the_note_is_followed_by_one_that_sen
     drop = cloud.drop()
     cloud.put_report(succeeded(drop))
     event = event_of("glue_succeeded", run_of(cloud, drop))
-    release = killed_at(handler.wiring().markers.s3, "PutObject")
+    release = killed_at(handler.dependencies().leases.s3, "PutObject")
     with pytest.raises(Killed):
         tell(event)
     release()
@@ -349,7 +349,7 @@ def test_a_sender_that_dies_while_sending_is_never_followed_by_a_second_mail(clo
     drop = cloud.drop()
     cloud.put_report(succeeded(drop))
     event = event_of("glue_succeeded", run_of(cloud, drop))
-    release = killed_at(handler.wiring().mailbox.sns, "Publish", after=was_published)
+    release = killed_at(handler.dependencies().notifier.sns, "Publish", after=was_published)
     with pytest.raises(Killed):
         tell(event, seconds=30)
     release()
@@ -366,7 +366,7 @@ def publish_fails(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     def publish(**_: Any) -> Any:
         raise error
 
-    monkeypatch.setattr(handler.wiring().mailbox.sns, "publish", publish)
+    monkeypatch.setattr(handler.dependencies().notifier.sns, "publish", publish)
 
 
 def sns_error(code: str, status: int) -> ClientError:
@@ -412,7 +412,7 @@ def test_a_mail_whose_answer_was_lost_is_not_sent_again(
 
 def test_a_publish_is_sent_once_whatever_the_answer(cloud: Cloud) -> None:
     sent: list[str] = []
-    sns = handler.wiring().mailbox.sns
+    sns = handler.dependencies().notifier.sns
 
     def lose_the_answer(request: Any, **_: Any) -> None:
         sent.append(request.url)
@@ -442,7 +442,7 @@ def test_what_a_file_says_cannot_look_like_a_line_of_the_mail() -> None:
     assert not [line for line in body.splitlines() if line.startswith("All is well")]
 
 
-NOBODY = EarlierAttempts(are_told=False, untold={})
+NOBODY = EarlierAttempts(are_told=False, unnotified={})
 
 
 def told(
@@ -452,8 +452,8 @@ def told(
     message: str = "",
     state: str = "FAILED",
     earlier: EarlierAttempts = NOBODY,
-) -> Told:
-    return Told(
+) -> MailContext:
+    return MailContext(
         run=Run(TRANSACTIONS_JOB, "jr_1", state, message, 60, drop, 1),
         drop=drop,
         attempt=1,
@@ -514,8 +514,8 @@ def test_a_mail_that_is_too_long_says_so_where_it_is_cut() -> None:
 
 @given(texts, st.integers(1, 300))
 def test_shown_text_prints_as_itself_and_keeps_to_its_limit(text: str, limit: int) -> None:
-    assert shown(text, limit).isprintable()
-    assert len(shown(text, limit)) <= limit
+    assert printable(text, limit).isprintable()
+    assert len(printable(text, limit)) <= limit
 
 
 @pytest.mark.parametrize("word", ["plain", "it's", "$(rm)", "`x`", "a b", "\u202eevil\u2028'\\x'\U000e0001", "é 🙂"])

@@ -14,7 +14,7 @@ from moto.glue.models import glue_backends
 from lambdas.errors import TerminalError
 from lambdas.queue_messages import drop_message, replay_message
 from lambdas.start_run import handler
-from lambdas.start_run.backoff import LONGEST_WAIT_SECONDS, delay_seconds
+from lambdas.start_run.backoff import LONGEST_WAIT_SECONDS, backoff_seconds
 from tests.lambdas.cloud import (
     ACCOUNT_ID,
     DAY_KEY,
@@ -39,7 +39,7 @@ def deliver(cloud: Cloud, *bodies: dict[str, Any] | str, waits: int | None = Non
 
 def glue_answers(monkeypatch: pytest.MonkeyPatch, error: Exception, *, but_starts: bool = False) -> list[int]:
     """From now on StartJobRun ends in this error; the list counts the calls."""
-    client = handler.wiring().starter.glue
+    client = handler.dependencies().dispatcher.glue
     start, calls = client.start_job_run, []
 
     def start_job_run(**request: Any) -> Any:
@@ -285,7 +285,7 @@ def test_a_full_glue_sends_the_drop_back_to_wait_and_fails_nothing(cloud: Cloud)
     assert len(cloud.runs()) == 3, "moto enforces MaxConcurrentRuns"
     waiting = cloud.sent_messages()
     assert [message.waits for message in waiting] == [1, 1]
-    assert all(1 <= message.delay_seconds <= 5 for message in waiting)
+    assert all(1 <= message.backoff_seconds <= 5 for message in waiting)
     for run in cloud.runs():
         cloud.end_run(run, "SUCCEEDED", report=succeeded(cloud.drop_of(run)[0]))
     assert deliver(cloud, *[message.body for message in waiting], waits=1) == []
@@ -301,7 +301,7 @@ def test_every_kind_of_throttling_waits(cloud: Cloud, monkeypatch: pytest.Monkey
     drop = cloud.drop()
     assert deliver(cloud, drop_message(drop), waits=4) == []
     [waiting] = cloud.sent_messages()
-    assert (waiting.waits, 40 <= waiting.delay_seconds <= 80) == (5, True)
+    assert (waiting.waits, 40 <= waiting.backoff_seconds <= 80) == (5, True)
 
 
 def test_a_replay_that_must_wait_is_the_same_wish_when_it_comes_again(cloud: Cloud) -> None:
@@ -334,7 +334,7 @@ def test_a_job_that_does_not_exist_fails_the_message_and_leaves_the_claim_free(c
 def test_a_start_is_sent_once_whatever_the_answer(cloud: Cloud) -> None:
     """botocore would repeat StartJobRun after a lost answer, and a repeated start is a second run."""
     sent: list[str] = []
-    client = handler.wiring().starter.glue
+    client = handler.dependencies().dispatcher.glue
 
     def lose_the_answer(request: Any, **_: Any) -> None:
         sent.append(request.url)
@@ -352,7 +352,7 @@ def test_a_start_is_sent_once_whatever_the_answer(cloud: Cloud) -> None:
 @pytest.mark.parametrize("started", [False, True])
 def test_a_worker_that_dies_at_the_start_is_followed_by_one_that_starts_it_once(cloud: Cloud, started: bool) -> None:
     drop = cloud.drop()
-    release = killed_at(handler.wiring().starter.glue, "StartJobRun", after=started)
+    release = killed_at(handler.dependencies().dispatcher.glue, "StartJobRun", after=started)
     with pytest.raises(Killed):
         deliver(cloud, drop_message(drop))
     release()
@@ -381,7 +381,7 @@ def test_an_answer_lost_on_the_way_does_not_start_a_second_run(cloud: Cloud, mon
 
 def test_the_claim_names_how_long_its_holder_can_live(cloud: Cloud) -> None:
     drop = cloud.drop()
-    release = killed_at(handler.wiring().starter.glue, "StartJobRun")
+    release = killed_at(handler.dependencies().dispatcher.glue, "StartJobRun")
     with pytest.raises(Killed):
         deliver(cloud, drop_message(drop), seconds=60)
     release()
@@ -391,7 +391,7 @@ def test_the_claim_names_how_long_its_holder_can_live(cloud: Cloud) -> None:
 def test_two_workers_cannot_hold_one_claim(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:  # pitfall 39
     """The second comes while the first stands between its claim and its run, and again while both take over."""
     drop = cloud.drop()
-    client = handler.wiring().starter.glue
+    client = handler.dependencies().dispatcher.glue
     start = client.start_job_run
 
     def start_while_another_tries(**request: Any) -> Any:
@@ -411,13 +411,13 @@ def test_only_one_of_two_that_find_the_same_starts_a_run(
 ) -> None:  # pitfall 39
     """The first stands before its write while the second does all of its work."""
     drop = cloud.drop()
-    starter = handler.wiring().starter
+    dispatcher = handler.dependencies().dispatcher
     if found == "a claim given back":
         with monkeypatch.context() as patched:
             glue_answers(patched, refusal("ConcurrentRunsExceededException"))
             deliver(cloud, drop_message(drop))
     elif found == "a dead worker's claim":
-        release = killed_at(starter.glue, "StartJobRun")
+        release = killed_at(dispatcher.glue, "StartJobRun")
         with pytest.raises(Killed):
             deliver(cloud, drop_message(drop))
         release()
@@ -425,7 +425,7 @@ def test_only_one_of_two_that_find_the_same_starts_a_run(
     elif found == "an attempt to follow":
         deliver(cloud, drop_message(drop))
         cloud.end_run(cloud.runs()[0], "FAILED", report=failed(drop, is_transient=True))
-    put = starter.s3.put_object
+    put = dispatcher.s3.put_object
     second: list[int] = []
 
     def put_after_another(**request: Any) -> Any:
@@ -435,7 +435,7 @@ def test_only_one_of_two_that_find_the_same_starts_a_run(
             assert len(cloud.live_runs()) == 1
         return put(**request)
 
-    monkeypatch.setattr(starter.s3, "put_object", put_after_another)
+    monkeypatch.setattr(dispatcher.s3, "put_object", put_after_another)
     cloud.sent_messages()
     assert deliver(cloud, drop_message(drop)) == []
     assert len(cloud.live_runs()) == 1
@@ -444,14 +444,14 @@ def test_only_one_of_two_that_find_the_same_starts_a_run(
 
 def test_a_claim_whose_write_was_answered_too_late_is_still_ours(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     """botocore repeats a write whose answer was lost; S3 refuses the repetition because of the first."""
-    markers = handler.wiring().starter.markers
-    put = markers.s3.put_object
+    leases = handler.dependencies().dispatcher.leases
+    put = leases.s3.put_object
 
     def put_twice(**request: Any) -> Any:
         put(**request)
         return put(**request)
 
-    monkeypatch.setattr(markers.s3, "put_object", put_twice)
+    monkeypatch.setattr(leases.s3, "put_object", put_twice)
     drop = cloud.drop()
     deliver(cloud, drop_message(drop))
     assert cloud.read(f"claims/{drop.load_id}/1.json")["run_id"] == cloud.runs()[0].job_run_id
@@ -462,7 +462,7 @@ def test_a_queue_made_anew_brings_every_event_again_and_starts_nothing(cloud: Cl
     deliver(cloud, *map(drop_message, drops))
     for run in cloud.runs():
         cloud.end_run(run, "SUCCEEDED", report=succeeded(cloud.drop_of(run)[0]))
-    handler.wiring.cache_clear()
+    handler.dependencies.cache_clear()
     assert deliver(cloud, *map(drop_message, drops)) == []
     assert len(cloud.runs()) == 3
 
@@ -472,12 +472,12 @@ def test_a_missing_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("QUEUE_URL")
     monkeypatch.setenv("TOPIC_ARN", "")
     with pytest.raises(TerminalError, match="lacks QUEUE_URL, TOPIC_ARN"):
-        handler.wiring()
+        handler.dependencies()
 
 
 @given(st.integers(0, 10**6), st.integers(0, 2**32))
 def test_a_wait_is_never_nothing_and_never_longer_than_sqs_can_wait(waits: int, seed: int) -> None:
-    assert 1 <= delay_seconds(waits, random.Random(seed)) <= LONGEST_WAIT_SECONDS <= 900
+    assert 1 <= backoff_seconds(waits, random.Random(seed)) <= LONGEST_WAIT_SECONDS <= 900
 
 
 def test_a_backfill_drains_through_a_full_glue_without_a_failed_delivery(cloud: Cloud) -> None:

@@ -49,7 +49,7 @@ pytestmark = pytest.mark.usefixtures("calls")
 @pytest.fixture
 def calls(cloud: Cloud) -> Calls:
     caught = Calls()
-    handler.wiring().functions.meta.events.register("before-call.lambda.Invoke", caught)
+    handler.dependencies().functions.meta.events.register("before-call.lambda.Invoke", caught)
     return caught
 
 
@@ -112,7 +112,7 @@ def test_drops_that_wait_in_the_queue_are_not_sent_again(cloud: Cloud) -> None:
 
 def test_a_claim_whose_holder_died_is_taken_up(cloud: Cloud) -> None:  # pitfall 39
     drop = cloud.drop()
-    release = killed_at(start_run.wiring().starter.glue, "StartJobRun")
+    release = killed_at(start_run.dependencies().dispatcher.glue, "StartJobRun")
     with pytest.raises(Killed):
         started(cloud, drop)
     release()
@@ -214,7 +214,7 @@ def test_a_load_that_was_committed_is_archived_even_if_its_replay_failed(cloud: 
 def test_a_mail_that_may_have_been_sent_is_not_sent_again(cloud: Cloud, calls: Calls) -> None:
     drop = cloud.drop()
     run_id = cloud.end_run(started(cloud, drop), "SUCCEEDED", report=succeeded(drop, etag=etag(cloud, drop)))
-    release = killed_at(notify.wiring().mailbox.sns, "Publish", after=True)
+    release = killed_at(notify.dependencies().notifier.sns, "Publish", after=True)
     with pytest.raises(Killed):
         notify.handle(run_request("process_transactions", run_id), Invocation())
     release()
@@ -261,7 +261,7 @@ def test_what_cannot_be_read_hides_nothing_else(cloud: Cloud) -> None:
 
 
 def test_everything_is_looked_at_however_many_pages_it_fills(cloud: Cloud) -> None:  # pitfall 27
-    s3 = handler.wiring().s3
+    s3 = handler.dependencies().s3
     for operation in ("ListObjectVersions", "ListObjectsV2"):
         s3.meta.events.register(
             f"before-parameter-build.s3.{operation}", lambda params, **_: params.setdefault("MaxKeys", 3)
@@ -287,7 +287,7 @@ def test_what_is_settled_costs_only_listings_however_much_it_is(cloud: Cloud) ->
         ):
             cloud.s3.put_object(Bucket="shop-work", Key=key, Body=b"not even read")
     requests: list[str] = []
-    s3 = handler.wiring().s3
+    s3 = handler.dependencies().s3
     s3.meta.events.register("before-call.s3", lambda model, **_: requests.append(model.name))
     assert sweep() == NOTHING
     assert requests == ["ListObjectsV2", "ListObjectsV2", "ListObjectVersions"]

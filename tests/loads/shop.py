@@ -18,14 +18,14 @@ from moto.s3.models import s3_backends
 import jobs.process_transactions
 from jobs.arguments import parse_arguments
 from jobs.errors import JobError
+from jobs.load.protocol import Committed, WarehouseSession, load_transactions
 from jobs.load_dimensions import load_dimensions
 from jobs.process_transactions import process_transactions
 from jobs.s3 import Prefix
-from jobs.load.protocol import Committed, WarehouseSession, load_transactions
 from redshift_emulator import Warehouse
-from schemas.warehouse import sql
 from schemas.drops import Drop, report_key
 from schemas.reports import Report
+from schemas.warehouse import sql
 from schemas.warehouse.tables import COUNTS, FACT_TRANSACTIONS, LOAD_LEDGER
 from tests import oracle
 from tests.hostile_content import HEADER, SOUND_DAY

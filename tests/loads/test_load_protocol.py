@@ -13,8 +13,8 @@ import pytest
 import redshift_connector
 from tenacity import stop_after_attempt, wait_none
 
-from jobs.load import protocol
 from jobs.errors import TerminalError, Unbalanced, WarehouseBusy, WarehouseLost
+from jobs.load import protocol
 from jobs.load.protocol import WarehouseSession
 from schemas.warehouse import sql
 from tests.loads.shop import Shop
@@ -131,7 +131,7 @@ def signed_in(shop: Shop, load: Callable[[WarehouseSession], object]) -> object:
 def test_13_a_lock_that_cannot_be_had_ends_in_a_clear_sentence(
     sound_shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(warehouse, "LOCK_TIMEOUT_SECONDS", 1)
+    monkeypatch.setattr(protocol, "LOCK_TIMEOUT_SECONDS", 1)
     monkeypatch.setattr(WarehouseSession.run.retry, "stop", stop_after_attempt(2))
     sound_shop.load(*SOUND)
     before_it = snapshot(sound_shop)
@@ -150,7 +150,7 @@ def test_13_a_lock_that_cannot_be_had_ends_in_a_clear_sentence(
 
 
 def test_13_a_lock_that_is_had_in_time_was_worth_the_wait(sound_shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(warehouse, "LOCK_TIMEOUT_SECONDS", 1)
+    monkeypatch.setattr(protocol, "LOCK_TIMEOUT_SECONDS", 1)
 
     def release(call: int) -> None:
         if call == 2:

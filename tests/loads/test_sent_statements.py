@@ -51,7 +51,7 @@ def test_what_is_sent_is_what_is_committed(sound_shop: Shop, monkeypatch: pytest
         sent.append(statement)
         return execute(connection, statement, *binds)
 
-    monkeypatch.setattr(warehouse, "_execute", note)
+    monkeypatch.setattr(protocol, "_execute", note)
     sound_shop.load(SOUND_LINE)
     assert [statement for statement in sent if refusals(statement)] == []
     committed = {re.sub(r"'[^']*'", "?", statement) for statement in committed_statements()}

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from local.local_cloud import Laptop
+from local.local_cloud import LocalCloud
 from schemas.drops import Drop
 
 ROOT = Path(__file__).parents[2]
@@ -30,7 +30,7 @@ def build_wheel(folder: Path) -> Path:
 
 
 @contextmanager
-def started(folder: Path, config: Mapping[str, str] | None = None, *, pace: float = PACE) -> Iterator[Laptop]:
+def started(folder: Path, config: Mapping[str, str] | None = None, *, pace: float = PACE) -> Iterator[LocalCloud]:
     """A laptop of its own, even where another test's runs in this process."""
     account = f"{uuid.uuid4().int % 10**12:012}"
     values = {
@@ -39,13 +39,13 @@ def started(folder: Path, config: Mapping[str, str] | None = None, *, pace: floa
         "sampleDimensions": "false",
         **(config or {}),
     }
-    with Laptop.start(
+    with LocalCloud.start(
         ROOT, folder=folder / "laptop", config=values, account=account, pace=pace, python=Path(sys.executable)
     ) as laptop:
         yield laptop
 
 
-def put(laptop: Laptop, key: str, content: bytes) -> Drop:
+def put(laptop: LocalCloud, key: str, content: bytes) -> Drop:
     """Drop a file; everything else is up to the laptop."""
     bucket = laptop.outputs["drop_bucket"]
     version = laptop.client("s3").put_object(Bucket=bucket, Key=key, Body=content)["VersionId"]

@@ -22,8 +22,8 @@ from cli.drop import NoKey, key_of
 from cli.live import Display
 from cli.main import app
 from cli.progress import Seen, Stage
+from local.local_cloud import LocalCloud
 from mock_data import MockData, MockDataArgs
-from local.local_cloud import Laptop
 from schemas.drops import Drop
 from tests.local.local_clouds import PACE, build_wheel, transactions_key
 
@@ -31,21 +31,21 @@ ARGS = MockDataArgs(days=3, rows=200, products=20, customers=50, seed=11, faults
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Callable[..., Laptop]:
+def start(tmp_path: Path) -> Callable[..., LocalCloud]:
     """Starts the demo's laptop with an account and a wheel of its own."""
     account = f"{uuid.uuid4().int % 10**12:012}"
     wheels = build_wheel(tmp_path / "dist")
 
-    def start(root: Path, *, config: dict[str, str], **options: Any) -> Laptop:
+    def start(root: Path, *, config: dict[str, str], **options: Any) -> LocalCloud:
         config = {**config, "dropBucketName": f"drop-{account}", "wheelDirectory": str(wheels)}
         options |= {"account": account, "pace": PACE, "python": Path(sys.executable), "libraries": tmp_path}
-        return Laptop.start(root, config=config, **options)
+        return LocalCloud.start(root, config=config, **options)
 
     return start
 
 
 def test_a_shuffled_demo_ends_with_the_expected_fact_and_everything_accounted_for(
-    tmp_path: Path, start: Callable[..., Laptop]
+    tmp_path: Path, start: Callable[..., LocalCloud]
 ) -> None:
     data, out, screen = tmp_path / "data", tmp_path / "out", io.StringIO()
     keys = list(MockData(ARGS).write(data))
@@ -79,7 +79,7 @@ def test_a_shuffled_demo_ends_with_the_expected_fact_and_everything_accounted_fo
     assert shown.count("\nloaded    ") == shown.count("\narchived  ") == 6
 
 
-def test_a_demo_whose_drop_fails_shows_it_and_is_not_good(tmp_path: Path, start: Callable[..., Laptop]) -> None:
+def test_a_demo_whose_drop_fails_shows_it_and_is_not_good(tmp_path: Path, start: Callable[..., LocalCloud]) -> None:
     data, out, screen = tmp_path / "data", tmp_path / "out", io.StringIO()
     (data / "dimensions").mkdir(parents=True)
     header = "product_id,product_name,category,price,supplier_id\n"

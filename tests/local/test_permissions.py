@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from local.permissions import Need, allows, allows_service, denies, trusts
-from local.event_router import rate_seconds
-from local.queue_reader import failed_items
 from local.aws_requests import read_request
+from local.event_router import rate_seconds
+from local.permissions import RequiredPermission, allows, allows_service, denies, trusts
+from local.queue_reader import failed_items
 
 ACCOUNT = "123456789012"
 
@@ -62,13 +62,13 @@ OBJECTS = "arn:aws:s3:::b/transactions/*"
 def test_a_role_may_what_its_statements_allow_and_none_denies(
     statements: list[dict[str, Any]], action: str, resource: str, context: dict[str, str], may: bool
 ) -> None:
-    assert allows([policy(*statements)], Need(action, resource, context)) is may
+    assert allows([policy(*statements)], RequiredPermission(action, resource, context)) is may
 
 
 def test_a_condition_nobody_taught_the_laptop_is_no_guess() -> None:
     document = policy(allow("s3:*", "*", Condition={"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}}))
     with pytest.raises(NotImplementedError, match="IpAddress"):
-        allows([document], Need("s3:GetObject", "x", {"aws:SourceIp": "10.0.0.1"}))
+        allows([document], RequiredPermission("s3:GetObject", "x", {"aws:SourceIp": "10.0.0.1"}))
 
 
 def test_plain_http_alone_is_what_a_bucket_denies() -> None:
@@ -81,9 +81,9 @@ def test_plain_http_alone_is_what_a_bucket_denies() -> None:
             "Condition": {"Bool": {"aws:SecureTransport": "false"}},
         }
     )
-    need = Need("s3:GetObject", "arn:aws:s3:::b/a")
+    need = RequiredPermission("s3:GetObject", "arn:aws:s3:::b/a")
     assert not denies(document, need)
-    assert denies(document, Need(need.action, need.resource, {"aws:SecureTransport": "false"}))
+    assert denies(document, RequiredPermission(need.action, need.resource, {"aws:SecureTransport": "false"}))
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_a_queue_takes_messages_from_the_service_and_source_its_policy_names(
             Condition={"ArnLike": {"aws:SourceArn": "arn:aws:s3:::drop"}},
         )
     )
-    need = Need("sqs:SendMessage", "arn:q", {"aws:SourceArn": source})
+    need = RequiredPermission("sqs:SendMessage", "arn:q", {"aws:SourceArn": source})
     assert allows_service(document, service=service, need=need) is may
     assert not allows_service(None, service=service, need=need), "a queue without a policy takes nothing"
 

@@ -14,14 +14,14 @@ from components.events import EventFunctionArgs, Rule
 from components.functions import FunctionArgs
 from components.ingestion import Ingestion
 from components.permissions import allow
-from local.local_cloud import Laptop
+from local.local_cloud import LocalCloud
 from schemas.drops import Drop
 from tests.local.local_clouds import ROOT, put, started
 
 PRODUCTS = (ROOT / "schemas" / "samples" / "dim_products.csv").read_bytes()
 
 
-def drop_products(laptop: Laptop) -> Drop:
+def drop_products(laptop: LocalCloud) -> Drop:
     return put(laptop, "dimensions/dim_products.csv", PRODUCTS)
 
 
@@ -29,7 +29,7 @@ def test_without_the_buckets_notification_no_drop_is_loaded(tmp_path: Path, monk
     monkeypatch.setattr(Ingestion, "_notify_queue", lambda *_: None)
     with started(tmp_path) as laptop:
         drop = drop_products(laptop)
-        laptop.wait_until_still()
+        laptop.wait_until_idle()
         assert Progress(laptop).look([drop])[0].stage is Stage.QUEUED
         assert (laptop.runs(), laptop.mails()) == ([], [])
 
@@ -56,6 +56,6 @@ def test_without_the_archives_rule_a_loaded_drop_stays_in_the_drop_bucket(
     monkeypatch.setattr("components.archiving.EventFunctionArgs", without_rules)
     with started(tmp_path) as laptop:
         drop = drop_products(laptop)
-        laptop.wait_until_still()
+        laptop.wait_until_idle()
         assert Progress(laptop).look([drop])[0].stage is Stage.LOADED
         assert len(laptop.mails()) == 1

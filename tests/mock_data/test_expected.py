@@ -15,8 +15,8 @@ import polars as pl
 import pytest
 
 from mock_data import MockData, MockDataArgs, rows
-from mock_data.row_variants import FAULTS, LIFE_FORMS, SPELLINGS
 from mock_data.order_histories import LIVES, OUTCOMES
+from mock_data.row_variants import FAULTS, LIFE_FORMS, SPELLINGS
 from schemas.reject_reasons import REJECT_REASONS
 from tests import oracle
 
@@ -92,7 +92,7 @@ def as_expected(fact: dict[str, oracle.FactRow]) -> dict[str, dict[str, Any]]:
 
 def outcomes_by_the_oracle(warehouse: oracle.Warehouse, drop: oracle.Drop) -> dict[int, dict[str, Any]]:
     """Load the drop; for each line what became of the row on it."""
-    judged = warehouse.judge(drop)
+    judged = warehouse.validate(drop)
     resolved = oracle.resolve_file(judged.accepted)
     before = {transaction_id: warehouse.fact.get(transaction_id) for transaction_id in resolved.winners}
     warehouse.load(drop)

@@ -36,7 +36,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 @pytest.fixture(scope="package")
-def calm(stack: Stack) -> Calm:
+def undisturbed(stack: Stack) -> Calm:
     """What each probe needs while every right is in its place."""
     needed = {}
     for probe in PROBES:

@@ -14,7 +14,7 @@ import pytest
 from jobs.errors import DropGone
 from lambdas.queue_messages import drop_message
 from lambdas.run_events import run_request
-from local.in_flight import Movement
+from local.in_flight import InFlightCounter
 from local.queue_reader import QueueReader, sqs_record
 from tests.privileges.stack import CUSTOMERS, PRODUCTS, TRANSACTIONS, Stack, wait_until
 
@@ -104,18 +104,20 @@ def read_the_queue(stack: Stack) -> None:
     event["Records"][0]["s3"]["object"]["key"] = "transactions/_SUCCESS"
     stack.client("sqs").send_message(QueueUrl=url, MessageBody=json.dumps(event))
     (mapping,) = stack.client("lambda").list_event_source_mappings()["EventSourceMappings"]
-    troubles: list[str] = []
+    warnings: list[str] = []
     closing = threading.Event()
-    reader = QueueReader(laptop.aws, laptop.player.functions, mapping["UUID"], Movement(), troubles.append, closing)
+    reader = QueueReader(
+        laptop.aws, laptop.router.functions, mapping["UUID"], InFlightCounter(), warnings.append, closing
+    )
     thread = threading.Thread(target=reader.read)
     thread.start()
     try:
-        wait_until(lambda: bool(troubles) or laptop.queue("queue_url").all == 0)
+        wait_until(lambda: bool(warnings) or laptop.queue("queue_url").all == 0)
     finally:
         closing.set()
         thread.join()
         stack.empty_queue(url)
-    assert troubles == []
+    assert warnings == []
 
 
 def _tell(stack: Stack, kind: str) -> Callable[[], Any]:

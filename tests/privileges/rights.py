@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from local.permissions import Need, allows
+from local.permissions import RequiredPermission, allows
 
 
 @dataclass(frozen=True, order=True)
@@ -22,7 +22,7 @@ class Right:
     def __str__(self) -> str:
         return f"{self.action} on {self.resource}" + (f" where {self.condition}" if self.condition else "")
 
-    def covers(self, need: Need) -> bool:
+    def covers(self, need: RequiredPermission) -> bool:
         return allows([document_of([self])], need)
 
 

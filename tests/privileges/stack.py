@@ -24,11 +24,11 @@ from jobs.process_transactions import process_transactions
 from lambdas.attempts import claim_key, deferred_key
 from lambdas.runs import run_arguments
 from local.aws import Credentials
+from local.aws_requests import AwsRequest
 from local.iam_middleware import Refused
-from local.local_cloud import Laptop
-from local.permissions import Need
+from local.local_cloud import LocalCloud
+from local.permissions import RequiredPermission
 from local.queue_reader import QueueReader
-from local.aws_requests import Asked
 from schemas.drops import Drop, report_key, staging_prefix
 from schemas.reports import SUCCEEDED, Report
 from tests.local.local_clouds import ROOT, transactions
@@ -54,23 +54,23 @@ def nothing_moves() -> Iterator[None]:
 
 @dataclass
 class Stack:
-    laptop: Laptop
+    laptop: LocalCloud
     statements: list[str]
     """Everything the warehouse was sent since it was opened."""
-    needed: list[tuple[str, Need]] = field(default_factory=list)
+    needed: list[tuple[str, RequiredPermission]] = field(default_factory=list)
     """Role and need of everything that was asked for since the list was last emptied."""
     invoked: list[str] = field(default_factory=list)
     """Functions that were asked for by other functions."""
     _signed_in: dict[str, Credentials] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        gate, player = self.laptop.aws.gate, self.laptop.player
+        gate, router = self.laptop.aws.gate, self.laptop.router
         gate.on_need = lambda role, need: self.needed.append((role, need))
         gate.on_invoke = self._note_invocation
-        gate.after_run_start = lambda job, run: player.glue.run(job, run).end("SUCCEEDED", "")
-        player.meddle = lambda _: ()
+        gate.after_run_start = lambda job, run: router.glue.run(job, run).end("SUCCEEDED", "")
+        router.delivery_policy = lambda _: ()
         # Lambda's minutes between its tries.
-        player.pace = 1e9
+        router.pace = 1e9
 
     @cached_property
     def roles(self) -> dict[str, str]:
@@ -222,21 +222,21 @@ class Stack:
 
     def invoke(self, actor: str, event: Mapping[str, Any]) -> Any:
         """What the function's real handler returns; raises FunctionFailed."""
-        return self.laptop.player.functions.invoke(self.function(actor), event)
+        return self.laptop.router.functions.invoke(self.function(actor), event)
 
     def fail_for_good(self, actor: str, event: Mapping[str, Any]) -> int:
         """Lambda tries an event in vain three times; how many messages its failure queue got."""
-        player = self.laptop.player
-        function = player.functions.describe(self.function(actor))
-        name = player.functions.forgotten.dead_letter_of_function[function.arn].rpartition(":")[2]
+        router = self.laptop.router
+        function = router.functions.describe(self.function(actor))
+        name = router.functions.forgotten.dead_letter_of_function[function.arn].rpartition(":")[2]
         url = self.client("sqs").get_queue_url(QueueName=name)["QueueUrl"]
         self.empty_queue(url)
-        player.meddle = lambda delivery: (0.0,) if delivery.kind == "invocation" else ()
+        router.delivery_policy = lambda delivery: (0.0,) if delivery.kind == "invocation" else ()
         try:
-            player.invoke_later(function.arn, event)
-            wait_until(lambda: player.is_still)
+            router.invoke_later(function.arn, event)
+            wait_until(lambda: router.is_idle)
         finally:
-            player.meddle = lambda _: ()
+            router.delivery_policy = lambda _: ()
         names = ["ApproximateNumberOfMessages"]
         found = self.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=names)
         return int(found["Attributes"][names[0]])
@@ -252,7 +252,7 @@ class Stack:
 
     def run_in_glue(self, drop: Drop) -> str:
         """The job as Glue plays it, its script and wheel fetched with its role's rights; the run's state."""
-        glue, run_id = self.laptop.player.glue, self.ran(drop)
+        glue, run_id = self.laptop.router.glue, self.ran(drop)
         glue.play(self.job_of(drop), run_id)
         return str(glue.run(self.job_of(drop), run_id).status)
 
@@ -272,7 +272,7 @@ class Stack:
         """AWS refuses an operation for the time being."""
         left = [times]
 
-        def refuse(asked: Asked) -> None:
+        def refuse(asked: AwsRequest) -> None:
             if asked.operation == operation and left[0]:
                 left[0] -= 1
                 raise Refused("ThrottlingException", "Rate exceeded")
@@ -308,7 +308,7 @@ class Stack:
             )
         return self._signed_in[actor]
 
-    def _note_invocation(self, asked: Asked) -> bytes:
+    def _note_invocation(self, asked: AwsRequest) -> bytes:
         self.invoked.append(_last(str(asked.facts["FunctionName"])))
         return b""
 
@@ -329,5 +329,5 @@ class Calm:
     """What a run of every probe, each right in its place, came to."""
 
     stack: Stack
-    needed: Mapping[Any, tuple[tuple[str, Need], ...]]
+    needed: Mapping[Any, tuple[tuple[str, RequiredPermission], ...]]
     """By probe: role and need of everything that was asked for."""

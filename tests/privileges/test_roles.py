@@ -39,11 +39,16 @@ NEEDED_ON_AWS_BY = {
 ACTORS = ("start-run", "notify", "archive", "sweep", "process-transactions", "load-dimensions", "copy")
 
 
-def probe_of(calm: Calm, actor: str, right: Right) -> Probe | None:
+def probe_of(undisturbed: Calm, actor: str, right: Right) -> Probe | None:
     """The first probe that the actor needs the right for."""
-    role = calm.stack.role_name(actor)
+    role = undisturbed.stack.role_name(actor)
     return next(
-        (probe for probe in PROBES if any(who == role and right.covers(need) for who, need in calm.needed[probe])), None
+        (
+            probe
+            for probe in PROBES
+            if any(who == role and right.covers(need) for who, need in undisturbed.needed[probe])
+        ),
+        None,
     )
 
 
@@ -57,20 +62,20 @@ def test_every_role_of_the_stack_is_looked_at(stack: Stack) -> None:
 
 
 @pytest.mark.parametrize("actor", ACTORS)
-def test_every_right_is_used_or_stands_on_the_list_of_what_aws_alone_needs(calm: Calm, actor: str) -> None:
-    rights = calm.stack.rights(actor)
+def test_every_right_is_used_or_stands_on_the_list_of_what_aws_alone_needs(undisturbed: Calm, actor: str) -> None:
+    rights = undisturbed.stack.rights(actor)
     assert len(rights) == len(set(rights)) > 0
-    unused = {right for right in rights if probe_of(calm, actor, right) is None}
+    unused = {right for right in rights if probe_of(undisturbed, actor, right) is None}
     assert {str(right) for right in unused} == {str(right) for right in rights if is_for_aws_alone(actor, right)}
 
 
 @pytest.mark.parametrize("actor", ACTORS)
-def test_without_any_one_of_its_rights_an_actor_fails(calm: Calm, actor: str) -> None:
-    stack, role = calm.stack, calm.stack.role_name(actor)
+def test_without_any_one_of_its_rights_an_actor_fails(undisturbed: Calm, actor: str) -> None:
+    stack, role = undisturbed.stack, undisturbed.stack.role_name(actor)
     denials = stack.laptop.aws.gate.denials
     needless = []
     for right in stack.rights(actor):
-        probe = probe_of(calm, actor, right)
+        probe = probe_of(undisturbed, actor, right)
         if probe is None:
             continue
         denials.clear()

@@ -59,7 +59,15 @@ def test_stopping_ends_open_sessions_and_leaves_nothing_behind(monkeypatch) -> N
 
 def _start_process(tmp_path: Path) -> tuple[subprocess.Popen[bytes], dict[str, Any]]:
     ready = tmp_path / "ready.json"
-    command = [sys.executable, "-m", "redshift_emulator", "--data-dir", str(tmp_path / "data"), "--ready-file", str(ready)]
+    command = [
+        sys.executable,
+        "-m",
+        "redshift_emulator",
+        "--data-dir",
+        str(tmp_path / "data"),
+        "--ready-file",
+        str(ready),
+    ]
     process = subprocess.Popen(command, cwd=Path(__file__).parents[2])
     deadline = time.monotonic() + 60
     while not ready.exists():
