@@ -155,11 +155,15 @@ def _is_read_back(format_: str, sample: datetime) -> bool:
         found = datetime.strptime(written, format_).replace(tzinfo=None)
     except (ValueError, re.error):
         return False
-    has_time = bool(re.search("%[HIMSfp]", format_))
-    expected = {"hour": sample.hour if has_time else 0}
-    expected["minute"] = sample.minute if "%M" in format_ else 0
-    expected["second"] = sample.second if "%S" in format_ else 0
-    return found == datetime(sample.year, sample.month, sample.day, **expected)
+    has_time = re.search("%[HIMSfp]", format_)
+    return found == datetime(
+        sample.year,
+        sample.month,
+        sample.day,
+        sample.hour if has_time else 0,
+        sample.minute if "%M" in format_ else 0,
+        sample.second if "%S" in format_ else 0,
+    )
 
 
 def date_pattern(format_: str) -> str:
