@@ -20,8 +20,6 @@ from components.notifications import Notifications, NotificationsArgs
 from components.packages import function_code, job_wheel
 from components.processing import (
     ERROR_LOG_GROUP,
-    LOAD_DIMENSIONS,
-    PROCESS_TRANSACTIONS,
     Processing,
     ProcessingArgs,
     role_name,
@@ -30,6 +28,7 @@ from components.sample_dimensions import SampleDimensions, SampleDimensionsArgs
 from components.storage import Storage, StorageArgs
 from components.sweeping import Sweeping, SweepingArgs
 from components.warehouse import Warehouse, WarehouseArgs
+from schemas.runs import LOAD_DIMENSIONS, PROCESS_TRANSACTIONS
 from schemas.warehouse.sql import create_tables, grants
 
 ROOT = Path(__file__).parent

@@ -6,7 +6,6 @@ with the wheel on its path, in a memory cgroup of the size of the smallest worke
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import json
 import logging
@@ -29,10 +28,12 @@ from benchmarks.work import PARTITION_DAY, Work
 from jobs.glue_entry import ALLOCATOR
 from local.glue_python import find_glue_python
 from redshift_emulator import Warehouse
-from schemas.drops import CUSTOMERS, PRODUCTS, Drop, report_key, transactions_key
+from schemas.counts import COUNTS
+from schemas.drops import CUSTOMERS, PRODUCTS, Drop, transactions_key
 from schemas.reports import Report
+from schemas.runs import RunArguments, encode_job_arguments
 from schemas.warehouse import sql
-from schemas.warehouse.tables import COUNTS
+from schemas.work_bucket import report_key
 
 ONE_GIB = 2**30
 ACCOUNT, REGION = "123456789012", "us-east-1"
@@ -61,26 +62,25 @@ class _Cloud:
         """Drop a file and run the job on it; raises DiedError where the process ends badly."""
         self.s3.upload_file(str(path), DROP_BUCKET, key)
         version_id = self.s3.head_object(Bucket=DROP_BUCKET, Key=key)["VersionId"]
-        arguments = {
-            "--job": job,
-            "--bucket": DROP_BUCKET,
-            "--key-base64": base64.urlsafe_b64encode(key.encode()).decode(),
-            "--version-id": version_id,
-            "--attempt": "1",
-            "--work-bucket": WORK_BUCKET,
-            "--workgroup": "laptop",
-            "--host": self.warehouse.host,
-            "--port": str(self.warehouse.port),
-            "--database": self.warehouse.database,
-            "--account-id": ACCOUNT,
-            "--region": REGION,
-            "--copy-role-arn": self.copy_role_arn,
-        }
-        words = [word for pair in arguments.items() for word in pair]
+        drop = Drop(DROP_BUCKET, key, version_id)
+        fixed = encode_job_arguments(
+            {
+                "job": job,
+                "work_bucket": WORK_BUCKET,
+                "workgroup": "laptop",
+                "host": self.warehouse.host,
+                "port": str(self.warehouse.port),
+                "database": self.warehouse.database,
+                "account_id": ACCOUNT,
+                "region": REGION,
+                "copy_role_arn": self.copy_role_arn,
+                "max_reject_ratio": "0.5",
+                "amount_classes": "Small:0,Medium:100,Large:1000",
+            }
+        )
+        words = [word for pair in {**fixed, **RunArguments(drop, 1).encode()}.items() for word in pair]
         finished = run_watched([*self.command, *words], limit_bytes=ONE_GIB, environment=self.environment)
-        body = self.s3.get_object(Bucket=WORK_BUCKET, Key=report_key(Drop(DROP_BUCKET, key, version_id).load_id, 1))[
-            "Body"
-        ].read()
+        body = self.s3.get_object(Bucket=WORK_BUCKET, Key=report_key(drop.load_id, 1))["Body"].read()
         return Report.from_json(body.decode("utf-8")), finished
 
     def ask(self, statement: str) -> dict[str, Any]:

@@ -15,9 +15,10 @@ import polars as pl
 
 from cli.progress import DropStatus, Progress, Stage
 from local.local_cloud import LocalCloud, Mail
+from schemas.counts import COUNTS
 from schemas.drops import TRANSACTIONS
 from schemas.reports import SUCCEEDED
-from schemas.warehouse.tables import COUNTS, FACT_TRANSACTIONS, LOAD_LEDGER, Table
+from schemas.warehouse.tables import FACT_TRANSACTIONS, LOAD_LEDGER, Table
 
 FACT_FILE = "fact_transactions.parquet"
 _FOLDERS = ("rejected", "reports", "emails")

@@ -9,12 +9,13 @@ from enum import Enum
 
 from botocore.exceptions import ClientError
 
-from lambdas.attempts import MAX_ATTEMPTS
-from lambdas.runs import LIVE_STATES, read_run_arguments
 from local.local_cloud import LocalCloud
 from local.moto_hooks import PlayedRun
-from schemas.drops import Drop, report_key
+from schemas.drops import Drop
 from schemas.reports import SUCCEEDED, Report
+from schemas.retries import LIVE_STATES, is_retried
+from schemas.runs import decode_run
+from schemas.work_bucket import report_key
 
 
 class Stage(Enum):
@@ -72,9 +73,9 @@ class Progress:
         """How far these drops have come, in their order."""
         runs: dict[Drop, tuple[int, PlayedRun]] = {}
         for run in self.laptop.runs():
-            told = read_run_arguments(run.arguments or {})
-            if told is not None and told[1] >= runs.get(told[0], (0, run))[0]:
-                runs[told[0]] = (told[1], run)
+            arguments = decode_run(run.arguments)
+            if arguments is not None and arguments.attempt >= runs.get(arguments.drop, (0, run))[0]:
+                runs[arguments.drop] = (arguments.attempt, run)
         present = self.in_drop_bucket()
         return [self._seen(drop, runs, present) for drop in drops]
 
@@ -106,8 +107,7 @@ class Progress:
             return DropStatus(drop, Stage.RUNNING)
         report = self.report(drop.load_id, attempt)
         if report is None or report.outcome != SUCCEEDED:
-            may_help = report is None or (report.error is not None and report.error.is_transient)
-            return DropStatus(drop, Stage.FAILED, report, may_help and attempt < MAX_ATTEMPTS, run.error_message)
+            return DropStatus(drop, Stage.FAILED, report, is_retried(attempt, report, run.status), run.error_message)
         return DropStatus(drop, Stage.LOADED if drop in present else Stage.ARCHIVED, report)
 
 

@@ -9,8 +9,8 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
 from cli.running import NothingRuns, find_running
-from lambdas.queue_messages import replay_message
 from schemas.drops import Drop, KeyOutsideLayout, parse_key
+from schemas.messages import replay_message
 
 BAD_ARGUMENTS = 2
 NOT_SENT = 1

@@ -15,10 +15,10 @@ from cli.demo import LIBRARIES, NOT_GOOD, ROOT
 from cli.live import Display, show_mail
 from cli.progress import Progress, Stage
 from cli.running import AnotherRuns, Running, announced, refuse_a_second
-from lambdas.runs import read_run_arguments
 from local.deploy import DeployFailed
 from local.local_cloud import LocalCloud
 from schemas.drops import Drop, KeyOutsideLayout, is_not_a_drop, parse_key
+from schemas.runs import decode_run
 
 _LOOK_SECONDS = 0.5
 
@@ -60,7 +60,7 @@ def _show_until(over: threading.Event, laptop: LocalCloud, console: Console, dis
     mails = 0
     while not over.wait(_LOOK_SECONDS):
         known = [drop for drop in progress.in_drop_bucket() if _is_loaded_by_a_job(drop)]
-        known += [told[0] for run in laptop.runs() if (told := read_run_arguments(run.arguments or {}))]
+        known += [arguments.drop for run in laptop.runs() if (arguments := decode_run(run.arguments))]
         drops.update(dict.fromkeys(known))
         seen = progress.look([drop for drop in drops if drop not in settled])
         display.show(seen, waiting=laptop.queue("queue_url").all, mails=mails)

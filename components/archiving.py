@@ -20,7 +20,9 @@ from components.permissions import (
     read_run,
     write_objects,
 )
-from components.storage import ARCHIVING, DIMENSIONS, REPORTS, TRANSACTIONS
+from schemas.drops import DIMENSIONS_PREFIX, TRANSACTIONS_PREFIX
+from schemas.settings import ArchiveSettings, environment_of
+from schemas.work_bucket import ARCHIVING, REPORTS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,11 +57,12 @@ class Archiving(pulumi.ComponentResource):
                     # The longest Lambda allows: a drop of more than 5 GB is copied in parts.
                     timeout_seconds=900,
                     memory_mb=512,
-                    environment={
-                        "DROP_BUCKET": args.drop_bucket,
-                        "ARCHIVE_BUCKET": args.archive_bucket,
-                        "WORK_BUCKET": args.work_bucket,
-                    },
+                    environment=environment_of(
+                        ArchiveSettings,
+                        drop_bucket=args.drop_bucket,
+                        archive_bucket=args.archive_bucket,
+                        work_bucket=args.work_bucket,
+                    ),
                     statements=[
                         read_run(args.job_arns),
                         read_objects(args.work_bucket_arn, REPORTS, ARCHIVING),
@@ -68,7 +71,7 @@ class Archiving(pulumi.ComponentResource):
                         # The pinned version and no other is read, and at the end deleted.
                         allow(
                             ["s3:GetObjectVersion", "s3:GetObjectVersionTagging", "s3:DeleteObjectVersion"],
-                            below(args.drop_bucket_arn, TRANSACTIONS, DIMENSIONS),
+                            below(args.drop_bucket_arn, TRANSACTIONS_PREFIX, DIMENSIONS_PREFIX),
                         ),
                         list_bucket_for_404(args.drop_bucket_arn),
                         allow(
@@ -78,7 +81,7 @@ class Archiving(pulumi.ComponentResource):
                                 "s3:PutObjectTagging",
                                 "s3:AbortMultipartUpload",
                             ],
-                            below(args.archive_bucket_arn, TRANSACTIONS, DIMENSIONS),
+                            below(args.archive_bucket_arn, TRANSACTIONS_PREFIX, DIMENSIONS_PREFIX),
                         ),
                         # Its own copy is found among the versions by what it says of itself.
                         list_versions(args.archive_bucket_arn),

@@ -25,7 +25,9 @@ from components.permissions import (
     start_runs,
     write_objects,
 )
-from components.storage import CLAIMS, DIMENSIONS, REPORTS, TRANSACTIONS
+from schemas.drops import DIMENSIONS_PREFIX, TRANSACTIONS_PREFIX
+from schemas.settings import StartRunSettings, environment_of
+from schemas.work_bucket import CLAIMS, REPORTS
 
 FUNCTION_TIMEOUT_SECONDS = 60
 # Six times: Lambda's own advice, for a batch that was throttled must not come back while it is being tried.
@@ -117,21 +119,22 @@ class Ingestion(pulumi.ComponentResource):
                 package="start_run",
                 description="Starts a run of the job for every drop",
                 timeout_seconds=FUNCTION_TIMEOUT_SECONDS,
-                environment={
-                    "DROP_BUCKET": args.drop_bucket,
-                    "WORK_BUCKET": args.work_bucket,
-                    "TRANSACTIONS_JOB": args.transactions_job,
-                    "DIMENSIONS_JOB": args.dimensions_job,
-                    "QUEUE_URL": drops.url,
-                    "TOPIC_ARN": args.topic_arn,
-                    "ENVIRONMENT": args.deployment.environment,
-                },
+                environment=environment_of(
+                    StartRunSettings,
+                    drop_bucket=args.drop_bucket,
+                    work_bucket=args.work_bucket,
+                    transactions_job=args.transactions_job,
+                    dimensions_job=args.dimensions_job,
+                    queue_url=drops.url,
+                    topic_arn=args.topic_arn,
+                    environment=args.deployment.environment,
+                ),
                 statements=[
                     receive_from(drops.arn),
                     # A drop that must wait goes back as a new message.
                     send_to(drops.arn),
-                    read_objects(args.drop_bucket_arn, TRANSACTIONS, DIMENSIONS),
-                    read_object_versions(args.drop_bucket_arn, TRANSACTIONS, DIMENSIONS),
+                    read_objects(args.drop_bucket_arn, TRANSACTIONS_PREFIX, DIMENSIONS_PREFIX),
+                    read_object_versions(args.drop_bucket_arn, TRANSACTIONS_PREFIX, DIMENSIONS_PREFIX),
                     list_bucket_for_404(args.drop_bucket_arn),
                     read_objects(args.work_bucket_arn, CLAIMS, REPORTS),
                     write_objects(args.work_bucket_arn, CLAIMS),

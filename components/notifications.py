@@ -23,7 +23,8 @@ from components.permissions import (
     write_objects,
 )
 from components.refusals import require
-from components.storage import NOTIFIED, REPORTS
+from schemas.settings import NotifySettings, environment_of
+from schemas.work_bucket import NOTIFIED, REPORTS
 
 EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 
@@ -108,13 +109,14 @@ class Notifications(pulumi.ComponentResource):
             package="notify",
             description="Writes the mail that says what became of a drop",
             timeout_seconds=60,
-            environment={
-                "WORK_BUCKET": args.work_bucket,
-                "DROP_BUCKET": args.drop_bucket,
-                "TOPIC_ARN": topic.arn,
-                "JOB_LOG_GROUP": args.job_log_group,
-                "ENVIRONMENT": args.deployment.environment,
-            },
+            environment=environment_of(
+                NotifySettings,
+                work_bucket=args.work_bucket,
+                drop_bucket=args.drop_bucket,
+                topic_arn=topic.arn,
+                job_log_group=args.job_log_group,
+                environment=args.deployment.environment,
+            ),
             statements=[
                 read_run(args.job_arns),
                 read_objects(args.work_bucket_arn, REPORTS, NOTIFIED),

@@ -10,9 +10,6 @@ from components.refusals import ConfigError
 
 JOB_WHEELS = "transactions_pipeline-*-cp39-cp39-manylinux2014_x86_64.whl"
 
-# The contract as far as a Lambda reads it; the rest of schemas/ needs Polars, which no Lambda has.
-SCHEMAS_FOR_LAMBDAS = ("__init__", "drops", "reject_reasons", "reports", "statuses")
-
 
 def job_wheel(directory: Path) -> Path:
     """The one wheel that `make wheel` has built; raises RefusedValue where there is none, or more than one."""
@@ -32,7 +29,8 @@ def job_wheel(directory: Path) -> Path:
 def function_code(root: Path) -> pulumi.AssetArchive:
     """The functions' zip: handlers under the import names they have in the repository, and the contract."""
     handlers = sorted((root / "lambdas").rglob("*.py"))
-    schemas = [root / "schemas" / f"{module}.py" for module in SCHEMAS_FOR_LAMBDAS]
+    # schemas/warehouse needs Polars, which no Lambda has.
+    schemas = sorted((root / "schemas").glob("*.py"))
     return pulumi.AssetArchive(
         {path.relative_to(root).as_posix(): pulumi.FileAsset(path) for path in [*handlers, *schemas]}
     )

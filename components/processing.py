@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from itertools import pairwise
 from pathlib import Path
 
 import pulumi
@@ -28,17 +26,14 @@ from components.permissions import (
     write_objects,
 )
 from components.refusals import require
-from components.storage import CODE, DIMENSIONS, REJECTED, REPORTS, STAGING, TRANSACTIONS
-
-PROCESS_TRANSACTIONS = "process_transactions"
-LOAD_DIMENSIONS = "load_dimensions"
+from schemas import amount_classes
+from schemas.drops import DIMENSIONS_PREFIX, TRANSACTIONS_PREFIX
+from schemas.runs import LOAD_DIMENSIONS, PROCESS_TRANSACTIONS, encode_job_arguments
+from schemas.work_bucket import CODE, REJECTED, REPORTS, STAGING
 
 # Glue's own names, the same for every Python Shell job of an account.
 OUTPUT_LOG_GROUP = "/aws-glue/python-jobs/output"
 ERROR_LOG_GROUP = "/aws-glue/python-jobs/error"
-
-AMOUNT_CLASS = re.compile(r"[^:,\s][^:,]*:[0-9]+(\.[0-9]{1,2})?")
-LABEL_BYTES = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +92,7 @@ class ProcessingArgs:
             _are_classes(self.amount_classes),
             "amount_classes",
             self.amount_classes,
-            "different labels with rising lower bounds, the first of them 0, such as Small:0,Medium:100,Large:1000",
+            amount_classes.FORM,
         )
 
 
@@ -135,12 +130,12 @@ class Processing(pulumi.ComponentResource):
             PROCESS_TRANSACTIONS,
             *shared,
             # Staging is read, too: the dimensions come from there.
-            data=self._data_statements(TRANSACTIONS, reads=(CODE, STAGING), writes=(STAGING, REJECTED, REPORTS)),
+            data=self._data_statements(TRANSACTIONS_PREFIX, reads=(CODE, STAGING), writes=(STAGING, REJECTED, REPORTS)),
         )
         dimensions_job = self._job(
             LOAD_DIMENSIONS,
             *shared,
-            data=self._data_statements(DIMENSIONS, reads=(CODE,), writes=(STAGING, REPORTS)),
+            data=self._data_statements(DIMENSIONS_PREFIX, reads=(CODE,), writes=(STAGING, REPORTS)),
         )
 
         self.transactions_job = job_name(args.deployment, PROCESS_TRANSACTIONS)
@@ -193,17 +188,21 @@ class Processing(pulumi.ComponentResource):
             max_retries=0,
             # Not merely defaults: a run's own arguments may replace the defaults as a whole.
             non_overridable_arguments={
-                "--job": job,
-                "--work-bucket": args.work_bucket,
-                "--workgroup": args.workgroup,
-                "--host": args.host,
-                "--port": pulumi.Output.from_input(args.port).apply(str),
-                "--database": args.database,
-                "--account-id": role.arn.apply(account_of),
-                "--region": args.deployment.region,
-                "--copy-role-arn": args.copy_role_arn,
-                "--max-reject-ratio": args.max_reject_ratio,
-                "--amount-classes": args.amount_classes,
+                **encode_job_arguments(
+                    {
+                        "job": job,
+                        "work_bucket": args.work_bucket,
+                        "workgroup": args.workgroup,
+                        "host": args.host,
+                        "port": pulumi.Output.from_input(args.port).apply(str),
+                        "database": args.database,
+                        "account_id": role.arn.apply(account_of),
+                        "region": args.deployment.region,
+                        "copy_role_arn": args.copy_role_arn,
+                        "max_reject_ratio": args.max_reject_ratio,
+                        "amount_classes": args.amount_classes,
+                    }
+                ),
                 "--extra-py-files": pulumi.Output.concat("s3://", wheel.bucket, "/", wheel.key),
                 # Glue's bundled boto3 and redshift-connector are too old to sign in to Redshift Serverless.
                 "--library-set": "none",
@@ -297,11 +296,8 @@ def _is_ratio(text: str) -> bool:
 
 
 def _are_classes(text: str) -> bool:
-    classes = text.split(",")
-    if not all(AMOUNT_CLASS.fullmatch(one) for one in classes):
+    try:
+        amount_classes.parse_amount_classes(text)
+    except ValueError:
         return False
-    labels, bounds = zip(*(one.split(":") for one in classes), strict=True)
-    lower_bounds = [Decimal(bound) for bound in bounds]
-    rising = all(smaller < larger for smaller, larger in pairwise(lower_bounds))
-    short = all(len(label.encode()) <= LABEL_BYTES for label in labels)
-    return short and len(set(labels)) == len(labels) and lower_bounds[0] == 0 and rising
+    return True

@@ -10,7 +10,7 @@ import pulumi
 from pulumi_aws import s3
 
 from components.deployment import Deployment
-from components.storage import DIMENSIONS
+from schemas.drops import DIMENSIONS_PREFIX
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +36,7 @@ class SampleDimensions(pulumi.ComponentResource):
             s3.BucketObjectv2(
                 f"{name}-{path.stem}",
                 bucket=args.drop_bucket,
-                key=f"{DIMENSIONS}{path.name}",
+                key=f"{DIMENSIONS_PREFIX}{path.name}",
                 source=pulumi.FileAsset(path),
                 content_type="text/csv",
                 tags=args.deployment.tags(Name=path.stem),

@@ -13,17 +13,7 @@ from pulumi_aws import s3
 from components.deployment import Deployment
 from components.permissions import policy, refuse_plain_http
 from components.refusals import require
-
-# The prefixes of the drop bucket (and of the archive, which has the same keys) and of the work bucket.
-TRANSACTIONS = "transactions/"
-DIMENSIONS = "dimensions/"
-CODE = "code/"
-STAGING = "staging/"
-REJECTED = "rejected/"
-REPORTS = "reports/"
-CLAIMS = "claims/"
-NOTIFIED = "notified/"
-ARCHIVING = "archiving/"
+from schemas.work_bucket import ARCHIVING, REJECTED, REPORTS, STAGING
 
 STAGING_DAYS = 3
 ARCHIVING_DAYS = 1

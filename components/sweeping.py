@@ -12,7 +12,8 @@ from components.events import EventFunction, EventFunctionArgs, Rule
 from components.functions import FunctionArgs, Runtime
 from components.permissions import count_messages, invoke, list_below, list_versions, read_objects, read_run, send_to
 from components.refusals import require
-from components.storage import CLAIMS, NOTIFIED, REPORTS
+from schemas.settings import SweepSettings, environment_of
+from schemas.work_bucket import CLAIMS, NOTIFIED, REPORTS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,13 +53,14 @@ class Sweeping(pulumi.ComponentResource):
                     package="sweep",
                     description="Finds what an event lost, and finishes it",
                     timeout_seconds=300,
-                    environment={
-                        "DROP_BUCKET": args.drop_bucket,
-                        "WORK_BUCKET": args.work_bucket,
-                        "QUEUE_URL": args.queue_url,
-                        "ARCHIVE_FUNCTION": args.archive_function,
-                        "NOTIFY_FUNCTION": args.notify_function,
-                    },
+                    environment=environment_of(
+                        SweepSettings,
+                        drop_bucket=args.drop_bucket,
+                        work_bucket=args.work_bucket,
+                        queue_url=args.queue_url,
+                        archive_function=args.archive_function,
+                        notify_function=args.notify_function,
+                    ),
                     statements=[
                         list_versions(args.drop_bucket_arn),
                         list_below(args.work_bucket_arn, CLAIMS, REPORTS, NOTIFIED),

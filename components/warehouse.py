@@ -16,7 +16,7 @@ from pulumi_aws import iam, redshiftdata, redshiftserverless
 from components.deployment import Deployment
 from components.permissions import allow, assume_role_policy, list_below, policy, read_objects, write_objects
 from components.refusals import require
-from components.storage import STAGING
+from schemas.work_bucket import STAGING
 
 
 @dataclass(frozen=True, kw_only=True)

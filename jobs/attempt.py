@@ -21,9 +21,10 @@ from jobs.arguments import Arguments
 from jobs.errors import JobError, TransientError
 from jobs.load.protocol import WarehouseSession
 from jobs.s3 import Fetched, Prefix, s3_client
-from schemas.drops import DropKey, parse_key, report_key, staging_prefix
+from schemas.counts import COUNTS
+from schemas.drops import DropKey, parse_key
 from schemas.reports import FAILED, SUCCEEDED, ClassAmount, Error, RejectedFor, Report
-from schemas.warehouse.tables import COUNTS
+from schemas.work_bucket import report_key, staging_prefix
 
 
 @dataclass

@@ -20,9 +20,10 @@ from jobs.rows.duplicates import DuplicateCandidates, repeated_hashes
 from jobs.rows.lookup import Lookup
 from jobs.rows.validation import SOURCE_COLUMNS, RowValidator
 from jobs.s3 import Fetched, Prefix, fetch
-from schemas.drops import CUSTOMERS, PRODUCTS, drop_precedence, rejected_key
+from schemas.drops import CUSTOMERS, PRODUCTS, drop_precedence
 from schemas.reports import ClassAmount
 from schemas.warehouse.tables import DIMENSIONS
+from schemas.work_bucket import rejected_key
 
 
 def process_transactions(arguments: Arguments) -> None:

@@ -7,63 +7,19 @@ the claim afterwards. Attempt n+1 is claimed only when attempt n is over.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 from lambdas.leases import Lease, LeaseStore
-from lambdas.runs import LIVE_STATES, get_run
-from schemas.drops import report_key
+from lambdas.runs import get_run
 from schemas.reports import SUCCEEDED, Report
-
-MAX_ATTEMPTS = 3
-"""How often a load is tried without a person asking for it."""
-
-# Reports expire (no sooner than this: components/storage.py sees to it), claims do not. A load that failed for
-# good and whose drop still lies there would then look like one whose run died, and be tried again years later.
-TRIED_AGAIN_WITHIN = timedelta(days=2)
-"""How long after it began an attempt is followed by another without a person asking for it."""
-
-# STOPPED: a person did it. SUCCEEDED without a report: nothing says that it would go otherwise next time.
-_NOT_WORTH_ANOTHER = frozenset({"STOPPED", "SUCCEEDED"})
-
-_NUMBERED = re.compile(r"[a-z]+/([0-9a-f]{16})/([0-9]+)(\..+)")
-_DEFERRED = ".tried_again.json"
-
-
-def claim_key(load_id: str, attempt: int) -> str:
-    return f"claims/{load_id}/{attempt}.json"
-
-
-def notified_stem(load_id: str, attempt: int) -> str:
-    """Where it is noted that the outcome of an attempt was told (lambdas.notifier adds the ending)."""
-    return f"notified/{load_id}/{attempt}"
-
-
-def deferred_key(load_id: str, attempt: int) -> str:
-    """Where it is noted that an attempt failed but is tried again: the mail comes with the last attempt."""
-    return notified_stem(load_id, attempt) + _DEFERRED
-
-
-def numbered(key: str) -> tuple[str, int] | None:
-    """The load_id and attempt in the key of a claim, a report or a note that an outcome was told."""
-    return _numbered(key, ".json")
-
-
-def numbered_deferred(key: str) -> tuple[str, int] | None:
-    """The load_id and attempt in what deferred_key wrote."""
-    return _numbered(key, _DEFERRED)
-
-
-def _numbered(key: str, ending: str) -> tuple[str, int] | None:
-    found = _NUMBERED.fullmatch(key)
-    return (found.group(1), int(found.group(2))) if found and found.group(3) == ending else None
+from schemas.retries import is_over, is_retried
+from schemas.work_bucket import claims_prefix, parse_attempt_key, report_key
 
 
 def claimed_attempts(leases: LeaseStore, load_id: str) -> list[int]:
     """The attempts at a load, the first one first."""
-    found = [numbered(key) for key in leases.names(f"claims/{load_id}/")]
+    found = [parse_attempt_key(key) for key in leases.names(claims_prefix(load_id))]
     return sorted(attempt for _, attempt in filter(None, found))
 
 
@@ -93,15 +49,11 @@ class Outcome:
 
     @property
     def is_over(self) -> bool:
-        return self.report is not None or self.state not in LIVE_STATES
+        return is_over(self.report, self.state)
 
-    def is_tried_again(self, attempt: int) -> bool:
+    def is_retried(self, attempt: int) -> bool:
         """True when the next attempt follows without a person asking for it."""
-        if not self.is_over or self.is_committed or attempt >= MAX_ATTEMPTS:
-            return False
-        if self.report is not None:
-            return self.report.error is not None and self.report.error.is_transient
-        return self.state not in _NOT_WORTH_ANOTHER
+        return is_retried(attempt, self.report, self.state)
 
 
 def outcome_of(claim: Lease, *, leases: LeaseStore, glue: Any) -> Outcome:

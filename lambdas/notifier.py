@@ -18,6 +18,7 @@ from botocore.exceptions import ClientError, ConnectTimeoutError, EndpointConnec
 
 from lambdas.errors import TerminalError
 from lambdas.leases import Lease, LeaseStore, held_for, released
+from schemas.work_bucket import sending_key, sent_key
 
 MAX_SUBJECT_CHARACTERS = 99
 MAX_BODY_BYTES = 240_000
@@ -52,7 +53,7 @@ class Notifier:
     topic_arn: str
 
     def was_sent(self, stem: str) -> bool:
-        return f"{stem}.json" in self.leases.names(f"{stem}.")
+        return sent_key(stem) in self.leases.names(f"{stem}.")
 
     def send_at_most_once(self, stem: str, mail: Mail, *, lifetime_seconds: float) -> bool:
         """Publish the mail unless it was, or is being, published; True when it was published now."""
@@ -65,18 +66,18 @@ class Notifier:
             if _was_surely_not_sent(error):
                 self.leases.replace(sending, released())
             raise
-        self.leases.create(f"{stem}.json", {"subject": mail.subject, "message_id": published["MessageId"]})
+        self.leases.create(sent_key(stem), {"subject": mail.subject, "message_id": published["MessageId"]})
         return True
 
     def _take(self, stem: str, lifetime_seconds: float) -> Lease | None:
-        key = f"{stem}.sending.json"
+        key = sending_key(stem)
         facts = held_for(lifetime_seconds)
         if key not in self.leases.names(key):
             return self.leases.create(key, facts)
         sending = self.leases.read(key)
         if sending.was_released:
             return self.leases.replace(sending, facts)
-        if sending.is_expired and self.leases.create(f"{stem}.json", {"undecided": True}):
+        if sending.is_expired and self.leases.create(sent_key(stem), {"undecided": True}):
             raise TerminalError(
                 f"a mail may or may not have been sent: its sender died while sending, so {stem}.json notes it as "
                 "undecided and it is not sent again; read the report of that attempt to know its outcome"

@@ -30,16 +30,6 @@ class RunEvent:
     message: str = ""
 
 
-def run_request(job_name: str, run_id: str, *, is_last: bool = False) -> dict[str, Any]:
-    """What sweep sends to have a run looked at; `is_last` says that no other attempt follows it."""
-    return {"job_name": job_name, "run_id": run_id} | ({"is_last": True} if is_last else {})
-
-
-def is_last(event: Mapping[str, Any]) -> bool:
-    """True when sweep says that no other attempt follows."""
-    return event.get("is_last") is True
-
-
 def read_run_event(event: dict[str, Any]) -> RunEvent | None:
     """The run the event speaks of; None for an event about something else that a rule may let through."""
     if {"job_name", "run_id"} <= set(event) <= {"job_name", "run_id", "is_last"}:
@@ -47,7 +37,7 @@ def read_run_event(event: dict[str, Any]) -> RunEvent | None:
     if "detail-type" not in event:
         raise TerminalError(
             f'the event is neither a Glue state change nor {{"job_name": …, "run_id": …}} but has the fields '
-            f"{sorted(event)}; find out who sent it"
+            f"{sorted(event)}; check the sender"
         )
     found = EventBridgeEvent(event)
     if found.detail_type != _STATE_CHANGE:

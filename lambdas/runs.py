@@ -1,9 +1,7 @@
-"""How a Glue run is told which drop and attempt it is, and how that is read back from it."""
+"""What Glue knows of a run."""
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,8 +9,8 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from schemas.drops import Drop
-
-LIVE_STATES = frozenset({"STARTING", "RUNNING", "STOPPING", "WAITING"})
+from schemas.retries import LIVE_STATES
+from schemas.runs import decode_run
 
 
 @dataclass(frozen=True)
@@ -32,25 +30,6 @@ class Run:
     @property
     def is_live(self) -> bool:
         return self.state in LIVE_STATES
-
-
-def run_arguments(drop: Drop, attempt: int) -> dict[str, str]:
-    """The arguments of one attempt. The key travels as base64, for a key may hold anything."""
-    return {
-        "--bucket": drop.bucket,
-        "--key-base64": base64.urlsafe_b64encode(drop.key.encode("utf-8")).decode("ascii"),
-        "--version-id": drop.version_id,
-        "--attempt": str(attempt),
-    }
-
-
-def read_run_arguments(arguments: Mapping[str, str]) -> tuple[Drop, int] | None:
-    """The drop and attempt that run_arguments wrote; None for a run that was started for something else."""
-    try:
-        key = base64.urlsafe_b64decode(arguments["--key-base64"]).decode("utf-8")
-        return Drop(arguments["--bucket"], key, arguments["--version-id"]), int(arguments["--attempt"])
-    except (KeyError, binascii.Error, ValueError):
-        return None
 
 
 def get_run(glue: Any, job_name: str, run_id: str) -> Run | None:
@@ -75,13 +54,13 @@ def find_run(glue: Any, job_name: str, *, drop: Drop, attempt: int) -> Run | Non
 
 
 def _as_run(found: Mapping[str, Any]) -> Run:
-    drop, attempt = read_run_arguments(found.get("Arguments") or {}) or (None, None)
+    arguments = decode_run(found.get("Arguments"))
     return Run(
         job_name=found["JobName"],
         run_id=found["Id"],
         state=found["JobRunState"],
         message=found.get("ErrorMessage") or "",
         timeout_minutes=found.get("Timeout"),
-        drop=drop,
-        attempt=attempt,
+        drop=arguments.drop if arguments else None,
+        attempt=arguments.attempt if arguments else None,
     )

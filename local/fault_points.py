@@ -18,11 +18,11 @@ from typing import NoReturn
 
 from moto.s3.models import s3_backends
 
-from lambdas.runs import read_run_arguments
 from local.aws_requests import AwsRequest
 from local.iam_middleware import Refused
 from local.local_cloud import LocalCloud
 from redshift_emulator.session import ObservedStatement
+from schemas.runs import decode_run
 
 JOB = "job"
 _STAGED = re.compile(r"staging/([0-9a-f]{16})/([0-9]+)/")
@@ -142,9 +142,9 @@ class FaultPoints(AbstractContextManager["FaultPoints"]):
     def load_of(self, run_id: str) -> tuple[str | None, int | None]:
         """Load and attempt of a run."""
         for run in self.laptop.runs():
-            told = read_run_arguments(run.arguments or {}) if run.job_run_id == run_id else None
-            if told is not None:
-                return told[0].load_id, told[1]
+            arguments = decode_run(run.arguments) if run.job_run_id == run_id else None
+            if arguments is not None:
+                return arguments.drop.load_id, arguments.attempt
         return None, None
 
     def _told(self, asked: AwsRequest) -> str:
@@ -153,9 +153,9 @@ class FaultPoints(AbstractContextManager["FaultPoints"]):
             named = [need.resource.rpartition(":::")[2] for need in asked.needs]
             named += [need.context[key] for need in asked.needs for key in need.context]
             return " ".join([asked.operation, *dict.fromkeys(named)])
-        told = read_run_arguments(asked.facts.get("Arguments") or {})
-        if told is not None:
-            return f"{asked.operation} load {told[0].load_id}"
+        arguments = decode_run(asked.facts.get("Arguments"))
+        if arguments is not None:
+            return f"{asked.operation} load {arguments.drop.load_id}"
         payload = asked.facts.get("Payload")
         facts = json.loads(payload) if payload else asked.facts
         run_id = facts.get("RunId") or facts.get("run_id")

@@ -1,7 +1,7 @@
-"""Which S3 keys are drops, what a drop is called, and where what becomes of it is kept.
+"""Which S3 keys are drops, and what identifies a drop.
 
-Decided here: the key layout of the drop bucket and of the work bucket, the identity of
-a load, and the part of precedence that a whole drop shares. Nothing here talks to AWS.
+Decided here: the key layout of the drop bucket, the identity of a load, and the part of
+precedence that a whole drop shares. Nothing here talks to AWS.
 """
 
 from __future__ import annotations
@@ -11,6 +11,10 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from datetime import date, datetime, timezone
+
+TRANSACTIONS_PREFIX = "transactions/"
+DIMENSIONS_PREFIX = "dimensions/"
+"""The drop bucket's prefixes, and the archive's: a drop keeps its key."""
 
 TRANSACTIONS = "transactions"
 PRODUCTS = "dim_products"
@@ -87,7 +91,7 @@ def parse_key(key: str) -> DropKey:
 
 def transactions_key(day: date) -> str:
     """The key of a day's file, as the generator and the operator's command write it."""
-    return f"transactions/{_partition(day)}/transactions_{day.isoformat()}.csv"
+    return f"transactions/{partition(day)}/transactions_{day.isoformat()}.csv"
 
 
 @dataclass(frozen=True)
@@ -122,21 +126,7 @@ def drop_precedence(partition_day: date | None, uploaded_at: datetime, load_id: 
     return " ".join([partition_day.isoformat(), moment, load_id] if partition_day else [moment, load_id])
 
 
-def staging_prefix(load_id: str, attempt: int) -> str:
-    """Where one attempt keeps what it stages; no other attempt ever writes there."""
-    return f"staging/{load_id}/{attempt}/"
-
-
-def report_key(load_id: str, attempt: int) -> str:
-    return f"reports/{load_id}/{attempt}.json"
-
-
-def rejected_key(partition_day: date, file_name: str, load_id: str) -> str:
-    """Where a load's rejected rows lie: always plain CSV, whatever the drop was."""
-    stem = re.sub(r"\.csv(\.gz)?$", "", file_name)
-    return f"rejected/{_partition(partition_day)}/{stem}.{load_id}.csv"
-
-
-def _partition(day: date) -> str:
+def partition(day: date) -> str:
+    """The Hive partition of a day: `year=2023/month=03/day=15`."""
     year, month, day_of_month = day.isoformat().split("-")
     return f"year={year}/month={month}/day={day_of_month}"

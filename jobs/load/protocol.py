@@ -20,8 +20,9 @@ from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_ra
 from jobs.arguments import Warehouse
 from jobs.errors import JobError, TerminalError, TransientError, Unbalanced, WarehouseBusy, WarehouseLost
 from jobs.s3 import Prefix
+from schemas.counts import COUNTS
 from schemas.warehouse import sql
-from schemas.warehouse.tables import COUNTS, LOAD_LEDGER, STAGED_TRANSACTIONS, Dimension, Table
+from schemas.warehouse.tables import LOAD_LEDGER, STAGED_TRANSACTIONS, Dimension, Table
 
 LOCK_TIMEOUT_SECONDS = 300
 """How long a load waits for the load before it. Longer than any load should take."""

@@ -28,7 +28,7 @@ _SAMPLE = 256
 
 
 def read_timestamps(text: pl.Series) -> pl.DataFrame:
-    """Columns `moment` (UTC, microseconds) and `written_day` (the calendar day as written).
+    """Columns `instant_utc` (UTC, microseconds) and `local_date` (the calendar day as written).
 
     Both are null where the trimmed text is not a date. A shop's file holds the days of
     its own calendar, so it is the written day that is compared with the day of the file.
@@ -50,7 +50,7 @@ def _form_of(sample: pl.Series) -> str | None:
 
 def _read_plain(text: pl.Series, form: str) -> pl.DataFrame:
     instant_utc = text.str.to_datetime(form, time_unit="us", strict=False, cache=False)
-    found = pl.DataFrame([instant_utc.alias("moment"), instant_utc.dt.date().alias("written_day")])
+    found = pl.DataFrame([instant_utc.alias("instant_utc"), instant_utc.dt.date().alias("local_date")])
     # Four digits cannot be too late, and hardly ever are too early.
     return _in_range(found) if (instant_utc.to_physical() < _YEAR_1).any() else found
 
@@ -72,11 +72,11 @@ def _read_any(text: pl.Series) -> pl.DataFrame:
         + _number(pl.col("fraction").str.pad_end(6, "0"))
         - pl.when(pl.col("sign") == "-").then(-shift).otherwise(shift)
     )
-    return _in_range(parts.select(instant_utc.cast(pl.Datetime("us")).alias("moment"), day.alias("written_day")))
+    return _in_range(parts.select(instant_utc.cast(pl.Datetime("us")).alias("instant_utc"), day.alias("local_date")))
 
 
 def _in_range(found: pl.DataFrame) -> pl.DataFrame:
-    is_in_range = pl.col("moment").dt.year().is_between(1, 9999)
+    is_in_range = pl.col("instant_utc").dt.year().is_between(1, 9999)
     return found.select(pl.when(is_in_range).then(pl.all()))
 
 

@@ -106,8 +106,8 @@ class RowValidator:
                 product.bytes.alias("product_id_bytes"),
                 product.rows.alias(_PRODUCT_ROW),
                 _read(rows.get_column("quantity"), _quantities, _quantities),
-                instants.get_column("moment").alias("transaction_date"),
-                instants.get_column("written_day"),
+                instants.get_column("instant_utc").alias("transaction_date"),
+                instants.get_column("local_date"),
                 _read(rows.get_column("status"), _statuses, _statuses_of_any_case),
                 _trimmed_bytes(rows.get_column("status"), FACT_TRANSACTIONS["status"]).alias("status_bytes"),
                 self.products.column("price", product.rows).alias("unit_price"),
@@ -129,7 +129,7 @@ class RowValidator:
         size = {name: pl.col(f"{name}_bytes").fill_null(0) for name in _TEXT_COLUMNS}
         quantity = pl.col("quantity").is_not_null() & (pl.col("quantity") >= 1)
         amount = pl.col("unit_price").is_null() | pl.col("total_amount").is_not_null()
-        day = pl.col("written_day")
+        day = pl.col("local_date")
         rules = {
             "missing_transaction_id": size["transaction_id"] > 0,
             "missing_customer_id": size["customer_id"] > 0,

@@ -24,6 +24,7 @@ from lambdas.archive.same_content import ObjectVersion, head, is_same_content
 from lambdas.errors import TerminalError, TransientError
 from lambdas.leases import Lease, LeaseStore, held_for, released
 from schemas.drops import Drop
+from schemas.work_bucket import archiving_key
 
 LARGEST_SINGLE_COPY_BYTES = 5 * 1024**3
 """S3 copies no more than this in one request."""
@@ -121,7 +122,7 @@ class Archiver:
 
     def _claim(self, drop: Drop, size: int) -> Lease | None:
         """The right to copy the drop; None while another has it."""
-        key = f"archiving/{drop.load_id}.json"
+        key = archiving_key(drop.load_id)
         held = held_for(_CLAIM_SECONDS + size / _CLAIMED_BYTES_PER_SECOND)
         if key not in self.leases.names(key):
             return self.leases.create(key, held)

@@ -16,22 +16,15 @@ from lambdas.attempts import read_report
 from lambdas.errors import TerminalError
 from lambdas.leases import LeaseStore
 from lambdas.run_events import ended_run
-from lambdas.settings import load_settings
 from schemas.reports import SUCCEEDED
+from schemas.settings import ArchiveSettings, load_settings
 
 logger = Logger(service="archive")
 
 
 @dataclass(frozen=True)
-class Settings:
-    drop_bucket: str
-    archive_bucket: str
-    work_bucket: str
-
-
-@dataclass(frozen=True)
 class Dependencies:
-    settings: Settings
+    settings: ArchiveSettings
     glue: Any
     leases: LeaseStore
     archiver: Archiver
@@ -40,7 +33,7 @@ class Dependencies:
 @cache
 def dependencies() -> Dependencies:
     """Everything that outlives one invocation."""
-    settings = load_settings(Settings, os.environ)
+    settings = load_settings(ArchiveSettings, os.environ)
     s3 = boto3.client("s3")
     leases = LeaseStore(s3, settings.work_bucket)
     return Dependencies(settings, boto3.client("glue"), leases, Archiver(s3, settings.archive_bucket, leases))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from lambdas.attempts import deferred_key, numbered, numbered_deferred
 from lambdas.leases import LeaseStore
+from schemas.work_bucket import deferred_key, notified_prefix, parse_attempt_key, parse_deferred_key
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,9 @@ def note_deferred(leases: LeaseStore, load_id: str, attempt: int, *, became: str
 
 def earlier_attempts(leases: LeaseStore, load_id: str, attempt: int) -> EarlierAttempts:
     """What was noted of the attempts before this one."""
-    names = leases.names(f"notified/{load_id}/")
-    told = max((number for _, number in filter(None, map(numbered, names)) if number < attempt), default=0)
-    deferred = sorted(number for _, number in filter(None, map(numbered_deferred, names)) if told < number < attempt)
+    names = leases.names(notified_prefix(load_id))
+    told = max((number for _, number in filter(None, map(parse_attempt_key, names)) if number < attempt), default=0)
+    deferred = sorted(number for _, number in filter(None, map(parse_deferred_key, names)) if told < number < attempt)
     return EarlierAttempts(
         are_told=told > 0,
         unnotified={number: str(leases.read(deferred_key(load_id, number)).facts["became"]) for number in deferred},

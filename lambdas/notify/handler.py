@@ -11,7 +11,7 @@ import boto3
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from lambdas.attempts import Outcome, notified_stem, read_report
+from lambdas.attempts import Outcome, read_report
 from lambdas.deadlines import invocation_deadline_seconds
 from lambdas.leases import LeaseStore
 from lambdas.no_retries import NO_RETRIES
@@ -19,24 +19,17 @@ from lambdas.notifier import Notifier
 from lambdas.notify.earlier_attempts import earlier_attempts, note_deferred
 from lambdas.notify.log_link import log_link
 from lambdas.notify.outcome_mail import MailContext, describe_failure, outcome_mail
-from lambdas.run_events import ended_run, is_last
-from lambdas.settings import load_settings
+from lambdas.run_events import ended_run
+from schemas.messages import is_last
+from schemas.settings import NotifySettings, load_settings
+from schemas.work_bucket import notified_stem
 
 logger = Logger(service="notify")
 
 
 @dataclass(frozen=True)
-class Settings:
-    work_bucket: str
-    drop_bucket: str
-    topic_arn: str
-    job_log_group: str
-    environment: str
-
-
-@dataclass(frozen=True)
 class Dependencies:
-    settings: Settings
+    settings: NotifySettings
     glue: Any
     leases: LeaseStore
     notifier: Notifier
@@ -45,7 +38,7 @@ class Dependencies:
 @cache
 def dependencies() -> Dependencies:
     """Everything that outlives one invocation."""
-    settings = load_settings(Settings, os.environ)
+    settings = load_settings(NotifySettings, os.environ)
     leases = LeaseStore(boto3.client("s3"), settings.work_bucket)
     notifier = Notifier(leases, boto3.client("sns", config=NO_RETRIES), settings.topic_arn)
     return Dependencies(settings, boto3.client("glue"), leases, notifier)
@@ -67,7 +60,7 @@ def handle(event: dict[str, Any], context: LambdaContext) -> dict[str, bool]:
         logger.info("the outcome was told before")
         return {"told": False}
     report = read_report(deps.leases, load_id, attempt)
-    if Outcome(report, run.state).is_tried_again(attempt) and not is_last(event):
+    if Outcome(report, run.state).is_retried(attempt) and not is_last(event):
         note_deferred(deps.leases, load_id, attempt, became=describe_failure(run, report))
         logger.info("the load is tried again by itself, so the mail comes with its last attempt")
         return {"told": False}

@@ -16,9 +16,10 @@ from lambdas.notifier import Mail
 from lambdas.notify.earlier_attempts import EarlierAttempts
 from lambdas.printable import printable, shell_word
 from lambdas.runs import Run
-from schemas.drops import Drop, KeyOutsideLayout, parse_key, report_key
+from schemas.drops import Drop, KeyOutsideLayout, parse_key
 from schemas.reject_reasons import REJECT_REASONS
 from schemas.reports import SUCCEEDED, Report
+from schemas.work_bucket import report_key
 
 _URI, _NAME, _SENTENCE, _SAMPLE, _RUN_MESSAGE, _EARLIER = 1200, 120, 2000, 200, 4000, 400
 # The subject is cut at its end, where the counts stand.

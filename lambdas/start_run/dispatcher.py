@@ -15,15 +15,18 @@ from typing import Any
 from aws_lambda_powertools import Logger
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lambdas.attempts import claim_key, claimed_attempts, outcome_of, read_report
+from lambdas.attempts import claimed_attempts, outcome_of, read_report
 from lambdas.errors import TerminalError
 from lambdas.leases import Lease, LeaseStore, held_for, released
 from lambdas.notifier import Mail, Notifier
 from lambdas.printable import printable
-from lambdas.queue_messages import Request
-from lambdas.runs import find_run, run_arguments
+from lambdas.runs import find_run
 from schemas.drops import TRANSACTIONS, Drop, KeyOutsideLayout, is_not_a_drop, parse_key
+from schemas.messages import Request
 from schemas.reports import SUCCEEDED
+from schemas.runs import RunArguments
+from schemas.settings import StartRunSettings
+from schemas.work_bucket import claim_key, outside_layout_stem
 
 logger = Logger(service="start_run", child=True)
 
@@ -54,21 +57,10 @@ class DispatchResult(Enum):
 
 
 @dataclass(frozen=True)
-class Settings:
-    drop_bucket: str
-    work_bucket: str
-    transactions_job: str
-    dimensions_job: str
-    queue_url: str
-    topic_arn: str
-    environment: str
-
-
-@dataclass(frozen=True)
 class Dispatcher:
     """Answers requests to load a drop."""
 
-    settings: Settings
+    settings: StartRunSettings
     s3: Any
     glue: Any
     """A client that sends each request once: a repeated StartJobRun is a second run."""
@@ -144,7 +136,7 @@ class Dispatcher:
         outcome = outcome_of(claim, leases=self.leases, glue=self.glue)
         if not outcome.is_over:
             return DispatchResult.NOTHING_TO_DO
-        is_transient = outcome.report is not None and outcome.is_tried_again(latest)
+        is_transient = outcome.report is not None and outcome.is_retried(latest)
         return (
             Claim(attempt=latest + 1, expired_claim=None)
             if wants_another or is_transient
@@ -200,7 +192,7 @@ class Dispatcher:
         return DispatchResult.STARTED
 
     def _start_job_run(self, drop: Drop, attempt: int, job_name: str) -> str:
-        started = self.glue.start_job_run(JobName=job_name, Arguments=run_arguments(drop, attempt))
+        started = self.glue.start_job_run(JobName=job_name, Arguments=RunArguments(drop, attempt).encode())
         return str(started["JobRunId"])
 
     def _tell_outside_layout(self, request: Request, sentence: str, lifetime_seconds: float) -> None:
@@ -215,7 +207,7 @@ class Dispatcher:
                 "The file stays where it is; nothing was loaded and nothing is tried again.\n"
             ),
         )
-        self.notifier.send_at_most_once(f"claims/outside/{identity}", mail, lifetime_seconds=lifetime_seconds)
+        self.notifier.send_at_most_once(outside_layout_stem(identity), mail, lifetime_seconds=lifetime_seconds)
 
 
 @dataclass(frozen=True)

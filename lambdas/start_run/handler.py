@@ -19,17 +19,17 @@ from lambdas.leases import LeaseStore
 from lambdas.no_retries import NO_RETRIES
 from lambdas.notifier import Notifier
 from lambdas.printable import printable
-from lambdas.queue_messages import Request, read_message
-from lambdas.settings import load_settings
 from lambdas.start_run.backoff import backoff_seconds
-from lambdas.start_run.dispatcher import Dispatcher, DispatchResult, Settings
+from lambdas.start_run.dispatcher import Dispatcher, DispatchResult
+from schemas.messages import Request, read_message
+from schemas.settings import StartRunSettings, load_settings
 
 logger = Logger(service="start_run")
 
 
 @dataclass(frozen=True)
 class Dependencies:
-    settings: Settings
+    settings: StartRunSettings
     dispatcher: Dispatcher
     sqs: Any
     chance: random.Random
@@ -38,7 +38,7 @@ class Dependencies:
 @cache
 def dependencies() -> Dependencies:
     """Everything that outlives one invocation."""
-    settings = load_settings(Settings, os.environ)
+    settings = load_settings(StartRunSettings, os.environ)
     s3 = boto3.client("s3")
     leases = LeaseStore(s3, settings.work_bucket)
     dispatcher = Dispatcher(

@@ -14,10 +14,9 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from lambdas.leases import LeaseStore
-from lambdas.queue_messages import drop_message, replay_message
-from lambdas.run_events import run_request
-from lambdas.settings import load_settings
 from lambdas.sweep.scanner import Findings, Scanner, StartedRun
+from schemas.messages import drop_message, replay_message, run_request
+from schemas.settings import SweepSettings, load_settings
 
 GRACE_SECONDS = 15 * 60
 """Longer than Lambda lets a function run: what is older than this is not just being done by another."""
@@ -26,17 +25,8 @@ logger = Logger(service="sweep")
 
 
 @dataclass(frozen=True)
-class Settings:
-    drop_bucket: str
-    work_bucket: str
-    queue_url: str
-    archive_function: str
-    notify_function: str
-
-
-@dataclass(frozen=True)
 class Dependencies:
-    settings: Settings
+    settings: SweepSettings
     s3: Any
     glue: Any
     sqs: Any
@@ -47,7 +37,7 @@ class Dependencies:
 def dependencies() -> Dependencies:
     """Everything that outlives one invocation."""
     return Dependencies(
-        settings=load_settings(Settings, os.environ),
+        settings=load_settings(SweepSettings, os.environ),
         s3=boto3.client("s3"),
         glue=boto3.client("glue"),
         sqs=boto3.client("sqs"),

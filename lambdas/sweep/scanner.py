@@ -14,18 +14,12 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any
 
-from lambdas.attempts import (
-    TRIED_AGAIN_WITHIN,
-    Outcome,
-    claim_key,
-    numbered,
-    numbered_deferred,
-    outcome_of,
-    read_report,
-)
+from lambdas.attempts import Outcome, outcome_of, read_report
 from lambdas.leases import Lease, LeaseStore
 from schemas.drops import Drop, KeyOutsideLayout, is_not_a_drop, parse_key
 from schemas.reports import SUCCEEDED
+from schemas.retries import RETRIED_WITHIN
+from schemas.work_bucket import CLAIMS, NOTIFIED, claim_key, parse_attempt_key, parse_deferred_key
 
 
 @dataclass(frozen=True)
@@ -67,8 +61,8 @@ class Scanner:
 
     def findings(self) -> Findings:
         found = Findings()
-        notes = self.leases.names("notified/")
-        told, deferred = set(map(numbered, notes)), set(map(numbered_deferred, notes))
+        notes = self.leases.names(NOTIFIED)
+        told, deferred = set(map(parse_attempt_key, notes)), set(map(parse_deferred_key, notes))
         for load_id, attempts in self._claimed.items():
             for attempt in attempts:
                 is_deferred = (load_id, attempt) in deferred
@@ -89,7 +83,7 @@ class Scanner:
     def _claimed(self) -> dict[str, list[int]]:
         """The claimed attempts of every load, the first one first."""
         claimed: dict[str, list[int]] = {}
-        for load_id, attempt in sorted(filter(None, map(numbered, self.leases.names("claims/")))):
+        for load_id, attempt in sorted(filter(None, map(parse_attempt_key, self.leases.names(CLAIMS)))):
             claimed.setdefault(load_id, []).append(attempt)
         return claimed
 
@@ -131,7 +125,7 @@ class Scanner:
             attempt, finished_at = committed
             if finished_at <= self._latest:
                 found.unarchived.append(_run_of(self.leases.read(claim_key(drop.load_id, attempt))))
-        elif outcome.is_tried_again(latest) and _may_be_followed(claim):
+        elif outcome.is_retried(latest) and _may_be_followed(claim):
             found.tried_again.append((drop, latest))
 
     def _committed(self, drop: Drop, attempts: list[int]) -> tuple[int, datetime] | None:
@@ -148,7 +142,7 @@ class Scanner:
 
 def _may_be_followed(claim: Lease) -> bool:
     """True while another attempt may follow the claimed one by itself."""
-    return claim.age_seconds < TRIED_AGAIN_WITHIN.total_seconds()
+    return claim.age_seconds < RETRIED_WITHIN.total_seconds()
 
 
 def _run_of(claim: Lease) -> StartedRun:

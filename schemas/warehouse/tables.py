@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from schemas.counts import COUNTS
 from schemas.drops import CUSTOMERS, PRODUCTS
 
 
@@ -154,9 +155,6 @@ DIM_CUSTOMERS = Table(
     (*STAGED_CUSTOMERS.columns, timestamp("loaded_at"), timestamp("updated_at")),
     "DISTSTYLE KEY DISTKEY (customer_id) SORTKEY (customer_id)",
 )
-
-COUNTS = ("rows_read", "inserted", "updated", "unchanged", "stale", "duplicate", "rejected")
-"""The seven counts; the first is the sum of the others."""
 
 LOAD_LEDGER = Table(
     "load_ledger",

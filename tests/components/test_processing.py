@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from jobs.arguments import parse_arguments
-from lambdas.runs import run_arguments
 from schemas.drops import Drop
+from schemas.runs import RunArguments
 from tests.components.program import ACCOUNT, HOST, ROOT, WHEEL, Deployed, deploy
 
 CODE = "s3://storage-work-0a1b2c3/code"
@@ -14,17 +14,17 @@ CODE = "s3://storage-work-0a1b2c3/code"
 
 def _arguments(job: str, stack: str = "dev") -> dict[str, str]:
     return {
-        "--job": job,
-        "--work-bucket": "storage-work-0a1b2c3",
-        "--workgroup": f"transactions-pipeline-{stack}-warehouse",
-        "--host": HOST,
-        "--port": "5439",
-        "--database": "shop",
-        "--account-id": ACCOUNT,
-        "--region": "eu-west-1",
-        "--copy-role-arn": f"arn:aws:iam::{ACCOUNT}:role/warehouse-copy-0a1b2c3",
-        "--max-reject-ratio": "0.5",
-        "--amount-classes": "Small:0,Medium:100,Large:1000",
+        "--pipeline-job": job,
+        "--pipeline-work-bucket": "storage-work-0a1b2c3",
+        "--pipeline-workgroup": f"transactions-pipeline-{stack}-warehouse",
+        "--pipeline-host": HOST,
+        "--pipeline-port": "5439",
+        "--pipeline-database": "shop",
+        "--pipeline-account-id": ACCOUNT,
+        "--pipeline-region": "eu-west-1",
+        "--pipeline-copy-role-arn": f"arn:aws:iam::{ACCOUNT}:role/warehouse-copy-0a1b2c3",
+        "--pipeline-max-reject-ratio": "0.5",
+        "--pipeline-amount-classes": "Small:0,Medium:100,Large:1000",
         "--extra-py-files": f"{CODE}/{WHEEL}",
         "--library-set": "none",
     }
@@ -53,7 +53,7 @@ def test_the_jobs_are_python_shell_jobs_of_the_configured_size_without_retries(d
 def test_the_job_understands_the_programs_arguments_together_with_a_runs_own(deployed: Deployed) -> None:
     drop = Drop("drop-bucket", 'transactions/year=2023/month=03/day=15/a "b" ü.csv', "-v1")
     for job in deployed.of("Job"):
-        arguments = {**job.inputs["nonOverridableArguments"], **run_arguments(drop, 2)}
+        arguments = {**job.inputs["nonOverridableArguments"], **RunArguments(drop, 2).encode()}
         understood = parse_arguments([token for pair in arguments.items() for token in pair])
         assert (understood.drop, understood.attempt) == (drop, 2)
         assert f"processing-{understood.job}" == job.name
@@ -61,7 +61,7 @@ def test_the_job_understands_the_programs_arguments_together_with_a_runs_own(dep
 
 
 def test_a_run_can_override_none_of_the_programs_arguments(deployed: Deployed) -> None:
-    own = set(run_arguments(Drop("bucket", "key", "v1"), 1))
+    own = set(RunArguments(Drop("bucket", "key", "v1"), 1).encode())
     assert [set(job.inputs["nonOverridableArguments"]) & own for job in deployed.of("Job")] == [set(), set()]
     assert [job.inputs.get("defaultArguments") for job in deployed.of("Job")] == [None, None]
 
@@ -108,7 +108,10 @@ def test_size_timeout_and_rules_follow_the_configuration(wheel_directory: Path) 
             30,
             {"maxConcurrentRuns": 7},
         )
-        assert (arguments["--max-reject-ratio"], arguments["--amount-classes"]) == ("0.1", "low:0,high:49.99")
+        assert (arguments["--pipeline-max-reject-ratio"], arguments["--pipeline-amount-classes"]) == (
+            "0.1",
+            "low:0,high:49.99",
+        )
 
 
 def test_the_accounts_log_groups_outlive_the_stack_that_owns_them(prod: Deployed) -> None:

@@ -17,7 +17,7 @@ from pulumi import _types
 
 from components.deployment import Deployment
 from components.refusals import ConfigError
-from lambdas.attempts import TRIED_AGAIN_WITHIN
+from schemas.retries import RETRIED_WITHIN
 from tests.components.program import PROJECT, ROOT, WHEEL, Deployed, Resource, deploy, run
 
 DEV_RESOURCES = {
@@ -208,7 +208,7 @@ def test_the_stack_exports_what_a_person_types(dev: Deployed) -> None:
         ("dropBucketName", "My_Drops"),
         ("rejectedRetentionDays", "0"),
         # While a failed load may look like one whose run died, its report is kept.
-        ("reportRetentionDays", str(TRIED_AGAIN_WITHIN.days - 1)),
+        ("reportRetentionDays", str(RETRIED_WITHIN.days - 1)),
         ("oldVersionDays", "0"),
         ("archiveColdClass", "GLACIER"),
         ("archiveColdAfterDays", "29"),

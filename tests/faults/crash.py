@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from lambdas.runs import read_run_arguments
 from local.event_router import Delivery
 from local.fault_points import JOB, FaultPoint, FaultPoints
 from local.iam_middleware import Refused
 from local.local_cloud import LocalCloud
 from schemas.drops import Drop, transactions_key
+from schemas.runs import decode_run
 from schemas.warehouse.tables import LOAD_LEDGER
 from tests.faults.model import Dropped, dropped, in_bucket, keys_in, rows_of
 from tests.faults.points import Point
@@ -147,8 +147,8 @@ class Crashes:
 
 def runs_of(laptop: LocalCloud, drop: Drop) -> list[str]:
     """The runs that were started for a drop, the oldest first."""
-    told = [(run.job_run_id, read_run_arguments(run.arguments or {})) for run in laptop.runs()]
-    return [run_id for run_id, of in told if of is not None and of[0] == drop]
+    runs = [(run.job_run_id, decode_run(run.arguments)) for run in laptop.runs()]
+    return [run_id for run_id, arguments in runs if arguments is not None and arguments.drop == drop]
 
 
 def crash(laptop: LocalCloud, points: Sequence[Point], *, first: int = 0) -> list[Trial]:

@@ -6,7 +6,6 @@ wheel and the oracle, so it runs wherever the job does.
 
 from __future__ import annotations
 
-import base64
 import io
 import json
 from collections.abc import Iterator, Mapping
@@ -27,6 +26,7 @@ from jobs.errors import JobError
 from jobs.load.protocol import Committed, Staged
 from schemas.drops import Drop
 from schemas.reports import Report
+from schemas.runs import RunArguments, encode_job_arguments
 from schemas.warehouse.tables import COUNTS
 from tests import oracle
 from tests.hostile_content import SOUND_CUSTOMERS, SOUND_DAY, SOUND_PRODUCTS
@@ -159,23 +159,22 @@ def dry_run(
 
 def command_line(drop: Drop, amount_classes: str = AMOUNT_CLASSES, max_reject_ratio: str = "1") -> list[str]:
     """A run's arguments as Glue passes them."""
-    given = {
-        "--job": "process_transactions",
-        "--bucket": drop.bucket,
-        "--key-base64": base64.urlsafe_b64encode(drop.key.encode("utf-8")).decode("ascii"),
-        "--version-id": drop.version_id,
-        "--attempt": "1",
-        "--work-bucket": "work-bucket",
-        "--workgroup": "workgroup",
-        "--host": "warehouse.example",
-        "--port": "5439",
-        "--database": "dev",
-        "--account-id": "123456789012",
-        "--region": "us-east-1",
-        "--copy-role-arn": "arn:aws:iam::123456789012:role/copy",
-        "--max-reject-ratio": max_reject_ratio,
-        "--amount-classes": amount_classes,
-    }
+    job = encode_job_arguments(
+        {
+            "job": "process_transactions",
+            "work_bucket": "work-bucket",
+            "workgroup": "workgroup",
+            "host": "warehouse.example",
+            "port": "5439",
+            "database": "dev",
+            "account_id": "123456789012",
+            "region": "us-east-1",
+            "copy_role_arn": "arn:aws:iam::123456789012:role/copy",
+            "max_reject_ratio": max_reject_ratio,
+            "amount_classes": amount_classes,
+        }
+    )
+    given = {**RunArguments(drop, 1).encode(), **job}
     return [token for pair in given.items() for token in pair]
 
 

@@ -17,11 +17,9 @@ from schemas.drops import (
     drop_precedence,
     is_not_a_drop,
     parse_key,
-    rejected_key,
-    report_key,
-    staging_prefix,
     transactions_key,
 )
+from schemas.work_bucket import rejected_key, report_key, staging_prefix
 from tests import oracle
 from tests.strategies import s3_keys, stray_keys
 

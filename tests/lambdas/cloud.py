@@ -23,11 +23,12 @@ from moto.sqs.models import sqs_backends
 
 from lambdas.archive import handler as archive
 from lambdas.notify import handler as notify
-from lambdas.runs import read_run_arguments
 from lambdas.start_run import handler as start_run
 from lambdas.sweep import handler as sweep
-from schemas.drops import Drop, report_key
+from schemas.drops import Drop
 from schemas.reports import Report
+from schemas.runs import decode_run
+from schemas.work_bucket import report_key
 
 REGION = "eu-west-1"
 DROPS, WORK, ARCHIVE = "shop-drops", "shop-work", "shop-archive"
@@ -96,7 +97,7 @@ class Cloud:
                     "PythonVersion": "3.9",
                     "ScriptLocation": "s3://shop-work/code/glue_entry.py",
                 },
-                DefaultArguments={"--job": job, "--work-bucket": WORK},
+                DefaultArguments={"--pipeline-job": job, "--pipeline-work-bucket": WORK},
                 ExecutionProperty={"MaxConcurrentRuns": 3},
                 Timeout=60,
             )
@@ -178,9 +179,9 @@ class Cloud:
         return str(run.job_run_id)
 
     def drop_of(self, run: Any) -> tuple[Drop, int]:
-        found = read_run_arguments(run.arguments)
-        assert found is not None, "the run was not started for a drop"
-        return found
+        arguments = decode_run(run.arguments)
+        assert arguments is not None, "the run was not started for a drop"
+        return arguments.drop, arguments.attempt
 
     def put_report(self, report: Report) -> None:
         key = report_key(report.load_id, report.attempt)

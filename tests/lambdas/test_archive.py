@@ -13,8 +13,8 @@ from lambdas.archive.archiver import LARGEST_SINGLE_COPY_BYTES, Archiver
 from lambdas.archive.same_content import compare_checksums, is_same_content
 from lambdas.errors import TerminalError
 from lambdas.leases import LeaseStore
-from lambdas.runs import run_arguments
 from schemas.drops import Drop
+from schemas.runs import RunArguments
 from tests.lambdas.cloud import (
     ARCHIVE,
     DAY_KEY,
@@ -39,7 +39,7 @@ def loaded(cloud: Cloud, drop: Drop, *, attempt: int = 1) -> dict[str, Any]:
 
 
 def ended(cloud: Cloud, drop: Drop, name: str, *, attempt: int = 1) -> dict[str, Any]:
-    run = cloud.glue.start_job_run(JobName=TRANSACTIONS_JOB, Arguments=run_arguments(drop, attempt))
+    run = cloud.glue.start_job_run(JobName=TRANSACTIONS_JOB, Arguments=RunArguments(drop, attempt).encode())
     event = recorded(name)
     event["detail"]["jobRunId"] = run["JobRunId"]
     return event

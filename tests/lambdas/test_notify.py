@@ -20,10 +20,11 @@ from lambdas.notify.earlier_attempts import EarlierAttempts
 from lambdas.notify.log_link import log_link
 from lambdas.notify.outcome_mail import MailContext, outcome_mail
 from lambdas.printable import printable, shell_word
-from lambdas.run_events import run_request
-from lambdas.runs import Run, run_arguments
+from lambdas.runs import Run
 from schemas.drops import Drop
+from schemas.messages import run_request
 from schemas.reports import ClassAmount, Error, RejectedFor, RejectSample, Report
+from schemas.runs import RunArguments
 from schemas.warehouse.tables import COUNTS
 from tests.lambdas.cloud import DAY_KEY, DROPS, TRANSACTIONS_JOB, Cloud, Invocation, Killed, killed_at, recorded
 from tests.lambdas.reports import failed, succeeded
@@ -32,7 +33,7 @@ NO_STATUS = "the file has no column status; add it and drop the file again"
 
 
 def run_of(cloud: Cloud, drop: Drop, *, attempt: int = 1, job: str = TRANSACTIONS_JOB) -> str:
-    run_id: str = cloud.glue.start_job_run(JobName=job, Arguments=run_arguments(drop, attempt))["JobRunId"]
+    run_id: str = cloud.glue.start_job_run(JobName=job, Arguments=RunArguments(drop, attempt).encode())["JobRunId"]
     return run_id
 
 
@@ -164,10 +165,10 @@ def test_an_attempt_that_is_followed_by_another_is_noted_and_not_mailed(cloud: C
     event = event_of("glue_failed", run_of(cloud, drop))
     assert (tell(event), tell(event), cloud.mails()) == (False, False, [])
     became = "was not finished: the run ended as FAILED before it could report."
-    assert cloud.read(f"notified/{drop.load_id}/1.tried_again.json") == {
+    assert cloud.read(f"notified/{drop.load_id}/1.deferred.json") == {
         "became": became if died else f"was not loaded: {NO_STATUS}"
     }
-    assert cloud.keys("notified/") == [f"notified/{drop.load_id}/1.tried_again.json"]
+    assert cloud.keys("notified/") == [f"notified/{drop.load_id}/1.deferred.json"]
 
 
 def test_the_mail_of_the_last_attempt_says_what_became_of_those_before_it(cloud: Cloud) -> None:
@@ -273,7 +274,7 @@ def test_runs_that_have_not_ended_are_not_told(cloud: Cloud) -> None:
 
 
 def test_runs_that_are_not_ours_are_not_told(cloud: Cloud) -> None:
-    by_hand = cloud.glue.start_job_run(JobName=TRANSACTIONS_JOB, Arguments={"--bucket": DROPS})["JobRunId"]
+    by_hand = cloud.glue.start_job_run(JobName=TRANSACTIONS_JOB, Arguments={"--pipeline-bucket": DROPS})["JobRunId"]
     other_stack = run_of(cloud, Drop("other-drops", DAY_KEY, "v1"))
     nothing = cloud.glue.start_job_run(JobName=TRANSACTIONS_JOB)["JobRunId"]
     for run_id in (by_hand, other_stack, nothing):

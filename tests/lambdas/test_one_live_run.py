@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from moto.glue.models import glue_backends
 
-from lambdas.queue_messages import drop_message, replay_message
 from lambdas.start_run import handler
+from schemas.messages import drop_message, replay_message
 from tests.lambdas.cloud import ACCOUNT_ID, REGION, TRANSACTIONS_JOB, Invocation, Killed, killed_at, running_cloud
 from tests.lambdas.reports import failed, succeeded
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import random
 from typing import Any
 
@@ -11,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from moto.glue.models import glue_backends
 
-from lambdas.errors import TerminalError
-from lambdas.queue_messages import drop_message, replay_message
 from lambdas.start_run import handler
 from lambdas.start_run.backoff import LONGEST_WAIT_SECONDS, backoff_seconds
+from schemas.messages import drop_message, replay_message
+from schemas.settings import SettingsMissing
 from tests.lambdas.cloud import (
     ACCOUNT_ID,
     DAY_KEY,
@@ -61,11 +62,12 @@ def test_a_drop_starts_a_run_that_is_told_which_version_to_load(cloud: Cloud) ->
     drop = cloud.drop()
     assert deliver(cloud, drop_message(drop)) == []
     [run] = cloud.runs()
-    assert {name: value for name, value in run.arguments.items() if name not in ("--job", "--work-bucket")} == {
-        "--bucket": DROPS,
-        "--key-base64": "dHJhbnNhY3Rpb25zL3llYXI9MjAyMy9tb250aD0wMy9kYXk9MTUvdHJhbnNhY3Rpb25zXzIwMjMtMDMtMTUuY3N2",
-        "--version-id": drop.version_id,
-        "--attempt": "1",
+    of_the_job = ("--pipeline-job", "--pipeline-work-bucket")
+    assert {name: value for name, value in run.arguments.items() if name not in of_the_job} == {
+        "--pipeline-bucket": DROPS,
+        "--pipeline-key-base64": base64.urlsafe_b64encode(drop.key.encode()).decode(),
+        "--pipeline-version-id": drop.version_id,
+        "--pipeline-attempt": "1",
     }
     assert cloud.read(f"claims/{drop.load_id}/1.json") == {
         "load_id": drop.load_id,
@@ -471,7 +473,7 @@ def test_a_queue_made_anew_brings_every_event_again_and_starts_nothing(cloud: Cl
 def test_a_missing_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("QUEUE_URL")
     monkeypatch.setenv("TOPIC_ARN", "")
-    with pytest.raises(TerminalError, match="lacks QUEUE_URL, TOPIC_ARN"):
+    with pytest.raises(SettingsMissing, match="lacks QUEUE_URL, TOPIC_ARN"):
         handler.dependencies()
 
 

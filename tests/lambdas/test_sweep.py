@@ -10,13 +10,12 @@ from typing import Any
 import pytest
 
 from lambdas.archive import handler as archive
-from lambdas.attempts import TRIED_AGAIN_WITHIN
 from lambdas.notify import handler as notify
-from lambdas.queue_messages import drop_message
-from lambdas.run_events import run_request
 from lambdas.start_run import handler as start_run
 from lambdas.sweep import handler
 from schemas.drops import Drop
+from schemas.messages import drop_message, run_request
+from schemas.retries import RETRIED_WITHIN
 from tests.lambdas.cloud import DAY_KEY, DROPS, Cloud, Invocation, Killed, killed_at, recorded
 from tests.lambdas.reports import failed, succeeded
 
@@ -175,7 +174,7 @@ def test_a_failure_that_was_not_mailed_because_another_attempt_was_to_follow_is_
         cloud.s3.delete_object(Bucket=DROPS, Key=drop.key, VersionId=drop.version_id)
     assert sweep() == {**NOTHING, "tried_again": 0 if is_gone else 1}
     cloud.sent_messages()
-    cloud.age(f"claims/{drop.load_id}/1.json", TRIED_AGAIN_WITHIN)
+    cloud.age(f"claims/{drop.load_id}/1.json", RETRIED_WITHIN)
     assert sweep() == {**NOTHING, "untold": 1}
     calls.run()
     assert (len(cloud.mails()), sweep()) == (1, NOTHING)
@@ -236,7 +235,7 @@ def test_a_failed_drop_whose_report_has_expired_is_not_taken_for_one_whose_run_d
     cloud.end_run(started(cloud, drop), "FAILED", report=failed(drop))
     sweep()
     calls.run()
-    cloud.age(f"claims/{drop.load_id}/1.json", TRIED_AGAIN_WITHIN)
+    cloud.age(f"claims/{drop.load_id}/1.json", RETRIED_WITHIN)
     cloud.s3.delete_object(Bucket="shop-work", Key=f"reports/{drop.load_id}/1.json")
     assert (sweep(), cloud.versions(DROPS)) == (NOTHING, [drop.version_id])
 
@@ -280,7 +279,7 @@ def test_what_is_settled_costs_only_listings_however_much_it_is(cloud: Cloud) ->
         for key in (
             f"claims/{drop.load_id}/1.json",
             f"reports/{drop.load_id}/1.json",
-            f"notified/{drop.load_id}/1.tried_again.json",
+            f"notified/{drop.load_id}/1.deferred.json",
             f"claims/{drop.load_id}/2.json",
             f"reports/{drop.load_id}/2.json",
             f"notified/{drop.load_id}/2.json",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import csv
 import io
 from collections.abc import Callable, Iterator
@@ -23,10 +22,12 @@ from jobs.load_dimensions import load_dimensions
 from jobs.process_transactions import process_transactions
 from jobs.s3 import Prefix
 from redshift_emulator import Warehouse
-from schemas.drops import Drop, report_key
+from schemas.drops import Drop
 from schemas.reports import Report
+from schemas.runs import RunArguments, encode_job_arguments
 from schemas.warehouse import sql
 from schemas.warehouse.tables import COUNTS, FACT_TRANSACTIONS, LOAD_LEDGER
+from schemas.work_bucket import report_key
 from tests import oracle
 from tests.hostile_content import HEADER, SOUND_DAY
 from tests.jobs.dry_run import refusal_kind
@@ -87,23 +88,22 @@ class Shop:
 
     def arguments(self, drop: oracle.Drop, attempt: int = 1) -> list[str]:
         """The command line as Glue gives it, with flags of its own in between."""
-        given = {
-            "--job": "load_dimensions" if drop.key.startswith("dimensions/") else "process_transactions",
-            "--bucket": drop.bucket,
-            "--key-base64": base64.urlsafe_b64encode(drop.key.encode()).decode(),
-            "--version-id": drop.version_id,
-            "--attempt": str(attempt),
-            "--work-bucket": self.work_bucket,
-            "--workgroup": "laptop",
-            "--host": self.warehouse.host,
-            "--port": str(self.warehouse.port),
-            "--database": self.database,
-            "--account-id": ACCOUNT,
-            "--region": "us-east-1",
-            "--copy-role-arn": self.copy_role_arn,
-            "--max-reject-ratio": self.max_reject_ratio,
-            "--amount-classes": self.amount_classes,
-        }
+        job = encode_job_arguments(
+            {
+                "job": "load_dimensions" if drop.key.startswith("dimensions/") else "process_transactions",
+                "work_bucket": self.work_bucket,
+                "workgroup": "laptop",
+                "host": self.warehouse.host,
+                "port": str(self.warehouse.port),
+                "database": self.database,
+                "account_id": ACCOUNT,
+                "region": "us-east-1",
+                "copy_role_arn": self.copy_role_arn,
+                "max_reject_ratio": self.max_reject_ratio,
+                "amount_classes": self.amount_classes,
+            }
+        )
+        given = {**job, **RunArguments(Drop(drop.bucket, drop.key, drop.version_id), attempt).encode()}
         glue = [
             "--enable-metrics",
             "--job-language",

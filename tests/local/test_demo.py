@@ -21,7 +21,7 @@ from cli.demo_results import Results
 from cli.drop import NoKey, key_of
 from cli.live import Display
 from cli.main import app
-from cli.progress import Seen, Stage
+from cli.progress import DropStatus, Stage
 from local.local_cloud import LocalCloud
 from mock_data import MockData, MockDataArgs
 from schemas.drops import Drop
@@ -158,5 +158,5 @@ def test_a_stage_that_went_by_unseen_is_shown_all_the_same() -> None:
     drop = Drop("drop", transactions_key(15), "v1")
     with Display(Console(file=screen, width=200)) as display:
         for stage in (Stage.RUNNING, Stage.ARCHIVED, Stage.ARCHIVED):
-            display.show([Seen(drop, stage)], waiting=0, mails=0)
+            display.show([DropStatus(drop, stage)], waiting=0, mails=0)
     assert [line.split()[0] for line in screen.getvalue().splitlines()] == ["running", "loaded", "archived"]

@@ -12,10 +12,9 @@ from typing import Any
 import pytest
 
 from jobs.errors import DropGone
-from lambdas.queue_messages import drop_message
-from lambdas.run_events import run_request
 from local.in_flight import InFlightCounter
 from local.queue_reader import QueueReader, sqs_record
+from schemas.messages import drop_message, run_request
 from tests.privileges.stack import CUSTOMERS, PRODUCTS, TRANSACTIONS, Stack, wait_until
 
 

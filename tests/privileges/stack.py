@@ -21,16 +21,16 @@ from redshift_connector.iam_helper import IamHelper
 from jobs.arguments import parse_arguments
 from jobs.load_dimensions import load_dimensions
 from jobs.process_transactions import process_transactions
-from lambdas.attempts import claim_key, deferred_key
-from lambdas.runs import run_arguments
 from local.aws import Credentials
 from local.aws_requests import AwsRequest
 from local.iam_middleware import Refused
 from local.local_cloud import LocalCloud
 from local.permissions import RequiredPermission
 from local.queue_reader import QueueReader
-from schemas.drops import Drop, report_key, staging_prefix
+from schemas.drops import Drop
 from schemas.reports import SUCCEEDED, Report
+from schemas.runs import RunArguments
+from schemas.work_bucket import claim_key, deferred_key, report_key, staging_prefix
 from tests.local.local_clouds import ROOT, transactions
 from tests.privileges.rights import Right, document_of, rights_of
 
@@ -80,7 +80,7 @@ class Stack:
         jobs = [glue.get_job(JobName=name)["Job"] for name in glue.list_jobs()["JobNames"]]
         roles = {_last(found["FunctionName"]): found["Role"] for found in functions}
         roles |= {_last(job["Name"]): job["Role"] for job in jobs}
-        return roles | {"copy": jobs[0]["NonOverridableArguments"]["--copy-role-arn"]}
+        return roles | {"copy": jobs[0]["NonOverridableArguments"]["--pipeline-copy-role-arn"]}
 
     def client(self, service: str) -> Any:
         """A client with every right."""
@@ -132,7 +132,7 @@ class Stack:
 
     def ran(self, drop: Drop, *, attempt: int = 1) -> str:
         """A run for the drop was started and is over; its id."""
-        arguments = run_arguments(drop, attempt)
+        arguments = RunArguments(drop, attempt).encode()
         started = self.client("glue").start_job_run(JobName=self.job_of(drop), Arguments=arguments)
         return str(started["JobRunId"])
 
@@ -245,7 +245,7 @@ class Stack:
         """The job in this process, with its role's rights; raises what the job raises."""
         job = self.client("glue").get_job(JobName=self.job_of(drop))["Job"]
         assert _last(job["Name"]) == actor
-        given = {**job["NonOverridableArguments"], **run_arguments(drop, 1)}
+        given = {**job["NonOverridableArguments"], **RunArguments(drop, 1).encode()}
         arguments = parse_arguments([word for pair in given.items() for word in pair])
         with self._acting_as(actor):
             (process_transactions if arguments.job == "process_transactions" else load_dimensions)(arguments)

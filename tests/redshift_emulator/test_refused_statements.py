@@ -132,7 +132,7 @@ def test_what_redshift_takes_is_not_refused(sql: str) -> None:
 
 
 def test_the_products_own_sql_is_not_refused() -> None:
-    rendered = Path(__file__).parents[2] / "schemas" / "rendered"
+    rendered = Path(__file__).parents[2] / "schemas" / "warehouse" / "rendered"
     files = sorted(rendered.glob("*.sql"))
     assert files, f"no SQL in {rendered}"
     role = "arn:aws:iam::123456789012:role/copy"

@@ -7,9 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lambdas.errors import TerminalError
-from lambdas.queue_messages import Replay, Request, drop_message, read_message, replay_message
 from schemas.drops import Drop
+from schemas.messages import Replay, Request, UnreadableMessage, drop_message, read_message, replay_message
 from tests.lambdas.cloud import DAY_KEY, DROPS, recorded
 
 VERSION = "3sL4kqtJlcpXroDTDmJ.rmSpXd3dIbrH"
@@ -74,7 +73,7 @@ def test_a_replay_remembers_the_message_that_first_asked_for_it() -> None:
     ],
 )
 def test_what_nobody_should_send_is_refused_by_name(body: str, named: str) -> None:  # pitfall 20
-    with pytest.raises(TerminalError, match=named):
+    with pytest.raises(UnreadableMessage, match=named):
         read_message(body, message_id="m")
 
 
@@ -101,5 +100,5 @@ def test_a_request_sent_back_is_the_same_request_under_any_message_id(drop: Drop
     )
 )
 def test_any_other_json_is_refused_with_a_sentence(content: Any) -> None:
-    with pytest.raises(TerminalError):
+    with pytest.raises(UnreadableMessage):
         read_message(json.dumps(content), message_id="m")

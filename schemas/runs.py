@@ -1,0 +1,132 @@
+"""What a run of a Glue job is told: encoded and decoded side by side.
+
+A run gets two sets of arguments. The job's definition fixes those of `JobArguments`
+(Pulumi sets them, no run can override them); each run brings those of `RunArguments`.
+Every name begins with `--pipeline-`: Glue's own wrapper shares the command line, and
+Python's argparse takes `--job` for an abbreviation of `--job-language`.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import TypeVar
+
+from schemas.drops import Drop
+
+PROCESS_TRANSACTIONS = "process_transactions"
+LOAD_DIMENSIONS = "load_dimensions"
+JOBS = (PROCESS_TRANSACTIONS, LOAD_DIMENSIONS)
+
+_PREFIX = "--pipeline-"
+_Value = TypeVar("_Value")
+
+
+class UnreadableArguments(ValueError):
+    """Arguments that do not have the form written here; the message names the argument."""
+
+
+@dataclass(frozen=True)
+class JobArguments:
+    """What the job's definition fixes, all of it text."""
+
+    job: str
+    """One of JOBS."""
+    work_bucket: str
+    workgroup: str
+    host: str
+    port: str
+    database: str
+    account_id: str
+    region: str
+    copy_role_arn: str
+    """The role that Redshift assumes for COPY and UNLOAD."""
+    max_reject_ratio: str
+    """A number from 0 to 1: a load fails when a larger share of its rows is rejected."""
+    amount_classes: str
+    """See schemas.amount_classes."""
+
+
+def encode_job_arguments(values: Mapping[str, _Value]) -> dict[str, _Value]:
+    """Argument name -> value, for exactly the fields of JobArguments (Pulumi's values are outputs, not yet text)."""
+    names = [field.name for field in fields(JobArguments)]
+    if sorted(values) != sorted(names):
+        raise UnreadableArguments(f"the job's arguments are {', '.join(names)}, not {', '.join(values)}")
+    return {argument_name(name): values[name] for name in names}
+
+
+def decode_job_arguments(arguments: Mapping[str, str]) -> JobArguments:
+    """What `encode_job_arguments` wrote; raises UnreadableArguments naming what is missing."""
+    missing = [name for name in map(argument_name, _names(JobArguments)) if name not in arguments]
+    if missing:
+        raise UnreadableArguments(f"the arguments {', '.join(missing)} are missing")
+    return JobArguments(**{name: arguments[argument_name(name)] for name in _names(JobArguments)})
+
+
+@dataclass(frozen=True)
+class RunArguments:
+    """Which drop a run is about, and which attempt it is."""
+
+    drop: Drop
+    attempt: int
+
+    def encode(self) -> dict[str, str]:
+        """The key travels as base64url: it may hold anything, and Glue documents no quoting rules."""
+        return {
+            argument_name("bucket"): self.drop.bucket,
+            argument_name("key_base64"): base64.urlsafe_b64encode(self.drop.key.encode("utf-8")).decode("ascii"),
+            argument_name("version_id"): self.drop.version_id,
+            argument_name("attempt"): str(self.attempt),
+        }
+
+    @classmethod
+    def decode(cls, arguments: Mapping[str, str]) -> RunArguments:
+        """What `encode` wrote; raises UnreadableArguments for anything else."""
+        try:
+            key_base64 = arguments[argument_name("key_base64")]
+            key = base64.urlsafe_b64decode(key_base64.encode("ascii")).decode("utf-8")
+            drop = Drop(arguments[argument_name("bucket")], key, arguments[argument_name("version_id")])
+            return cls(drop, int(arguments[argument_name("attempt")]))
+        except KeyError as reason:
+            raise UnreadableArguments(f"the argument {reason.args[0]} is missing") from None
+        except (binascii.Error, ValueError) as reason:
+            raise UnreadableArguments(f"the arguments of the run cannot be read: {reason}") from None
+
+
+def decode_run(arguments: Mapping[str, str] | None) -> RunArguments | None:
+    """The arguments of a run; None for a run that was started for something else."""
+    try:
+        return RunArguments.decode(arguments or {})
+    except UnreadableArguments:
+        return None
+
+
+def read_command_line(argv: Sequence[str]) -> dict[str, str]:
+    """Our arguments on a Glue command line, by name; Glue's own flags stand between them and are skipped.
+
+    Raises UnreadableArguments where one of ours has no value.
+    """
+    arguments: dict[str, str] = {}
+    tokens = iter(argv)
+    for token in tokens:
+        if not token.startswith(_PREFIX):
+            continue
+        name, separator, value = token.partition("=")
+        if not separator:
+            following = next(tokens, None)
+            if following is None:
+                raise UnreadableArguments(f"the argument {name} has no value")
+            value = following
+        arguments[name] = value
+    return arguments
+
+
+def argument_name(field: str) -> str:
+    """`work_bucket` -> `--pipeline-work-bucket`."""
+    return _PREFIX + field.replace("_", "-")
+
+
+def _names(arguments: type) -> list[str]:
+    return [field.name for field in fields(arguments)]

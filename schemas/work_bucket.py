@@ -1,0 +1,114 @@
+"""Every prefix and key of the work bucket: written here, parsed here, and nowhere else.
+
+Nothing here talks to AWS.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+
+from schemas.drops import partition
+
+CODE = "code/"
+"""The job's script and wheel."""
+STAGING = "staging/"
+"""What an attempt stages for COPY, and the dimensions it unloads."""
+REJECTED = "rejected/"
+"""Rejected rows, one CSV per load."""
+REPORTS = "reports/"
+"""One JSON report per attempt."""
+CLAIMS = "claims/"
+"""One lease per attempt: who starts its run, and which run that is."""
+NOTIFIED = "notified/"
+"""One note per outcome that was mailed, and one per failure whose mail waits for the next attempt."""
+ARCHIVING = "archiving/"
+"""One lease per load while its drop is copied to the archive."""
+
+_ATTEMPT_KEY = re.compile(r"[a-z]+/([0-9a-f]{16})/([0-9]+)(\..+)")
+_STAGED_KEY = re.compile(r"staging/([0-9a-f]{16})/([0-9]+)/")
+_JSON = ".json"
+_SENDING = ".sending.json"
+_DEFERRED = ".deferred.json"
+
+
+def staging_prefix(load_id: str, attempt: int) -> str:
+    """Where one attempt keeps what it stages; no other attempt ever writes there."""
+    return f"{STAGING}{load_id}/{attempt}/"
+
+
+def parse_staging_key(key: str) -> tuple[str, int] | None:
+    """The load_id and attempt of a key below `staging_prefix`; None for any other key."""
+    match = _STAGED_KEY.match(key)
+    return (match.group(1), int(match.group(2))) if match else None
+
+
+def rejected_key(partition_day: date, file_name: str, load_id: str) -> str:
+    """The rejected rows of a load: always plain CSV, whatever the drop was."""
+    stem = re.sub(r"\.csv(\.gz)?$", "", file_name, flags=re.IGNORECASE)
+    return f"{REJECTED}{partition(partition_day)}/{stem}.{load_id}.csv"
+
+
+def report_key(load_id: str, attempt: int) -> str:
+    """The report of an attempt."""
+    return f"{REPORTS}{load_id}/{attempt}{_JSON}"
+
+
+def claims_prefix(load_id: str) -> str:
+    """Below it lie the claims of every attempt at a load."""
+    return f"{CLAIMS}{load_id}/"
+
+
+def claim_key(load_id: str, attempt: int) -> str:
+    """The claim of an attempt."""
+    return f"{claims_prefix(load_id)}{attempt}{_JSON}"
+
+
+def outside_layout_stem(load_id: str) -> str:
+    """The note that a mail about a key outside the layout was sent, without its ending."""
+    return f"{CLAIMS}outside/{load_id}"
+
+
+def archiving_key(load_id: str) -> str:
+    """The lease of whoever copies a drop to the archive."""
+    return f"{ARCHIVING}{load_id}{_JSON}"
+
+
+def notified_prefix(load_id: str) -> str:
+    """Below it lie the notes about the mails of a load."""
+    return f"{NOTIFIED}{load_id}/"
+
+
+def notified_stem(load_id: str, attempt: int) -> str:
+    """The note that the outcome of an attempt was mailed, without its ending."""
+    return f"{notified_prefix(load_id)}{attempt}"
+
+
+def sent_key(stem: str) -> str:
+    """The note that a mail was sent."""
+    return stem + _JSON
+
+
+def sending_key(stem: str) -> str:
+    """The lease of whoever is sending a mail."""
+    return stem + _SENDING
+
+
+def deferred_key(load_id: str, attempt: int) -> str:
+    """The note that an attempt failed and is retried: its mail comes with the last attempt."""
+    return notified_stem(load_id, attempt) + _DEFERRED
+
+
+def parse_attempt_key(key: str) -> tuple[str, int] | None:
+    """The load_id and attempt of a claim, a report or a sent note; None for any other key."""
+    return _parse(key, _JSON)
+
+
+def parse_deferred_key(key: str) -> tuple[str, int] | None:
+    """The load_id and attempt of a key that `deferred_key` wrote; None for any other key."""
+    return _parse(key, _DEFERRED)
+
+
+def _parse(key: str, ending: str) -> tuple[str, int] | None:
+    match = _ATTEMPT_KEY.fullmatch(key)
+    return (match.group(1), int(match.group(2))) if match and match.group(3) == ending else None
