@@ -13,10 +13,10 @@ from pathlib import Path
 from benchmarks.measure import DiedError, Measurement, Peer, measure
 from benchmarks.outcome import Outcome, read_outcome
 from benchmarks.work import Work
-from jobs.glue_entry import ALLOCATOR, ONE_HEAP
+from jobs.glue_entry import BEFORE_POLARS
 
 # Polars is loaded by then, so what glue_entry sets for the job comes from outside here.
-OURS = Peer("ours", "benchmarks.ours", environment={ALLOCATOR: ONE_HEAP})
+OURS = Peer("ours", "benchmarks.ours", environment=dict(BEFORE_POLARS))
 BARE_SCAN = Peer("bare scan", "benchmarks.bare_scan", does_the_work=False)
 DUCKDB = Peer("DuckDB", "benchmarks.duckdb_peer", needs="duckdb")
 SMALL_DUCKDB = Peer("DuckDB in 600 MB", "benchmarks.duckdb_peer", "run_small", needs="duckdb")

@@ -25,7 +25,7 @@ from rich.table import Table
 
 from benchmarks.measure import ROOT, DiedError, Finished, run_watched
 from benchmarks.work import PARTITION_DAY, Work
-from jobs.glue_entry import ALLOCATOR
+from jobs.glue_entry import BEFORE_POLARS
 from local.glue_python import find_glue_python
 from redshift_emulator import Warehouse
 from schemas.counts import COUNTS
@@ -169,7 +169,7 @@ def _cloud(scratch: Path) -> Iterator[_Cloud]:
                 "PYTHONPATH": str(path),
                 "TMPDIR": str(scratch),
                 # The job's own choice is what is measured, unless this command was told another.
-                **({ALLOCATOR: os.environ[ALLOCATOR]} if ALLOCATOR in os.environ else {}),
+                **{name: os.environ[name] for name in BEFORE_POLARS if name in os.environ},
                 "AWS_ENDPOINT_URL_S3": url,
                 **_CREDENTIALS,
                 **warehouse.client_environment(),
@@ -198,8 +198,7 @@ def _job(scratch: Path) -> tuple[Path, Path]:
     wheels = sorted((ROOT / "dist").glob("*.whl"))
     if python is None or not wheels:
         raise SystemExit("the job runs on Glue's CPython 3.9 from its wheel: install one, and run `make wheel`")
-    # The name Glue would give it: by it the entry script finds what to put first.
-    folder = scratch / "glue-python-libs-bench"
+    folder = scratch / "wheel"
     with zipfile.ZipFile(wheels[-1]) as wheel:
         wheel.extractall(folder)
     return python, folder

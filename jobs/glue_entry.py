@@ -1,36 +1,74 @@
-"""What Glue runs: finds our wheel, then the job named by `--job`.
+"""The script that Glue runs: puts our wheel first on the path, then runs the job that the arguments name.
 
-Glue installs the wheel of `--extra-py-files` into a folder of its own, behind the
-boto3 1.21 and redshift-connector 2.0 it brings along, which are too old to sign in to
-Redshift Serverless. So that folder goes first on the path, before anything is imported.
+Glue starts this script inside a process of its own that has already imported a boto3 of 2022, which knows
+neither Redshift Serverless nor conditional writes. Where pip leaves the wheel of `--extra-py-files` is not
+documented; users have found it in `/glue/lib/installation`, behind the bundled packages on `sys.path`.
+So the folder is recognised by its content, and everything it brings along is imported from there.
 """
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
+from collections.abc import Iterable
 
-ALLOCATOR = "_RJEM_MALLOC_CONF"
-"""What Polars' jemalloc is told as it is loaded."""
-ONE_HEAP = "narenas:1"
-"""By default threads have heaps of their own, and what is freed in one of them is of no use to the others."""
+INSTALLATION = "/glue/lib/installation"
+"""Where users have seen pip install wheels; looked at even if Glue leaves it off the path."""
+OUR_FILES = (os.path.join("jobs", "process_transactions.py"), os.path.join("schemas", "drops.py"))
+"""No other package has these."""
+
+BEFORE_POLARS = {
+    # Threads have heaps of their own by default, and what one of them frees is of no use to the others.
+    "_RJEM_MALLOC_CONF": "narenas:1",
+    # Polars starts a thread with buffers for every core it sees, and a container sees all of its host's.
+    # Memory was measured with two.
+    "POLARS_MAX_THREADS": "2",
+}
+"""Polars reads these while it is imported. What the environment already sets stays."""
 
 
-def _put_our_wheel_first() -> None:
-    ours = [path for path in sys.path if "glue-python-libs" in path]
-    sys.path[:] = ours + [path for path in sys.path if path not in ours]
-    for name in [name for name in sys.modules if name.split(".")[0] in ("boto3", "botocore", "s3transfer", "urllib3")]:
-        del sys.modules[name]
+def find_wheel_folder(path: Iterable[str]) -> str:
+    """The first folder of an import path that holds our package; raises ImportError if none does."""
+    folders = list(path)
+    for folder in folders:
+        if all(os.path.isfile(os.path.join(folder, file)) for file in OUR_FILES):
+            return folder or os.curdir
+    raise ImportError(
+        f"the job's wheel is in none of the folders {', '.join(folders)}; "
+        "check that --extra-py-files names it and that its installation did not fail (see the error log)"
+    )
+
+
+def import_first_from(folder: str) -> None:
+    """Import from now on what a folder holds from there, even if another version is already imported."""
+    sys.path[:] = [folder, *(entry for entry in sys.path if entry != folder)]
+    provided = {entry.split(".")[0] for entry in os.listdir(folder)}
+    for name in [name for name in sys.modules if name.split(".")[0] in provided and name != "__main__"]:
+        if not _comes_from(folder, name):
+            del sys.modules[name]
+    importlib.invalidate_caches()
+
+
+def _comes_from(folder: str, module: str) -> bool:
+    file = getattr(sys.modules[module], "__file__", None)
+    return file is not None and os.path.realpath(file).startswith(os.path.join(os.path.realpath(folder), ""))
 
 
 def main() -> None:
-    _put_our_wheel_first()
-    os.environ.setdefault(ALLOCATOR, ONE_HEAP)
     # Glue's stdout is block buffered: a killed job would leave no trace of how far it came.
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    import_first_from(find_wheel_folder([*sys.path, INSTALLATION]))
+    for name, value in BEFORE_POLARS.items():
+        os.environ.setdefault(name, value)
+    import boto3
+
+    print(f"boto3 {boto3.__version__} from {boto3.__file__}")
     from jobs.arguments import parse_arguments
 
     arguments = parse_arguments(sys.argv[1:])
+    # Without a Region boto3 would look for S3 in us-east-1, which the private network cannot reach.
+    os.environ.setdefault("AWS_DEFAULT_REGION", arguments.warehouse.region)
     if arguments.job == "process_transactions":
         from jobs.process_transactions import process_transactions
 

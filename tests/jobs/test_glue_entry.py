@@ -1,4 +1,4 @@
-"""What is set before anything is imported."""
+"""The script that Glue runs: from where it imports, and what it sets before anything is imported."""
 
 from __future__ import annotations
 
@@ -7,22 +7,143 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import jobs.glue_entry
 
 ENTRY = Path(jobs.glue_entry.__file__)
 
+# Where users have found an installed wheel, and where they have found a downloaded one.
+LAYOUTS = ("glue/lib/installation", "tmp/glue-python-libs-7f3a")
 
-def test_polars_is_loaded_with_one_heap_for_all_threads() -> None:
-    """Told by its allocator itself, for the name of the variable is Polars' own affair."""
-    program = f"""
-import os, runpy
-try:
-    runpy.run_path({str(ENTRY)!r}, run_name="__main__")
-finally:  # no job was named
-    os.environ[{jobs.glue_entry.ALLOCATOR!r}] += ",confirm_conf:true"
-    import polars
+OLD, OURS = "1.21.21", "1.42.97"
+
+# A job that says from where it was imported and what it found.
+FAKE_JOB = """
+import os, boto3, botocore.session, polars
+def process_transactions(arguments):
+    print("botocore", botocore.session.VERSION)
+    print("polars", polars.SEEN)
+    print("region", os.environ.get("AWS_DEFAULT_REGION"))
 """
-    environment = {**os.environ, "PYTHONPATH": str(ENTRY.parents[1])}
-    environment.pop(jobs.glue_entry.ALLOCATOR, None)
+FAKE_ARGUMENTS = """
+from types import SimpleNamespace
+def parse_arguments(argv):
+    return SimpleNamespace(job="process_transactions", warehouse=SimpleNamespace(region="eu-west-1"))
+"""
+# Glue's own process: a boto3 of its own is imported before the script is run.
+RUNNER = """
+import importlib.util, sys
+import boto3, botocore.session, awscli
+spec = importlib.util.spec_from_file_location("entry", {entry!r})
+entry = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(entry)
+entry.INSTALLATION = {installation!r}
+entry.main()
+print("awscli", sys.modules["awscli"] is awscli)
+"""
+
+
+def _write(folder: Path, files: dict[str, str]) -> Path:
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return folder
+
+
+def _boto3(version: str) -> dict[str, str]:
+    return {
+        "boto3/__init__.py": f"__version__ = '{version}'\n",
+        "botocore/__init__.py": "",
+        "botocore/session.py": f"VERSION = '{version}'\n",
+    }
+
+
+def _wheel(folder: Path) -> Path:
+    threads = "SEEN = os.environ['POLARS_MAX_THREADS'], os.environ['_RJEM_MALLOC_CONF']\n"
+    return _write(
+        folder,
+        {
+            **_boto3(OURS),
+            "polars/__init__.py": f"import os\n{threads}",
+            "jobs/__init__.py": "",
+            "jobs/arguments.py": FAKE_ARGUMENTS,
+            "jobs/process_transactions.py": FAKE_JOB,
+            "schemas/__init__.py": "",
+            "schemas/drops.py": "",
+        },
+    )
+
+
+def _decoys(folder: Path) -> list[Path]:
+    """What lies on Glue's path before our folder: the bundled packages, a mere download, somebody else's `jobs`."""
+    return [
+        _write(folder / "usr" / "site-packages", {**_boto3(OLD), "awscli/__init__.py": ""}),
+        _write(folder / "tmp" / "glue-python-libs-0a", {"transactions_pipeline-1.0.0-py3-none-any.whl": "a zip"}),
+        _write(folder / "other" / "glue-python-libs-1b", {"jobs/__init__.py": "", "schemas/__init__.py": ""}),
+    ]
+
+
+def _run(path: list[Path], *, installation: str = "/nowhere", **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-S", "-c", RUNNER.format(entry=str(ENTRY), installation=installation)],
+        cwd=path[0],
+        env={"PYTHONPATH": os.pathsep.join(map(str, path)), **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_the_wheel_wins_over_a_boto3_that_is_already_imported(tmp_path: Path, layout: str) -> None:
+    ours = _wheel(tmp_path / layout)
+    ran = _run([*_decoys(tmp_path), ours])
+    assert ran.returncode == 0, ran.stderr
+    said = ran.stdout.splitlines()
+    assert said[0] == f"boto3 {OURS} from {ours / 'boto3' / '__init__.py'}"
+    assert f"botocore {OURS}" in said
+    assert "awscli True" in said, "what the wheel does not bring along stays imported"
+
+
+def test_an_installation_that_is_off_the_path_is_found(tmp_path: Path) -> None:
+    ours = _wheel(tmp_path / "installation")
+    ran = _run(_decoys(tmp_path), installation=str(ours))
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.startswith(f"boto3 {OURS} from {ours}")
+
+
+def test_a_missing_wheel_is_named_with_the_folders_searched(tmp_path: Path) -> None:
+    decoys = _decoys(tmp_path)
+    ran = _run(decoys)
+    assert ran.returncode == 1
+    message = ran.stderr.strip().splitlines()[-1]
+    assert message.startswith("ImportError: the job's wheel is in none of the folders ")
+    assert "--extra-py-files" in message
+    assert all(str(decoy) in message for decoy in decoys)
+
+
+def test_threads_and_heap_are_set_before_polars_is_imported(tmp_path: Path) -> None:
+    path = [*_decoys(tmp_path), _wheel(tmp_path / "installation")]
+    assert "polars ('2', 'narenas:1')" in _run(path).stdout
+    assert "polars ('7', 'narenas:1')" in _run(path, POLARS_MAX_THREADS="7").stdout, "what is set stays"
+
+
+def test_the_region_of_the_arguments_is_used_where_glue_sets_none(tmp_path: Path) -> None:
+    path = [*_decoys(tmp_path), _wheel(tmp_path / "installation")]
+    assert "region eu-west-1" in _run(path).stdout
+    assert "region eu-north-1" in _run(path, AWS_DEFAULT_REGION="eu-north-1").stdout
+
+
+def test_polars_obeys_both_variables() -> None:
+    """Told by Polars itself, since the names of the variables are its own affair."""
+    names = jobs.glue_entry.BEFORE_POLARS
+    assert set(names) == {"_RJEM_MALLOC_CONF", "POLARS_MAX_THREADS"}
+    environment = {**os.environ, **names, "POLARS_MAX_THREADS": "3"}
+    environment["_RJEM_MALLOC_CONF"] += ",confirm_conf:true"
+    program = "import polars; print(polars.thread_pool_size())"
     run = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False)
+    assert run.stdout.strip() == "3"
     assert "Set conf value: narenas:1" in run.stderr
