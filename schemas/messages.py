@@ -1,12 +1,13 @@
 """What may stand in the queue, and how a function is asked to look at a run.
 
-The queue holds S3's notifications and our own requests to replay a drop. S3, `sweep` and
-the operator's command write them; `start_run` reads them.
+The queue holds S3's notifications and our own requests for one more attempt at a drop.
+S3, `sweep`, `archive` and the operator's command write them; `start_run` reads them.
 
 `{"replay": {"bucket": …, "key": …, "version_id": …}}` asks for the next attempt at a
-drop. With `after_attempt: n` it asks for attempt n+1 and nothing else, so that the same
-request sent twice is one request. Without it, `request` (at first the message's own id)
-is remembered in the claim to the same end.
+drop. `"flow_in"` in place of `"replay"` asks that its waiting rows are loaded, `"retract"`
+that the load is taken back. `request` (without it, the message's own id) names the request:
+it is remembered in the claim, so that the same request sent twice is one request. With
+`after_attempt: n` a replay asks to retry attempt n, whatever attempt n did.
 
 S3's `sequencer` is not read: each object version is a load of its own, and the order of
 loads does not matter to the table.
@@ -22,6 +23,10 @@ from typing import Any
 from urllib.parse import quote_plus, unquote_plus
 
 from schemas.drops import Drop
+from schemas.runs import FLOW_IN, LOAD, RETRACT
+
+_OPERATIONS = {"replay": LOAD, "flow_in": FLOW_IN, "retract": RETRACT}
+"""The name of a request -> what the attempt does."""
 
 
 class UnreadableMessage(ValueError):
@@ -35,6 +40,9 @@ class Replay:
     request: str
     """The same for every delivery of the same request."""
     after_attempt: int | None = None
+    """The attempt to retry; None for a new request."""
+    operation: str = LOAD
+    """What the attempt does (schemas.runs.OPERATIONS)."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +59,8 @@ class Request:
         """This one request as the body of a message."""
         if self.replay is None:
             return _notification(self.bucket, self.key, self.version_id)
-        return _replay(self.bucket, self.key, self.version_id, self.replay.request, self.replay.after_attempt)
+        version = (self.bucket, self.key, self.version_id)
+        return _replay(version, self.replay.operation, self.replay.request, self.replay.after_attempt)
 
 
 def drop_message(drop: Drop) -> str:
@@ -61,7 +70,17 @@ def drop_message(drop: Drop) -> str:
 
 def replay_message(drop: Drop, *, after_attempt: int | None = None) -> str:
     """The message that asks for one more attempt at a drop."""
-    return _replay(drop.bucket, drop.key, drop.version_id, None, after_attempt)
+    return _replay((drop.bucket, drop.key, drop.version_id), LOAD, None, after_attempt)
+
+
+def flow_in_message(drop: Drop, *, request: str) -> str:
+    """The message that asks to load the rows of a drop that waited for a dimension."""
+    return _replay((drop.bucket, drop.key, drop.version_id), FLOW_IN, request, None)
+
+
+def retract_message(drop: Drop) -> str:
+    """The message that asks to take back what the load of a drop did."""
+    return _replay((drop.bucket, drop.key, drop.version_id), RETRACT, None, None)
 
 
 def run_request(job_name: str, run_id: str, *, is_last: bool = False) -> dict[str, Any]:
@@ -90,8 +109,9 @@ def read_message(body: str, *, message_id: str) -> list[Request]:
     try:
         if content.get("Type") == "Notification" and "TopicArn" in content:
             return read_message(content["Message"], message_id=message_id)
-        if "replay" in content:
-            return [_read_replay(content["replay"], message_id)]
+        for name, operation in _OPERATIONS.items():
+            if name in content:
+                return [_read_replay(content[name], message_id, operation)]
         if "Records" in content:
             return _read_notification(content["Records"])
     except UnreadableMessage:
@@ -129,7 +149,7 @@ def _read_notification(records: list[dict[str, Any]]) -> list[Request]:
     return requests
 
 
-def _read_replay(replay: Mapping[str, Any], message_id: str) -> Request:
+def _read_replay(replay: Mapping[str, Any], message_id: str, operation: str) -> Request:
     after_attempt = replay.get("after_attempt")
     return Request(
         bucket=str(replay["bucket"]),
@@ -138,6 +158,7 @@ def _read_replay(replay: Mapping[str, Any], message_id: str) -> Request:
         replay=Replay(
             request=str(replay.get("request") or message_id),
             after_attempt=None if after_attempt is None else int(after_attempt),
+            operation=operation,
         ),
     )
 
@@ -148,13 +169,16 @@ def _version(version_id: str | None) -> str | None:
     return version_id
 
 
-def _replay(bucket: str, key: str, version_id: str | None, request: str | None, after_attempt: int | None) -> str:
+def _replay(
+    version: tuple[str, str, str | None], operation: str, request: str | None, after_attempt: int | None
+) -> str:
+    bucket, key, version_id = version
     replay: dict[str, Any] = {"bucket": bucket, "key": key, "version_id": version_id}
     if request is not None:
         replay["request"] = request
     if after_attempt is not None:
         replay["after_attempt"] = after_attempt
-    return json.dumps({"replay": replay})
+    return json.dumps({next(name for name, does in _OPERATIONS.items() if does == operation): replay})
 
 
 def _notification(bucket: str, key: str, version_id: str | None) -> str:

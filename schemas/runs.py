@@ -20,6 +20,14 @@ PROCESS_TRANSACTIONS = "process_transactions"
 LOAD_DIMENSIONS = "load_dimensions"
 JOBS = (PROCESS_TRANSACTIONS, LOAD_DIMENSIONS)
 
+LOAD = "load"
+"""Load the drop, for the first time or once more."""
+FLOW_IN = "flow_in"
+"""Load only the drop's rows that waited for a dimension."""
+RETRACT = "retract"
+"""Take back what the load did."""
+OPERATIONS = (LOAD, FLOW_IN, RETRACT)
+
 _PREFIX = "--pipeline-"
 _Value = TypeVar("_Value")
 
@@ -66,33 +74,68 @@ def decode_job_arguments(arguments: Mapping[str, str]) -> JobArguments:
 
 
 @dataclass(frozen=True)
+class ArchivedCopy:
+    """The copy of a drop in the archive: one version of an object."""
+
+    bucket: str
+    key: str
+    version_id: str
+
+
+@dataclass(frozen=True)
 class RunArguments:
-    """Which drop a run is about, and which attempt it is."""
+    """Which drop a run is about, which attempt it is, and what it does."""
 
     drop: Drop
     attempt: int
+    operation: str = LOAD
+    """One of OPERATIONS."""
+    archived: ArchivedCopy | None = None
+    """Where the drop is read when it has left the drop bucket."""
 
     def encode(self) -> dict[str, str]:
-        """The key travels as base64url: it may hold anything, and Glue documents no quoting rules."""
-        return {
+        """Keys travel as base64url: they may hold anything, and Glue documents no quoting rules."""
+        arguments = {
             argument_name("bucket"): self.drop.bucket,
-            argument_name("key_base64"): base64.urlsafe_b64encode(self.drop.key.encode("utf-8")).decode("ascii"),
+            argument_name("key_base64"): _to_base64(self.drop.key),
             argument_name("version_id"): self.drop.version_id,
             argument_name("attempt"): str(self.attempt),
         }
+        if self.operation != LOAD:
+            arguments[argument_name("operation")] = self.operation
+        if self.archived is not None:
+            arguments[argument_name("archived_bucket")] = self.archived.bucket
+            arguments[argument_name("archived_key_base64")] = _to_base64(self.archived.key)
+            arguments[argument_name("archived_version_id")] = self.archived.version_id
+        return arguments
 
     @classmethod
     def decode(cls, arguments: Mapping[str, str]) -> RunArguments:
         """What `encode` wrote; raises UnreadableArguments for anything else."""
         try:
-            key_base64 = arguments[argument_name("key_base64")]
-            key = base64.urlsafe_b64decode(key_base64.encode("ascii")).decode("utf-8")
-            drop = Drop(arguments[argument_name("bucket")], key, arguments[argument_name("version_id")])
-            return cls(drop, int(arguments[argument_name("attempt")]))
+            drop = Drop(
+                arguments[argument_name("bucket")],
+                _from_base64(arguments[argument_name("key_base64")]),
+                arguments[argument_name("version_id")],
+            )
+            attempt = int(arguments[argument_name("attempt")])
+            archived = None
+            if argument_name("archived_version_id") in arguments:
+                archived = ArchivedCopy(
+                    arguments[argument_name("archived_bucket")],
+                    _from_base64(arguments[argument_name("archived_key_base64")]),
+                    arguments[argument_name("archived_version_id")],
+                )
         except KeyError as reason:
             raise UnreadableArguments(f"the argument {reason.args[0]} is missing") from None
         except (binascii.Error, ValueError) as reason:
             raise UnreadableArguments(f"the arguments of the run cannot be read: {reason}") from None
+        operation = arguments.get(argument_name("operation"), LOAD)
+        if operation not in OPERATIONS:
+            raise UnreadableArguments(
+                f"the argument {argument_name('operation')} is {operation!r}, not one of {', '.join(OPERATIONS)}"
+            )
+        return cls(drop, attempt, operation, archived)
 
 
 def decode_run(arguments: Mapping[str, str] | None) -> RunArguments | None:
@@ -126,6 +169,14 @@ def read_command_line(argv: Sequence[str]) -> dict[str, str]:
 def argument_name(field: str) -> str:
     """`work_bucket` -> `--pipeline-work-bucket`."""
     return _PREFIX + field.replace("_", "-")
+
+
+def _to_base64(key: str) -> str:
+    return base64.urlsafe_b64encode(key.encode("utf-8")).decode("ascii")
+
+
+def _from_base64(text: str) -> str:
+    return base64.urlsafe_b64decode(text.encode("ascii")).decode("utf-8")
 
 
 def _names(arguments: type) -> list[str]:
