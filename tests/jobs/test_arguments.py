@@ -98,7 +98,7 @@ def test_glues_wrapper_takes_none_of_our_arguments_for_its_own() -> None:
     ],
 )
 def test_amount_classes_that_cannot_be_are_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="is |bound"):
+    with pytest.raises(ValueError, match=r"is |bound"):
         parse_amount_classes(text)
 
 
