@@ -18,6 +18,7 @@ from local.local_cloud import LocalCloud, Mail
 from schemas.counts import COUNTS
 from schemas.drops import TRANSACTIONS
 from schemas.reports import SUCCEEDED
+from schemas.runs import argument_name
 from schemas.warehouse.tables import FACT_TRANSACTIONS, LOAD_LEDGER, Table
 
 FACT_FILE = "fact_transactions.parquet"
@@ -162,4 +163,4 @@ def _table(laptop: LocalCloud, table: Table) -> pl.DataFrame:
 
 def _copy_role(laptop: LocalCloud) -> str:
     job = laptop.client("glue").get_job(JobName=laptop.outputs["transactions_job"])["Job"]
-    return str(job["NonOverridableArguments"]["--copy-role-arn"])
+    return str(job["NonOverridableArguments"][argument_name("copy_role_arn")])
