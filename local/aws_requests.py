@@ -77,7 +77,8 @@ def _needs(
         return resource if resource.startswith("arn:") else f"arn:aws:{kind}:{region}:{account}:{resource}"
 
     action = f"{service}:{operation}"
-    if action == "sts:GetCallerIdentity":
+    # The Redshift services authorize their callers themselves: only they know the workgroup's ARN.
+    if action == "sts:GetCallerIdentity" or service in ("redshift-data", "redshift-serverless"):
         return []
     if service == "sqs" and "QueueUrl" in facts:
         return [RequiredPermission(action.removesuffix("Batch"), arn("sqs", facts["QueueUrl"].rpartition("/")[2]))]

@@ -14,7 +14,7 @@ import pulumi
 import yaml  # type: ignore[import-untyped]
 
 from components.stack_config import stack_config
-from local.resources import Stage, create
+from local.provider import MotoProvider, create
 
 _SECRET = pulumi.runtime.rpc._special_sig_key
 
@@ -43,9 +43,9 @@ def pulumi_project(root: Path) -> str:
     return str(yaml.safe_load((root / "Pulumi.yaml").read_text(encoding="utf-8"))["name"])
 
 
-def deploy(root: Path, stage: Stage, *, stack: str, config: Mapping[str, str]) -> Deployed:
+def deploy(root: Path, provider: MotoProvider, *, stack: str, config: Mapping[str, str]) -> Deployed:
     """Run `__main__.py` as `pulumi up` would for a stack; returns once every resource stands. Raises DeployFailed."""
-    mocks = _Moto(stage)
+    mocks = _Moto(provider)
     pulumi.runtime.set_mocks(mocks, project=pulumi_project(root), stack=stack, preview=False)
     pulumi.runtime.set_all_config(dict(config))
     outputs: dict[str, Any] = {}
@@ -71,8 +71,8 @@ def deploy(root: Path, stage: Stage, *, stack: str, config: Mapping[str, str]) -
 
 
 class _Moto(pulumi.runtime.Mocks):
-    def __init__(self, stage: Stage) -> None:
-        self._stage = stage
+    def __init__(self, provider: MotoProvider) -> None:
+        self._provider = provider
         self._lock = threading.Lock()
         self.created: list[tuple[str, str]] = []
         self.failure: tuple[str, Exception] | None = None
@@ -81,7 +81,7 @@ class _Moto(pulumi.runtime.Mocks):
         if not args.custom:
             return "", dict(args.inputs)
         try:
-            made = create(self._stage, args.typ, args.name, _disclosed(args.inputs))
+            made = create(self._provider, args.typ, args.name, _disclosed(args.inputs))
         except Exception as error:
             with self._lock:
                 self.failure = self.failure or (f"{args.typ} {args.name!r} was not created: {error}", error)

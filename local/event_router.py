@@ -271,7 +271,7 @@ class EventRouter:
 
     def _give_up(self, function_name: str, event: Any) -> None:
         function = self.functions.describe(function_name)
-        queue_arn = self.functions.forgotten.dead_letter_of_function.get(function.arn)
+        queue_arn = self.functions.gaps.dead_letter_of_function.get(function.arn)
         if queue_arn is not None:
             sqs = self.aws.client_as("sqs", self.functions.credentials(function))
             sqs.send_message(QueueUrl=self._queue_url(queue_arn), MessageBody=json.dumps(event))

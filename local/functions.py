@@ -25,7 +25,7 @@ from typing import IO, Any
 from moto.awslambda.models import lambda_backends
 
 from local.aws import Aws, Credentials
-from local.resources import Forgotten
+from local.provider import MotoGaps
 
 WORKERS_PER_FUNCTION = 2
 # Temporary credentials last an hour; a process keeps those it was started with.
@@ -78,7 +78,7 @@ class Functions:
     aws: Aws
     folder: Path
     """Where unpacked code and logs are kept."""
-    forgotten: Forgotten
+    gaps: MotoGaps
     _idle: dict[str, queue.LifoQueue[_Worker]] = field(default_factory=dict)
     _free: dict[str, threading.BoundedSemaphore] = field(default_factory=dict)
     _workers: dict[int, _Worker] = field(default_factory=dict)
@@ -161,7 +161,7 @@ class Functions:
     def _start(self, function: Function) -> _Worker:
         credentials = self.credentials(function)
         code = self._code(function)
-        has_powertools = any(_POWERTOOLS in layer for layer in self.forgotten.layers_of_function.get(function.arn, ()))
+        has_powertools = any(_POWERTOOLS in layer for layer in self.gaps.layers_of_function.get(function.arn, ()))
         environment = {
             "PATH": os.environ.get("PATH", ""),
             **function.environment,

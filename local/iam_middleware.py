@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
 from typing import Any
 from xml.sax.saxutils import escape
@@ -47,6 +47,8 @@ class IamMiddleware:
         """What was refused, in words, oldest first."""
         self.on_need: Callable[[str, RequiredPermission], None] = lambda _role, _need: None
         """Called with every right that a role needs, before it is judged."""
+        self.services: dict[str, Callable[[AwsRequest], Mapping[str, Any]]] = {}
+        """Services that moto does not play, by the name that requests are signed for; each authorizes its callers."""
         self.on_invoke: Callable[[AwsRequest], bytes] | None = None
         """Plays Lambda's Invoke; moto would want Docker."""
         self.before: Callable[[AwsRequest], None] | None = None
@@ -75,6 +77,8 @@ class IamMiddleware:
             payload = self.on_invoke(asked)
             length = [("Content-Length", str(len(payload)))]
             return self._finish(start_response, asked, "202 Accepted" if accepted else "200 OK", length, [payload])
+        if asked.service in self.services:
+            return self._ask_service(start_response, asked)
         return self._ask_moto(environ, start_response, asked, role)
 
     def role_of(self, access_key: str) -> str | None:
@@ -134,6 +138,17 @@ class IamMiddleware:
             if found.name == role:
                 return list(found.policies.values())
         return []
+
+    def _ask_service(self, start_response: Callable[..., Any], asked: AwsRequest) -> Iterable[bytes]:
+        try:
+            body = json.dumps(self.services[asked.service](asked)).encode("utf-8")
+        except Denied as denied:
+            self.denials.append(str(denied))
+            return _answer(start_response, *_refusal(asked, "AccessDenied", str(denied), status="403 Forbidden"))
+        except Refused as refused:
+            return _answer(start_response, *_refusal(asked, refused.code, str(refused), status=refused.status))
+        headers = [("Content-Type", "application/x-amz-json-1.1"), ("Content-Length", str(len(body)))]
+        return self._finish(start_response, asked, "200 OK", headers, [body])
 
     def _ask_moto(
         self, environ: dict[str, Any], start_response: Callable[..., Any], asked: AwsRequest, role: str | None

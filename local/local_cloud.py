@@ -20,6 +20,7 @@ from moto.glue.models import glue_backends
 from moto.sns.models import sns_backends
 
 from local.aws import Aws
+from local.data_api import DataApi
 from local.deploy import Deployed, config_of, deploy
 from local.event_router import EventRouter
 from local.functions import Functions
@@ -27,7 +28,7 @@ from local.glue import Glue
 from local.glue_python import glue_python
 from local.moto_hooks import Hooks, ObjectEvent, PlayedRun, let_go, take_over
 from local.program_warehouse import ProgramWarehouse
-from local.resources import Stage
+from local.provider import MotoProvider
 
 ACCOUNT = "123456789012"
 PACE = 10.0
@@ -66,6 +67,7 @@ class LocalCloud:
 
     aws: Aws
     warehouse: ProgramWarehouse
+    data_api: DataApi
     router: EventRouter
     deployed: Deployed
     python: Path
@@ -97,11 +99,13 @@ class LocalCloud:
         values = config_of(root, stack, config or {})
         aws = Aws.start(account=account, region=values["aws:region"])
         warehouse = ProgramWarehouse(aws)
+        data_api = DataApi(warehouse)
         try:
-            stage = Stage(aws, warehouse)
+            provider = MotoProvider(aws, warehouse)
+            aws.gate.services = {"redshift-data": data_api.answer, "redshift-serverless": warehouse.answer}
             router = _router(
                 aws,
-                stage,
+                provider,
                 folder,
                 libraries=(libraries or folder).resolve(),
                 python=python or glue_python(),
@@ -113,17 +117,18 @@ class LocalCloud:
             take_over(account, Hooks(on_object_event=early.append, pace=pace))
             aws.gate.on_invoke = router.invoked
             aws.gate.after_run_start = router.run_started
-            deployed = deploy(root, stage, stack=stack, config=values)
+            deployed = deploy(root, provider, stack=stack, config=values)
             router.start()
             take_over(account, Hooks(on_object_event=router.object_event, pace=pace))
             for event in early:
                 router.object_event(event)
         except BaseException:
+            data_api.stop()
             warehouse.stop()
             aws.stop()
             let_go(account)
             raise
-        return cls(aws, warehouse, router, deployed, router.glue.python, folder)
+        return cls(aws, warehouse, data_api, router, deployed, router.glue.python, folder)
 
     def stop(self) -> None:
         if self._stopped:
@@ -132,6 +137,7 @@ class LocalCloud:
         self.router.glue.stop()
         self.router.functions.stop()
         self.router.stop()
+        self.data_api.stop()
         self.warehouse.stop()
         self.aws.stop()
         let_go(self.aws.account)
@@ -207,7 +213,7 @@ class LocalCloud:
 
 def _router(
     aws: Aws,
-    stage: Stage,
+    provider: MotoProvider,
     folder: Path,
     *,
     libraries: Path,
@@ -215,13 +221,13 @@ def _router(
     pace: float,
     on_warning: Callable[[str], None],
 ) -> EventRouter:
-    functions = Functions(aws, folder, stage.forgotten)
+    functions = Functions(aws, folder, provider.gaps)
     glue = Glue(
         aws,
         folder,
         libraries,
         python,
-        job_environment=lambda: stage.warehouse.running().client_environment(),
+        job_environment=lambda: provider.warehouse.running().client_environment(),
         on_state_change=lambda event: router.run_ended(event),
     )
     router = EventRouter(aws, functions, glue, pace, on_warning=on_warning)

@@ -1,10 +1,11 @@
-"""The warehouse as the program makes it: opened with its namespace, reached by its workgroup, asked by the Data API."""
+"""The warehouse as the program declares it: opened with its namespace, reached through its workgroup."""
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+import uuid
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,34 +14,45 @@ from typing import Any
 import redshift_connector
 
 from local.aws import Aws
-from local.iam_middleware import Denied
+from local.aws_requests import AwsRequest
+from local.iam_middleware import OPERATOR, Denied, Refused
 from local.permissions import RequiredPermission
 from redshift_emulator import Warehouse
 
-# A namespace that is being opened is there within seconds; what waits longer waits for one that nobody declared.
-_OPENING_SECONDS = 60
+# A namespace that is being opened is there within seconds, on a loaded machine within a minute or two.
+_OPENING_SECONDS = 300
 
 _environment_lock = threading.Lock()
 
 
+@dataclass(frozen=True)
+class Workgroup:
+    """A workgroup; on AWS its ARN ends in an id, not in its name."""
+
+    name: str
+    arn: str
+    namespace: str
+    id: str
+
+
 @dataclass
 class ProgramWarehouse:
-    """Nothing until the program declares a namespace."""
+    """No warehouse runs until the program declares a namespace."""
 
     aws: Aws
-    workgroup_arns: list[str] = field(default_factory=list)
+    workgroups: dict[str, Workgroup] = field(default_factory=dict)
     _opened: Future[Warehouse] = field(default_factory=Future)
-    _connections: dict[str, Any] = field(default_factory=dict)
 
     def open(self, database: str, admin_user: str) -> None:
-        """Start it, with its first database."""
+        """Start it with its first database."""
         try:
             self._opened.set_result(
                 Warehouse.start(
                     s3_endpoint_url=self.aws.url,
+                    region=self.aws.region,
                     database=database,
                     admin_user=admin_user,
-                    role_of=self._role_that_signs_in,
+                    user_of=self._sign_in,
                     service_credentials=("redshift-serverless.amazonaws.com", "laptop"),
                 )
             )
@@ -48,46 +60,100 @@ class ProgramWarehouse:
             self._opened.set_exception(error)
             raise
 
+    def add_workgroup(self, name: str, namespace: str) -> Workgroup:
+        """Make the warehouse reachable under the workgroup's name."""
+        id_ = str(uuid.uuid4())
+        arn = f"arn:aws:redshift-serverless:{self.aws.region}:{self.aws.account}:workgroup/{id_}"
+        self.workgroups[name] = Workgroup(name, arn, namespace, id_)
+        return self.workgroups[name]
+
     def running(self) -> Warehouse:
-        """The warehouse, once it is open; raises TimeoutError when it never will be."""
+        """The warehouse once it is open; raises TimeoutError when the program declares none."""
         return self._opened.result(_OPENING_SECONDS)
 
     def stop(self) -> None:
-        for connection in self._connections.values():
-            connection.close()
         if self._opened.done() and self._opened.exception() is None:
             self._opened.result().stop()
 
-    def run(self, database: str, sql: str) -> None:
-        """A statement of the Data API, as the admin user."""
-        if database not in self._connections:
-            self._connections[database] = self.connect(database)
-        self._connections[database].cursor().execute(sql)
-
-    def connect(self, database: str) -> Any:
-        """A connection of the admin user, each statement its own transaction."""
+    def connect(self, database: str, *, user: str | None = None) -> Any:
+        """A connection with a temporary password, as the admin user where no user is named; autocommits."""
         warehouse = self.running()
+        how = warehouse.admin_connection(database)
+        if user is not None:
+            how |= {"user": user, "password": warehouse.issue_password(user)[0]}
         with _trusting(warehouse):
-            connection = redshift_connector.connect(**warehouse.admin_connection(database))
+            connection = redshift_connector.connect(**how)
         connection.autocommit = True
         return connection
 
-    def _role_that_signs_in(self, access_key: str) -> str:
-        role = self.aws.gate.role_of(access_key)
+    def answer(self, request: AwsRequest) -> Mapping[str, Any]:
+        """The answer to a request to `redshift-serverless`; raises Refused."""
+        name = str(request.facts.get("workgroupName", ""))
+        if request.operation == "GetWorkgroup":
+            self.authorize(request, "redshift-serverless:GetWorkgroup", name)
+            return {"workgroup": self._described(self.workgroups[name])}
+        if request.operation == "ListWorkgroups":
+            for known in self.workgroups:
+                self.authorize(request, "redshift-serverless:ListWorkgroups", known)
+            return {"workgroups": [self._described(workgroup) for workgroup in self.workgroups.values()]}
+        if request.operation == "GetCredentials":
+            self.authorize(request, "redshift-serverless:GetCredentials", name)
+            user = self.database_user(str(request.access_key))
+            password, expires = self.running().issue_password(user)
+            stamp = expires.timestamp()
+            return {"dbUser": user, "dbPassword": password, "expiration": stamp, "nextRefreshTime": stamp}
+        raise Refused(
+            "ValidationException",
+            "the local Redshift Serverless answers GetCredentials, GetWorkgroup and ListWorkgroups, "
+            f"but not {request.operation}",
+        )
+
+    def authorize(self, request: AwsRequest, action: str, workgroup: str) -> None:
+        """Raises Refused unless the workgroup exists and the caller may do this with it."""
+        known = self.workgroups.get(workgroup)
+        if known is None:
+            raise Refused("ResourceNotFoundException", f"the workgroup {workgroup!r} does not exist")
+        if request.access_key == OPERATOR:
+            return
+        role = self.aws.gate.role_of(str(request.access_key))
         if role is None:
-            raise PermissionError(f"the access key {access_key} is no role's")
+            raise Denied(f"the access key {request.access_key} is no role's")
+        self.aws.gate.check(role, RequiredPermission(action, known.arn))
+
+    def database_user(self, access_key: str) -> str:
+        """A role signs in as IAMR:<role>; whoever runs the local cloud may do everything, so is the admin."""
+        if access_key == OPERATOR:
+            return self.running().admin_user
+        return f"IAMR:{self.aws.gate.role_of(access_key)}"
+
+    def _sign_in(self, access_key: str) -> str:
+        """The user that the driver's GetCredentials signs a caller in as; raises PermissionError where IAM refuses."""
+        request = AwsRequest(access_key, "redshift-serverless", "GetCredentials", ())
         try:
-            for arn in self.workgroup_arns:
-                self.aws.gate.check(role, RequiredPermission("redshift-serverless:GetCredentials", arn))
+            for workgroup in self.workgroups:
+                self.authorize(request, "redshift-serverless:GetCredentials", workgroup)
         except Denied as denied:
             self.aws.gate.denials.append(str(denied))
             raise PermissionError(str(denied)) from denied
-        return role
+        return self.database_user(access_key)
+
+    def _described(self, workgroup: Workgroup) -> dict[str, Any]:
+        warehouse = self.running()
+        return {
+            "workgroupName": workgroup.name,
+            "workgroupArn": workgroup.arn,
+            "workgroupId": workgroup.id,
+            "namespaceName": workgroup.namespace,
+            "endpoint": {"address": warehouse.host, "port": warehouse.port},
+            "port": warehouse.port,
+            "publiclyAccessible": False,
+            "status": "AVAILABLE",
+        }
 
 
 @contextmanager
 def _trusting(warehouse: Warehouse) -> Iterator[None]:
-    """The driver takes whom it trusts from the process's environment alone."""
+    """The driver reads the certificates that it trusts from the process's environment alone."""
     name = "SSL_CERT_FILE"
     with _environment_lock:
         before = os.environ.get(name)

@@ -47,7 +47,7 @@ class QueueReader:
     _signed_in: tuple[float, str] = (0.0, "")
 
     def __post_init__(self) -> None:
-        at_once = self.functions.forgotten.concurrency_of_mapping.get(self.mapping_id, _AWS_BATCHES_AT_ONCE)
+        at_once = self.functions.gaps.concurrency_of_mapping.get(self.mapping_id, _AWS_BATCHES_AT_ONCE)
         self._free = threading.BoundedSemaphore(at_once)
         self._batches = ThreadPoolExecutor(at_once, thread_name_prefix="batch")
 

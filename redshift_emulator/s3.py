@@ -12,7 +12,6 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from redshift_emulator.errors import RedshiftError
 
-_REGION = "us-east-1"
 _ROLE_LASTS_SECONDS = 900
 
 
@@ -39,9 +38,10 @@ class ObjectName(NamedTuple):
 class ObjectStore:
     """S3 at `endpoint_url`; the methods block and are called from threads."""
 
-    def __init__(self, endpoint_url: str | None, service_credentials: tuple[str, str]) -> None:
+    def __init__(self, endpoint_url: str | None, service_credentials: tuple[str, str], region: str) -> None:
         self._endpoint_url = endpoint_url
         self._service_credentials = service_credentials
+        self._region = region
         # a session of its own, and a lock: boto3's default one is not for several threads
         self._aws_session = boto3.session.Session()
         self._lock = threading.Lock()
@@ -75,7 +75,7 @@ class ObjectStore:
         }
 
     def _aws(self, service: str, keys: dict[str, str]) -> Any:
-        return self._aws_session.client(service, endpoint_url=self._endpoint_url, region_name=_REGION, **keys)
+        return self._aws_session.client(service, endpoint_url=self._endpoint_url, region_name=self._region, **keys)
 
     def size(self, name: ObjectName, iam_role: str | None) -> int | None:
         """The object's bytes; None when there is no such object."""

@@ -28,8 +28,8 @@ from cryptography.x509.oid import NameOID
 CREDENTIALS_LAST_SECONDS = 900
 """What Redshift Serverless gives by default and the least it accepts."""
 
-RoleOf = Callable[[str], str]
-"""From a caller's access key to the name of the caller's role; `PermissionError` refuses."""
+UserOf = Callable[[str], str]
+"""Maps a caller's access key to the database user that signs in; `PermissionError` refuses."""
 
 
 def make_certificates(folder: Path) -> tuple[ssl.SSLContext, Path]:
@@ -102,20 +102,20 @@ def _answer(stored: str, salt: bytes) -> bytes:
     return b"md5" + hashlib.md5(stored.removeprefix("md5").encode() + salt).hexdigest().encode()
 
 
-def role_by_sts(endpoint_url: str | None, *, default_role: str) -> RoleOf:
-    """Asks STS at `endpoint_url` whose access key it is; a caller that is no assumed role is `default_role`."""
+def user_by_sts(endpoint_url: str | None, *, default_role: str, region: str) -> UserOf:
+    """Asks STS at `endpoint_url` whose key it is: `IAMR:<role>`, of `default_role` for a caller without a role."""
 
     aws_session, lock = boto3.session.Session(), threading.Lock()
 
     @functools.lru_cache(maxsize=1024)  # an access key never changes hands
-    def role_of(access_key: str) -> str:
+    def user_of(access_key: str) -> str:
         if endpoint_url is None:
-            return default_role
+            return f"IAMR:{default_role}"
         with lock:
             sts = aws_session.client(
                 "sts",
                 endpoint_url=endpoint_url,
-                region_name="us-east-1",
+                region_name=region,
                 aws_access_key_id=access_key,
                 aws_secret_access_key="not-checked-by-moto",
             )
@@ -126,20 +126,20 @@ def role_by_sts(endpoint_url: str | None, *, default_role: str) -> RoleOf:
         finally:
             sts.close()
         assumed = re.fullmatch(r"arn:[\w-]+:sts::\d+:assumed-role/([^/]+)/.*", arn)
-        return assumed[1] if assumed else default_role
+        return f"IAMR:{assumed[1] if assumed else default_role}"
 
-    return role_of
+    return user_of
 
 
 class CredentialsEndpoint:
     """The HTTP endpoint that plays `redshift-serverless:GetCredentials` for boto3."""
 
-    def __init__(self, passwords: Passwords, role_of: RoleOf) -> None:
+    def __init__(self, passwords: Passwords, user_of: UserOf) -> None:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 status, answer = _answer_call(
-                    self.headers.get("X-Amz-Target", ""), body, self.headers, role_of, passwords
+                    self.headers.get("X-Amz-Target", ""), body, self.headers, user_of, passwords
                 )
                 encoded = json.dumps(answer).encode()
                 self.send_response(status)
@@ -165,7 +165,7 @@ class CredentialsEndpoint:
 
 
 def _answer_call(
-    target: str, body: bytes, headers: object, role_of: RoleOf, passwords: Passwords
+    target: str, body: bytes, headers: object, user_of: UserOf, passwords: Passwords
 ) -> tuple[int, dict[str, object]]:
     assert hasattr(headers, "get")
     if target != "RedshiftServerless.GetCredentials":
@@ -179,7 +179,7 @@ def _answer_call(
     if not request.get("workgroupName"):
         return 400, _refused("ValidationException", "GetCredentials needs workgroupName")
     try:
-        user = f"IAMR:{role_of(signed[1])}"
+        user = user_of(signed[1])
     except PermissionError as error:
         return 403, _refused("AccessDeniedException", str(error))
     password, expires = passwords.issue(user)

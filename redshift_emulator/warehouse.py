@@ -8,6 +8,7 @@ import secrets
 import threading
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -19,10 +20,10 @@ from redshift_emulator.session import StatementObserver, Surroundings, serve
 from redshift_emulator.sign_in import (
     CredentialsEndpoint,
     Passwords,
-    RoleOf,
+    UserOf,
     client_trust,
     make_certificates,
-    role_by_sts,
+    user_by_sts,
 )
 
 _T = TypeVar("_T")
@@ -54,6 +55,7 @@ class Warehouse:
     witness: StatementObserver
     """Shown every statement, once somebody asks it to look."""
     _engine: Engine = field(repr=False)
+    _passwords: Passwords = field(repr=False)
     _endpoint: CredentialsEndpoint = field(repr=False)
     _loop: asyncio.AbstractEventLoop = field(repr=False)
     _thread: threading.Thread = field(repr=False)
@@ -70,14 +72,16 @@ class Warehouse:
         database: str = "dev",
         admin_user: str = "admin",
         default_role: str = "laptop",
-        role_of: RoleOf | None = None,
+        user_of: UserOf | None = None,
+        region: str = "us-east-1",
         service_credentials: tuple[str, str] = ("laptop", "laptop"),
     ) -> Warehouse:
         """Starts a warehouse on a free port of 127.0.0.1.
 
         `data_dir` keeps the data between starts; without it they go when it stops. `s3_endpoint_url` is moto, asked
         for the files of COPY and UNLOAD, for the roles they name (with `service_credentials`), and who signs in.
-        `role_of` replaces the question who signs in.
+        `user_of` replaces the question who signs in: it maps an access key to a database user. `region` is the one
+        that requests to S3 and STS are signed for.
         """
         engine = start_engine(data_dir)
         try:
@@ -88,7 +92,7 @@ class Warehouse:
                 tls=tls,
                 passwords=passwords,
                 superuser=SUPERUSER,
-                store=ObjectStore(s3_endpoint_url, service_credentials),
+                store=ObjectStore(s3_endpoint_url, service_credentials, region),
                 witness=witness,
             )
             loop = asyncio.new_event_loop()
@@ -103,9 +107,8 @@ class Warehouse:
                 )
 
             server = asyncio.run_coroutine_threadsafe(open_doors(), loop).result(60)
-            endpoint = CredentialsEndpoint(
-                passwords, role_of or role_by_sts(s3_endpoint_url, default_role=default_role)
-            )
+            users = user_of or user_by_sts(s3_endpoint_url, default_role=default_role, region=region)
+            endpoint = CredentialsEndpoint(passwords, users)
         except BaseException:
             engine.stop()
             raise
@@ -119,6 +122,7 @@ class Warehouse:
             authority_file=authority,
             witness=witness,
             _engine=engine,
+            _passwords=passwords,
             _endpoint=endpoint,
             _loop=loop,
             _thread=thread,
@@ -128,6 +132,10 @@ class Warehouse:
     def client_environment(self) -> dict[str, str]:
         """The environment variables with which a client process reaches this warehouse."""
         return {**client_trust(self.authority_file), "AWS_ENDPOINT_URL_REDSHIFT_SERVERLESS": self.credentials_url}
+
+    def issue_password(self, user: str) -> tuple[str, datetime]:
+        """A temporary password of a database user, as GetCredentials hands out, and when it stops working."""
+        return self._passwords.issue(user)
 
     def admin_connection(self, database: str | None = None) -> dict[str, Any]:
         """The arguments with which `redshift_connector.connect` signs in as the admin user."""

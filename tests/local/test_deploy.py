@@ -13,71 +13,75 @@ from local.aws import Aws
 from local.deploy import Deployed, DeployFailed, deploy
 from local.moto_hooks import Hooks, let_go, take_over
 from local.program_warehouse import ProgramWarehouse
-from local.resources import Stage
+from local.provider import MotoProvider
 
 PROJECT = "name: small\nruntime: python\nconfig: {}\n"
 
 
 @pytest.fixture
-def stage() -> Iterator[Stage]:
+def provider() -> Iterator[MotoProvider]:
     account = f"{uuid.uuid4().int % 10**12:012}"
     aws = Aws.start(account=account, region="eu-west-1")
     take_over(account, Hooks(on_object_event=lambda _: None, pace=1.0))
-    yield Stage(aws, ProgramWarehouse(aws))
+    yield MotoProvider(aws, ProgramWarehouse(aws))
     aws.stop()
     let_go(account)
 
 
-def run(program: str, stage: Stage, folder: Path) -> Deployed:
+def run(program: str, provider: MotoProvider, folder: Path) -> Deployed:
     (folder / "Pulumi.yaml").write_text(PROJECT)
     (folder / "__main__.py").write_text(program)
-    return deploy(folder, stage, stack="test", config={"aws:region": "eu-west-1"})
+    return deploy(folder, provider, stack="test", config={"aws:region": "eu-west-1"})
 
 
-def test_what_the_program_declares_stands_and_its_outputs_are_read_back(stage: Stage, tmp_path: Path) -> None:
+def test_what_the_program_declares_stands_and_its_outputs_are_read_back(provider: MotoProvider, tmp_path: Path) -> None:
     deployed = run(
         "import pulumi\nfrom pulumi_aws import sqs\n"
         "queue = sqs.Queue('mine', visibility_timeout_seconds=42)\n"
         "pulumi.export('url', queue.url)\n",
-        stage,
+        provider,
         tmp_path,
     )
     assert deployed.resources == (("aws:sqs/queue:Queue", "mine"),)
-    found = stage.client("sqs").get_queue_attributes(QueueUrl=deployed.outputs["url"], AttributeNames=["All"])
+    found = provider.client("sqs").get_queue_attributes(QueueUrl=deployed.outputs["url"], AttributeNames=["All"])
     assert found["Attributes"]["VisibilityTimeout"] == "42"
 
 
-def test_a_type_nobody_taught_the_laptop_is_refused_by_name(stage: Stage, tmp_path: Path) -> None:
-    with pytest.raises(DeployFailed, match=r"'mine' of type aws:kms/key:Key, which the laptop cannot create"):
-        run("from pulumi_aws import kms\nkms.Key('mine')\n", stage, tmp_path)
+def test_a_type_nobody_taught_the_laptop_is_refused_by_name(provider: MotoProvider, tmp_path: Path) -> None:
+    with pytest.raises(DeployFailed, match=r"'mine' of type aws:kms/key:Key, which the local cloud cannot create"):
+        run("from pulumi_aws import kms\nkms.Key('mine')\n", provider, tmp_path)
 
 
-def test_a_failure_is_told_once(stage: Stage, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    with pytest.raises(DeployFailed, match="which the laptop cannot create"):
-        run("from pulumi_aws import kms, sqs\nkey = kms.Key('mine')\nsqs.Queue('its', name=key.id)\n", stage, tmp_path)
+def test_a_failure_is_told_once(provider: MotoProvider, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(DeployFailed, match="which the local cloud cannot create"):
+        run(
+            "from pulumi_aws import kms, sqs\nkey = kms.Key('mine')\nsqs.Queue('its', name=key.id)\n",
+            provider,
+            tmp_path,
+        )
     gc.collect()
     assert caplog.text == ""
 
 
-def test_what_aws_refuses_fails_the_deployment_with_the_resources_name(stage: Stage, tmp_path: Path) -> None:
+def test_what_aws_refuses_fails_the_deployment_with_the_resources_name(provider: MotoProvider, tmp_path: Path) -> None:
     with pytest.raises(DeployFailed, match=r"aws:sqs/queuePolicy:QueuePolicy 'wrong' was not created"):
         run(
             "from pulumi_aws import sqs\nsqs.QueuePolicy('wrong', queue_url='http://127.0.0.1/1/none', policy='{}')\n",
-            stage,
+            provider,
             tmp_path,
         )
 
 
-def test_a_program_may_not_look_things_up(stage: Stage, tmp_path: Path) -> None:
+def test_a_program_may_not_look_things_up(provider: MotoProvider, tmp_path: Path) -> None:
     with pytest.raises(Exception, match="may not look things up in AWS"):
-        run("from pulumi_aws import get_region\nget_region()\n", stage, tmp_path)
+        run("from pulumi_aws import get_region\nget_region()\n", provider, tmp_path)
 
 
-def test_a_bucket_may_notify_queues_only(stage: Stage, tmp_path: Path) -> None:
+def test_a_bucket_may_notify_queues_only(provider: MotoProvider, tmp_path: Path) -> None:
     with pytest.raises(DeployFailed, match="notify queues only, not topics"):
         run(
             "from pulumi_aws import s3\nbucket = s3.Bucket('mine')\n"
             "s3.BucketNotification('mine', bucket=bucket.bucket, topics=[{'topic_arn': 'arn:a', 'events': ['x']}])\n",
-            stage,
+            provider,
             tmp_path,
         )

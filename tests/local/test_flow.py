@@ -346,7 +346,7 @@ def test_an_event_that_fails_three_times_lies_in_the_functions_failure_queue(
     name = function("def handle(event, context):\n    raise ValueError('always')\n")
     described = undisturbed.router.functions.describe(name)
     notify = undisturbed.router.functions.describe("transactions-pipeline-dev-notify")
-    forgotten = undisturbed.router.functions.forgotten.dead_letter_of_function
+    forgotten = undisturbed.router.functions.gaps.dead_letter_of_function
     queue_arn = forgotten[described.arn] = forgotten[notify.arn]
     undisturbed.client("lambda").invoke(FunctionName=name, InvocationType="Event", Payload=b'{"a": 1}')
     undisturbed.wait_until_idle()
@@ -431,7 +431,7 @@ def test_a_rule_that_may_not_invoke_its_function_leaves_the_event_in_the_failure
     let_invoke(lambda statement: statement["Condition"]["ArnLike"]["AWS:SourceArn"])
     assert stage_of(undisturbed, drop) is Stage.ARCHIVED, "the archive's rule is another"
     assert len(undisturbed.mails()) == before
-    queue = undisturbed.router.functions.forgotten.dead_letter_of_function[notify.arn].rpartition(":")[2]
+    queue = undisturbed.router.functions.gaps.dead_letter_of_function[notify.arn].rpartition(":")[2]
     url = sqs.get_queue_url(QueueName=queue)["QueueUrl"]
     (message,) = sqs.receive_message(QueueUrl=url)["Messages"]
     sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])

@@ -228,7 +228,7 @@ class Stack:
         """Lambda tries an event in vain three times; how many messages its failure queue got."""
         router = self.laptop.router
         function = router.functions.describe(self.function(actor))
-        name = router.functions.forgotten.dead_letter_of_function[function.arn].rpartition(":")[2]
+        name = router.functions.gaps.dead_letter_of_function[function.arn].rpartition(":")[2]
         url = self.client("sqs").get_queue_url(QueueName=name)["QueueUrl"]
         self.empty_queue(url)
         router.delivery_policy = lambda delivery: (0.0,) if delivery.kind == "invocation" else ()

@@ -32,7 +32,7 @@ def test_a_caller_whom_the_warehouse_does_not_let_in_gets_no_password(s3_url, mo
     def nobody(access_key: str) -> str:
         raise PermissionError(f"{access_key} may not redshift-serverless:GetCredentials")
 
-    with Warehouse.start(s3_endpoint_url=s3_url, role_of=nobody) as closed:
+    with Warehouse.start(s3_endpoint_url=s3_url, user_of=nobody) as closed:
         for name, value in closed.client_environment().items():
             monkeypatch.setenv(name, value)
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", "stranger")

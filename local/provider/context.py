@@ -1,0 +1,84 @@
+"""What resources are created with, and how Pulumi's inputs are spelled for boto3."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from local.aws import Aws
+from local.program_warehouse import ProgramWarehouse
+
+Inputs = Mapping[str, Any]
+Outputs = dict[str, Any]
+
+
+class UnknownResource(Exception):
+    """The program declares a resource, or a setting of one, that the local cloud cannot create."""
+
+
+@dataclass
+class MotoGaps:
+    """Settings that the program declares and moto does not keep; the local cloud reads them here."""
+
+    dead_letter_of_function: dict[str, str] = field(default_factory=dict)
+    """Function's ARN -> the ARN of the queue for its failed asynchronous events."""
+    layers_of_function: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Function's ARN -> the ARNs of its layers."""
+    concurrency_of_mapping: dict[str, int] = field(default_factory=dict)
+    """Event source mapping's id -> how many batches may be handled at once."""
+    jobs_with_queuing: set[str] = field(default_factory=set)
+    """Glue jobs whose runs wait in Glue while MaxConcurrentRuns are running."""
+
+
+@dataclass
+class MotoProvider:
+    """Creates resources the way a Pulumi provider does: with full rights, in one account and Region."""
+
+    aws: Aws
+    warehouse: ProgramWarehouse
+    gaps: MotoGaps = field(default_factory=MotoGaps)
+
+    def client(self, service: str) -> Any:
+        return self.aws.client(service)
+
+    def arn(self, service: str, resource: str) -> str:
+        return f"arn:aws:{service}:{self.aws.region}:{self.aws.account}:{resource}"
+
+
+Create = Callable[[MotoProvider, str, Inputs], Outputs]
+"""Takes the provider, the resource's Pulumi name and its inputs in camel case; returns the outputs AWS would add."""
+
+
+def unique_name(name: str) -> str:
+    """A name as Pulumi makes one where the program gives none."""
+    return f"{name}-{secrets.token_hex(4)[:7]}"
+
+
+def tag_list(inputs: Inputs) -> list[dict[str, str]]:
+    """The resource's tags as most services take them."""
+    return [{"Key": key, "Value": value} for key, value in (inputs.get("tags") or {}).items()]
+
+
+def whole_numbers(value: Any) -> Any:
+    """The inputs with whole numbers as integers; on the wire Pulumi knows floats only."""
+    if isinstance(value, Mapping):
+        return {key: whole_numbers(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [whole_numbers(inner) for inner in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def capitals(value: Any, *, values_as_they_are: tuple[str, ...] = ()) -> Any:
+    """Pulumi's camel case as boto3 spells it, at every level."""
+    if isinstance(value, Mapping):
+        return {capital(key): inner if key in values_as_they_are else capitals(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [capitals(inner) for inner in value]
+    return value
+
+
+def capital(name: str) -> str:
+    """`bucketName` -> `BucketName`."""
+    return name[0].upper() + name[1:]
