@@ -7,7 +7,9 @@ failed. A missing report means that the attempt died before it could write one.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, TypeVar
 
 SUCCEEDED = "succeeded"
 FAILED = "failed"
@@ -84,13 +86,27 @@ class Report:
 
     @classmethod
     def from_json(cls, text: str) -> Report:
-        """The report as written by to_json; raises ValueError or TypeError for anything else."""
-        facts = json.loads(text)
-        facts["reject_reasons"] = {
-            reason: RejectedFor(found["rows"], [RejectSample(**sample) for sample in found["samples"]])
-            for reason, found in facts["reject_reasons"].items()
+        """The report as written by to_json; raises ValueError, LookupError or TypeError for anything else.
+
+        Fields that are not known here are ignored: a newer job may have written the report.
+        """
+        content = json.loads(text)
+        content["reject_reasons"] = {
+            reason: RejectedFor(rejected["rows"], [_known(RejectSample, sample) for sample in rejected["samples"]])
+            for reason, rejected in content["reject_reasons"].items()
         }
-        facts["amount_classes"] = {label: ClassAmount(**found) for label, found in facts["amount_classes"].items()}
-        if facts["error"] is not None:
-            facts["error"] = Error(**facts["error"])
-        return cls(**facts)
+        content["amount_classes"] = {
+            label: _known(ClassAmount, amount) for label, amount in content["amount_classes"].items()
+        }
+        if content["error"] is not None:
+            content["error"] = _known(Error, content["error"])
+        return _known(cls, content)
+
+
+_Part = TypeVar("_Part")
+
+
+def _known(part: type[_Part], content: Mapping[str, Any]) -> _Part:
+    """A dataclass from those of the fields that it has."""
+    names = {field.name for field in fields(part)}  # type: ignore[arg-type]
+    return part(**{name: value for name, value in content.items() if name in names})
