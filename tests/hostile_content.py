@@ -1,4 +1,4 @@
-"""Texts and files chosen to break a reader: pitfalls 29-33 by name, with what the contract makes of them.
+"""Texts and files chosen to break a reader, with what the contract makes of them.
 
 HOSTILE_TEXTS may stand in any field. BROKEN_FILES are files that break, or look broken: an entry with
 `refusals` fails its load for one of those kinds, and nothing is loaded; an entry without has to be read,

@@ -1,7 +1,4 @@
-"""How the oracle judges rows, pinned by examples worked out by hand and by laws.
-
-Numbers are those of the design's list of pitfalls.
-"""
+"""How the oracle judges rows, pinned by examples worked out by hand and by laws."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Which row the oracle lets win, pinned by examples worked out by hand and by laws.
-
-Numbers are those of the design's list of pitfalls.
-"""
+"""Which row the oracle lets win, pinned by examples worked out by hand and by laws."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""That the strategies reach what they are there to reach.
-
-Numbers are those of the design's list of pitfalls.
-"""
+"""That the strategies reach what they are there to reach."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def archived_bodies(cloud: Cloud, key: str = DAY_KEY) -> list[bytes]:
     ]
 
 
-def test_a_loaded_drop_is_moved_to_the_same_key_with_all_that_belongs_to_it(cloud: Cloud) -> None:  # pitfall 27
+def test_a_loaded_drop_is_moved_to_the_same_key_with_all_that_belongs_to_it(cloud: Cloud) -> None:
     drop = cloud.drop(
         body=b"content",
         ContentType="text/csv",
@@ -80,7 +80,7 @@ def test_a_loaded_drop_is_moved_to_the_same_key_with_all_that_belongs_to_it(clou
     assert {tag["Key"]: tag["Value"] for tag in tags} == {"owner": "shop 7", "note": "a=b"}
 
 
-def test_a_drop_encrypted_with_a_key_of_its_own_stays_so(cloud: Cloud) -> None:  # pitfall 27
+def test_a_drop_encrypted_with_a_key_of_its_own_stays_so(cloud: Cloud) -> None:
     put = cloud.s3.put_object(
         Bucket=DROPS, Key=DAY_KEY, Body=b"x", ServerSideEncryption="aws:kms", SSEKMSKeyId="alias/shop"
     )
@@ -96,7 +96,7 @@ def test_keys_with_any_letters_are_archived_as_they_are(cloud: Cloud, key: str) 
     assert cloud.keys(bucket=ARCHIVE) == [key, key + "2"]
 
 
-def test_a_newer_upload_under_the_same_key_is_untouched(cloud: Cloud) -> None:  # pitfall 27
+def test_a_newer_upload_under_the_same_key_is_untouched(cloud: Cloud) -> None:
     older, newer = cloud.drop(body=b"older"), cloud.drop(body=b"newer")
     event = loaded(cloud, older)
     archive(event)
@@ -208,7 +208,7 @@ STEPS = ["head_object", "get_paginator", "put_object", "get_object_tagging", "co
 @pytest.mark.parametrize("after", [False, True])
 def test_killed_anywhere_it_is_finished_by_the_next_run(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch, step: str, after: bool
-) -> None:  # pitfall 17
+) -> None:
     older, newer = cloud.drop(body=b"older"), cloud.drop(body=b"newer")
     event = loaded(cloud, older)
     s3 = handler.dependencies().archiver.s3
@@ -268,12 +268,12 @@ def test_a_copy_that_is_not_equal_lets_nothing_be_deleted(cloud: Cloud) -> None:
     origin = archiver._origin(drop)
     for wrong in (b"contens", b"conten"):
         cloud.s3.put_object(Bucket=ARCHIVE, Key=DAY_KEY, Body=wrong, Metadata=origin)
-        with pytest.raises(TerminalError, match="is not equal to it; nothing was deleted"):  # pitfall 28
+        with pytest.raises(TerminalError, match="is not equal to it; nothing was deleted"):
             archive(loaded(cloud, drop))
         assert cloud.versions(DROPS) == [drop.version_id]
 
 
-def test_a_copy_that_cannot_be_made_raises_and_deletes_nothing(cloud: Cloud) -> None:  # pitfall 28
+def test_a_copy_that_cannot_be_made_raises_and_deletes_nothing(cloud: Cloud) -> None:
     drop = cloud.drop()
     event = loaded(cloud, drop)
     cloud.s3.delete_bucket(Bucket=ARCHIVE)
@@ -305,7 +305,7 @@ def test_a_loaded_drop_that_is_nowhere_is_an_error(cloud: Cloud) -> None:
         archive(event)
 
 
-def test_bytes_that_are_not_those_that_were_loaded_are_not_archived(cloud: Cloud) -> None:  # pitfall 27
+def test_bytes_that_are_not_those_that_were_loaded_are_not_archived(cloud: Cloud) -> None:
     drop = cloud.drop()
     event = loaded(cloud, drop)
     cloud.put_report(succeeded(drop, etag="00000000000000000000000000000000"))

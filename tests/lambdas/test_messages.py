@@ -26,17 +26,17 @@ def read(name: str) -> list[Request]:
         ("s3_copy", DAY_KEY),
         ("s3_post", DAY_KEY),
         ("s3_multipart_upload", DAY_KEY + ".gz"),
-        ("s3_no_sequencer", DAY_KEY),  # pitfall 19
-        ("s3_encoded_key", FOLDER + "café + % 'quoted' 2023.csv"),  # pitfall 21
+        ("s3_no_sequencer", DAY_KEY),
+        ("s3_encoded_key", FOLDER + "café + % 'quoted' 2023.csv"),
         ("s3_dimension", "dimensions/dim_customers_2023.csv.gz"),
-        ("sns_wrapped_s3_put", DAY_KEY),  # pitfall 20
+        ("sns_wrapped_s3_put", DAY_KEY),
     ],
 )
 def test_every_kind_of_object_created_names_its_key_and_version(name: str, key: str) -> None:
     assert read(name) == [Request(DROPS, key, VERSION)]
 
 
-def test_every_record_of_one_event_is_a_request() -> None:  # pitfall 20
+def test_every_record_of_one_event_is_a_request() -> None:
     assert [(request.key, request.version_id) for request in read("s3_several_records")] == [
         (DAY_KEY, VERSION),
         (DAY_KEY.replace("15", "16"), "L4kqtJlcpXroDTDmpUMLUo8HHsAb.NMS"),
@@ -49,7 +49,7 @@ def test_an_event_without_a_version_asks_for_the_current_one() -> None:
 
 
 @pytest.mark.parametrize("name", ["s3_test_event", "s3_object_removed"])
-def test_what_asks_for_nothing_is_acknowledged(name: str) -> None:  # pitfall 20
+def test_what_asks_for_nothing_is_acknowledged(name: str) -> None:
     assert read(name) == []
 
 
@@ -72,7 +72,7 @@ def test_a_replay_remembers_the_message_that_first_asked_for_it() -> None:
         ('{"Records": [{"eventSource": "aws:sqs", "body": "{}"}]}', "a record comes from 'aws:sqs'"),
     ],
 )
-def test_what_nobody_should_send_is_refused_by_name(body: str, named: str) -> None:  # pitfall 20
+def test_what_nobody_should_send_is_refused_by_name(body: str, named: str) -> None:
     with pytest.raises(UnreadableMessage, match=named):
         read_message(body, message_id="m")
 

@@ -294,7 +294,7 @@ def test_an_event_of_another_shape_is_refused_by_its_fields() -> None:
         tell(recorded("s3_put"))
 
 
-# Never two mails for one outcome (pitfall 17)
+# Never two mails for one outcome
 
 
 def test_the_same_outcome_is_told_once_however_often_it_comes(cloud: Cloud) -> None:

@@ -86,7 +86,7 @@ def test_a_dimension_goes_to_its_own_job(cloud: Cloud) -> None:
     assert (len(cloud.runs(DIMENSIONS_JOB)), len(cloud.runs(TRANSACTIONS_JOB))) == (1, 0)
 
 
-def test_keys_with_any_letters_reach_the_job_as_they_are(cloud: Cloud) -> None:  # pitfall 21
+def test_keys_with_any_letters_reach_the_job_as_they_are(cloud: Cloud) -> None:
     key = "transactions/year=2023/month=03/day=15/café + % 'quoted' 2023.csv"
     drop = cloud.drop(key)
     event = recorded("s3_encoded_key")
@@ -95,7 +95,7 @@ def test_keys_with_any_letters_reach_the_job_as_they_are(cloud: Cloud) -> None: 
     assert [cloud.drop_of(run) for run in cloud.runs()] == [(drop, 1)]
 
 
-def test_every_record_of_an_event_starts_its_run(cloud: Cloud) -> None:  # pitfall 20
+def test_every_record_of_an_event_starts_its_run(cloud: Cloud) -> None:
     event = recorded("s3_several_records")
     drops = [cloud.drop(), cloud.drop(DAY_KEY.replace("15", "16")), cloud.drop("dimensions/dim_products.csv")]
     for record, drop in zip(event["Records"], drops, strict=True):
@@ -124,18 +124,18 @@ def test_when_every_message_fails_each_is_named(cloud: Cloud) -> None:
     assert deliver(cloud, "?", "{}") == ["message-1", "message-2"]
 
 
-def test_the_test_event_of_s3_is_acknowledged(cloud: Cloud) -> None:  # pitfall 20
+def test_the_test_event_of_s3_is_acknowledged(cloud: Cloud) -> None:
     assert deliver(cloud, recorded("s3_test_event")) == []
     assert cloud.keys() == []
 
 
 @pytest.mark.parametrize("name", ["s3_folder_marker", "s3_success_file", "s3_tmp_file"])
-def test_folder_markers_and_leftovers_start_nothing_and_say_nothing(cloud: Cloud, name: str) -> None:  # pitfall 23
+def test_folder_markers_and_leftovers_start_nothing_and_say_nothing(cloud: Cloud, name: str) -> None:
     assert deliver(cloud, recorded(name)) == []
     assert (cloud.keys(), cloud.runs(), cloud.mails()) == ([], [], [])
 
 
-def test_a_file_of_no_bytes_is_started_so_that_the_job_can_say_what_is_wrong(cloud: Cloud) -> None:  # pitfall 29
+def test_a_file_of_no_bytes_is_started_so_that_the_job_can_say_what_is_wrong(cloud: Cloud) -> None:
     drop = cloud.drop(body=b"")
     event = recorded("s3_empty_file")
     event["Records"][0]["s3"]["object"]["versionId"] = drop.version_id
@@ -143,7 +143,7 @@ def test_a_file_of_no_bytes_is_started_so_that_the_job_can_say_what_is_wrong(clo
     assert [cloud.drop_of(run)[0] for run in cloud.runs()] == [drop]
 
 
-def test_a_key_outside_the_layout_is_told_by_mail_once_and_acknowledged(cloud: Cloud) -> None:  # pitfall 23
+def test_a_key_outside_the_layout_is_told_by_mail_once_and_acknowledged(cloud: Cloud) -> None:
     event = recorded("s3_outside_layout")
     assert deliver(cloud, event) == []
     assert deliver(cloud, event, event) == []
@@ -165,21 +165,21 @@ def test_a_hostile_key_stays_on_one_line_of_the_mail(cloud: Cloud) -> None:
 
 def test_a_drop_in_another_bucket_is_refused_by_name(cloud: Cloud, caplog: pytest.LogCaptureFixture) -> None:
     event = recorded("s3_put")
-    event["Records"][0]["s3"]["bucket"]["name"] = "shop-archive"  # pitfall 27: an archive must not start loads
+    event["Records"][0]["s3"]["bucket"]["name"] = "shop-archive"  # an archive must not start loads
     assert deliver(cloud, event) == ["message-1"]
     assert cloud.runs() == []
     assert "lies in the bucket 'shop-archive'" in caplog.text
     assert "take the other bucket's notification away" in caplog.text
 
 
-def test_an_event_without_version_pins_the_version_that_is_current(cloud: Cloud) -> None:  # pitfall 22
+def test_an_event_without_version_pins_the_version_that_is_current(cloud: Cloud) -> None:
     cloud.drop()
     newer = cloud.drop()
     deliver(cloud, recorded("s3_no_version"))
     assert [cloud.drop_of(run)[0] for run in cloud.runs()] == [newer]
 
 
-def test_an_overwritten_version_is_still_the_one_that_is_loaded(cloud: Cloud) -> None:  # pitfall 22
+def test_an_overwritten_version_is_still_the_one_that_is_loaded(cloud: Cloud) -> None:
     older = cloud.drop()
     cloud.drop(body=b"something else")
     deliver(cloud, drop_message(older))
@@ -187,7 +187,7 @@ def test_an_overwritten_version_is_still_the_one_that_is_loaded(cloud: Cloud) ->
 
 
 @pytest.mark.parametrize("with_version", [True, False])
-def test_a_drop_that_is_gone_is_skipped(cloud: Cloud, with_version: bool) -> None:  # pitfall 22
+def test_a_drop_that_is_gone_is_skipped(cloud: Cloud, with_version: bool) -> None:
     drop = cloud.drop()
     cloud.s3.delete_object(Bucket=DROPS, Key=drop.key, **({"VersionId": drop.version_id} if with_version else {}))
     assert deliver(cloud, drop_message(drop) if with_version else recorded("s3_no_version")) == []
@@ -204,7 +204,7 @@ def test_a_bucket_that_keeps_no_versions_is_refused(cloud: Cloud, monkeypatch: p
     assert cloud.runs() == []
 
 
-def test_two_versions_of_one_key_are_two_loads_in_whatever_order_they_come(cloud: Cloud) -> None:  # pitfall 19
+def test_two_versions_of_one_key_are_two_loads_in_whatever_order_they_come(cloud: Cloud) -> None:
     older, newer = cloud.drop(body=b"1"), cloud.drop(body=b"2")
     deliver(cloud, drop_message(newer))
     deliver(cloud, drop_message(older), drop_message(newer))
@@ -212,7 +212,7 @@ def test_two_versions_of_one_key_are_two_loads_in_whatever_order_they_come(cloud
 
 
 @pytest.mark.parametrize("state", ["STARTING", "RUNNING", "WAITING", "STOPPING"])
-def test_a_redelivery_while_the_run_lives_starts_nothing(cloud: Cloud, state: str) -> None:  # pitfall 25
+def test_a_redelivery_while_the_run_lives_starts_nothing(cloud: Cloud, state: str) -> None:
     drop = cloud.drop()
     deliver(cloud, drop_message(drop), drop_message(drop))
     cloud.runs()[0].status = state
@@ -221,7 +221,7 @@ def test_a_redelivery_while_the_run_lives_starts_nothing(cloud: Cloud, state: st
 
 
 @pytest.mark.parametrize("state", ["SUCCEEDED", "FAILED", "TIMEOUT", "STOPPED"])
-def test_a_redelivery_after_the_run_starts_nothing(cloud: Cloud, state: str) -> None:  # pitfalls 19, 25
+def test_a_redelivery_after_the_run_starts_nothing(cloud: Cloud, state: str) -> None:
     drop = cloud.drop()
     deliver(cloud, drop_message(drop))
     report = succeeded(drop) if state == "SUCCEEDED" else None
@@ -230,7 +230,7 @@ def test_a_redelivery_after_the_run_starts_nothing(cloud: Cloud, state: str) -> 
     assert len(cloud.runs()) == 1
 
 
-def test_a_load_that_a_person_must_mend_is_not_tried_again_by_an_event(cloud: Cloud) -> None:  # pitfall 39
+def test_a_load_that_a_person_must_mend_is_not_tried_again_by_an_event(cloud: Cloud) -> None:
     drop = cloud.drop()
     deliver(cloud, drop_message(drop))
     cloud.end_run(cloud.runs()[0], "FAILED", report=failed(drop))
@@ -278,7 +278,7 @@ def test_a_replay_of_a_drop_that_was_never_started_is_its_first_attempt(cloud: C
     assert [cloud.drop_of(run) for run in cloud.runs()] == [(drop, 1)]
 
 
-# Throttled or full (pitfall 24)
+# Throttled or full
 
 
 def test_a_full_glue_sends_the_drop_back_to_wait_and_fails_nothing(cloud: Cloud) -> None:
@@ -348,7 +348,7 @@ def test_a_start_is_sent_once_whatever_the_answer(cloud: Cloud) -> None:
     assert [message.waits for message in cloud.sent_messages()] == [1]
 
 
-# Death (pitfalls 17, 39)
+# Death
 
 
 @pytest.mark.parametrize("started", [False, True])
@@ -390,7 +390,7 @@ def test_the_claim_names_how_long_its_holder_can_live(cloud: Cloud) -> None:
     assert cloud.read(f"claims/{drop.load_id}/1.json")["lifetime_seconds"] == 65
 
 
-def test_two_workers_cannot_hold_one_claim(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:  # pitfall 39
+def test_two_workers_cannot_hold_one_claim(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     """The second comes while the first stands between its claim and its run, and again while both take over."""
     drop = cloud.drop()
     client = handler.dependencies().dispatcher.glue
@@ -410,7 +410,7 @@ def test_two_workers_cannot_hold_one_claim(cloud: Cloud, monkeypatch: pytest.Mon
 @pytest.mark.parametrize("found", ["no claim", "a claim given back", "a dead worker's claim", "an attempt to follow"])
 def test_only_one_of_two_that_find_the_same_starts_a_run(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch, found: str
-) -> None:  # pitfall 39
+) -> None:
     """The first stands before its write while the second does all of its work."""
     drop = cloud.drop()
     dispatcher = handler.dependencies().dispatcher
@@ -459,7 +459,7 @@ def test_a_claim_whose_write_was_answered_too_late_is_still_ours(cloud: Cloud, m
     assert cloud.read(f"claims/{drop.load_id}/1.json")["run_id"] == cloud.runs()[0].job_run_id
 
 
-def test_a_queue_made_anew_brings_every_event_again_and_starts_nothing(cloud: Cloud) -> None:  # pitfall 40
+def test_a_queue_made_anew_brings_every_event_again_and_starts_nothing(cloud: Cloud) -> None:
     drops = [cloud.drop(DAY_KEY.replace("_2023-03-15", str(number))) for number in range(3)]
     deliver(cloud, *map(drop_message, drops))
     for run in cloud.runs():

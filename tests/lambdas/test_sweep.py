@@ -78,7 +78,7 @@ def test_there_is_nothing_to_do_in_an_empty_house() -> None:
     assert sweep(grace_seconds=None) == NOTHING
 
 
-def test_a_drop_whose_event_was_lost_is_started(cloud: Cloud) -> None:  # pitfall 26
+def test_a_drop_whose_event_was_lost_is_started(cloud: Cloud) -> None:
     older, newer = cloud.drop(body=b"1"), cloud.drop(body=b"2")
     cloud.drop("transactions/2023-03-15.csv")  # outside the layout: no job would take it
     cloud.drop(DAY_KEY.rsplit("/", 1)[0] + "/")
@@ -109,7 +109,7 @@ def test_drops_that_wait_in_the_queue_are_not_sent_again(cloud: Cloud) -> None:
     assert sweep() == {**NOTHING, "lost": 2}, "once the queue has lost them they are found"
 
 
-def test_a_claim_whose_holder_died_is_taken_up(cloud: Cloud) -> None:  # pitfall 39
+def test_a_claim_whose_holder_died_is_taken_up(cloud: Cloud) -> None:
     drop = cloud.drop()
     release = killed_at(start_run.dependencies().dispatcher.glue, "StartJobRun")
     with pytest.raises(Killed):
@@ -259,7 +259,7 @@ def test_what_cannot_be_read_hides_nothing_else(cloud: Cloud) -> None:
     assert [cloud.drop_of(run)[0] for run in cloud.runs()] == [lost]
 
 
-def test_everything_is_looked_at_however_many_pages_it_fills(cloud: Cloud) -> None:  # pitfall 27
+def test_everything_is_looked_at_however_many_pages_it_fills(cloud: Cloud) -> None:
     s3 = handler.dependencies().s3
     for operation in ("ListObjectVersions", "ListObjectsV2"):
         s3.meta.events.register(

@@ -1,4 +1,4 @@
-"""Files as they come (section d of the pitfalls): broken ones leave the warehouse as it was, hostile ones too."""
+"""Files as they come: broken ones leave the warehouse as it was, hostile ones too."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_a_broken_file_gets_its_sentence_and_leaves_everything_as_it_was(
 
 
 @pytest.mark.parametrize("gz", [False, True])
-def test_29_a_header_alone_is_a_load_of_nothing_and_touches_nothing(sound_shop: Shop, gz: bool) -> None:
+def test_a_header_alone_is_a_load_of_nothing_and_touches_nothing(sound_shop: Shop, gz: bool) -> None:
     sound_shop.load(*STANDING)
     fact = sound_shop.fact()
     content = gzip.compress(HEADER.encode()) if gz else HEADER.encode()
@@ -96,7 +96,7 @@ def test_29_a_header_alone_is_a_load_of_nothing_and_touches_nothing(sound_shop: 
     assert sound_shop.ledger_counts()[drop.load_id] == report.counts
 
 
-def test_30_short_and_long_rows_are_found_in_a_file_of_sound_ones(sound_shop: Shop) -> None:
+def test_short_and_long_rows_are_found_in_a_file_of_sound_ones(sound_shop: Shop) -> None:
     sound = [f"T{at},C0,P0,1,2023-03-15,pending" for at in range(200)]
     report = sound_shop.load(*sound[:100], "T300,C0,P0", f"{SOUND_LINE},more", *sound[100:])
     assert report.counts is not None
@@ -129,7 +129,7 @@ LOOKS_BROKEN = {
 
 
 @pytest.mark.parametrize("name", sorted(LOOKS_BROKEN))
-def test_31_a_file_that_only_looks_broken_is_loaded_as_the_oracle_loads_it(sound_shop: Shop, name: str) -> None:
+def test_a_file_that_only_looks_broken_is_loaded_as_the_oracle_loads_it(sound_shop: Shop, name: str) -> None:
     (broken,) = (broken for broken in BROKEN_FILES if broken.name == name)
     sound_shop.max_reject_ratio = "1"
     model = model_of(sound_shop)
@@ -142,14 +142,14 @@ def test_31_a_file_that_only_looks_broken_is_loaded_as_the_oracle_loads_it(sound
         assert sound_shop.rejected(report) == (expected.header, list(expected.lines))
 
 
-def test_33_a_text_limit_counts_bytes(sound_shop: Shop) -> None:
+def test_a_text_limit_counts_bytes(sound_shop: Shop) -> None:
     fits, too_long = "\U0001f600" * 16, "\U0001f600" * 17
     report = sound_shop.load(*(f"{name},C0,P0,1,2023-03-15,pending" for name in (fits, too_long, "x" * 64)))
     assert sorted(sound_shop.fact()) == ["x" * 64, fits]
     assert list(report.reject_reasons) == ["value_too_long"]
 
 
-def test_35_a_manifest_with_a_wrong_length_fails_loudly(sound_shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_manifest_with_a_wrong_length_fails_loudly(sound_shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     before_it = snapshot(sound_shop)
     manifest = StagedParts.manifest
 
@@ -208,7 +208,7 @@ def test_more_than_half_rejected_refuse_the_load_and_exactly_half_do_not(
     assert len(sound_shop.rejected(report)[1]) == bad
 
 
-def test_22_the_version_that_was_dropped_is_loaded_though_a_newer_one_lies_above_it(sound_shop: Shop) -> None:
+def test_the_version_that_was_dropped_is_loaded_though_a_newer_one_lies_above_it(sound_shop: Shop) -> None:
     older = sound_shop.drop("T1,C0,P0,1,2023-03-15,pending")
     newer = sound_shop.drop("T1,C0,P0,2,2023-03-15,shipped")
     sound_shop.run(older)

@@ -1,4 +1,4 @@
-"""One transaction or none: what stands between a load and every way it can be disturbed (section b of the pitfalls)."""
+"""One transaction or none: what stands between a load and every way it can be disturbed."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def lock_held(shop: Shop) -> Iterator[Any]:
             connection.close()
 
 
-def test_12_nothing_comes_before_the_lock_in_its_transaction(sound_shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_comes_before_the_lock_in_its_transaction(sound_shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     sent: list[str] = []
     execute = redshift_connector.Cursor.execute
 
@@ -98,7 +98,7 @@ def test_12_nothing_comes_before_the_lock_in_its_transaction(sound_shop: Shop, m
     ]
 
 
-def test_12_without_the_lock_two_runs_put_one_new_key_in_twice_and_nobody_notices(
+def test_without_the_lock_two_runs_put_one_new_key_in_twice_and_nobody_notices(
     sound_shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """So the tests of concurrency bite: the very schedule that LOCK makes harmless doubles a row without it."""
@@ -128,9 +128,7 @@ def signed_in(shop: Shop, load: Callable[[WarehouseSession], object]) -> object:
         return load(session)
 
 
-def test_13_a_lock_that_cannot_be_had_ends_in_a_clear_sentence(
-    sound_shop: Shop, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_lock_that_cannot_be_had_ends_in_a_clear_sentence(sound_shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(protocol, "LOCK_TIMEOUT_SECONDS", 1)
     monkeypatch.setattr(WarehouseSession.run.retry, "stop", stop_after_attempt(2))
     sound_shop.load(*SOUND)
@@ -149,7 +147,7 @@ def test_13_a_lock_that_cannot_be_had_ends_in_a_clear_sentence(
     assert snapshot(sound_shop) == before_it
 
 
-def test_13_a_lock_that_is_had_in_time_was_worth_the_wait(sound_shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lock_that_is_had_in_time_was_worth_the_wait(sound_shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(protocol, "LOCK_TIMEOUT_SECONDS", 1)
 
     def release(call: int) -> None:
@@ -163,7 +161,7 @@ def test_13_a_lock_that_is_had_in_time_was_worth_the_wait(sound_shop: Shop, monk
     assert report.counts["inserted"] == 2
 
 
-def test_13_a_session_that_dies_holding_the_lock_blocks_nobody(sound_shop: Shop) -> None:
+def test_a_session_that_dies_holding_the_lock_blocks_nobody(sound_shop: Shop) -> None:
     def die(_: int) -> None:
         threading.Timer(0.3, holder._usock.shutdown, [socket.SHUT_RDWR]).start()
 
@@ -174,9 +172,7 @@ def test_13_a_session_that_dies_holding_the_lock_blocks_nobody(sound_shop: Shop)
     assert report.counts["inserted"] == 2
 
 
-def test_14_a_serialisation_failure_is_tried_again_as_a_whole(
-    sound_shop: Shop, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_serialisation_failure_is_tried_again_as_a_whole(sound_shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     """A real 1023: two updates of one row from one snapshot, which only the missing lock makes possible."""
     sound_shop.load("T1,C0,P0,1,2023-03-13,pending")
     monkeypatch.setattr(sql, "LOCK_FACT", "SELECT 1")
@@ -199,7 +195,7 @@ def test_14_a_serialisation_failure_is_tried_again_as_a_whole(
 
 
 @pytest.mark.parametrize("statement", STATEMENTS)
-def test_14_a_connection_lost_anywhere_is_made_anew_and_the_load_done_once(sound_shop: Shop, statement: str) -> None:
+def test_a_connection_lost_anywhere_is_made_anew_and_the_load_done_once(sound_shop: Shop, statement: str) -> None:
     """17, 18. Killed by the server, ahead of each statement of the load in turn."""
 
     def kill(call: int) -> None:
@@ -215,7 +211,7 @@ def test_14_a_connection_lost_anywhere_is_made_anew_and_the_load_done_once(sound
     assert len(sound_shop.ledger()) == 1
 
 
-def test_14_a_connection_lost_in_the_commit_converges(sound_shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_connection_lost_in_the_commit_converges(sound_shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody can tell whether it was committed: the retry applies the rows again, which changes nothing."""
     commit = redshift_connector.Connection.commit
 
@@ -236,7 +232,7 @@ def test_14_a_connection_lost_in_the_commit_converges(sound_shop: Shop, monkeypa
     assert sorted(sound_shop.fact()) == ["T1", "T2"]
 
 
-def test_14_a_connection_that_stays_lost_is_given_up_after_five_tries(sound_shop: Shop) -> None:
+def test_a_connection_that_stays_lost_is_given_up_after_five_tries(sound_shop: Shop) -> None:
     before_it = snapshot(sound_shop)
     drop = sound_shop.drop(*SOUND)
     with before("merge", lambda _: sound_shop.sql(KILL_ALL) and None) as calls:
@@ -257,7 +253,7 @@ def test_14_a_connection_that_stays_lost_is_given_up_after_five_tries(sound_shop
         ("MERGE nonsense", 'the warehouse refused a statement (42601): syntax error at or near "nonsense"'),
     ],
 )
-def test_14_no_other_error_is_tried_again(sound_shop: Shop, wrong: str, sentence: str) -> None:
+def test_no_other_error_is_tried_again(sound_shop: Shop, wrong: str, sentence: str) -> None:
     sound_shop.load(*SOUND)
     before_it = snapshot(sound_shop)
     drop = sound_shop.drop(*SOUND, name="again.csv")
@@ -271,7 +267,7 @@ def test_14_no_other_error_is_tried_again(sound_shop: Shop, wrong: str, sentence
     assert snapshot(sound_shop) == before_it
 
 
-def test_16_two_attempts_of_one_load_at_once_never_share_a_staging_name(sound_shop: Shop) -> None:
+def test_two_attempts_of_one_load_at_once_never_share_a_staging_name(sound_shop: Shop) -> None:
     drop = sound_shop.drop(*SOUND)
     with ThreadPoolExecutor(2) as pool:
         reports = [run.result() for run in [pool.submit(sound_shop.run_alone, drop, attempt) for attempt in (1, 2)]]
@@ -282,7 +278,7 @@ def test_16_two_attempts_of_one_load_at_once_never_share_a_staging_name(sound_sh
 
 
 @pytest.mark.parametrize("statement", STATEMENTS)
-def test_18_a_failed_load_leaves_nothing_behind(sound_shop: Shop, statement: str) -> None:
+def test_a_failed_load_leaves_nothing_behind(sound_shop: Shop, statement: str) -> None:
     sound_shop.load(*SOUND)
     before_it = snapshot(sound_shop)
     drop = sound_shop.drop("T1,C0,P0,9,2023-03-15,refunded", "T3,C0,P0,2,2023-03-15,pending", name="failing.csv")
@@ -294,7 +290,7 @@ def test_18_a_failed_load_leaves_nothing_behind(sound_shop: Shop, statement: str
     assert sound_shop.sql("SELECT relname FROM pg_class WHERE relname LIKE 'staged%'") == []
 
 
-def test_34_a_copy_of_fewer_rows_than_were_staged_is_no_success(sound_shop: Shop) -> None:
+def test_a_copy_of_fewer_rows_than_were_staged_is_no_success(sound_shop: Shop) -> None:
     before_it = snapshot(sound_shop)
     drop = sound_shop.drop(*SOUND)
     with before("count_staged", lambda _: "SELECT COUNT(*) - 1 FROM staged_transactions") as calls:
@@ -308,7 +304,7 @@ def test_34_a_copy_of_fewer_rows_than_were_staged_is_no_success(sound_shop: Shop
     assert snapshot(sound_shop) == before_it
 
 
-def test_2_an_id_that_stands_twice_in_the_staging_table_is_found_in_sql(sound_shop: Shop) -> None:
+def test_an_id_that_stands_twice_in_the_staging_table_is_found_in_sql(sound_shop: Shop) -> None:
     """New or known: MERGE itself would let the one in silently and fail on the other."""
     before_it = snapshot(sound_shop)
     drop = sound_shop.drop(*SOUND)
@@ -326,7 +322,7 @@ def test_2_an_id_that_stands_twice_in_the_staging_table_is_found_in_sql(sound_sh
     assert snapshot(sound_shop) == before_it
 
 
-def test_2_an_id_that_stands_twice_in_the_fact_is_found_in_sql(sound_shop: Shop) -> None:
+def test_an_id_that_stands_twice_in_the_fact_is_found_in_sql(sound_shop: Shop) -> None:
     sound_shop.load(*SOUND)
     sound_shop.sql("INSERT INTO fact_transactions SELECT * FROM fact_transactions WHERE transaction_id = 'T1'")
     drop = sound_shop.drop(*SOUND, name="again.csv")

@@ -1,4 +1,4 @@
-"""What the merge does to the fact, pitfall by pitfall (section a of the design's list), on the real engine."""
+"""What the merge does to the fact, on the real engine."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def told(shop: Shop, *columns: str) -> dict[str, object]:
     return {key: tuple(found[name] for name in columns) for key, found in shop.fact().items()}
 
 
-def test_1_a_stale_row_does_not_become_a_second_row(sound_shop: Shop) -> None:
+def test_a_stale_row_does_not_become_a_second_row(sound_shop: Shop) -> None:
     sound_shop.load(row(at="2023-03-15", status="shipped"))
     report = sound_shop.load(row(at="2023-03-14", status="pending"))
     assert report.counts is not None
@@ -34,19 +34,19 @@ def test_1_a_stale_row_does_not_become_a_second_row(sound_shop: Shop) -> None:
     assert told(sound_shop, "status") == {"T1": ("shipped",)}
 
 
-def test_1_the_merge_joins_by_the_key_alone() -> None:
+def test_the_merge_joins_by_the_key_alone() -> None:
     on = sql.merge().partition("\nON ")[2].partition("\nWHEN ")[0]
     assert on == "fact_transactions.transaction_id = staged_transactions.transaction_id"
 
 
-def test_2_two_rows_of_one_key_are_one_before_they_are_staged(sound_shop: Shop) -> None:
+def test_two_rows_of_one_key_are_one_before_they_are_staged(sound_shop: Shop) -> None:
     report = sound_shop.load(row(quantity=1), row(quantity=2), row(quantity=3))
     assert report.counts is not None
     assert (report.counts["inserted"], report.counts["duplicate"]) == (1, 2)
     assert told(sound_shop, "quantity") == {"T1": (3,)}
 
 
-def test_3_ids_are_trimmed_and_blank_ones_rejected_on_every_load(sound_shop: Shop) -> None:
+def test_ids_are_trimmed_and_blank_ones_rejected_on_every_load(sound_shop: Shop) -> None:
     for _ in range(2):
         report = sound_shop.load(row("T1"), row(" T1\u3000"), row(""), row("  "), row("t1"), row("T2"))
         assert report.counts is not None
@@ -54,21 +54,21 @@ def test_3_ids_are_trimmed_and_blank_ones_rejected_on_every_load(sound_shop: Sho
     assert sorted(sound_shop.fact()) == ["T1", "T2", "t1"], "case makes another id, padding does not"
 
 
-def test_4_no_null_can_stand_where_an_order_is_compared() -> None:
+def test_no_null_can_stand_where_an_order_is_compared() -> None:
     """A NULL date or status would be neither older nor newer, and so inserted twice."""
     for table in (sql.FACT_TRANSACTIONS, sql.STAGED_TRANSACTIONS):
         compared = [table.key, *(column.name for column in sql.PRECEDENCE_COLUMNS), "transaction_date", "status"]
         assert not any(table[name].nullable for name in compared)
 
 
-def test_4_a_row_without_date_or_status_is_rejected(sound_shop: Shop) -> None:
+def test_a_row_without_date_or_status_is_rejected(sound_shop: Shop) -> None:
     report = sound_shop.load(row("T1"), row("T2"), row("T3", at=""), row("T4", status=""))
     assert list(report.reject_reasons) == ["invalid_transaction_date", "invalid_status"]
     with pytest.raises(Exception, match="null value in column"):
         sound_shop.sql("UPDATE fact_transactions SET status = NULL")
 
 
-def test_5_an_older_and_a_newer_row_in_one_file_leave_one(sound_shop: Shop) -> None:
+def test_an_older_and_a_newer_row_in_one_file_leave_one(sound_shop: Shop) -> None:
     sound_shop.load(row(at="2023-03-14", status="processing"))
     report = sound_shop.load(row(at="2023-03-13", quantity=3), row(at="2023-03-15", quantity=5))
     assert report.counts is not None
@@ -77,9 +77,7 @@ def test_5_an_older_and_a_newer_row_in_one_file_leave_one(sound_shop: Shop) -> N
 
 
 @pytest.mark.parametrize("order", list(permutations(range(3))))
-def test_6_rows_that_tie_in_date_status_day_and_upload_have_one_winner(
-    sound_shop: Shop, order: tuple[int, ...]
-) -> None:
+def test_rows_that_tie_in_date_status_day_and_upload_have_one_winner(sound_shop: Shop, order: tuple[int, ...]) -> None:
     drops = [sound_shop.drop(row(quantity=at + 1), name=f"{at}.csv", uploaded_at=NOON) for at in range(3)]
     for at in order:
         sound_shop.run(drops[at])
@@ -98,7 +96,7 @@ def test_6_rows_that_tie_in_date_status_day_and_upload_have_one_winner(
         (row(status="completed"), row(status="  COMPLETED "), True),  # the same, later uploaded
     ],
 )
-def test_7_a_change_of_status_has_one_outcome_in_both_orders(
+def test_a_change_of_status_has_one_outcome_in_both_orders(
     sound_shop: Shop, standing: str, arriving: str, wins: bool
 ) -> None:
     first = sound_shop.drop(standing, name="first.csv", uploaded_at=NOON)
@@ -110,12 +108,12 @@ def test_7_a_change_of_status_has_one_outcome_in_both_orders(
         assert told(sound_shop, "load_id") == {"T1": ((second if wins else first).load_id,)}
 
 
-def test_7_an_unknown_status_is_rejected(sound_shop: Shop) -> None:
+def test_an_unknown_status_is_rejected(sound_shop: Shop) -> None:
     report = sound_shop.load(row("T1"), row("T2"), row("T3", status="returned"))
     assert list(report.reject_reasons) == ["invalid_status"]
 
 
-def test_8_no_other_transaction_is_ever_overwritten(sound_shop: Shop) -> None:
+def test_no_other_transaction_is_ever_overwritten(sound_shop: Shop) -> None:
     sound_shop.load(*(row(f"T{at}") for at in range(5)))
     before = sound_shop.comparable_fact()
     sound_shop.load(row("T9"), row("T3", status="shipped"))
@@ -126,13 +124,13 @@ def test_8_no_other_transaction_is_ever_overwritten(sound_shop: Shop) -> None:
     assert sorted(after) == ["T0", "T1", "T2", "T3", "T4", "T9"]
 
 
-def test_9_a_corrected_date_moves_the_row_and_leaves_one(sound_shop: Shop) -> None:
+def test_a_corrected_date_moves_the_row_and_leaves_one(sound_shop: Shop) -> None:
     sound_shop.load(row(at="2023-03-10"), day=date(2023, 3, 10))
     sound_shop.load(row(at="2023-03-15"), day=date(2023, 3, 15))
     assert told(sound_shop, "transaction_date") == {"T1": (datetime(2023, 3, 15),)}
 
 
-def test_10_an_unchanged_row_keeps_updated_at_and_takes_the_later_lineage(sound_shop: Shop) -> None:
+def test_an_unchanged_row_keeps_updated_at_and_takes_the_later_lineage(sound_shop: Shop) -> None:
     sound_shop.load(row("T1"), row("T2"), uploaded_at=NOON)
     sound_shop.stamp(1)
     later = sound_shop.load(row("T2", quantity=2), row("T1"), uploaded_at=NOON + timedelta(hours=1))
@@ -143,7 +141,7 @@ def test_10_an_unchanged_row_keeps_updated_at_and_takes_the_later_lineage(sound_
     assert told(sound_shop, "load_id", "source_line") == {"T1": (later.load_id, 3), "T2": (later.load_id, 2)}
 
 
-def test_11_classes_at_their_bounds_zero_and_beyond_the_column(shop: Shop) -> None:
+def test_classes_at_their_bounds_zero_and_beyond_the_column(shop: Shop) -> None:
     prices = {"Z": "0", "A": "99.99", "B": "100", "C": "999.995", "D": "1000", "E": "99999999999999.9999"}
     products = {name: oracle.Product(name, name, "", Decimal(price), "") for name, price in prices.items()}
     shop.load_dimension_rows(products, SOUND_CUSTOMERS)

@@ -1,4 +1,4 @@
-"""The list of what Redshift does and PostgreSQL does not, row by row, with the tests that show each (pitfall 42)."""
+"""The list of what Redshift does and PostgreSQL does not, row by row, with the tests that show each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Redshift refuses and PostgreSQL takes is refused, by the lint and over the wire (pitfalls, section 3)."""
+"""What Redshift refuses and PostgreSQL takes is refused, by the lint and over the wire."""
 
 from __future__ import annotations
 
