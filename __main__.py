@@ -116,6 +116,7 @@ processing = Processing(
         job_max_concurrent_runs=config.require_int("jobMaxConcurrentRuns"),
         max_reject_ratio=config.require("maxRejectRatio"),
         amount_classes=config.require("amountClasses"),
+        source=config.require("source"),
         owns_glue_log_groups=config.require_bool("ownsGlueLogGroups"),
         log_retention_days=runtime.log_retention_days,
     ),

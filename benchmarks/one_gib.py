@@ -32,6 +32,7 @@ from schemas.counts import COUNTS
 from schemas.drops import CUSTOMERS, PRODUCTS, Drop, transactions_key
 from schemas.reports import Report
 from schemas.runs import RunArguments, encode_job_arguments
+from schemas.sources import DEFAULT
 from schemas.warehouse import sql
 from schemas.work_bucket import report_key
 
@@ -76,6 +77,7 @@ class _Cloud:
                 "copy_role_arn": self.copy_role_arn,
                 "max_reject_ratio": "0.5",
                 "amount_classes": "Small:0,Medium:100,Large:1000",
+                "source_settings": DEFAULT.to_argument(),
             }
         )
         words = [word for pair in {**fixed, **RunArguments(drop, 1).encode()}.items() for word in pair]

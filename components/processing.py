@@ -25,10 +25,12 @@ from components.permissions import (
     sign_in_to,
     write_objects,
 )
-from components.refusals import require
+from components.refusals import ConfigError, require
+from components.source_files import read_source
 from schemas import amount_classes
 from schemas.drops import DIMENSIONS_PREFIX, TRANSACTIONS_PREFIX
 from schemas.runs import LOAD_DIMENSIONS, PROCESS_TRANSACTIONS, encode_job_arguments
+from schemas.sources import InvalidSource
 from schemas.work_bucket import CODE, REJECTED, REPORTS, STAGING
 
 # Glue's own names, the same for every Python Shell job of an account.
@@ -64,6 +66,8 @@ class ProcessingArgs:
     """The share of rejected rows beyond which a load fails; text, for it goes to the job as it stands."""
     amount_classes: str
     """`label:lower bound` of every class, smallest first, separated by commas."""
+    source: str
+    """The source format of the drops of transactions: the name of a file in sources/."""
     owns_glue_log_groups: bool
     """True for exactly one stack of an account: Glue's log groups are the account's, not a job's."""
     log_retention_days: int
@@ -94,6 +98,7 @@ class ProcessingArgs:
             self.amount_classes,
             amount_classes.FORM,
         )
+        _source_argument(self.source)
 
 
 class Processing(pulumi.ComponentResource):
@@ -201,6 +206,7 @@ class Processing(pulumi.ComponentResource):
                         "copy_role_arn": args.copy_role_arn,
                         "max_reject_ratio": args.max_reject_ratio,
                         "amount_classes": args.amount_classes,
+                        "source_settings": _source_argument(args.source),
                     }
                 ),
                 "--extra-py-files": pulumi.Output.concat("s3://", wheel.bucket, "/", wheel.key),
@@ -301,3 +307,13 @@ def _are_classes(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _source_argument(name: str) -> str:
+    try:
+        return read_source(name).to_argument()
+    except InvalidSource as wrong:
+        raise ConfigError(
+            f"source is {name!r}, but must be settings that can be used; {wrong}; "
+            "correct the file in sources/, or choose another with `pulumi config set source …`"
+        ) from None

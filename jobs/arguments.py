@@ -11,6 +11,7 @@ from jobs.errors import TerminalError
 from schemas.amount_classes import parse_amount_classes
 from schemas.drops import Drop
 from schemas.runs import JOBS, JobArguments, RunArguments, decode_job_arguments, read_command_line
+from schemas.sources import SourceSettings
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ class Arguments:
     max_reject_ratio: Fraction
     amount_classes: dict[str, Decimal]
     """Label -> lower bound, the smallest first."""
+    source: SourceSettings
+    """How the drops of transactions are written."""
 
 
 def parse_arguments(argv: Sequence[str]) -> Arguments:
@@ -64,4 +67,5 @@ def _typed(job: JobArguments, run: RunArguments) -> Arguments:
         ),
         max_reject_ratio=Fraction(job.max_reject_ratio),
         amount_classes=parse_amount_classes(job.amount_classes),
+        source=SourceSettings.from_argument(job.source_settings),
     )

@@ -55,6 +55,8 @@ class JobArguments:
     """A number from 0 to 1: a load fails when a larger share of its rows is rejected."""
     amount_classes: str
     """See schemas.amount_classes."""
+    source_settings: str
+    """What `schemas.sources.SourceSettings.to_argument` wrote."""
 
 
 def encode_job_arguments(values: Mapping[str, _Value]) -> dict[str, _Value]:

@@ -10,7 +10,7 @@ import re
 import warnings
 import zoneinfo
 from collections.abc import Iterable
-from datetime import date, datetime
+from datetime import date, datetime, timezone
 from typing import Any
 
 DATE_DIRECTIVES = {
@@ -108,13 +108,16 @@ def encoding(value: object) -> str:
         name = "utf-8" if codec.name == "utf-8-sig" else codec.name
         if name in ("utf-16", "utf-16-le", "utf-16-be") or _holds_ascii(name):
             return name
-    except LookupError:
-        pass
+    # A name with a NUL is a ValueError, and so is what is no text; that has a sentence of its own.
+    except (LookupError, ValueError) as reason:
+        if isinstance(reason, WrongValue):
+            raise
     raise WrongValue(value, "an encoding that Python knows and that holds ASCII, or utf-16, such as utf-8 or cp1252")
 
 
 def _holds_ascii(name: str) -> bool:
-    samples = (bytes(range(128)), b"\\x41 \\u0041 \\N{DIGIT ONE} &#65; +AGE-")
+    # A stateful encoding gives bytes of ASCII another meaning behind an escape.
+    samples = (bytes(range(128)), b"\x1b$B!!\x1b(B\x1b$)C\x0e!!\x0f", b"\\x41 \\u0041 \\N{DIGIT ONE} &#65; +AGE-")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -151,7 +154,7 @@ def date_format(value: str) -> str:
 def _is_read_back(format_: str, sample: datetime) -> bool:
     """True where the day, and every part of the time that the format names, comes back."""
     try:
-        written = sample.strftime(format_)
+        written = sample.replace(tzinfo=timezone.utc).strftime(format_)
         found = datetime.strptime(written, format_).replace(tzinfo=None)
     except (ValueError, re.error):
         return False

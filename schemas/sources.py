@@ -166,6 +166,14 @@ class SourceSettings:
         return len(self.columns["transaction_id"]) > 1
 
     @property
+    def reads_contract_layout(self) -> bool:
+        """True where a file that lacks these headings and has all six of the contract may be read by those.
+
+        Not where the contract's transaction_id is a part of the key: without the other parts, sales would merge.
+        """
+        return "transactionid" not in map(heading_key, self.columns["transaction_id"])
+
+    @property
     def headings(self) -> tuple[str, ...]:
         """Every heading that is read, in the order of the contract's columns, each once; without LINE_NUMBER."""
         named = [heading for parts in self.columns.values() for heading in parts]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from components.source_files import read_source
 from jobs.arguments import parse_arguments
 from schemas.drops import Drop
 from schemas.runs import RunArguments
+from schemas.sources import DEFAULT, SourceSettings
 from tests.components.program import ACCOUNT, HOST, ROOT, WHEEL, Deployed, deploy
 
 CODE = "s3://storage-work-0a1b2c3/code"
@@ -25,6 +27,7 @@ def _arguments(job: str, stack: str = "dev") -> dict[str, str]:
         "--pipeline-copy-role-arn": f"arn:aws:iam::{ACCOUNT}:role/warehouse-copy-0a1b2c3",
         "--pipeline-max-reject-ratio": "0.5",
         "--pipeline-amount-classes": "Small:0,Medium:100,Large:1000",
+        "--pipeline-source-settings": DEFAULT.to_argument(),
         "--extra-py-files": f"{CODE}/{WHEEL}",
         "--library-set": "none",
     }
@@ -100,6 +103,7 @@ def test_size_timeout_and_rules_follow_the_configuration(wheel_directory: Path) 
         jobMaxConcurrentRuns="7",
         maxRejectRatio="0.1",
         amountClasses="low:0,high:49.99",
+        source="shopify",
     )
     for job in stack.of("Job"):
         inputs, arguments = job.inputs, job.inputs["nonOverridableArguments"]
@@ -112,6 +116,7 @@ def test_size_timeout_and_rules_follow_the_configuration(wheel_directory: Path) 
             "0.1",
             "low:0,high:49.99",
         )
+        assert SourceSettings.from_argument(arguments["--pipeline-source-settings"]) == read_source("shopify")
 
 
 def test_the_accounts_log_groups_outlive_the_stack_that_owns_them(prod: Deployed) -> None:

@@ -236,6 +236,8 @@ def test_the_stack_exports_what_a_person_types(dev: Deployed) -> None:
         ("amountClasses", "Small:0,Large"),
         ("amountClasses", "é" * 33 + ":0"),
         ("amountClasses", ""),
+        ("source", "shopfy"),
+        ("source", ""),
         ("logRetentionDays", "31"),
         ("powertoolsLayerVersion", "0"),
         ("emails", '"ann@example.com"'),

@@ -27,6 +27,7 @@ from jobs.load.protocol import Committed, Staged
 from schemas.drops import Drop
 from schemas.reports import Report
 from schemas.runs import RunArguments, encode_job_arguments
+from schemas.sources import DEFAULT, SourceSettings
 from schemas.warehouse.tables import COUNTS
 from tests import oracle
 from tests.hostile_content import SOUND_CUSTOMERS, SOUND_DAY, SOUND_PRODUCTS
@@ -124,6 +125,7 @@ def dry_run(
     partition_day: date = SOUND_DAY,
     amount_classes: str = AMOUNT_CLASSES,
     max_reject_ratio: str = "1",
+    source: SourceSettings = DEFAULT,
     key: str | None = None,
     version_id: str = "v1",
 ) -> DryRun:
@@ -134,7 +136,7 @@ def dry_run(
     drop = Drop("drop-bucket", key, version_id)
     s3 = S3InMemory({(drop.bucket, f"{key}@{version_id}"): content})
     warehouse = _NotedWarehouse(products, customers)
-    arguments = parse_arguments(command_line(drop, amount_classes, max_reject_ratio))
+    arguments = parse_arguments(command_line(drop, amount_classes, max_reject_ratio, source))
     error: JobError | None = None
     with ExitStack() as patches:
         patches.enter_context(mock.patch.object(jobs.attempt, "s3_client", return_value=s3))
@@ -157,7 +159,12 @@ def dry_run(
     )
 
 
-def command_line(drop: Drop, amount_classes: str = AMOUNT_CLASSES, max_reject_ratio: str = "1") -> list[str]:
+def command_line(
+    drop: Drop,
+    amount_classes: str = AMOUNT_CLASSES,
+    max_reject_ratio: str = "1",
+    source: SourceSettings = DEFAULT,
+) -> list[str]:
     """A run's arguments as Glue passes them."""
     job = encode_job_arguments(
         {
@@ -172,6 +179,7 @@ def command_line(drop: Drop, amount_classes: str = AMOUNT_CLASSES, max_reject_ra
             "copy_role_arn": "arn:aws:iam::123456789012:role/copy",
             "max_reject_ratio": max_reject_ratio,
             "amount_classes": amount_classes,
+            "source_settings": source.to_argument(),
         }
     )
     given = {**RunArguments(drop, 1).encode(), **job}

@@ -25,6 +25,7 @@ from redshift_emulator import Warehouse
 from schemas.drops import Drop
 from schemas.reports import Report
 from schemas.runs import RunArguments, encode_job_arguments
+from schemas.sources import DEFAULT, SourceSettings
 from schemas.warehouse import sql
 from schemas.warehouse.tables import COUNTS, FACT_TRANSACTIONS, LOAD_LEDGER
 from schemas.work_bucket import report_key
@@ -51,6 +52,7 @@ class Shop:
     copy_role_arn: str
     max_reject_ratio: str = "0.5"
     amount_classes: str = "Small:0,Medium:100,Large:1000"
+    source: SourceSettings = DEFAULT
     error: Exception | None = None
     """What the last run raised."""
     _connection: Any = field(default=None, repr=False)
@@ -101,6 +103,7 @@ class Shop:
                 "copy_role_arn": self.copy_role_arn,
                 "max_reject_ratio": self.max_reject_ratio,
                 "amount_classes": self.amount_classes,
+                "source_settings": self.source.to_argument(),
             }
         )
         given = {**job, **RunArguments(Drop(drop.bucket, drop.key, drop.version_id), attempt).encode()}
