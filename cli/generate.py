@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mock_data import MockData, MockDataArgs
+from mock_data.profile import profile
 
 BAD_ARGUMENTS = 2
 NOT_WRITTEN = 1
@@ -49,6 +50,9 @@ def generate(
         bool,
         typer.Option(help="Write what a right job makes of every row beside the data, in expected/ (with --out)."),
     ] = True,
+    show_profile: Annotated[
+        bool, typer.Option("--profile", help="Show how orders develop and which faults there are, each with its share.")
+    ] = False,
 ) -> None:
     """Generate a shop: products, customers, and a file of transactions a day.
 
@@ -86,6 +90,16 @@ def generate(
     )
     if out is not None and expected:
         print(f"expected outcomes in {out / 'expected'}")
+    if show_profile:
+        _show_profile(args)
+
+
+def _show_profile(args: MockDataArgs) -> None:
+    found = profile(args)
+    for title, shares in (("How orders develop", found.orders), ("Faulty rows", found.faults)):
+        print(f"\n{title}")
+        for share in shares:
+            print(f"  {share.name:<42}{share.count:>12,}{share.share:>9.2%}")
 
 
 def _day(text: str) -> date:

@@ -19,7 +19,7 @@ class MockDataArgs:
     """The first day; one file per day."""
     days: int = 30
     rows: int = 10_000
-    """Rows of an average day: weekends have more, and all days together have exactly days x rows."""
+    """Rows of an average day: a Saturday in December has more. All days together have exactly days x rows."""
     products: int = 500
     customers: int = 5_000
     seed: int = 7
@@ -29,8 +29,7 @@ class MockDataArgs:
     def __post_init__(self) -> None:
         self._between("days", self.days, 1, 100_000)
         self._between("rows", self.rows, 1, MOST_ROWS)
-        # Two products are always there: the sample row, and one whose amounts are too large to store.
-        self._between("products", self.products, 2, MOST_DIMENSION_ROWS)
+        self._between("products", self.products, 1, MOST_DIMENSION_ROWS)
         self._between("customers", self.customers, 1, MOST_DIMENSION_ROWS)
         self._between("seed", self.seed, 0, 2**63 - 1)
         if not 0 <= self.faults <= 1:

@@ -19,6 +19,15 @@ from mock_data.rng import bits, draws
 _WEEK = (0.90, 0.88, 0.92, 0.97, 1.12, 1.22, 0.99)
 """Sales by day of the week, from Monday."""
 
+_SEASON = (0.85, 0.85, 0.95, 1.00, 1.00, 0.95, 0.90, 0.90, 1.00, 1.05, 1.20, 1.40)
+"""Sales by month, from January."""
+
+_GROWTH = 1.2
+"""Sales of a year, that of the year before being 1."""
+
+_KNOWN_AT_FIRST = 0.6
+"""The share of the customers who order on the first day; the others join day by day."""
+
 _DAY_STREAM = 10
 
 LAST_FILE = max(row.file for life in LIVES for row in life.rows)
@@ -95,15 +104,38 @@ def plan_days(args: MockDataArgs) -> list[Day]:
 
 def _rows_and_faults(args: MockDataArgs) -> tuple[list[int], list[int]]:
     days = np.arange(args.days)
-    weekdays = (args.start.weekday() + days) % 7
     chance = bits(draws(args.seed, _DAY_STREAM, days), low=0, count=16) / 2**16
-    weights = np.array(_WEEK)[weekdays] * (0.97 + 0.06 * chance)
+    usual = [_sales_of(args.day(day)) for day in range(args.days)]
+    weights = np.array(usual) * _GROWTH ** (days / 365) * (0.97 + 0.06 * chance)
     share = np.cumsum(weights) / np.sum(weights)
     share[-1] = 1.0
     # Rounding the running totals makes every total come out exactly.
     rows = np.floor(share * (args.days * args.rows) + 0.5)
     faults = np.floor(rows * args.faults + 0.5)
     return _steps(rows), _steps(faults)
+
+
+def _sales_of(day: date) -> float:
+    """How much a day sells by weekday, season and campaign; 1 is an average day of spring."""
+    return _WEEK[day.weekday()] * _SEASON[day.month - 1] * _campaign(day)
+
+
+def _campaign(day: date) -> float:
+    thanksgiving = 28 - (date(day.year, 11, 28).weekday() - 3) % 7
+    black_friday = date(day.year, 11, thanksgiving).toordinal() + 1
+    if black_friday <= day.toordinal() <= black_friday + 3:
+        return (2.4, 1.7, 1.4, 2.0)[day.toordinal() - black_friday]
+    if (day.month, day.day) >= (7, 1) and (day.month, day.day) <= (7, 10):
+        return 1.3
+    if (day.month, day.day) in ((12, 24), (12, 25), (12, 26), (1, 1)):
+        return 0.5
+    return 1.0
+
+
+def known_customers(args: MockDataArgs, born: int) -> int:
+    """How many customers may order on the born-th day: the shop grows over the days that are generated."""
+    share = _KNOWN_AT_FIRST + (1 - _KNOWN_AT_FIRST) * (born + 1) / args.days
+    return max(1, int(args.customers * share))
 
 
 def _steps(running_totals: np.ndarray) -> list[int]:

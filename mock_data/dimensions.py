@@ -14,8 +14,8 @@ import numpy as np
 import polars as pl
 from faker import Faker
 
+from mock_data.catalogue import GOODS, PRICE_ENDINGS
 from mock_data.rng import Integers, below, bits, draws, quantiles
-from mock_data.row_variants import PRICELESS
 
 MEMBERSHIP_LEVELS = ("Bronze", "Silver", "Gold", "Platinum")
 _MEMBERSHIP_SHARES = (0.55, 0.27, 0.14, 0.04)
@@ -24,21 +24,10 @@ _LOCALES = ("en_US", "de_DE", "es_ES")
 _NAMES_PER_LOCALE = 256
 _MAIL_DOMAINS = ("example.com", "example.org", "example.net")
 
-_NOUNS = {
-    "Gadgets": ("Widget", "Charger", "Headphones", '27" Monitor', "Keyboard"),
-    "Home": ("Lamp", "Desk Lamp, dimmable", "Bookshelf", "Curtain", "Café Crème Set"),
-    "Garden": ("Rake", "Watering Can", "Hose, 20 m", "Bench", "Bird House"),
-    "Toys": ("Puzzle", "Robot", 'Model Car 1/8"', "Kite", "Building Blocks"),
-    "Sports": ("Racket", "Yoga Mat", "Football", "Jacket", "Jörg's Climbing Rope"),
-    "Groceries": ("Olive Oil", "Espresso Beans", "Crème Brûlée", "Honey", "Tea"),
-}
-_COLOURS = 128
 _SUPPLIERS = 200
 
 PRICE_UNIT = 10_000
 """Prices are kept as whole ten-thousandths: exact, and as fine as the warehouse's column."""
-
-_ROUND_PRICES = (10, 20, 25, 50, 100, 250, 500, 1000)
 
 _PRODUCTS, _CUSTOMERS = range(2)
 _ROWS_PER_WRITE = 200_000
@@ -72,37 +61,31 @@ SALES_BITS = 20
 
 
 def make_products(seed: int, count: int) -> Products:
-    """The sample row of the contract, the priceless one, and count - 2 others."""
+    """The sample row of the contract and count - 1 others, each with a name and a price of its category."""
     faker = Faker("en_US")
     faker.seed_instance(seed)
-    colours = [faker.color_name() for _ in range(_COLOURS)]
-    brands = [faker.last_name() for _ in range(_SUPPLIERS)]
-    kinds = [(category, noun) for category, nouns in _NOUNS.items() for noun in nouns]
+    brands = [faker.unique.last_name() for _ in range(_SUPPLIERS)]
+    offers = [(at, good.name, variant) for at, (_, good) in enumerate(GOODS) for variant in good.variants]
 
     words = draws(seed, _PRODUCTS, np.arange(count))
-    kind = below(len(kinds), bits(words, low=0, count=12), count=12)
+    offer = below(len(offers), bits(words, low=0, count=12), count=12)
     supplier = below(_SUPPLIERS, bits(words, low=24, count=12), count=12)
-    colour = bits(words, low=12, count=7)
-    prices = _prices(bits(words, low=36, count=24), kind=bits(words, low=60, count=4))
-    prices[:2] = (29 * PRICE_UNIT + 9_900, 10_000_000 * PRICE_UNIT - 1)
+    good = np.array([at for at, _, _ in offers])[offer]
+    prices = _prices(bits(words, low=36, count=24), good=good, kind=bits(words, low=60, count=4))
+    prices[0] = 29 * PRICE_UNIT + 9_900
 
-    names = pl.select(
-        pl.concat_str(
-            _pick(brands, supplier), _pick(colours, colour), _pick([noun for _, noun in kinds], kind), separator=" "
-        )
-    ).to_series()
+    labels = [f"{name} ({variant})" for _, name, variant in offers]
+    names = pl.select(pl.concat_str(_pick(brands, supplier), _pick(labels, offer), separator=" ")).to_series()
     frame = pl.DataFrame(
         {
             "product_id": _ids("P", "P12345", count),
-            "product_name": _first_two("Widget A", "Private Island", names),
-            "category": _first_two("Gadgets", "Real Estate", _pick([category for category, _ in kinds], kind)),
+            "product_name": _first("Widget A", names),
+            "category": _first("Gadgets", _pick([category for category, _ in GOODS], good)),
             "price": [_price_text(price) for price in prices.tolist()],
-            "supplier_id": _first_two("S123", "S1000", _pick([f"S{1001 + i}" for i in range(_SUPPLIERS)], supplier)),
+            "supplier_id": _first("S123", _pick([f"S{1001 + i}" for i in range(_SUPPLIERS)], supplier)),
         }
     )
-    assert frame["product_id"][1] == PRICELESS
     popularity = 1.0 / np.arange(1, count + 1) ** 1.05
-    popularity[1] = 0.0
     return Products(frame, prices, quantiles(popularity, count=SALES_BITS))
 
 
@@ -148,13 +131,18 @@ def make_customers(seed: int, count: int) -> Customers:
     return Customers(frame, levels)
 
 
-def _prices(uniform: Integers, *, kind: Integers) -> Integers:
-    """Mostly a few tens with cents; some round, some finer than a cent, a few free."""
+def _prices(uniform: Integers, *, good: Integers, kind: Integers) -> Integers:
+    """Within the range of each good, ending as shops let prices end.
+
+    One in sixteen has four decimals, as prices per unit have; one in 128 is free.
+    """
+    low, high = (np.array([getattr(each, end) for _, each in GOODS])[good] for end in ("low", "high"))
     position = (uniform + 0.5) / 2**24
-    cents = np.round(100 * 4 * np.exp(5.0 * position**1.5)).astype(np.int64)
-    prices = cents * (PRICE_UNIT // 100)
-    prices[kind == 0] = np.array(_ROUND_PRICES)[uniform[kind == 0] % len(_ROUND_PRICES)] * PRICE_UNIT
-    prices[kind == 1] = uniform[kind == 1] % 20_000 + 1
+    units = np.floor(low * (high / low) ** position).astype(np.int64)
+    cents = np.array(PRICE_ENDINGS)[uniform % len(PRICE_ENDINGS)]
+    prices: Integers = units * PRICE_UNIT + cents * (PRICE_UNIT // 100)
+    finer = kind == 1
+    prices[finer] = units[finer] * PRICE_UNIT + uniform[finer] % PRICE_UNIT
     prices[(kind == 2) & (uniform % 8 == 0)] = 0
     return prices
 
@@ -181,10 +169,6 @@ def _pick(pool: list[str], indices: Integers) -> pl.Series:
 
 def _first(sample: str, values: pl.Series) -> pl.Series:
     return pl.concat([pl.Series([sample]), values[1:].rename("")])
-
-
-def _first_two(sample: str, second: str, values: pl.Series) -> pl.Series:
-    return pl.concat([pl.Series([sample, second]), values[2:].rename("")])
 
 
 def _write_csv(frame: pl.DataFrame, file: BinaryIO, *, unquoted: tuple[str, ...]) -> None:

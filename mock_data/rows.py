@@ -15,7 +15,7 @@ import numpy.typing as npt
 import polars as pl
 
 from mock_data.args import MockDataArgs
-from mock_data.calendar import Day, Segment
+from mock_data.calendar import Day, Segment, known_customers
 from mock_data.dimensions import MEMBERSHIP_LEVELS, SALES_BITS, Customers, Products
 from mock_data.order_histories import FIRST, LAST_SECOND, LATER, LIVES, MOMENTS, OUTCOMES, REJECTED
 from mock_data.rng import Integers, below, bits, draws, quantiles
@@ -45,7 +45,7 @@ Places = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True)
-class MailContext:
+class RowContents:
     """What rows say; one entry per row, in the order of the lines."""
 
     number: Integers
@@ -68,7 +68,7 @@ class Piece:
     """Part of a day's file; its rows in the order of the lines."""
 
     text: bytes
-    told: MailContext
+    told: RowContents
     outcome: Integers
     """Index into OUTCOMES, all files being dropped in day order."""
     wins: npt.NDArray[np.bool_]
@@ -148,14 +148,15 @@ class RowWriter:
             special=special.select("place", "transaction_id"),
         )
 
-    def _told(self, day: Day, facts: _SegmentFacts, *, number: Integers, segment: Integers) -> MailContext:
+    def _told(self, day: Day, facts: _SegmentFacts, *, number: Integers, segment: Integers) -> RowContents:
         words = draws(self._args.seed, _ORDERS, number)
         event_day = facts.event_day[segment]
         # The square makes some customers come often.
         share = bits(words, low=16, count=24)
-        customer = below(len(self._customer_ids), (share * share) >> 24, count=24)
+        known = np.array([known_customers(self._args, born) for born in range(self._args.days)])[facts.born[segment]]
+        customer = ((share * share >> 24) * known) >> 24
         quantity_share = bits(draws(self._args.seed, _QUANTITIES, number), low=0, count=_QUANTITY_BITS)
-        told = MailContext(
+        told = RowContents(
             number=number,
             customer=customer,
             product=self._best_sellers[bits(words, low=40, count=SALES_BITS)],
@@ -185,7 +186,7 @@ class RowWriter:
         spelling = spellings[below(len(spellings), bits(words, low=32, count=16), count=16)]
         return np.where(chosen & (form == FORM_INDEX[PLAIN]), spelling, form)
 
-    def _make_faulty(self, day: Day, told: MailContext, places: Places) -> None:
+    def _make_faulty(self, day: Day, told: RowContents, places: Places) -> None:
         """Give the rows at these places, which tell of no order yet, each its fault."""
         since = told.number[places] - day.first_fault
         words = draws(self._args.seed, _FAULTS, told.number[places])
@@ -199,7 +200,7 @@ class RowWriter:
             told.status[places[half]] = len(STATUSES) - 1
             told.number[places[half]] = bits(words[half], low=16, count=47) % day.orders_known
 
-    def _special_rows(self, day: Day, told: MailContext) -> pl.DataFrame:
+    def _special_rows(self, day: Day, told: RowContents) -> pl.DataFrame:
         """place, line (bytes) and trimmed transaction_id of the rows in another form than PLAIN, in their order."""
         places = np.flatnonzero(told.form != FORM_INDEX[PLAIN])
         since_1970 = (self._args.start - date(1970, 1, 1)).days + told.event_day[places]
@@ -229,7 +230,7 @@ class RowWriter:
         nothing = pl.DataFrame(schema={"place": pl.Int64, "line": pl.Binary, "transaction_id": pl.String})
         return pl.concat([nothing, *written]).sort("place")
 
-    def _plain_rows(self, day: Day, told: MailContext, *, dates: npt.NDArray[np.void]) -> npt.NDArray[np.void]:
+    def _plain_rows(self, day: Day, told: RowContents, *, dates: npt.NDArray[np.void]) -> npt.NDArray[np.void]:
         """One record per row, its values side by side, each still padded with NUL."""
         ago = day.index - told.event_day
         values = {
@@ -306,6 +307,7 @@ class _SegmentFacts:
         self.more = np.array([row.more for row in rows] + [0])
         self.form = np.array([FORM_INDEX[row.form or PLAIN] for row in rows] + [FORM_INDEX[FAULTS[0]]])
         self.outcome = np.array([OUTCOMES.index(row.outcome) for row in rows] + [OUTCOMES.index(REJECTED)])
+        self.born = np.array([segment.born for segment in day.segments] + [day.index])
         self.row = np.array([segment.row for segment in day.segments] + [0])
         self.wins = np.array([_wins(segment, last_day=last_day) for segment in day.segments] + [False])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
@@ -60,7 +61,7 @@ def test_the_first_and_last_years_are_written_as_dates_too(tmp_path: Path, start
     [
         ({"days": 0}, "days is 0; give a whole number from 1 to 100000"),
         ({"rows": -5}, "rows is -5; give a whole number from 1 to 9999999999"),
-        ({"products": 1}, "products is 1; give a whole number from 2 to 10000000"),
+        ({"products": 0}, "products is 0; give a whole number from 1 to 10000000"),
         ({"customers": 0}, "customers is 0; give a whole number from 1 to 10000000"),
         ({"seed": -1}, "seed is -1; give a whole number from 0 to 9223372036854775807"),
         ({"faults": 1.01}, "faults is 1.01; it is a share of the rows, so give a number from 0 to 1"),
@@ -163,3 +164,11 @@ def test_a_bucket_that_does_not_exist_ends_in_one_sentence() -> None:
     assert result.stderr.startswith("pipeline generate: cannot upload to s3://nobodys after 0 files: ")
     assert "NoSuchBucket" in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+def test_the_profile_names_histories_and_faults_with_their_shares(tmp_path: Path) -> None:
+    result = generate("--out", tmp_path / "out", "--profile", *SMALL)
+    assert result.exit_code == 0
+    shown = result.stdout.partition("How orders develop")[2]
+    assert re.search(r"bought over the counter +[0-9,]+ +[0-9.]+%", shown)
+    assert re.search(r"Faulty rows\n( {2}\S.* +[0-9,]+ +[0-9.]+%\n)+", shown)

@@ -13,7 +13,11 @@ import polars as pl
 import pytest
 
 from mock_data import MockData, MockDataArgs
+from mock_data.calendar import plan_days
+from mock_data.catalogue import CATALOGUE
 from mock_data.dimensions import make_customers, make_products
+from mock_data.profile import profile
+from mock_data.row_variants import FAULTS
 from schemas.drops import parse_key
 from schemas.warehouse.tables import DIMENSIONS
 
@@ -167,6 +171,58 @@ def test_sales_are_those_of_a_shop(tmp_path: Path) -> None:
     assert sum(lengths) == 140_000
     assert max(lengths) == lengths[5], "Saturday is the best day"
     assert min(lengths) in lengths[:3]
+
+
+@pytest.mark.parametrize("seed", [1, 7])
+def test_prices_and_names_are_those_of_their_category(seed: int) -> None:
+    products = make_products(seed, 3_000).frame.with_columns(pl.col("price").cast(pl.Float64))
+    for category, goods in CATALOGUE.items():
+        sold = products.filter(pl.col("category") == category)[1:]
+        assert sold["price"].max() <= max(good.high for good in goods) + 1
+        assert sold["price"].median() >= min(good.low for good in goods)
+        names = [good.name for good in goods]
+        assert [name for name in sold["product_name"] if not any(known in name for known in names)] == []
+
+
+def rows_by_day(**arguments: object) -> dict[date, int]:
+    return {day.date: day.rows for day in plan_days(MockDataArgs(**arguments))}  # type: ignore[arg-type]
+
+
+def test_a_year_has_a_season_campaigns_and_growth() -> None:
+    rows = rows_by_day(start=date(2022, 1, 1), days=730, rows=1_000)
+    assert sum(rows.values()) == 730_000
+
+    def mean(year: int, *months: int) -> float:
+        days = [count for day, count in rows.items() if day.year == year and day.month in months]
+        return sum(days) / len(days)
+
+    assert mean(2022, 12) > 1.3 * mean(2022, 2), "December is the best month"
+    assert rows[date(2022, 11, 25)] > 1.5 * rows[date(2022, 11, 18)], "Black Friday"
+    assert rows[date(2022, 12, 25)] < 0.7 * rows[date(2022, 12, 18)], "a holiday"
+    assert mean(2023, 3, 4, 5) > 1.1 * mean(2022, 3, 4, 5), "the shop grows"
+
+
+def test_customers_join_day_by_day(tmp_path: Path) -> None:
+    args = MockDataArgs(days=20, rows=2_000, customers=1_000, faults=0.0)
+    write(tmp_path, args)
+    seen: list[int] = []
+    for path in sorted((tmp_path / "transactions").rglob("*.csv")):
+        with path.open(encoding="utf-8", newline="") as file:
+            seen.append(max(int(row["customer_id"].strip()[1:]) % 12_245 for row in csv.DictReader(file)))
+    assert max(seen[:3]) < max(seen[-3:])
+
+
+def test_the_profile_counts_what_is_in_the_files(tmp_path: Path) -> None:
+    args = MockDataArgs(days=7, rows=4_000)
+    write(tmp_path, args)
+    outcomes = pl.concat(pl.read_parquet(path) for path in (tmp_path / "expected" / "outcomes").iterdir())
+    forms = dict(outcomes["form"].value_counts().iter_rows())
+    profiled = profile(args)
+    assert {fault.name: fault.count for fault in profiled.faults} == {
+        fault.name: forms[fault.name] for fault in FAULTS if fault.name in forms
+    }
+    assert sum(order.share for order in profiled.orders) == pytest.approx(1.0)
+    assert profiled.rows == outcomes.height
 
 
 def peak_memory(folder: Path, rows: int) -> int:
