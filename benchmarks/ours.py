@@ -13,7 +13,7 @@ import polars as pl
 from benchmarks.work import AMOUNT_CLASSES, DROP_PRECEDENCE, LOAD_ID, PARTITION_DAY, SOURCE_URI, Work
 from jobs.csv.reader import open_source_file
 from jobs.load.staging import stage
-from jobs.rows.duplicates import DuplicateCandidates, repeated_hashes
+from jobs.rows.duplicates import DuplicateCandidates
 from jobs.rows.lookup import Lookup
 from jobs.rows.validation import SOURCE_COLUMNS, RowValidator
 from jobs.s3 import Prefix
@@ -47,6 +47,6 @@ def run(work: Work, out: Path) -> int:
     )
     source = open_source_file(work.transactions, name=work.transactions.name, required=SOURCE_COLUMNS)
     prefix = cast(Prefix, _LocalPrefix(out / "staged"))
-    staged = stage(source, transform, DuplicateCandidates(repeated_hashes(source), out), prefix, out)
+    staged = stage(source, transform, DuplicateCandidates(source, out), prefix, out)
     staged.parts.manifest()
     return staged.rows_read

@@ -16,7 +16,7 @@ from jobs.csv.rejected_file import RejectedRows
 from jobs.errors import TooManyRejected
 from jobs.load.protocol import Staged, load_transactions, unload
 from jobs.load.staging import StagedRows, stage
-from jobs.rows.duplicates import DuplicateCandidates, repeated_hashes
+from jobs.rows.duplicates import DuplicateCandidates
 from jobs.rows.lookup import Lookup
 from jobs.rows.validation import SOURCE_COLUMNS, RowValidator
 from jobs.s3 import Fetched, Prefix, fetch
@@ -43,10 +43,10 @@ def _steps(attempt: Attempt) -> None:
         transform = _transform(attempt, attempt.fetched)
 
     with attempt.step("find duplicates"):
-        contested = DuplicateCandidates(repeated_hashes(source), attempt.folder)
+        candidates = DuplicateCandidates(source, attempt.folder)
 
     with attempt.step("transform and stage"):
-        staged = stage(source, transform, contested, attempt.staging, attempt.folder)
+        staged = stage(source, transform, candidates, attempt.staging, attempt.folder)
         attempt.rows_read = staged.rows_read
         attempt.staged_amount, attempt.amount_classes = _amounts(staged, transform)
         _keep_rejected(attempt, staged.rejected)

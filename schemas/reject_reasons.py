@@ -14,5 +14,6 @@ REJECT_REASONS = {
     "future_transaction_date": "transaction_date is after the day of the file",
     "invalid_status": "status is not one of those declared",
     "value_too_long": "a value is longer, in bytes, than its column",
+    "conflicting_rows": "rows with this transaction_id, transaction_date and status name different sales",
 }
 """Reason -> what it means. The order is the order in which a row's reasons are listed."""

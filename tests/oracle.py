@@ -82,6 +82,7 @@ REJECT_REASONS = (
     "future_transaction_date",
     "invalid_status",
     "value_too_long",
+    "conflicting_rows",
 )
 WIDTHS = {"transaction_id": 64, "customer_id": 64, "product_id": 64, "status": 16}
 """UTF-8 bytes a trimmed value may take."""
@@ -298,8 +299,8 @@ def judge_file(
     partition_day: date,
     amount_classes: AmountClasses = AMOUNT_CLASSES,
 ) -> JudgedFile:
-    """Every row of the file judged by itself."""
-    verdicts = [
+    """Every row of the file judged by itself, and then beside the other rows of its transaction."""
+    alone = [
         validate(
             row,
             products=products,
@@ -309,10 +310,40 @@ def judge_file(
         )
         for row in file.rows
     ]
+    conflicting = _conflicting_lines(alone)
+    verdicts = [_in_conflict(verdict) if verdict.row.source_line in conflicting else verdict for verdict in alone]
     return JudgedFile(
         accepted=tuple(verdict for verdict in verdicts if isinstance(verdict, Accepted)),
         rejected=tuple(verdict for verdict in verdicts if isinstance(verdict, Rejected)),
     )
+
+
+def _conflicting_lines(verdicts: Sequence[Accepted | Rejected]) -> set[int]:
+    """Lines of rows with one id, moment and status that differ in customer, product or quantity.
+
+    A row that only its missing dimension rows keep out counts too: it is loaded once they are there, so what
+    conflicts depends on the file alone.
+    """
+    sales: dict[tuple[str, datetime | None, str], set[tuple[str, str, int | None]]] = {}
+    lines: dict[tuple[str, datetime | None, str], set[int]] = {}
+    for verdict in verdicts:
+        if isinstance(verdict, Rejected) and not set(verdict.reasons) <= {"unknown_customer", "unknown_product"}:
+            continue
+        values = verdict.row.values
+        event = (
+            values["transaction_id"],
+            read_transaction_date(values["transaction_date"]),
+            ascii_lower(values["status"]),
+        )
+        sale = (values["customer_id"], values["product_id"], read_quantity(values["quantity"]))
+        sales.setdefault(event, set()).add(sale)
+        lines.setdefault(event, set()).add(verdict.row.source_line)
+    return {line for event, found in sales.items() if len(found) > 1 for line in lines[event]}
+
+
+def _in_conflict(verdict: Accepted | Rejected) -> Rejected:
+    reasons = verdict.reasons if isinstance(verdict, Rejected) else ()
+    return Rejected(verdict.row, (*reasons, "conflicting_rows"))
 
 
 def resolve_file(accepted: Sequence[Accepted]) -> ResolvedFile:

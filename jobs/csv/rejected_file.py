@@ -10,6 +10,7 @@ from typing import Any
 
 import polars as pl
 
+from jobs.buckets import Buckets
 from jobs.csv.reader import FORMULA_PREFIX, REJECTED_FILE_COLUMNS, SOURCE_LINE, SOURCE_TEXT, WHITE_SPACE, SourceFile
 from jobs.rows.validation import REASON_SEPARATOR, REJECT_REASONS_COLUMN
 from schemas.reject_reasons import REJECT_REASONS
@@ -22,9 +23,11 @@ _SAMPLE_CHARACTERS = 500
 class RejectedRows:
     """The rejected rows of a drop: counted, sampled and written as they stood, in the order of the file."""
 
-    def __init__(self, source: SourceFile, path: Path) -> None:
+    def __init__(self, source: SourceFile, folder: Path) -> None:
         self.rows = 0
-        self.path = path
+        self.path = folder / "rejected.csv"
+        # By chunk: that a row conflicts with another is known when all chunks are read.
+        self._by_chunk = Buckets(folder, "rejected")
         # A rejected file that was corrected and dropped again has these three already: they are written anew.
         kept = [
             (heading, column)
@@ -38,9 +41,16 @@ class RejectedRows:
         self._counts: dict[str, int] = {}
         self._samples: dict[str, list[RejectSample]] = {}
 
-    def write(self, rejected: pl.DataFrame) -> None:
-        if rejected.is_empty():
-            return
+    def add(self, rejected: pl.DataFrame, chunk: int) -> None:
+        """Keep rejected rows of a chunk, in any order."""
+        self._by_chunk.add(rejected, chunk)
+
+    def write(self) -> None:
+        """Write all rows in the order of the file; nothing where there are none."""
+        for chunk in self._by_chunk.numbers():
+            self._append(pl.concat(self._by_chunk.batches(chunk)).sort(SOURCE_LINE))
+
+    def _append(self, rejected: pl.DataFrame) -> None:
         if not self.rows:
             header = io.StringIO()
             csv.writer(header, lineterminator="\n").writerow(self._header)

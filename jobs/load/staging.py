@@ -63,54 +63,49 @@ class StagedRows:
 
     parts: StagedParts
     rejected: RejectedRows
-    accepted: int
+    rows_read: int
+    duplicate: int
+    """Accepted rows that lost to another row of the same drop."""
     amounts: dict[str, tuple[int, Decimal]]
     """Amount class -> staged rows and their amount; a class without rows is missing."""
 
-    @property
-    def rows_read(self) -> int:
-        return self.accepted + self.rejected.rows
 
-    @property
-    def duplicate(self) -> int:
-        """Accepted rows that lost to another row of the same drop."""
-        return self.accepted - self.parts.rows
-
-
-class _Judged(NamedTuple):
-    accepted: int
+class _StagedChunk(NamedTuple):
+    rows: int
     contested: pl.DataFrame
     rejected: pl.DataFrame
     amounts: pl.DataFrame
 
 
 def stage(
-    source: SourceFile, transform: RowValidator, contested: DuplicateCandidates, prefix: Prefix, folder: Path
+    source: SourceFile, validator: RowValidator, candidates: DuplicateCandidates, prefix: Prefix, folder: Path
 ) -> StagedRows:
-    """Judge every row, a chunk at a time, settle what is contested, and put the winners where COPY finds them."""
+    """Validate every row, a chunk at a time, settle duplicates, and put the winners where COPY finds them."""
     parts = StagedParts(STAGED_TRANSACTIONS, prefix, folder)
-    rejected = RejectedRows(source, folder / "rejected.csv")
+    rejected = RejectedRows(source, folder)
 
-    def validate(numbered: tuple[int, pl.DataFrame]) -> _Judged:
+    def validate(numbered: tuple[int, pl.DataFrame]) -> _StagedChunk:
         number, rows = numbered
-        judged = transform.validate(rows)
-        uncontested, set_aside = contested.split(judged.accepted)
-        enriched = transform.enrich(uncontested)
+        split = candidates.split(rows, validator.validate(rows))
+        enriched = validator.enrich(split.accepted)
         parts.write(enriched, f"part-{number:05d}.parquet")
-        return _Judged(judged.accepted.height, set_aside, judged.rejected, _amounts(enriched))
+        return _StagedChunk(rows.height, split.contested, split.rejected, _amounts(enriched))
 
-    accepted = 0
+    rows_read = 0
     amounts: dict[str, tuple[int, Decimal]] = {}
-    for number, judged in enumerate(map_ordered(validate, enumerate(source.chunks()))):
-        _refuse_second_header(judged.rejected, source)
-        accepted += judged.accepted
-        _add(amounts, judged.amounts)
-        contested.set_aside(judged.contested, number)
-        rejected.write(judged.rejected)
-    for number, winners in enumerate(map(transform.enrich, contested.winners())):
+    for number, chunk in enumerate(map_ordered(validate, enumerate(source.chunks()))):
+        _refuse_second_header(chunk.rejected, source)
+        rows_read += chunk.rows
+        _add(amounts, chunk.amounts)
+        candidates.set_aside(chunk.contested, number)
+        rejected.add(chunk.rejected, number)
+    for number, rows in candidates.rejected():
+        rejected.add(rows, number)
+    for number, winners in enumerate(map(validator.enrich, candidates.winners())):
         _add(amounts, _amounts(winners))
         parts.write(winners, f"settled-{number:05d}.parquet")
-    return StagedRows(parts, rejected, accepted, amounts)
+    rejected.write()
+    return StagedRows(parts, rejected, rows_read, candidates.duplicate, amounts)
 
 
 def _amounts(rows: pl.DataFrame) -> pl.DataFrame:

@@ -1,82 +1,210 @@
-"""Which transaction_ids a file speaks of more than once, and which row wins, in bounded memory.
+"""Which rows of a file share a transaction_id: which of them wins, and which cannot all be right.
 
 Sorting ten million rows to find a few that repeat would cost more than all else. So the
-ids alone are read first, as 64-bit hashes: rows whose hash occurs once go straight to
-the warehouse, the others (a collision of hashes among them does no harm) are set aside
-and settled exactly. Only ids that do repeat are paid for.
+ids alone are read first, as 64-bit hashes. Rows whose hash occurs once go straight to the
+warehouse. The others (a collision of hashes among them does no harm) are set aside in
+buckets and settled exactly, so only ids that do repeat are paid for.
+
+Rows with the same id, transaction_date and status must be the same sale. Where they
+differ in what was sold, to whom or for how much, all of them are rejected. That is
+decided by the file alone: a row that only waits for its customer or product takes part.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import polars as pl
 
-from jobs.csv.reader import SourceFile
-from jobs.rows.validation import latest
+from jobs.buckets import Buckets
+from jobs.csv.reader import SOURCE_LINE, SourceFile
+from jobs.rows.validation import REASON_SEPARATOR, REJECT_REASONS_COLUMN, ValidationResult
 
-# At 8 bytes a hash and as much again to sort them, a pass over a file of this size stays below
+# At 8 bytes a hash and as much again to sort them, a bucket of a file of this size stays below
 # 0.4 GB even where rows are as short as rows can be.
-_BYTES_PER_PASS = 1024 * 1024 * 1024
-_ROWS_PER_PASS = 1_000_000
+_BYTES_PER_BUCKET = 1024 * 1024 * 1024
+_HELD_HASHES = 128 * 1024 * 1024
 
-# One id in a hundred is set aside for nothing; the most marks take 8 MiB.
-_MARKS_PER_HASH = 100
+_ROWS_PER_BUCKET = 500_000
+
+# A mark is a bit: the most take 8 MiB, and a byte each while they are set.
+_MARKS_PER_ROW = 16
 _MOST_MARKS = 64 * 1024 * 1024
 
 _HASH = pl.col("transaction_id").hash()
+_SAME_EVENT = ("transaction_id", "event_precedence")
+_SALE = ("customer_id", "product_id", "quantity", "unit_price")
+"""What rows of the same event must agree in."""
+
+_CHUNK = "chunk"
+_IS_ACCEPTED = "is_accepted"
+_AS_REJECTED = "as_rejected"
+_ACCEPTED_ROWS = "accepted_rows"
+
+CONFLICTING = "conflicting_rows"
 
 
-def repeated_hashes(source: SourceFile) -> pl.Series:
-    """The hash of each transaction_id that stands in more than one row, whether accepted or not."""
-    passes = 1 + source.path.stat().st_size // _BYTES_PER_PASS
-    return pl.concat([_repeated(source, part, passes) for part in range(passes)])
+class Split(NamedTuple):
+    """The rows of a chunk by what is known of them."""
 
-
-def _repeated(source: SourceFile, part: int, passes: int) -> pl.Series:
-    hashes = [pl.Series("hash", [], dtype=pl.UInt64)]
-    for ids in source.transaction_ids():
-        trimmed = ids.select(pl.col("transaction_id").str.strip_chars())
-        chunk = trimmed.select(_HASH.alias("hash")).to_series()
-        hashes.append(chunk if passes == 1 else chunk.filter(chunk % passes == part))
-    ordered = pl.concat(hashes).sort()
-    return ordered[1:].filter(ordered[1:] == ordered[:-1]).unique()
+    accepted: pl.DataFrame
+    """Accepted, and no other row has the id."""
+    rejected: pl.DataFrame
+    contested: pl.DataFrame
+    """To be set aside: typed, with the row as it would be rejected."""
 
 
 class DuplicateCandidates:
-    """Accepted rows whose transaction_id may stand in the file more than once, set aside on disk."""
+    """The rows whose transaction_id may occur more than once in the file.
 
-    def __init__(self, repeated: pl.Series, folder: Path) -> None:
-        self._none = repeated.is_empty()
-        # A table of marks instead of a set of hashes, which Polars would build anew for every chunk. An id that
-        # shares another's mark is contested as well, which costs it the long way and nothing else.
-        marks = min(max(repeated.len() * _MARKS_PER_HASH, 1024), _MOST_MARKS)
-        self._mark = _HASH % marks
-        self._marked = pl.zeros(marks, dtype=pl.UInt8(), eager=True).scatter(repeated % marks, 1).cast(pl.Boolean())
-        self._folder = folder
-        self._rows = 0
+    Their ids are found by a Bloom filter with one hash: an id that shares the mark of
+    another is settled the long way as well, which costs time and nothing else.
+    """
 
-    def split(self, accepted: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-        """(rows that nobody contests, rows to be set aside)."""
-        if self._none or accepted.is_empty():
-            return accepted, accepted.clear()
-        is_contested = self._marked.gather(accepted.select(self._mark).to_series())
-        return accepted.filter(~is_contested), accepted.filter(is_contested)
+    def __init__(self, source: SourceFile, folder: Path) -> None:
+        """Read the ids of the file; `folder` takes what does not fit into memory."""
+        self.duplicate = 0
+        """Accepted rows that lost to another row of the file; complete once `winners` is read to its end."""
+        self._contested = Buckets(folder, "contested")
+        self._events = Buckets(folder, "events")
+        self._find(source, folder)
+        self._mark = _HASH % max(self._marked.len(), 1)
 
-    def set_aside(self, rows: pl.DataFrame, chunk: int) -> None:
-        if rows.height:
-            rows.write_ipc(self._folder / f"contested-{chunk:05d}.arrow")
-            self._rows += rows.height
+    def _find(self, source: SourceFile, folder: Path) -> None:
+        """Mark each id that occurs in more than one row, whether accepted or not."""
+        buckets = 1 + source.path.stat().st_size // _BYTES_PER_BUCKET
+        hashes = Buckets(folder, "hashes", held_bytes=_HELD_HASHES)
+        rows, repeating_rows, repeated_ids = 0, 0, 0
+        for ids in source.transaction_ids():
+            hashed = ids.select(pl.col("transaction_id").str.strip_chars()).select(_HASH.alias("hash"))
+            rows += hashed.height
+            hashes.add(hashed, pl.col("hash") % buckets if buckets > 1 else 0)
+        marks = pl.Series("marks", [], dtype=pl.UInt8())
+        for number in hashes.numbers():
+            ordered = pl.concat(hashes.batches(number)).to_series().sort()
+            again = ordered[1:] == ordered[:-1]
+            repeated = ordered[1:].filter(again).unique()
+            if repeated.is_empty():
+                continue
+            if marks.is_empty():
+                marks = pl.zeros(min(max(rows * _MARKS_PER_ROW, 1024), _MOST_MARKS), dtype=pl.UInt8(), eager=True)
+            marks = marks.scatter(repeated % marks.len(), 1)
+            repeated_ids += repeated.len()
+            repeating_rows += int(again.sum()) + repeated.len()
+        self._marked = marks.cast(pl.Boolean())
+        # Rows that only share a mark come along: they are few, or the repeating ones are many times as many.
+        self._event_buckets = 1 + 2 * repeating_rows // _ROWS_PER_BUCKET
+        self._id_buckets = 1 + 2 * repeated_ids // _ROWS_PER_BUCKET
+
+    def split(self, rows: pl.DataFrame, validated: ValidationResult) -> Split:
+        """Divide what became of `rows`, a chunk, into what is settled and what is set aside."""
+        accepted, waiting = self._is_contested(validated.accepted), self._is_contested(validated.waiting)
+        if not accepted.any() and not waiting.any():
+            return Split(validated.accepted, validated.rejected, validated.accepted.clear())
+        lines = validated.waiting.filter(waiting).get_column(SOURCE_LINE)
+        is_waiting = validated.rejected.get_column(SOURCE_LINE).is_in(lines.implode())
+        own = validated.accepted.filter(accepted)
+        as_rejected = _rows_at(rows, own).select(
+            pl.lit(CONFLICTING).alias(name) if name == REJECT_REASONS_COLUMN else pl.col(name)
+            for name in validated.rejected.columns
+        )
+        return Split(
+            validated.accepted.filter(~accepted),
+            validated.rejected.filter(~is_waiting),
+            pl.concat(
+                [
+                    _set_aside(own, as_rejected, is_accepted=True),
+                    _set_aside(validated.waiting.filter(waiting), validated.rejected.filter(is_waiting), False),
+                ]
+            ),
+        )
+
+    def set_aside(self, contested: pl.DataFrame, chunk: int) -> None:
+        """Keep contested rows of a chunk, whose number comes back with those that are rejected."""
+        event = pl.col("transaction_id").hash() ^ pl.col("event_precedence").hash()
+        self._contested.add(contested.with_columns(pl.lit(chunk).alias(_CHUNK)), event % self._event_buckets)
+
+    def rejected(self) -> Iterator[tuple[int, pl.DataFrame]]:
+        """Set-aside rows that are rejected, by the number of their chunk; to be read before `winners`."""
+        for number in self._contested.numbers():
+            spread, last = _events(self._contested.batches(number))
+            is_conflicting = pl.any_horizontal(
+                pl.col(f"least_{name}").ne_missing(pl.col(f"most_{name}")) for name in _SALE
+            )
+            conflicting = spread.filter(is_conflicting).select(_SAME_EVENT)
+            for batch in self._contested.batches(number):
+                yield from _rejected(batch, conflicting)
+            sound = last.join(conflicting, on=_SAME_EVENT, how="anti")
+            of_sound = spread.filter(~is_conflicting).get_column(_ACCEPTED_ROWS)
+            self.duplicate += int(of_sound.sum()) - sound.height
+            self._events.add(sound, _HASH % self._id_buckets)
 
     def winners(self) -> Iterator[pl.DataFrame]:
-        """One row for each contested id, some ids at a time."""
-        if not self._rows:
-            return
-        passes = 1 + self._rows // _ROWS_PER_PASS
-        paths = sorted(self._folder.glob("contested-*.arrow"))
-        for part in range(passes):
-            # Not scan_ipc, which fails where neither HOME nor USER nor POLARS_TEMP_DIR is set.
-            rows = pl.concat(pl.read_ipc(path, memory_map=False).filter(_HASH % passes == part) for path in paths)
-            if rows.height:
-                yield latest(rows)
+        """One accepted row for each contested id, some ids at a time."""
+        for number in self._events.numbers():
+            standing: pl.DataFrame | None = None
+            for batch in self._events.batches(number):
+                rows = batch if standing is None else pl.concat([standing, batch])
+                standing = keep_winners(rows)
+                self.duplicate += rows.height - standing.height
+            assert standing is not None, "a bucket has rows"
+            yield standing
+
+    def _is_contested(self, rows: pl.DataFrame) -> pl.Series:
+        if self._marked.is_empty() or rows.is_empty():
+            return pl.repeat(False, rows.height, dtype=pl.Boolean(), eager=True)
+        return self._marked.gather(rows.select(self._mark).to_series())
+
+
+def keep_winners(rows: pl.DataFrame) -> pl.DataFrame:
+    """The winner of each transaction_id among accepted rows of one drop."""
+    # Two filters cost less than a sort, which would move every column of every row.
+    for column in ("event_precedence", SOURCE_LINE):
+        rows = rows.filter(pl.col(column) == pl.col(column).max().over("transaction_id"))
+    return rows
+
+
+def _rows_at(rows: pl.DataFrame, typed: pl.DataFrame) -> pl.DataFrame:
+    """The rows of the chunk from which `typed` was made; both are in the order of their lines."""
+    return rows[rows.get_column(SOURCE_LINE).search_sorted(typed.get_column(SOURCE_LINE))]
+
+
+def _set_aside(typed: pl.DataFrame, as_rejected: pl.DataFrame, is_accepted: bool) -> pl.DataFrame:
+    return typed.with_columns(
+        pl.lit(is_accepted).alias(_IS_ACCEPTED), as_rejected.select(pl.struct(pl.all()).alias(_AS_REJECTED)).to_series()
+    )
+
+
+def _events(batches: Iterator[pl.DataFrame]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """(for each event the range of what its rows say, the last accepted row of each event)."""
+    spread: list[pl.DataFrame] = []
+    last: list[pl.DataFrame] = []
+    for batch in batches:
+        found = batch.group_by(_SAME_EVENT).agg(
+            *(pl.col(name).min().alias(f"least_{name}") for name in _SALE),
+            *(pl.col(name).max().alias(f"most_{name}") for name in _SALE),
+            pl.col(_IS_ACCEPTED).cast(pl.Int64).sum().alias(_ACCEPTED_ROWS),
+        )
+        together = pl.concat([*spread, found]).group_by(_SAME_EVENT)
+        spread = [together.agg(pl.col("^least_.*$").min(), pl.col("^most_.*$").max(), pl.col(_ACCEPTED_ROWS).sum())]
+        accepted = batch.filter(_IS_ACCEPTED).drop(_IS_ACCEPTED, _AS_REJECTED, _CHUNK)
+        rows = pl.concat([*last, accepted])
+        last = [rows.filter(pl.col(SOURCE_LINE) == pl.col(SOURCE_LINE).max().over(_SAME_EVENT))]
+    return spread[0], last[0]
+
+
+def _rejected(batch: pl.DataFrame, conflicting: pl.DataFrame) -> Iterator[tuple[int, pl.DataFrame]]:
+    in_conflict = batch.join(conflicting, on=_SAME_EVENT, how="semi").with_columns(pl.lit(True).alias(CONFLICTING))
+    waiting = batch.filter(~pl.col(_IS_ACCEPTED)).join(conflicting, on=_SAME_EVENT, how="anti")
+    both = pl.concat([in_conflict, waiting.with_columns(pl.lit(False).alias(CONFLICTING))])
+    for (chunk,), rows in both.partition_by(_CHUNK, as_dict=True).items():
+        is_second_reason = rows.select(pl.col(CONFLICTING) & ~pl.col(_IS_ACCEPTED)).to_series()
+        reasons = pl.col(REJECT_REASONS_COLUMN)
+        yield (
+            chunk,
+            rows.select(_AS_REJECTED)
+            .unnest(_AS_REJECTED)
+            .with_columns(pl.when(is_second_reason).then(reasons + REASON_SEPARATOR + CONFLICTING).otherwise(reasons)),
+        )

@@ -1,8 +1,8 @@
 """What happens to rows: looked up, validated, priced and put in order of precedence; then enriched and classed.
 
-Decided here: every rule a row must keep, what a row is worth, and which of two rows
-that speak of one transaction wins. A chunk of text goes in, accepted and rejected rows
-come out; nothing here touches a disk or a network.
+Decided here: every rule that a row must keep by itself, and what a row is worth. A chunk
+of text goes in, accepted and rejected rows come out; nothing here touches a disk or a
+network.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from schemas.warehouse.tables import FACT_TRANSACTIONS, STAGED_TRANSACTIONS, TRA
 
 REJECT_REASONS_COLUMN = "reject_reasons"
 REASON_SEPARATOR = ";"
+_BITS = {reason: 1 << place for place, reason in enumerate(REJECT_REASONS)}
+_WAITING = _BITS["unknown_customer"] | _BITS["unknown_product"]
 SOURCE_COLUMNS = tuple(column.name for column in TRANSACTION_COLUMNS)
 
 # Room for sixteen statuses; a microsecond of the year 9999 times this still fits a BIGINT.
@@ -36,7 +38,15 @@ _CENTS = 2
 _TEXT_COLUMNS = ("transaction_id", "customer_id", "product_id", "status")
 _PRODUCT_ROW = "product_row"
 _CUSTOMER_ROW = "customer_row"
-_ACCEPTED_COLUMNS = (*SOURCE_COLUMNS, "total_amount", "event_precedence", SOURCE_LINE, _PRODUCT_ROW, _CUSTOMER_ROW)
+_ACCEPTED_COLUMNS = (
+    *SOURCE_COLUMNS,
+    "unit_price",
+    "total_amount",
+    "event_precedence",
+    SOURCE_LINE,
+    _PRODUCT_ROW,
+    _CUSTOMER_ROW,
+)
 """What a row says, what it is worth, where it stands, and where the dimensions have its product and customer."""
 
 
@@ -45,6 +55,8 @@ class ValidationResult(NamedTuple):
     """Typed, with what `enrich` needs to know of them; several rows may still speak of one transaction."""
     rejected: pl.DataFrame
     """The columns as they stood, SOURCE_LINE, SOURCE_TEXT and all reasons in one text."""
+    waiting: pl.DataFrame
+    """Typed as `accepted`: the rejected rows that are right in themselves, but their customer or product is unknown."""
 
 
 @dataclass(frozen=True)
@@ -68,17 +80,16 @@ class RowValidator:
         is_accepted = typed.select(pl.all_horizontal(self._rules().values())).to_series()
         accepted = typed.select(_ACCEPTED_COLUMNS)
         if is_accepted.all():
-            return ValidationResult(accepted, _rejected(rows.clear(), typed.clear(), self._rules()))
+            return ValidationResult(accepted, *_rejected(rows.clear(), typed.clear(), self._rules()))
         return ValidationResult(
             accepted.filter(is_accepted),
-            _rejected(rows.filter(~is_accepted), typed.filter(~is_accepted), self._rules()),
+            *_rejected(rows.filter(~is_accepted), typed.filter(~is_accepted), self._rules()),
         )
 
     def enrich(self, accepted: pl.DataFrame) -> pl.DataFrame:
         """Accepted rows as the warehouse takes them: the staged columns, typed."""
         product, customer = accepted.get_column(_PRODUCT_ROW), accepted.get_column(_CUSTOMER_ROW)
         return accepted.with_columns(
-            self.products.column("price", product).alias("unit_price"),
             self.products.column("product_name", product),
             self.products.column("category", product),
             self.products.column("supplier_id", product),
@@ -158,30 +169,25 @@ class RowValidator:
         return found
 
 
-def latest(rows: pl.DataFrame) -> pl.DataFrame:
-    """The winner of each transaction_id among accepted rows of one drop."""
-    # Two filters cost less than a sort, which would move every column of every row.
-    for column in ("event_precedence", SOURCE_LINE):
-        rows = rows.filter(pl.col(column) == pl.col(column).max().over("transaction_id"))
-    return rows
-
-
-def _rejected(rows: pl.DataFrame, typed: pl.DataFrame, rules: Mapping[str, pl.Expr]) -> pl.DataFrame:
-    """The rows as they stood with all their reasons, in the order in which the reasons are declared."""
+def _rejected(
+    rows: pl.DataFrame, typed: pl.DataFrame, rules: Mapping[str, pl.Expr]
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """(the rows as they stood with all their reasons, in the order in which those are declared; the waiting ones)."""
     # One bit for each broken rule: rows may be many, and the combinations that occur are few.
     broken = typed.select(
-        pl.sum_horizontal((~rules[reason]).cast(pl.UInt32) * (1 << bit) for bit, reason in enumerate(REJECT_REASONS))
+        pl.sum_horizontal((~rule).cast(pl.UInt32) * _BITS[reason] for reason, rule in rules.items())
     ).to_series()
     reasons = pl.Series(REJECT_REASONS_COLUMN, [_reasons(bits) for bits in broken], dtype=pl.String())
     # What Polars padded or cut of a malformed row stands in no certain column: its text tells all.
     is_sound = pl.col(SOURCE_TEXT).is_null()
     as_it_stood = pl.when(is_sound).then(pl.all().exclude(SOURCE_LINE, SOURCE_TEXT))
-    return rows.drop(IS_MALFORMED).with_columns(as_it_stood).with_columns(reasons)
+    rejected = rows.drop(IS_MALFORMED).with_columns(as_it_stood).with_columns(reasons)
+    return rejected, typed.filter((broken | _WAITING) == _WAITING).select(_ACCEPTED_COLUMNS)
 
 
 @functools.cache
 def _reasons(bits: int) -> str:
-    return REASON_SEPARATOR.join(reason for bit, reason in enumerate(REJECT_REASONS) if bits >> bit & 1)
+    return REASON_SEPARATOR.join(reason for reason, bit in _BITS.items() if bits & bit)
 
 
 def _read(

@@ -229,15 +229,24 @@ class _NotedWarehouse:
 
 @contextmanager
 def small_pieces(
-    *, chunk_bytes: int = 64, chunk_values: int = 20, bytes_per_pass: int = 100, rows_per_pass: int = 2
+    *,
+    chunk_bytes: int = 64,
+    chunk_values: int = 20,
+    bytes_per_bucket: int = 100,
+    rows_per_bucket: int = 2,
+    held_bytes: int = 100,
+    batch_rows: int = 3,
 ) -> Iterator[None]:
-    """Let a file of a few rows span what a file of many gigabytes spans: chunks and passes."""
+    """Let a file of a few rows span what a file of many gigabytes spans: chunks and buckets on disk."""
     with ExitStack() as patches:
         for place, value in {
             "jobs.csv.reader.CHUNK_BYTES": chunk_bytes,
             "jobs.csv.reader.CHUNK_VALUES": chunk_values,
-            "jobs.rows.duplicates._BYTES_PER_PASS": bytes_per_pass,
-            "jobs.rows.duplicates._ROWS_PER_PASS": rows_per_pass,
+            "jobs.rows.duplicates._BYTES_PER_BUCKET": bytes_per_bucket,
+            "jobs.rows.duplicates._ROWS_PER_BUCKET": rows_per_bucket,
+            "jobs.rows.duplicates._HELD_HASHES": held_bytes,
+            "jobs.buckets.HELD_BYTES": held_bytes,
+            "jobs.buckets.BATCH_ROWS": batch_rows,
         }.items():
             patches.enter_context(mock.patch(place, value))
         yield

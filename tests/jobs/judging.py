@@ -63,6 +63,6 @@ def transform(
 
     def judged_and_enriched(rows: pl.DataFrame) -> ValidationResult:
         judged = made.validate(rows)
-        return ValidationResult(made.enrich(judged.accepted), judged.rejected)
+        return judged._replace(accepted=made.enrich(judged.accepted))
 
     return judged_and_enriched

@@ -1,9 +1,10 @@
-"""Ids that a file speaks of more than once are found and settled exactly, however the file is cut."""
+"""Ids that occur in several rows of a file are found and settled exactly, however the file is cut."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import permutations
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from unittest import mock
@@ -13,64 +14,115 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.csv.reader import open_source_file
-from jobs.rows.duplicates import DuplicateCandidates, repeated_hashes
-from jobs.rows.validation import latest
-from tests.jobs.dry_run import small_pieces
-from tests.jobs.judging import text_rows, transform
-from tests.jobs.test_laws import KNOWING
+from jobs.csv.reader import SOURCE_LINE, SourceFile, open_source_file
+from jobs.rows.duplicates import DuplicateCandidates
+from jobs.rows.validation import ValidationResult
+from tests.hostile_content import HEADER
+from tests.jobs.dry_run import dry_run, small_pieces
+from tests.jobs.test_whole_files import check, pieces
 from tests.oracle_files import SOURCE_COLUMNS, trim
-from tests.strategies import hostile_texts, render, transactions
+from tests.strategies import Transaction, hostile_texts, render, write
 
 ids = st.one_of(st.sampled_from(("T1", " T1", "T1 ", "t1", "T2", "T2\u3000", "")), hostile_texts)
-passes = st.sampled_from((1, 2, 5))
+SALE = ("T1", "C0", "P0", "1", "2023-03-15", "pending")
 
 
-@given(st.lists(ids, max_size=12), passes)
-def test_every_id_that_repeats_is_found_and_no_other(texts: Sequence[str], passes: int) -> None:
+@given(st.lists(ids, max_size=12), pieces)
+def test_each_id_that_repeats_is_set_aside(texts: Sequence[str], pieces: Mapping[str, int]) -> None:
     row = dict.fromkeys(SOURCE_COLUMNS, "x")
     content = render([{**row, "transaction_id": text} for text in texts]).content
-    with TemporaryDirectory() as folder, small_pieces(bytes_per_pass=1 + len(content) // passes):
+    with TemporaryDirectory() as folder, small_pieces(**pieces):
         path = Path(folder) / "drop"
         path.write_bytes(content)
         source = open_source_file(path, name="day.csv", required=SOURCE_COLUMNS)
-        repeated = repeated_hashes(source)
-        read = pl.concat([chunk.select("transaction_id") for chunk in source.chunks()] or [pl.DataFrame()])
-    assert repeated.is_unique().all()
+        candidates = DuplicateCandidates(source, Path(folder))
+        contested = [candidates.split(chunk, as_if_accepted(chunk)).contested for chunk in source.chunks()]
+    found = Counter(text for chunk in contested for text in chunk.get_column("transaction_id"))
     counts = Counter(trim(text) for text in texts if not set("\r\n\0") & set(trim(text)))
-    due = {text for text, count in counts.items() if text and count > 1}
-    if not due:
-        return
-    contested = DuplicateCandidates(repeated, Path())
-    uncontested, set_aside = contested.split(read.with_columns(pl.col("transaction_id").str.strip_chars()).drop_nulls())
-    found = Counter(set_aside.get_column("transaction_id").to_list())
-    assert {text: found[text] for text in due} == {text: counts[text] for text in due}
-    assert not due & set(uncontested.get_column("transaction_id"))
+    due = {text: count for text, count in counts.items() if text and count > 1}
+    assert {text: found[text] for text in due} == due
+
+
+def as_if_accepted(chunk: pl.DataFrame) -> ValidationResult:
+    accepted = chunk.select(pl.col("transaction_id").str.strip_chars(), SOURCE_LINE).drop_nulls()
+    return ValidationResult(accepted, chunk.clear().with_columns(reject_reasons=pl.lit("")), accepted.clear())
+
+
+sales = st.builds(
+    lambda *values: dict(zip(SOURCE_COLUMNS, values)),
+    st.sampled_from(("T1", "T1", "T2", " T1")),
+    st.sampled_from(("C0", "C0", "C12345", "C9")),
+    st.sampled_from(("P0", "P0", "P12345", "P9")),
+    st.sampled_from(("1", "01", "2", "1", "0")),
+    st.sampled_from(("2023-03-15", "2023-03-15T00:00Z", "2023-03-14")),
+    st.sampled_from(("pending", "PENDING", "shipped")),
+)
+"""Rows of two ids, most of them equal, some of unknown customers and products, some wrong in themselves."""
 
 
 @pytest.mark.parametrize("collide", [False, True], ids=["hashes", "hashes that all collide"])
-@given(rows=st.lists(transactions(faults=False), max_size=12), rows_per_pass=st.sampled_from((1, 2, 1000)))
-def test_every_contested_id_has_its_one_winner(
-    collide: bool, rows: Sequence[dict[str, str]], rows_per_pass: int
+@given(rows=st.lists(sales, max_size=8), pieces=pieces)
+def test_rows_of_one_id_end_as_the_contract_says(
+    collide: bool, rows: Sequence[Transaction], pieces: Mapping[str, int]
 ) -> None:
     """A collision of hashes does no harm: what is contested is settled by the id itself."""
-    accepted = transform(**KNOWING)(text_rows(rows)).accepted
-    expected = latest(accepted)
     colliding = pl.col("transaction_id").str.len_bytes().cast(pl.UInt64) * 0 + 7
-    with TemporaryDirectory() as folder, small_pieces(rows_per_pass=rows_per_pass):
-        hashed = accepted.select(pl.col("transaction_id").hash()).to_series()
-        repeated = pl.Series([7], dtype=pl.UInt64) if collide else hashed.filter(hashed.is_duplicated()).unique()
-        with (
-            mock.patch("jobs.rows.duplicates._HASH", colliding)
-            if collide
-            else small_pieces(rows_per_pass=rows_per_pass)
-        ):
-            contested = DuplicateCandidates(repeated, Path(folder))
-            won = []
-            for number in range(0, accepted.height, 3):
-                uncontested, set_aside = contested.split(accepted[number : number + 3])
-                won.append(uncontested)
-                contested.set_aside(set_aside, number)
-            won.extend(contested.winners())
-    found = pl.concat([accepted.clear(), *won]).sort("transaction_id")
-    assert found.rows() == expected.sort("transaction_id").rows()
+    hashed = colliding if collide else pl.col("transaction_id").hash()
+    with mock.patch("jobs.rows.duplicates._HASH", hashed):
+        check(render(rows).content, pieces=pieces)
+
+
+@pytest.mark.parametrize(("column", "value"), [("customer_id", "C12345"), ("product_id", "P12345"), ("quantity", "2")])
+def test_different_sales_of_one_id_are_all_rejected(column: str, value: str) -> None:
+    other = [value if name == column else text for name, text in zip(SOURCE_COLUMNS, SALE)]
+    run = check(write([SALE, other, SALE, ("T2", *SALE[1:])]))
+    assert [row["transaction_id"] for row in run.staged] == ["T2"]
+    assert run.rejected is not None
+    assert [line[-2] for line in run.rejected.lines] == ["conflicting_rows"] * 3
+    assert run.duplicate == 0
+
+
+def test_a_conflict_does_not_hang_on_the_dimensions() -> None:
+    """Loaded once its product is known, the second row would overwrite the first in silence."""
+    run = check(write([SALE, ("T1", "C0", "P9", *SALE[3:])]))
+    assert run.staged == []
+    assert run.rejected is not None
+    assert [line[-2] for line in run.rejected.lines] == ["conflicting_rows", "unknown_product;conflicting_rows"]
+
+
+def test_a_later_status_wins_beside_a_conflict() -> None:
+    shipped = (*SALE[:5], "shipped")
+    run = check(write([SALE, ("T1", "C0", "P0", "2", *SALE[4:]), shipped]))
+    assert [row["status"] for row in run.staged] == ["shipped"]
+
+
+@pytest.mark.parametrize("order", list(permutations(range(4))))
+def test_the_order_of_the_lines_decides_no_conflict(order: Sequence[int]) -> None:
+    rows = [SALE, ("T1", "C0", "P12345", *SALE[3:]), (*SALE[:5], "shipped"), ("T1", "C9", *SALE[2:])]
+    run = check(write([rows[at] for at in order]))
+    assert [row["status"] for row in run.staged] == ["shipped"]
+    assert run.report.reject_reasons["conflicting_rows"].rows == 3
+
+
+@pytest.mark.parametrize("repeats", [2, 40], ids=["in a few buckets", "in many buckets"])
+def test_a_file_is_read_twice_however_many_ids_repeat(repeats: int) -> None:
+    twice = [(f"T{at}", *SALE[1:]) for at in range(repeats)] * 2
+    conflicting = [(f"T{at}", *SALE[1:3], quantity, *SALE[4:]) for at in range(repeats, 2 * repeats) for quantity in "12"]
+    content = write([*twice, *conflicting])
+    reads = {"transaction_ids": 0, "chunks": 0}
+
+    def counting(name: str) -> object:
+        read = getattr(SourceFile, name)
+
+        def counted(source: SourceFile) -> object:
+            reads[name] += 1
+            return read(source)
+
+        return counted
+
+    counted = mock.patch.multiple(SourceFile, **{name: counting(name) for name in reads})
+    with small_pieces(chunk_bytes=len(HEADER)), counted:
+        run = dry_run(content)
+    assert run.error is None
+    assert (len(run.staged), run.duplicate) == (repeats, repeats)
+    assert reads == {"transaction_ids": 1, "chunks": 1}

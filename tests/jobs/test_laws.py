@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from jobs.csv.reader import SOURCE_LINE
-from jobs.rows.validation import REJECT_REASONS_COLUMN, ValidationResult, latest
+from jobs.rows.duplicates import keep_winners
+from jobs.rows.validation import REJECT_REASONS_COLUMN, ValidationResult
 from tests import oracle
 from tests.hostile_content import HEADER, SOUND_CUSTOMERS, SOUND_LINE, SOUND_PRODUCTS
 from tests.jobs.dry_run import dry_run
@@ -130,15 +131,15 @@ def test_classes_are_total_and_exclusive(sold: Sequence[tuple[int, Decimal]], ce
 
 
 @given(rows_of_text, st.randoms(use_true_random=False))
-def test_latest_is_idempotent_and_blind_to_order(rows: Sequence[Transaction], random: object) -> None:
+def test_winners_are_idempotent_and_blind_to_order(rows: Sequence[Transaction], random: object) -> None:
     accepted = transform(**KNOWING)(text_rows([*rows, *rows])).accepted
-    winners = latest(accepted)
+    winners = keep_winners(accepted)
     assert winners.get_column("transaction_id").is_unique().all()
     assert winners.join(accepted, on=accepted.columns, how="semi", nulls_equal=True).height == winners.height
-    assert_frame_equal(latest(winners), winners)
+    assert_frame_equal(keep_winners(winners), winners)
     order = list(range(accepted.height))
     random.shuffle(order)  # type: ignore[attr-defined]
-    assert_frame_equal(latest(accepted[order]), winners, check_row_order=False)
+    assert_frame_equal(keep_winners(accepted[order]), winners, check_row_order=False)
 
 
 @settings(max_examples=settings.default.max_examples // 3)  # two whole runs each

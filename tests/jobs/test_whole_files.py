@@ -43,8 +43,8 @@ pieces = st.builds(
     dict,
     chunk_bytes=st.sampled_from((25, 64, 200, 1 << 24)),
     chunk_values=st.sampled_from((1, 14, 1 << 21)),
-    bytes_per_pass=st.sampled_from((150, 400, 1 << 30)),
-    rows_per_pass=st.sampled_from((1, 2, 1000)),
+    bytes_per_bucket=st.sampled_from((150, 400, 1 << 30)),
+    rows_per_bucket=st.sampled_from((1, 2, 1000)),
 )
 """How a file is cut into chunks and passes; nothing may depend on it."""
 
