@@ -10,7 +10,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from mock_data.rng import Integers
-from mock_data.row_variants import BY_THE_MINUTE, DATE_ALONE, EVENING_IN_THE_WEST, LONGEST_ID, LOWERCASE_ID, Form
+from mock_data.row_variants import (
+    BY_THE_MINUTE,
+    CONFLICTING,
+    DATE_ALONE,
+    EVENING_IN_THE_WEST,
+    LONGEST_ID,
+    LOWERCASE_ID,
+    Form,
+)
 
 INSERTED = "inserted"
 UPDATED = "updated"
@@ -40,7 +48,8 @@ MIDNIGHT = Moment("midnight", lambda drawn: drawn * 0, DATE_ALONE)
 MINUTE = Moment("minute", lambda drawn: drawn // 60 * 60, BY_THE_MINUTE)
 # In UTC it is the next day already, up to three in the morning.
 EVENING = Moment("evening", lambda drawn: LAST_SECOND + 1 + drawn // 8, EVENING_IN_THE_WEST)
-MOMENTS = (FIRST, LATER, EARLIER, MIDNIGHT, MINUTE, EVENING)
+CONFLICT = Moment("conflict", lambda drawn: drawn, CONFLICTING)
+MOMENTS = (FIRST, LATER, EARLIER, MIDNIGHT, MINUTE, EVENING, CONFLICT)
 
 
 @dataclass(frozen=True)
@@ -108,7 +117,11 @@ LIVES = (
     Life("newer state first", 0.01, (Row(0, INSERTED, "completed", LATER), Row(0, DUPLICATE, "pending"))),
     Life("sent twice", 0.01, (Row(0, DUPLICATE, "completed"), Row(0, INSERTED, "completed"))),
     Life("higher status first", 0.005, (Row(0, INSERTED, "shipped"), Row(0, DUPLICATE, "processing"))),
-    Life("tie", 0.005, (Row(0, DUPLICATE, "completed"), Row(0, INSERTED, "completed", more=1))),
+    Life(
+        "two sales with one id",
+        0.005,
+        (Row(0, REJECTED, "completed", CONFLICT), Row(0, REJECTED, "completed", CONFLICT, more=1)),
+    ),
     Life("old state late", 0.015, (Row(0, INSERTED, "shipped"), Row(2, STALE, "pending", EARLIER, days_ago=2))),
     Life("first state last", 0.01, (Row(1, INSERTED, "delivered"), Row(2, STALE, "pending", days_ago=2))),
     Life("sent again", 0.01, (Row(0, INSERTED, "completed"), Row(1, UNCHANGED, "completed", days_ago=1))),

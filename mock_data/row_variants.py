@@ -62,6 +62,11 @@ class Form:
     def is_malformed(self) -> bool:
         return self.reasons == ("malformed_row",)
 
+    @property
+    def is_waiting(self) -> bool:
+        """True where only the dimensions keep the row out, so that it may conflict with another row."""
+        return bool(self.reasons) and set(self.reasons) <= {"unknown_customer", "unknown_product"}
+
 
 PLAIN = Form("plain")
 
@@ -72,7 +77,9 @@ EVENING_IN_THE_WEST = Form("evening in the west", columns={"transaction_date": _
 LOWERCASE_ID = Form("lowercase id", columns={"transaction_id": ID.str.to_lowercase()})
 # Twelve bytes and 26 characters of two bytes each: exactly the 64 bytes of the column.
 LONGEST_ID = Form("longest id", columns={"transaction_id": _padded("transaction_id", "", "é" * 26)})
-LIFE_FORMS = (DATE_ALONE, BY_THE_MINUTE, EVENING_IN_THE_WEST, LOWERCASE_ID, LONGEST_ID)
+# Written like any other row; it takes two of them to be wrong.
+CONFLICTING = Form("conflicting", ("conflicting_rows",))
+LIFE_FORMS = (DATE_ALONE, BY_THE_MINUTE, EVENING_IN_THE_WEST, LOWERCASE_ID, LONGEST_ID, CONFLICTING)
 
 SPELLINGS = (
     Form("padded with spaces", columns={name: _padded(name, " ", "  ") for name in COLUMNS}),

@@ -195,8 +195,8 @@ class RowWriter:
         told.status[places] = bits(words, low=0, count=16) % len(STATUSES)
         if day.orders_known:
             # Half of them speak of an order that is there, in the latest of states: were one
-            # of them accepted, the fact would show it.
-            half = bits(words, low=63, count=1) == 0
+            # of them accepted, the fact would show it. Rows that wait do not: two of them might conflict.
+            half = (bits(words, low=63, count=1) == 0) & ~_IS_WAITING[told.form[places]]
             told.status[places[half]] = len(STATUSES) - 1
             told.number[places[half]] = bits(words[half], low=16, count=47) % day.orders_known
 
@@ -325,6 +325,8 @@ _SPELLING_FORMS = {has_quotes: _indices(SPELLINGS, has_quotes=has_quotes) for ha
 _FAULT_FORMS = {has_quotes: _indices(FAULTS, has_quotes=has_quotes) for has_quotes in (False, True)}
 _LINES = np.array([form.lines + form.blank_lines for form in FORMS])
 _BLANK_LINES = np.array([form.blank_lines for form in FORMS])
+
+_IS_WAITING = np.array([form.is_waiting for form in FORMS])
 
 _TO_NUL = bytes.maketrans(NUL_STAND_IN.encode(), b"\0")
 

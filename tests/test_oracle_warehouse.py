@@ -83,7 +83,7 @@ def test_inside_a_file_the_date_decides_then_the_status_then_the_line() -> None:
         row("T1", at="2023-03-15", status="pending"),
         row("T2", status="shipped"),
         row("T2", status="Completed"),
-        row("T3", quantity=1),
+        row("T3", quantity=2),
         row("T3", quantity=2),
         row("T4", at="2023-03-15T00:00:00.000001"),
         row("T4", at="2023-03-15T02:00+02:00", status="refunded"),
@@ -95,6 +95,29 @@ def test_inside_a_file_the_date_decides_then_the_status_then_the_line() -> None:
     winners = {key: winner.row.source_line for key, winner in resolved.winners.items()}
     assert winners == {"T1": 3, "T2": 4, "T3": 7, "T4": 8, "t1": 10}
     assert [lost.row.source_line for lost in resolved.duplicates] == [2, 5, 6, 9]
+
+
+def test_rows_of_one_event_that_are_different_sales_are_all_rejected() -> None:
+    rows = (
+        row("T1", quantity=1),
+        row("T1", quantity=2),
+        row("T1", quantity=1),
+        row("T1", status="shipped", quantity=3),
+        row("T2").replace("C0", "C9"),
+        row("T2"),
+        row("T3", quantity=0),
+        row("T3"),
+    )
+    result = judged(drop_of(*rows).content)
+    assert [(verdict.row.source_line, verdict.reasons) for verdict in result.rejected] == [
+        (2, ("conflicting_rows",)),
+        (3, ("conflicting_rows",)),
+        (4, ("conflicting_rows",)),
+        (6, ("unknown_customer", "conflicting_rows")),
+        (7, ("conflicting_rows",)),
+        (8, ("invalid_quantity",)),
+    ]
+    assert [verdict.row.source_line for verdict in result.accepted] == [5, 9]
 
 
 SOONER = datetime(2023, 3, 1)

@@ -107,7 +107,9 @@ def test_the_order_of_the_lines_decides_no_conflict(order: Sequence[int]) -> Non
 @pytest.mark.parametrize("repeats", [2, 40], ids=["in a few buckets", "in many buckets"])
 def test_a_file_is_read_twice_however_many_ids_repeat(repeats: int) -> None:
     twice = [(f"T{at}", *SALE[1:]) for at in range(repeats)] * 2
-    conflicting = [(f"T{at}", *SALE[1:3], quantity, *SALE[4:]) for at in range(repeats, 2 * repeats) for quantity in "12"]
+    conflicting = [
+        (f"T{at}", *SALE[1:3], quantity, *SALE[4:]) for at in range(repeats, 2 * repeats) for quantity in "12"
+    ]
     content = write([*twice, *conflicting])
     reads = {"transaction_ids": 0, "chunks": 0}
 

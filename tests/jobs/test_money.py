@@ -27,7 +27,7 @@ def sell(quantity: int | str, price: Decimal) -> object:
     """The total_amount of so many pieces at this price, or the reasons why there is none."""
     row = {**dict(zip(SOURCE_COLUMNS, SOUND_LINE.split(","))), "quantity": str(quantity)}
     product = oracle.Product("P12345", "Widget A", "Gadgets", price, "S123")
-    accepted, rejected = transform(products={"P12345": product})(text_rows([row]))
+    accepted, rejected, _ = transform(products={"P12345": product})(text_rows([row]))
     if rejected.height:
         return tuple(rejected.item(0, REJECT_REASONS_COLUMN).split(";"))
     assert accepted.item(0, "unit_price") == price
