@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -72,11 +73,11 @@ class Buckets:
         """Sort what is held into its buckets."""
         for number, frames in self._held.items():
             rows = pl.concat(frames)
-            parts = {(number,): rows}
+            parts: dict[tuple[Any, ...], pl.DataFrame] = {(number,): rows}
             if number is None:
                 parts = rows.partition_by(_BUCKET, as_dict=True, include_key=False)
             for (bucket,), part in parts.items():
-                self._pieces.setdefault(bucket, []).append(self._written(part) if to_disk else part)
+                self._pieces.setdefault(int(bucket), []).append(self._written(part) if to_disk else part)
         self._held, self._held_bytes = {}, 0
 
     def _written(self, rows: pl.DataFrame) -> Path:

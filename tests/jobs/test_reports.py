@@ -17,7 +17,6 @@ from schemas.reports import RejectSample, Report
 from tests.hostile_content import HEADER, SOUND_LINE
 from tests.jobs.dry_run import S3InMemory, command_line, dry_run
 
-
 STRANGER = SOUND_LINE.replace("T1", "T2").replace("C12345", "C9")
 
 
