@@ -42,7 +42,9 @@ def find_wheel_folder(path: Iterable[str]) -> str:
 
 def import_first_from(folder: str) -> None:
     """Import from now on what a folder holds from there, even if another version is already imported."""
-    sys.path[:] = [folder, *(entry for entry in sys.path if entry != folder)]
+    # Python puts a script's own folder first. Beside this script lies jobs/csv, which is not Python's csv.
+    own = os.path.dirname(os.path.realpath(__file__))
+    sys.path[:] = [folder, *(entry for entry in sys.path if entry != folder and os.path.realpath(entry) != own)]
     provided = {entry.split(".")[0] for entry in os.listdir(folder)}
     for name in [name for name in sys.modules if name.split(".")[0] in provided and name != "__main__"]:
         if not _comes_from(folder, name):

@@ -147,3 +147,16 @@ def test_polars_obeys_both_variables() -> None:
     run = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False)
     assert run.stdout.strip() == "3"
     assert "Set conf value: narenas:1" in run.stderr
+
+
+def test_a_package_of_ours_never_hides_one_of_pythons(tmp_path: Path) -> None:
+    """Run from its own folder, which Python puts first on the path: jobs/csv lies there."""
+    program = (
+        "import runpy, sys\n"
+        f"sys.path.insert(0, {str(ENTRY.parent)!r})\n"
+        f"entry = runpy.run_path({str(ENTRY)!r}, run_name='entry')\n"
+        f"entry['import_first_from']({str(ENTRY.parents[1])!r})\n"
+        "import csv\n"
+        "csv.writer\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=tmp_path, timeout=60)

@@ -96,7 +96,7 @@ def test_an_attempt_deletes_what_those_before_it_left_staged_and_nothing_of_othe
     for key in left + others:
         s3.put_object(Bucket="work-bucket", Key=key, Body=b"")
     with mock.patch("jobs.attempt.s3_client", return_value=s3):
-        run_attempt(parse_arguments([*command_line(drop), "--attempt", "3"]), lambda _: None)
+        run_attempt(parse_arguments([*command_line(drop), "--pipeline-attempt", "3"]), lambda _: None)
     assert sorted(key for _, key in s3.objects) == sorted([*others, f"reports/{drop.load_id}/3.json"])
 
 
