@@ -1,5 +1,5 @@
-"""The infrastructure, one ComponentResource per stage of a file's way.
+"""The infrastructure: one component for each part of the pipeline.
 
-`__main__.py` wires them in the order the data flows. Nothing here imports the code that
-runs in AWS; what a stage needs of it (SQL, archives, names) is handed in.
+`__main__.py` wires them in the order the data flows; a component takes the components it builds on. Names, keys,
+arguments and settings come from schemas/, which the code on AWS reads as well; that code itself is never imported.
 """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -11,6 +10,7 @@ from components.deployment import Deployment
 from components.events import EventFunction, EventFunctionArgs, runs_that_end
 from components.functions import FunctionArgs, Runtime
 from components.permissions import (
+    Statement,
     allow,
     below,
     list_below,
@@ -20,77 +20,73 @@ from components.permissions import (
     read_run,
     write_objects,
 )
+from components.pipeline_component import PipelineComponent
+from components.processing import Processing
+from components.storage import Storage
 from schemas.drops import DIMENSIONS_PREFIX, TRANSACTIONS_PREFIX
 from schemas.settings import ArchiveSettings, environment_of
 from schemas.work_bucket import ARCHIVING, REPORTS
+
+# The longest Lambda allows: a drop of more than 5 GB is copied in parts.
+TIMEOUT_SECONDS = 900
 
 
 @dataclass(frozen=True, kw_only=True)
 class ArchivingArgs:
     deployment: Deployment
     runtime: Runtime
-    drop_bucket: pulumi.Input[str]
-    drop_bucket_arn: pulumi.Input[str]
-    work_bucket: pulumi.Input[str]
-    work_bucket_arn: pulumi.Input[str]
-    archive_bucket: pulumi.Input[str]
-    archive_bucket_arn: pulumi.Input[str]
-    job_names: Sequence[str]
-    job_arns: Sequence[pulumi.Input[str]]
+    storage: Storage
+    processing: Processing
 
 
-class Archiving(pulumi.ComponentResource):
+class Archiving(PipelineComponent):
     """`archive`, called whenever a run has succeeded."""
 
     archive: EventFunction
 
     def __init__(self, name: str, args: ArchivingArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("transactions-pipeline:index:Archiving", name, {}, opts)
+        super().__init__(name, args.deployment, opts)
+        self._args = args
+        function = FunctionArgs(
+            deployment=args.deployment,
+            runtime=args.runtime,
+            package="archive",
+            description="Moves a loaded drop to the archive bucket, verified",
+            timeout_seconds=TIMEOUT_SECONDS,
+            memory_mb=512,
+            environment=environment_of(
+                ArchiveSettings,
+                drop_bucket=args.storage.drop.bucket,
+                archive_bucket=args.storage.archive.bucket,
+                work_bucket=args.storage.work.bucket,
+            ),
+            statements=self._statements(),
+        )
+        succeeded = runs_that_end(args.processing.job_names, "SUCCEEDED", description="A drop is loaded: archive it")
         self.archive = EventFunction(
             f"{name}-archive",
-            EventFunctionArgs(
-                function=FunctionArgs(
-                    deployment=args.deployment,
-                    runtime=args.runtime,
-                    package="archive",
-                    description="Moves a loaded drop to the archive bucket, verified",
-                    # The longest Lambda allows: a drop of more than 5 GB is copied in parts.
-                    timeout_seconds=900,
-                    memory_mb=512,
-                    environment=environment_of(
-                        ArchiveSettings,
-                        drop_bucket=args.drop_bucket,
-                        archive_bucket=args.archive_bucket,
-                        work_bucket=args.work_bucket,
-                    ),
-                    statements=[
-                        read_run(args.job_arns),
-                        read_objects(args.work_bucket_arn, REPORTS, ARCHIVING),
-                        write_objects(args.work_bucket_arn, ARCHIVING),
-                        list_below(args.work_bucket_arn, REPORTS, ARCHIVING),
-                        # The pinned version and no other is read, and at the end deleted.
-                        allow(
-                            ["s3:GetObjectVersion", "s3:GetObjectVersionTagging", "s3:DeleteObjectVersion"],
-                            below(args.drop_bucket_arn, TRANSACTIONS_PREFIX, DIMENSIONS_PREFIX),
-                        ),
-                        list_bucket_for_404(args.drop_bucket_arn),
-                        allow(
-                            [
-                                "s3:GetObjectVersion",
-                                "s3:PutObject",
-                                "s3:PutObjectTagging",
-                                "s3:AbortMultipartUpload",
-                            ],
-                            below(args.archive_bucket_arn, TRANSACTIONS_PREFIX, DIMENSIONS_PREFIX),
-                        ),
-                        # Its own copy is found among the versions by what it says of itself.
-                        list_versions(args.archive_bucket_arn),
-                    ],
-                ),
-                rules={
-                    "succeeded": runs_that_end(args.job_names, "SUCCEEDED", description="A drop is loaded: archive it")
-                },
-            ),
-            opts=pulumi.ResourceOptions(parent=self),
+            EventFunctionArgs(function=function, rules={"succeeded": succeeded}),
+            opts=self._child(),
         )
         self.register_outputs({"archive": self.archive.name})
+
+    def _statements(self) -> list[Statement]:
+        drop, work, archive = (bucket.arn for bucket in self._args.storage.buckets)
+        return [
+            read_run(self._args.processing.job_arns),
+            read_objects(work, REPORTS, ARCHIVING),
+            write_objects(work, ARCHIVING),
+            list_below(work, REPORTS, ARCHIVING),
+            # The pinned version and no other is read, and at the end deleted.
+            allow(
+                ["s3:GetObjectVersion", "s3:GetObjectVersionTagging", "s3:DeleteObjectVersion"],
+                below(drop, TRANSACTIONS_PREFIX, DIMENSIONS_PREFIX),
+            ),
+            list_bucket_for_404(drop),
+            allow(
+                ["s3:GetObjectVersion", "s3:PutObject", "s3:PutObjectTagging", "s3:AbortMultipartUpload"],
+                below(archive, TRANSACTIONS_PREFIX, DIMENSIONS_PREFIX),
+            ),
+            # Its own copy is found among the versions by its metadata.
+            list_versions(archive),
+        ]

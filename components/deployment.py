@@ -1,4 +1,4 @@
-"""What every stage of one stack shares: its names and its tags."""
+"""What every component of one stack shares: its names and its tags."""
 
 from __future__ import annotations
 
@@ -18,23 +18,21 @@ class Deployment:
     region: str
 
     def __post_init__(self) -> None:
-        # The longest thing named so is a role (64 characters), the strictest a bucket (no capitals, no underscore).
         require(
-            re.fullmatch(r"[a-z][a-z0-9-]{0,15}", self.environment) is not None,
+            re.fullmatch(r"[a-z][a-z0-9-]{0,13}", self.environment) is not None,
             "stack",
             self.environment,
-            "a name of 1 to 16 lower-case letters, digits and hyphens, starting with a letter",
+            "a name of 1 to 14 lower-case letters, digits and hyphens, starting with a letter",
         )
 
     def name(self, thing: str) -> str:
-        """The full name of something a person types, such as `transactions-pipeline-dev-drop`."""
+        """The full name of something a person types, such as `transactions-pipeline-dev-drops`."""
         return f"{self.project}-{self.environment}-{thing}"
+
+    def regional_name(self, thing: str) -> str:
+        """The full name of something that all Regions of an account share, such as a role: it ends in the Region."""
+        return f"{self.name(thing)}-{self.region}"
 
     def tags(self, **more: str) -> dict[str, str]:
         """The tags of every resource of this stack."""
         return {"project": self.project, "environment": self.environment, **more}
-
-
-def account_of(arn: str) -> str:
-    """The account in an ARN: saves the program from looking it up in AWS."""
-    return arn.split(":")[4]

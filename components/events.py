@@ -1,4 +1,4 @@
-"""A function that EventBridge calls, and what becomes of an event nobody could handle."""
+"""A function that EventBridge calls, and the queue of events that it could not handle."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pulumi_aws import cloudwatch, lambda_, sqs
 
 from components.functions import Function, FunctionArgs
 from components.permissions import allow_service, policy, refuse_plain_http
+from components.pipeline_component import PipelineComponent
 
 FOURTEEN_DAYS = 14 * 24 * 60 * 60
 
@@ -49,9 +50,10 @@ class EventFunctionArgs:
     """A word for each rule -> when it calls the function."""
 
 
-class EventFunction(pulumi.ComponentResource):
+class EventFunction(PipelineComponent):
     """A function, the rules that call it and the queue of the events that failed for good."""
 
+    package: str
     name: str
     arn: pulumi.Output[str]
     failure_queue: pulumi.Output[str]
@@ -59,18 +61,16 @@ class EventFunction(pulumi.ComponentResource):
     """The word for each rule -> its name in AWS."""
 
     def __init__(self, name: str, args: EventFunctionArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("transactions-pipeline:index:EventFunction", name, {}, opts)
-        self._name, self._args = name, args
-        self._child = pulumi.ResourceOptions(parent=self)
-
+        super().__init__(name, args.function.deployment, opts)
+        self.package = args.function.package
         failures = sqs.Queue(
             f"{name}-failures",
             message_retention_seconds=FOURTEEN_DAYS,
             sqs_managed_sse_enabled=True,
-            tags=self._tags("failures"),
-            opts=self._child,
+            tags=self._tags(f"{self.package}-failures"),
+            opts=self._child(),
         )
-        function = Function(name, replace(args.function, failure_queue_arn=failures.arn), opts=self._child)
+        function = Function(name, replace(args.function, failure_queue_arn=failures.arn), opts=self._child())
         rules = {word: self._call(word, rule, function, failures) for word, rule in args.rules.items()}
         sqs.QueuePolicy(
             f"{name}-failures",
@@ -84,7 +84,7 @@ class EventFunction(pulumi.ComponentResource):
                     refuse_plain_http("sqs:*", [failures.arn]),
                 ]
             ),
-            opts=self._child,
+            opts=self._child(),
         )
 
         self.name, self.arn = function.name, function.arn
@@ -99,8 +99,8 @@ class EventFunction(pulumi.ComponentResource):
             description=rule.description,
             event_pattern=None if rule.event_pattern is None else json.dumps(rule.event_pattern),
             schedule_expression=rule.schedule,
-            tags=self._tags(word),
-            opts=self._child,
+            tags=self._tags(f"{self.package}-{word}"),
+            opts=self._child(),
         )
         permission = lambda_.Permission(
             name,
@@ -108,17 +108,13 @@ class EventFunction(pulumi.ComponentResource):
             function=function.arn,
             principal="events.amazonaws.com",
             source_arn=event_rule.arn,
-            opts=self._child,
+            opts=self._child(),
         )
         cloudwatch.EventTarget(
             name,
             rule=event_rule.name,
             arn=function.arn,
             dead_letter_config={"arn": failures.arn},
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[permission]),
+            opts=self._child(permission),
         )
         return event_rule
-
-    def _tags(self, word: str) -> dict[str, str]:
-        function = self._args.function
-        return function.deployment.tags(Name=function.deployment.name(f"{function.package.replace('_', '-')}-{word}"))

@@ -10,6 +10,7 @@ from pulumi_aws import cloudwatch, iam, lambda_
 
 from components.deployment import Deployment
 from components.permissions import Statement, assume_role_policy, policy, send_to, write_logs
+from components.pipeline_component import PipelineComponent
 from components.refusals import require
 
 PYTHON = "python3.13"
@@ -55,23 +56,24 @@ class FunctionArgs:
     timeout_seconds: int
     environment: Mapping[str, pulumi.Input[str]]
     statements: Sequence[Statement]
-    """What its role may do, beyond writing its own log."""
+    """What its role may do, besides writing its own log."""
     memory_mb: int = 256
     failure_queue_arn: pulumi.Input[str] | None = None
     """Where Lambda leaves an asynchronous event that failed for good."""
 
 
-class Function(pulumi.ComponentResource):
+class Function(PipelineComponent):
     """A function, its role and its log group."""
 
+    package: str
     name: str
     arn: pulumi.Output[str]
 
     def __init__(self, name: str, args: FunctionArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("transactions-pipeline:index:Function", name, {}, opts)
-        child = pulumi.ResourceOptions(parent=self)
-        function_name = args.deployment.name(args.package.replace("_", "-"))
-        tags = args.deployment.tags(Name=function_name)
+        super().__init__(name, args.deployment, opts)
+        thing = args.package.replace("_", "-")
+        function_name, tags, child = args.deployment.name(thing), self._tags(thing), self._child()
+        self.package, self.name = args.package, function_name
 
         log = cloudwatch.LogGroup(
             name,
@@ -107,10 +109,10 @@ class Function(pulumi.ComponentResource):
             },
             dead_letter_config=None if args.failure_queue_arn is None else {"target_arn": args.failure_queue_arn},
             tags=tags,
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[log, rights]),
+            opts=self._child(log, rights),
         )
 
-        self.name, self.arn = function_name, function.arn
+        self.arn = function.arn
         self.register_outputs({"arn": self.arn})
 
 

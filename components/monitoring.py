@@ -1,4 +1,4 @@
-"""What is watched: alarms that mail to the same topic, and one dashboard."""
+"""What is watched: alarms that mail to the operators, and one dashboard."""
 
 from __future__ import annotations
 
@@ -9,25 +9,31 @@ from typing import Any
 import pulumi
 from pulumi_aws import cloudwatch
 
+from components.archiving import Archiving
 from components.deployment import Deployment
+from components.ingestion import Ingestion
+from components.notifications import Notifications
+from components.permissions import compact_json
+from components.pipeline_component import PipelineComponent
 from components.refusals import require
+from components.sweeping import Sweeping
+from components.warehouse import Warehouse
+from schemas import metrics
 
 FIVE_MINUTES = 300
-HOUR = 3600
+
+Metric = tuple[str, str, Mapping[str, pulumi.Input[str]]]
+"""Namespace, name, dimensions."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class MonitoringArgs:
     deployment: Deployment
-    topic_arn: pulumi.Input[str]
-    queue: pulumi.Input[str]
-    dead_letter_queue: pulumi.Input[str]
-    failure_queues: Mapping[str, pulumi.Input[str]]
-    """Function's package -> the queue of events it could not handle."""
-    failed_runs_rule: pulumi.Input[str]
-    function_names: Mapping[str, str]
-    """Function's package -> its name."""
-    workgroup: pulumi.Input[str]
+    warehouse: Warehouse
+    notifications: Notifications
+    ingestion: Ingestion
+    archiving: Archiving
+    sweeping: Sweeping
     waiting_drop_minutes: int
     quiet_hours: int
 
@@ -38,80 +44,106 @@ class MonitoringArgs:
             self.waiting_drop_minutes,
             "from 5 to 1440 minutes",
         )
-        # CloudWatch looks back seven days at most.
         require(1 <= self.quiet_hours <= 168, "quiet_hours", self.quiet_hours, "from 1 to 168 hours")
 
 
-class Monitoring(pulumi.ComponentResource):
+class Monitoring(PipelineComponent):
     """Alarms that say what happened and what to do, and a dashboard."""
 
     dashboard: str
 
     def __init__(self, name: str, args: MonitoringArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("transactions-pipeline:index:Monitoring", name, {}, opts)
-        self._name, self._args = name, args
-        self._child = pulumi.ResourceOptions(parent=self)
-
-        self._not_empty(
-            "dead-letters",
-            args.dead_letter_queue,
-            "A drop could not be started after several tries. Read the message, mend the cause, then move the messages "
-            "back with the queue's redrive.",
+        super().__init__(name, args.deployment, opts)
+        self._args = args
+        self._event_functions = (args.notifications.notify, args.archiving.archive, args.sweeping.sweep)
+        self._functions = {
+            function.package: function.name for function in (args.ingestion.start_run, *self._event_functions)
+        }
+        self._alarm_on_drops()
+        self._alarm_on_failures()
+        # CloudWatch shows an account the dashboards of all its Regions, and a name only once.
+        self.dashboard = args.deployment.regional_name("pipeline")
+        cloudwatch.Dashboard(
+            name, dashboard_name=self.dashboard, dashboard_body=self._dashboard_body(), opts=self._child()
         )
-        for package, queue in args.failure_queues.items():
-            self._not_empty(
-                f"{package.replace('_', '-')}-failures",
-                queue,
-                f"An event for {package} failed for good. Read the function's log; the sweep finishes what is left "
-                "once the cause is mended. Then purge the queue.",
-            )
+        self.register_outputs({"dashboard": self.dashboard})
+
+    def _alarm_on_drops(self) -> None:
+        """By what the sweep sees in the buckets.
+
+        The queue cannot tell: a drop that waits is sent anew, which makes it young again, and a lost drop is sent
+        by the sweep, which looks like a new one. Between two sweeps an alarm stays as it is.
+        """
+        args = self._args
+        by_sweep: dict[str, Any] = {
+            "statistic": "Maximum",
+            "period": args.sweeping.minutes * 60,
+            "comparison_operator": "GreaterThanThreshold",
+            "treat_missing_data": "ignore",
+        }
         self._alarm(
             "waiting-drops",
-            "A drop has been waiting too long. Look for runs that hang, and whether jobMaxConcurrentRuns is enough.",
-            metric=("AWS/SQS", "ApproximateAgeOfOldestMessage", {"QueueName": args.queue}),
-            statistic="Maximum",
-            period=FIVE_MINUTES,
-            comparison_operator="GreaterThanThreshold",
-            threshold=args.waiting_drop_minutes * 60,
+            f"A drop has been in the drop bucket for {args.waiting_drop_minutes} minutes without an outcome. "
+            "Look for runs that hang, and whether jobMaxConcurrentRuns is enough.",
+            metric=self._swept(metrics.OLDEST_WAITING_DROP_MINUTES),
+            threshold=args.waiting_drop_minutes,
+            **by_sweep,
         )
         self._alarm(
+            "no-drop",
+            f"Nothing was dropped for {args.quiet_hours} hours. Ask the sender of the daily file.",
+            metric=self._swept(metrics.HOURS_SINCE_LAST_DROP),
+            threshold=args.quiet_hours,
+            says_when_over=True,
+            **by_sweep,
+        )
+
+    def _alarm_on_failures(self) -> None:
+        args = self._args
+        self._not_empty(
+            "dead-letters",
+            args.ingestion.dead_letter_queue.name,
+            "A drop could not be started after several tries. Read the message, fix the cause, then move the messages "
+            "back with the queue's redrive.",
+            says_when_over=True,
+        )
+        for function in self._event_functions:
+            self._not_empty(
+                f"{function.package}-failures",
+                function.failure_queue,
+                f"An event for {function.package} failed for good. Read the function's log and fix the cause; "
+                "the sweep completes what is left. Then purge the queue.",
+            )
+        self._count(
             "failed-runs",
             "A run failed, ran out of time or was stopped. The mail about its drop says why and how to replay it.",
-            metric=("AWS/Events", "Invocations", {"RuleName": args.failed_runs_rule}),
+            metric=("AWS/Events", "Invocations", {"RuleName": args.notifications.notify.rules["failed"]}),
+        )
+        for package, function_name in self._functions.items():
+            self._count(
+                f"{package.replace('_', '-')}-errors",
+                f"The function {package} failed. Read its log.",
+                metric=("AWS/Lambda", "Errors", {"FunctionName": function_name}),
+            )
+
+    def _swept(self, name: str) -> Metric:
+        return metrics.NAMESPACE, name, {metrics.STACK: self._deployment.environment}
+
+    def _count(self, thing: str, description: str, *, metric: Metric) -> None:
+        """An alarm on a single occurrence."""
+        self._alarm(
+            thing,
+            description,
+            metric=metric,
             statistic="Sum",
             period=FIVE_MINUTES,
             comparison_operator="GreaterThanThreshold",
             threshold=0,
         )
-        for package, function in args.function_names.items():
-            self._alarm(
-                f"{package.replace('_', '-')}-errors",
-                f"The function {package} failed. Read its log.",
-                metric=("AWS/Lambda", "Errors", {"FunctionName": function}),
-                statistic="Sum",
-                period=FIVE_MINUTES,
-                comparison_operator="GreaterThanThreshold",
-                threshold=0,
-            )
-        self._alarm(
-            "no-drop",
-            f"Nothing was dropped for {args.quiet_hours} hours. Ask whoever drops the daily file.",
-            metric=("AWS/SQS", "NumberOfMessagesSent", {"QueueName": args.queue}),
-            statistic="Sum",
-            period=HOUR,
-            evaluation_periods=args.quiet_hours,
-            comparison_operator="LessThanThreshold",
-            threshold=1,
-            # An idle queue stops sending its metrics: no number is no drop.
-            treat_missing_data="breaching",
-        )
-        self.dashboard = args.deployment.name("pipeline")
-        cloudwatch.Dashboard(
-            name, dashboard_name=self.dashboard, dashboard_body=self._dashboard_body(), opts=self._child
-        )
-        self.register_outputs({"dashboard": self.dashboard})
 
-    def _not_empty(self, thing: str, queue: pulumi.Input[str], description: str) -> None:
+    def _not_empty(
+        self, thing: str, queue: pulumi.Input[str], description: str, *, says_when_over: bool = False
+    ) -> None:
         self._alarm(
             thing,
             description,
@@ -120,6 +152,7 @@ class Monitoring(pulumi.ComponentResource):
             period=FIVE_MINUTES,
             comparison_operator="GreaterThanThreshold",
             threshold=0,
+            says_when_over=says_when_over,
         )
 
     def _alarm(
@@ -127,83 +160,81 @@ class Monitoring(pulumi.ComponentResource):
         thing: str,
         description: str,
         *,
-        metric: tuple[str, str, Mapping[str, pulumi.Input[str]]],
+        metric: Metric,
         statistic: str,
         period: int,
         comparison_operator: str,
         threshold: float,
-        evaluation_periods: int = 1,
         treat_missing_data: str = "notBreaching",
+        says_when_over: bool = False,
     ) -> None:
+        """One alarm. A new alarm soon becomes OK, so only one that somebody waits for says when it is over."""
         namespace, metric_name, dimensions = metric
-        full_name = self._args.deployment.name(thing)
+        operators = self._args.notifications.operators.arn
         cloudwatch.MetricAlarm(
             f"{self._name}-{thing}",
-            name=full_name,
+            name=self._deployment.name(thing),
             alarm_description=description,
             namespace=namespace,
             metric_name=metric_name,
             dimensions=dimensions,
             statistic=statistic,
             period=period,
-            evaluation_periods=evaluation_periods,
+            evaluation_periods=1,
             comparison_operator=comparison_operator,
             threshold=threshold,
             treat_missing_data=treat_missing_data,
-            alarm_actions=[self._args.topic_arn],
-            ok_actions=[self._args.topic_arn],
-            tags=self._args.deployment.tags(Name=full_name),
-            opts=self._child,
+            alarm_actions=[operators],
+            ok_actions=[operators] if says_when_over else [],
+            tags=self._tags(thing),
+            opts=self._child(),
         )
 
     def _dashboard_body(self) -> pulumi.Output[str]:
         args = self._args
+        queue, failed = args.ingestion.queue.name, args.notifications.notify.rules["failed"]
+        queues = [queue, args.ingestion.dead_letter_queue.name, *(one.failure_queue for one in self._event_functions)]
+        workgroup = args.warehouse.workgroup.workgroup_name
 
         def per_function(metric: str) -> list[list[Any]]:
-            return [["AWS/Lambda", metric, "FunctionName", name] for name in args.function_names.values()]
+            return [["AWS/Lambda", metric, "FunctionName", name] for name in self._functions.values()]
 
-        return pulumi.Output.json_dumps(
-            {
-                "widgets": [
-                    self._graph(0, 0, "Drops", "Sum", [["AWS/SQS", "NumberOfMessagesSent", "QueueName", args.queue]]),
-                    self._graph(
-                        12,
-                        0,
-                        "Waiting and failed",
-                        "Maximum",
-                        [
-                            ["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", queue]
-                            for queue in (args.queue, args.dead_letter_queue, *args.failure_queues.values())
-                        ],
-                    ),
-                    self._graph(
-                        0, 6, "Failed runs", "Sum", [["AWS/Events", "Invocations", "RuleName", args.failed_runs_rule]]
-                    ),
-                    self._graph(12, 6, "Functions: calls", "Sum", per_function("Invocations")),
-                    self._graph(0, 12, "Functions: errors", "Sum", per_function("Errors")),
-                    self._graph(
-                        12,
-                        12,
-                        "Warehouse: RPU in use",
-                        "Maximum",
-                        [["AWS/Redshift-Serverless", "ComputeCapacity", "Workgroup", args.workgroup]],
-                    ),
-                ]
-            }
-        )
+        def swept(metric: str) -> list[list[Any]]:
+            return [[metrics.NAMESPACE, metric, metrics.STACK, self._deployment.environment]]
 
-    def _graph(self, x: int, y: int, title: str, statistic: str, metrics: Sequence[Sequence[Any]]) -> Mapping[str, Any]:
+        graphs: list[tuple[str, str, list[list[Any]]]] = [
+            ("Messages about drops", "Sum", [["AWS/SQS", "NumberOfMessagesSent", "QueueName", queue]]),
+            (
+                "Waiting and failed",
+                "Maximum",
+                [["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", each] for each in queues],
+            ),
+            ("Minutes the oldest drop waits", "Maximum", swept(metrics.OLDEST_WAITING_DROP_MINUTES)),
+            ("Hours since the last drop", "Maximum", swept(metrics.HOURS_SINCE_LAST_DROP)),
+            ("Failed runs", "Sum", [["AWS/Events", "Invocations", "RuleName", failed]]),
+            ("Functions: calls", "Sum", per_function("Invocations")),
+            ("Functions: errors", "Sum", per_function("Errors")),
+            (
+                "Warehouse: RPU in use",
+                "Maximum",
+                [["AWS/Redshift-Serverless", "ComputeCapacity", "Workgroup", workgroup]],
+            ),
+        ]
+        return compact_json({"widgets": [self._graph(number, *graph) for number, graph in enumerate(graphs)]})
+
+    def _graph(self, number: int, title: str, statistic: str, shown: Sequence[Sequence[Any]]) -> Mapping[str, Any]:
+        """Two graphs a line."""
         return {
             "type": "metric",
-            "x": x,
-            "y": y,
+            "x": number % 2 * 12,
+            "y": number // 2 * 6,
             "width": 12,
             "height": 6,
             "properties": {
                 "title": title,
-                "region": self._args.deployment.region,
+                "region": self._deployment.region,
                 "stat": statistic,
                 "period": FIVE_MINUTES,
-                "metrics": metrics,
+                "metrics": shown,
             },
         }

@@ -1,29 +1,36 @@
-"""The private network in which the jobs meet the warehouse: no NAT, no way in, no way out but two."""
+"""The private network in which the jobs meet the warehouse: no NAT, no way in, two ways out."""
 
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
 
 import pulumi
 from pulumi_aws import ec2, vpc
 
+from components.arns import account_of
 from components.deployment import Deployment
+from components.permissions import policy
+from components.pipeline_component import PipelineComponent
 from components.refusals import require
+from components.storage import Storage
 
-# Redshift Serverless asks for two, for three with enhanced VPC routing; a third subnet costs nothing.
-ZONES = 3
+# Redshift Serverless needs two zones, and three with enhanced VPC routing; us-west-1 shows an account only two.
+ZONES = (2, 3)
+# Room for a subnet per zone letter, a to h. No Region has more.
+ZONE_LETTERS = "abcdefgh"
 HTTPS = 443
+WAREHOUSE_PORT = 5439
 
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkArgs:
     deployment: Deployment
+    storage: Storage
     vpc_cidr: str
     availability_zones: Sequence[str]
-    warehouse_port: int = 5439
 
     def __post_init__(self) -> None:
         require(
@@ -34,120 +41,138 @@ class NetworkArgs:
         )
         zones = self.availability_zones
         require(
-            len(zones) == ZONES
-            and len(set(zones)) == ZONES
-            and all(isinstance(zone, str) and zone.startswith(self.deployment.region) for zone in zones),
+            isinstance(zones, (list, tuple))
+            and len(zones) in ZONES
+            and len(set(zones)) == len(zones)
+            and all(
+                re.fullmatch(f"{re.escape(self.deployment.region)}[{ZONE_LETTERS}]", str(zone)) is not None
+                for zone in zones
+            ),
             "availability_zones",
             zones,
-            f"{ZONES} different zones of the Region {self.deployment.region}",
+            f"three different zones of the Region {self.deployment.region} (two where it has no more)",
         )
 
 
-class Network(pulumi.ComponentResource):
+class Network(PipelineComponent):
     """A VPC with private subnets, the endpoints the jobs need and security groups that name each other."""
 
-    vpc_arn: pulumi.Output[str]
-    subnet_ids: list[pulumi.Output[str]]
-    job_subnet_id: pulumi.Output[str]
-    job_subnet_arn: pulumi.Output[str]
+    vpc: ec2.Vpc
+    subnets: list[ec2.Subnet]
+    """One per zone. The jobs run in the first."""
     job_zone: str
-    job_security_group_id: pulumi.Output[str]
-    job_security_group_arn: pulumi.Output[str]
-    warehouse_security_group_id: pulumi.Output[str]
-    warehouse_port: int
+    jobs: ec2.SecurityGroup
+    warehouse: ec2.SecurityGroup
+    warehouse_port: int = WAREHOUSE_PORT
 
     def __init__(self, name: str, args: NetworkArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("transactions-pipeline:index:Network", name, {}, opts)
-        self._name, self._deployment = name, args.deployment
-        self._child = pulumi.ResourceOptions(parent=self)
-
+        super().__init__(name, args.deployment, opts)
         # Both DNS switches: the endpoint is found under the service's public name.
-        network = ec2.Vpc(
+        self.vpc = ec2.Vpc(
             name,
             cidr_block=args.vpc_cidr,
             enable_dns_support=True,
             enable_dns_hostnames=True,
-            tags=self._tags(),
-            opts=self._child,
+            tags=self._tags("network"),
+            opts=self._child(),
         )
-        routes = ec2.RouteTable(name, vpc_id=network.id, tags=self._tags(), opts=self._child)
-        subnets = [
-            self._private_subnet(zone, cidr, network, routes)
-            for zone, cidr in zip(args.availability_zones, subnet_cidrs(args.vpc_cidr, ZONES), strict=True)
+        # AWS makes this group with every VPC and lets everything out of it. Nothing uses it: it gets no rules.
+        ec2.DefaultSecurityGroup(name, vpc_id=self.vpc.id, tags=self._tags("unused"), opts=self._child())
+        routes = ec2.RouteTable(name, vpc_id=self.vpc.id, tags=self._tags("network"), opts=self._child())
+        self.subnets = [
+            self._private_subnet(zone, zone_cidr(args.vpc_cidr, zone), routes) for zone in args.availability_zones
         ]
-        job = self._security_group("job", "The jobs", network)
-        warehouse = self._security_group("warehouse", "The warehouse", network)
-        endpoint = self._security_group("sign-in", "The endpoint where jobs sign in to the warehouse", network)
+        self.job_zone = args.availability_zones[0]
+        self.jobs = self._security_group("job", "The jobs")
+        self.warehouse = self._security_group("warehouse", "The warehouse")
+        self._open_ways_out(routes, args.storage)
+        # Glue refuses a connection whose security group does not let itself in on every TCP port.
+        self._open("job-to-itself", self.jobs, self.jobs, 0, 65535)
+        self._open("job-to-warehouse", self.jobs, self.warehouse, WAREHOUSE_PORT, WAREHOUSE_PORT)
+        self.register_outputs({"subnet_ids": [subnet.id for subnet in self.subnets]})
 
+    def _open_ways_out(self, routes: ec2.RouteTable, storage: Storage) -> None:
+        """To S3, and to where the jobs sign in to the warehouse."""
         s3_endpoint = ec2.VpcEndpoint(
-            f"{name}-s3",
-            vpc_id=network.id,
-            service_name=f"com.amazonaws.{args.deployment.region}.s3",
+            f"{self._name}-s3",
+            vpc_id=self.vpc.id,
+            service_name=f"com.amazonaws.{self._deployment.region}.s3",
             vpc_endpoint_type="Gateway",
             route_table_ids=[routes.id],
+            policy=self._s3_policy(storage),
             tags=self._tags("s3"),
-            opts=self._child,
+            opts=self._child(),
         )
-        # An interface endpoint is paid per zone and hour: one, where the jobs are.
-        ec2.VpcEndpoint(
-            f"{name}-sign-in",
-            vpc_id=network.id,
-            service_name=f"com.amazonaws.{args.deployment.region}.redshift-serverless",
-            vpc_endpoint_type="Interface",
-            private_dns_enabled=True,
-            subnet_ids=[subnets[0].id],
-            security_group_ids=[endpoint.id],
-            tags=self._tags("sign-in"),
-            opts=self._child,
-        )
-
-        # Glue refuses a connection whose security group does not let itself in on every TCP port.
-        self._open("job-to-itself", job, job, 0, 65535)
-        self._open("job-to-warehouse", job, warehouse, args.warehouse_port, args.warehouse_port)
-        self._open("job-to-sign-in", job, endpoint, HTTPS, HTTPS)
         vpc.SecurityGroupEgressRule(
-            f"{name}-job-to-s3-out",
-            security_group_id=job.id,
+            f"{self._name}-job-to-s3-out",
+            security_group_id=self.jobs.id,
             prefix_list_id=s3_endpoint.prefix_list_id,
             ip_protocol="tcp",
             from_port=HTTPS,
             to_port=HTTPS,
             description="job to S3",
             tags=self._tags("job-to-s3"),
-            opts=self._child,
+            opts=self._child(),
         )
+        sign_in = self._security_group("sign-in", "The endpoint where jobs sign in to the warehouse")
+        # An interface endpoint is paid per zone and hour: one, where the jobs are.
+        ec2.VpcEndpoint(
+            f"{self._name}-sign-in",
+            vpc_id=self.vpc.id,
+            service_name=f"com.amazonaws.{self._deployment.region}.redshift-serverless",
+            vpc_endpoint_type="Interface",
+            private_dns_enabled=True,
+            subnet_ids=[self.subnets[0].id],
+            security_group_ids=[sign_in.id],
+            tags=self._tags("sign-in"),
+            opts=self._child(),
+        )
+        self._open("job-to-sign-in", self.jobs, sign_in, HTTPS, HTTPS)
 
-        self.vpc_arn = network.arn
-        self.subnet_ids = [subnet.id for subnet in subnets]
-        self.job_subnet_id, self.job_subnet_arn = subnets[0].id, subnets[0].arn
-        self.job_zone = args.availability_zones[0]
-        self.job_security_group_id, self.job_security_group_arn = job.id, job.arn
-        self.warehouse_security_group_id = warehouse.id
-        self.warehouse_port = args.warehouse_port
-        self.register_outputs({"subnet_ids": self.subnet_ids})
+    def _s3_policy(self, storage: Storage) -> pulumi.Output[str]:
+        """This account reaches the stack's buckets only, so no data leaves for a bucket of somebody else's.
 
-    def _private_subnet(self, zone: str, cidr: str, network: ec2.Vpc, routes: ec2.RouteTable) -> ec2.Subnet:
+        Glue may fetch its own scripts and libraries this way, under names that AWS does not publish and as an
+        account of AWS's own: others than this account may read, and no more.
+        """
+        arns = [bucket.arn for bucket in storage.buckets]
+        account = account_of(self.vpc.arn)
+        own: dict[str, object] = {
+            "Effect": "Allow",
+            "Principal": "*",
+            "Action": "s3:*",
+            "Resource": [*arns, *(pulumi.Output.concat(arn, "/*") for arn in arns)],
+        }
+        glues: dict[str, object] = {
+            "Effect": "Allow",
+            "Principal": "*",
+            "Action": "s3:GetObject",
+            "Resource": "*",
+            "Condition": {"StringNotEquals": {"aws:PrincipalAccount": account}},
+        }
+        return policy([own, glues])
+
+    def _private_subnet(self, zone: str, cidr: str, routes: ec2.RouteTable) -> ec2.Subnet:
+        name = f"{self._name}-{zone}"
         subnet = ec2.Subnet(
-            f"{self._name}-{zone}",
-            vpc_id=network.id,
+            name,
+            vpc_id=self.vpc.id,
             availability_zone=zone,
             cidr_block=cidr,
             map_public_ip_on_launch=False,
             tags=self._tags(zone),
-            opts=self._child,
+            opts=self._child(),
         )
-        ec2.RouteTableAssociation(
-            f"{self._name}-{zone}", subnet_id=subnet.id, route_table_id=routes.id, opts=self._child
-        )
+        ec2.RouteTableAssociation(name, subnet_id=subnet.id, route_table_id=routes.id, opts=self._child())
         return subnet
 
-    def _security_group(self, thing: str, description: str, network: ec2.Vpc) -> ec2.SecurityGroup:
+    def _security_group(self, thing: str, description: str) -> ec2.SecurityGroup:
         return ec2.SecurityGroup(
             f"{self._name}-{thing}",
-            vpc_id=network.id,
+            vpc_id=self.vpc.id,
             description=description,
             tags=self._tags(thing),
-            opts=self._child,
+            opts=self._child(),
         )
 
     def _open(
@@ -163,7 +188,7 @@ class Network(pulumi.ComponentResource):
             to_port=to_port,
             description=way.replace("-", " "),
             tags=self._tags(way),
-            opts=self._child,
+            opts=self._child(),
         )
         vpc.SecurityGroupIngressRule(
             f"{self._name}-{way}-in",
@@ -174,18 +199,14 @@ class Network(pulumi.ComponentResource):
             to_port=to_port,
             description=way.replace("-", " "),
             tags=self._tags(way),
-            opts=self._child,
+            opts=self._child(),
         )
 
-    def _tags(self, thing: str = "network") -> dict[str, str]:
-        return self._deployment.tags(Name=self._deployment.name(thing))
 
-
-def subnet_cidrs(vpc_cidr: str, count: int) -> list[str]:
-    """The first `count` equal parts of a network, as large as they can be."""
-    part_bits = (count - 1).bit_length()
-    parts = ipaddress.IPv4Network(vpc_cidr).subnets(prefixlen_diff=part_bits)
-    return [str(part) for part in islice(parts, count)]
+def zone_cidr(vpc_cidr: str, zone: str) -> str:
+    """The eighth of a network that belongs to a zone: by its letter, so that no other zone ever has the same."""
+    parts = ipaddress.IPv4Network(vpc_cidr).subnets(new_prefix=ipaddress.IPv4Network(vpc_cidr).prefixlen + 3)
+    return str(list(parts)[ZONE_LETTERS.index(zone[-1])])
 
 
 def _is_private_network(cidr: str) -> bool:

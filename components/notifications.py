@@ -1,4 +1,4 @@
-"""Who is told what became of a drop: the topic, its readers, and the function that writes the mail."""
+"""Who gets a mail about what: two topics, their subscribers, and the function that writes the mails."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from dataclasses import dataclass
 import pulumi
 from pulumi_aws import sns
 
-from components.deployment import Deployment, account_of
+from components.arns import sibling
+from components.deployment import Deployment
 from components.events import EventFunction, EventFunctionArgs, runs_that_end
 from components.functions import FunctionArgs, Runtime
 from components.permissions import (
+    Statement,
     allow_service,
     list_below,
     policy,
@@ -22,7 +24,10 @@ from components.permissions import (
     refuse_plain_http,
     write_objects,
 )
+from components.pipeline_component import PipelineComponent
+from components.processing import ERROR_LOG_GROUP, Processing
 from components.refusals import require
+from components.storage import Storage
 from schemas.settings import NotifySettings, environment_of
 from schemas.work_bucket import NOTIFIED, REPORTS
 
@@ -33,105 +38,98 @@ EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 class NotificationsArgs:
     deployment: Deployment
     runtime: Runtime
-    drop_bucket: pulumi.Input[str]
-    work_bucket: pulumi.Input[str]
-    work_bucket_arn: pulumi.Input[str]
-    job_names: Sequence[str]
-    job_arns: Sequence[pulumi.Input[str]]
-    job_log_group: str
+    storage: Storage
+    processing: Processing
     emails: Sequence[str]
-    """Each gets a message from AWS first, and mails only once it has agreed there."""
+    """Who gets a mail about every outcome. Each address must first confirm a message from AWS."""
+    operators: Sequence[str]
+    """Who gets alarms and failures; where nobody is named, the addresses of `emails`."""
 
     def __post_init__(self) -> None:
-        require(
-            isinstance(self.emails, (list, tuple))
-            and all(isinstance(email, str) and EMAIL.fullmatch(email) for email in self.emails)
-            and len(set(self.emails)) == len(self.emails),
-            "emails",
-            self.emails,
-            'a list of different e-mail addresses, such as ["ann@example.com"]',
-        )
+        for field in ("emails", "operators"):
+            addresses = getattr(self, field)
+            require(
+                isinstance(addresses, (list, tuple))
+                and all(isinstance(address, str) and EMAIL.fullmatch(address) for address in addresses)
+                and len(set(addresses)) == len(addresses),
+                field,
+                addresses,
+                'a list of different e-mail addresses, such as ["ann@example.com"]',
+            )
 
 
-class Notifications(pulumi.ComponentResource):
-    """The topic, one subscription per address, and `notify`, called whenever a run has ended."""
+class Notifications(PipelineComponent):
+    """The topics, one subscription per address, and `notify`, called whenever a run has ended."""
 
-    topic_arn: pulumi.Output[str]
+    outcomes: sns.Topic
+    operators: sns.Topic
     notify: EventFunction
 
     def __init__(self, name: str, args: NotificationsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("transactions-pipeline:index:Notifications", name, {}, opts)
-        self._name, self._args = name, args
-        self._child = pulumi.ResourceOptions(parent=self)
+        super().__init__(name, args.deployment, opts)
+        self._args = args
+        self.outcomes = self._topic("outcomes", args.emails, [])
+        alarms = sibling(self.outcomes.arn, "cloudwatch", f"alarm:{args.deployment.name('')}*")
+        self.operators = self._topic("operators", args.operators or args.emails, [alarms])
+        self.notify = self._notify()
+        self.register_outputs({"outcomes": self.outcomes.arn, "operators": self.operators.arn})
 
-        topic = self._topic()
-        for email in args.emails:
-            sns.TopicSubscription(
-                f"{name}-{email}", topic=topic.arn, protocol="email", endpoint=email, opts=self._child
-            )
-        self.topic_arn = topic.arn
-        self.notify = self._notify(topic)
-        self.register_outputs({"topic_arn": self.topic_arn})
-
-    def _topic(self) -> sns.Topic:
-        deployment = self._args.deployment
+    def _topic(self, thing: str, addresses: Sequence[str], alarms: Sequence[pulumi.Input[str]]) -> sns.Topic:
+        """A topic, its subscribers, and the alarms that may publish to it (besides this stack's functions)."""
+        name, full_name = f"{self._name}-{thing}", self._deployment.name(thing)
         # Not encrypted at rest: that takes a key of our own, paid by the month, for a text that leaves as plain mail.
-        topic = sns.Topic(
-            self._name,
-            name=deployment.name("mails"),
-            display_name=deployment.name("mails"),
-            tags=deployment.tags(Name=deployment.name("mails")),
-            opts=self._child,
-        )
-        alarms = pulumi.Output.concat(
-            f"arn:aws:cloudwatch:{deployment.region}:",
-            topic.arn.apply(account_of),
-            f":alarm:{deployment.name('')}*",
-        )
+        topic = sns.Topic(name, name=full_name, display_name=full_name, tags=self._tags(thing), opts=self._child())
         sns.TopicPolicy(
-            self._name,
+            name,
             arn=topic.arn,
             policy=policy(
                 [
-                    allow_service("cloudwatch.amazonaws.com", alarms, "sns:Publish", topic.arn),
+                    *(allow_service("cloudwatch.amazonaws.com", arn, "sns:Publish", topic.arn) for arn in alarms),
                     refuse_plain_http("sns:Publish", [topic.arn]),
                 ]
             ),
-            opts=self._child,
+            opts=self._child(),
         )
+        for address in addresses:
+            sns.TopicSubscription(
+                f"{name}-{address}", topic=topic.arn, protocol="email", endpoint=address, opts=self._child()
+            )
         return topic
 
-    def _notify(self, topic: sns.Topic) -> EventFunction:
+    def _notify(self) -> EventFunction:
         args = self._args
         function = FunctionArgs(
             deployment=args.deployment,
             runtime=args.runtime,
             package="notify",
-            description="Writes the mail that says what became of a drop",
+            description="Writes the mail about the outcome of a run",
             timeout_seconds=60,
             environment=environment_of(
                 NotifySettings,
-                work_bucket=args.work_bucket,
-                drop_bucket=args.drop_bucket,
-                topic_arn=topic.arn,
-                job_log_group=args.job_log_group,
+                work_bucket=args.storage.work.bucket,
+                drop_bucket=args.storage.drop.bucket,
+                topic_arn=self.outcomes.arn,
+                job_log_group=ERROR_LOG_GROUP,
                 environment=args.deployment.environment,
             ),
-            statements=[
-                read_run(args.job_arns),
-                read_objects(args.work_bucket_arn, REPORTS, NOTIFIED),
-                write_objects(args.work_bucket_arn, NOTIFIED),
-                list_below(args.work_bucket_arn, REPORTS, NOTIFIED),
-                publish_to(topic.arn),
-            ],
+            statements=self._statements(),
         )
-        # Two rules, for EventBridge counts by rule: the count of the second is the alarm on failed runs.
+        jobs = args.processing.job_names
+        # Two rules, since EventBridge counts by rule: the count of the second is the alarm on failed runs.
         rules = {
-            "succeeded": runs_that_end(args.job_names, "SUCCEEDED", description="A run of our jobs succeeded"),
-            "failed": runs_that_end(
-                args.job_names, "FAILED", "TIMEOUT", "STOPPED", description="A run of our jobs failed"
-            ),
+            "succeeded": runs_that_end(jobs, "SUCCEEDED", description="A run of our jobs succeeded"),
+            "failed": runs_that_end(jobs, "FAILED", "TIMEOUT", "STOPPED", description="A run of our jobs failed"),
         }
         return EventFunction(
-            f"{self._name}-notify", EventFunctionArgs(function=function, rules=rules), opts=self._child
+            f"{self._name}-notify", EventFunctionArgs(function=function, rules=rules), opts=self._child()
         )
+
+    def _statements(self) -> list[Statement]:
+        work = self._args.storage.work.arn
+        return [
+            read_run(self._args.processing.job_arns),
+            read_objects(work, REPORTS, NOTIFIED),
+            write_objects(work, NOTIFIED),
+            list_below(work, REPORTS, NOTIFIED),
+            publish_to(self.outcomes.arn),
+        ]

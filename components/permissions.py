@@ -11,7 +11,7 @@ from typing import Any
 
 import pulumi
 
-from components.deployment import account_of
+from components.arns import account_of
 
 Statement = Mapping[str, Any]
 
@@ -27,13 +27,28 @@ JOB_LOOKUPS = (
 
 def policy(statements: Sequence[Statement]) -> pulumi.Output[str]:
     """A policy document as JSON, once everything its statements name is known."""
-    return pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": list(statements)})
+    return compact_json({"Version": "2012-10-17", "Statement": list(statements)})
 
 
-def assume_role_policy(*services: str) -> pulumi.Output[str]:
-    """The document that lets AWS services, and nobody else, assume a role."""
-    principal = list(services) if len(services) > 1 else services[0]
-    return policy([{"Effect": "Allow", "Principal": {"Service": principal}, "Action": "sts:AssumeRole"}])
+def compact_json(value: Any) -> pulumi.Output[str]:
+    """JSON as AWS answers it: with spaces in it, some resources would differ at every preview."""
+    return pulumi.Output.json_dumps(value, separators=(",", ":"))
+
+
+def assume_role_policy(*services: str, account: pulumi.Input[str] | None = None) -> pulumi.Output[str]:
+    """The document that lets AWS services, and nobody else, assume a role.
+
+    With an account, a service may do so on behalf of that account alone: another customer of the
+    service could otherwise name this role as its own ("confused deputy").
+    """
+    statement: dict[str, Any] = {
+        "Effect": "Allow",
+        "Principal": {"Service": list(services) if len(services) > 1 else services[0]},
+        "Action": "sts:AssumeRole",
+    }
+    if account is not None:
+        statement["Condition"] = {"StringEquals": {"aws:SourceAccount": account}}
+    return policy([statement])
 
 
 def allow(
@@ -139,7 +154,7 @@ def allow_service(service: str, source_arn: pulumi.Input[str], action: str, targ
         "Condition": {
             "ArnLike": {"aws:SourceArn": source_arn},
             # A bucket's ARN names no account: deleted, its name could be another's.
-            "StringEquals": {"aws:SourceAccount": pulumi.Output.from_input(target_arn).apply(account_of)},
+            "StringEquals": {"aws:SourceAccount": account_of(target_arn)},
         },
     }
 

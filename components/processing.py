@@ -8,9 +8,11 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 import pulumi
-from pulumi_aws import cloudwatch, glue, iam, s3
+from pulumi_aws import glue, iam, s3
 
-from components.deployment import Deployment, account_of
+from components.arns import account_of, sibling
+from components.deployment import Deployment
+from components.network import Network
 from components.permissions import (
     JOB_LOOKUPS,
     Statement,
@@ -25,37 +27,31 @@ from components.permissions import (
     sign_in_to,
     write_objects,
 )
+from components.pipeline_component import PipelineComponent
 from components.refusals import ConfigError, require
 from components.source_files import read_source
+from components.storage import Storage
+from components.warehouse import Warehouse
 from schemas import amount_classes
 from schemas.drops import DIMENSIONS_PREFIX, TRANSACTIONS_PREFIX
 from schemas.runs import LOAD_DIMENSIONS, PROCESS_TRANSACTIONS, encode_job_arguments
 from schemas.sources import InvalidSource
 from schemas.work_bucket import CODE, REJECTED, REPORTS, STAGING
 
-# Glue's own names, the same for every Python Shell job of an account.
+# Glue's own names, the same for every Python Shell job of an account. Whichever job runs first creates the
+# groups, so no stack owns them; docs/aws.md says how to set their retention.
 OUTPUT_LOG_GROUP = "/aws-glue/python-jobs/output"
 ERROR_LOG_GROUP = "/aws-glue/python-jobs/error"
+
+_ROLE_WORDS = {PROCESS_TRANSACTIONS: "transactions", LOAD_DIMENSIONS: "dimensions"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class ProcessingArgs:
     deployment: Deployment
-    drop_bucket_arn: pulumi.Input[str]
-    work_bucket: pulumi.Input[str]
-    work_bucket_arn: pulumi.Input[str]
-    workgroup: pulumi.Input[str]
-    workgroup_arn: pulumi.Input[str]
-    host: pulumi.Input[str]
-    port: pulumi.Input[int]
-    database: str
-    copy_role_arn: pulumi.Input[str]
-    vpc_arn: pulumi.Input[str]
-    subnet_id: pulumi.Input[str]
-    subnet_arn: pulumi.Input[str]
-    zone: str
-    security_group_id: pulumi.Input[str]
-    security_group_arn: pulumi.Input[str]
+    storage: Storage
+    network: Network
+    warehouse: Warehouse
     script: Path
     wheel: Path
     job_max_capacity: float
@@ -68,9 +64,6 @@ class ProcessingArgs:
     """`label:lower bound` of every class, smallest first, separated by commas."""
     source: str
     """The source format of the drops of transactions: the name of a file in sources/."""
-    owns_glue_log_groups: bool
-    """True for exactly one stack of an account: Glue's log groups are the account's, not a job's."""
-    log_retention_days: int
 
     def __post_init__(self) -> None:
         require(
@@ -101,21 +94,15 @@ class ProcessingArgs:
         _source_argument(self.source)
 
 
-class Processing(pulumi.ComponentResource):
+class Processing(PipelineComponent):
     """`process_transactions` and `load_dimensions`: one script and one wheel, each under its own role."""
 
-    transactions_job: str
-    dimensions_job: str
-    job_arns: list[pulumi.Output[str]]
+    transactions_job: glue.Job
+    dimensions_job: glue.Job
 
     def __init__(self, name: str, args: ProcessingArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("transactions-pipeline:index:Processing", name, {}, opts)
-        self._name, self._args = name, args
-        self._child = pulumi.ResourceOptions(parent=self)
-
-        if args.owns_glue_log_groups:
-            self._keep_logs("output", OUTPUT_LOG_GROUP)
-            self._keep_logs("error", ERROR_LOG_GROUP)
+        super().__init__(name, args.deployment, opts)
+        self._args = args
         script = self._upload("script", args.script)
         # pip in Glue reads the package's name and tags from the file name: it must stay what it is.
         wheel = self._upload("wheel", args.wheel)
@@ -123,30 +110,36 @@ class Processing(pulumi.ComponentResource):
             name,
             connection_type="NETWORK",
             physical_connection_requirements={
-                "availability_zone": args.zone,
-                "subnet_id": args.subnet_id,
-                "security_group_id_lists": [args.security_group_id],
+                "availability_zone": args.network.job_zone,
+                "subnet_id": args.network.subnets[0].id,
+                "security_group_id_lists": [args.network.jobs.id],
             },
             tags=self._tags("processing"),
-            opts=self._child,
+            opts=self._child(),
         )
         shared = (script, wheel, connection)
-        transactions_job = self._job(
+        self.transactions_job = self._job(
             PROCESS_TRANSACTIONS,
             *shared,
             # Staging is read, too: the dimensions come from there.
             data=self._data_statements(TRANSACTIONS_PREFIX, reads=(CODE, STAGING), writes=(STAGING, REJECTED, REPORTS)),
         )
-        dimensions_job = self._job(
+        self.dimensions_job = self._job(
             LOAD_DIMENSIONS,
             *shared,
             data=self._data_statements(DIMENSIONS_PREFIX, reads=(CODE,), writes=(STAGING, REPORTS)),
         )
+        self.register_outputs(
+            {"transactions_job": self.transactions_job.name, "dimensions_job": self.dimensions_job.name}
+        )
 
-        self.transactions_job = job_name(args.deployment, PROCESS_TRANSACTIONS)
-        self.dimensions_job = job_name(args.deployment, LOAD_DIMENSIONS)
-        self.job_arns = [transactions_job.arn, dimensions_job.arn]
-        self.register_outputs({"transactions_job": self.transactions_job, "dimensions_job": self.dimensions_job})
+    @property
+    def job_names(self) -> list[str]:
+        return [job_name(self._deployment, job) for job in (PROCESS_TRANSACTIONS, LOAD_DIMENSIONS)]
+
+    @property
+    def job_arns(self) -> list[pulumi.Output[str]]:
+        return [self.transactions_job.arn, self.dimensions_job.arn]
 
     def _job(
         self,
@@ -158,24 +151,10 @@ class Processing(pulumi.ComponentResource):
         data: Sequence[Statement],
     ) -> glue.Job:
         args = self._args
-        name = job_name(args.deployment, job)
-        role = iam.Role(
-            f"{self._name}-{job}",
-            # Named by us: the warehouse knows the job's database user by it.
-            name=role_name(args.deployment, job),
-            assume_role_policy=assume_role_policy("glue.amazonaws.com"),
-            tags=self._tags(job),
-            opts=self._child,
-        )
-        rights = iam.RolePolicy(
-            f"{self._name}-{job}",
-            role=role.name,
-            policy=policy([*data, *self._network_statements(role, connection)]),
-            opts=self._child,
-        )
+        role, rights = self._role(job, connection, data)
         return glue.Job(
             f"{self._name}-{job}",
-            name=name,
+            name=job_name(args.deployment, job),
             role_arn=role.arn,
             # Glue ignores the version for Python Shell, but every preview shows a difference without it.
             glue_version="3.0",
@@ -188,110 +167,122 @@ class Processing(pulumi.ComponentResource):
             max_capacity=args.job_max_capacity,
             timeout=args.job_timeout_minutes,
             execution_property={"max_concurrent_runs": args.job_max_concurrent_runs},
-            job_run_queuing_enabled=True,
+            # The drops wait in our queue, in sight; in Glue's they would wait unseen and, after a time, expire.
+            job_run_queuing_enabled=False,
             # With retries every attempt would send its own FAILED event; start_run decides what runs again.
             max_retries=0,
             # Not merely defaults: a run's own arguments may replace the defaults as a whole.
-            non_overridable_arguments={
-                **encode_job_arguments(
-                    {
-                        "job": job,
-                        "work_bucket": args.work_bucket,
-                        "workgroup": args.workgroup,
-                        "host": args.host,
-                        "port": pulumi.Output.from_input(args.port).apply(str),
-                        "database": args.database,
-                        "account_id": role.arn.apply(account_of),
-                        "region": args.deployment.region,
-                        "copy_role_arn": args.copy_role_arn,
-                        "max_reject_ratio": args.max_reject_ratio,
-                        "amount_classes": args.amount_classes,
-                        "source_settings": _source_argument(args.source),
-                    }
-                ),
-                "--extra-py-files": pulumi.Output.concat("s3://", wheel.bucket, "/", wheel.key),
-                # Glue's bundled boto3 and redshift-connector are too old to sign in to Redshift Serverless.
-                "--library-set": "none",
-            },
+            non_overridable_arguments=self._arguments(job, role, wheel),
             tags=self._tags(job),
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[rights]),
+            opts=self._child(rights),
         )
+
+    def _role(
+        self, job: str, connection: glue.Connection, data: Sequence[Statement]
+    ) -> tuple[iam.Role, iam.RolePolicy]:
+        """A job's role and its rights."""
+        role = iam.Role(
+            f"{self._name}-{job}",
+            # Named by us: the warehouse knows the job's database user by it.
+            name=role_name(self._deployment, job),
+            assume_role_policy=assume_role_policy("glue.amazonaws.com", account=account_of(self._args.network.vpc.arn)),
+            tags=self._tags(job),
+            opts=self._child(),
+        )
+        rights = iam.RolePolicy(
+            f"{self._name}-{job}",
+            role=role.name,
+            policy=policy([*data, *self._network_statements(connection)]),
+            opts=self._child(),
+        )
+        return role, rights
+
+    def _arguments(self, job: str, role: iam.Role, wheel: s3.BucketObjectv2) -> dict[str, pulumi.Input[str]]:
+        args, warehouse = self._args, self._args.warehouse
+        arguments: dict[str, pulumi.Input[str]] = {
+            "job": job,
+            "work_bucket": args.storage.work.bucket,
+            "workgroup": warehouse.workgroup.workgroup_name,
+            "host": warehouse.host,
+            "port": warehouse.port.apply(str),
+            "database": warehouse.database,
+            "account_id": account_of(role.arn),
+            "region": args.deployment.region,
+            "copy_role_arn": warehouse.copy_role.arn,
+            "max_reject_ratio": args.max_reject_ratio,
+            "amount_classes": args.amount_classes,
+            "source_settings": _source_argument(args.source),
+        }
+        return {
+            **encode_job_arguments(arguments),
+            "--extra-py-files": pulumi.Output.concat("s3://", wheel.bucket, "/", wheel.key),
+            # Glue's bundled boto3 and redshift-connector are too old to sign in to Redshift Serverless.
+            "--library-set": "none",
+        }
 
     def _data_statements(self, drops: str, *, reads: Sequence[str], writes: Sequence[str]) -> list[Statement]:
         """What the job itself does: with its drops, and below prefixes of the work bucket."""
-        args = self._args
+        drop_bucket, work_bucket = self._args.storage.drop.arn, self._args.storage.work.arn
         return [
-            read_object_versions(args.drop_bucket_arn, drops),
-            list_bucket_for_404(args.drop_bucket_arn),
-            read_objects(args.work_bucket_arn, *reads),
-            write_objects(args.work_bucket_arn, *writes),
-            delete_objects(args.work_bucket_arn, STAGING),
-            list_below(args.work_bucket_arn, STAGING),
-            sign_in_to(args.workgroup_arn),
+            read_object_versions(drop_bucket, drops),
+            list_bucket_for_404(drop_bucket),
+            read_objects(work_bucket, *reads),
+            write_objects(work_bucket, *writes),
+            delete_objects(work_bucket, STAGING),
+            list_below(work_bucket, STAGING),
+            sign_in_to(self._args.warehouse.workgroup.arn),
         ]
 
-    def _network_statements(self, role: iam.Role, connection: glue.Connection) -> list[Statement]:
+    def _network_statements(self, connection: glue.Connection) -> list[Statement]:
         """What Glue does in the job's name: its logs, and its place in the subnet."""
-        args = self._args
-        region, account = args.deployment.region, role.arn.apply(account_of)
-
-        def arn(service: str, resource: str) -> pulumi.Output[str]:
-            return pulumi.Output.concat(f"arn:aws:{service}:{region}:", account, ":", resource)
-
-        interfaces = arn("ec2", "network-interface/*")
+        network = self._args.network
+        vpc = network.vpc.arn
+        interfaces = sibling(vpc, "ec2", "network-interface/*")
         return [
             allow(
                 ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"],
                 [
-                    arn("logs", f"log-group:{group}{streams}")
+                    sibling(vpc, "logs", f"log-group:{group}{streams}")
                     for group in (OUTPUT_LOG_GROUP, ERROR_LOG_GROUP)
                     for streams in ("", ":*")
                 ],
             ),
-            allow(["glue:GetConnection"], [arn("glue", "catalog"), connection.arn]),
-            allow(["ec2:CreateNetworkInterface"], [interfaces, args.subnet_arn, args.security_group_arn]),
+            allow(["glue:GetConnection"], [sibling(vpc, "glue", "catalog"), connection.arn]),
+            allow(["ec2:CreateNetworkInterface"], [interfaces, network.subnets[0].arn, network.jobs.arn]),
             allow(["ec2:DeleteNetworkInterface"], [interfaces]),
             allow(
                 ["ec2:CreateTags", "ec2:DeleteTags"],
                 [interfaces],
                 {"ForAllValues:StringEquals": {"aws:TagKeys": ["aws-glue-service-resource"]}},
             ),
-            allow(["ec2:DescribeVpcAttribute"], [args.vpc_arn]),
+            allow(["ec2:DescribeVpcAttribute"], [vpc]),
             allow(JOB_LOOKUPS, ["*"]),
         ]
 
     def _upload(self, thing: str, path: Path) -> s3.BucketObjectv2:
         return s3.BucketObjectv2(
             f"{self._name}-{thing}",
-            bucket=self._args.work_bucket,
+            bucket=self._args.storage.work.bucket,
             key=f"{CODE}{path.name}",
             source=pulumi.FileAsset(path),
             tags=self._tags(thing),
-            opts=self._child,
+            opts=self._child(),
         )
-
-    def _keep_logs(self, thing: str, group: str) -> None:
-        cloudwatch.LogGroup(
-            f"{self._name}-{thing}",
-            name=group,
-            retention_in_days=self._args.log_retention_days,
-            # The account's other jobs write there too.
-            skip_destroy=True,
-            tags=self._tags(thing),
-            opts=self._child,
-        )
-
-    def _tags(self, thing: str) -> dict[str, str]:
-        return self._args.deployment.tags(Name=self._args.deployment.name(thing.replace("_", "-")))
 
 
 def job_name(deployment: Deployment, job: str) -> str:
+    """The job's name in Glue."""
     return deployment.name(job.replace("_", "-"))
 
 
 def role_name(deployment: Deployment, job: str) -> str:
-    """The job's role; whoever signs in to the warehouse with it is the user `IAMR:<role>`."""
-    return job_name(deployment, job)
+    """The job's role. It signs in to the warehouse as the database user `IAMR:<role>`."""
+    return deployment.regional_name(_ROLE_WORDS[job])
+
+
+def database_user(deployment: Deployment, job: str) -> str:
+    """The database user that a job signs in as: Redshift names it after the role."""
+    return f"IAMR:{role_name(deployment, job)}"
 
 
 def _is_ratio(text: str) -> bool:

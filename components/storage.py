@@ -1,4 +1,4 @@
-"""Where a file lies from the moment it is dropped, and what is kept for how long."""
+"""The three buckets: where a file is dropped, where the pipeline works and where loaded files are kept."""
 
 from __future__ import annotations
 
@@ -12,10 +12,13 @@ from pulumi_aws import s3
 
 from components.deployment import Deployment
 from components.permissions import policy, refuse_plain_http
+from components.pipeline_component import PipelineComponent
 from components.refusals import require
 from schemas.work_bucket import ARCHIVING, REJECTED, REPORTS, STAGING
 
 STAGING_DAYS = 3
+# A deleted staged file stays as an old version: it costs, and it holds customers' levels a second time.
+STAGING_OLD_VERSION_DAYS = 1
 ARCHIVING_DAYS = 1
 UNFINISHED_UPLOAD_DAYS = 7
 
@@ -28,8 +31,8 @@ Rule = s3.BucketLifecycleConfigurationRuleArgsDict
 @dataclass(frozen=True, kw_only=True)
 class StorageArgs:
     deployment: Deployment
-    drop_bucket_name: str
-    """Bucket names are unique in the whole world: a stack whose default name is taken gives another."""
+    drop_bucket_name: str | None
+    """Bucket names are unique in the whole world; None leaves it to Pulumi to find one that is free."""
     keep_data: bool
     """True: `pulumi destroy` refuses to touch the buckets. False: it deletes them with all they hold."""
     rejected_retention_days: int
@@ -40,7 +43,8 @@ class StorageArgs:
 
     def __post_init__(self) -> None:
         require(
-            re.fullmatch(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]", self.drop_bucket_name) is not None,
+            self.drop_bucket_name is None
+            or re.fullmatch(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]", self.drop_bucket_name) is not None,
             "drop_bucket_name",
             self.drop_bucket_name,
             "3 to 63 lower-case letters, digits and hyphens",
@@ -64,45 +68,41 @@ class StorageArgs:
         )
 
 
-class Storage(pulumi.ComponentResource):
+class Storage(PipelineComponent):
     """The drop bucket, the work bucket and the archive bucket."""
 
-    drop_bucket: pulumi.Output[str]
-    drop_bucket_arn: pulumi.Output[str]
-    work_bucket: pulumi.Output[str]
-    work_bucket_arn: pulumi.Output[str]
-    archive_bucket: pulumi.Output[str]
-    archive_bucket_arn: pulumi.Output[str]
+    drop: s3.Bucket
+    work: s3.Bucket
+    archive: s3.Bucket
 
     def __init__(self, name: str, args: StorageArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("transactions-pipeline:index:Storage", name, {}, opts)
-        self._name, self._args = name, args
-
-        drop = self._bucket("drop", self._drop_rules(), bucket_name=args.drop_bucket_name)
-        work = self._bucket("work", self._work_rules())
-        archive = self._bucket("archive", self._archive_rules())
-
-        self.drop_bucket, self.drop_bucket_arn = drop.bucket, drop.arn
-        self.work_bucket, self.work_bucket_arn = work.bucket, work.arn
-        self.archive_bucket, self.archive_bucket_arn = archive.bucket, archive.arn
+        super().__init__(name, args.deployment, opts)
+        self._args = args
+        self.drop = self._bucket("drop", self._drop_rules(), bucket_name=args.drop_bucket_name)
+        self.work = self._bucket("work", self._work_rules())
+        self.archive = self._bucket("archive", self._archive_rules())
         self.register_outputs(
             {
-                "drop_bucket": self.drop_bucket,
-                "work_bucket": self.work_bucket,
-                "archive_bucket": self.archive_bucket,
+                "drop_bucket": self.drop.bucket,
+                "work_bucket": self.work.bucket,
+                "archive_bucket": self.archive.bucket,
             }
         )
+
+    @property
+    def buckets(self) -> tuple[s3.Bucket, s3.Bucket, s3.Bucket]:
+        return self.drop, self.work, self.archive
 
     def _drop_rules(self) -> list[Rule]:
         return [self._expire_old_versions()]
 
     def _work_rules(self) -> list[Rule]:
         args = self._args
-        # Claims and notes that an outcome was told never expire: without them the sweep would take a
-        # drop for one that was never started, and an outcome for one that nobody was told of.
+        # Claims and notes about sent mails never expire: without a claim the sweep would start the drop's run
+        # again, and without a note it would send the mail again.
         return [
-            _expire(STAGING, STAGING_DAYS),
-            # Who may archive is a matter of minutes.
+            _expire(STAGING, STAGING_DAYS, noncurrent_version_expiration={"noncurrent_days": STAGING_OLD_VERSION_DAYS}),
+            # An archiving lease is held for minutes.
             _expire(ARCHIVING, ARCHIVING_DAYS),
             _expire(REJECTED, args.rejected_retention_days),
             _expire(REPORTS, args.report_retention_days),
@@ -128,25 +128,34 @@ class Storage(pulumi.ComponentResource):
         )
 
     def _bucket(self, thing: str, rules: Sequence[Rule], bucket_name: str | None = None) -> s3.Bucket:
-        """A versioned, encrypted bucket that only TLS and only this account reaches."""
-        name = f"{self._name}-{thing}"
-        child = pulumi.ResourceOptions(parent=self)
-        keep = self._args.keep_data
+        """A versioned, encrypted bucket that only TLS and only this account reaches.
+
+        Its guards are kept with it: `pulumi destroy --exclude-protected` would otherwise leave the data
+        without versions, without encryption rules and open to public policies.
+        """
+        name, keep = f"{self._name}-{thing}", self._args.keep_data
         bucket = s3.Bucket(
             name,
             bucket=bucket_name,
             force_destroy=not keep,
-            tags=self._args.deployment.tags(Name=self._args.deployment.name(thing)),
-            opts=pulumi.ResourceOptions(parent=self, protect=keep),
+            tags=self._tags(thing),
+            opts=self._child(protect=keep),
         )
+        guard = self._child(protect=keep)
         versioning = s3.BucketVersioning(
-            name, bucket=bucket.bucket, versioning_configuration={"status": "Enabled"}, opts=child
+            name, bucket=bucket.bucket, versioning_configuration={"status": "Enabled"}, opts=guard
         )
         s3.BucketServerSideEncryptionConfiguration(
             name,
             bucket=bucket.bucket,
-            rules=[{"apply_server_side_encryption_by_default": {"sse_algorithm": "AES256"}}],
-            opts=child,
+            rules=[
+                {
+                    "apply_server_side_encryption_by_default": {"sse_algorithm": "AES256"},
+                    # An object under a key of the uploader's own could be read by nobody here.
+                    "blocked_encryption_types": ["SSE-C"],
+                }
+            ],
+            opts=guard,
         )
         private = s3.BucketPublicAccessBlock(
             name,
@@ -155,14 +164,14 @@ class Storage(pulumi.ComponentResource):
             block_public_policy=True,
             ignore_public_acls=True,
             restrict_public_buckets=True,
-            opts=child,
+            opts=guard,
         )
         s3.BucketPolicy(
             name,
             bucket=bucket.bucket,
             policy=policy([refuse_plain_http("s3:*", [bucket.arn, pulumi.Output.concat(bucket.arn, "/*")])]),
             # S3 answers 409 to two changes of a bucket's access at once.
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[private]),
+            opts=self._child(private, protect=keep),
         )
         unfinished = _rule(
             "unfinished-uploads", abort_incomplete_multipart_upload={"days_after_initiation": UNFINISHED_UPLOAD_DAYS}
@@ -171,14 +180,14 @@ class Storage(pulumi.ComponentResource):
             name,
             bucket=bucket.bucket,
             rules=[*rules, unfinished],
-            # A rule about old versions wants versioning to be on.
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[versioning]),
+            # A rule about old versions needs versioning to be on.
+            opts=self._child(versioning, protect=keep),
         )
         return bucket
 
 
-def _expire(prefix: str, days: int) -> Rule:
-    return _rule(prefix.rstrip("/"), prefix=prefix, expiration={"days": days})
+def _expire(prefix: str, days: int, **more: Any) -> Rule:
+    return _rule(prefix.rstrip("/"), prefix=prefix, expiration={"days": days}, **more)
 
 
 def _rule(rule_id: str, *, prefix: str = "", **what: Any) -> Rule:

@@ -1,11 +1,12 @@
 """Redshift Serverless, its tables and its rights.
 
-The statements are handed in (schemas/warehouse/sql.py renders them): what a table is called or a
-database user may do is not decided here.
+The statements come from the contract (schemas/warehouse/sql.py renders them): what a table is called or
+what a database user may do is not decided here.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,21 +14,24 @@ from dataclasses import dataclass
 import pulumi
 from pulumi_aws import iam, redshiftdata, redshiftserverless
 
+from components.arns import account_of
 from components.deployment import Deployment
+from components.network import Network
 from components.permissions import allow, assume_role_policy, list_below, policy, read_objects, write_objects
+from components.pipeline_component import PipelineComponent
 from components.refusals import require
+from components.storage import Storage
 from schemas.work_bucket import STAGING
 
 
 @dataclass(frozen=True, kw_only=True)
 class WarehouseArgs:
     deployment: Deployment
-    subnet_ids: Sequence[pulumi.Input[str]]
-    security_group_id: pulumi.Input[str]
-    port: int
-    work_bucket_arn: pulumi.Input[str]
-    statements: Sequence[str]
-    """SQL to run in this order: tables first, then the jobs' database users and their rights."""
+    storage: Storage
+    network: Network
+    steps: Sequence[Sequence[str]]
+    """SQL of the tables, the jobs' database users and their rights. A step begins when all statements of the
+    step before it have ended; the statements of one step may run at the same time. Each must be safe to run twice."""
     keep_data: bool
     """True: `pulumi destroy` refuses to touch the namespace."""
     database_name: str
@@ -58,22 +62,20 @@ class WarehouseArgs:
         )
 
 
-class Warehouse(pulumi.ComponentResource):
-    """A workgroup of its own network address, tables ready, reached by IAM roles alone."""
+class Warehouse(PipelineComponent):
+    """A workgroup in the private network, tables ready, reached by IAM roles alone."""
 
-    workgroup: pulumi.Output[str]
-    workgroup_arn: pulumi.Output[str]
+    workgroup: redshiftserverless.Workgroup
     host: pulumi.Output[str]
     port: pulumi.Output[int]
     database: str
-    copy_role_arn: pulumi.Output[str]
+    copy_role: iam.Role
 
     def __init__(self, name: str, args: WarehouseArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("transactions-pipeline:index:Warehouse", name, {}, opts)
-        self._name, self._args = name, args
-        self._child = pulumi.ResourceOptions(parent=self)
-
-        copy_role = self._copy_role()
+        super().__init__(name, args.deployment, opts)
+        self._args = args
+        self.database = args.database_name
+        self.copy_role = self._copy_role()
         namespace = redshiftserverless.Namespace(
             name,
             namespace_name=args.deployment.name("warehouse"),
@@ -81,48 +83,51 @@ class Warehouse(pulumi.ComponentResource):
             admin_username="warehouse_admin",
             # AWS makes, keeps and rotates the password: no argument ever holds it.
             manage_admin_password=True,
-            iam_roles=[copy_role.arn],
-            tags=self._tags(),
-            opts=pulumi.ResourceOptions(parent=self, protect=args.keep_data),
+            iam_roles=[self.copy_role.arn],
+            tags=self._tags("warehouse"),
+            # The name stays, so another database takes the place of the old one. Pulumi refuses to replace what
+            # is protected; without keepData the old namespace goes first, and the workgroup with it.
+            opts=self._child(protect=args.keep_data, delete_before_replace=True),
         )
-        workgroup = redshiftserverless.Workgroup(
+        self.workgroup = redshiftserverless.Workgroup(
             name,
             namespace_name=namespace.namespace_name,
             workgroup_name=args.deployment.name("warehouse"),
             base_capacity=args.warehouse_base_capacity,
-            subnet_ids=args.subnet_ids,
-            security_group_ids=[args.security_group_id],
-            port=args.port,
+            subnet_ids=[subnet.id for subnet in args.network.subnets],
+            security_group_ids=[args.network.warehouse.id],
+            port=args.network.warehouse_port,
             publicly_accessible=False,
-            tags=self._tags(),
-            opts=self._child,
+            tags=self._tags("warehouse"),
+            opts=self._child(delete_before_replace=True),
         )
         redshiftserverless.UsageLimit(
             name,
-            resource_arn=workgroup.arn,
+            resource_arn=self.workgroup.arn,
             usage_type="serverless-compute",
             amount=args.warehouse_rpu_hours_per_day,
             period="daily",
             breach_action="deactivate",
-            opts=self._child,
+            opts=self._child(),
         )
-        self._run_in_order(workgroup, namespace)
-
-        self.workgroup, self.workgroup_arn = workgroup.workgroup_name, workgroup.arn
-        self.host, self.port = workgroup.endpoints[0].address, workgroup.endpoints[0].port
-        self.database = args.database_name
-        self.copy_role_arn = copy_role.arn
-        self.register_outputs({"workgroup": self.workgroup, "host": self.host})
+        self._run(args.steps, namespace)
+        self.host, self.port = self.workgroup.endpoints[0].address, self.workgroup.endpoints[0].port
+        self.register_outputs({"workgroup": self.workgroup.workgroup_name, "host": self.host})
 
     def _copy_role(self) -> iam.Role:
-        """What COPY reads and UNLOAD writes: staged files and nothing else."""
+        """The role with which COPY reads and UNLOAD writes: staged files and nothing else."""
+        args = self._args
         role = iam.Role(
             f"{self._name}-copy",
-            assume_role_policy=assume_role_policy("redshift.amazonaws.com", "redshift-serverless.amazonaws.com"),
+            assume_role_policy=assume_role_policy(
+                "redshift.amazonaws.com",
+                "redshift-serverless.amazonaws.com",
+                account=account_of(args.network.vpc.arn),
+            ),
             tags=self._tags("copy"),
-            opts=self._child,
+            opts=self._child(),
         )
-        bucket_arn = self._args.work_bucket_arn
+        bucket_arn = args.storage.work.arn
         iam.RolePolicy(
             f"{self._name}-copy",
             role=role.name,
@@ -135,24 +140,33 @@ class Warehouse(pulumi.ComponentResource):
                     allow(["s3:GetBucketLocation"], [bucket_arn]),
                 ]
             ),
-            opts=self._child,
+            opts=self._child(),
         )
         return role
 
-    def _run_in_order(self, workgroup: redshiftserverless.Workgroup, namespace: redshiftserverless.Namespace) -> None:
-        # The Data API forgets a statement after a day; a `pulumi refresh` then forgets it too and the
-        # next `pulumi up` runs it again. Hence each must be safe to run twice.
-        previous: list[pulumi.Resource] = []
-        for number, sql in enumerate(self._args.statements, start=1):
-            statement = redshiftdata.Statement(
-                f"{self._name}-statement-{number:02}",
-                workgroup_name=workgroup.workgroup_name,
-                database=self._args.database_name,
-                secret_arn=namespace.admin_password_secret_arn,
-                sql=sql,
-                opts=pulumi.ResourceOptions(parent=self, depends_on=previous),
-            )
-            previous = [statement]
+    def _run(self, steps: Sequence[Sequence[str]], namespace: redshiftserverless.Namespace) -> None:
+        """Have the Data API run the statements, step by step.
 
-    def _tags(self, thing: str = "warehouse") -> dict[str, str]:
-        return self._args.deployment.tags(Name=self._args.deployment.name(thing))
+        The provider first looks at a statement after half a minute, so steps cost time and statements do not.
+        The Data API forgets a statement after a day. A `pulumi refresh` then forgets it too, and the next
+        `pulumi up` runs it again.
+        """
+        done: list[redshiftdata.Statement] = []
+        for statements in steps:
+            done = [
+                redshiftdata.Statement(
+                    f"{self._name}-{statement_name(sql)}",
+                    workgroup_name=self.workgroup.workgroup_name,
+                    database=self.database,
+                    secret_arn=namespace.admin_password_secret_arn,
+                    sql=sql,
+                    opts=self._child(*done),
+                )
+                for sql in statements
+            ]
+
+
+def statement_name(sql: str) -> str:
+    """A name by the statement's text: a changed text is a new statement, an unchanged one is not run again."""
+    words = "-".join(re.findall(r"[a-z_]+", sql.lower())[:7])[:48].strip("-")
+    return f"{words}-{hashlib.sha256(sql.encode('utf-8')).hexdigest()[:8]}"

@@ -51,6 +51,19 @@ def _security_group(provider: MotoProvider, name: str, inputs: Inputs) -> Output
     return {"id": group, "arn": provider.arn("ec2", f"security-group/{group}")}
 
 
+def _default_security_group(provider: MotoProvider, _: str, inputs: Inputs) -> Outputs:
+    """The group that comes with a VPC, adopted: the provider takes away all rules that are not declared."""
+    ec2 = provider.client("ec2")
+    filters = [{"Name": "vpc-id", "Values": [inputs["vpcId"]]}, {"Name": "group-name", "Values": ["default"]}]
+    (group,) = ec2.describe_security_groups(Filters=filters)["SecurityGroups"]
+    for direction, rules in (("ingress", "IpPermissions"), ("egress", "IpPermissionsEgress")):
+        if group[rules]:
+            revoke = getattr(ec2, f"revoke_security_group_{direction}")
+            revoke(GroupId=group["GroupId"], IpPermissions=group[rules])
+    _tag(provider, group["GroupId"], inputs)
+    return {"id": group["GroupId"], "arn": provider.arn("ec2", f"security-group/{group['GroupId']}")}
+
+
 def _security_group_rule(provider: MotoProvider, inputs: Inputs, authorize: str) -> Outputs:
     permission: dict[str, Any] = {
         "IpProtocol": inputs["ipProtocol"],
@@ -78,7 +91,8 @@ def _egress_rule(provider: MotoProvider, _: str, inputs: Inputs) -> Outputs:
 def _vpc_endpoint(provider: MotoProvider, _: str, inputs: Inputs) -> Outputs:
     ec2 = provider.client("ec2")
     names = ("vpcId", "serviceName", "vpcEndpointType", "routeTableIds", "subnetIds", "securityGroupIds")
-    made = ec2.create_vpc_endpoint(**{capital(name): inputs[name] for name in names if inputs.get(name)})
+    policy = {"PolicyDocument": inputs["policy"]} if inputs.get("policy") else {}
+    made = ec2.create_vpc_endpoint(**{capital(name): inputs[name] for name in names if inputs.get(name)}, **policy)
     _tag(provider, made["VpcEndpoint"]["VpcEndpointId"], inputs)
     lists = ec2.describe_managed_prefix_lists()["PrefixLists"]
     found = [entry["PrefixListId"] for entry in lists if entry["PrefixListName"] == inputs["serviceName"]]
@@ -91,6 +105,7 @@ def _tag(provider: MotoProvider, resource_id: str, inputs: Inputs) -> None:
 
 
 CREATE: dict[str, Create] = {
+    "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup": _default_security_group,
     "aws:ec2/routeTable:RouteTable": _route_table,
     "aws:ec2/routeTableAssociation:RouteTableAssociation": _route_table_association,
     "aws:ec2/securityGroup:SecurityGroup": _security_group,

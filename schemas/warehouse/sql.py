@@ -183,6 +183,22 @@ def grants(*, process_transactions_user: str, load_dimensions_user: str) -> list
     ]
 
 
+def deployment_steps(*, process_transactions_user: str, load_dimensions_user: str) -> list[list[str]]:
+    """What a deployment sends: tables, users, rights. All of it is safe to run again.
+
+    The statements of a step touch different objects and may run at the same time; each step needs the one before.
+    """
+    create_procedure, *rest = grants(
+        process_transactions_user=process_transactions_user, load_dimensions_user=load_dimensions_user
+    )
+    rights = [statement for statement in rest if statement.startswith("GRANT")]
+    users_and_schema = [statement for statement in rest if statement not in rights]
+    to_process = [right for right in rights if right.endswith(f" TO {identifier(process_transactions_user)}")]
+    # Two users' rights on one table are two changes of one object.
+    to_load = [right for right in rights if right not in to_process]
+    return [[*create_tables(), create_procedure], users_and_schema, to_process, to_load]
+
+
 def _create(table: Table, create: str) -> str:
     lines = [f"    {column.name} {column.redshift}{'' if column.nullable else ' NOT NULL'}" for column in table.columns]
     body = ",\n".join(lines)

@@ -1,7 +1,6 @@
-"""The whole program run under Pulumi's mocks, with everything it declared at hand afterwards.
+"""The whole program run under Pulumi's mocks, and everything that it declared.
 
-No assertion stands inside `apply`: a test looks at resolved values once every
-registration has landed.
+A test first lets every registration finish, then looks at resolved values: no assertion stands inside `apply`.
 """
 
 from __future__ import annotations
@@ -27,19 +26,22 @@ HOST = "warehouse.example.internal"
 WHEEL = "transactions_pipeline-1.0.0-cp39-cp39-manylinux2014_x86_64.whl"
 
 ARNS = {
-    "aws:s3/bucket:Bucket": "arn:aws:s3:::{name}",
-    "aws:iam/role:Role": "arn:aws:iam::{account}:role/{name}",
-    "aws:sqs/queue:Queue": "arn:aws:sqs:{region}:{account}:{name}",
-    "aws:sns/topic:Topic": "arn:aws:sns:{region}:{account}:{name}",
-    "aws:lambda/function:Function": "arn:aws:lambda:{region}:{account}:function:{name}",
-    "aws:cloudwatch/logGroup:LogGroup": "arn:aws:logs:{region}:{account}:log-group:{name}",
-    "aws:cloudwatch/eventRule:EventRule": "arn:aws:events:{region}:{account}:rule/{name}",
-    "aws:glue/job:Job": "arn:aws:glue:{region}:{account}:job/{name}",
-    "aws:glue/connection:Connection": "arn:aws:glue:{region}:{account}:connection/{name}",
-    "aws:ec2/vpc:Vpc": "arn:aws:ec2:{region}:{account}:vpc/{name}",
-    "aws:ec2/subnet:Subnet": "arn:aws:ec2:{region}:{account}:subnet/{name}",
-    "aws:ec2/securityGroup:SecurityGroup": "arn:aws:ec2:{region}:{account}:security-group/{name}",
-    "aws:redshiftserverless/workgroup:Workgroup": "arn:aws:redshift-serverless:{region}:{account}:workgroup/{name}",
+    "aws:s3/bucket:Bucket": "arn:{partition}:s3:::{name}",
+    "aws:iam/role:Role": "arn:{partition}:iam::{account}:role/{name}",
+    "aws:sqs/queue:Queue": "arn:{partition}:sqs:{region}:{account}:{name}",
+    "aws:sns/topic:Topic": "arn:{partition}:sns:{region}:{account}:{name}",
+    "aws:lambda/function:Function": "arn:{partition}:lambda:{region}:{account}:function:{name}",
+    "aws:cloudwatch/logGroup:LogGroup": "arn:{partition}:logs:{region}:{account}:log-group:{name}",
+    "aws:cloudwatch/eventRule:EventRule": "arn:{partition}:events:{region}:{account}:rule/{name}",
+    "aws:glue/job:Job": "arn:{partition}:glue:{region}:{account}:job/{name}",
+    "aws:glue/connection:Connection": "arn:{partition}:glue:{region}:{account}:connection/{name}",
+    "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup": "arn:{partition}:ec2:{region}:{account}:security-group/{name}",
+    "aws:ec2/vpc:Vpc": "arn:{partition}:ec2:{region}:{account}:vpc/{name}",
+    "aws:ec2/subnet:Subnet": "arn:{partition}:ec2:{region}:{account}:subnet/{name}",
+    "aws:ec2/securityGroup:SecurityGroup": "arn:{partition}:ec2:{region}:{account}:security-group/{name}",
+    "aws:redshiftserverless/workgroup:Workgroup": (
+        "arn:{partition}:redshift-serverless:{region}:{account}:workgroup/{name}"
+    ),
 }
 
 # Which property names a resource, where it is not `name`.
@@ -64,6 +66,7 @@ class Resource:
     state: Mapping[str, Any]
     protect: bool
     retain_on_delete: bool
+    delete_before_replace: bool
     ignore_changes: tuple[str, ...]
     dependencies: frozenset[str]
     urn: str
@@ -81,16 +84,20 @@ class Resource:
 class _EchoAws(pulumi.runtime.Mocks):
     """An AWS that gives every resource what it asks for, and an ARN and a name where it asks for none."""
 
-    def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str, dict[str, Any]]:
+    def __init__(self, region: str, partition: str = "aws") -> None:
+        self._place = {"region": region, "account": ACCOUNT, "partition": partition}
+
+    def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
         named_by = NAMED_BY.get(args.typ, "name")
         name = args.inputs.get(named_by) or f"{args.name}-0a1b2c3"
         state = {**args.inputs, named_by: name}
         if args.typ in ARNS:
-            state["arn"] = ARNS[args.typ].format(region=REGION, account=ACCOUNT, name=name)
+            state["arn"] = ARNS[args.typ].format(name=name, **self._place)
         if args.typ == "aws:sqs/queue:Queue":
-            state["url"] = f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/{name}"
+            state["url"] = f"https://sqs.{self._place['region']}.amazonaws.com/{ACCOUNT}/{name}"
         if args.typ == "aws:redshiftserverless/namespace:Namespace":
-            state["adminPasswordSecretArn"] = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{name}"
+            secret = "arn:{partition}:secretsmanager:{region}:{account}:secret:{name}"
+            state["adminPasswordSecretArn"] = secret.format(name=name, **self._place)
         if args.typ == "aws:redshiftserverless/workgroup:Workgroup":
             state["endpoints"] = [{"address": HOST, "port": 5439}]
         if args.typ == "aws:ec2/vpcEndpoint:VpcEndpoint":
@@ -99,6 +106,13 @@ class _EchoAws(pulumi.runtime.Mocks):
 
     def call(self, args: pulumi.runtime.MockCallArgs) -> tuple[dict[str, Any], None]:
         raise AssertionError(f"the program may not look things up in AWS, but called {args.token}")
+
+
+class _FirstPreview(_EchoAws):
+    """AWS before the first `pulumi up`: what it will answer is known of no resource."""
+
+    def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
+        return None, dict(args.inputs)
 
 
 class _Recorder(MockMonitor):
@@ -130,6 +144,7 @@ class _Recorder(MockMonitor):
                     state=self.resources[response.urn].state,
                     protect=request.protect,
                     retain_on_delete=request.retainOnDelete,
+                    delete_before_replace=request.deleteBeforeReplace,
                     ignore_changes=tuple(request.ignoreChanges),
                     dependencies=frozenset(request.dependencies),
                     urn=response.urn,
@@ -160,15 +175,26 @@ class Deployed:
         return statements
 
 
-def run(program: Callable[[], Any], *, stack: str = "dev", config: Mapping[str, str] | None = None) -> Deployed:
+def run(
+    program: Callable[[], Any],
+    *,
+    stack: str = "dev",
+    config: Mapping[str, str] | None = None,
+    partition: str = "aws",
+    preview: bool = False,
+) -> Deployed:
     """Run a Pulumi program under mocks; returns once every registration has landed."""
-    mocks = _EchoAws()
+    config = dict(config or {})
+    aws = _FirstPreview if preview else _EchoAws
+    mocks = aws(config.get("aws:region", REGION), partition)
     recorder = _Recorder(mocks)
-    pulumi.runtime.set_mocks(mocks, project=PROJECT, stack=stack, preview=False, monitor=recorder)
-    pulumi.runtime.set_all_config(dict(config or {}))
+    pulumi.runtime.set_mocks(mocks, project=PROJECT, stack=stack, preview=preview, monitor=recorder)
+    pulumi.runtime.set_all_config(config)
     exports: dict[str, Any] = {}
 
     def program_and_exports() -> pulumi.Output[Any]:
+        # Pulumi keeps one stack for the whole process, with what other programs exported.
+        pulumi.runtime.settings.get_root_resource().outputs.clear()
         program()
         stack_outputs = pulumi.runtime.settings.get_root_resource().outputs
         return pulumi.Output.from_input(dict(stack_outputs)).apply(exports.update)
@@ -177,10 +203,27 @@ def run(program: Callable[[], Any], *, stack: str = "dev", config: Mapping[str, 
     return Deployed(stack=stack, resources=tuple(recorder.recorded), exports=exports)
 
 
-def deploy(stack: str, wheel_directory: Path, without: str | None = None, **overrides: str) -> Deployed:
-    """Run `__main__.py` as the CLI would for a stack, some of its configuration changed or, `without`, taken away."""
+def deploy(
+    stack: str,
+    wheel_directory: Path,
+    without: str | None = None,
+    *,
+    region: str | None = None,
+    partition: str = "aws",
+    preview: bool = False,
+    **overrides: str,
+) -> Deployed:
+    """Run `__main__.py` as the CLI would for a stack, some of its configuration changed or, `without`, taken away.
+
+    In another Region the stack's zones are that Region's own.
+    """
     overrides = {"wheelDirectory": str(wheel_directory), **overrides}
+    if region is not None:
+        overrides = {"availabilityZones": json.dumps([f"{region}{letter}" for letter in "abc"]), **overrides}
     config = stack_config(ROOT, stack) | {f"{PROJECT}:{key}": value for key, value in overrides.items()}
+    if region is not None:
+        config["aws:region"] = region
     if without is not None:
         del config[without]
-    return run(lambda: runpy.run_path(str(ROOT / "__main__.py")), stack=stack, config=config)
+    program = str(ROOT / "__main__.py")
+    return run(lambda: runpy.run_path(program), stack=stack, config=config, partition=partition, preview=preview)

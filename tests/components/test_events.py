@@ -21,7 +21,7 @@ EVENTS = ROOT / "tests" / "events"
 def test_the_drop_bucket_has_one_notification_for_every_kind_of_creation_and_every_key(dev: Deployed) -> None:
     (notification,) = dev.of("BucketNotification")
     assert notification.inputs == {
-        "bucket": "transactions-pipeline-dev-drop",
+        "bucket": "storage-drop-0a1b2c3",
         "queues": [
             {
                 "id": "drops",
@@ -105,20 +105,28 @@ def test_a_rule_has_either_a_pattern_or_a_schedule(what: dict[str, Any]) -> None
         Rule(description="neither or both", **what)
 
 
-def test_every_address_is_subscribed_to_the_one_topic(prod: Deployed) -> None:
-    assert [(found.inputs["protocol"], found.inputs["endpoint"]) for found in prod.of("TopicSubscription")] == [
-        ("email", "analyst@example.com"),
-        ("email", "data-platform@example.com"),
-    ]
-    (topic,) = prod.of("Topic")
-    assert {found.inputs["topic"] for found in prod.of("TopicSubscription")} == {topic.state["arn"]}
+def _subscribers(stack: Deployed) -> dict[str, list[str]]:
+    topics = {found.state["arn"]: found.name.removeprefix("notifications-") for found in stack.of("Topic")}
+    subscribers: dict[str, list[str]] = {name: [] for name in topics.values()}
+    for found in stack.of("TopicSubscription"):
+        assert found.inputs["protocol"] == "email"
+        subscribers[topics[found.inputs["topic"]]].append(found.inputs["endpoint"])
+    return subscribers
 
 
-def test_the_samples_fall_into_the_drop_bucket_once_everything_they_set_going_is_there(dev: Deployed) -> None:
+def test_outcomes_and_alarms_have_subscribers_of_their_own(prod: Deployed) -> None:
+    assert _subscribers(prod) == {"outcomes": ["analyst@example.com"], "operators": ["data-platform@example.com"]}
+
+
+def test_without_operators_the_alarms_go_to_those_who_get_the_outcomes(dev: Deployed) -> None:
+    assert _subscribers(dev) == {"outcomes": ["analyst@example.com"], "operators": ["analyst@example.com"]}
+
+
+def test_the_samples_are_dropped_once_everything_they_set_going_is_there(dev: Deployed) -> None:
     samples = [found for found in dev.of("BucketObjectv2") if found.name.startswith("sample-")]
     assert {(found.inputs["bucket"], found.inputs["key"]) for found in samples} == {
-        ("transactions-pipeline-dev-drop", "dimensions/dim_products.csv"),
-        ("transactions-pipeline-dev-drop", "dimensions/dim_customers.csv"),
+        ("storage-drop-0a1b2c3", "dimensions/dim_products.csv"),
+        ("storage-drop-0a1b2c3", "dimensions/dim_customers.csv"),
     }
     kinds = (
         "BucketNotification",
@@ -127,18 +135,22 @@ def test_the_samples_fall_into_the_drop_bucket_once_everything_they_set_going_is
         "Job",
         "LogGroup",
         "RolePolicy",
+        "RouteTableAssociation",
+        "SecurityGroupEgressRule",
+        "SecurityGroupIngressRule",
         "Statement",
         "TopicSubscription",
+        "UsageLimit",
         "VpcEndpoint",
     )
     needed = {
         found.urn
         for kind in kinds
         for found in dev.of(kind)
-        # The sweep mends what an event lost: nothing on the way waits for it. The network is there before the jobs.
-        if not found.name.startswith(("sweeping-", "network-"))
+        # The sweep completes what an event lost, so nothing on the way waits for it.
+        if not found.name.startswith("sweeping-")
     }
-    assert len(needed) > 25
+    assert len(needed) > 40
     assert [needed - found.dependencies for found in samples] == [set(), set()]
 
 

@@ -20,13 +20,13 @@ NAMES = {
     "sweep": "sweeping-sweep",
 }
 
-DROP, WORK, ARCHIVE = "transactions-pipeline-dev-drop", "storage-work-0a1b2c3", "storage-archive-0a1b2c3"
+DROP, WORK, ARCHIVE = "storage-drop-0a1b2c3", "storage-work-0a1b2c3", "storage-archive-0a1b2c3"
 JOBS = {
     "TRANSACTIONS_JOB": "transactions-pipeline-dev-process-transactions",
     "DIMENSIONS_JOB": "transactions-pipeline-dev-load-dimensions",
 }
 QUEUE_URL = f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/transactions-pipeline-dev-drops"
-TOPIC_ARN = f"arn:aws:sns:{REGION}:{ACCOUNT}:transactions-pipeline-dev-mails"
+TOPIC_ARN = f"arn:aws:sns:{REGION}:{ACCOUNT}:transactions-pipeline-dev-outcomes"
 
 ENVIRONMENTS = {
     "start_run": {

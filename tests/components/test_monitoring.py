@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
-from tests.components.program import Deployed
+import pytest
+
+from tests.components.program import Deployed, deploy
 
 
 def test_these_things_raise_an_alarm(dev: Deployed) -> None:
@@ -13,49 +16,70 @@ def test_these_things_raise_an_alarm(dev: Deployed) -> None:
             found.inputs["namespace"],
             found.inputs["metricName"],
             *(value.replace("transactions-pipeline-dev-", "") for value in found.inputs["dimensions"].values()),
-            found.inputs["comparisonOperator"],
             found.inputs["threshold"],
-            found.inputs["period"] * found.inputs["evaluationPeriods"],
+            found.inputs["period"],
         )
         for found in dev.of("MetricAlarm")
     }
-    more = "GreaterThanThreshold"
+    assert {found.inputs["comparisonOperator"] for found in dev.of("MetricAlarm")} == {"GreaterThanThreshold"}
+    assert {found.inputs["evaluationPeriods"] for found in dev.of("MetricAlarm")} == {1}
     visible = ("AWS/SQS", "ApproximateNumberOfMessagesVisible")
     errors = ("AWS/Lambda", "Errors")
     assert alarms == {
-        "dead-letters": (*visible, "dead-letters", more, 0, 300),
-        "notify-failures": (*visible, "notifications-notify-failures-0a1b2c3", more, 0, 300),
-        "archive-failures": (*visible, "archiving-archive-failures-0a1b2c3", more, 0, 300),
-        "sweep-failures": (*visible, "sweeping-sweep-failures-0a1b2c3", more, 0, 300),
-        "waiting-drops": ("AWS/SQS", "ApproximateAgeOfOldestMessage", "drops", more, 3600, 300),
-        "failed-runs": ("AWS/Events", "Invocations", "notifications-notify-failed-0a1b2c3", more, 0, 300),
-        "start-run-errors": (*errors, "start-run", more, 0, 300),
-        "notify-errors": (*errors, "notify", more, 0, 300),
-        "archive-errors": (*errors, "archive", more, 0, 300),
-        "sweep-errors": (*errors, "sweep", more, 0, 300),
-        "no-drop": ("AWS/SQS", "NumberOfMessagesSent", "drops", "LessThanThreshold", 1, 26 * 3600),
+        "dead-letters": (*visible, "dead-letters", 0, 300),
+        "notify-failures": (*visible, "notifications-notify-failures-0a1b2c3", 0, 300),
+        "archive-failures": (*visible, "archiving-archive-failures-0a1b2c3", 0, 300),
+        "sweep-failures": (*visible, "sweeping-sweep-failures-0a1b2c3", 0, 300),
+        "waiting-drops": ("transactions-pipeline", "OldestWaitingDropMinutes", "dev", 60, 900),
+        "failed-runs": ("AWS/Events", "Invocations", "notifications-notify-failed-0a1b2c3", 0, 300),
+        "start-run-errors": (*errors, "start-run", 0, 300),
+        "notify-errors": (*errors, "notify", 0, 300),
+        "archive-errors": (*errors, "archive", 0, 300),
+        "sweep-errors": (*errors, "sweep", 0, 300),
+        "no-drop": ("transactions-pipeline", "HoursSinceLastDrop", "dev", 26, 900),
     }
 
 
 def test_every_queue_of_failures_and_every_function_is_watched(deployed: Deployed) -> None:
     watched = {value for found in deployed.of("MetricAlarm") for value in found.inputs["dimensions"].values()}
-    queues = {found.state["name"] for found in deployed.of("Queue")}
+    failures = {found.state["name"] for found in deployed.of("Queue")} - {
+        f"transactions-pipeline-{deployed.stack}-drops"
+    }
     functions = {found.inputs["name"] for found in deployed.of("Function") if not found.is_component}
-    assert queues | functions <= watched
-    assert len(queues | functions) == 9
+    assert failures | functions <= watched
+    assert len(failures | functions) == 8
 
 
-def test_every_alarm_is_mailed_says_what_to_do_and_says_when_it_is_over(deployed: Deployed) -> None:
-    (topic,) = deployed.of("Topic")
+def test_an_alarm_goes_to_the_operators_and_says_what_happened_and_what_to_do(deployed: Deployed) -> None:
+    operators = deployed.one("Topic", "notifications-operators").state["arn"]
     for alarm in deployed.of("MetricAlarm"):
-        assert alarm.inputs["alarmActions"] == alarm.inputs["okActions"] == [topic.state["arn"]]
+        assert alarm.inputs["alarmActions"] == [operators]
         assert len(alarm.inputs["alarmDescription"].split(". ")) >= 2, "what happened, and what to do"
 
 
-def test_silence_is_an_alarm_only_where_it_means_that_no_drop_came(deployed: Deployed) -> None:
+def test_only_an_alarm_whose_end_somebody_waits_for_says_that_it_is_over(deployed: Deployed) -> None:
+    """Every new alarm turns from "insufficient data" to OK: each of the others would mail at the first deployment."""
+    says_when_over = {found.name for found in deployed.of("MetricAlarm") if found.inputs.get("okActions")}
+    assert says_when_over == {"monitoring-no-drop", "monitoring-dead-letters"}
+
+
+def test_a_new_stack_raises_no_alarm_by_its_silence(deployed: Deployed) -> None:
     silent = {found.name: found.inputs["treatMissingData"] for found in deployed.of("MetricAlarm")}
-    assert silent.pop("monitoring-no-drop") == "breaching"
+    # Between two sweeps there is no number: the alarm stays as the last sweep left it.
+    by_sweep = {silent.pop("monitoring-no-drop"), silent.pop("monitoring-waiting-drops")}
+    assert by_sweep == {"ignore"}
     assert set(silent.values()) == {"notBreaching"}
+
+
+@pytest.mark.parametrize("minutes", [5, 7, 15, 1440])
+def test_an_alarm_on_what_the_sweep_sees_looks_once_a_sweep(minutes: int, wheel_directory: Path) -> None:
+    stack = deploy("dev", wheel_directory, sweepMinutes=str(minutes))
+    periods = {
+        found.inputs["period"]
+        for found in stack.of("MetricAlarm")
+        if found.inputs["namespace"] == "transactions-pipeline"
+    }
+    assert periods == {minutes * 60}
 
 
 def test_no_alarm_looks_further_back_than_cloudwatch_can(deployed: Deployed) -> None:
@@ -73,8 +97,7 @@ def test_the_dashboard_shows_what_the_alarms_watch(dev: Deployed) -> None:
         (found.inputs["namespace"], found.inputs["metricName"], *found.inputs["dimensions"].values())
         for found in dev.of("MetricAlarm")
     }
-    # A waiting drop is seen by the number of messages, not by the age of the oldest.
-    assert {metric for metric in alarmed if metric[1] != "ApproximateAgeOfOldestMessage"} <= shown
+    assert alarmed <= shown
     places = [(widget["x"], widget["y"]) for widget in widgets]
     assert len(set(places)) == len(places)
     assert {widget["properties"]["region"] for widget in widgets} == {"eu-west-1"}

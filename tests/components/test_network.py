@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import ipaddress
 import json
+from pathlib import Path
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.network import subnet_cidrs
-from tests.components.program import Deployed
+from components.network import ZONE_LETTERS, zone_cidr
+from tests.components.program import ACCOUNT, Deployed, deploy
 
 
 def test_only_these_ways_are_open_between_the_groups(deployed: Deployed) -> None:
@@ -40,8 +40,10 @@ def test_only_these_ways_are_open_between_the_groups(deployed: Deployed) -> None
         ("job", "sign-in", 443, 443),
         ("job", "pl-6da54004", 443, 443),
     }
-    rules_of_their_own = [found for found in deployed.of("SecurityGroup") if set(found.inputs) & {"ingress", "egress"}]
-    assert rules_of_their_own == []
+    with_rules_of_their_own = [
+        found for found in deployed.of("SecurityGroup") if set(found.inputs) & {"ingress", "egress"}
+    ]
+    assert with_rules_of_their_own == []
 
 
 def test_the_network_has_no_way_to_the_internet(deployed: Deployed) -> None:
@@ -73,30 +75,68 @@ def test_the_jobs_reach_s3_and_the_sign_in_and_the_endpoint_stands_in_their_subn
     assert (vpc["enableDnsSupport"], vpc["enableDnsHostnames"]) == (True, True)
 
 
+def test_the_vpcs_default_group_is_adopted_without_a_rule(deployed: Deployed) -> None:
+    (group,) = deployed.of("DefaultSecurityGroup")
+    assert {key: value for key, value in group.inputs.items() if key != "tags"} == {"vpcId": "network-id"}
+
+
+def test_the_way_to_s3_leads_this_account_to_its_own_buckets_only(dev: Deployed) -> None:
+    (endpoint,) = (found for found in dev.of("VpcEndpoint") if found.name == "network-s3")
+    own, others = json.loads(endpoint.inputs["policy"])["Statement"]
+    buckets = [bucket.state["arn"] for bucket in dev.of("Bucket")]
+    assert len(buckets) == 3
+    assert (own["Effect"], own["Action"]) == ("Allow", "s3:*")
+    assert sorted(own["Resource"]) == sorted([*buckets, *(f"{bucket}/*" for bucket in buckets)])
+    # Glue reads its own files as an account of AWS's own. Whoever else comes this way may read and nothing more.
+    assert others == {
+        "Effect": "Allow",
+        "Principal": "*",
+        "Action": "s3:GetObject",
+        "Resource": "*",
+        "Condition": {"StringNotEquals": {"aws:PrincipalAccount": ACCOUNT}},
+    }
+
+
 def test_the_subnets_lie_in_the_configured_zones_and_share_the_routes(dev: Deployed) -> None:
     subnets = {found.inputs["availabilityZone"]: found.inputs["cidrBlock"] for found in dev.of("Subnet")}
     assert subnets == {
-        "eu-west-1a": "10.60.0.0/18",
-        "eu-west-1b": "10.60.64.0/18",
-        "eu-west-1c": "10.60.128.0/18",
+        "eu-west-1a": "10.60.0.0/19",
+        "eu-west-1b": "10.60.32.0/19",
+        "eu-west-1c": "10.60.64.0/19",
     }
     joined = {(found.inputs["subnetId"], found.inputs["routeTableId"]) for found in dev.of("RouteTableAssociation")}
     assert joined == {(f"network-{zone}-id", "network-id") for zone in subnets}
 
 
-@given(prefix=st.integers(16, 24), count=st.integers(1, 8))
-def test_subnets_are_equal_disjoint_and_inside_the_network(prefix: int, count: int) -> None:
+@given(prefix=st.integers(16, 24))
+def test_the_zones_of_a_region_have_equal_disjoint_parts_of_the_network(prefix: int) -> None:
     network = ipaddress.IPv4Network(f"10.60.0.0/{prefix}")
-    parts = [ipaddress.IPv4Network(cidr) for cidr in subnet_cidrs(str(network), count)]
-    assert len(parts) == count
+    parts = [ipaddress.IPv4Network(zone_cidr(str(network), f"eu-west-1{letter}")) for letter in ZONE_LETTERS]
     assert len({part.prefixlen for part in parts}) == 1
     assert all(part.subnet_of(network) for part in parts)
     assert not any(one.overlaps(other) for one in parts for other in parts if one is not other)
-    # As large as they can be: twice the size, and `count` of them no longer fit.
-    assert count == 1 or count * parts[0].num_addresses * 2 > network.num_addresses
 
 
-@pytest.mark.parametrize("cidr", ["10.60.0.0/24"])
-def test_the_smallest_network_still_has_subnets_of_the_size_redshift_asks_for(cidr: str) -> None:
-    """/27 is what enhanced VPC routing wants."""
-    assert {ipaddress.IPv4Network(part).prefixlen for part in subnet_cidrs(cidr, 3)} == {26}
+def test_the_smallest_network_has_subnets_of_the_size_redshift_asks_for() -> None:
+    """/27 is what enhanced VPC routing needs, the most demanding use."""
+    assert ipaddress.IPv4Network(zone_cidr("10.60.0.0/24", "eu-west-1a")).prefixlen == 27
+
+
+def test_another_zone_never_takes_the_addresses_of_one_that_goes(dev: Deployed, wheel_directory: Path) -> None:
+    """Pulumi creates the new subnet before it deletes the old one."""
+    zones = json.dumps(["eu-west-1a", "eu-west-1b", "eu-west-1d"])
+    changed = deploy("dev", wheel_directory, availabilityZones=zones)
+
+    def blocks(stack: Deployed) -> dict[str, str]:
+        return {found.urn: found.inputs["cidrBlock"] for found in stack.of("Subnet")}
+
+    before, after = blocks(dev), blocks(changed)
+    kept = set(before) & set(after)
+    assert len(kept) == 2
+    assert {before[urn] for urn in kept} == {after[urn] for urn in kept}
+    assert {after[urn] for urn in set(after) - kept} & set(before.values()) == set()
+
+
+def test_two_zones_are_enough_where_the_region_has_no_more(wheel_directory: Path) -> None:
+    stack = deploy("dev", wheel_directory, region="us-west-1", availabilityZones='["us-west-1a", "us-west-1c"]')
+    assert len(stack.one("Workgroup", "warehouse").inputs["subnetIds"]) == 2

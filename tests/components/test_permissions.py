@@ -21,10 +21,10 @@ NO_RESOURCE_IN_AWS = {
     "ec2:DescribeVpcEndpoints": "Glue checks that the subnet has a way to S3",
 }
 
-DROP, WORK, ARCHIVE = "s3:transactions-pipeline-dev-drop", "s3:storage-work", "s3:storage-archive"
+DROP, WORK, ARCHIVE = "s3:storage-drop", "s3:storage-work", "s3:storage-archive"
 JOBS = ("glue:job/process-transactions", "glue:job/load-dimensions")
 QUEUE = "sqs:drops"
-TOPIC = "sns:mails"
+OUTCOMES, OPERATORS = "sns:outcomes", "sns:operators"
 
 
 def _on(resource: str | Sequence[str], *actions: str) -> set[tuple[str, str]]:
@@ -96,7 +96,7 @@ GRANTED = {
         | _on(_below(WORK, "claims"), "s3:PutObject")
         | _list(WORK, "claims", "reports")
         | _on(JOBS, "glue:StartJobRun", "glue:GetJobRun", "glue:GetJobRuns")
-        | _on(TOPIC, "sns:Publish")
+        | _on(OUTCOMES, "sns:Publish")
         | _log_of("start-run")
     ),
     "notifications-notify": (
@@ -104,7 +104,7 @@ GRANTED = {
         | _on(_below(WORK, "reports", "notified"), "s3:GetObject")
         | _on(_below(WORK, "notified"), "s3:PutObject")
         | _list(WORK, "reports", "notified")
-        | _on(TOPIC, "sns:Publish")
+        | _on(OUTCOMES, "sns:Publish")
         | _on("sqs:notifications-notify-failures", "sqs:SendMessage")
         | _log_of("notify")
     ),
@@ -161,8 +161,18 @@ def test_a_role_may_do_what_its_runtime_needs_and_nothing_more(dev: Deployed, ro
 
 def test_there_is_one_role_for_each_runtime_and_only_its_service_can_assume_it(dev: Deployed) -> None:
     trusted = {role.name: json.loads(role.inputs["assumeRolePolicy"])["Statement"] for role in dev.of("Role")}
+    # A service that acts for many accounts may use the role for ours alone. Lambda's own roles are passed to
+    # one function and named by nobody else.
+    for_us = {"Condition": {"StringEquals": {"aws:SourceAccount": ACCOUNT}}}
     assert trusted == {
-        role: [{"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}]
+        role: [
+            {
+                "Effect": "Allow",
+                "Principal": {"Service": service},
+                "Action": "sts:AssumeRole",
+                **({} if service == "lambda.amazonaws.com" else for_us),
+            }
+        ]
         for role, service in TRUSTED.items()
     }
     roles = {found.name: found.state["arn"] for found in dev.of("Role")}
@@ -266,7 +276,10 @@ def test_only_the_service_that_must_may_send_to_a_queue_or_the_topic(dev: Deploy
         "sweeping-sweep-failures": [
             (events, send, "sqs:sweeping-sweep-failures", "events:rule/sweeping-sweep-schedule", ACCOUNT)
         ],
-        "notifications": [("cloudwatch.amazonaws.com", "sns:Publish", TOPIC, "cloudwatch:alarm:*", ACCOUNT)],
+        "notifications-outcomes": [],
+        "notifications-operators": [
+            ("cloudwatch.amazonaws.com", "sns:Publish", OPERATORS, "cloudwatch:alarm:*", ACCOUNT)
+        ],
     }
 
 
@@ -281,7 +294,7 @@ def test_every_bucket_queue_and_topic_with_a_policy_refuses_plain_http(deployed:
         ]
         for found in policies
     }
-    assert len(refusals) == 8
+    assert len(refusals) == 9
     assert all(refused == [("*", {"Bool": {"aws:SecureTransport": "false"}})] for refused in refusals.values()), (
         refusals
     )

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
-from tests.components.program import Deployed
+from tests.components.program import Deployed, deploy
 
+GUARDS = (
+    "BucketLifecycleConfiguration",
+    "BucketPolicy",
+    "BucketPublicAccessBlock",
+    "BucketServerSideEncryptionConfiguration",
+    "BucketVersioning",
+)
 BUCKETS = {
-    "storage-drop": "transactions-pipeline-{stack}-drop",
+    "storage-drop": "storage-drop-0a1b2c3",
     "storage-work": "storage-work-0a1b2c3",
     "storage-archive": "storage-archive-0a1b2c3",
 }
@@ -18,10 +26,8 @@ def _by_bucket(deployed: Deployed, kind: str) -> dict[str, Any]:
 
 
 def test_every_bucket_is_private_encrypted_and_versioned(deployed: Deployed) -> None:
-    names = [name.format(stack=deployed.stack) for name in BUCKETS.values()]
-    assert {found.name: found.state["bucket"] for found in deployed.of("Bucket")} == dict(
-        zip(BUCKETS, names, strict=True)
-    )
+    names = list(BUCKETS.values())
+    assert {found.name: found.state["bucket"] for found in deployed.of("Bucket")} == BUCKETS
     assert _by_bucket(deployed, "BucketPublicAccessBlock") == {
         name: {
             "bucket": name,
@@ -33,7 +39,12 @@ def test_every_bucket_is_private_encrypted_and_versioned(deployed: Deployed) -> 
         for name in names
     }
     assert _by_bucket(deployed, "BucketServerSideEncryptionConfiguration") == {
-        name: {"bucket": name, "rules": [{"applyServerSideEncryptionByDefault": {"sseAlgorithm": "AES256"}}]}
+        name: {
+            "bucket": name,
+            "rules": [
+                {"applyServerSideEncryptionByDefault": {"sseAlgorithm": "AES256"}, "blockedEncryptionTypes": ["SSE-C"]}
+            ],
+        }
         for name in names
     }
     assert _by_bucket(deployed, "BucketVersioning") == {
@@ -55,7 +66,10 @@ def test_what_is_kept_for_how_long_follows_the_stacks_configuration(dev: Deploye
     assert rules == {
         "storage-drop": {"old-versions": old_versions, "unfinished-uploads": unfinished},
         "storage-work": {
-            "staging": ("staging/", {"expiration": {"days": 3}}),
+            "staging": (
+                "staging/",
+                {"expiration": {"days": 3}, "noncurrentVersionExpiration": {"noncurrentDays": 1}},
+            ),
             "archiving": ("archiving/", {"expiration": {"days": 1}}),
             "rejected": ("rejected/", {"expiration": {"days": 14}}),
             "reports": ("reports/", {"expiration": {"days": 30}}),
@@ -75,6 +89,35 @@ def test_what_is_kept_for_how_long_follows_the_stacks_configuration(dev: Deploye
     }
     statuses = {rule["status"] for found in dev.of("BucketLifecycleConfiguration") for rule in found.inputs["rules"]}
     assert statuses == {"Enabled"}
+
+
+def test_no_bucket_has_a_name_that_could_be_taken(deployed: Deployed) -> None:
+    """Bucket names are unique in the world: Pulumi finds free ones unless the stack names one of its own."""
+    assert [found.name for found in deployed.of("Bucket") if "bucket" in found.inputs] == []
+
+
+def test_a_stack_may_name_its_drop_bucket(wheel_directory: Path) -> None:
+    stack = deploy("dev", wheel_directory, dropBucketName="shop-drops")
+    assert {found.name: found.inputs.get("bucket") for found in stack.of("Bucket")} == {
+        "storage-drop": "shop-drops",
+        "storage-work": None,
+        "storage-archive": None,
+    }
+
+
+def test_everything_that_guards_a_kept_bucket_is_kept_with_it(dev: Deployed, prod: Deployed) -> None:
+    """`pulumi destroy --exclude-protected` takes what is not protected, whatever it hangs on."""
+    for stack, kept in ((prod, True), (dev, False)):
+        buckets = {found.state["bucket"]: found.protect for found in stack.of("Bucket")}
+        # Whatever else names a bucket: objects come again, and the notification is part of the pipeline.
+        not_guards = ("Bucket", "BucketObjectv2", "BucketNotification")
+        guards = {
+            (found.kind, found.inputs["bucket"]): found.protect
+            for found in stack.resources
+            if found.inputs.get("bucket") in buckets and found.kind not in not_guards
+        }
+        assert set(buckets.values()) == {kept}
+        assert guards == {(kind, bucket): kept for kind in GUARDS for bucket in buckets}
 
 
 def test_nothing_in_the_archive_ever_expires(deployed: Deployed) -> None:

@@ -3,27 +3,81 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
-from schemas.warehouse.sql import create_tables, grants
-from tests.components.program import Deployed
-
-
-def test_the_statements_are_the_contracts_and_run_one_after_the_other(deployed: Deployed) -> None:
-    statements = deployed.of("Statement")
-    prefix = f"IAMR:transactions-pipeline-{deployed.stack}"
-    assert [found.inputs["sql"] for found in statements] == [
-        *create_tables(),
-        *grants(
-            process_transactions_user=f"{prefix}-process-transactions",
-            load_dimensions_user=f"{prefix}-load-dimensions",
-        ),
-    ]
-    urns = [found.urn for found in statements]
-    waits_for = [sorted(set(urns) & found.dependencies) for found in statements]
-    assert waits_for == [[], *([urn] for urn in urns[:-1])]
+from components.warehouse import statement_name
+from schemas.runs import LOAD_DIMENSIONS, PROCESS_TRANSACTIONS
+from schemas.warehouse.sql import create_tables, deployment_steps, grants
+from tests.components.program import Deployed, Resource, deploy
 
 
-def test_a_database_user_bears_the_name_of_the_role_its_job_has(deployed: Deployed) -> None:
+def _steps(deployed: Deployed) -> list[list[str]]:
+    users = {
+        job: f"IAMR:transactions-pipeline-{deployed.stack}-{word}-eu-west-1"
+        for job, word in ((PROCESS_TRANSACTIONS, "transactions"), (LOAD_DIMENSIONS, "dimensions"))
+    }
+    return deployment_steps(**{f"{job}_user": user for job, user in users.items()})
+
+
+def test_the_statements_are_the_contracts_each_after_all_of_the_step_before(deployed: Deployed) -> None:
+    by_text = {found.inputs["sql"]: found for found in deployed.of("Statement")}
+    steps = _steps(deployed)
+    assert sorted(by_text) == sorted(sql for step in steps for sql in step)
+    urns = {found.urn for found in by_text.values()}
+    before: set[str] = set()
+    for step in steps:
+        assert [by_text[sql].dependencies & urns for sql in step] == [before] * len(step)
+        before = {by_text[sql].urn for sql in step}
+
+
+def test_the_steps_hold_tables_users_and_rights_in_an_order_that_works() -> None:
+    steps = deployment_steps(process_transactions_user="p", load_dimensions_user="l")
+    step_of = {sql: number for number, step in enumerate(steps) for sql in step}
+    assert set(step_of) == {*create_tables(), *grants(process_transactions_user="p", load_dimensions_user="l")}
+    assert {step_of[sql] for sql in create_tables()} == {0}
+    (procedure,) = (sql for sql in step_of if "PROCEDURE" in sql)
+    calls = [sql for sql in step_of if sql.startswith("CALL")]
+    granted = [sql for sql in step_of if sql.startswith("GRANT")]
+    assert len(calls) == 2
+    assert all(step_of[procedure] < step_of[call] < step_of[grant] for call in calls for grant in granted)
+    # Half a minute each, whatever a statement takes.
+    assert len(steps) <= 5
+
+
+def test_no_two_statements_of_a_step_change_the_rights_on_one_table() -> None:
+    """Redshift refuses one of two changes of an object that are made at the same time."""
+    for step in deployment_steps(process_transactions_user="p", load_dimensions_user="l"):
+        tables = [
+            table
+            for sql in step
+            if sql.startswith("GRANT")
+            for table in sql.partition(" ON ")[2].partition(" TO ")[0].split(", ")
+        ]
+        assert len(tables) == len(set(tables))
+
+
+def test_a_statement_runs_again_when_its_text_changes_and_only_then(dev: Deployed, wheel_directory: Path) -> None:
+    again = deploy("dev", wheel_directory, jobTimeoutMinutes="30")
+    assert {found.urn for found in again.of("Statement")} == {found.urn for found in dev.of("Statement")}
+    first, second = "CREATE TABLE IF NOT EXISTS t (a BIGINT)", "CREATE TABLE IF NOT EXISTS t (a BIGINT, b BIGINT)"
+    assert statement_name(first) != statement_name(second)
+    assert statement_name(first).startswith("create-table-if-not-exists-t-")
+
+
+def test_another_database_takes_the_place_of_the_old_one_in_an_order_that_works(dev: Deployed, prod: Deployed) -> None:
+    """Both names stay what they are, so what is replaced must go first; kept data is not replaced at all."""
+
+    def of(stack: Deployed) -> list[Resource]:
+        return [stack.one("Namespace", "warehouse"), stack.one("Workgroup", "warehouse")]
+
+    assert [found.delete_before_replace for found in of(dev)] == [True, True]
+    # Pulumi replaces the workgroup with the namespace it depends on.
+    namespace, workgroup = of(dev)
+    assert namespace.urn in workgroup.dependencies
+    assert of(prod)[0].protect
+
+
+def test_a_database_user_has_the_name_of_the_role_its_job_has(deployed: Deployed) -> None:
     roles = {found.state["name"] for found in deployed.of("Role") if found.name.startswith("processing-")}
     created = [found.inputs["sql"] for found in deployed.of("Statement") if "IAMR:" in found.inputs["sql"]]
     assert len(roles) == 2

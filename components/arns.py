@@ -1,0 +1,20 @@
+"""What an ARN tells, so that the program need not look its own account up in AWS."""
+
+from __future__ import annotations
+
+import pulumi
+
+
+def account_of(arn: pulumi.Input[str]) -> pulumi.Output[str]:
+    """The account in an ARN; empty in a bucket's."""
+    return pulumi.Output.from_input(arn).apply(lambda text: text.split(":")[4])
+
+
+def sibling(arn: pulumi.Input[str], service: str, resource: str) -> pulumi.Output[str]:
+    """The ARN of another resource in the partition, Region and account of `arn`."""
+
+    def build(text: str) -> str:
+        partition, _, region, account = text.split(":")[1:5]
+        return f"arn:{partition}:{service}:{region}:{account}:{resource}"
+
+    return pulumi.Output.from_input(arn).apply(build)
