@@ -1,13 +1,8 @@
-"""`pipeline costs`: what a stack costs, idle and per load, from prices that stand in one place."""
+"""What a stack costs, idle and per load, from prices in one place."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
-
-import typer
-from rich.console import Console
-from rich.table import Table
 
 HOURS_PER_MONTH = 730
 DAYS_PER_MONTH = 365 / 12
@@ -70,21 +65,3 @@ def load(prices: Prices, usage: Usage, rows: int) -> dict[str, float]:
         "S3": rows * usage.bytes_per_row / 1e9 * prices.s3_gb_month
         + usage.writes_per_load / 1000 * prices.s3_thousand_writes,
     }
-
-
-def costs(rows: Annotated[int, typer.Option(min=1, help="Rows of a daily file.")] = 1_000_000) -> None:
-    """Show what a stack costs: idle, per load, and a month of daily files."""
-    prices, usage = Prices(), Usage()
-    idle, one = idle_month(prices, usage), load(prices, usage, rows)
-    table = Table(title=f"US dollars, prices of {prices.as_of}", title_justify="left", box=None)
-    table.add_column("")
-    table.add_column("dollars", justify="right")
-    for name, dollars in idle.items():
-        table.add_row(f"a month idle: {name}", f"{dollars:,.2f}")
-    for name, dollars in one.items():
-        table.add_row(f"a load of {rows:,} rows: {name}", f"{dollars:,.4f}")
-    table.add_row("a million rows", f"{sum(one.values()) / rows * 1e6:,.4f}")
-    table.add_row(
-        "a month of such days, idle cost included", f"{sum(idle.values()) + sum(one.values()) * DAYS_PER_MONTH:,.2f}"
-    )
-    Console().print(table)

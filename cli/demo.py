@@ -1,115 +1,84 @@
-"""`pipeline demo`: the whole pipeline on this machine, moved by events alone."""
+"""The whole pipeline on this machine, moved by events alone: what `pipeline demo` does."""
 
 from __future__ import annotations
 
 import random
-import shutil
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
 
-import typer
 from rich.console import Console
 
-from cli.demo_results import FACT_FILE, Results, clear, write_results
+from cli.demo_folder import DATA, RESULTS, DemoFolder, demo_folder
+from cli.demo_results import FACT_FILE, Results, write_results
+from cli.drop_status import DropStatus, Stage
 from cli.expected import differences, fact_differences, lost_rows
 from cli.live import Display, show_mail, show_totals
-from cli.progress import DropStatus, Progress, Stage
+from cli.local_pipeline import LIBRARIES, ROOT
+from cli.progress import Progress
+from cli.refusals import Refused
 from local.chaos import Chaos
-from local.deploy import DeployFailed
 from local.glue_python import GLUE_PYTHON
 from local.local_cloud import LocalCloud
 from mock_data import MockData, MockDataArgs
 from schemas.drops import TRANSACTIONS, Drop, KeyOutsideLayout, parse_key
 
-ROOT = Path(__file__).parent.parent
-LIBRARIES = ROOT / "build" / "laptop"
-
-BAD_ARGUMENTS = 2
-NOT_GOOD = 1
-
 _LOOK_SECONDS = 0.25
-# When nothing moves and a drop is not settled, the schedule's time comes; more often than this it does not help.
+# When nothing moves and a drop is not settled, the sweep's time comes; more calls than this do not help.
 _SWEEPS = 12
-# What was lost waits for a queue or a schedule, and most of a chaos run is such waiting.
+# A chaos run spends most of its time waiting for a queue or a schedule.
 CHAOS_PACE = 60.0
 
 
-def demo(
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder with dimensions/dim_products.csv, dimensions/dim_customers.csv and "
-            "transactions/year=…/month=…/day=…/….csv; without it a week is generated.",
-            show_default=False,
-        ),
-    ] = None,
-    out: Annotated[Path, typer.Option(help="Folder for what the demo leaves behind.")] = Path("build/demo"),
-    shuffle: Annotated[
-        int | None,
-        typer.Option(metavar="SEED", help="Drop in a random order, and some of them twice.", show_default=False),
-    ] = None,
-    chaos: Annotated[
-        int | None,
-        typer.Option(
-            metavar="SEED",
-            help="Disturb everything: lose, double and delay events, kill jobs and functions, cut connections.",
-            show_default=False,
-        ),
-    ] = None,
-    rows: Annotated[int, typer.Option(help="Rows of an average generated day.")] = 10_000,
-    days: Annotated[int, typer.Option(help="Days to generate.")] = 7,
-    seed: Annotated[int, typer.Option(help="Seed of what is generated.")] = 7,
-) -> None:
-    """Run the whole pipeline on this machine: deploy, drop files, watch events move them.
+@dataclass(frozen=True)
+class Disturbance:
+    """What is done to the drops and to the pipeline on purpose; nothing by default."""
 
-    The `dev` stack is deployed into a local AWS, the files are dropped into its bucket, and from there
-    only events move anything: queue, Lambda, Glue, warehouse, mail, archive. Ends with the totals and the
-    last mail; the exit status is not 0 when anything failed.
-    """
-    console = Console()
-    if data is None:
-        args = _generator(rows=rows, days=days, seed=seed)
-        data = out / "data"
-        shutil.rmtree(data, ignore_errors=True)
-        keys = list(MockData(args).write(data))
-        console.print(f"{days} days of about {rows:,} rows generated in {data}")
-    else:
-        keys = _keys(data)
-    try:
-        results = run_demo(data, keys, out, shuffle=shuffle, chaos=chaos, console=console)
-    except DeployFailed as error:
-        typer.echo(f"pipeline demo: {error}", err=True)
-        raise typer.Exit(NOT_GOOD) from error
-    if results.complaints:
-        raise typer.Exit(NOT_GOOD)
+    shuffle: int | None = None
+    """Seed of a random order in which some files are dropped twice."""
+    chaos: int | None = None
+    """Seed of faults: lost, doubled and late events, killed jobs and functions, cut connections."""
+
+
+def demo_from(
+    data: Path | None, generator: MockDataArgs | None, out: Path, *, disturbance: Disturbance, console: Console
+) -> Results:
+    """Run the demo on the files in `data`, or on generated ones; raises Refused before anything starts."""
+    keys = drop_keys(data) if data is not None else []
+    with demo_folder(out) as folder:
+        if generator is not None:
+            folder.clear(DATA)
+            data = out / DATA
+            keys = list(MockData(generator).write(data))
+            console.print(f"{generator.days} days of about {generator.rows:,} rows generated in {data}")
+        assert data is not None
+        return run_demo(data, keys, folder, disturbance=disturbance, console=console)
 
 
 def run_demo(
     data: Path,
     keys: list[str],
-    out: Path,
+    folder: DemoFolder,
     *,
-    shuffle: int | None,
+    disturbance: Disturbance = Disturbance(),
     console: Console,
-    chaos: int | None = None,
     start: Callable[..., LocalCloud] = LocalCloud.start,
 ) -> Results:
-    """Deploy, drop, follow, and leave the results in `out`; raises DeployFailed. `start` starts the laptop.
+    """Deploy, drop, follow, and leave the results in the folder. `start` starts the local cloud.
 
-    A chaos run ends as a calm one on the same data: as the generator meant it, or else as a calm run in `out/calm`.
+    A chaos run must end as a calm one on the same data: as the generator expects, or else as a calm run in `calm/`.
     """
+    out, shuffle, chaos = folder.path, disturbance.shuffle, disturbance.chaos
     meant = data / "expected" / FACT_FILE
     if chaos is not None and not meant.is_file():
         console.print("A calm run first, to know how the data must end.")
-        run_demo(data, keys, out / "calm", shuffle=shuffle, console=console, start=start)
+        with demo_folder(out / "calm") as calm:
+            run_demo(data, keys, calm, disturbance=Disturbance(shuffle), console=console, start=start)
         meant = out / "calm" / FACT_FILE
     began = time.perf_counter()
-    out.mkdir(parents=True, exist_ok=True)
-    clear(out)
+    folder.clear(*RESULTS)
     display = Display(console)
     with start(
         ROOT,
@@ -117,7 +86,7 @@ def run_demo(
         libraries=LIBRARIES,
         # The shop's own dimensions come first here.
         config={"sampleDimensions": "false"},
-        on_warning=lambda sentence: display.say(f"trouble: {sentence}", style="red"),
+        on_warning=lambda sentence: display.say(f"warning: {sentence}", style="red"),
         **({} if chaos is None else {"pace": CHAOS_PACE}),
     ) as laptop:
         console.print(_deployed(laptop, time.perf_counter() - began), soft_wrap=True)
@@ -142,7 +111,7 @@ def run_demo(
             complaints += fact_differences(out / FACT_FILE, meant, of="the calm run")
     console.print(f"All of it is in {out}")
     for complaint in complaints:
-        console.print(f"NOT GOOD: {complaint}", style="bold red", markup=False, soft_wrap=True)
+        console.print(f"FAILED: {complaint}", style="bold red", markup=False, soft_wrap=True)
     return replace(results, complaints=complaints)
 
 
@@ -179,7 +148,7 @@ def _drop_and_follow(
 
 
 def _is_settled(one: DropStatus) -> bool:
-    return one.stage.is_settled and not one.is_tried_again
+    return one.stage.is_settled and not one.is_retried
 
 
 def _has_committed_or_failed(one: DropStatus) -> bool:
@@ -241,29 +210,17 @@ def shuffled(keys: list[str], seed: int) -> list[str]:
     return order
 
 
-def _keys(data: Path) -> list[str]:
-    """The files of a folder that can be dropped, dimensions first, then day by day."""
+def drop_keys(data: Path) -> list[str]:
+    """The files of a folder that can be dropped, dimensions first, then day by day; raises Refused."""
     if not data.is_dir():
-        _refuse(f"--data {data} is not a folder; name one with dimensions/ and transactions/ in it")
+        raise Refused(f"--data {data} is not a folder; name one with dimensions/ and transactions/ in it")
     found = [path for part in ("dimensions", "transactions") for path in sorted((data / part).rglob("*.csv*"))]
     keys = [path.relative_to(data).as_posix() for path in found if path.is_file()]
     for key in keys:
         try:
             parse_key(key)
         except KeyOutsideLayout as error:
-            _refuse(f"--data {data}: {error}")
+            raise Refused(f"--data {data}: {error}") from error
     if not keys:
-        _refuse(f"--data {data} holds no file to drop; it wants dimensions/*.csv and transactions/year=…/….csv")
+        raise Refused(f"--data {data} holds no file to drop; it needs dimensions/*.csv and transactions/year=…/….csv")
     return keys
-
-
-def _generator(**arguments: Any) -> MockDataArgs:
-    try:
-        return MockDataArgs(**arguments)
-    except ValueError as wrong:
-        _refuse(str(wrong))
-
-
-def _refuse(sentence: str) -> NoReturn:
-    typer.echo(f"pipeline demo: {sentence}", err=True)
-    raise typer.Exit(BAD_ARGUMENTS)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from collections import Counter
 from dataclasses import dataclass
 from decimal import Decimal
@@ -13,7 +12,8 @@ from typing import Any
 
 import polars as pl
 
-from cli.progress import DropStatus, Progress, Stage
+from cli.drop_status import DropStatus, Stage
+from cli.progress import Progress
 from local.local_cloud import LocalCloud, Mail
 from schemas.counts import COUNTS
 from schemas.drops import TRANSACTIONS
@@ -22,8 +22,6 @@ from schemas.runs import argument_name
 from schemas.warehouse.tables import FACT_TRANSACTIONS, LOAD_LEDGER, Table
 
 FACT_FILE = "fact_transactions.parquet"
-_FOLDERS = ("rejected", "reports", "emails")
-_FILES = ("summary.json", "archive.json", FACT_FILE, "load_ledger.parquet")
 
 
 @dataclass(frozen=True)
@@ -31,14 +29,6 @@ class Results:
     summary: dict[str, Any]
     complaints: list[str]
     """What is not as it must be when all is over, a sentence each; empty after a good run."""
-
-
-def clear(out: Path) -> None:
-    """Take away what an earlier demo has left in the folder, and nothing else."""
-    for name in _FOLDERS:
-        shutil.rmtree(out / name, ignore_errors=True)
-    for name in _FILES:
-        (out / name).unlink(missing_ok=True)
 
 
 def write_results(laptop: LocalCloud, out: Path, *, seen: list[DropStatus], seconds: float) -> Results:
@@ -87,7 +77,7 @@ def _counted(seen: list[DropStatus]) -> dict[str, Any]:
 def _complaints(
     laptop: LocalCloud, progress: Progress, *, seen: list[DropStatus], mails: list[Mail], archived: int
 ) -> list[str]:
-    complaints = [f"{one.file_name} was not loaded: {one.story}" for one in seen if one.stage is Stage.FAILED]
+    complaints = [f"{one.file_name} was not loaded: {one.summary}" for one in seen if one.stage is Stage.FAILED]
     unsettled = [one for one in seen if not one.stage.is_settled]
     complaints += [f"{one.file_name} is still {one.stage.value}" for one in unsettled]
     left = len(progress.in_drop_bucket()) - sum(one.stage is Stage.FAILED for one in seen) - len(unsettled)

@@ -1,152 +1,163 @@
-"""`pipeline generate`: mock data into a folder, or straight into the drop bucket."""
+"""A generated shop into a folder, or into a drop bucket: dimensions first, and the days once those are loaded."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated, NoReturn
+from typing import Any
 
-import boto3
-import typer
-from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from cli.pipeline import Pipeline
+from cli.refusals import Failed, Refused
+from cli.uploads import refuse_unversioned, upload, wait_until_settled
 from mock_data import MockData, MockDataArgs
-from mock_data.profile import profile
-
-BAD_ARGUMENTS = 2
-NOT_WRITTEN = 1
+from mock_data.profile import Profile
+from schemas.drops import TRANSACTIONS, Drop, parse_key
 
 
-def generate(
-    out: Annotated[
-        Path | None, typer.Option(help="Folder to write to; it is made, or must be empty.", show_default=False)
-    ] = None,
-    bucket: Annotated[
-        str | None,
-        typer.Option(
-            help="S3 bucket to upload to instead (no expected outcomes). Dimensions come first, then day by day.",
-            show_default=False,
-        ),
-    ] = None,
-    start: Annotated[str, typer.Option(metavar="YYYY-MM-DD", help="The first day.")] = MockDataArgs.start.isoformat(),
-    days: Annotated[int, typer.Option(help="Number of days; each gets one file.")] = MockDataArgs.days,
-    rows: Annotated[
-        int, typer.Option(help="Rows of an average day. All files together have exactly days x rows.")
-    ] = MockDataArgs.rows,
-    products: Annotated[int, typer.Option(help="Rows of dim_products, at least 2.")] = MockDataArgs.products,
-    customers: Annotated[int, typer.Option(help="Rows of dim_customers.")] = MockDataArgs.customers,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = MockDataArgs.seed,
-    faults: Annotated[
-        float,
-        typer.Option(help="Share of rows to be rejected, 0 to 1; about as many are valid but oddly written."),
-    ] = MockDataArgs.faults,
-    expected: Annotated[
-        bool,
-        typer.Option(help="Write what a right job makes of every row beside the data, in expected/ (with --out)."),
-    ] = True,
-    show_profile: Annotated[
-        bool, typer.Option("--profile", help="Show how orders develop and which faults there are, each with its share.")
-    ] = False,
-) -> None:
-    """Generate a shop: products, customers, and a file of transactions a day.
+@dataclass(frozen=True)
+class Generated:
+    """What was generated."""
 
-    Orders live over several days, so later files update what earlier ones told; some rows come twice,
-    late or with a fault. `expected/` says of each row what becomes of it (`outcomes/`), how
-    fact_transactions ends (`fact_transactions.parquet`), and the totals (`summary.json`).
-    """
-    if (out is None) == (bucket is None):
-        _refuse("give either --out FOLDER to write files or --bucket NAME to upload them, one of the two")
-    try:
-        args = MockDataArgs(
-            start=_day(start),
-            days=days,
-            rows=rows,
-            products=products,
-            customers=customers,
-            seed=seed,
-            faults=faults,
+    place: str
+    rows: int
+    """Of all transactions files together."""
+    files: int
+    """The two dimension files included."""
+    bytes: int
+    seconds: float
+    expected: str | None = None
+    """The folder with the expected outcomes."""
+    profile: Profile | None = None
+    """What was put in, where it was asked for."""
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "place": self.place,
+            "rows": self.rows,
+            "files": self.files,
+            "bytes": self.bytes,
+            "seconds": round(self.seconds, 1),
+            "expected": self.expected,
+            "profile": asdict(self.profile) if self.profile else None,
+        }
+
+    def __str__(self) -> str:
+        text = (
+            f"{self.rows:,} rows in {self.files - 2} transactions files and 2 dimension files "
+            f"({self.bytes / 1e6:,.1f} MB) in {self.place}, in {self.seconds:.1f} s "
+            f"({self.rows / self.seconds:,.0f} rows/s)"
         )
-    except ValueError as wrong:
-        _refuse(str(wrong))
-    began = time.perf_counter()
-    if out is not None:
-        _refuse_used_folder(out)
-        files, size = _write(args, out, expected=expected)
-    else:
-        assert bucket is not None
-        files, size = _upload(args, bucket)
-    seconds = time.perf_counter() - began
-    total = args.days * args.rows
-    print(
-        f"{total:,} rows in {files - 2} transactions files and 2 dimension files ({size / 1e6:,.1f} MB) "
-        f"{'written to ' + str(out) if out is not None else 'uploaded to s3://' + str(bucket)} "
-        f"in {seconds:.1f} s ({total / seconds:,.0f} rows/s)"
-    )
-    if out is not None and expected:
-        print(f"expected outcomes in {out / 'expected'}")
-    if show_profile:
-        _show_profile(args)
+        expected = f"\nexpected outcomes in {self.expected}" if self.expected else ""
+        return text + expected + (_profile_text(self.profile) if self.profile else "")
 
 
-def _show_profile(args: MockDataArgs) -> None:
-    found = profile(args)
+def _profile_text(found: Profile) -> str:
+    lines = []
     for title, shares in (("How orders develop", found.orders), ("Faulty rows", found.faults)):
-        print(f"\n{title}")
-        for share in shares:
-            print(f"  {share.name:<42}{share.count:>12,}{share.share:>9.2%}")
+        lines += [f"\n{title}", *(f"  {share.name:<42}{share.count:>12,}{share.share:>9.2%}" for share in shares)]
+    return "\n" + "\n".join(lines)
 
 
-def _day(text: str) -> date:
+def parse_arguments(start: str, **arguments: Any) -> MockDataArgs:
+    """The generator's arguments; raises Refused with a sentence."""
     try:
-        return date.fromisoformat(text)
+        first_day = date.fromisoformat(start)
     except ValueError:
-        raise ValueError(f"start is {text!r}; give a day of the calendar as YYYY-MM-DD") from None
-
-
-def _write(args: MockDataArgs, folder: Path, *, expected: bool) -> tuple[int, int]:
-    """How many files, and their bytes."""
+        raise Refused(f"start is {start!r}; give a day of the calendar as YYYY-MM-DD") from None
     try:
-        with _rows_shown(args) as on_rows:
-            keys = list(MockData(args).write(folder, expected=expected, on_rows=on_rows))
-        return len(keys), sum((folder / key).stat().st_size for key in keys)
-    except OSError as error:
-        _fail(f"cannot write to {folder}: {error.strerror}; what is there is not complete")
+        return MockDataArgs(start=first_day, **arguments)
+    except ValueError as error:
+        raise Refused(str(error)) from error
 
 
-def _upload(args: MockDataArgs, bucket: str) -> tuple[int, int]:
-    """As _write; each file is kept on disk just until it is uploaded."""
-    files = size = 0
-    try:
-        s3 = boto3.client("s3")
-        with TemporaryDirectory() as folder, _rows_shown(args) as on_rows:
-            for key in MockData(args).write(Path(folder), expected=False, on_rows=on_rows):
-                path = Path(folder) / key
-                size += path.stat().st_size
-                with path.open("rb") as file:
-                    s3.upload_fileobj(file, bucket, key)
-                path.unlink()
-                files += 1
-    except (BotoCoreError, ClientError) as error:
-        _fail(f"cannot upload to s3://{bucket} after {files} files: {error}")
-    return files, size
+def write_shop(args: MockDataArgs, folder: Path, *, expected: bool) -> Generated:
+    """Write the shop into a new or empty folder; raises Refused."""
+    if folder.exists() and not folder.is_dir():
+        raise Refused(f"--out {folder} is a file; name a folder")
+    if folder.is_dir() and any(folder.iterdir()):
+        raise Refused(f"--out {folder} is not empty; name a new folder, because files of two runs must not mix")
+    began = time.perf_counter()
+    with _progress_bar(args) as on_rows:
+        keys = list(MockData(args).write(folder, expected=expected, on_rows=on_rows))
+    size = sum((folder / key).stat().st_size for key in keys)
+    return Generated(
+        str(folder),
+        args.days * args.rows,
+        len(keys),
+        size,
+        time.perf_counter() - began,
+        str(folder / "expected") if expected else None,
+    )
 
 
-def _refuse_used_folder(out: Path) -> None:
-    if out.exists() and not out.is_dir():
-        _refuse(f"--out {out} is a file; name a folder")
-    if out.is_dir() and any(out.iterdir()):
-        _refuse(f"--out {out} is not empty; name a new folder, for files of two runs must not mix")
+def upload_shop(
+    args: MockDataArgs, pipeline: Pipeline, *, say: Callable[[str], None], timeout_seconds: float
+) -> Generated:
+    """Upload the shop; each file is on disk only until it is uploaded.
+
+    The days are uploaded once the dimensions are loaded. Raises Failed when those fail or take too long.
+    """
+    refuse_unversioned(pipeline)
+    began = time.perf_counter()
+    size = 0
+    dimensions: list[Drop] = []
+    drops: list[Drop] = []
+    with TemporaryDirectory() as folder, _progress_bar(args) as on_rows:
+        for key in MockData(args).write(Path(folder), expected=False, on_rows=on_rows):
+            path = Path(folder) / key
+            is_dimension = parse_key(key).kind != TRANSACTIONS
+            if not is_dimension and dimensions:
+                say("The dimensions are uploaded; waiting until they are loaded.")
+                _wait_for_dimensions(pipeline, dimensions, timeout_seconds=timeout_seconds)
+                dimensions.clear()
+            drops.append(upload(pipeline, path, key))
+            if is_dimension:
+                dimensions.append(drops[-1])
+            size += path.stat().st_size
+            path.unlink()
+    place = f"s3://{pipeline.output('drop_bucket')}"
+    return Generated(place, args.days * args.rows, len(drops), size, time.perf_counter() - began)
+
+
+def _wait_for_dimensions(pipeline: Pipeline, dimensions: list[Drop], *, timeout_seconds: float) -> None:
+    if "work_bucket" not in pipeline.outputs:
+        _wait_until_gone(pipeline, dimensions, timeout_seconds=timeout_seconds)
+        return
+    loads = wait_until_settled(pipeline, dimensions, timeout_seconds=timeout_seconds)
+    for load in loads:
+        if load.is_failed:
+            raise Failed(f"the dimension {load.drop.key} was not loaded, so no day was uploaded: {load.status.summary}")
+
+
+def _wait_until_gone(pipeline: Pipeline, dimensions: list[Drop], *, timeout_seconds: float) -> None:
+    """Wait until the dimensions have left the drop bucket: only a loaded drop leaves it."""
+    until = time.monotonic() + timeout_seconds
+    s3, bucket = pipeline.client("s3"), pipeline.output("drop_bucket")
+    while True:
+        versions = s3.list_object_versions(Bucket=bucket, Prefix="dimensions/").get("Versions", [])
+        present = {(version["Key"], version["VersionId"]) for version in versions}
+        waiting = [drop for drop in dimensions if (drop.key, drop.version_id) in present]
+        if not waiting:
+            return
+        if time.monotonic() > until:
+            raise Failed(
+                f"{waiting[0].uri} is still not loaded after {timeout_seconds / 60:g} minutes, so no day was "
+                "uploaded; its mail says why, or use --stack NAME to see it here"
+            )
+        time.sleep(pipeline.look_seconds)
 
 
 @contextmanager
-def _rows_shown(args: MockDataArgs) -> Iterator[Callable[[int], None]]:
-    """A progress bar on a terminal's standard error; gives what is to be told of new rows."""
+def _progress_bar(args: MockDataArgs) -> Iterator[Callable[[int], None]]:
+    """A progress bar on a terminal's standard error; gives the function that is told of new rows."""
     console = Console(stderr=True)
     progress = Progress(
         TextColumn("generating"),
@@ -161,13 +172,3 @@ def _rows_shown(args: MockDataArgs) -> Iterator[Callable[[int], None]]:
     with progress:
         task = progress.add_task("rows", total=args.days * args.rows)
         yield lambda rows: progress.advance(task, rows)
-
-
-def _refuse(sentence: str) -> NoReturn:
-    typer.echo(f"pipeline generate: {sentence}", err=True)
-    raise typer.Exit(BAD_ARGUMENTS)
-
-
-def _fail(sentence: str) -> NoReturn:
-    typer.echo(f"pipeline generate: {sentence}", err=True)
-    raise typer.Exit(NOT_WRITTEN)

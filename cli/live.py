@@ -13,7 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from cli.progress import DropStatus, Stage, count_stages
+from cli.drop_status import DropStatus, Stage, count_stages
 from local.local_cloud import Mail
 
 _COLOURS = {
@@ -64,7 +64,7 @@ class Display:
         self._console.print(Text(sentence, style=style), soft_wrap=True)
 
     def _line(self, seen: DropStatus) -> None:
-        story = "" if seen.stage is Stage.ARCHIVED else seen.story
+        story = "" if seen.stage is Stage.ARCHIVED else seen.summary
         self.say(f"{seen.stage.value:<9} {seen.file_name:<30} {story}".rstrip())
 
 
@@ -79,7 +79,7 @@ def _picture(seen: list[DropStatus], *, waiting: int, mails: int) -> Group:
     table.add_column("what became of its rows", overflow="ellipsis", no_wrap=True)
     moving = [one for one in seen if one.stage is not Stage.QUEUED]
     for one in moving[-_ROWS_SHOWN:]:
-        table.add_row(Text(one.file_name), Text(one.stage.value, style=_COLOURS[one.stage]), Text(one.story))
+        table.add_row(Text(one.file_name), Text(one.stage.value, style=_COLOURS[one.stage]), Text(one.summary))
     return Group(head, ProgressBar(total=max(1, len(seen)), completed=settled, width=60), table)
 
 

@@ -1,80 +1,89 @@
-"""`pipeline up`: the pipeline on this machine for whoever wants to drop files by hand."""
+"""The local pipeline of `pipeline up`: deployed, announced to other terminals, and shown until it is stopped."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import threading
-from pathlib import Path
-from typing import Annotated
+from typing import Any
 
-import typer
 from rich.console import Console
 
-from cli.demo import LIBRARIES, NOT_GOOD, ROOT
+from cli.drop_status import Stage
+from cli.invocation import Invocation
 from cli.live import Display, show_mail
-from cli.progress import Progress, Stage
-from cli.running import AnotherRuns, Running, announced, refuse_a_second
-from local.deploy import DeployFailed
+from cli.local_pipeline import LIBRARIES, ROOT, LocalPipeline, announced
+from cli.progress import Progress
+from local.iam_middleware import OPERATOR
 from local.local_cloud import LocalCloud
-from schemas.drops import Drop, KeyOutsideLayout, is_not_a_drop, parse_key
+from schemas.drops import Drop, is_drop
 from schemas.runs import decode_run
 
 _LOOK_SECONDS = 0.5
+FOLDER = LIBRARIES / "up"
+"""Logs of the local pipeline that runs, or ran last."""
 
 
-def up(stack: Annotated[str, typer.Option(help="The stack to deploy: its Pulumi.<stack>.yaml.")] = "dev") -> None:
-    """Keep the whole pipeline running on this machine until Ctrl-C.
-
-    Drop files from another terminal with `pipeline drop FILE`; what becomes of them, and each mail, is shown here.
-    """
-    console = Console()
-    over = threading.Event()
+def keep_running(invocation: Invocation, config: str) -> None:
+    """Deploy, and show what happens until SIGINT or SIGTERM. The caller holds the lock of the local pipeline."""
+    console = invocation.console()
+    is_over = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: over.set())
-    display = Display(Console(force_terminal=False))
-    folder = Path("build") / "laptop" / f"up-{os.getpid()}"
-    try:
-        refuse_a_second()
-        with LocalCloud.start(
-            ROOT,
-            folder=ROOT / folder,
-            stack=stack,
-            libraries=LIBRARIES,
-            on_warning=lambda sentence: display.say(f"trouble: {sentence}", style="red"),
-        ) as laptop:
-            running = Running(os.getpid(), laptop.aws.url, laptop.aws.region, dict(laptop.outputs))
-            with announced(running):
-                console.print(f"The {stack} stack runs on this machine: {laptop.aws.url}", markup=False)
-                console.print("Drop a file from another terminal with `pipeline drop FILE`; end it here with Ctrl-C.")
-                _show_until(over, laptop, console, display)
-    except (DeployFailed, AnotherRuns) as error:
-        typer.echo(f"pipeline up: {error}", err=True)
-        raise typer.Exit(NOT_GOOD) from error
+        signal.signal(number, lambda *_: is_over.set())
+    display = Display(console)
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    with LocalCloud.start(
+        ROOT,
+        folder=FOLDER,
+        stack=config,
+        libraries=LIBRARIES,
+        on_warning=lambda sentence: display.say(f"warning: {sentence}", style="red"),
+    ) as laptop:
+        local = describe(laptop)
+        with announced(local):
+            invocation.show({"url": local.url, "region": local.region, "outputs": dict(local.outputs)}, "")
+            display.say(f"The {config} stack is running on this machine: {laptop.aws.url}")
+            display.say("Drop a file from another terminal with `pipeline drop FILE`; stop it here with Ctrl-C.")
+            _show_until(is_over, laptop, console, display)
+    display.say("Stopped. Nothing of the local pipeline is kept.")
 
 
-def _show_until(over: threading.Event, laptop: LocalCloud, console: Console, display: Display) -> None:
+def describe(laptop: LocalCloud) -> LocalPipeline:
+    """How other terminals reach a local cloud of this process."""
+    return LocalPipeline(
+        pid=os.getpid(),
+        url=laptop.aws.url,
+        region=laptop.aws.region,
+        access_key=OPERATOR,
+        secret_key="laptop",
+        outputs=dict(laptop.outputs),
+        warehouse=_sign_in(laptop),
+    )
+
+
+def _sign_in(laptop: LocalCloud) -> dict[str, Any]:
+    warehouse = laptop.warehouse.running()
+    return {
+        **warehouse.admin_connection(laptop.outputs["database"]),
+        "certificate": warehouse.client_environment()["SSL_CERT_FILE"],
+    }
+
+
+def _show_until(is_over: threading.Event, laptop: LocalCloud, console: Console, display: Display) -> None:
     progress = Progress(laptop)
     drops: dict[Drop, None] = {}
-    settled: set[Drop] = set()
+    archived: set[Drop] = set()
     mails = 0
-    while not over.wait(_LOOK_SECONDS):
-        known = [drop for drop in progress.in_drop_bucket() if _is_loaded_by_a_job(drop)]
+    while not is_over.wait(_LOOK_SECONDS):
+        known = [drop for drop in progress.in_drop_bucket() if is_drop(drop.key)]
         known += [arguments.drop for run in laptop.runs() if (arguments := decode_run(run.arguments))]
         drops.update(dict.fromkeys(known))
-        seen = progress.look([drop for drop in drops if drop not in settled])
-        display.show(seen, waiting=laptop.queue("queue_url").all, mails=mails)
-        settled |= {one.drop for one in seen if one.stage is Stage.ARCHIVED}
+        statuses = progress.look([drop for drop in drops if drop not in archived])
+        display.show(statuses, waiting=laptop.queue("queue_url").all, mails=mails)
+        archived |= {status.drop for status in statuses if status.stage is Stage.ARCHIVED}
         sent = laptop.mails()
         for mail in sent[mails:]:
             console.rule("mail")
             show_mail(console, mail)
         mails = len(sent)
-
-
-def _is_loaded_by_a_job(drop: Drop) -> bool:
-    try:
-        parse_key(drop.key)
-    except KeyOutsideLayout:
-        return False
-    return not is_not_a_drop(drop.key)

@@ -1,4 +1,4 @@
-"""`pipeline wheel`: the job's package, as Glue installs it."""
+"""How the job's wheel is built: our code and its dependencies, the same bytes for the same sources and pins."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ import sys
 import zipfile
 from pathlib import Path
 
-import typer
-
 from jobs import __version__
 
 ROOT = Path(__file__).parent.parent
@@ -19,23 +17,11 @@ PYTHON, PLATFORM = "3.9", "x86_64-manylinux2014"
 TAG = "cp39-cp39-manylinux2014_x86_64"
 OURS = ("jobs", "schemas")
 
-# Of the 400 services that botocore describes, those that a job speaks to or signs in with. The rest
-# would be most of what Glue downloads and unpacks before each run.
+# Of the 400 services that botocore describes, only those that a job uses stay in the wheel. The
+# others would be most of what Glue downloads and unpacks before each run.
 _SERVICES = ("s3", "sts", "redshift", "redshift-serverless")
 
 _TIMESTAMP = (1980, 1, 1, 0, 0, 0)
-
-
-def wheel(
-    out: Path = typer.Option(ROOT / "dist", help="The folder the wheel is written to."),  # noqa: B008
-) -> None:
-    """Build the job's wheel: our code and all it needs, for CPython 3.9 on manylinux2014, in one file.
-
-    A private subnet has no package index, so nothing may be left to install there: the
-    wheel declares no dependencies because it brings them.
-    """
-    path = build_wheel(out, ROOT / "build" / "wheel")
-    typer.echo(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
 
 
 def build_wheel(out: Path, work: Path) -> Path:

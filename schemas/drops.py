@@ -55,6 +55,15 @@ def is_not_a_drop(key: str) -> bool:
     return _NOT_A_FILE.fullmatch(key) is not None
 
 
+def is_drop(key: str) -> bool:
+    """True for a key that a job loads: inside the layout, and no leftover."""
+    try:
+        parse_key(key)
+    except KeyOutsideLayout:
+        return False
+    return not is_not_a_drop(key)
+
+
 def parse_key(key: str) -> DropKey:
     """Read a (decoded) key; raises KeyOutsideLayout with a sentence a shop's analyst can act on."""
     unseen = next((character for character in key if unicodedata.category(character) in _UNSEEN), None)

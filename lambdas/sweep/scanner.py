@@ -16,7 +16,7 @@ from typing import Any
 
 from lambdas.attempts import Outcome, outcome_of, read_report
 from lambdas.leases import Lease, LeaseStore
-from schemas.drops import Drop, KeyOutsideLayout, is_not_a_drop, parse_key
+from schemas.drops import Drop, is_drop
 from schemas.reports import SUCCEEDED
 from schemas.retries import RETRIED_WITHIN
 from schemas.work_bucket import CLAIMS, NOTIFIED, claim_key, parse_attempt_key, parse_deferred_key
@@ -94,7 +94,7 @@ class Scanner:
     def _old_drops(self) -> Iterator[Drop]:
         for page in self.s3.get_paginator("list_object_versions").paginate(Bucket=self.drop_bucket):
             for version in page.get("Versions", []):
-                if version["LastModified"] <= self._latest and _is_a_drop(version["Key"]):
+                if version["LastModified"] <= self._latest and is_drop(version["Key"]):
                     yield Drop(self.drop_bucket, version["Key"], version["VersionId"])
 
     def _look_at_telling(self, found: Findings, load_id: str, attempt: int, is_deferred: bool) -> None:
@@ -147,13 +147,3 @@ def _may_be_followed(claim: Lease) -> bool:
 
 def _run_of(claim: Lease) -> StartedRun:
     return StartedRun(claim.facts["job_name"], claim.facts["run_id"])
-
-
-def _is_a_drop(key: str) -> bool:
-    if is_not_a_drop(key):
-        return False
-    try:
-        parse_key(key)
-    except KeyOutsideLayout:
-        return False
-    return True

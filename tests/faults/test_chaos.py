@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 from rich.console import Console
 
-from cli.demo import run_demo
+from cli.demo import Disturbance, run_demo
+from cli.demo_folder import demo_folder
 from local.chaos import (
     CORRECTED,
     CUT,
@@ -65,7 +66,9 @@ def test_a_chaos_demo_ends_as_the_generator_meant_it(
 
     data, out, screen = tmp_path / "data", tmp_path / "out", io.StringIO()
     keys = list(MockData(MockDataArgs(days=days, rows=rows, products=20, customers=50, seed=seed)).write(data))
-    results = run_demo(data, keys, out, shuffle=None, chaos=seed, console=Console(file=screen, width=200), start=start)
+    console = Console(file=screen, width=200)
+    with demo_folder(out) as folder:
+        results = run_demo(data, keys, folder, disturbance=Disturbance(chaos=seed), console=console, start=start)
     shown = screen.getvalue()
     done = {fault: int(line.split()[0]) for fault in FAULTS for line in shown.splitlines() if line.endswith(fault)}
     (lost,) = [int(line.rpartition(" ")[2]) for line in shown.splitlines() if line.startswith("rows lost: ")]

@@ -16,11 +16,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 from moto.s3.models import S3Backend
-from typer.testing import CliRunner
 
-from cli.main import app
-from cli.progress import Progress, Stage
-from cli.running import Running, announced
+from cli.drop_status import Stage
+from cli.progress import Progress
 from local import glue
 from local.aws_requests import AwsRequest
 from local.event_router import Delivery
@@ -258,42 +256,6 @@ def test_a_killed_run_has_failed_with_the_signals_exit_code(undisturbed: LocalCl
     undisturbed.wait_until_idle()
     assert undisturbed.runs()[-1].as_dict()["ErrorMessage"] == "Command failed with exit code 137"
     assert stage_of(undisturbed, drop) is Stage.FAILED
-
-
-def test_other_terminals_drop_and_replay(
-    undisturbed: LocalCloud, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    state = tmp_path / "running.json"
-    for module in ("cli.drop", "cli.replay"):
-        monkeypatch.setattr(f"{module}.find_running", lambda: Running(**json.loads(state.read_text())))
-    path = tmp_path / "till 2023-03-08.csv"
-    path.write_bytes(transactions(GOOD.format(number=9, day=8)))
-    outputs = dict(undisturbed.outputs)
-    with announced(Running(pid=1, url=undisturbed.aws.url, region=undisturbed.aws.region, outputs=outputs), state):
-        dropped = CliRunner().invoke(app, ["drop", str(path)])
-        assert dropped.exit_code == 0, dropped.output
-        undisturbed.wait_until_idle()
-        drop = Drop(outputs["drop_bucket"], transactions_key(8, path.name), dropped.output.split("(version ")[1][:-2])
-        assert stage_of(undisturbed, drop) is Stage.ARCHIVED
-
-        # Its drop is in the archive: there is nothing to load once more, and nothing breaks.
-        replayed = CliRunner().invoke(app, ["replay", drop.uri, "--version-id", drop.version_id])
-        assert replayed.exit_code == 0, replayed.output
-        undisturbed.wait_until_idle()
-    assert len(mails_about(undisturbed, drop)) == 1
-    assert not state.exists()
-
-
-def test_a_failed_drop_is_replayed_on_demand(undisturbed: LocalCloud, monkeypatch: pytest.MonkeyPatch) -> None:
-    running = Running(pid=1, url=undisturbed.aws.url, region=undisturbed.aws.region, outputs=dict(undisturbed.outputs))
-    monkeypatch.setattr("cli.replay.find_running", lambda: running)
-    drop = put(undisturbed, transactions_key(9), b"")
-    undisturbed.wait_until_idle()
-    assert len(mails_about(undisturbed, drop)) == 1
-    replayed = CliRunner().invoke(app, ["replay", drop.uri, "--version-id", drop.version_id])
-    assert replayed.exit_code == 0, replayed.output
-    undisturbed.wait_until_idle()
-    assert [subject.split(" ")[1] for subject in mails_about(undisturbed, drop)] == ["FAILED", "FAILED"]
 
 
 def test_a_function_that_takes_too_long_is_killed(undisturbed: LocalCloud, function: Callable[[str], str]) -> None:

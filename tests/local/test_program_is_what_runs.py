@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from cli.progress import Progress, Stage
+from cli.drop_status import Stage
+from cli.progress import Progress
 from components.events import EventFunctionArgs, Rule
 from components.functions import FunctionArgs
 from components.ingestion import Ingestion

@@ -16,12 +16,12 @@ from polars.testing import assert_frame_equal
 from rich.console import Console
 from typer.testing import CliRunner
 
-from cli.demo import run_demo, shuffled
+from cli.demo import Disturbance, run_demo, shuffled
+from cli.demo_folder import demo_folder
 from cli.demo_results import Results
-from cli.drop import NoKey, key_of
+from cli.drop_status import DropStatus, Stage
 from cli.live import Display
 from cli.main import app
-from cli.progress import DropStatus, Stage
 from local.local_cloud import LocalCloud
 from mock_data import MockData, MockDataArgs
 from schemas.drops import Drop
@@ -49,7 +49,9 @@ def test_a_shuffled_demo_ends_with_the_expected_fact_and_everything_accounted_fo
 ) -> None:
     data, out, screen = tmp_path / "data", tmp_path / "out", io.StringIO()
     keys = list(MockData(ARGS).write(data))
-    results = run_demo(data, keys, out, shuffle=4, console=Console(file=screen, width=200), start=start)
+    console = Console(file=screen, width=200)
+    with demo_folder(out) as folder:
+        results = run_demo(data, keys, folder, disturbance=Disturbance(shuffle=4), console=console, start=start)
     assert results.complaints == []
 
     expected = json.loads((data / "expected" / "summary.json").read_text())
@@ -84,13 +86,14 @@ def test_a_demo_whose_drop_fails_shows_it_and_is_not_good(tmp_path: Path, start:
     (data / "dimensions").mkdir(parents=True)
     header = "product_id,product_name,category,price,supplier_id\n"
     (data / "dimensions" / "dim_products.csv").write_text(f"{header}P1,A,B,cheap,S1\n")
-    results = run_demo(
-        data, ["dimensions/dim_products.csv"], out, shuffle=None, console=Console(file=screen, width=200), start=start
-    )
+    with demo_folder(out) as folder:
+        results = run_demo(
+            data, ["dimensions/dim_products.csv"], folder, console=Console(file=screen, width=200), start=start
+        )
     (complaint,) = results.complaints
     assert complaint.startswith("dim_products.csv was not loaded: dim_products.csv, line 2")
     shown = screen.getvalue()
-    assert f"NOT GOOD: {complaint}" in shown
+    assert f"FAILED: {complaint}" in shown
     assert "failed    dim_products.csv" in shown
     assert "Subject: [dev] FAILED dim_products.csv: not loaded" in shown
     assert (results.summary["failed"], results.summary["emails"], results.summary["archived"]) == (1, 1, 0)
@@ -132,25 +135,6 @@ def test_shuffling_drops_every_file_and_about_a_third_of_them_twice() -> None:
     order = shuffled(keys, 5)
     assert (len(order), set(order)) == (12, set(keys))
     assert order == shuffled(keys, 5) != shuffled(keys, 6)
-
-
-@pytest.mark.parametrize(
-    ("name", "day", "key"),
-    [
-        ("dim_products_new.csv", None, "dimensions/dim_products_new.csv"),
-        ("transactions_2023-03-15.csv", None, "transactions/year=2023/month=03/day=15/transactions_2023-03-15.csv"),
-        ("late rows.csv.gz", "2023-03-15", "transactions/year=2023/month=03/day=15/late rows.csv.gz"),
-        ("till_2023-03-15.csv", "2023-03-16", "transactions/year=2023/month=03/day=16/till_2023-03-15.csv"),
-    ],
-)
-def test_a_files_name_or_the_given_day_says_its_key(name: str, day: str | None, key: str) -> None:
-    assert key_of(name, day) == key
-
-
-@pytest.mark.parametrize(("name", "day"), [("rows.csv", None), ("rows_2023-02-30.csv", None), ("rows.csv", "soon")])
-def test_a_file_without_a_day_is_refused(name: str, day: str | None) -> None:
-    with pytest.raises(NoKey, match="--day YYYY-MM-DD"):
-        key_of(name, day)
 
 
 def test_a_stage_that_went_by_unseen_is_shown_all_the_same() -> None:

@@ -1,0 +1,60 @@
+"""`pipeline demo`: the whole pipeline on this machine, moved by events alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.invocation import Invocation, command
+from cli.refusals import FAILED
+
+
+@command()
+def demo(
+    invocation: Invocation,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder with dimensions/dim_products.csv, dimensions/dim_customers.csv and "
+            "transactions/year=…/month=…/day=…/….csv; without it a week is generated.",
+            show_default=False,
+        ),
+    ] = None,
+    out: Annotated[
+        Path, typer.Option(help="Folder for the results: new, empty, or written by an earlier demo.")
+    ] = Path("build/demo"),
+    shuffle: Annotated[
+        int | None,
+        typer.Option(metavar="SEED", help="Drop in a random order, and some of the files twice.", show_default=False),
+    ] = None,
+    chaos: Annotated[
+        int | None,
+        typer.Option(
+            metavar="SEED",
+            help="Disturb everything: lose, double and delay events, kill jobs and functions, cut connections.",
+            show_default=False,
+        ),
+    ] = None,
+    rows: Annotated[int, typer.Option(help="Rows of an average generated day.")] = 10_000,
+    days: Annotated[int, typer.Option(help="Days to generate.")] = 7,
+    seed: Annotated[int, typer.Option(help="Seed of the generated data.")] = 7,
+) -> None:
+    """Run the whole pipeline on this machine: deploy, drop files, watch events move them.
+
+    The dev stack is deployed into a local AWS and the files are dropped into its bucket. From there
+    only events move anything: queue, Lambda, Glue, warehouse, mail, archive. The exit status is not 0
+    when anything failed.
+    """
+    from cli.demo import Disturbance, demo_from
+    from mock_data import MockDataArgs
+
+    generator = MockDataArgs(rows=rows, days=days, seed=seed) if data is None else None
+    results = demo_from(
+        data, generator, out, disturbance=Disturbance(shuffle=shuffle, chaos=chaos), console=invocation.console()
+    )
+    if invocation.as_json:
+        invocation.show({**results.summary, "complaints": results.complaints}, "")
+    if results.complaints:
+        invocation.end(FAILED)

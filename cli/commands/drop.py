@@ -1,0 +1,80 @@
+"""`pipeline drop`: files into the drop bucket, under the keys their names and days ask for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli.invocation import Invocation, command
+from cli.refusals import FAILED, NEEDS_A_LOOK
+
+if TYPE_CHECKING:
+    from cli.drop_keys import FileToDrop
+    from cli.loads import Load
+    from schemas.drops import Drop
+
+
+@command(on_pipeline=True)
+def drop(
+    invocation: Invocation,
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FILE…|DIR", help="CSV files (or .csv.gz) of transactions, products or customers; or folders."
+        ),
+    ],
+    day: Annotated[
+        str | None,
+        typer.Option(
+            metavar="YYYY-MM-DD", help="The day of transactions whose name does not say it.", show_default=False
+        ),
+    ] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until every file is loaded or has failed.")] = False,
+    minutes: Annotated[int, typer.Option(min=1, help="How long to wait at most.")] = 30,
+) -> None:
+    """Drop files. The key follows from the name: dim_products….csv, dim_customers….csv or …YYYY-MM-DD….csv.
+
+    Dimensions are dropped first. With --wait the exit status is 1 when a file failed, 3 when rows were rejected.
+    """
+    from cli.drop_keys import files_to_drop
+    from cli.load_json import load_json
+    from cli.uploads import refuse_unversioned, wait_until_settled
+
+    files = files_to_drop(paths, day)
+    pipeline = invocation.pipeline
+    refuse_unversioned(pipeline)
+    dimensions = _upload(invocation, [file for file in files if file.is_dimension])
+    transactions = [file for file in files if not file.is_dimension]
+    if dimensions and transactions:
+        invocation.say("Waiting until the dimensions are loaded, so that the transactions find them.")
+        wait_until_settled(pipeline, dimensions, timeout_seconds=minutes * 60, is_done=_has_ended)
+    drops = dimensions + _upload(invocation, transactions)
+    loads: list[Load] = []
+    if wait:
+        loads = wait_until_settled(
+            pipeline, drops, timeout_seconds=minutes * 60, on_change=lambda load: invocation.say(_line(load))
+        )
+    dropped = [{"uri": one.uri, "version_id": one.version_id, "load_id": one.load_id} for one in drops]
+    text = "\n".join(f"dropped {one.uri} (version {one.version_id}, load {one.load_id})" for one in drops)
+    invocation.show({"dropped": dropped, "loads": [load_json(load) for load in loads]}, text)
+    if any(load.is_failed for load in loads):
+        invocation.end(FAILED)
+    if any(load.status.rejected for load in loads):
+        invocation.end(NEEDS_A_LOOK)
+
+
+def _upload(invocation: Invocation, files: list[FileToDrop]) -> list[Drop]:
+    from cli.uploads import upload
+
+    return [upload(invocation.pipeline, file.path, file.key) for file in files]
+
+
+def _has_ended(load: Load) -> bool:
+    return load.status.is_settled or load.status.stage.value == "loaded"
+
+
+def _line(load: Load) -> str:
+    status = load.status
+    return f"{status.stage.value:<9} {status.file_name}  {status.summary}".rstrip()

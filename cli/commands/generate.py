@@ -1,0 +1,77 @@
+"""`pipeline generate`: mock data into a folder, or into a drop bucket."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.invocation import Invocation, command
+from cli.refusals import Refused
+
+
+@command(on_pipeline=True)
+def generate(
+    invocation: Invocation,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder to write to; it is made, or must be empty.", show_default=False)
+    ] = None,
+    upload: Annotated[
+        bool,
+        typer.Option(
+            "--upload", help="Upload to the pipeline's drop bucket instead: dimensions first, then day by day."
+        ),
+    ] = False,
+    bucket: Annotated[
+        str | None,
+        typer.Option(help="Upload to this drop bucket on AWS, with your own AWS sign-in.", show_default=False),
+    ] = None,
+    minutes: Annotated[int, typer.Option(min=1, help="How long to wait for the dimensions at most.")] = 30,
+    start: Annotated[str, typer.Option(metavar="YYYY-MM-DD", help="The first day.")] = "2023-03-15",
+    days: Annotated[int, typer.Option(help="Number of days; each gets one file.")] = 30,
+    rows: Annotated[
+        int, typer.Option(help="Rows of an average day. All files together have exactly days x rows.")
+    ] = 10_000,
+    products: Annotated[int, typer.Option(help="Rows of dim_products.")] = 500,
+    customers: Annotated[int, typer.Option(help="Rows of dim_customers.")] = 5_000,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 7,
+    faults: Annotated[
+        float,
+        typer.Option(help="Share of rows to be rejected, 0 to 1; about as many are valid but oddly written."),
+    ] = 0.02,
+    expected: Annotated[
+        bool,
+        typer.Option(help="Write the outcome of every row beside the data, in expected/ (with --out)."),
+    ] = True,
+    show_profile: Annotated[
+        bool, typer.Option("--profile", help="Show how orders develop and which faults there are, each with its share.")
+    ] = False,
+) -> None:
+    """Generate a shop: products, customers, and a file of transactions a day.
+
+    Orders live over several days, so later files update earlier ones; some rows come twice, late or
+    with a fault. An upload waits until the dimensions are loaded before it uploads the first day.
+    """
+    if sum((out is not None, upload, bucket is not None)) != 1:
+        raise Refused(
+            "say where the files go: --out FOLDER, --upload (to the local pipeline or --stack NAME), or --bucket NAME"
+        )
+    from cli.generate import parse_arguments, upload_shop, write_shop
+
+    args = parse_arguments(
+        start, days=days, rows=rows, products=products, customers=customers, seed=seed, faults=faults
+    )
+    if out is not None:
+        generated = write_shop(args, out, expected=expected)
+    else:
+        from cli.pipeline import bucket_alone
+
+        pipeline = invocation.pipeline if bucket is None else bucket_alone(bucket)
+        generated = upload_shop(args, pipeline, say=invocation.say, timeout_seconds=minutes * 60)
+    if show_profile:
+        from mock_data.profile import profile
+
+        generated = replace(generated, profile=profile(args))
+    invocation.show(generated.as_json(), str(generated))

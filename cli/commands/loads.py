@@ -1,0 +1,29 @@
+"""`pipeline loads`: the recent loads."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from cli.invocation import Invocation, command
+
+
+@command(on_pipeline=True)
+def loads(
+    invocation: Invocation,
+    failed: Annotated[bool, typer.Option("--failed", help="Only loads whose last attempt failed.")] = False,
+    since: Annotated[
+        str | None,
+        typer.Option(metavar="YYYY-MM-DD", help="Only loads that changed on this day or later.", show_default=False),
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Show so many at most.")] = 50,
+) -> None:
+    """List the recent loads, the latest first."""
+    from cli.days import first_moment
+    from cli.load_json import load_json, load_line
+    from cli.loads import Loads
+
+    found = Loads(invocation.pipeline).recent(since=first_moment(since), limit=limit, failed=failed)
+    text = "\n".join(map(load_line, found)) or f"No {'failed ' if failed else ''}load in {invocation.pipeline.name}."
+    invocation.show({"loads": [load_json(load) for load in found]}, text)

@@ -1,0 +1,25 @@
+"""`pipeline up`: the local pipeline, kept running."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from cli.invocation import Invocation, command
+
+
+@command()
+def up(
+    invocation: Invocation,
+    config: Annotated[str, typer.Option(metavar="NAME", help="Deploy with the settings in Pulumi.NAME.yaml.")] = "dev",
+) -> None:
+    """Keep the whole pipeline running on this machine until Ctrl-C or pipeline down.
+
+    Drop files from another terminal with pipeline drop FILE. Every file, and each mail, is shown here.
+    """
+    from cli.local_pipeline import only_local_pipeline
+    from cli.up import keep_running
+
+    with only_local_pipeline():
+        keep_running(invocation, config)

@@ -1,0 +1,77 @@
+"""Under which key a file on disk is dropped: from its folder, its name, or the day that is given."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from cli.refusals import Refused
+from schemas.drops import CUSTOMERS, PRODUCTS, TRANSACTIONS, KeyOutsideLayout, is_drop, parse_key, partition
+
+_DAY = re.compile(r"(?<![0-9])([0-9]{4}-[0-9]{2}-[0-9]{2})(?![0-9])")
+_FILES = ("*.csv", "*.csv.gz")
+
+
+@dataclass(frozen=True)
+class FileToDrop:
+    """A file on disk and its key in the drop bucket."""
+
+    path: Path
+    key: str
+
+    @property
+    def is_dimension(self) -> bool:
+        return parse_key(self.key).kind != TRANSACTIONS
+
+
+def files_to_drop(paths: list[Path], day: str | None) -> list[FileToDrop]:
+    """The files, those of a folder included, dimensions first; raises Refused when one of them has no key."""
+    files = [file for path in paths for file in _files_at(path, day)]
+    keys: dict[str, Path] = {}
+    for file in files:
+        if file.key in keys:
+            raise Refused(
+                f"{keys[file.key]} and {file.path} have the same key {file.key}; drop them one after the other"
+            )
+        keys[file.key] = file.path
+    return sorted(files, key=lambda file: (not file.is_dimension, file.key))
+
+
+def key_of(name: str, day: str | None) -> str:
+    """The key of a file of this name; raises Refused when neither its name nor the day says one."""
+    if name.startswith((PRODUCTS, CUSTOMERS)):
+        key = f"dimensions/{name}"
+    else:
+        named = _DAY.search(name)
+        text = day or (named[1] if named else None)
+        if text is None:
+            raise Refused(f"{name} does not say which day it is of; say it with --day YYYY-MM-DD")
+        try:
+            key = f"{TRANSACTIONS}/{partition(date.fromisoformat(text))}/{name}"
+        except ValueError:
+            raise Refused(f"{text} is not a day of the calendar; say it with --day YYYY-MM-DD") from None
+    try:
+        parse_key(key)
+    except KeyOutsideLayout as error:
+        raise Refused(str(error)) from error
+    return key
+
+
+def _files_at(path: Path, day: str | None) -> list[FileToDrop]:
+    if path.is_file():
+        return [FileToDrop(path, key_of(path.name, day))]
+    if not path.is_dir():
+        raise Refused(f"{path} is neither a file nor a folder; check the name")
+    found = sorted(file for pattern in _FILES for file in path.rglob(pattern) if file.is_file())
+    files = [FileToDrop(file, _key_in_folder(file.relative_to(path), day)) for file in found]
+    if not files:
+        raise Refused(f"{path} holds no .csv or .csv.gz file")
+    return files
+
+
+def _key_in_folder(inside: Path, day: str | None) -> str:
+    """A folder may have the layout of the drop bucket, or be flat."""
+    key = inside.as_posix()
+    return key if is_drop(key) else key_of(inside.name, day)

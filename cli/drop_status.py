@@ -1,0 +1,91 @@
+"""How far a drop has come: queued, running, loaded, archived or failed. One rule, for the local and any other AWS."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+
+from schemas.drops import Drop
+from schemas.reports import SUCCEEDED, Report
+from schemas.retries import is_over, is_retried
+
+
+class Stage(Enum):
+    """Where a drop is on its way."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    LOADED = "loaded"
+    ARCHIVED = "archived"
+    FAILED = "failed"
+
+    @property
+    def is_settled(self) -> bool:
+        return self in (Stage.ARCHIVED, Stage.FAILED)
+
+
+@dataclass(frozen=True)
+class DropStatus:
+    """A drop as it stood when it was looked at."""
+
+    drop: Drop
+    stage: Stage
+    report: Report | None = None
+    """Of its last attempt that is over."""
+    is_retried: bool = False
+    """True when a failed drop gets another attempt by itself."""
+    message: str = ""
+    """The failed run's own message."""
+    attempt: int = 0
+    """The last attempt; 0 while there is none."""
+
+    @property
+    def file_name(self) -> str:
+        return self.drop.key.rpartition("/")[2]
+
+    @property
+    def is_settled(self) -> bool:
+        """True when nothing more happens to it by itself."""
+        return self.stage.is_settled and not self.is_retried
+
+    @property
+    def rejected(self) -> int:
+        counts = self.report.counts if self.report else None
+        return counts["rejected"] if counts else 0
+
+    @property
+    def summary(self) -> str:
+        """What happened to it, in a few words."""
+        if self.stage is Stage.FAILED:
+            error = self.report.error.sentence if self.report and self.report.error else self.message
+            return f"{error} (it is retried by itself)" if self.is_retried else error
+        counts = self.report.counts if self.report else None
+        if counts is None:
+            return ""
+        parts = [f"{rows:,} {name}" for name, rows in counts.items() if name != "rows_read" and rows]
+        return f"{counts['rows_read']:,} rows: {', '.join(parts) or 'nothing to do'}"
+
+
+def drop_status(
+    drop: Drop, *, attempt: int, state: str | None, report: Report | None, message: str, is_in_drop_bucket: bool
+) -> DropStatus:
+    """The status of a drop from its last attempt: the run's `state` in Glue, and the attempt's report if there is one.
+
+    `state` is None where Glue does not know the run.
+    """
+    if attempt == 0:
+        return DropStatus(drop, Stage.QUEUED)
+    if not is_over(report, state):
+        return DropStatus(drop, Stage.RUNNING, attempt=attempt)
+    if report is None or report.outcome != SUCCEEDED:
+        retried = is_retried(attempt, report, state)
+        return DropStatus(drop, Stage.FAILED, report, retried, message or "the run left no report", attempt)
+    return DropStatus(drop, Stage.LOADED if is_in_drop_bucket else Stage.ARCHIVED, report, attempt=attempt)
+
+
+def count_stages(statuses: Iterable[DropStatus]) -> dict[Stage, int]:
+    """How many drops are at each stage, every stage named."""
+    counted = Counter(status.stage for status in statuses)
+    return {stage: counted[stage] for stage in Stage}

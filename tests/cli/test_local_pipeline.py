@@ -1,0 +1,33 @@
+"""How terminals find the one local pipeline of a checkout."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from cli.local_pipeline import LocalPipeline, announced, find_local_pipeline, only_local_pipeline
+from cli.refusals import Refused
+
+LOCAL = LocalPipeline(1, "http://127.0.0.1:1", "eu-west-1", "operator", "secret", {"drop_bucket": "drop"}, {"port": 5})
+
+
+def test_a_local_pipeline_is_found_while_it_runs_and_never_after(tmp_path: Path) -> None:
+    state = tmp_path / "running.json"
+    with only_local_pipeline(state), announced(LOCAL, state):
+        assert find_local_pipeline(state) == LOCAL
+        assert stat.S_IMODE(state.stat().st_mode) == 0o600
+    with pytest.raises(Refused, match="no local pipeline is running"):
+        find_local_pipeline(state)
+
+
+def test_a_second_local_pipeline_is_refused_even_while_the_first_deploys(tmp_path: Path) -> None:
+    state = tmp_path / "running.json"
+    with only_local_pipeline(state):
+        with pytest.raises(Refused, match="another local pipeline is running"), only_local_pipeline(state):
+            pass
+        with pytest.raises(Refused, match="no local pipeline is running"):
+            find_local_pipeline(state)
+    with only_local_pipeline(state):
+        pass
