@@ -11,12 +11,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from cli.demo_folder import DATA, RESULTS, DemoFolder, demo_folder
+from cli.demo_folder import DATA, LAPTOP, RESULTS, DemoFolder, demo_folder
 from cli.demo_results import FACT_FILE, Results, write_results
 from cli.drop_status import DropStatus, Stage
 from cli.expected import differences, fact_differences, lost_rows
 from cli.live import Display, show_mail, show_totals
-from cli.local_pipeline import LIBRARIES, ROOT
+from cli.local_pipeline import LIBRARIES, LOCAL_STACK, ROOT
 from cli.progress import Progress
 from cli.refusals import Refused
 from local.chaos import Chaos
@@ -82,7 +82,8 @@ def run_demo(
     display = Display(console)
     with start(
         ROOT,
-        folder=out / "laptop",
+        name=LOCAL_STACK,
+        folder=out / LAPTOP,
         libraries=LIBRARIES,
         # The shop's own dimensions come first here.
         config={"sampleDimensions": "false"},

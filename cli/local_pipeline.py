@@ -5,9 +5,11 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import signal
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,9 @@ from cli.refusals import Refused
 ROOT = Path(__file__).parent.parent
 LIBRARIES = ROOT / "build" / "laptop"
 """Unpacked wheels, kept for the next local pipeline."""
+_STOPPED_WITHIN_SECONDS = 30.0
+LOCAL_STACK = "local"
+"""The name of the stack that `up` and `demo` deploy on this machine."""
 STATE_FILE = LIBRARIES / "running.json"
 
 
@@ -29,8 +34,10 @@ class LocalPipeline:
     access_key: str
     secret_key: str
     outputs: Mapping[str, Any]
-    warehouse: Mapping[str, Any] = field(default_factory=dict)
+    warehouse: Mapping[str, Any]
     """How a client signs in to the warehouse: host, port, database, user, password, certificate."""
+    logs: str
+    """The folder with a log for each run."""
 
 
 @contextmanager
@@ -91,4 +98,15 @@ def _is_locked(path: Path) -> bool:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
+    return False
+
+
+def stop(local: LocalPipeline, path: Path | None = None) -> bool:
+    """Ask the local pipeline to stop; True once it has, False when it has not within half a minute."""
+    os.kill(local.pid, signal.SIGTERM)
+    until = time.monotonic() + _STOPPED_WITHIN_SECONDS
+    while time.monotonic() < until:
+        if not _is_locked(path or STATE_FILE):
+            return True
+        time.sleep(0.1)
     return False

@@ -8,11 +8,19 @@ import typer
 from typer.core import TyperGroup
 
 from cli.commands.costs import costs
+from cli.commands.dead import dead
 from cli.commands.demo import demo
+from cli.commands.down import down
 from cli.commands.drop import drop
+from cli.commands.env import env
 from cli.commands.generate import generate
 from cli.commands.loads import loads
+from cli.commands.logs import logs
+from cli.commands.rejected import rejected
 from cli.commands.replay import replay
+from cli.commands.show import show
+from cli.commands.sql import sql
+from cli.commands.status import status
 from cli.commands.up import up
 from cli.commands.wheel import wheel
 
@@ -61,9 +69,9 @@ def pipeline(
 
 
 GROUPS = {
-    "Try it": (demo, up),
+    "Try it": (demo, up, down, sql, env),
     "Files": (drop, generate),
-    "Operate": (loads, replay),
+    "Operate": (status, loads, show, rejected, replay, dead, logs),
     "Build": (wheel, costs),
 }
 

@@ -1,7 +1,8 @@
 """Which pipeline a command works on: a stack on AWS, or the local one that `pipeline up` runs.
 
 `--stack NAME` (or PIPELINE_STACK) means that stack on AWS, read from its Pulumi outputs.
-Without it a command works on the local pipeline.
+Without it, or with `--stack local`, a command works on the local pipeline. The mails of the
+local pipeline name its stack as those of any other do.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 
 import boto3
 
-from cli.local_pipeline import ROOT, find_local_pipeline
+from cli.local_pipeline import LOCAL_STACK, ROOT, LocalPipeline, find_local_pipeline
 from cli.refusals import Refused
 
 _PULUMI_SECONDS = 120
@@ -34,14 +35,14 @@ class Pipeline:
     session: Any
     """A boto3 session for its account and Region."""
     stack: str | None = None
-    endpoint_url: str | None = None
-    """Where the local pipeline's AWS is; None for AWS itself."""
+    local: LocalPipeline | None = None
+    """None for a pipeline on AWS."""
     _clients: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @property
     def look_seconds(self) -> float:
         """How long to wait between two looks."""
-        return _LOCAL_LOOK_SECONDS if self.endpoint_url else _AWS_LOOK_SECONDS
+        return _LOCAL_LOOK_SECONDS if self.local else _AWS_LOOK_SECONDS
 
     @property
     def region(self) -> str:
@@ -61,13 +62,14 @@ class Pipeline:
     def client(self, service: str) -> Any:
         with _making_a_client:
             if service not in self._clients:
-                self._clients[service] = self.session.client(service, endpoint_url=self.endpoint_url)
+                endpoint_url = self.local.url if self.local else None
+                self._clients[service] = self.session.client(service, endpoint_url=endpoint_url)
             return self._clients[service]
 
 
 def find_pipeline(stack: str | None) -> Pipeline:
     """The stack on AWS, or the local pipeline; raises Refused when there is none."""
-    if stack is not None:
+    if stack not in (None, LOCAL_STACK):
         outputs = read_stack_outputs(stack)
         session = boto3.session.Session(region_name=_region_of(stack, outputs))
         return Pipeline(f"the stack {stack}", outputs, session, stack)
@@ -75,7 +77,7 @@ def find_pipeline(stack: str | None) -> Pipeline:
     session = boto3.session.Session(
         aws_access_key_id=local.access_key, aws_secret_access_key=local.secret_key, region_name=local.region
     )
-    return Pipeline("the local pipeline", local.outputs, session, endpoint_url=local.url)
+    return Pipeline("the local pipeline", local.outputs, session, local=local)
 
 
 def read_stack_outputs(stack: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from rich.console import Console
 from cli.drop_status import Stage
 from cli.invocation import Invocation
 from cli.live import Display, show_mail
-from cli.local_pipeline import LIBRARIES, ROOT, LocalPipeline, announced
+from cli.local_pipeline import LIBRARIES, LOCAL_STACK, ROOT, LocalPipeline, announced
 from cli.progress import Progress
 from local.iam_middleware import OPERATOR
 from local.local_cloud import LocalCloud
@@ -37,6 +37,7 @@ def keep_running(invocation: Invocation, config: str) -> None:
         ROOT,
         folder=FOLDER,
         stack=config,
+        name=LOCAL_STACK,
         libraries=LIBRARIES,
         on_warning=lambda sentence: display.say(f"warning: {sentence}", style="red"),
     ) as laptop:
@@ -59,6 +60,7 @@ def describe(laptop: LocalCloud) -> LocalPipeline:
         secret_key="laptop",
         outputs=dict(laptop.outputs),
         warehouse=_sign_in(laptop),
+        logs=str(laptop.folder / "logs"),
     )
 
 

@@ -82,6 +82,7 @@ class LocalCloud:
         *,
         folder: Path,
         stack: str = "dev",
+        name: str | None = None,
         config: Mapping[str, str] | None = None,
         account: str = ACCOUNT,
         pace: float = PACE,
@@ -89,8 +90,9 @@ class LocalCloud:
         libraries: Path | None = None,
         on_warning: Callable[[str], None] = lambda _: None,
     ) -> LocalCloud:
-        """Deploy the stack of the program in `root`, some keys of its configuration changed.
+        """Deploy the program in `root` with the settings of a stack, some keys changed.
 
+        `name` is what the deployed stack is called; without it, it is called as the stack whose settings it has.
         `folder` takes logs and what processes need while they run. `libraries` keeps unpacked
         wheels for the next laptop. Raises DeployFailed where the program cannot be deployed.
         """
@@ -117,7 +119,7 @@ class LocalCloud:
             take_over(account, Hooks(on_object_event=early.append, pace=pace))
             aws.gate.on_invoke = router.invoked
             aws.gate.after_run_start = router.run_started
-            deployed = deploy(root, provider, stack=stack, config=values)
+            deployed = deploy(root, provider, stack=name or stack, config=values)
             router.start()
             take_over(account, Hooks(on_object_event=router.object_event, pace=pace))
             for event in early:

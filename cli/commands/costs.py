@@ -14,7 +14,7 @@ def costs(
     invocation: Invocation,
     rows: Annotated[int, typer.Option(min=1, help="Rows of a daily file.")] = 1_000_000,
 ) -> None:
-    """Show what a stack costs: idle, per load, and a month of daily files."""
+    """Show what a stack costs, idle and per load."""
     from cli.costs import DAYS_PER_MONTH, Prices, Usage, idle_month, load
 
     prices, usage = Prices(), Usage()

@@ -41,7 +41,7 @@ def demo(
     days: Annotated[int, typer.Option(help="Days to generate.")] = 7,
     seed: Annotated[int, typer.Option(help="Seed of the generated data.")] = 7,
 ) -> None:
-    """Run the whole pipeline on this machine: deploy, drop files, watch events move them.
+    """Run the whole pipeline on this machine, from a file to a mail.
 
     The dev stack is deployed into a local AWS and the files are dropped into its bucket. From there
     only events move anything: queue, Lambda, Glue, warehouse, mail, archive. The exit status is not 0

@@ -34,8 +34,9 @@ def drop(
     wait: Annotated[bool, typer.Option("--wait", help="Wait until every file is loaded or has failed.")] = False,
     minutes: Annotated[int, typer.Option(min=1, help="How long to wait at most.")] = 30,
 ) -> None:
-    """Drop files. The key follows from the name: dim_products….csv, dim_customers….csv or …YYYY-MM-DD….csv.
+    """Upload files to the drop bucket.
 
+    The key follows from the name: dim_products….csv, dim_customers….csv or …YYYY-MM-DD….csv.
     Dimensions are dropped first. With --wait the exit status is 1 when a file failed, 3 when rows were rejected.
     """
     from cli.drop_keys import files_to_drop

@@ -49,7 +49,7 @@ def generate(
         bool, typer.Option("--profile", help="Show how orders develop and which faults there are, each with its share.")
     ] = False,
 ) -> None:
-    """Generate a shop: products, customers, and a file of transactions a day.
+    """Generate a shop and its daily files of transactions.
 
     Orders live over several days, so later files update earlier ones; some rows come twice, late or
     with a fault. An upload waits until the dimensions are loaded before it uploads the first day.

@@ -28,7 +28,7 @@ def replay(
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would start, and start nothing.")] = False,
 ) -> None:
-    """Load drops once more, from the drop bucket or the archive.
+    """Load files again, from the drop bucket or the archive.
 
     Safe at any time: a row that is loaded twice stays one row. A load that runs or waits is left alone.
     """

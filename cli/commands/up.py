@@ -14,7 +14,7 @@ def up(
     invocation: Invocation,
     config: Annotated[str, typer.Option(metavar="NAME", help="Deploy with the settings in Pulumi.NAME.yaml.")] = "dev",
 ) -> None:
-    """Keep the whole pipeline running on this machine until Ctrl-C or pipeline down.
+    """Keep the local pipeline running until Ctrl-C or pipeline down.
 
     Drop files from another terminal with pipeline drop FILE. Every file, and each mail, is shown here.
     """

@@ -17,10 +17,10 @@ def wheel(
     invocation: Invocation,
     out: Annotated[Path, typer.Option(help="The folder the wheel is written to.", show_default="dist")] = ROOT / "dist",
 ) -> None:
-    """Build the job's wheel: our code and all it needs, for CPython 3.9 on manylinux2014, in one file.
+    """Build the job's wheel for CPython 3.9 on manylinux2014.
 
-    A private subnet has no package index, so nothing may be left to install there: the
-    wheel declares no dependencies because it contains them.
+    It has our code and all it needs in one file. A private subnet has no package index, so nothing
+    may be left to install there: the wheel declares no dependencies because it contains them.
     """
     from cli.wheel import build_wheel
 

@@ -77,7 +77,7 @@ def test_a_shuffled_demo_ends_with_the_expected_fact_and_everything_accounted_fo
     assert len(list((out / "rejected").rglob("*.csv"))) == 4
     assert sorted({found["key"] for found in json.loads((out / "archive.json").read_text())}) == sorted(keys)
     shown = screen.getvalue()
-    assert "To: analyst@example.com\nSubject: [dev] Loaded 2023-03-" in shown
+    assert "To: analyst@example.com\nSubject: [local] Loaded 2023-03-" in shown
     assert shown.count("\nloaded    ") == shown.count("\narchived  ") == 6
 
 
@@ -95,7 +95,7 @@ def test_a_demo_whose_drop_fails_shows_it_and_is_not_good(tmp_path: Path, start:
     shown = screen.getvalue()
     assert f"FAILED: {complaint}" in shown
     assert "failed    dim_products.csv" in shown
-    assert "Subject: [dev] FAILED dim_products.csv: not loaded" in shown
+    assert "Subject: [local] FAILED dim_products.csv: not loaded" in shown
     assert (results.summary["failed"], results.summary["emails"], results.summary["archived"]) == (1, 1, 0)
 
 

@@ -1,0 +1,42 @@
+"""`pipeline logs`: what a load's run printed."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated
+
+import typer
+
+from cli.invocation import Invocation, command
+from cli.load_argument import LoadName
+
+
+@command(on_pipeline=True)
+def logs(
+    invocation: Invocation,
+    load: LoadName,
+    attempt: Annotated[
+        int | None, typer.Option(min=1, help="Of this attempt; else the last.", show_default=False)
+    ] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run ends.")] = False,
+) -> None:
+    """Print the log of a load's run."""
+    from cli.load_names import LoadNames
+    from cli.loads import Loads
+    from cli.run_logs import read_log, run_of
+
+    pipeline = invocation.pipeline
+    found = LoadNames(Loads(pipeline)).one(load)
+    run_id = run_of(found, attempt)
+    lines = read_log(pipeline, run_id)
+    shown = 0
+    while follow and not invocation.as_json:
+        for line in lines[shown:]:
+            typer.echo(line)
+        shown = len(lines)
+        if Loads(pipeline).of(found.drop).status.is_settled:
+            return
+        time.sleep(pipeline.look_seconds)
+        lines = read_log(pipeline, run_id)
+    text = "\n".join(lines) or "The run has printed nothing yet."
+    invocation.show({"load_id": found.load_id, "run_id": run_id, "lines": lines}, text)

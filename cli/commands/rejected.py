@@ -1,0 +1,47 @@
+"""`pipeline rejected`: the rejected rows of one load."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.invocation import Invocation, command
+from cli.load_argument import LoadName
+
+
+@command(on_pipeline=True)
+def rejected(
+    invocation: Invocation,
+    load: LoadName,
+    reason: Annotated[str | None, typer.Option(help="Only rows with this reject reason.", show_default=False)] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Show so many rows at most.")] = 20,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Save the whole file here: corrected, it can be dropped again.", show_default=False),
+    ] = None,
+) -> None:
+    """Show the rejected rows of a load, with their reasons."""
+    from cli.load_names import LoadNames
+    from cli.loads import Loads
+    from cli.rejected_rows import read_rejected_rows, save_rejected_file
+
+    pipeline = invocation.pipeline
+    found = LoadNames(Loads(pipeline)).one(load)
+    if out is not None:
+        save_rejected_file(pipeline, found, out)
+        invocation.say(f"saved in {out}; correct the values there and drop it again")
+    rows = read_rejected_rows(pipeline, found, reason=reason)
+    shown = rows.rows[:limit]
+    lines = [f"{total:>10,}  {name}" for name, total in rows.reasons.items()]
+    lines += [""] if shown else []
+    lines += [f"line {row.line}  {', '.join(row.reasons)}\n    {row.text}" for row in shown]
+    if len(rows.rows) > limit:
+        lines.append(f"… and {len(rows.rows) - limit:,} more rows; --limit shows more, --out FILE saves all of them")
+    result = {
+        "load_id": found.load_id,
+        "reasons": rows.reasons,
+        "rows": [{"line": row.line, "reasons": row.reasons, "values": row.values} for row in shown],
+    }
+    invocation.show(result, "\n".join(lines) or f"No row of {found.status.file_name} was rejected.")

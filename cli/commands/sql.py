@@ -1,0 +1,29 @@
+"""`pipeline sql`: statements in the warehouse."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from cli.invocation import Invocation, command
+
+
+@command(on_pipeline=True)
+def sql(
+    invocation: Invocation,
+    query: Annotated[
+        str | None,
+        typer.Argument(help="A statement; without it they are read from standard input.", show_default=False),
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Show so many rows at most.")] = 1000,
+) -> None:
+    """Run a statement in the warehouse and show its rows.
+
+    Without a QUERY, statements are read from standard input, each up to its semicolon.
+    """
+    from cli.statements import read_statements, result_text, run_statement
+
+    for statement in [query] if query is not None else read_statements():
+        result = run_statement(invocation.pipeline, statement, limit=limit)
+        invocation.show(result.as_json(), result_text(result))

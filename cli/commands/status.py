@@ -1,0 +1,33 @@
+"""`pipeline status`: what the pipeline does now, and what needs a person."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Annotated
+
+import typer
+
+from cli.invocation import Invocation, command
+from cli.refusals import GOOD, NEEDS_A_LOOK
+
+
+@command(on_pipeline=True)
+def status(
+    invocation: Invocation,
+    watch: Annotated[bool, typer.Option("--watch", help="Look again and again until Ctrl-C.")] = False,
+) -> None:
+    """Show what runs, what waits and what needs a person.
+
+    The exit status is 3 when something needs a person: a failed load, a dead letter, a mail address to confirm.
+    """
+    from cli.pipeline_status import look, status_text
+
+    pipeline = invocation.pipeline
+    while watch:
+        text = status_text(look(pipeline))
+        typer.echo(f"\x1b[2J\x1b[H{text}" if sys.stdout.isatty() else text)
+        time.sleep(pipeline.look_seconds)
+    found = look(pipeline)
+    invocation.show(found.as_json(), status_text(found))
+    invocation.end(NEEDS_A_LOOK if found.needs_a_look else GOOD)

@@ -1,0 +1,11 @@
+"""The argument by which a command is told which load."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+LoadName = Annotated[
+    str, typer.Argument(metavar="LOAD", help="A load's id, file name, day (YYYY-MM-DD), or s3:// URI.")
+]

@@ -1,0 +1,192 @@
+"""What an operator sees of loads, queues, logs and tables, beside a running local pipeline."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from schemas.drops import Drop
+from tests.cli.terminals import Terminal, terminal
+from tests.local.local_clouds import put, started, transactions, transactions_key
+
+GOOD = "T{number},C12345,P12345,3,2023-03-{day:02},Completed"
+LOADED = [GOOD.format(number=number, day=15) for number in range(1, 4)]
+REJECTED = ["T8,C12345,P12345,none,2023-03-15,Completed", "T9,NOBODY,P12345,2,2023-03-15,sold"]
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminal]:
+    """With the sample products and customers loaded."""
+    folder = tmp_path_factory.mktemp("operate")
+    with started(folder, {"sampleDimensions": "true"}) as laptop:
+        laptop.wait_until_idle()
+        with terminal(laptop, folder / "running.json") as opened:
+            yield opened
+
+
+@pytest.fixture(scope="module")
+def loaded(shop: Terminal) -> Drop:
+    """A load with three good rows and two rejected ones."""
+    drop = put(shop.laptop, transactions_key(15), transactions(*LOADED, *REJECTED))
+    shop.laptop.wait_until_idle()
+    return drop
+
+
+@pytest.fixture(scope="module")
+def failed(shop: Terminal) -> Drop:
+    drop = put(shop.laptop, transactions_key(16, "broken.csv"), b"")
+    shop.laptop.wait_until_idle()
+    return drop
+
+
+def test_loads_are_listed_the_latest_first(shop: Terminal, loaded: Drop, failed: Drop) -> None:
+    listed = shop.json("loads")["loads"]
+    assert [load["changed_at"] for load in listed] == sorted((load["changed_at"] for load in listed), reverse=True)
+    assert {load["load_id"]: load["stage"] for load in listed}[loaded.load_id] == "archived"
+    assert [load["load_id"] for load in shop.json("loads", "--failed")["loads"]] == [failed.load_id]
+    assert len(shop.json("loads", "--limit", "2")["loads"]) == 2
+    assert shop.json("loads", "--since", "2999-01-01")["loads"] == []
+    assert shop.run("loads", "--since", "yesterday").exit_code == 2
+
+
+def test_one_load_is_shown_with_its_rows_and_attempts(shop: Terminal, loaded: Drop) -> None:
+    shown = shop.json("show", loaded.load_id)
+    assert shown["load"]["counts"] | {"rows_read": 5, "inserted": 3, "rejected": 2} == shown["load"]["counts"]
+    assert shown["reject_reasons"] == {"unknown_customer": 1, "invalid_quantity": 1, "invalid_status": 1}
+    (attempt,) = shown["attempts"]
+    assert (attempt["number"], attempt["state"], attempt["outcome"]) == (1, "SUCCEEDED", "succeeded")
+    text = shop.run("show", "transactions_2023-03-15.csv").stdout
+    assert text.startswith("transactions_2023-03-15.csv is archived: 5 rows: ")
+    assert f"pipeline rejected {loaded.load_id}" in text
+
+
+def test_a_failed_load_says_why_and_how_to_replay_it(shop: Terminal, failed: Drop) -> None:
+    shown = shop.json("show", "broken.csv")
+    assert shown["load"]["error"] == shown["attempts"][-1]["error"]
+    text = shop.run("show", "broken.csv").stdout
+    assert f"pipeline replay {failed.load_id}" in text
+    assert shown["load"]["error"] in text
+
+
+def test_a_name_of_several_loads_is_refused_with_their_ids(shop: Terminal) -> None:
+    drops = [put(shop.laptop, transactions_key(20), transactions(GOOD.format(number=n, day=20))) for n in (50, 51)]
+    shop.laptop.wait_until_idle()
+    refused = shop.run("show", "2023-03-20")
+    assert refused.exit_code == 2
+    assert "names 2 loads; name one of them by its id" in refused.stderr
+    assert all(drop.load_id in refused.stderr for drop in drops)
+
+
+def test_rejected_rows_are_shown_by_reason_and_saved(shop: Terminal, loaded: Drop, tmp_path: Path) -> None:
+    shown = shop.json("rejected", loaded.load_id)
+    assert [(row["line"], sorted(row["reasons"])) for row in shown["rows"]] == [
+        (5, ["invalid_quantity"]),
+        (6, ["invalid_status", "unknown_customer"]),
+    ]
+    (only,) = shop.json("rejected", loaded.load_id, "--reason", "invalid_quantity")["rows"]
+    assert only["values"]["transaction_id"] == "T8"
+    refused = shop.run("rejected", loaded.load_id, "--reason", "typo")
+    assert (refused.exit_code, "the reasons are " in refused.stderr) == (2, True)
+
+    saved = tmp_path / "saved.csv"
+    shop.run("rejected", loaded.load_id, "--out", str(saved))
+    with saved.open(newline="") as file:
+        assert [row["transaction_id"] for row in csv.DictReader(file)] == ["T8", "T9"]
+    again = shop.run("rejected", loaded.load_id, "--out", str(saved))
+    assert (again.exit_code, "exists already" in again.stderr) == (2, True)
+
+
+def test_a_load_without_rejected_rows_says_so(shop: Terminal) -> None:
+    drop = put(shop.laptop, transactions_key(21), transactions(GOOD.format(number=60, day=21)))
+    shop.laptop.wait_until_idle()
+    assert "No row of transactions_2023-03-21.csv was rejected." in shop.run("rejected", drop.load_id).stdout
+
+
+def test_the_status_names_what_needs_a_person(shop: Terminal, loaded: Drop, failed: Drop) -> None:
+    result = shop.run("status")
+    assert result.exit_code == 3
+    shown = shop.json("status")
+    assert failed.load_id in [load["load_id"] for load in shown["failed"]]
+    assert (shown["running"], shown["queued"], shown["dead_letters"]) == ([], [], 0)
+    assert "2023-03-15" in shown["latest_days"]
+    assert f"broken.csv failed; see `pipeline show {failed.load_id}`" in shown["advice"]
+    assert "To do: broken.csv failed" in result.stdout
+
+
+def test_dead_letters_are_listed_redriven_and_discarded(shop: Terminal) -> None:
+    sqs, url = shop.laptop.client("sqs"), shop.laptop.outputs["dead_letter_queue_url"]
+    drop = put(shop.laptop, transactions_key(23), b"")
+    shop.laptop.wait_until_idle()
+    replay = {"bucket": drop.bucket, "key": drop.key, "version_id": drop.version_id}
+    ids = [
+        sqs.send_message(QueueUrl=url, MessageBody=body)["MessageId"] for body in (json.dumps({"replay": replay}), "?")
+    ]
+    listed = shop.json("dead", "list")["messages"]
+    assert {letter["message_id"]: letter["about"] for letter in listed}[ids[0]] == drop.uri
+    assert "is not a JSON object" in {letter["message_id"]: letter["about"] for letter in listed}[ids[1]]
+    assert "\n?" in shop.run("dead", "show", ids[1]).stdout
+
+    unnamed = shop.run("dead", "discard")
+    assert (unnamed.exit_code, "say which message to discard" in unnamed.stderr) == (2, True)
+    assert shop.json("dead", "discard", ids[1])["messages"][0]["message_id"] == ids[1]
+    assert shop.run("dead", "redrive", ids[1]).exit_code == 2
+    assert [letter["message_id"] for letter in shop.json("dead", "redrive", "all")["messages"]] == [ids[0]]
+    assert shop.json("dead", "list")["messages"] == []
+    shop.laptop.wait_until_idle()
+    assert shop.json("show", drop.load_id)["load"]["attempt"] == 2, "the redriven replay was handled"
+
+
+def test_the_log_of_a_run_is_printed(shop: Terminal, loaded: Drop) -> None:
+    shown = shop.json("logs", loaded.load_id)
+    assert shown["lines"] == shop.laptop.router.glue.log(shown["run_id"]).splitlines()
+    assert shown["lines"]
+    refused = shop.run("logs", loaded.load_id, "--attempt", "7")
+    assert (refused.exit_code, "has no attempt 7 with a run; there are [1]" in refused.stderr) == (2, True)
+
+
+def test_statements_run_in_the_real_warehouse(shop: Terminal, loaded: Drop) -> None:
+    query = "SELECT transaction_id, quantity, total_amount FROM fact_transactions WHERE transaction_id = 'T1'"
+    result = shop.json("sql", query)
+    assert (result["columns"], result["affected"]) == (["transaction_id", "quantity", "total_amount"], None)
+    ((transaction_id, quantity, _),) = result["rows"]
+    assert (transaction_id, quantity) == ("T1", 3)
+    cut = shop.json("sql", "SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3", "--limit", "2")
+    assert (len(cut["rows"]), cut["is_cut"]) == (2, True)
+    refused = shop.run("sql", "SELECT * FROM no_such_table")
+    assert (refused.exit_code, "no_such_table" in refused.stderr, refused.stderr.count("\n")) == (1, True, 1)
+
+
+def test_other_tools_reach_the_local_pipeline(shop: Terminal, loaded: Drop) -> None:
+    exported = shop.run("env").stdout
+    program = (
+        'import boto3, os; print(boto3.client("s3").head_bucket(Bucket=os.environ["DROP_BUCKET"])["BucketRegion"])'
+    )
+    command = f"{exported}\n\"{sys.executable}\" -c '{program}'"
+    clean = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")}
+    ended = subprocess.run(["sh", "-c", command], capture_output=True, text=True, env=clean, check=False)
+    assert (ended.returncode, ended.stdout.strip()) == (0, shop.json("env")["AWS_REGION"]), ended.stderr
+    query = "psql --no-psqlrc -Atc \"SELECT count(*) FROM fact_transactions WHERE transaction_id = 'T1'\""
+    asked = subprocess.run(["sh", "-c", f"{exported}\n{query}"], capture_output=True, text=True, env=clean, check=False)
+    assert (asked.returncode, asked.stdout.strip()) == (0, "1"), asked.stderr
+
+
+@pytest.mark.parametrize("stack", [["--stack", "local"], []], ids=["named", "by default"])
+def test_the_local_pipeline_is_a_stack_called_local(shop: Terminal, stack: list[str]) -> None:
+    assert shop.json("env", *stack)["AWS_ENDPOINT_URL"] == shop.laptop.aws.url
+
+
+def test_a_drop_that_waits_is_queued(shop: Terminal) -> None:
+    # The last test here: its event is on its way for an hour.
+    shop.laptop.router.delivery_policy = lambda _: (3600.0,)
+    drop = put(shop.laptop, transactions_key(22), transactions(GOOD.format(number=61, day=22)))
+    queued = shop.json("status")["queued"]
+    shop.laptop.router.delivery_policy = lambda _: (0.0,)
+    assert [load["load_id"] for load in queued] == [drop.load_id]
+    assert queued[0]["changed_at"] is None
