@@ -14,9 +14,11 @@ from benchmarks.work import AMOUNT_CLASSES, DROP_PRECEDENCE, LOAD_ID, PARTITION_
 from jobs.csv.reader import open_source_file
 from jobs.load.staging import stage
 from jobs.rows.duplicates import DuplicateCandidates
+from jobs.rows.ids import IdReader
 from jobs.rows.lookup import Lookup
 from jobs.rows.validation import SOURCE_COLUMNS, RowValidator
 from jobs.s3 import Prefix
+from schemas.sources import DEFAULT
 
 
 class _LocalPrefix:
@@ -47,6 +49,6 @@ def run(work: Work, out: Path) -> int:
     )
     source = open_source_file(work.transactions, name=work.transactions.name, required=SOURCE_COLUMNS)
     prefix = cast(Prefix, _LocalPrefix(out / "staged"))
-    staged = stage(source, transform, DuplicateCandidates(source, out), prefix, out)
+    staged = stage(source, transform, DuplicateCandidates(source, out, IdReader(DEFAULT.null_words)), prefix, out)
     staged.parts.manifest()
     return staged.rows_read

@@ -17,6 +17,7 @@ from jobs.errors import TooManyRejected
 from jobs.load.protocol import Staged, load_transactions, unload
 from jobs.load.staging import StagedRows, stage
 from jobs.rows.duplicates import DuplicateCandidates
+from jobs.rows.ids import IdReader
 from jobs.rows.lookup import Lookup
 from jobs.rows.validation import SOURCE_COLUMNS, RowValidator
 from jobs.s3 import Fetched, Prefix, fetch
@@ -43,7 +44,7 @@ def _steps(attempt: Attempt) -> None:
         transform = _transform(attempt, attempt.fetched)
 
     with attempt.step("find duplicates"):
-        candidates = DuplicateCandidates(source, attempt.folder)
+        candidates = DuplicateCandidates(source, attempt.folder, IdReader(attempt.arguments.source.null_words))
 
     with attempt.step("transform and stage"):
         staged = stage(source, transform, candidates, attempt.staging, attempt.folder)
@@ -74,6 +75,7 @@ def _transform(attempt: Attempt, fetched: Fetched) -> RowValidator:
         drop_precedence=drop_precedence(day, fetched.uploaded_at, drop.load_id),
         load_id=drop.load_id,
         source_uri=drop.uri,
+        settings=attempt.arguments.source,
     )
 
 

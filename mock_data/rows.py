@@ -223,7 +223,7 @@ class RowWriter:
                 line=pl.concat_str(FORMS[form].line, pl.lit("\n")).cast(pl.Binary),
                 transaction_id=pl.lit(None, dtype=pl.String)
                 if FORMS[form].is_malformed
-                else pl.col("transaction_id").str.strip_chars(),
+                else pl.col("transaction_id").str.strip_chars().str.strip_chars("\ufeff"),
             )
             for (form,), group in rows.partition_by("form", as_dict=True).items()
         ]

@@ -170,7 +170,10 @@ def _is_read_back(format_: str, sample: datetime) -> bool:
 
 
 def date_pattern(format_: str) -> str:
-    """The regular expression that a date in this format matches, for Python's `re` and for Polars alike."""
+    """The regular expression that a date in this format matches, for Python's `re` and for Polars alike.
+
+    What a directive matches is a group with the directive's letter as its name.
+    """
     tokens: list[Any] = re.findall("%.|[^%]", format_)
     parts = []
     for position, token in enumerate(tokens):
@@ -179,5 +182,6 @@ def date_pattern(format_: str) -> str:
             other.isdigit() or (other.startswith("%") and other not in ("%%", "%p", "%z")) for other in beside
         )
         known = _PADDED if is_crowded and token in _PADDED else DATE_DIRECTIVES
-        parts.append(known[token] if token in known else re.escape(token))
+        is_part = token in known and token != "%%"
+        parts.append(f"(?P<{token[1]}>{known[token]})" if is_part else known.get(token, re.escape(token)))
     return f"^{''.join(parts)}$"

@@ -6,3 +6,12 @@ STATUSES = ("pending", "processing", "completed", "shipped", "delivered", "cance
 """A later status wins over an earlier one of the same transaction date."""
 
 STATUS_RANK = {status: rank for rank, status in enumerate(STATUSES)}
+
+COUNTS_AS_SALE = {status: status not in ("cancelled", "refunded") for status in STATUSES}
+"""True where the amount of a transaction in this status is turnover."""
+
+SPELLINGS = {"canceled": "cancelled", "complete": "completed", "fulfilled": "delivered", "dispatched": "shipped"}
+"""Words that mean one of the statuses wherever they are used. Others are a shop's own: its source settings say them."""
+
+WITHOUT_QUANTITY = ("cancelled", "refunded")
+"""With these a quantity of 0 is right: the order is over, and what is left of it is nothing."""

@@ -21,8 +21,10 @@ What to call
                                      .columns() the fact as comparable dicts: business and lineage
 
 Decided here, where the contract leaves room
-    Dates    A zone needs a time before it; its hours go to 23, its minutes to 59. `T` and `Z` are capitals.
-             An invalid date is never called a future one as well.
+    Dates    A zone needs a time before it; its hours go to 23, its minutes to 59. `T`, `Z`, `UTC` and `GMT` are
+             capitals. An invalid date is never called a future or a too early one as well.
+    Ids      A rounded id of a customer or product is an unknown one as well. A quantity of 0 is right with
+             cancelled and refunded.
     Rejected The rejected file repeats the drop's own header except columns named as the three it adds, so
              that it can be corrected, dropped and rejected again. A malformed row has its text in
              source_text and nothing in the columns, every other row the opposite. Headings and cells
@@ -36,7 +38,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+import unicodedata
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Context, Decimal
@@ -50,9 +53,9 @@ from tests.oracle_files import (
     Row,
     TransactionFile,
     as_shown,
-    ascii_lower,
     column_name,
     read_file,
+    trim,
 )
 
 BUSINESS_COLUMNS = (
@@ -82,8 +85,13 @@ REJECT_REASONS = (
     "future_transaction_date",
     "invalid_status",
     "value_too_long",
+    "rounded_id",
+    "too_early_transaction_date",
     "conflicting_rows",
 )
+NULL_WORDS = ("null", "\\n", "nan", "none", "(null)", "#n/a", "n/a")
+"""In small letters; an id that is one of them is none."""
+SPELLINGS = {"canceled": "cancelled", "complete": "completed", "fulfilled": "delivered", "dispatched": "shipped"}
 WIDTHS = {"transaction_id": 64, "customer_id": 64, "product_id": 64, "status": 16}
 """UTF-8 bytes a trimmed value may take."""
 
@@ -98,8 +106,10 @@ MAX_REJECT_RATIO = "0.5"
 _EXACT = Context(prec=80, rounding=ROUND_HALF_UP)
 _TRANSACTION_DATE = re.compile(
     "([0-9]{4})-([0-9]{2})-([0-9]{2})"
-    "(?:[T ]([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:[.]([0-9]{1,6}))?)?(Z|[+-][0-9]{2}:[0-9]{2})?)?"
+    "(?:[T ]([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:[.,]([0-9]+))?)?"
+    "(?: ?(Z|UTC|GMT|[+-][0-9]{2}(?::?[0-9]{2})?))?)?"
 )
+_ROUNDED = re.compile("[0-9]([.,][0-9]+[Ee][+]?|[Ee][+])[0-9]{1,3}")
 _LAYOUT = re.compile("transactions/year=([0-9]{4})/month=([0-9]{2})/day=([0-9]{2})/[^/]+[.]csv(?:[.]gz)?")
 
 
@@ -177,19 +187,58 @@ class RejectedFile:
     lines: tuple[tuple[str, ...], ...]
 
 
+def meant(text: str) -> str:
+    """The text without white space and format characters around it, and without Excel's `="` and `"`."""
+    bare = _bare(text)
+    if len(bare) >= 3 and bare.startswith('="') and bare.endswith('"'):
+        bare = _bare(bare[2:-1])
+    return bare
+
+
+def _bare(text: str) -> str:
+    def is_nothing(letter: str) -> bool:
+        return not trim(letter) or unicodedata.category(letter) == "Cf"
+
+    while text and is_nothing(text[0]):
+        text = text[1:]
+    while text and is_nothing(text[-1]):
+        text = text[:-1]
+    return text
+
+
+def read_id(text: str, known: Container[str] = ()) -> str:
+    """The id, or nothing where there is none; `known` are the ids of its dimension."""
+    found = meant(text)
+    if found.lower() in NULL_WORDS:
+        return ""
+    if re.fullmatch("[0-9]+[.]0", found) and found not in known and found[:-2] in known:
+        return found[:-2]
+    return found
+
+
 def read_quantity(text: str) -> int | None:
-    """A whole number from 1 to what the column holds, written in ASCII digits; otherwise None."""
-    if not re.fullmatch("[0-9]+", text):
+    """A whole number that the column holds, in ASCII digits, perhaps with zeros as decimals; otherwise None.
+
+    Three zeros are none of them: 1.000 is a thousand to some.
+    """
+    found = re.fullmatch("(-?)([0-9]+)(?:[.](0*))?", meant(text))
+    if not found or found[3] == "000":
         return None
-    digits = text.lstrip("0")
-    if not 1 <= len(digits) <= 10 or int(digits) > LARGEST_QUANTITY:
-        return None
-    return int(digits)
+    digits = found[2].lstrip("0") or "0"
+    number = int(found[1] + digits) if len(digits) <= 10 else LARGEST_QUANTITY + 1
+    return number if -LARGEST_QUANTITY - 1 <= number <= LARGEST_QUANTITY else None
+
+
+def read_status(text: str) -> str | None:
+    """One of STATUSES; otherwise None."""
+    word = meant(text).lower()
+    word = SPELLINGS.get(word, word)
+    return word if word in STATUSES else None
 
 
 def read_transaction_date(text: str) -> datetime | None:
     """The moment in UTC that an ISO 8601 date or date and time names; otherwise None."""
-    found = _TRANSACTION_DATE.fullmatch(text)
+    found = _TRANSACTION_DATE.fullmatch(meant(text))
     if not found:
         return None
     year, month, day, hour, minute, second, fraction, zone = found.groups()
@@ -201,18 +250,40 @@ def read_transaction_date(text: str) -> datetime | None:
             int(hour or 0),
             int(minute or 0),
             int(second or 0),
-            int((fraction or "").ljust(6, "0")),
+            int((fraction or "")[:6].ljust(6, "0")),
         )
         return written - _zone_offset(zone)
     except (ValueError, OverflowError):
         return None
 
 
+def written_day(text: str) -> date:
+    """The calendar day as written, of a text that is a date."""
+    return date.fromisoformat(meant(text)[:10])
+
+
+def is_future(text: str, partition_day: date) -> bool:
+    """Of a text that is a date: with an offset, whether the file's day was over everywhere on earth."""
+    found, moment = _TRANSACTION_DATE.fullmatch(meant(text)), read_transaction_date(text)
+    assert found is not None
+    assert moment is not None
+    if not found[8]:
+        return written_day(text) > partition_day
+    noon_after = datetime(partition_day.year, partition_day.month, partition_day.day) + timedelta(days=1, hours=12)
+    return moment >= noon_after
+
+
+def is_too_early(text: str, partition_day: date) -> bool:
+    """More than twenty years before the file's day."""
+    day = 28 if (partition_day.month, partition_day.day) == (2, 29) else partition_day.day
+    return written_day(text) < date(partition_day.year - 20, partition_day.month, day)
+
+
 def _zone_offset(zone: str | None) -> timedelta:
-    if zone in (None, "Z"):
+    if zone in (None, "Z", "UTC", "GMT"):
         return timedelta(0)
     assert zone is not None
-    hours, minutes = int(zone[1:3]), int(zone[4:6])
+    hours, minutes = int(zone[1:3]), int(zone[3:].lstrip(":") or 0)
     if hours > 23 or minutes > 59:
         raise ValueError(f"no such time zone: {zone}")
     offset = timedelta(hours=hours, minutes=minutes)
@@ -242,29 +313,41 @@ def validate(
     if row.malformed:
         return Rejected(row, ("malformed_row",))
     values = row.values
-    product = products.get(values["product_id"])
-    customer = customers.get(values["customer_id"])
+    ids = {
+        "transaction_id": read_id(values["transaction_id"]),
+        "customer_id": read_id(values["customer_id"], customers),
+        "product_id": read_id(values["product_id"], products),
+    }
+    product = products.get(ids["product_id"])
+    customer = customers.get(ids["customer_id"])
     quantity = read_quantity(values["quantity"])
     transaction_date = read_transaction_date(values["transaction_date"])
-    status = ascii_lower(values["status"])
+    status = read_status(values["status"])
 
     reasons = set()
-    for column in ("transaction_id", "customer_id", "product_id"):
-        if not values[column]:
+    for column, found in ids.items():
+        if not found:
             reasons.add(f"missing_{column}")
-    if values["customer_id"] and customer is None:
+        if _ROUNDED.fullmatch(found):
+            reasons.add("rounded_id")
+    if ids["customer_id"] and customer is None:
         reasons.add("unknown_customer")
-    if values["product_id"] and product is None:
+    if ids["product_id"] and product is None:
         reasons.add("unknown_product")
-    if quantity is None or (product is not None and amount(quantity, product.price) >= AMOUNT_LIMIT):
+    least = 0 if status in ("cancelled", "refunded") else 1
+    if quantity is None or quantity < least or (product and amount(quantity, product.price) >= AMOUNT_LIMIT):
         reasons.add("invalid_quantity")
     if transaction_date is None:
         reasons.add("invalid_transaction_date")
-    elif date.fromisoformat(values["transaction_date"][:10]) > partition_day:
-        reasons.add("future_transaction_date")
-    if status not in STATUSES:
+    else:
+        if is_future(values["transaction_date"], partition_day):
+            reasons.add("future_transaction_date")
+        if is_too_early(values["transaction_date"], partition_day):
+            reasons.add("too_early_transaction_date")
+    if status is None:
         reasons.add("invalid_status")
-    if any(len(values[column].encode()) > width for column, width in WIDTHS.items()):
+    texts = {**ids, "status": meant(values["status"])}
+    if any(len(texts[column].encode()) > width for column, width in WIDTHS.items()):
         reasons.add("value_too_long")
     if reasons:
         return Rejected(row, tuple(reason for reason in REJECT_REASONS if reason in reasons))
@@ -274,9 +357,7 @@ def validate(
     assert quantity is not None
     total_amount = amount(quantity, product.price)
     business = {
-        "transaction_id": values["transaction_id"],
-        "customer_id": values["customer_id"],
-        "product_id": values["product_id"],
+        **ids,
         "quantity": quantity,
         "transaction_date": transaction_date,
         "status": status,
@@ -310,7 +391,7 @@ def judge_file(
         )
         for row in file.rows
     ]
-    conflicting = _conflicting_lines(alone)
+    conflicting = _conflicting_lines(alone, products, customers)
     verdicts = [_in_conflict(verdict) if verdict.row.source_line in conflicting else verdict for verdict in alone]
     return JudgedFile(
         accepted=tuple(verdict for verdict in verdicts if isinstance(verdict, Accepted)),
@@ -318,24 +399,28 @@ def judge_file(
     )
 
 
-def _conflicting_lines(verdicts: Sequence[Accepted | Rejected]) -> set[int]:
+def _conflicting_lines(verdicts: Sequence[Accepted | Rejected], products: Products, customers: Customers) -> set[int]:
     """Lines of rows with one id, moment and status that differ in customer, product or quantity.
 
     A row that only its missing dimension rows keep out counts too: it is loaded once they are there, so what
     conflicts depends on the file alone.
     """
-    sales: dict[tuple[str, datetime | None, str], set[tuple[str, str, int | None]]] = {}
-    lines: dict[tuple[str, datetime | None, str], set[int]] = {}
+    sales: dict[tuple[str, datetime | None, str | None], set[tuple[str, str, int | None]]] = {}
+    lines: dict[tuple[str, datetime | None, str | None], set[int]] = {}
     for verdict in verdicts:
         if isinstance(verdict, Rejected) and not set(verdict.reasons) <= {"unknown_customer", "unknown_product"}:
             continue
         values = verdict.row.values
         event = (
-            values["transaction_id"],
+            read_id(values["transaction_id"]),
             read_transaction_date(values["transaction_date"]),
-            ascii_lower(values["status"]),
+            read_status(values["status"]),
         )
-        sale = (values["customer_id"], values["product_id"], read_quantity(values["quantity"]))
+        sale = (
+            read_id(values["customer_id"], customers),
+            read_id(values["product_id"], products),
+            read_quantity(values["quantity"]),
+        )
         sales.setdefault(event, set()).add(sale)
         lines.setdefault(event, set()).add(verdict.row.source_line)
     return {line for event, found in sales.items() if len(found) > 1 for line in lines[event]}

@@ -43,8 +43,8 @@ PARTITION_DAYS = (date(2023, 3, 13), date(2023, 3, 14), date(2023, 3, 15))
 transaction_ids = st.integers(0, 6).map("T{}".format)
 customer_ids = st.sampled_from(("C0", "C1", "C2"))
 product_ids = st.sampled_from(("P0", "P1", "P2", "P3"))
-quantities = st.sampled_from(("1", "2", "3", "7", "10", "33", "100", "007"))
-statuses = st.sampled_from((*STATUSES, "Completed", "PENDING", "Refunded"))
+quantities = st.sampled_from(("1", "2", "3", "7", "10", "33", "100", "007", "2.0", "3.00"))
+statuses = st.sampled_from((*STATUSES, "Completed", "PENDING", "Refunded", "Canceled", "fulfilled"))
 partition_days = st.sampled_from(PARTITION_DAYS)
 uploads = st.integers(0, 2).map(lambda minutes: datetime(2023, 3, 16, 6) + timedelta(minutes=minutes))
 """So few moments that two drops of a day often share one."""
@@ -62,13 +62,16 @@ TIMES = (
     " 23:59:59.999999Z",
     "T23:59:59.999999-11:30",
     "T00:00:00+14:00",
+    " 10:30:00 UTC",
+    "T10:30:00.0000001+0000",
+    " 12:30:00,9999999 +02",
 )
 """Ways to write a time, several of them the same moment."""
 FAULTS = {
-    "transaction_id": (" ", "", "x" * 65),
-    "customer_id": ("", "C3", "c0", "C9"),
-    "product_id": ("", "P4", "001", "P9"),
-    "quantity": ("0", "-1", "", "1.5", "2147483648", "1e3"),
+    "transaction_id": (" ", "", "x" * 65, "NULL", "1.23457E+11"),
+    "customer_id": ("", "C3", "c0", "C9", "nan"),
+    "product_id": ("", "P4", "001", "P9", "1E+11"),
+    "quantity": ("0", "-1", "", "1.5", "2147483648", "1e3", "1.000"),
     "transaction_date": (
         "2023-03-16",
         "2023-03-16",
@@ -78,11 +81,12 @@ FAULTS = {
         "2023-3-5",
         "2023-03-10T10:00:60",
         "2023-03-17 10:00",
+        "1899-12-30",
     ),
-    "status": ("returned", "", "complete", "shipped and delivered"),
+    "status": ("returned", "", "on hold", "shipped and delivered"),
 }
 """Values for which a row is rejected, by column; C3 and P4 are known to some dimensions all the same."""
-PADDINGS = (" ", "  ", "\t", "\xa0", "\u3000", " \u2003", "\x0b", "\u2028", "\r", "\n")
+PADDINGS = ("\u200b", " \ufeff", " ", "  ", "\t", "\xa0", "\u3000", " \u2003", "\x0b", "\u2028", "\r", "\n")
 
 PRICES = tuple(
     map(
@@ -302,6 +306,9 @@ def transaction_files(
 ) -> RenderedFile:
     """A sound file of such rows in any dress; `gz=None` lets the strategy choose."""
     drawn = draw(st.lists(transactions() if rows is None else rows, max_size=max_rows))
+    again = draw(st.sampled_from((None, None, "the same sale", "another sale", None)))
+    if drawn and again:
+        drawn = [*drawn, drawn[-1] if again == "the same sale" else {**drawn[-1], "quantity": "5"}]
     names = draw(_EXTRA_HEADINGS)
     columns = draw(st.permutations((*SOURCE_COLUMNS, *names)))
     header = [draw(st.sampled_from(_DRESSES))(column) if column in SOURCE_COLUMNS else column for column in columns]

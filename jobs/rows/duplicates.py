@@ -20,6 +20,7 @@ import polars as pl
 
 from jobs.buckets import Buckets
 from jobs.csv.reader import SOURCE_LINE, SourceFile
+from jobs.rows.ids import IdReader
 from jobs.rows.validation import REASON_SEPARATOR, REJECT_REASONS_COLUMN, ValidationResult
 
 # At 8 bytes a hash and as much again to sort them, a bucket of a file of this size stays below
@@ -63,22 +64,22 @@ class DuplicateCandidates:
     another is settled the long way as well, which costs time and nothing else.
     """
 
-    def __init__(self, source: SourceFile, folder: Path) -> None:
+    def __init__(self, source: SourceFile, folder: Path, ids: IdReader) -> None:
         """Read the ids of the file; `folder` takes what does not fit into memory."""
         self.duplicate = 0
         """Accepted rows that lost to another row of the file; complete once `winners` is read to its end."""
         self._contested = Buckets(folder, "contested")
         self._events = Buckets(folder, "events")
-        self._find(source, folder)
+        self._find(source, folder, ids)
         self._mark = _HASH % max(self._marked.len(), 1)
 
-    def _find(self, source: SourceFile, folder: Path) -> None:
+    def _find(self, source: SourceFile, folder: Path, reader: IdReader) -> None:
         """Mark each id that occurs in more than one row, whether accepted or not."""
         buckets = 1 + source.path.stat().st_size // _BYTES_PER_BUCKET
         hashes = Buckets(folder, "hashes", held_bytes=_HELD_HASHES)
         rows, repeating_rows, repeated_ids = 0, 0, 0
         for ids in source.transaction_ids():
-            hashed = ids.select(pl.col("transaction_id").str.strip_chars()).select(_HASH.alias("hash"))
+            hashed = reader.read(ids.get_column("transaction_id")).drop_nulls().to_frame().select(_HASH.alias("hash"))
             rows += hashed.height
             hashes.add(hashed, pl.col("hash") % buckets if buckets > 1 else 0)
         marks = pl.Series("marks", [], dtype=pl.UInt8())

@@ -1,90 +1,182 @@
-"""The one reading of a transaction_date.
+"""How a transaction_date is read: the moment it names, the day as it is written, and the day it must not exceed.
 
-ISO 8601 and nothing else: `YYYY-MM-DD`, then optionally `T` or a space with `HH:MM`,
-`HH:MM:SS` or `HH:MM:SS.ffffff`, then optionally `Z` or `±HH:MM`. Without a zone it is UTC.
+By default ISO 8601 in every form that has one reading: `YYYY-MM-DD`, then optionally `T`
+or a blank with `HH:MM`, `HH:MM:SS` or a fraction of any length, then optionally `Z`,
+`UTC`, `GMT`, `±HH`, `±HHMM` or `±HH:MM`. A source may declare other formats instead: then
+those are tried in their order, and nothing else is a date. What lacks an offset is in the
+source's time zone.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+
 import polars as pl
+
+from jobs.rows.text import clean
+from schemas.source_values import date_pattern
+from schemas.sources import ISO
+
+MOMENT = "moment"
+WRITTEN_DAY = "written_day"
+LATEST_DAY = "latest_day"
 
 _DAY = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _CLOCK = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]"
-_PLAIN_FORMS = {
+_ISO_FORMS = {
     "%Y-%m-%dT%H:%M:%SZ": rf"^{_DAY}T{_CLOCK}:[0-5][0-9]Z$",
     "%Y-%m-%d %H:%M:%S": rf"^{_DAY} {_CLOCK}:[0-5][0-9]$",
     "%Y-%m-%d": rf"^{_DAY}$",
     "%Y-%m-%dT%H:%M:%S": rf"^{_DAY}T{_CLOCK}:[0-5][0-9]$",
 }
 """Format -> pattern: Polars parses these several times faster, but leniently, so the pattern decides."""
+_HOUR, _SIXTY = "[01][0-9]|2[0-3]", "[0-5][0-9]"
 _ISO_8601 = (
-    rf"^(?<day>{_DAY})"
-    rf"(?:[T ](?<clock>{_CLOCK})(?::(?<seconds>[0-5][0-9])(?:\.(?<fraction>[0-9]{{1,6}}))?)?"
-    rf"(?:Z|(?<sign>[+-])(?<zone>(?:[01][0-9]|2[0-3]):[0-5][0-9]))?)?$"
+    r"^(?P<Y>[0-9]{4})-(?P<m>[0-9]{2})-(?P<d>[0-9]{2})"
+    rf"(?:[T ](?P<H>{_HOUR}):(?P<M>{_SIXTY})(?::(?P<S>{_SIXTY})(?:[.,](?P<f>[0-9]+))?)?"
+    rf"(?: ?(?P<z>Z|UTC|GMT|[+-](?:{_HOUR})(?::?{_SIXTY})?))?)?$"
 )
+_MONTHS = {
+    name: month
+    for month, name in enumerate(
+        ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"], 1
+    )
+}
+_NUMBERS_ONLY = re.compile("(?:%[YmdHMS]|[^%])*")
+
 _MICROSECONDS = 1_000_000
 _YEAR_1 = -62_135_596_800 * _MICROSECONDS
 _SAMPLE = 256
+_UTC = "UTC"
+_LAST_ON_EARTH = "Etc/GMT+12"
+"""The zone in which a day ends last: twelve hours behind UTC."""
 
 
-def read_timestamps(text: pl.Series) -> pl.DataFrame:
-    """Columns `instant_utc` (UTC, microseconds) and `local_date` (the calendar day as written).
+class TimestampReader:
+    """Reads the timestamps of one source format."""
 
-    Both are null where the trimmed text is not a date. A shop's file holds the days of
-    its own calendar, so it is the written day that is compared with the day of the file.
-    """
-    form = _form_of(text.head(_SAMPLE))
-    if form is None:
-        return _read_any(text)
-    is_unquoted = text.str.contains(_PLAIN_FORMS[form]).fill_null(False)
-    # A file is written in one form nearly throughout; the few others are read apart.
-    return _read_plain(text, form) if is_unquoted.all() else _read_apart(text, is_unquoted, form)
+    def __init__(self, formats: Sequence[str] = (ISO,), time_zone: str = _UTC) -> None:
+        """`formats` as a source declares them; `time_zone` is that of a timestamp without an offset."""
+        self._time_zone = time_zone
+        self._patterns = [_ISO_8601 if form == ISO else date_pattern(form) for form in formats]
+        # Only a form that comes first may be tried ahead of the others.
+        self._plain_forms = (
+            _ISO_FORMS
+            if formats[0] == ISO
+            else {form: date_pattern(form) for form in formats[:1] if _NUMBERS_ONLY.fullmatch(form)}
+        )
+
+    def read(self, text: pl.Series) -> pl.DataFrame:
+        """Columns MOMENT (UTC, microseconds), WRITTEN_DAY, and LATEST_DAY; null where a text is no date.
+
+        LATEST_DAY is compared with the day of the file. A shop's file holds the days of its
+        own calendar, so without an offset it is the written day. With one it is the day of
+        that moment in the source's time zone, or where none is declared in the zone on
+        earth in which the day is the earliest.
+        """
+        form = self._form_of(text.head(_SAMPLE))
+        if form is None:
+            return self._read_any(text)
+        is_plain = text.str.contains(self._plain_forms[form]).fill_null(False)
+        # A file is written in one form nearly throughout; the few others are read apart.
+        return self._read_plain(text, form) if is_plain.all() else self._read_apart(text, is_plain, form)
+
+    def _form_of(self, sample: pl.Series) -> str | None:
+        """The plain form that most of the sample is written in; None where none is."""
+        written = {form: sample.str.contains(pattern).sum() for form, pattern in self._plain_forms.items()}
+        form = max(written, key=lambda form: written[form], default=None)
+        return form if form is not None and written[form] else None
+
+    def _read_plain(self, text: pl.Series, form: str) -> pl.DataFrame:
+        written = text.str.to_datetime(form, time_unit="us", strict=False, cache=False)
+        is_local = not form.endswith("Z")
+        found = self._as_read(written, written, is_local=is_local)
+        # Four digits cannot be too late, and hardly ever are too early.
+        return _in_range(found) if (found.get_column(MOMENT).to_physical() < _YEAR_1).any() else found
+
+    def _as_read(self, local: pl.Series, instant_utc: pl.Series, *, is_local: bool) -> pl.DataFrame:
+        """`local` is the written clock time; `instant_utc` the moment, where there is an offset."""
+        day = local.dt.date()
+        if is_local:
+            return pl.DataFrame([self._to_utc(local).alias(MOMENT), day.alias(WRITTEN_DAY), day.alias(LATEST_DAY)])
+        latest = instant_utc.dt.replace_time_zone(_UTC).dt.convert_time_zone(self._last_zone).dt.date()
+        return pl.DataFrame([instant_utc.alias(MOMENT), day.alias(WRITTEN_DAY), latest.alias(LATEST_DAY)])
+
+    @property
+    def _last_zone(self) -> str:
+        return _LAST_ON_EARTH if self._time_zone == _UTC else self._time_zone
+
+    def _to_utc(self, local: pl.Series) -> pl.Series:
+        """Of the hour that comes twice the first; null for one that never comes."""
+        if self._time_zone == _UTC:
+            return local
+        zoned = local.dt.replace_time_zone(self._time_zone, ambiguous="earliest", non_existent="null")
+        return zoned.dt.convert_time_zone(_UTC).dt.replace_time_zone(None)
+
+    def _read_apart(self, text: pl.Series, is_plain: pl.Series, form: str) -> pl.DataFrame:
+        found, others = self._read_plain(text, form), self._read_any(text.filter(~is_plain))
+        where = (~is_plain).arg_true()
+        return pl.DataFrame([found.get_column(name).scatter(where, others.get_column(name)) for name in found.columns])
+
+    def _read_any(self, text: pl.Series) -> pl.DataFrame:
+        """As `read`, for every form."""
+        cleaned = clean(text)
+        found = self._read_form(cleaned, self._patterns[0])
+        for pattern in self._patterns[1:]:
+            other = self._read_form(cleaned, pattern)
+            is_read = found.get_column(MOMENT).is_not_null()
+            found = pl.DataFrame([one.zip_with(is_read, two) for one, two in zip(found, other)])
+        return found
+
+    def _read_form(self, text: pl.Series, pattern: str) -> pl.DataFrame:
+        """Each part of a date is a group of the pattern, named as strptime names it."""
+        parts = text.str.extract_groups(pattern).struct.unnest()
+        parts = parts.with_columns(
+            pl.lit(None, dtype=pl.String).alias(name) for name in "YymdBbHIpMSfz" if name not in parts.columns
+        )
+        written, shift = parts.select(_clock_time().alias("local"), _offset().alias("offset")).get_columns()
+        has_offset = parts.get_column("z").is_not_null()
+        zoned = self._as_read(written, written - shift, is_local=False)
+        local = self._as_read(written, written, is_local=True)
+        return _in_range(pl.DataFrame([one.zip_with(has_offset, two) for one, two in zip(zoned, local)]))
 
 
-def _form_of(sample: pl.Series) -> str | None:
-    """The plain form that most of the sample is written in; None where none is."""
-    written = {form: sample.str.contains(pattern).sum() for form, pattern in _PLAIN_FORMS.items()}
-    form = max(written, key=lambda form: written[form])
-    return form if written[form] else None
-
-
-def _read_plain(text: pl.Series, form: str) -> pl.DataFrame:
-    instant_utc = text.str.to_datetime(form, time_unit="us", strict=False, cache=False)
-    found = pl.DataFrame([instant_utc.alias("instant_utc"), instant_utc.dt.date().alias("local_date")])
-    # Four digits cannot be too late, and hardly ever are too early.
-    return _in_range(found) if (instant_utc.to_physical() < _YEAR_1).any() else found
-
-
-def _read_apart(text: pl.Series, is_unquoted: pl.Series, form: str) -> pl.DataFrame:
-    found, others = _read_plain(text, form), _read_any(text.filter(~is_unquoted))
-    where = (~is_unquoted).arg_true()
-    return pl.DataFrame([found.get_column(name).scatter(where, others.get_column(name)) for name in found.columns])
-
-
-def _read_any(text: pl.Series) -> pl.DataFrame:
-    """As read_timestamps, for every form."""
-    parts = text.str.strip_chars().str.extract_groups(_ISO_8601).struct.unnest()
-    day = pl.col("day").str.to_date("%Y-%m-%d", strict=False)
-    shift = _minutes("zone") * 60 * _MICROSECONDS
-    instant_utc = (
-        day.cast(pl.Datetime("us")).to_physical()
-        + (_minutes("clock") * 60 + _number("seconds")) * _MICROSECONDS
-        + _number(pl.col("fraction").str.pad_end(6, "0"))
-        - pl.when(pl.col("sign") == "-").then(-shift).otherwise(shift)
+def _clock_time() -> pl.Expr:
+    """The date and time as written, without its offset; null where there is no such day."""
+    short_year = _number("y") + pl.when(_number("y") < 69).then(2000).otherwise(1900)
+    year = pl.when(pl.col("Y").is_not_null()).then(_number("Y")).otherwise(short_year)
+    name = pl.coalesce("b", "B").str.slice(0, 3).str.to_lowercase()
+    month = pl.when(name.is_not_null()).then(name.replace_strict(_MONTHS, default=0)).otherwise(_number("m"))
+    day = pl.format(
+        "{}-{}-{}", *(part.cast(pl.String).str.zfill(2) for part in (_digits(year, 4), month, _number("d")))
     )
-    return _in_range(parts.select(instant_utc.cast(pl.Datetime("us")).alias("instant_utc"), day.alias("local_date")))
+    half = pl.when(pl.col("p").str.to_lowercase() == "pm").then(12).otherwise(0)
+    hour = pl.when(pl.col("I").is_not_null()).then(_number("I") % 12 + half).otherwise(_number("H"))
+    seconds = (hour * 60 + _number("M")) * 60 + _number("S")
+    fraction = pl.col("f").str.slice(0, 6).str.pad_end(6, "0").cast(pl.Int64).fill_null(0)
+    midnight = day.str.to_date("%Y-%m-%d", strict=False).cast(pl.Datetime("us")).to_physical()
+    return (midnight + seconds * _MICROSECONDS + fraction).cast(pl.Datetime("us"))
+
+
+def _digits(number: pl.Expr, count: int) -> pl.Expr:
+    return number.cast(pl.String).str.zfill(count)
+
+
+def _offset() -> pl.Expr:
+    """Of `±HH`, `±HHMM` or `±HH:MM`; zero for a word."""
+    digits = pl.col("z").str.extract("^[+-](.*)$").str.replace(":", "", literal=True)
+    minutes = digits.str.slice(0, 2).cast(pl.Int64) * 60 + digits.str.slice(2, 2).cast(
+        pl.Int64, strict=False
+    ).fill_null(0)
+    signed = pl.when(pl.col("z").str.starts_with("-")).then(-minutes).otherwise(minutes)
+    return pl.duration(minutes=signed.fill_null(0), time_unit="us")
 
 
 def _in_range(found: pl.DataFrame) -> pl.DataFrame:
-    is_in_range = pl.col("instant_utc").dt.year().is_between(1, 9999)
+    is_in_range = pl.col(MOMENT).dt.year().is_between(1, 9999)
     return found.select(pl.when(is_in_range).then(pl.all()))
 
 
-def _minutes(name: str) -> pl.Expr:
-    """Of `HH:MM`; 0 where there is none."""
-    return _number(pl.col(name).str.slice(0, 2)) * 60 + _number(pl.col(name).str.slice(3, 2))
-
-
-def _number(digits: pl.Expr | str) -> pl.Expr:
-    expression = pl.col(digits) if isinstance(digits, str) else digits
-    return expression.cast(pl.Int64).fill_null(0)
+def _number(name: str) -> pl.Expr:
+    return pl.col(name).cast(pl.Int64).fill_null(0)

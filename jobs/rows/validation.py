@@ -12,15 +12,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from typing import Callable, NamedTuple
+from typing import NamedTuple
 
 import polars as pl
 
 from jobs.csv.reader import IS_MALFORMED, SOURCE_LINE, SOURCE_TEXT
+from jobs.rows.ids import IdReader
 from jobs.rows.lookup import Lookup
-from jobs.rows.timestamps import read_timestamps
+from jobs.rows.numbers import NumberReader
+from jobs.rows.statuses import StatusReader
+from jobs.rows.text import clean
+from jobs.rows.timestamps import LATEST_DAY, MOMENT, WRITTEN_DAY, TimestampReader
 from schemas.reject_reasons import REJECT_REASONS
-from schemas.statuses import STATUSES
+from schemas.sources import DEFAULT, NEGATIVE, SourceSettings
+from schemas.statuses import WITHOUT_QUANTITY
 from schemas.warehouse.tables import FACT_TRANSACTIONS, STAGED_TRANSACTIONS, TRANSACTION_COLUMNS, Column
 
 REJECT_REASONS_COLUMN = "reject_reasons"
@@ -32,15 +37,17 @@ SOURCE_COLUMNS = tuple(column.name for column in TRANSACTION_COLUMNS)
 # Room for sixteen statuses; a microsecond of the year 9999 times this still fits a BIGINT.
 RANKS = 16
 
-_STATUS = pl.Enum(STATUSES)  # in rank order, so the physical value of a status is its rank
 _TOTAL_AMOUNT = FACT_TRANSACTIONS["total_amount"].polars
 _CENTS = 2
 _TEXT_COLUMNS = ("transaction_id", "customer_id", "product_id", "status")
 _PRODUCT_ROW = "product_row"
 _CUSTOMER_ROW = "customer_row"
+_IS_ROUNDED = "is_rounded"
+UNIT_PRICE = "unit_price"
+"""What the customer paid for one, where the source says so; the list price elsewhere."""
 _ACCEPTED_COLUMNS = (
     *SOURCE_COLUMNS,
-    "unit_price",
+    UNIT_PRICE,
     "total_amount",
     "event_precedence",
     SOURCE_LINE,
@@ -48,6 +55,13 @@ _ACCEPTED_COLUMNS = (
     _CUSTOMER_ROW,
 )
 """What a row says, what it is worth, where it stands, and where the dimensions have its product and customer."""
+
+
+class _Readers(NamedTuple):
+    ids: IdReader
+    numbers: NumberReader
+    timestamps: TimestampReader
+    statuses: StatusReader
 
 
 class ValidationResult(NamedTuple):
@@ -73,17 +87,20 @@ class RowValidator:
     drop_precedence: str
     load_id: str
     source_uri: str
+    settings: SourceSettings = DEFAULT
+    """How the source writes its values."""
 
     def validate(self, rows: pl.DataFrame) -> ValidationResult:
         """Judge a chunk: text columns, SOURCE_LINE, IS_MALFORMED and SOURCE_TEXT."""
         typed = self._typed(rows)
-        is_accepted = typed.select(pl.all_horizontal(self._rules().values())).to_series()
+        rules = self._rules(rows)
+        is_accepted = typed.select(pl.all_horizontal(rules.values())).to_series()
         accepted = typed.select(_ACCEPTED_COLUMNS)
         if is_accepted.all():
-            return ValidationResult(accepted, *_rejected(rows.clear(), typed.clear(), self._rules()))
+            return ValidationResult(accepted, *_rejected(rows.clear(), typed.clear(), rules))
         return ValidationResult(
             accepted.filter(is_accepted),
-            *_rejected(rows.filter(~is_accepted), typed.filter(~is_accepted), self._rules()),
+            *_rejected(rows.filter(~is_accepted), typed.filter(~is_accepted), rules),
         )
 
     def enrich(self, accepted: pl.DataFrame) -> pl.DataFrame:
@@ -100,33 +117,50 @@ class RowValidator:
             _constant(self.source_uri).alias("source_uri"),
         ).select(STAGED_TRANSACTIONS.names)
 
+    @functools.cached_property
+    def _readers(self) -> _Readers:
+        settings = self.settings
+        return _Readers(
+            IdReader(settings.null_words),
+            NumberReader(decimal_comma=settings.decimal_comma, thousands_separator=settings.thousands_separator),
+            TimestampReader(settings.date_formats, settings.time_zone),
+            StatusReader(settings.statuses, settings.status_ranks),
+        )
+
     def _typed(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Each value read by its rule, null where it cannot be; looked up and priced."""
-        product = _join(rows.get_column("product_id"), self.products)
-        customer = _join(rows.get_column("customer_id"), self.customers)
-        instants = read_timestamps(rows.get_column("transaction_date"))
+        ids, numbers, timestamps, statuses = self._readers
+        own = ids.read_own(rows.get_column("transaction_id"))
+        product = ids.read_known(rows.get_column("product_id"), self.products)
+        customer = ids.read_known(
+            rows.get_column("customer_id"), self.customers, otherwise=self.settings.guest_customer
+        )
+        instants = timestamps.read(rows.get_column("transaction_date"))
+        status = rows.get_column("status")
         return pl.DataFrame(
             [
                 rows.get_column(SOURCE_LINE),
                 rows.get_column(IS_MALFORMED),
-                rows.get_column("transaction_id").str.strip_chars(),
+                own.ids,
+                own.bytes.alias("transaction_id_bytes"),
                 customer.ids,
                 customer.bytes.alias("customer_id_bytes"),
                 customer.rows.alias(_CUSTOMER_ROW),
                 product.ids,
                 product.bytes.alias("product_id_bytes"),
                 product.rows.alias(_PRODUCT_ROW),
-                _read(rows.get_column("quantity"), _quantities, _quantities),
-                instants.get_column("instant_utc").alias("transaction_date"),
-                instants.get_column("local_date"),
-                _read(rows.get_column("status"), _statuses, _statuses_of_any_case),
-                _trimmed_bytes(rows.get_column("status"), FACT_TRANSACTIONS["status"]).alias("status_bytes"),
-                self.products.column("price", product.rows).alias("unit_price"),
+                (own.is_rounded | customer.is_rounded | product.is_rounded).alias(_IS_ROUNDED),
+                numbers.read_whole(rows.get_column("quantity")),
+                instants.get_column(MOMENT).alias("transaction_date"),
+                instants.get_column(WRITTEN_DAY),
+                instants.get_column(LATEST_DAY),
+                statuses.read(status),
+                _clean_bytes(status, FACT_TRANSACTIONS["status"]).alias("status_bytes"),
+                self._unit_price(rows, product.rows),
             ]
         ).with_columns(
-            pl.col("transaction_id").str.len_bytes().alias("transaction_id_bytes"),
             # Exact decimals; the product has 38 digits, so only the cast can overflow, to null.
-            (pl.col("quantity").cast(pl.Decimal(10, 0)) * pl.col("unit_price"))
+            (pl.col("quantity").cast(pl.Decimal(10, 0)) * pl.col(UNIT_PRICE))
             .round(_CENTS, mode="half_away_from_zero")
             .cast(_TOTAL_AMOUNT, strict=False)
             .alias("total_amount"),
@@ -135,30 +169,56 @@ class RowValidator:
             ),
         )
 
-    def _rules(self) -> dict[str, pl.Expr]:
+    def _unit_price(self, rows: pl.DataFrame, product_rows: pl.Series) -> pl.Series:
+        if self._is_priced_by(rows):
+            return self._readers.numbers.read_price(rows.get_column(UNIT_PRICE))
+        return self.products.column("price", product_rows).alias(UNIT_PRICE)
+
+    def _is_priced_by(self, rows: pl.DataFrame) -> bool:
+        """True where the source says what the customer paid."""
+        return self.settings.unit_price is not None and UNIT_PRICE in rows.columns
+
+    def _rules(self, rows: pl.DataFrame) -> dict[str, pl.Expr]:
         """Reject reason -> true where a row keeps the rule. Unknown is not valid: no rule is ever null."""
         size = {name: pl.col(f"{name}_bytes").fill_null(0) for name in _TEXT_COLUMNS}
-        quantity = pl.col("quantity").is_not_null() & (pl.col("quantity") >= 1)
-        amount = pl.col("unit_price").is_null() | pl.col("total_amount").is_not_null()
-        day = pl.col("local_date")
+        amount = pl.col(UNIT_PRICE).is_null() | pl.col("total_amount").is_not_null()
+        day = pl.col(WRITTEN_DAY)
+        names_one = ~pl.col(_IS_ROUNDED)
         rules = {
             "missing_transaction_id": size["transaction_id"] > 0,
             "missing_customer_id": size["customer_id"] > 0,
             "missing_product_id": size["product_id"] > 0,
-            "unknown_customer": pl.col(_CUSTOMER_ROW).is_not_null() | (size["customer_id"] == 0),
+            "unknown_customer": self._is_known_customer() | (size["customer_id"] == 0),
             "unknown_product": pl.col(_PRODUCT_ROW).is_not_null() | (size["product_id"] == 0),
-            "invalid_quantity": quantity & amount,
+            "invalid_quantity": self._is_quantity() & amount,
             "invalid_transaction_date": day.is_not_null(),
-            "future_transaction_date": (day <= self.partition_day).fill_null(True),
+            "future_transaction_date": (pl.col(LATEST_DAY) <= self.partition_day).fill_null(True),
             "invalid_status": pl.col("status").is_not_null(),
             "value_too_long": pl.all_horizontal(
                 size[name] <= FACT_TRANSACTIONS[name].max_bytes for name in _TEXT_COLUMNS
             ),
+            "rounded_id": names_one,
+            "too_early_transaction_date": (day >= self.settings.first_plausible_day(self.partition_day)).fill_null(
+                True
+            ),
         }
+        if self._is_priced_by(rows):
+            rules["invalid_unit_price"] = pl.col(UNIT_PRICE).is_not_null()
         # The values of a malformed row may stand in the wrong columns: it is judged by its shape alone.
         is_malformed = pl.col(IS_MALFORMED)
         judged = {reason: is_malformed | rule for reason, rule in rules.items()}
         return {"malformed_row": ~is_malformed, **judged}
+
+    def _is_known_customer(self) -> pl.Expr:
+        is_known = pl.col(_CUSTOMER_ROW).is_not_null()
+        guest = self.settings.guest_customer
+        return is_known | (pl.col("customer_id") == guest).fill_null(False) if guest else is_known
+
+    def _is_quantity(self) -> pl.Expr:
+        quantity = pl.col("quantity")
+        is_over = pl.col("status").is_in(list(WITHOUT_QUANTITY)) & (quantity == 0)
+        allowed = (quantity >= 1) | is_over
+        return (allowed | (quantity < 0) if self.settings.returns == NEGATIVE else allowed).fill_null(False)
 
     def _amount_class(self) -> pl.Expr:
         labels = pl.Enum(list(self.amount_classes))
@@ -190,62 +250,10 @@ def _reasons(bits: int) -> str:
     return REASON_SEPARATOR.join(reason for reason, bit in _BITS.items() if bits & bit)
 
 
-def _read(
-    values: pl.Series, read: Callable[[pl.Series], pl.Series], read_again: Callable[[pl.Series], pl.Series]
-) -> pl.Series:
-    """What the trimmed values mean, null where they mean nothing.
-
-    Nearly every value is written as it should be: all are read as they stand, and only
-    what that leaves unread is trimmed and read again.
-    """
-    found = read(values)
-    unread = found.is_null()
-    if not unread.any():
-        return found
-    return found.scatter(unread.arg_true(), read_again(values.filter(unread).str.strip_chars()))
-
-
-class _Joined(NamedTuple):
-    ids: pl.Series
-    """Trimmed."""
-    rows: pl.Series
-    """Row numbers in the dimension, null where unknown."""
-    bytes: pl.Series
-    """Of the trimmed id; 0 or null where there is none."""
-
-
-def _join(ids: pl.Series, dimension: Lookup) -> _Joined:
-    """Look ids up as they stand, and those not found once more without the space around them."""
-    rows, size = dimension.rows_of(ids), ids.str.len_bytes()
-    unknown = rows.is_null()
-    if not unknown.any():
-        return _Joined(ids, rows, size)
-    trimmed, where = ids.filter(unknown).str.strip_chars(), unknown.arg_true()
-    return _Joined(
-        ids.scatter(where, trimmed),
-        rows.scatter(where, dimension.rows_of(trimmed)),
-        size.scatter(where, trimmed.str.len_bytes()),
-    )
-
-
-def _trimmed_bytes(text: pl.Series, column: Column) -> pl.Series:
-    """Bytes of each trimmed value; trimming can only matter where one is too long for its column."""
+def _clean_bytes(text: pl.Series, column: Column) -> pl.Series:
+    """Bytes of each cleaned value; cleaning can only matter where one is too long for its column."""
     size = text.str.len_bytes()
-    return text.str.strip_chars().str.len_bytes() if (size > (column.max_bytes or 0)).any() else size
-
-
-def _quantities(text: pl.Series) -> pl.Series:
-    # The digits are checked first: a cast alone takes a sign.
-    is_digits = text.str.contains("^[0-9]+$")
-    return text.set(~is_digits, None).cast(pl.Int32, strict=False)
-
-
-def _statuses(text: pl.Series) -> pl.Series:
-    return text.cast(_STATUS, strict=False)
-
-
-def _statuses_of_any_case(text: pl.Series) -> pl.Series:
-    return text.str.to_lowercase().cast(_STATUS, strict=False)
+    return clean(text).str.len_bytes() if (size > (column.max_bytes or 0)).any() else size
 
 
 def _constant(value: str) -> pl.Expr:

@@ -221,13 +221,18 @@ def _amount(text: str) -> str:
         return printable(text, 40)
 
 
+def _meaning(reason: str) -> str:
+    known = REJECT_REASONS.get(reason)
+    return known.meaning if known else "a newer reason"
+
+
 def _rejected(report: Report) -> list[str]:
     if not report.reject_reasons:
         return []
     reasons = sorted(report.reject_reasons.items(), key=lambda item: (-item[1].rows, item[0]))[:_MANY]
     lines = ["Why rows were rejected (a row can have several reasons)"]
     for reason, found in reasons:
-        lines.append(f"  {printable(reason, 40)}, {found.rows:,} rows: {REJECT_REASONS.get(reason, 'a newer reason')}")
+        lines.append(f"  {printable(reason, 40)}, {found.rows:,} rows: {_meaning(reason)}")
         lines += [
             f"    line {sample.source_line:,}: {printable(sample.source_text, _SAMPLE)}" for sample in found.samples[:3]
         ]

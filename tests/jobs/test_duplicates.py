@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 
 from jobs.csv.reader import SOURCE_LINE, SourceFile, open_source_file
 from jobs.rows.duplicates import DuplicateCandidates
+from jobs.rows.ids import IdReader
 from jobs.rows.validation import ValidationResult
+from schemas.sources import DEFAULT
 from tests.hostile_content import HEADER
 from tests.jobs.dry_run import dry_run, small_pieces
 from tests.jobs.test_whole_files import check, pieces
@@ -35,7 +37,7 @@ def test_each_id_that_repeats_is_set_aside(texts: Sequence[str], pieces: Mapping
         path = Path(folder) / "drop"
         path.write_bytes(content)
         source = open_source_file(path, name="day.csv", required=SOURCE_COLUMNS)
-        candidates = DuplicateCandidates(source, Path(folder))
+        candidates = DuplicateCandidates(source, Path(folder), IdReader(DEFAULT.null_words))
         contested = [candidates.split(chunk, as_if_accepted(chunk)).contested for chunk in source.chunks()]
     found = Counter(text for chunk in contested for text in chunk.get_column("transaction_id"))
     counts = Counter(trim(text) for text in texts if not set("\r\n\0") & set(trim(text)))

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.rows.timestamps import read_timestamps
+from jobs.rows.timestamps import LATEST_DAY, MOMENT, WRITTEN_DAY, TimestampReader
+from schemas.source_values import date_format
 from tests import oracle
 from tests.hostile_content import HOSTILE_TEXTS
-from tests.oracle_files import trim
 from tests.strategies import TIMES, hostile_texts, transaction_dates
 
 digits = st.integers(0, 99).map("{:02}".format)
@@ -32,8 +32,8 @@ shaped = st.builds(
             *(
                 st.sampled_from(parts)
                 for parts in (
-                    ("", ":00", ":59", ":60", ":00.5", ":00.123456", ":00.1234567", ":00."),
-                    ("", "Z", "z", "+00:00", "-00:01", "+23:59", "-24:00", "+01:60", "+0100", "+1:00"),
+                    ("", ":00", ":59", ":60", ":00.5", ":00,123456", ":00.123456789", ":00."),
+                    ("", "Z", "z", "+00:00", "-00:01", "+23:59", "-24:00", "+01:60", "+0100", "+1:00", " UTC", " +02"),
                 )
             ),
         ),
@@ -42,29 +42,47 @@ shaped = st.builds(
 """Texts that look like a date, most of them wrong by a little."""
 
 
+def read(texts: Sequence[str | None], formats: Sequence[str] = ("iso",), time_zone: str = "UTC") -> pl.DataFrame:
+    return TimestampReader(formats, time_zone).read(pl.Series("transaction_date", texts, dtype=pl.String))
+
+
+def moments(texts: Sequence[str], formats: Sequence[str] = ("iso",), time_zone: str = "UTC") -> list[datetime | None]:
+    return read(texts, formats, time_zone).get_column(MOMENT).to_list()
+
+
 @given(st.lists(st.one_of(transaction_dates(), shaped, shaped, hostile_texts), max_size=30))
 def test_every_text_is_read_as_the_oracle_reads_it(texts: Sequence[str]) -> None:
-    """32. Whole columns at a time, as the job reads them: one odd text must not change how others are read."""
-    moments = [oracle.read_transaction_date(trim(text)) for text in texts]
-    found = read_timestamps(pl.Series("transaction_date", texts, dtype=pl.String))
-    assert found.get_column("instant_utc").to_list() == moments
-    days = [date.fromisoformat(trim(text)[:10]) if instant_utc else None for text, instant_utc in zip(texts, moments)]
-    assert found.get_column("local_date").to_list() == days
+    """Whole columns at a time, as the job reads them: one odd text must not change how others are read."""
+    expected = [oracle.read_transaction_date(text) for text in texts]
+    found = read(texts)
+    assert found.get_column(MOMENT).to_list() == expected
+    days = [oracle.written_day(text) if moment else None for text, moment in zip(texts, expected)]
+    assert found.get_column(WRITTEN_DAY).to_list() == days
+    for text, moment, latest in zip(texts, expected, found.get_column(LATEST_DAY)):
+        if moment is not None and datetime(1, 1, 2) < moment < datetime(9999, 12, 30):
+            assert not oracle.is_future(text, latest)
+            assert oracle.is_future(text, latest - timedelta(days=1))
 
 
 def test_every_hostile_text_is_read_as_the_oracle_reads_it() -> None:
-    found = read_timestamps(pl.Series(HOSTILE_TEXTS)).get_column("instant_utc").to_list()
-    assert found == [oracle.read_transaction_date(trim(text)) for text in HOSTILE_TEXTS]
-    assert sum(instant_utc is not None for instant_utc in found) >= 6
+    found = moments(HOSTILE_TEXTS)
+    assert found == [oracle.read_transaction_date(text) for text in HOSTILE_TEXTS]
+    assert sum(moment is not None for moment in found) >= 6
 
 
 @pytest.mark.parametrize(
-    ("text", "instant_utc"),
+    ("text", "moment"),
     [
         ("2023-03-15", datetime(2023, 3, 15)),
         ("2023-03-15T10:20", datetime(2023, 3, 15, 10, 20)),
         ("2023-03-15 10:20:30.5Z", datetime(2023, 3, 15, 10, 20, 30, 500000)),
         ("2023-03-15T01:30+02:00", datetime(2023, 3, 14, 23, 30)),
+        ("2023-03-15 03:50:26 -0400", datetime(2023, 3, 15, 7, 50, 26)),
+        ("2023-03-15T10:00:00+02", datetime(2023, 3, 15, 8)),
+        ("2023-03-15 10:00:00 UTC", datetime(2023, 3, 15, 10)),
+        ("2023-03-15 10:00:00 GMT", datetime(2023, 3, 15, 10)),
+        ("2023-03-15T09:00:00.1234567", datetime(2023, 3, 15, 9, 0, 0, 123456)),
+        ("2023-03-15 09:00:00,999999999Z", datetime(2023, 3, 15, 9, 0, 0, 999999)),
         ("2023-03-15T23:59:59.999999-23:59", datetime(2023, 3, 16, 23, 58, 59, 999999)),
         ("0001-01-01", datetime(1, 1, 1)),
         ("0001-01-01T00:00+00:01", None),
@@ -72,19 +90,82 @@ def test_every_hostile_text_is_read_as_the_oracle_reads_it() -> None:
         ("9999-12-31T23:59-00:01", None),
         ("1582-10-10", datetime(1582, 10, 10)),
         ("2023-02-29", None),
+        ("0000-00-00", None),
         ("15/03/2023", None),
         ("45000", None),
         ("2023-03-15T24:00", None),
+        ("2023-03-15 10:00 PM", None),
         ("٢٠٢٣-03-15", None),
         ("\n2023-03-15 10:20:30\u3000", datetime(2023, 3, 15, 10, 20, 30)),
-        ("2023-03-15\u200b", None),
+        ("2023-03-15\u200b", datetime(2023, 3, 15)),
     ],
 )
-def test_a_date_is_iso_8601_and_stands_in_utc(text: str, instant_utc: datetime | None) -> None:
-    """32."""
-    assert read_timestamps(pl.Series([text])).get_column("instant_utc").to_list() == [instant_utc]
+def test_a_date_is_iso_8601_and_stands_in_utc(text: str, moment: datetime | None) -> None:
+    assert moments([text]) == [moment]
 
 
 def test_no_texts_are_no_dates() -> None:
-    assert read_timestamps(pl.Series([], dtype=pl.String)).height == 0
-    assert read_timestamps(pl.Series([None], dtype=pl.String)).rows() == [(None, None)]
+    assert read([]).height == 0
+    assert read([None]).rows() == [(None, None, None)]
+
+
+@pytest.mark.parametrize("repeats", [1, 300], ids=["alone", "the form of the file"])
+@pytest.mark.parametrize(
+    ("form", "text", "moment"),
+    [
+        ("%d.%m.%Y %H:%M", "05.3.2023 9:05", datetime(2023, 3, 5, 9, 5)),
+        ("%m/%d/%Y", "03/05/2023", datetime(2023, 3, 5)),
+        ("%m/%d/%Y", "15/03/2023", None),
+        ("%d/%m/%y %I:%M %p", "15/03/23 12:05 am", datetime(2023, 3, 15, 0, 5)),
+        ("%d/%m/%y %I:%M %p", "15/03/23 12:05 PM", datetime(2023, 3, 15, 12, 5)),
+        ("%d %b %Y", "15 mar 2023", datetime(2023, 3, 15)),
+        ("%B %d, %Y", "December 1, 1999", datetime(1999, 12, 1)),
+        ("%Y%m%d%H%M%S", "20230315102030", datetime(2023, 3, 15, 10, 20, 30)),
+        ("%Y-%m-%dT%H:%M:%S.%f%z", "2023-03-15T10:20:30.1234567+0200", datetime(2023, 3, 15, 8, 20, 30, 123456)),
+        ("%d.%m.%Y", "31.02.2023", None),
+        ("%d.%m.%Y", "2023-03-15", None),
+        ("%d.%m.%Y", "15.03.23", None),
+        ("iso", "2023-03-15", datetime(2023, 3, 15)),
+    ],
+)
+def test_a_declared_format_is_the_only_one(form: str, text: str, moment: datetime | None, repeats: int) -> None:
+    assert form == "iso" or date_format(form) == form
+    assert moments([text] * repeats, [form]) == [moment] * repeats
+
+
+def test_declared_formats_are_tried_in_their_order() -> None:
+    texts = ["01/02/2023", "13/02/2023", "02/13/2023", "2023-02-13"]
+    day_first = [datetime(2023, 2, 1), datetime(2023, 2, 13), datetime(2023, 2, 13), None]
+    assert moments(texts, ["%d/%m/%Y", "%m/%d/%Y"]) == day_first
+    assert moments(texts, ["%m/%d/%Y", "%d/%m/%Y"]) == [datetime(2023, 1, 2), *day_first[1:]]
+    assert moments(texts, ["%m/%d/%Y", "iso"])[3] == datetime(2023, 2, 13)
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("2023-03-15 10:00:00", datetime(2023, 3, 15, 9)),
+        ("2023-07-15", datetime(2023, 7, 14, 22)),
+        ("2023-07-15T10:00:00Z", datetime(2023, 7, 15, 10)),
+        ("2023-10-29 02:30:00", datetime(2023, 10, 29, 0, 30)),  # twice that night: the first
+        ("2023-03-26 02:30:00", None),  # never that night
+    ],
+)
+def test_a_time_without_an_offset_is_in_the_zone_of_the_source(text: str, moment: datetime | None) -> None:
+    assert moments([text], time_zone="Europe/Berlin") == [moment]
+    assert moments([text, "2023-07-15T10:00:00.5Z"], time_zone="Europe/Berlin")[0] == moment
+
+
+@pytest.mark.parametrize(
+    ("time_zone", "text", "latest"),
+    [
+        ("UTC", "2023-03-16T01:15:00Z", date(2023, 3, 15)),
+        ("UTC", "2023-03-16T12:00:00Z", date(2023, 3, 16)),
+        ("UTC", "2023-03-16T01:15:00", date(2023, 3, 16)),
+        ("America/New_York", "2023-03-16T03:59:00Z", date(2023, 3, 15)),
+        ("America/New_York", "2023-03-16T04:00:00Z", date(2023, 3, 16)),
+        ("Asia/Tokyo", "2023-03-15 15:00 +0000", date(2023, 3, 16)),
+    ],
+)
+def test_with_an_offset_the_day_is_that_of_the_shop(time_zone: str, text: str, latest: date) -> None:
+    assert read([text], time_zone=time_zone).get_column(LATEST_DAY).to_list() == [latest]

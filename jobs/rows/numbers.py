@@ -1,0 +1,57 @@
+"""How whole numbers and prices are written: nothing is rounded, and nothing ambiguous is guessed."""
+
+from __future__ import annotations
+
+import re
+
+import polars as pl
+
+from jobs.rows.text import read
+
+_PRICE = pl.Decimal(18, 4)
+
+
+class NumberReader:
+    """Reads the numbers of one source format."""
+
+    def __init__(self, *, decimal_comma: bool = False, thousands_separator: str = "") -> None:
+        """A blank as the separator stands for any blank. Groups have three digits, the first one to three."""
+        mark = "," if decimal_comma else r"\."
+        separator = r"[\s'’]" if thousands_separator in ("'",) else re.escape(thousands_separator)
+        if thousands_separator == " ":
+            separator = r"\s"
+        grouped = rf"|[0-9]{{1,3}}(?:{separator}[0-9]{{3}})+" if thousands_separator else ""
+        self._separator = separator if thousands_separator else ""
+        self._mark = "," if decimal_comma else "."
+        self._whole = rf"^-?(?:[0-9]+{grouped})(?:{mark}0*)?$"
+        # 1.000 is one in one country and a thousand in another: only a declared separator tells.
+        self._ambiguous = r"\.000$" if not decimal_comma and not thousands_separator else "$^x"
+        self._price = rf"^(?:[0-9]+{grouped})(?:{mark}[0-9]{{1,4}}0*)?$"
+
+    def read_whole(self, text: pl.Series) -> pl.Series:
+        """Int32: whole numbers of ASCII digits, zeros behind the decimal mark included."""
+        return read(text, _digits, self._any_whole)
+
+    def read_price(self, text: pl.Series) -> pl.Series:
+        """Decimal(18, 4): from 0 up, at most four decimals, then only zeros."""
+        return read(text, self._prices, self._prices)
+
+    def _any_whole(self, text: pl.Series) -> pl.Series:
+        is_whole = text.str.contains(self._whole) & ~text.str.contains(self._ambiguous)
+        digits = self._plain(text).str.replace(r"\..*$", "")
+        return digits.set(~is_whole, None).cast(pl.Int32, strict=False)
+
+    def _prices(self, text: pl.Series) -> pl.Series:
+        plain = self._plain(text).str.replace(r"(\.[0-9]{4})0+$", "${1}")
+        return plain.set(~text.str.contains(self._price), None).cast(_PRICE, strict=False)
+
+    def _plain(self, text: pl.Series) -> pl.Series:
+        """Without separators and with a decimal point."""
+        joined = text.str.replace_all(self._separator, "") if self._separator else text
+        return joined.str.replace(self._mark, ".", literal=True)
+
+
+def _digits(text: pl.Series) -> pl.Series:
+    # The digits are checked first: a cast alone takes a sign.
+    is_digits = text.str.contains("^[0-9]+$")
+    return text.set(~is_digits, None).cast(pl.Int32, strict=False)

@@ -1,0 +1,30 @@
+"""How a status is written: the contract's words, spellings that mean one thing, and the source's own words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import polars as pl
+
+from jobs.rows.text import clean, read
+from schemas.statuses import SPELLINGS, STATUSES
+
+
+class StatusReader:
+    """Reads the statuses of one source format."""
+
+    def __init__(self, words: Mapping[str, str], ranks: Sequence[str] = STATUSES) -> None:
+        """`words` are the source's own, in lower case; they come before all others. `ranks` begins with the lowest."""
+        self._statuses = pl.Enum(ranks)  # in rank order, so the physical value of a status is its rank
+        self._words = {**{status: status for status in STATUSES}, **SPELLINGS, **words}
+        self._is_as_declared = all(self._words[status] == status for status in STATUSES)
+
+    def read(self, text: pl.Series) -> pl.Series:
+        """An Enum, null where the word is unknown; its physical value is the rank."""
+        if not self._is_as_declared:
+            return self._of_words(text)
+        return read(text, lambda values: values.cast(self._statuses, strict=False), self._of_words)
+
+    def _of_words(self, text: pl.Series) -> pl.Series:
+        words = clean(text.fill_null("")).str.to_lowercase()
+        return words.replace_strict(self._words, default=None, return_dtype=self._statuses)
