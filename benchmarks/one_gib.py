@@ -40,7 +40,7 @@ ONE_GIB = 2**30
 ACCOUNT, REGION = "123456789012", "us-east-1"
 DROP_BUCKET, WORK_BUCKET = "drop", "work"
 
-_DATABASE_USER = "IAMR:laptop"
+_DATABASE_USER = "IAMR:developer"
 _CREDENTIALS = {
     "AWS_ACCESS_KEY_ID": "laptop",
     "AWS_SECRET_ACCESS_KEY": "laptop",

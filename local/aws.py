@@ -58,8 +58,12 @@ class Credentials:
         return {
             "AWS_ACCESS_KEY_ID": self.access_key,
             "AWS_SECRET_ACCESS_KEY": self.secret_key,
-            "AWS_SESSION_TOKEN": self.session_token,
+            **({"AWS_SESSION_TOKEN": self.session_token} if self.session_token else {}),
         }
+
+
+OPERATOR_CREDENTIALS = Credentials(OPERATOR, "laptop", "")
+"""Of whoever runs the local cloud."""
 
 
 @dataclass
@@ -78,7 +82,7 @@ class Aws:
     def start(cls, *, account: str, region: str) -> Aws:
         # Half a second for machine images that nobody starts.
         os.environ.setdefault("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
-        gate = IamMiddleware(_Moto(), account=account)
+        gate = IamMiddleware(_Moto(), account=account, region=region)
         server = make_server("127.0.0.1", 0, gate, threaded=True, request_handler=_Quiet)
         # Every connection is for one request; a burst of them must not be refused.
         server.socket.listen(512)
@@ -95,7 +99,7 @@ class Aws:
 
     def client(self, service: str) -> Any:
         """A client of whoever runs the laptop."""
-        return self._client(service, OPERATOR, Credentials(OPERATOR, "laptop", ""))
+        return self._client(service, OPERATOR, OPERATOR_CREDENTIALS)
 
     def client_as(self, service: str, credentials: Credentials) -> Any:
         """A client with a role's own rights."""

@@ -39,6 +39,8 @@ class AwsRequest:
     needs: tuple[RequiredPermission, ...]
     facts: Mapping[str, Any] = field(default_factory=dict)
     """The parameters of operations that are not S3's."""
+    region: str = ""
+    """The Region that the request is signed for."""
 
 
 def read_request(environ: dict[str, Any], *, account: str) -> AwsRequest:
@@ -48,11 +50,13 @@ def read_request(environ: dict[str, Any], *, account: str) -> AwsRequest:
         return AwsRequest(None, "unknown", "unsigned request", ())
     access_key, region, service = signed.groups()
     if service == "s3":
-        operation, needs = _s3(environ)
-        return AwsRequest(access_key, service, operation, tuple(needs))
+        operation, s3_needs = _s3(environ)
+        return AwsRequest(access_key, service, operation, tuple(s3_needs), region=region)
     body = _body(environ)
     operation, facts = _operation(environ, body, service)
-    return AwsRequest(access_key, service, operation, tuple(_needs(service, operation, facts, region, account)), facts)
+    return AwsRequest(
+        access_key, service, operation, tuple(_needs(service, operation, facts, region, account)), facts, region
+    )
 
 
 def _operation(environ: Mapping[str, Any], body: bytes, service: str) -> tuple[str, dict[str, Any]]:

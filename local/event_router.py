@@ -104,7 +104,8 @@ class EventRouter:
             return
         self._deliver(Delivery("object event", event.bucket, event.key), lambda: self._notify(event))
 
-    def run_started(self, job_name: str, run_id: str) -> None:
+    def run_due(self, job_name: str, run_id: str) -> None:
+        """Glue lets a run start."""
         self._in_pool(lambda: self.glue.play(job_name, run_id))
 
     def run_ended(self, event: dict[str, Any]) -> None:
@@ -170,9 +171,9 @@ class EventRouter:
         with self._lock:
             self._sequence += 1
             sequencer = f"{time.time_ns() >> 16:012X}{self._sequence:06X}"
-        thing: dict[str, Any] = {"key": quote_plus(event.key, safe="/"), "size": event.bytes, "eTag": event.etag}
-        if event.version_id:
-            thing["versionId"] = event.version_id
+        s3_object: dict[str, Any] = {"key": quote_plus(event.key, safe="/")}
+        facts = {"size": event.bytes, "eTag": event.etag, "versionId": event.version_id}
+        s3_object |= {name: value for name, value in facts.items() if value is not None}
         return {
             "eventVersion": "2.1",
             "eventSource": "aws:s3",
@@ -190,7 +191,7 @@ class EventRouter:
                     "ownerIdentity": {"principalId": "LAPTOP"},
                     "arn": f"arn:aws:s3:::{event.bucket}",
                 },
-                "object": {**thing, "sequencer": sequencer},
+                "object": {**s3_object, "sequencer": sequencer},
             },
         }
 

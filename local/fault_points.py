@@ -68,7 +68,7 @@ class FaultPoints(AbstractContextManager["FaultPoints"]):
         gate = self.laptop.aws.gate
         gate.before = lambda asked: self._request(asked, is_done=False)
         gate.after = lambda asked: self._request(asked, is_done=True)
-        self.laptop.warehouse.running().witness.on_statement = self._statement
+        self.laptop.warehouse.running().observer.on_statement = self._statement
         return self
 
     def __exit__(
@@ -76,11 +76,11 @@ class FaultPoints(AbstractContextManager["FaultPoints"]):
     ) -> None:
         gate = self.laptop.aws.gate
         gate.before = gate.after = None
-        self.laptop.warehouse.running().witness.on_statement = None
+        self.laptop.warehouse.running().observer.on_statement = None
 
     def _request(self, asked: AwsRequest, *, is_done: bool) -> None:
         key = asked.access_key or ""
-        run_id = self.laptop.router.glue.run_of.get(key)
+        run_id = self.laptop.router.glue.processes.run_of.get(key)
         handler = self.laptop.router.functions.handler_of(key)
         if run_id is None and handler is None:
             return
@@ -92,7 +92,7 @@ class FaultPoints(AbstractContextManager["FaultPoints"]):
 
         def kill() -> NoReturn:
             if run_id is not None:
-                self.laptop.router.glue.kill(run_id)
+                self.laptop.router.glue.processes.kill(run_id)
             else:
                 self.laptop.router.functions.kill(key)
                 self._let_expire(key)
@@ -134,7 +134,7 @@ class FaultPoints(AbstractContextManager["FaultPoints"]):
         def kill() -> NoReturn:
             for run in self.laptop.runs():
                 if not run.has_ended and self.load_of(run.job_run_id) == (load_id, attempt):
-                    self.laptop.router.glue.kill(run.job_run_id)
+                    self.laptop.router.glue.processes.kill(run.job_run_id)
             break_off()
 
         self.look(FaultPoint(JOB, what, seen.is_done, True, load_id, attempt, kill, break_off))

@@ -1,84 +1,103 @@
-"""The laptop's Glue: a run's script and wheel from S3, its arguments merged as Glue does, its end announced."""
+"""The local Glue: which run runs when, how it ends, and who is told.
+
+States and events: https://docs.aws.amazon.com/glue/latest/dg/job-run-statuses.html and
+https://docs.aws.amazon.com/glue/latest/dg/automating-awsglue-with-cloudwatch-events.html
+"""
 
 from __future__ import annotations
 
-import hashlib
-import os
-import shutil
-import subprocess
 import threading
-import time
 import uuid
-import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import ClientError
-from moto.glue.models import glue_backends
-from packaging.utils import parse_wheel_filename
+from moto.glue.models import FakeJob, glue_backends
 
 from local.aws import Aws
+from local.aws_requests import AwsRequest
+from local.glue_process import Ended, GlueProcesses
 from local.moto_hooks import PlayedRun
+from local.moto_hooks.glue import STARTING, STOPPING, WAITING, has_room, one_start_at_a_time
 
-MINUTE_SECONDS = 60.0
-_LIBRARY_KEPT_SECONDS = 3600
+LOG_GROUPS = ("/aws-glue/python-jobs/output", "/aws-glue/python-jobs/error")
+"""Glue makes them when the first Python Shell job of an account and Region runs."""
 
-# Glue's own flags, some without a value, as users have found them among their arguments.
-_GLUE_FLAGS = (
-    "--enable-metrics",
-    "--continuous-log-logGroup /aws-glue/python-jobs --enable-continuous-log-filter false",
-    "--job-bookmark-option job-bookmark-disable --job-language python --TempDir s3://laptop/temporary/",
-)
-
+# EventBridge hears of these ends only: a run that EXPIRED, or ended in ERROR, makes no event.
 _SEVERITIES = {"SUCCEEDED": "INFO", "FAILED": "ERROR", "TIMEOUT": "WARN", "STOPPED": "INFO"}
+_MESSAGES = {"SUCCEEDED": "Job run succeeded", "STOPPED": "Job run stopped"}
+_LOG_LINES_PER_BATCH = 1000
 
 
 @dataclass
 class Glue:
-    """Plays the runs that start_job_run makes in moto."""
+    """Plays the runs that StartJobRun makes in moto."""
 
     aws: Aws
-    folder: Path
-    """Where logs and each run's files are kept."""
-    libraries: Path
-    """Where unpacked wheels are kept, to be found again by the next laptop."""
-    python: Path
-    """What runs the scripts."""
-    job_environment: Callable[[], Mapping[str, str]]
-    """What a job's process needs besides AWS: the way to the warehouse."""
+    processes: GlueProcesses
+    on_due: Callable[[str, str], None]
+    """Given job and run once the run may start; whoever gets it calls `play`."""
     on_state_change: Callable[[dict[str, Any]], None]
-    """Given the event of a run that is over."""
-    run_of: dict[str, str] = field(default_factory=dict)
-    """Which run's process sends requests with an access key."""
-    _processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    """Given the event of a run that has ended."""
+    _due: set[str] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _unpacking: threading.Lock = field(default_factory=threading.Lock)
     _closed: bool = False
+
+    def run_started(self, job_name: str, run_id: str) -> None:
+        """StartJobRun has made a run; it is due at once unless it waits for others to end."""
+        if self.run(job_name, run_id).status != WAITING:
+            self._make_due(job_name, run_id)
 
     def play(self, job_name: str, run_id: str) -> None:
         """Run it to its end, whatever that is, and announce it."""
         run = self.run(job_name, run_id)
-        state, message = "FAILED", ""
+        if run.has_ended:
+            return
+        self._make_log_groups()
+        job = self.aws.client("glue").get_job(JobName=job_name)["Job"]
         try:
-            state, message = self._execute(job_name, run)
+            if run.status != STOPPING:
+                run.status = "RUNNING"
+            # moto has laid the run's arguments over the defaults, and what may not be overridden over both.
+            ended = self.processes.execute(run_id, job, run.arguments or {}, minutes=run.timeout)
         except (ClientError, OSError, ValueError) as error:
-            message = f"{type(error).__name__}: {error}"
+            ended = Ended("FAILED", f"{type(error).__name__}: {error}")
         if self._closed:
             return
-        run.end(state, "" if state == "SUCCEEDED" else message)
-        self.on_state_change(self.state_change(job_name, run_id, state, message or "Job run succeeded"))
+        self._keep_log(run_id)
+        is_stopped = run.status == STOPPING
+        self._end(job_name, run, Ended("STOPPED", _MESSAGES["STOPPED"]) if is_stopped else ended)
 
     def run(self, job_name: str, run_id: str) -> PlayedRun:
-        job = glue_backends[self.aws.account][self.aws.region].jobs[job_name]
-        found = next(run for run in job.job_runs if run.job_run_id == run_id)
+        found = next(run for run in self._job(job_name).job_runs if run.job_run_id == run_id)
         assert isinstance(found, PlayedRun)
         return found
 
-    def state_change(self, job_name: str, run_id: str, state: str, message: str) -> dict[str, Any]:
-        """EventBridge's event of a run that is over."""
+    def batch_stop(self, request: AwsRequest) -> Mapping[str, Any]:
+        """BatchStopJobRun, which moto does not know: a run that waits ends at once, a running one is killed."""
+        job_name, stopped = request.facts["JobName"], []
+        for run_id in request.facts["JobRunIds"]:
+            run = self.run(job_name, run_id)
+            if run.has_ended:
+                continue
+            stopped.append({"JobName": job_name, "JobRunId": run_id})
+            with one_start_at_a_time:
+                was_waiting = run.status == WAITING
+                run.status = STOPPING
+            if was_waiting:
+                self._end(job_name, run, Ended("STOPPED", _MESSAGES["STOPPED"]))
+            self.processes.cancel(run_id)
+        return {"SuccessfulSubmissions": stopped, "Errors": []}
+
+    def expire(self, job_name: str, run_id: str) -> None:
+        """End a run that waits; AWS does so after a time that it does not document, and announces it nowhere."""
+        self._end(job_name, self.run(job_name, run_id), Ended("EXPIRED", "Job run expired while it was queued"))
+
+    def state_change(self, job_name: str, run_id: str, ended: Ended) -> dict[str, Any]:
+        """EventBridge's event of a run that has ended."""
         return {
             "version": "0",
             "id": str(uuid.uuid4()),
@@ -90,132 +109,58 @@ class Glue:
             "resources": [],
             "detail": {
                 "jobName": job_name,
-                "severity": _SEVERITIES[state],
-                "state": state,
+                "severity": _SEVERITIES[ended.state],
+                "state": ended.state,
                 "jobRunId": run_id,
-                "message": message,
+                "message": ended.message or _MESSAGES[ended.state],
             },
         }
 
-    def kill(self, run_id: str) -> bool:
-        """Kill the run's process, as a machine that dies would; False when it has none (any more)."""
-        with self._lock:
-            process = self._processes.get(run_id)
-        if process is None:
-            return False
-        process.kill()
-        return True
-
-    def log(self, run_id: str) -> str:
-        """Everything the run has printed."""
-        path = self._log_path(run_id)
-        return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
-
     def stop(self) -> None:
+        self._closed = True
+        self.processes.stop()
+
+    def _job(self, job_name: str) -> FakeJob:
+        return glue_backends[self.aws.account][self.aws.region].jobs[job_name]
+
+    def _make_due(self, job_name: str, run_id: str) -> None:
         with self._lock:
-            self._closed = True
-            processes = list(self._processes.values())
-        for process in processes:
-            process.kill()
+            if run_id in self._due:
+                return
+            self._due.add(run_id)
+        self.on_due(job_name, run_id)
 
-    def _execute(self, job_name: str, run: PlayedRun) -> tuple[str, str]:
-        """The run's last state and its message."""
-        job = self.aws.client("glue").get_job(JobName=job_name)["Job"]
-        credentials = self.aws.assume(job["Role"], service="glue.amazonaws.com", session=run.job_run_id[:32])
-        s3 = self.aws.client_as("s3", credentials)
-        # moto has laid the run's arguments over the defaults, and what may not be overridden over both.
-        arguments: dict[str, str] = run.arguments or {}
-        place = self.folder / "runs" / run.job_run_id
-        place.mkdir(parents=True)
-        try:
-            script = self._download(s3, job["Command"]["ScriptLocation"], place)
-            path = [self.library(s3, wheel) for wheel in arguments.get("--extra-py-files", "").split(",") if wheel]
-            environment = {
-                "PATH": os.environ.get("PATH", ""),
-                "PYTHONPATH": os.pathsep.join(str(folder) for folder in path),
-                "TMPDIR": str(place),
-                **self.aws.environment(credentials),
-                **self.job_environment(),
-            }
-            command = [str(self.python), str(script), *" ".join(_GLUE_FLAGS).split(), "--scriptLocation"]
-            command += [job["Command"]["ScriptLocation"], *(word for pair in arguments.items() for word in pair)]
-            run.status = "RUNNING"
-            return self._to_its_end(command, environment, place, run)
-        finally:
-            shutil.rmtree(place, ignore_errors=True)
+    def _end(self, job_name: str, run: PlayedRun, ended: Ended) -> None:
+        run.end(ended.state, "" if ended.state == "SUCCEEDED" else ended.message)
+        for waiting in self._let_waiting_runs_start(job_name):
+            self._make_due(job_name, waiting)
+        if ended.state in _SEVERITIES:
+            self.on_state_change(self.state_change(job_name, run.job_run_id, ended))
 
-    def _to_its_end(
-        self, command: list[str], environment: Mapping[str, str], place: Path, run: PlayedRun
-    ) -> tuple[str, str]:
-        with self._log_path(run.job_run_id).open("wb") as log:
-            process = subprocess.Popen(
-                command,
-                env=dict(environment),
-                cwd=place,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        with self._lock:
-            self._processes[run.job_run_id] = process
-            self.run_of[environment["AWS_ACCESS_KEY_ID"]] = run.job_run_id
-            if self._closed:
-                process.kill()
-        try:
-            code = process.wait(timeout=run.timeout * MINUTE_SECONDS if run.timeout else None)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-            return "TIMEOUT", "Job run timed out"
-        finally:
-            with self._lock:
-                del self._processes[run.job_run_id]
-        if code == 0:
-            return "SUCCEEDED", ""
-        # Like a shell, Glue knows a signal by 128 and its number.
-        return "FAILED", f"Command failed with exit code {code if code > 0 else 128 - code}"
+    def _let_waiting_runs_start(self, job_name: str) -> Sequence[str]:
+        """The runs that waited and now have room, the oldest first."""
+        job, started = self._job(job_name), []
+        with one_start_at_a_time:
+            for run in job.job_runs:
+                if run.status == WAITING and has_room(job):
+                    run.status = STARTING
+                    started.append(run.job_run_id)
+        return started
 
-    def _download(self, s3: Any, uri: str, folder: Path) -> Path:
-        bucket, _, key = uri.removeprefix("s3://").partition("/")
-        path = folder / key.rpartition("/")[2]
-        s3.download_file(bucket, key, str(path))
-        return path
+    def _make_log_groups(self) -> None:
+        logs = self.aws.client("logs")
+        for name in LOG_GROUPS:
+            with suppress(logs.exceptions.ResourceAlreadyExistsException):
+                logs.create_log_group(logGroupName=name)
 
-    def library(self, s3: Any, uri: str) -> Path:
-        """The folder a wheel is unpacked in: once for each content, its name one that Glue would give."""
-        name = uri.rpartition("/")[2]
-        # As with pip in Glue, a wheel under another name than its own is no wheel.
-        parse_wheel_filename(name)
-        bucket, _, key = uri.removeprefix("s3://").partition("/")
-        etag = s3.head_object(Bucket=bucket, Key=key)["ETag"].strip('"')
-        mark = hashlib.sha256(f"{etag} {self.python}".encode()).hexdigest()[:16]
-        folder = self.libraries / f"glue-python-libs-{mark}"
-        with self._unpacking:
-            if not folder.exists():
-                self.libraries.mkdir(parents=True, exist_ok=True)
-                unfinished = self.libraries / f"{folder.name}.{uuid.uuid4().hex[:8]}"
-                unfinished.mkdir()
-                wheel = self._download(s3, uri, unfinished)
-                with zipfile.ZipFile(wheel) as packed:
-                    packed.extractall(unfinished)
-                wheel.unlink()
-                try:
-                    unfinished.rename(folder)
-                except OSError:
-                    # Another laptop was faster.
-                    shutil.rmtree(unfinished, ignore_errors=True)
-                self._forget_old_libraries()
-            os.utime(folder)
-        return folder
-
-    def _forget_old_libraries(self) -> None:
-        """Each is 150 MB, and every change of a job makes a new one."""
-        for folder in self.libraries.glob("glue-python-libs-*"):
-            if time.time() - folder.stat().st_mtime > _LIBRARY_KEPT_SECONDS:
-                shutil.rmtree(folder, ignore_errors=True)
-
-    def _log_path(self, run_id: str) -> Path:
-        folder = self.folder / "logs"
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder / f"{run_id}.log"
+    def _keep_log(self, run_id: str) -> None:
+        """What the run printed, as a log stream of its own name."""
+        logs, lines = self.aws.client("logs"), self.processes.log(run_id).splitlines()
+        logs.create_log_stream(logGroupName=LOG_GROUPS[0], logStreamName=run_id)
+        now = round(datetime.now(UTC).timestamp() * 1000)
+        for first in range(0, len(lines), _LOG_LINES_PER_BATCH):
+            batch = [
+                {"timestamp": now, "message": line} for line in lines[first : first + _LOG_LINES_PER_BATCH] if line
+            ]
+            if batch:
+                logs.put_log_events(logGroupName=LOG_GROUPS[0], logStreamName=run_id, logEvents=batch)

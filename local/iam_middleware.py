@@ -37,8 +37,8 @@ class Denied(Exception):
 class IamMiddleware:
     """A WSGI application around moto's."""
 
-    def __init__(self, app: App, *, account: str) -> None:
-        self._app, self._account = app, account
+    def __init__(self, app: App, *, account: str, region: str) -> None:
+        self._app, self._account, self._region = app, account, region
         self._roles: dict[str, str] = {}
         self._one_at_a_time = threading.Lock()
         self.enforces = True
@@ -47,8 +47,8 @@ class IamMiddleware:
         """What was refused, in words, oldest first."""
         self.on_need: Callable[[str, RequiredPermission], None] = lambda _role, _need: None
         """Called with every right that a role needs, before it is judged."""
-        self.services: dict[str, Callable[[AwsRequest], Mapping[str, Any]]] = {}
-        """Services that moto does not play, by the name that requests are signed for; each authorizes its callers."""
+        self.played: dict[str, Callable[[AwsRequest], Mapping[str, Any]]] = {}
+        """What moto does not play: a service by the name that requests are signed for, or `service:Operation`."""
         self.on_invoke: Callable[[AwsRequest], bytes] | None = None
         """Plays Lambda's Invoke; moto would want Docker."""
         self.before: Callable[[AwsRequest], None] | None = None
@@ -77,8 +77,9 @@ class IamMiddleware:
             payload = self.on_invoke(asked)
             length = [("Content-Length", str(len(payload)))]
             return self._finish(start_response, asked, "202 Accepted" if accepted else "200 OK", length, [payload])
-        if asked.service in self.services:
-            return self._ask_service(start_response, asked)
+        play = self.played.get(asked.service) or self.played.get(f"{asked.service}:{asked.operation}")
+        if play is not None:
+            return self._play(start_response, asked, play)
         return self._ask_moto(environ, start_response, asked, role)
 
     def role_of(self, access_key: str) -> str | None:
@@ -109,6 +110,11 @@ class IamMiddleware:
         role = self.role_of(asked.access_key)
         if role is None:
             raise Denied(f"the access key {asked.access_key} is nobody's")
+        if asked.region != self._region:
+            raise Denied(
+                f"the role {role} asks {asked.service} in {asked.region}, but the stack is in {self._region}: "
+                "on AWS the request would leave the private network"
+            )
         for need in asked.needs:
             self.check(role, need)
         return role
@@ -139,9 +145,14 @@ class IamMiddleware:
                 return list(found.policies.values())
         return []
 
-    def _ask_service(self, start_response: Callable[..., Any], asked: AwsRequest) -> Iterable[bytes]:
+    def _play(
+        self,
+        start_response: Callable[..., Any],
+        asked: AwsRequest,
+        play: Callable[[AwsRequest], Mapping[str, Any]],
+    ) -> Iterable[bytes]:
         try:
-            body = json.dumps(self.services[asked.service](asked)).encode("utf-8")
+            body = json.dumps(play(asked)).encode("utf-8")
         except Denied as denied:
             self.denials.append(str(denied))
             return _answer(start_response, *_refusal(asked, "AccessDenied", str(denied), status="403 Forbidden"))

@@ -11,22 +11,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from moto.glue.models import glue_backends
-from moto.sns.models import sns_backends
 
-from local.aws import Aws
+from local.aws import OPERATOR_CREDENTIALS, Aws
 from local.data_api import DataApi
 from local.deploy import Deployed, config_of, deploy
 from local.event_router import EventRouter
 from local.functions import Functions
 from local.glue import Glue
+from local.glue_process import GlueProcesses
 from local.glue_python import glue_python
 from local.moto_hooks import Hooks, ObjectEvent, PlayedRun, let_go, take_over
+from local.moto_hooks.sns import confirm_subscriptions
 from local.program_warehouse import ProgramWarehouse
 from local.provider import MotoProvider
 
@@ -42,6 +43,20 @@ class Mail:
     to: str
     subject: str
     body: str
+
+
+class Mailbox:
+    """All mails of one account."""
+
+    def __init__(self) -> None:
+        self._mails: list[Mail] = []
+
+    def deliver(self, to: str, subject: str, body: str) -> None:
+        self._mails.append(Mail(to, subject, body))
+
+    def all(self) -> list[Mail]:
+        """The oldest first."""
+        return list(self._mails)
 
 
 @dataclass(frozen=True)
@@ -73,6 +88,7 @@ class LocalCloud:
     python: Path
     """What plays Glue's Python."""
     folder: Path
+    mailbox: Mailbox
     _stopped: bool = field(default=False, repr=False)
 
     @classmethod
@@ -88,40 +104,48 @@ class LocalCloud:
         pace: float = PACE,
         python: Path | None = None,
         libraries: Path | None = None,
+        confirms_subscriptions: bool = True,
+        before_deploy: Callable[[Aws], None] = lambda _: None,
         on_warning: Callable[[str], None] = lambda _: None,
     ) -> LocalCloud:
         """Deploy the program in `root` with the settings of a stack, some keys changed.
 
         `name` is what the deployed stack is called; without it, it is called as the stack whose settings it has.
         `folder` takes logs and what processes need while they run. `libraries` keeps unpacked
-        wheels for the next laptop. Raises DeployFailed where the program cannot be deployed.
+        wheels for the next local cloud. `before_deploy` makes what the account holds already.
+        Raises DeployFailed where the program cannot be deployed.
         """
         folder = folder.resolve()
         folder.mkdir(parents=True, exist_ok=True)
         values = config_of(root, stack, config or {})
         aws = Aws.start(account=account, region=values["aws:region"])
-        warehouse = ProgramWarehouse(aws)
+        warehouse, mails = ProgramWarehouse(aws), Mailbox()
         data_api = DataApi(warehouse)
         try:
             provider = MotoProvider(aws, warehouse)
-            aws.gate.services = {"redshift-data": data_api.answer, "redshift-serverless": warehouse.answer}
-            router = _router(
+            processes = GlueProcesses(
                 aws,
-                provider,
                 folder,
-                libraries=(libraries or folder).resolve(),
-                python=python or glue_python(),
-                pace=pace,
-                on_warning=on_warning,
+                (libraries or folder).resolve(),
+                python or glue_python(),
+                job_environment=lambda: warehouse.running().client_environment(),
             )
-            # Whatever falls into a bucket while the program is deployed waits until all of it stands.
+            router = _router(aws, provider, folder, processes, pace=pace, on_warning=on_warning)
+            _play_what_moto_does_not(aws, warehouse, data_api, router)
+            # What falls into a bucket during the deployment waits until all resources exist.
             early: list[ObjectEvent] = []
-            take_over(account, Hooks(on_object_event=early.append, pace=pace))
-            aws.gate.on_invoke = router.invoked
-            aws.gate.after_run_start = router.run_started
+            hooks = Hooks(
+                on_object_event=early.append,
+                pace=pace,
+                on_mail=mails.deliver,
+                confirms_subscriptions=confirms_subscriptions,
+                has_job_queuing=provider.gaps.jobs_with_queuing.__contains__,
+            )
+            take_over(account, hooks)
+            before_deploy(aws)
             deployed = deploy(root, provider, stack=name or stack, config=values)
             router.start()
-            take_over(account, Hooks(on_object_event=router.object_event, pace=pace))
+            take_over(account, replace(hooks, on_object_event=router.object_event))
             for event in early:
                 router.object_event(event)
         except BaseException:
@@ -130,7 +154,7 @@ class LocalCloud:
             aws.stop()
             let_go(account)
             raise
-        return cls(aws, warehouse, data_api, router, deployed, router.glue.python, folder)
+        return cls(aws, warehouse, data_api, router, deployed, processes.python, folder, mails)
 
     def stop(self) -> None:
         if self._stopped:
@@ -178,16 +202,30 @@ class LocalCloud:
         return sorted(runs, key=lambda run: run.started_on)
 
     def mails(self) -> list[Mail]:
-        """Every mail that was sent, one for each reader, the oldest first."""
-        sns, topic = self.client("sns"), self.outputs["topic_arn"]
-        readers = [
-            found["Endpoint"]
-            for page in sns.get_paginator("list_subscriptions_by_topic").paginate(TopicArn=topic)
-            for found in page["Subscriptions"]
-            if found["Protocol"] == "email"
-        ]
-        sent = list(sns_backends[self.aws.account][self.aws.region].topics[topic].sent_notifications)
-        return [Mail(reader, str(subject or ""), message) for _, message, subject, *_ in sent for reader in readers]
+        """Every mail that was delivered, one for each reader, the oldest first."""
+        return self.mailbox.all()
+
+    def confirm_subscriptions(self) -> None:
+        """Every reader follows the link in the confirmation mail."""
+        confirm_subscriptions(self.aws.account, self.aws.region)
+
+    def stop_run(self, run: PlayedRun) -> None:
+        """Stop a run as somebody does in Glue's console."""
+        self.client("glue").batch_stop_job_run(JobName=run.job_name, JobRunIds=[run.job_run_id])
+
+    def operator_environment(self) -> dict[str, str]:
+        """Environment variables with which other tools (aws, boto3, psql) reach this cloud with every right."""
+        warehouse = self.warehouse.running()
+        return {
+            **self.aws.environment(OPERATOR_CREDENTIALS),
+            "PGHOST": warehouse.host,
+            "PGPORT": str(warehouse.port),
+            "PGDATABASE": self.outputs["database"],
+            "PGUSER": warehouse.admin_user,
+            "PGPASSWORD": warehouse.admin_password,
+            "PGSSLMODE": "verify-full",
+            "PGSSLROOTCERT": str(warehouse.authority_file),
+        }
 
     @property
     def is_idle(self) -> bool:
@@ -195,8 +233,8 @@ class LocalCloud:
         before = self.router.is_idle
         return before and self.queue("queue_url").all == 0 and self.router.is_idle
 
-    def wait_until_idle(self, timeout: float = 120.0) -> None:
-        """Raises NotStill when something still moves after `timeout` seconds."""
+    def wait_until_idle(self, timeout: float = 300.0) -> None:
+        """Raises NotIdle when something still moves after `timeout` seconds."""
         until = time.monotonic() + timeout
         still_since = None
         while time.monotonic() < until:
@@ -217,20 +255,26 @@ def _router(
     aws: Aws,
     provider: MotoProvider,
     folder: Path,
+    processes: GlueProcesses,
     *,
-    libraries: Path,
-    python: Path,
     pace: float,
     on_warning: Callable[[str], None],
 ) -> EventRouter:
-    functions = Functions(aws, folder, provider.gaps)
     glue = Glue(
         aws,
-        folder,
-        libraries,
-        python,
-        job_environment=lambda: provider.warehouse.running().client_environment(),
+        processes,
+        on_due=lambda job, run: router.run_due(job, run),
         on_state_change=lambda event: router.run_ended(event),
     )
-    router = EventRouter(aws, functions, glue, pace, on_warning=on_warning)
+    router = EventRouter(aws, Functions(aws, folder, provider.gaps), glue, pace, on_warning=on_warning)
     return router
+
+
+def _play_what_moto_does_not(aws: Aws, warehouse: ProgramWarehouse, data_api: DataApi, router: EventRouter) -> None:
+    aws.gate.played = {
+        "redshift-data": data_api.answer,
+        "redshift-serverless": warehouse.answer,
+        "glue:BatchStopJobRun": router.glue.batch_stop,
+    }
+    aws.gate.on_invoke = router.invoked
+    aws.gate.after_run_start = router.glue.run_started

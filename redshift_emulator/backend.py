@@ -1,4 +1,4 @@
-"""One PostgreSQL session behind the stand-in, and the plain questions the stand-in itself asks it."""
+"""One PostgreSQL session behind the emulator, and the plain questions the emulator itself asks it."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def copy_command(statement: Statement) -> CopyCommand:
     words.expect("FROM")
     source = words.literal()
     if not source.startswith("s3://"):
-        raise RedshiftError("XX000", f"the laptop's Redshift copies from s3:// only, not from {source!r}")
+        raise RedshiftError("XX000", f"the emulator copies from s3:// only, not from {source!r}")
     role: str | None = None
     authorised = parquet = manifest = False
     while words.left:
@@ -77,13 +77,13 @@ def copy_command(statement: Statement) -> CopyCommand:
         elif words.maybe("ACCEPTINVCHARS"):
             pass  # bytes that are not UTF-8 cannot stand in a Parquet string
         elif words.maybe("CREDENTIALS") or words.maybe("ACCESS_KEY_ID") or words.maybe("WITH"):
-            raise RedshiftError("XX000", "the laptop's Redshift takes IAM_ROLE only: no keys in SQL")
+            raise RedshiftError("XX000", "the emulator takes IAM_ROLE only: no keys in SQL")
         else:
             option = words.name().upper()
             raise RedshiftError("0A000", f"{option} argument is not supported for PARQUET based COPY")
     if not parquet:
         # '' and NULL in text formats follow options (EMPTYASNULL, NULL AS) that PostgreSQL reads differently
-        raise RedshiftError("0A000", "the laptop's Redshift copies FORMAT AS PARQUET only")
+        raise RedshiftError("0A000", "the emulator copies FORMAT AS PARQUET only")
     if not authorised:
         raise RedshiftError("XX000", "COPY needs an authorization: IAM_ROLE default or IAM_ROLE 'arn:…'")
     return CopyCommand(table, tuple(columns), source, manifest, role)

@@ -39,7 +39,7 @@ _SETTINGS = {
     "escape_string_warning": "off",
     "timezone": "UTC",
     "datestyle": "ISO, MDY",
-    # the stand-in compares passwords itself and needs the stored form that it can compute
+    # the emulator compares passwords itself and needs the stored form that it can compute
     "password_encryption": "md5",
     "md5_password_warnings": "off",
     # a client that was killed must let go of its locks at once, also while it waits for one

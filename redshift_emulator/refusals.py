@@ -1,4 +1,4 @@
-"""What Redshift refuses and PostgreSQL would let pass, as one table; the stand-in enforces it and the lint asks it."""
+"""What Redshift refuses and PostgreSQL would let pass, as one table; the emulator enforces it and the lint asks it."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ _RULES: tuple[_Rule, ...] = (
     ),
     _unsupported(
         "merge_remove_duplicates",
-        "the laptop's Redshift does not play MERGE … REMOVE DUPLICATES",
+        "the emulator does not play MERGE … REMOVE DUPLICATES",
         r"^MERGE .* REMOVE DUPLICATES$",
     ),
     _by_tree(

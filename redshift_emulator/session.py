@@ -29,7 +29,7 @@ SERVER_VERSION = "8.0.2"
 """What Redshift reports; the driver counts rows by it."""
 
 _FOREIGN_TO_POSTGRESQL = ("client_protocol_version", "driver_version", "os_version", "driver_discovery_version")
-_FAILS = "refused by the laptop's Redshift"
+_FAILS = "refused by the emulator"
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class StatementObserver:
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class SharedState:
     """What every session of one warehouse shares."""
 
     socket_path: Path
@@ -58,16 +58,16 @@ class Surroundings:
     passwords: Passwords
     superuser: str
     store: ObjectStore
-    witness: StatementObserver
+    observer: StatementObserver
 
 
-async def serve(around: Surroundings, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def serve(shared: SharedState, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Serves one client until it leaves; then PostgreSQL rolls back what it left open and frees its locks."""
     backend: Backend | None = None
     try:
-        backend = await _sign_in(around, reader, writer)
+        backend = await _sign_in(shared, reader, writer)
         if backend is not None:
-            await _Session(around, reader, writer, backend, next(around.witness.sessions)).run()
+            await _Session(shared, reader, writer, backend, next(shared.observer.sessions)).run()
     except (ConnectionError, asyncio.IncompleteReadError, ssl.SSLError, asyncio.CancelledError):
         pass  # the client has gone, or PostgreSQL has, or the warehouse stops: there is nobody left to tell
     finally:
@@ -76,17 +76,17 @@ async def serve(around: Surroundings, reader: asyncio.StreamReader, writer: asyn
         writer.transport.abort()
 
 
-async def _sign_in(around: Surroundings, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Backend | None:
+async def _sign_in(shared: SharedState, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Backend | None:
     code, packet = await wire.read_startup(reader)
     if code == wire.GSS_REQUEST:
         writer.write(b"N")
         code, packet = await wire.read_startup(reader)
     if code == wire.SSL_REQUEST:
         writer.write(b"S")
-        await writer.start_tls(around.tls)
+        await writer.start_tls(shared.tls)
         code, packet = await wire.read_startup(reader)
     elif code == wire.PROTOCOL_3:
-        await _say_goodbye(writer, RedshiftError("28000", "SSL connection is required"))
+        await _refuse_connection(writer, RedshiftError("28000", "SSL connection is required"))
         return None
     if code != wire.PROTOCOL_3:
         return None
@@ -95,14 +95,14 @@ async def _sign_in(around: Surroundings, reader: asyncio.StreamReader, writer: a
     salt = os.urandom(4)
     writer.write(wire.framed(b"R", (5).to_bytes(4, "big") + salt))
     answer = (await wire.read_message(reader)).body.rstrip(b"\0")
-    if not await _password_is_right(around, user=user, answer=answer, salt=salt):
-        await _say_goodbye(writer, RedshiftError("28000", f'password authentication failed for user "{user}"'))
+    if not await _password_is_right(shared, user=user, answer=answer, salt=salt):
+        await _refuse_connection(writer, RedshiftError("28000", f'password authentication failed for user "{user}"'))
         return None
     parameters = {name: value for name, value in asked.items() if name not in _FOREIGN_TO_POSTGRESQL}
     try:
-        backend = await Backend.connect(around.socket_path, parameters)
+        backend = await Backend.connect(shared.socket_path, parameters)
     except BackendError as error:
-        await _say_goodbye(writer, RedshiftError(error.fields["C"], error.fields["M"]))
+        await _refuse_connection(writer, RedshiftError(error.fields["C"], error.fields["M"]))
         return None
     for message in backend.greeting:
         if message.kind == b"S" and message.body.startswith(b"server_version\0"):
@@ -113,13 +113,13 @@ async def _sign_in(around: Surroundings, reader: asyncio.StreamReader, writer: a
     return backend
 
 
-async def _password_is_right(around: Surroundings, *, user: str, answer: bytes, salt: bytes) -> bool:
-    admin_session = await Backend.connect(around.socket_path, {"user": around.superuser, "database": "postgres"})
+async def _password_is_right(shared: SharedState, *, user: str, answer: bytes, salt: bytes) -> bool:
+    admin_session = await Backend.connect(shared.socket_path, {"user": shared.superuser, "database": "postgres"})
     try:
         literal = _literal(user)
         rows = await admin_session.run(f"SELECT rolpassword FROM pg_authid WHERE rolname = {literal}")
         stored = rows[0][0] if rows else None
-        if not around.passwords.accepts(user=user, answer=answer, salt=salt, stored=stored):
+        if not shared.passwords.accepts(user=user, answer=answer, salt=salt, stored=stored):
             return False
         if not rows:
             # the first sign-in of a role with temporary credentials makes its database user
@@ -138,7 +138,7 @@ def _identifier(text: str) -> str:
     return '"' + text.replace('"', '""') + '"'
 
 
-async def _say_goodbye(writer: asyncio.StreamWriter, error: RedshiftError) -> None:
+async def _refuse_connection(writer: asyncio.StreamWriter, error: RedshiftError) -> None:
     writer.write(wire.error_message({"S": "FATAL", **error.fields()}))
     await writer.drain()
     writer.close()
@@ -148,7 +148,7 @@ async def _say_goodbye(writer: asyncio.StreamWriter, error: RedshiftError) -> No
 
 @dataclass
 class _Session:
-    around: Surroundings
+    shared: SharedState
     client_reader: asyncio.StreamReader
     client: asyncio.StreamWriter
     backend: Backend
@@ -209,7 +209,7 @@ class _Session:
         for statement in statements:
             plan = understand(statement)
             self.executing = statement
-            await self._witnessed(is_done=False)
+            await self._observe(is_done=False)
             if plan.played is None:
                 self.backend.writer.write(wire.query_message(plan.sql))
                 failed = await self._relay(plan.refusal)
@@ -235,7 +235,7 @@ class _Session:
                 if statement in self.prepared:
                     self.portals[portal], self.executing = self.prepared[statement], self.texts[statement]
             elif message.kind == b"E":
-                await self._witnessed(is_done=False)
+                await self._observe(is_done=False)
                 executed = self.portals.get(message.body.split(b"\0", 1)[0])
                 if executed is not None and executed.played is not None:
                     self.backend.writer.write(b"".join(outgoing) + wire.SYNC)
@@ -253,21 +253,21 @@ class _Session:
         while (message := await self.backend.receive()).kind != b"Z":
             if message.kind == b"E":
                 failed = True
-                self._tell(refusal or as_redshift(wire.error_fields(message.body)))
+                self._send_error(refusal or as_redshift(wire.error_fields(message.body)))
             else:
                 if message.kind == b"C":
-                    await self._witnessed(is_done=True)
+                    await self._observe(is_done=True)
                 self.client.write(wire.framed(*message))
                 if message.kind == b"D":
                     await self.client.drain()
         return failed
 
-    async def _witnessed(self, *, is_done: bool) -> None:
-        see = self.around.witness.on_statement
+    async def _observe(self, *, is_done: bool) -> None:
+        see = self.shared.observer.on_statement
         if see is not None:
             await in_thread(see, ObservedStatement(self.number, self.executing, is_done))
 
-    def _tell(self, error: RedshiftError) -> None:
+    def _send_error(self, error: RedshiftError) -> None:
         self.client.write(wire.error_message({"S": "ERROR", **error.fields()}))
 
     async def _play(self, played: Played) -> bool:
@@ -275,25 +275,25 @@ class _Session:
         try:
             tag = await self._perform(played)
         except BackendError as error:
-            self._tell(as_redshift(error.fields))
+            self._send_error(as_redshift(error.fields))
             return False
         except RedshiftError as error:
             await self._fail_transaction()
-            self._tell(error)
+            self._send_error(error)
             return False
-        await self._witnessed(is_done=True)
+        await self._observe(is_done=True)
         self.client.write(wire.framed(b"C", tag.encode() + b"\0"))
         return True
 
     async def _perform(self, played: Played) -> str:
         if played.copy is not None:
-            count = await play_copy(played.copy, self.backend, self.around.store)
+            count = await play_copy(played.copy, self.backend, self.shared.store)
             self.last_copy_count = count
             self.copy_count_is_stale = self.backend.status == b"T"
             await self._publish_copy_count()
             return "COPY"
         if played.unload is not None:
-            await play_unload(played.unload, self.backend, self.around.store)
+            await play_unload(played.unload, self.backend, self.shared.store)
             return "UNLOAD"
         assert played.commits is not None
         await self.backend.run(played.commits)

@@ -35,8 +35,8 @@ UserOf = Callable[[str], str]
 def make_certificates(folder: Path) -> tuple[ssl.SSLContext, Path]:
     """A server's TLS context for 127.0.0.1 and localhost, and the file with the authority that a client must trust."""
     authority_key, server_key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
-    authority_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "laptop Redshift authority")])
-    server_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "laptop Redshift")])
+    authority_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "redshift-emulator authority")])
+    server_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "redshift-emulator")])
     now = datetime.now(UTC)
 
     def certificate(subject: x509.Name, key: ec.EllipticCurvePrivateKey, *, authority: bool) -> x509.CertificateBuilder:
@@ -169,9 +169,7 @@ def _answer_call(
 ) -> tuple[int, dict[str, object]]:
     assert hasattr(headers, "get")
     if target != "RedshiftServerless.GetCredentials":
-        return 400, _refused(
-            "ValidationException", f"the laptop's Redshift answers GetCredentials only, not {target!r}"
-        )
+        return 400, _refused("ValidationException", f"the emulator answers GetCredentials only, not {target!r}")
     signed = re.search(r"Credential=([^/]+)/[^,]*/redshift-serverless/aws4_request", headers.get("Authorization", ""))
     if not signed:
         return 403, _refused("AccessDeniedException", "the request is not signed for redshift-serverless")

@@ -1,4 +1,4 @@
-"""What becomes of a statement: passed on, rewritten for PostgreSQL, played by the stand-in, or refused."""
+"""What becomes of a statement: passed on, rewritten for PostgreSQL, played by the emulator, or refused."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from redshift_emulator.refusals import MAX_BINDS, Refusal, is_procedure, refusal
 from redshift_emulator.tokens import Statement, Token, statements, tokens_of
 from redshift_emulator.unload_to_s3 import UnloadCommand, unload_command
 
-_REFUSED_SQL = "refused by the laptop's Redshift"
+_REFUSED_SQL = "refused by the emulator"
 _PASSWORD_DISABLE = re.compile(r"(?i)\bPASSWORD\s+DISABLE\b")
 _PLAYED_SQL = "DISCARD PLANS"
 """Prepared in the place of a played statement: like that it takes no binds, returns no rows; it is never executed."""
@@ -23,7 +23,7 @@ _OWN_SETTINGS = "QUERY_GROUP|ENABLE_CASE_SENSITIVE_IDENTIFIER|ENABLE_RESULT_CACH
 
 @dataclass(frozen=True)
 class Played:
-    """A statement that the stand-in plays: exactly one of the three."""
+    """A statement that the emulator plays: exactly one of the three."""
 
     copy: CopyCommand | None = None
     unload: UnloadCommand | None = None
@@ -33,7 +33,7 @@ class Played:
 
 @dataclass(frozen=True)
 class Plan:
-    """What PostgreSQL is given for a statement, and what the stand-in does or says instead."""
+    """What PostgreSQL is given for a statement, and what the emulator does or says instead."""
 
     sql: str
     played: Played | None = None
@@ -103,7 +103,7 @@ def _for_postgresql(statement: Statement) -> str:
     elif re.match(r"(?:CREATE|ALTER) USER .* PASSWORD DISABLE\b", shape):
         return _PASSWORD_DISABLE.sub("PASSWORD NULL", statement.text)
     elif is_procedure(statement):
-        # What its body EXECUTEs goes past the stand-in.
+        # What its body EXECUTEs goes past the emulator.
         return _PASSWORD_DISABLE.sub("PASSWORD NULL", statement.text)
     elif re.match(rf"(?:SET|RESET|SHOW) (?:SESSION |LOCAL )?(?:{_OWN_SETTINGS})\b", shape):
         return re.sub(rf"(?i)\b({_OWN_SETTINGS})\b", r"redshift.\1", statement.text, count=1)

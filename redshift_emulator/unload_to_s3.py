@@ -70,11 +70,13 @@ def unload_command(statement: Statement, rewrite: Callable[[Statement], str]) ->
         elif words.maybe("PARALLEL"):
             parallel = switch(words)
         elif words.maybe("CREDENTIALS") or words.maybe("ACCESS_KEY_ID") or words.maybe("WITH"):
-            raise RedshiftError("XX000", "the laptop's Redshift takes IAM_ROLE only: no keys in SQL")
+            raise RedshiftError("XX000", "the emulator takes IAM_ROLE only: no keys in SQL")
         else:
-            raise RedshiftError("0A000", f"{words.name().upper()} is not supported for UNLOAD to PARQUET on a laptop")
+            raise RedshiftError(
+                "0A000", f"{words.name().upper()} is not supported by the emulator's UNLOAD"
+            )
     if not parquet:
-        raise RedshiftError("0A000", "the laptop's Redshift unloads FORMAT AS PARQUET only")
+        raise RedshiftError("0A000", "the emulator unloads FORMAT AS PARQUET only")
     if not authorised:
         raise RedshiftError("XX000", "UNLOAD needs an authorization: IAM_ROLE default or IAM_ROLE 'arn:…'")
     if overwrites and cleans:
@@ -168,8 +170,7 @@ def _arrow_type(column: wire.ResultColumn) -> pa.DataType:
         if column.type_modifier < 0:
             raise RedshiftError(
                 "0A000",
-                f'the laptop\'s Redshift does not know the precision of column "{column.name}": '
-                "CAST it AS DECIMAL(p, s)",
+                f'the emulator does not know the precision of column "{column.name}": CAST it AS DECIMAL(p, s)',
             )
         modifier = column.type_modifier - 4
         return pa.decimal128(modifier >> 16, modifier & 0x7FF)

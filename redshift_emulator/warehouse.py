@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from redshift_emulator.backend import Backend
 from redshift_emulator.engine import SUPERUSER, Engine, start_engine
 from redshift_emulator.s3 import ObjectStore
-from redshift_emulator.session import StatementObserver, Surroundings, serve
+from redshift_emulator.session import SharedState, StatementObserver, serve
 from redshift_emulator.sign_in import (
     CredentialsEndpoint,
     Passwords,
@@ -52,7 +52,7 @@ class Warehouse:
     admin_password: str
     credentials_url: str
     authority_file: Path
-    witness: StatementObserver
+    observer: StatementObserver
     """Shown every statement, once somebody asks it to look."""
     _engine: Engine = field(repr=False)
     _passwords: Passwords = field(repr=False)
@@ -71,10 +71,10 @@ class Warehouse:
         s3_endpoint_url: str | None = None,
         database: str = "dev",
         admin_user: str = "admin",
-        default_role: str = "laptop",
+        default_role: str = "developer",
         user_of: UserOf | None = None,
         region: str = "us-east-1",
-        service_credentials: tuple[str, str] = ("laptop", "laptop"),
+        service_credentials: tuple[str, str] = ("emulator", "emulator"),
     ) -> Warehouse:
         """Starts a warehouse on a free port of 127.0.0.1.
 
@@ -85,15 +85,15 @@ class Warehouse:
         """
         engine = start_engine(data_dir)
         try:
-            passwords, witness = Passwords(), StatementObserver()
+            passwords, observer = Passwords(), StatementObserver()
             tls, authority = make_certificates(engine.socket_path.parent)
-            around = Surroundings(
+            shared = SharedState(
                 socket_path=engine.socket_path,
                 tls=tls,
                 passwords=passwords,
                 superuser=SUPERUSER,
                 store=ObjectStore(s3_endpoint_url, service_credentials, region),
-                witness=witness,
+                observer=observer,
             )
             loop = asyncio.new_event_loop()
             thread = threading.Thread(target=loop.run_forever, name="redshift", daemon=True)
@@ -103,7 +103,7 @@ class Warehouse:
             async def open_doors() -> asyncio.Server:
                 await _prepare(engine, database=database, admin_user=admin_user, admin_password=admin_password)
                 return await asyncio.start_server(
-                    lambda reader, writer: serve(around, reader, writer), "127.0.0.1", 0, limit=1 << 20
+                    lambda reader, writer: serve(shared, reader, writer), "127.0.0.1", 0, limit=1 << 20
                 )
 
             server = asyncio.run_coroutine_threadsafe(open_doors(), loop).result(60)
@@ -120,7 +120,7 @@ class Warehouse:
             admin_password=admin_password,
             credentials_url=endpoint.url,
             authority_file=authority,
-            witness=witness,
+            observer=observer,
             _engine=engine,
             _passwords=passwords,
             _endpoint=endpoint,
@@ -159,7 +159,7 @@ class Warehouse:
             "database": database or self.database,
             "region": "us-east-1",
             "is_serverless": True,
-            "serverless_work_group": "laptop",
+            "serverless_work_group": "emulator",
             "serverless_acct_id": "123456789012",
         }
 

@@ -1,4 +1,4 @@
-"""The PostgreSQL wire protocol, version 3, as far as the stand-in speaks it: how messages are framed and read."""
+"""The PostgreSQL wire protocol, version 3, as far as the emulator speaks it: how messages are framed and read."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ import pytest
 from benchmarks.measure import DiedError, run_watched
 
 MEBIBYTE = 2**20
-HOLD = "import time; held = bytearray(b'x') * ({mebibytes} * 2**20); time.sleep(0.3); print(len(held))"
+HOLD = "import time; held = bytearray(b'x') * ({mebibytes} * 2**20); time.sleep(2); print(len(held))"
 
 
 @pytest.fixture(params=["as this user may", "without a group"], autouse=True)

@@ -126,14 +126,16 @@ class Crashes:
     def _has_begun(self, trial: Trial) -> bool:
         """True once the trial's first run has announced its step."""
         line = f"load {trial.drop.load_id} attempt 1: {trial.point.step}\n"
-        return any(line in self.laptop.router.glue.log(run) for run in runs_of(self.laptop, trial.drop))
+        return any(line in self.laptop.router.glue.processes.log(run) for run in runs_of(self.laptop, trial.drop))
 
     def kill_those_that_have_begun(self) -> None:
         """Some steps ask nobody for anything: whoever has announced one is killed without waiting for a moment."""
         for trial in [trial for trial in self.trials if trial.point.step and not trial.kills]:
             if self._has_begun(trial):
                 with self._lock:
-                    if not trial.kills and any(map(self.laptop.router.glue.kill, runs_of(self.laptop, trial.drop))):
+                    if not trial.kills and any(
+                        map(self.laptop.router.glue.processes.kill, runs_of(self.laptop, trial.drop))
+                    ):
                         trial.kills += 1
 
     def delivery_policy(self, delivery: Delivery) -> Sequence[float]:

@@ -35,7 +35,7 @@ from tests.jobs.dry_run import refusal_kind
 from tests.oracle_files import Refused, read_cells
 
 ACCOUNT = "123456789012"
-DATABASE_USER = "IAMR:laptop"
+DATABASE_USER = "IAMR:developer"
 FIRST_UPLOAD = datetime(2023, 1, 1, tzinfo=UTC)
 _EPOCH = datetime(2000, 1, 1)
 PRODUCTS = ("product_id", "product_name", "category", "price", "supplier_id")

@@ -103,11 +103,12 @@ def test_without_the_lock_two_runs_put_one_new_key_in_twice_and_nobody_notices(
 ) -> None:
     """So the tests of concurrency bite: the very schedule that LOCK makes harmless doubles a row without it."""
     both_have_looked = threading.Barrier(2)
+    # With the lock the other one cannot come, so it is not waited for long.
+    patience_seconds = 1
 
     def wait_for_the_other(_: int) -> None:
-        # With the lock, the other one cannot come.
         with suppress(threading.BrokenBarrierError):
-            both_have_looked.wait(timeout=1)
+            both_have_looked.wait(timeout=patience_seconds)
 
     first, second = (sound_shop.stage(sound_shop.drop(SOUND[0], name=name)) for name in ("a.csv", "b.csv"))
     with before("merge", wait_for_the_other), ThreadPoolExecutor(2) as pool:
@@ -116,6 +117,7 @@ def test_without_the_lock_two_runs_put_one_new_key_in_twice_and_nobody_notices(
         assert sound_shop.sql("SELECT COUNT(*) AS rows FROM fact_transactions") == [{"rows": 1}]
         sound_shop.clean()
         both_have_looked.reset()
+        patience_seconds = 300
         monkeypatch.setattr(sql, "LOCK_FACT", "SELECT 1")
         for load in [pool.submit(signed_in, sound_shop, one) for one in (first, second)]:
             load.result()
@@ -180,7 +182,7 @@ def test_a_serialisation_failure_is_tried_again_as_a_whole(sound_shop: Shop, mon
 
     def wait_for_the_other(call: int) -> None:
         if call <= 2:
-            both_have_looked.wait(timeout=10)
+            both_have_looked.wait(timeout=300)
 
     first, second = (
         sound_shop.stage(sound_shop.drop(f"T1,C0,P0,{quantity},2023-03-1{quantity},pending", name=name))

@@ -8,29 +8,52 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import boto3
+import botocore
+
+from cli.drop_status import Stage
+from cli.progress import Progress
 from local.local_cloud import LocalCloud
+from local.moto_hooks import PlayedRun
 from schemas.drops import Drop
+from schemas.runs import decode_run
 
 ROOT = Path(__file__).parents[2]
 WHEEL = "transactions_pipeline-1.0.0-cp39-cp39-manylinux2014_x86_64.whl"
 PACE = 100.0
+GOOD = "T{number},C12345,P12345,3,2023-03-{day:02},Completed"
 HEADER = b"transaction_id,customer_id,product_id,quantity,transaction_date,status\n"
 
 
+# Glue brings along an old boto3; the wheel's own one is here the interpreter's, under the wheel's path.
+FORWARD = """
+__file__ = {file!r}
+__path__ = [{folder!r}]
+with open(__file__, encoding="utf-8") as source:
+    exec(compile(source.read(), __file__, "exec"))
+"""
+
+
 def build_wheel(folder: Path) -> Path:
-    """A wheel of our own code alone; what it needs, this interpreter has."""
+    """A wheel of our own code and of boto3; everything else it needs, this interpreter has."""
     folder.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(folder / WHEEL, "w") as wheel:
         for package in ("jobs", "schemas"):
             for path in sorted((ROOT / package).rglob("*")):
                 if path.suffix in (".py", ".sql"):
                     wheel.write(path, path.relative_to(ROOT).as_posix())
+        for module in (boto3, botocore):
+            file = Path(str(module.__file__))
+            wheel.writestr(f"{module.__name__}/__init__.py", FORWARD.format(file=str(file), folder=str(file.parent)))
     return folder
 
 
 @contextmanager
-def started(folder: Path, config: Mapping[str, str] | None = None, *, pace: float = PACE) -> Iterator[LocalCloud]:
+def started(
+    folder: Path, config: Mapping[str, str] | None = None, *, pace: float = PACE, **how: Any
+) -> Iterator[LocalCloud]:
     """A laptop of its own, even where another test's runs in this process."""
     account = f"{uuid.uuid4().int % 10**12:012}"
     values = {
@@ -40,7 +63,7 @@ def started(folder: Path, config: Mapping[str, str] | None = None, *, pace: floa
         **(config or {}),
     }
     with LocalCloud.start(
-        ROOT, folder=folder / "laptop", config=values, account=account, pace=pace, python=Path(sys.executable)
+        ROOT, folder=folder / "laptop", config=values, account=account, pace=pace, python=Path(sys.executable), **how
     ) as laptop:
         yield laptop
 
@@ -59,3 +82,29 @@ def transactions_key(day: int, name: str = "") -> str:
 def transactions(*rows: str) -> bytes:
     """A file of transactions, each row as it stands there."""
     return HEADER + "".join(f"{row}\n" for row in rows).encode("utf-8")
+
+
+def stage_of(laptop: LocalCloud, drop: Drop) -> Stage:
+    return Progress(laptop).look([drop])[0].stage
+
+
+def runs_of(laptop: LocalCloud, drop: Drop) -> list[PlayedRun]:
+    """The runs that were started for a drop, the oldest first."""
+    runs = [(run, decode_run(run.arguments)) for run in laptop.runs()]
+    return [run for run, arguments in runs if arguments is not None and arguments.drop == drop]
+
+
+def mails_about(laptop: LocalCloud, drop: Drop) -> list[str]:
+    """The subjects of the mails about one drop."""
+    return [mail.subject for mail in laptop.mails() if drop.load_id in mail.body]
+
+
+def fact(laptop: LocalCloud, transaction_id: str) -> list[Any]:
+    connection = laptop.connect()
+    try:
+        cursor = connection.cursor()
+        statement = "SELECT status, total_amount FROM fact_transactions WHERE transaction_id = %s"
+        cursor.execute(statement, (transaction_id,))
+        return list(cursor.fetchall())
+    finally:
+        connection.close()

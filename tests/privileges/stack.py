@@ -313,7 +313,7 @@ class Stack:
         return b""
 
 
-def wait_until(is_so: Callable[[], bool], seconds: float = 30) -> None:
+def wait_until(is_so: Callable[[], bool], seconds: float = 300) -> None:
     until = time.monotonic() + seconds
     while not is_so():
         assert time.monotonic() < until, f"it was not so within {seconds} seconds"

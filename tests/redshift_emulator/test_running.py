@@ -69,7 +69,7 @@ def _start_process(tmp_path: Path) -> tuple[subprocess.Popen[bytes], dict[str, A
         str(ready),
     ]
     process = subprocess.Popen(command, cwd=Path(__file__).parents[2])
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while not ready.exists():
         assert process.poll() is None, "the warehouse ended before it was ready"
         assert time.monotonic() < deadline, "the warehouse did not get ready"
@@ -96,8 +96,8 @@ def test_as_a_process_it_serves_until_it_is_told_and_takes_postgresql_along(tmp_
         postgres = int((tmp_path / "data" / "cluster" / "postmaster.pid").read_text().split()[0])
         connection.close()
         process.send_signal(how)
-        process.wait(30)
-    deadline = time.monotonic() + 20
+        process.wait(120)
+    deadline = time.monotonic() + 120
     while _alive(postgres) or home.exists():
         assert time.monotonic() < deadline, "PostgreSQL outlived its owner"
         time.sleep(0.02)

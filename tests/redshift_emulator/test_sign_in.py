@@ -16,7 +16,7 @@ from redshift_emulator.sign_in import Passwords, stored_form
 
 
 def test_the_driver_signs_in_with_iam_and_is_its_role(database) -> None:
-    assert database.session(role=True).run("SELECT current_user") == [["IAMR:laptop"]]
+    assert database.session(role=True).run("SELECT current_user") == [["IAMR:developer"]]
 
 
 def test_an_assumed_role_signs_in_under_its_own_name(database, s3_url, monkeypatch) -> None:
@@ -48,7 +48,7 @@ def test_a_wrong_password_is_refused_as_28000(warehouse: Warehouse, refused_sign
     assert refusal.args[0]["C"] == "28000"
 
 
-@pytest.mark.parametrize("user", ["nobody-known", "IAMR:laptop", "rdsdb"])
+@pytest.mark.parametrize("user", ["nobody-known", "IAMR:developer", "rdsdb"])
 def test_nobody_signs_in_without_a_password_that_was_given_out(
     warehouse: Warehouse, user: str, refused_sign_in
 ) -> None:
@@ -77,9 +77,9 @@ def test_a_user_made_by_sql_signs_in_by_iam_with_its_grants_and_no_others(databa
     admin = database.session()
     admin.run("CREATE TABLE seen (a INTEGER)")
     admin.run("CREATE TABLE hidden (a INTEGER)")
-    if not admin.run("SELECT 1 FROM pg_user WHERE usename = 'IAMR:laptop'"):
-        admin.run('CREATE USER "IAMR:laptop" PASSWORD DISABLE')
-    admin.run('GRANT SELECT ON seen TO "IAMR:laptop"')
+    if not admin.run("SELECT 1 FROM pg_user WHERE usename = 'IAMR:developer'"):
+        admin.run('CREATE USER "IAMR:developer" PASSWORD DISABLE')
+    admin.run('GRANT SELECT ON seen TO "IAMR:developer"')
     role = database.session(role=True)
     assert role.run("SELECT count(*) FROM seen") == [[0]]
     assert role.error("SELECT count(*) FROM hidden")["C"] == "42501"
