@@ -54,8 +54,6 @@ class Glue:
     def play(self, job_name: str, run_id: str) -> None:
         """Run it to its end, whatever that is, and announce it."""
         run = self.run(job_name, run_id)
-        if run.has_ended:
-            return
         self._make_log_groups()
         job = self.aws.client("glue").get_job(JobName=job_name)["Job"]
         try:

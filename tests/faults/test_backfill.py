@@ -24,7 +24,7 @@ CONFIG = {"sampleDimensions": "true", "jobMaxConcurrentRuns": "3"}
 
 
 def backfill(laptop: LocalCloud, *, days: int, seed: int) -> list[Dropped]:
-    """Drop so many days in a random order; their orders live over several days, so files speak of the same ids."""
+    """Drop so many days in a random order; their orders change over several days, so files hold the same ids."""
     chance = random.Random(seed)
     files = []
     for number in chance.sample(range(days), k=days):
@@ -39,7 +39,7 @@ def backfill(laptop: LocalCloud, *, days: int, seed: int) -> list[Dropped]:
 
 
 @pytest.mark.parametrize(
-    ("days", "seconds"), [(14, 240), pytest.param(400, 3000, marks=pytest.mark.slow)], ids=lambda value: str(value)
+    ("days", "seconds"), [(14, 900), pytest.param(400, 6000, marks=pytest.mark.slow)], ids=lambda value: str(value)
 )
 def test_days_dropped_at_once_drain_with_an_empty_dead_letter_queue(
     tmp_path: Path, days: int, seconds: float, record_property: Callable[[str, object], None]
