@@ -72,9 +72,7 @@ def unload_command(statement: Statement, rewrite: Callable[[Statement], str]) ->
         elif words.maybe("CREDENTIALS") or words.maybe("ACCESS_KEY_ID") or words.maybe("WITH"):
             raise RedshiftError("XX000", "the emulator takes IAM_ROLE only: no keys in SQL")
         else:
-            raise RedshiftError(
-                "0A000", f"{words.name().upper()} is not supported by the emulator's UNLOAD"
-            )
+            raise RedshiftError("0A000", f"{words.name().upper()} is not supported by the emulator's UNLOAD")
     if not parquet:
         raise RedshiftError("0A000", "the emulator unloads FORMAT AS PARQUET only")
     if not authorised:
