@@ -1,0 +1,58 @@
+"""The emulator as a package of its own: it installs from its folder, and its README's example runs."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).parents[2] / "redshift_emulator"
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that the emulator's wheel is unpacked in."""
+    place = tmp_path_factory.mktemp("package")
+    # A build leaves files behind, so it is not done in the repository.
+    source = shutil.copytree(
+        FOLDER, place / "source", ignore=shutil.ignore_patterns("__pycache__", "build", "*.egg-info")
+    )
+    built = subprocess.run(
+        [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--no-index", "-w", "dist", source],
+        cwd=place,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert built.returncode == 0, built.stderr
+    (wheel,) = (place / "dist").glob("redshift_emulator-*.whl")
+    with zipfile.ZipFile(wheel) as packed:
+        packed.extractall(place / "site")
+    return place / "site"
+
+
+def test_the_wheel_holds_every_module(installed: Path) -> None:
+    modules = {path.name for path in FOLDER.glob("*.py")}
+    assert {path.name for path in (installed / "redshift_emulator").iterdir()} == modules
+
+
+def test_the_example_of_the_readme_prints_what_it_says(installed: Path, tmp_path: Path) -> None:
+    readme = (FOLDER / "README.md").read_text(encoding="utf-8")
+    example = re.search(r"```python\n(.*?)```", readme, re.DOTALL)
+    assert example is not None
+    promised = re.findall(r"`([^`]+)`", readme[readme.index("It prints") :].split(".\n")[0])
+    ran = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", example[1]],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(installed)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ran.stdout.splitlines(), ran.returncode) == (promised, 0), ran.stderr
