@@ -1,1 +1,1 @@
-"""A laptop's AWS: what stands in for the cloud, so that the product itself need not know."""
+"""A local cloud: AWS on one machine, so that the product itself needs no special cases."""

@@ -1,4 +1,4 @@
-"""One account of AWS on a free port of this machine: moto behind the gate."""
+"""One AWS account on a free port of this machine: moto behind the IAM middleware."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LEAST_SESSION_SECONDS = 3600
 
 
 class _Moto(DomainDispatcherApplication):
-    """moto lists its own folder on disk to find out whom a request is for, each time anew: half of a request's cost."""
+    """Remembers the backend of each host; moto lists its folder on disk for every request, half of its cost."""
 
     def __init__(self) -> None:
         super().__init__(create_backend_app)
@@ -33,16 +33,16 @@ class _Moto(DomainDispatcherApplication):
 
 class _Quiet(MotoRequestHandler):
     def log(self, type: str, message: str, *arguments: Any) -> None:
-        """Says nothing of each request."""
+        """Requests are not logged."""
 
 
 @functools.cache
 def _session() -> boto3.session.Session:
-    """One for every account: what it reads of a dozen services takes half a second."""
+    """One session for all accounts: loading the service descriptions takes half a second."""
     return boto3.session.Session()
 
 
-# Making clients from several threads at once is not safe.
+# Creating clients from several threads at once is not safe.
 _MAKING_A_CLIENT = threading.RLock()
 
 
@@ -80,11 +80,11 @@ class Aws:
 
     @classmethod
     def start(cls, *, account: str, region: str) -> Aws:
-        # Half a second for machine images that nobody starts.
+        # The machine images would take half a second to load, and nobody starts one.
         os.environ.setdefault("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
         gate = IamMiddleware(_Moto(), account=account, region=region)
         server = make_server("127.0.0.1", 0, gate, threaded=True, request_handler=_Quiet)
-        # Every connection is for one request; a burst of them must not be refused.
+        # Each request has its own connection; a burst of them must not be refused.
         server.socket.listen(512)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, name="aws", daemon=True)
         thread.start()
@@ -98,22 +98,22 @@ class Aws:
             client.close()
 
     def client(self, service: str) -> Any:
-        """A client of whoever runs the laptop."""
+        """A boto3 client with the operator's rights."""
         return self._client(service, OPERATOR, OPERATOR_CREDENTIALS)
 
     def client_as(self, service: str, credentials: Credentials) -> Any:
-        """A client with a role's own rights."""
+        """A boto3 client with a role's rights."""
         return self._client(service, credentials.access_key, credentials)
 
     def assume(self, role_arn: str, *, service: str, session: str) -> Credentials:
-        """What an AWS service gets that acts in a role's name; ClientError when the role does not trust it."""
+        """The credentials of an AWS service that assumes a role; ClientError when the role does not trust it."""
         sts = self._client("sts", service, Credentials(service, "laptop", ""))
         keys = sts.assume_role(RoleArn=role_arn, RoleSessionName=session, DurationSeconds=LEAST_SESSION_SECONDS)
         found = keys["Credentials"]
         return Credentials(found["AccessKeyId"], found["SecretAccessKey"], found["SessionToken"])
 
     def environment(self, credentials: Credentials) -> dict[str, str]:
-        """What a process needs to use this AWS in a role's name."""
+        """Environment variables with which a process uses this account with these credentials."""
         return {
             **credentials.environment(),
             "AWS_REGION": self.region,

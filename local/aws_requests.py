@@ -1,8 +1,8 @@
-"""What a signed request to AWS asks for: who sends it, which operation, and which rights that takes.
+"""Parses a signed request to AWS: its sender, its operation, and the permissions that the operation requires.
 
-The rights are AWS's own rules for the operations that our functions, jobs and COPY use. Any
-other operation takes the right of its own name on every resource, which no role here has:
-an operation that nobody taught the laptop is refused by name.
+The permissions follow AWS's rules for the operations that the functions, the jobs and COPY
+use. Any other operation requires the action of its own name on all resources. No role here
+has that, so an unknown operation is refused by name.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from local.permissions import RequiredPermission
 
 _SIGNED = re.compile(r"Credential=([^/]+)/\d+/([^/]+)/([^/]+)/aws4_request")
 
-# What S3 calls an operation on a sub-resource, in the order in which AWS looks for them.
+# Operations on sub-resources of a bucket, by their query parameter.
 _BUCKET_GETS = {"versions": "ListBucketVersions", "location": "GetBucketLocation"}
 _LISTING = {
     *("list-type", "prefix", "delimiter", "max-keys", "encoding-type"),
@@ -30,7 +30,7 @@ _LISTING = {
 
 @dataclass(frozen=True)
 class AwsRequest:
-    """A request, read."""
+    """A parsed request."""
 
     access_key: str | None
     """None when the request is not signed."""
@@ -38,13 +38,13 @@ class AwsRequest:
     operation: str
     needs: tuple[RequiredPermission, ...]
     facts: Mapping[str, Any] = field(default_factory=dict)
-    """The parameters of operations that are not S3's."""
+    """The parameters; empty for S3's operations."""
     region: str = ""
     """The Region that the request is signed for."""
 
 
 def read_request(environ: dict[str, Any], *, account: str) -> AwsRequest:
-    """The request as WSGI hands it over; a body that was read is put back."""
+    """Parse a WSGI request; its body can be read again afterwards."""
     signed = _SIGNED.search(environ.get("HTTP_AUTHORIZATION", ""))
     if signed is None:
         return AwsRequest(None, "unknown", "unsigned request", ())

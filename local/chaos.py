@@ -1,9 +1,9 @@
-"""Faults on the laptop: what happens to a drop on its way is its fate, drawn from a seed and the drop's key.
+"""Fault injection: each drop has a plan of faults, drawn from a seed and the drop's key.
 
-Every fault is done at one of the laptop's seams (a delivery, a request to AWS, a statement
-to the warehouse), is one that AWS itself may do, and is counted. None is more than the
-pipeline promises to bear: no attempt is killed that is the last one, and nobody dies
-between the note that a mail is being sent and the mail (lambdas/notifier.py says why).
+A fault happens at a delivery, a request to AWS or a statement to the warehouse. Each is one
+that AWS itself may cause, and each is counted. The pipeline promises to survive all of them:
+the last attempt is never killed, and no process dies between the note that a mail is being
+sent and the mail (lambdas/notifier.py says why).
 """
 
 from __future__ import annotations
@@ -24,47 +24,50 @@ from local.iam_middleware import Refused
 from local.local_cloud import LocalCloud
 from schemas.drops import TRANSACTIONS, Drop, parse_key
 
-STAGES = ("start_run", "notify", "archive", "sweep")
+FUNCTIONS = ("start_run", "notify", "archive", "sweep")
 
 DOUBLED, DELAYED, LOST = "events delivered twice", "events delayed", "object events lost"
-UNTOLD = "Glue events lost"
+RUN_EVENT_LOST = "Glue events lost"
 THROTTLED = "starts throttled"
 JOB_KILLED = "jobs killed"
 CUT = "connections to the warehouse cut"
-STAGE_KILLED, STAGE_REFUSED = "functions killed", "functions failed once"
+FUNCTION_KILLED, FUNCTION_REFUSED = "functions killed", "functions failed once"
 CORRECTED = "files corrected while they were loaded"
-FAULTS = (DOUBLED, DELAYED, LOST, UNTOLD, THROTTLED, JOB_KILLED, CUT, STAGE_KILLED, STAGE_REFUSED, CORRECTED)
+FAULTS = (
+    *(DOUBLED, DELAYED, LOST, RUN_EVENT_LOST, THROTTLED, JOB_KILLED, CUT),
+    *(FUNCTION_KILLED, FUNCTION_REFUSED, CORRECTED),
+)
 
 # A message may come five times before it goes to the dead-letter queue, and one batch holds many drops.
 _START_RUN_FAULTS = 3
 # How many requests and statements, each before and after, an attempt and an invocation have at most.
-_MOMENTS_OF_AN_ATTEMPT, _MOMENTS_OF_AN_INVOCATION = 90, 14
+_POINTS_OF_AN_ATTEMPT, _POINTS_OF_AN_INVOCATION = 90, 14
 
 
 @dataclass(frozen=True)
 class FaultPlan:
-    """What happens to one drop."""
+    """The faults that one drop meets."""
 
     object_event: tuple[float, ...] = (0.0,)
-    """After how many seconds S3's event comes, once for each."""
+    """After how many seconds S3's event is delivered, once for each number; none: it is lost."""
     run_event: tuple[float, ...] = (0.0,)
-    """The same for Glue's event about the first run."""
+    """The same for Glue's event of the first run."""
     throttled: int = 0
-    """How often Glue is full when a run is to be started."""
+    """How many requests to start a run are throttled."""
     killed_at: tuple[int, ...] = ()
-    """At which of its moments each attempt is killed, the first attempt first; 0: it is not."""
+    """The point at which each attempt is killed, the first attempt first; 0: it is not killed."""
     cut_at: int = 0
-    """At which statement of the first attempt the connection is cut, before and after each counted; 0: it is not."""
-    stage_killed_at: Mapping[str, int] = field(default_factory=dict)
-    """At which of its moments with this drop in hand a function is killed."""
-    stage_refused_at: Mapping[str, int] = field(default_factory=dict)
-    """Which of its requests with this drop in hand a function is refused."""
+    """The statement of the first attempt at which the connection is cut, counted before and after; 0: it is not cut."""
+    function_killed_at: Mapping[str, int] = field(default_factory=dict)
+    """Function -> the point, among those about this drop, at which it is killed."""
+    function_refused_at: Mapping[str, int] = field(default_factory=dict)
+    """Function -> the request, among those about this drop, that is refused."""
     is_corrected: bool = False
-    """While it is being loaded, the corrected file is dropped under the same key."""
+    """True: while the drop is being loaded, the corrected file is uploaded under the same key."""
 
 
 def draw_fault_plan(seed: int, key: str) -> FaultPlan:
-    """The fate of a drop; the same for the same seed and key."""
+    """The plan of a drop; equal seeds and keys give equal plans."""
     chance = random.Random(f"{seed} {key}")
 
     def event(lost: float) -> tuple[float, ...]:
@@ -74,17 +77,17 @@ def draw_fault_plan(seed: int, key: str) -> FaultPlan:
         count = 2 if kind < lost + 0.3 else 1
         return tuple(round(chance.choice((0.0, chance.uniform(0.1, 1.5))), 2) for _ in range(count))
 
-    def some_stages(share: float) -> dict[str, int]:
-        return {stage: chance.randint(1, _MOMENTS_OF_AN_INVOCATION) for stage in STAGES if chance.random() < share}
+    def some_functions(share: float) -> dict[str, int]:
+        return {name: chance.randint(1, _POINTS_OF_AN_INVOCATION) for name in FUNCTIONS if chance.random() < share}
 
     return FaultPlan(
         object_event=event(0.15),
         run_event=event(0.25),
         throttled=chance.choice((0, 0, 1, 2)),
-        killed_at=tuple(chance.choice((0, chance.randint(1, _MOMENTS_OF_AN_ATTEMPT))) for _ in range(2)),
+        killed_at=tuple(chance.choice((0, chance.randint(1, _POINTS_OF_AN_ATTEMPT))) for _ in range(2)),
         cut_at=chance.choice((0, chance.randint(1, 30))),
-        stage_killed_at=some_stages(0.35),
-        stage_refused_at=some_stages(0.35),
+        function_killed_at=some_functions(0.35),
+        function_refused_at=some_functions(0.35),
         is_corrected=parse_key(key).kind == TRANSACTIONS and chance.random() < 0.3,
     )
 
@@ -94,17 +97,17 @@ class _Subject:
     """A drop and what has happened to it so far."""
 
     drop: Drop
-    fate: FaultPlan
+    plan: FaultPlan
     content: bytes
     corrected: bool = False
     run_events: int = 0
     throttled: int = 0
-    moments: Counter[object] = field(default_factory=Counter)
+    points: Counter[object] = field(default_factory=Counter)
 
 
 @dataclass
 class Chaos(AbstractContextManager["Chaos"]):
-    """Disturbs a laptop while the `with` block runs; whoever drops files drops them with `put`."""
+    """Injects faults while the `with` block runs; files are dropped with `put`."""
 
     laptop: LocalCloud
     seed: int = 0
@@ -118,33 +121,33 @@ class Chaos(AbstractContextManager["Chaos"]):
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
     def __post_init__(self) -> None:
-        self._moments = FaultPoints(self.laptop, self._look)
+        self._points = FaultPoints(self.laptop, self._look)
 
     def __enter__(self) -> Chaos:
-        self.laptop.router.delivery_policy = self._meddle
-        self._moments.__enter__()
+        self.laptop.router.delivery_policy = self._delivery_policy
+        self._points.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._moments.__exit__(kind, error, trace)
+        self._points.__exit__(kind, error, trace)
         self.laptop.router.delivery_policy = deliver_once
 
-    def put(self, key: str, content: bytes, fate: FaultPlan | None = None) -> Drop:
-        """Drop a file that meets this fate, or the one drawn from the seed.
+    def put(self, key: str, content: bytes, plan: FaultPlan | None = None) -> Drop:
+        """Upload a file that meets this plan, or the one drawn from the seed.
 
-        One that is corrected while it is loaded is dropped with wrong quantities first.
+        A file that is corrected while it is loaded has wrong quantities at first.
         """
-        fate = fate or draw_fault_plan(self.seed, key)
-        first = with_wrong_quantities(content) if fate.is_corrected else content
-        # Whoever comes to a moment waits until the drop is known; its event may be on its way before that.
+        plan = plan or draw_fault_plan(self.seed, key)
+        first = with_wrong_quantities(content) if plan.is_corrected else content
+        # A point is judged once the drop is known; the event may be delivered before that.
         with self._lock:
-            self._object_events[key] = fate.object_event
+            self._object_events[key] = plan.object_event
             bucket = self.laptop.outputs["drop_bucket"]
             version = self.laptop.client("s3").put_object(Bucket=bucket, Key=key, Body=first)["VersionId"]
             drop = Drop(bucket, key, version)
-            self._subjects[drop.load_id] = _Subject(drop, fate, content)
+            self._subjects[drop.load_id] = _Subject(drop, plan, content)
             self.drops.append(drop)
         return drop
 
@@ -156,16 +159,16 @@ class Chaos(AbstractContextManager["Chaos"]):
         with self._lock:
             self.done[fault] += 1
 
-    def _meddle(self, delivery: Delivery) -> Sequence[float]:
+    def _delivery_policy(self, delivery: Delivery) -> Sequence[float]:
         if delivery.kind == "object event" and delivery.to == self.laptop.outputs["drop_bucket"]:
             return self._delivered(self._object_events.get(delivery.about, (0.0,)), lost=LOST)
         if delivery.kind == "run event":
             with self._lock:
-                subject = self._subjects.get(str(self._moments.load_of(delivery.about)[0]))
+                subject = self._subjects.get(str(self._points.load_of(delivery.about)[0]))
                 if subject is None or subject.run_events:
                     return (0.0,)
                 subject.run_events += 1
-            return self._delivered(subject.fate.run_event, lost=UNTOLD)
+            return self._delivered(subject.plan.run_event, lost=RUN_EVENT_LOST)
         return (0.0,)
 
     def _delivered(self, delays: Sequence[float], *, lost: str) -> Sequence[float]:
@@ -178,30 +181,30 @@ class Chaos(AbstractContextManager["Chaos"]):
             self.done[DELAYED] += 1
         return delays
 
-    def _look(self, moment: FaultPoint) -> None:
+    def _look(self, point: FaultPoint) -> None:
         with self._lock:
-            subject = self._subject_of(moment)
+            subject = self._subject_of(point)
         if subject is None:
             return
-        if moment.who == JOB:
-            if subject.fate.is_corrected and not moment.what.startswith("GetObject"):
+        if point.who == JOB:
+            if subject.plan.is_corrected and not point.what.startswith("GetObject"):
                 self._correct(subject)
-            self._strike_job(subject, moment)
+            self._strike_job(subject, point)
         else:
-            self._throttle(subject, moment)
-            self._strike_stage(subject, moment)
+            self._throttle(subject, point)
+            self._strike_function(subject, point)
 
-    def _subject_of(self, moment: FaultPoint) -> _Subject | None:
-        if moment.load_id in self._subjects:
-            return self._subjects[moment.load_id]
-        if moment.load_id is not None or moment.who == JOB:
+    def _subject_of(self, point: FaultPoint) -> _Subject | None:
+        if point.load_id in self._subjects:
+            return self._subjects[point.load_id]
+        if point.load_id is not None or point.who == JOB:
             return None
-        named = [one for one in self._subjects.values() if one.drop.version_id in moment.what]
-        named += [one for one in self._subjects.values() if f"{one.drop.bucket}/{one.drop.key}" in moment.what]
+        named = [known for known in self._subjects.values() if known.drop.version_id in point.what]
+        named += [known for known in self._subjects.values() if f"{known.drop.bucket}/{known.drop.key}" in point.what]
         return named[0] if named else None
 
     def _correct(self, subject: _Subject) -> None:
-        """Drop the right file under the same key; the job that loads the wrong one waits for it."""
+        """Upload the right file under the same key; the job that loads the wrong one waits meanwhile."""
         with self._lock:
             if subject.corrected:
                 return
@@ -214,58 +217,58 @@ class Chaos(AbstractContextManager["Chaos"]):
         self.put(drop.key, subject.content, FaultPlan())
         self._count(CORRECTED)
 
-    def _strike_job(self, subject: _Subject, moment: FaultPoint) -> None:
-        assert moment.attempt is not None
-        fate = subject.fate
+    def _strike_job(self, subject: _Subject, point: FaultPoint) -> None:
+        assert point.attempt is not None
+        plan = subject.plan
         with self._lock:
-            subject.moments[moment.attempt] += 1
-            at = subject.moments[moment.attempt]
-            statements = subject.moments["statements"] = subject.moments["statements"] + moment.is_statement
-        if moment.is_statement and moment.attempt == 1 and statements == fate.cut_at:
+            subject.points[point.attempt] += 1
+            at = subject.points[point.attempt]
+            statements = subject.points["statements"] = subject.points["statements"] + point.is_statement
+        if point.is_statement and point.attempt == 1 and statements == plan.cut_at:
             self._count(CUT)
-            moment.break_off()
-        if moment.attempt <= len(fate.killed_at) and fate.killed_at[moment.attempt - 1] == at:
+            point.break_off()
+        if point.attempt <= len(plan.killed_at) and plan.killed_at[point.attempt - 1] == at:
             self._count(JOB_KILLED)
-            moment.kill()
+            point.kill()
 
-    def _throttle(self, subject: _Subject, moment: FaultPoint) -> None:
-        if not moment.what.startswith("StartJobRun") or moment.is_done:
+    def _throttle(self, subject: _Subject, point: FaultPoint) -> None:
+        if not point.what.startswith("StartJobRun") or point.is_done:
             return
         with self._lock:
-            if subject.throttled == subject.fate.throttled:
+            if subject.throttled == subject.plan.throttled:
                 return
             subject.throttled += 1
             self.done[THROTTLED] += 1
         raise Refused("ThrottlingException", "Rate exceeded")
 
-    def _strike_stage(self, subject: _Subject, moment: FaultPoint) -> None:
-        who, fate = moment.who, subject.fate
+    def _strike_function(self, subject: _Subject, point: FaultPoint) -> None:
+        who, plan = point.who, subject.plan
         with self._lock:
-            subject.moments[who] += 1
-            is_killed = subject.moments[who] == fate.stage_killed_at.get(who) and not _is_undecidable(moment)
-            if not moment.is_done:
-                subject.moments[who, "requests"] += 1
-            is_refused = not moment.is_done and subject.moments[who, "requests"] == fate.stage_refused_at.get(who)
+            subject.points[who] += 1
+            is_killed = subject.points[who] == plan.function_killed_at.get(who) and not _is_undecidable(point)
+            if not point.is_done:
+                subject.points[who, "requests"] += 1
+            is_refused = not point.is_done and subject.points[who, "requests"] == plan.function_refused_at.get(who)
             if (is_killed or is_refused) and who == "start_run":
                 self._start_run_faults += 1
                 if self._start_run_faults > _START_RUN_FAULTS:
                     return
         if is_killed:
-            self._count(STAGE_KILLED)
-            moment.kill()
+            self._count(FUNCTION_KILLED)
+            point.kill()
         if is_refused:
-            self._count(STAGE_REFUSED)
-            moment.break_off()
+            self._count(FUNCTION_REFUSED)
+            point.break_off()
 
 
-def _is_undecidable(moment: FaultPoint) -> bool:
-    """Between the note that a mail is being sent and the mail nobody may die, for nobody would know whether it went."""
-    is_noted = moment.what.startswith("PutObject") and ".sending.json" in moment.what and moment.is_done
-    return is_noted or (moment.what.startswith("Publish") and not moment.is_done)
+def _is_undecidable(point: FaultPoint) -> bool:
+    """Between the note that a mail is being sent and the mail: after a death there, nobody knows if it was sent."""
+    is_noted = point.what.startswith("PutObject") and ".sending.json" in point.what and point.is_done
+    return is_noted or (point.what.startswith("Publish") and not point.is_done)
 
 
 def with_wrong_quantities(content: bytes) -> bytes:
-    """The file as somebody sent it by mistake: plain small quantities are other ones, everything else is the same."""
+    """The file with other quantities, as sent by mistake; only plain quantities up to 999 change."""
     lines = content.splitlines(keepends=True)
     header = lines[0].rstrip(b"\r\n").split(b",") if lines else []
     names = [name.strip().strip(b'"').lower() for name in header]
@@ -276,7 +279,7 @@ def with_wrong_quantities(content: bytes) -> bytes:
     def wrong(line: bytes) -> bytes:
         cells = line.split(b",")
         quantity = cells[at].rstrip(b"\r\n") if len(cells) == len(names) else b""
-        # A larger quantity stays one that its column and its amount can hold.
+        # A larger quantity stays as it is, since its amount must fit its column.
         if b'"' in line or not (quantity.isdigit() and 0 < int(quantity) <= 999):
             return line
         cells[at] = cells[at].replace(quantity, str(int(quantity) % 999 + 1).encode())

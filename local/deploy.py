@@ -1,4 +1,4 @@
-"""`pulumi up` on the laptop: the program itself, run under Pulumi's mocks, every resource created in moto."""
+"""`pulumi up` for the local cloud: runs the program under Pulumi's mocks and creates each resource in moto."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SECRET = pulumi.runtime.rpc._special_sig_key
 
 @dataclass(frozen=True)
 class Deployed:
-    """What the program declared, created."""
+    """What a deployment created."""
 
     outputs: Mapping[str, Any]
     """The stack's outputs."""
@@ -44,15 +44,14 @@ def pulumi_project(root: Path) -> str:
 
 
 def deploy(root: Path, provider: MotoProvider, *, stack: str, config: Mapping[str, str]) -> Deployed:
-    """Run `__main__.py` as `pulumi up` would for a stack; returns once every resource stands. Raises DeployFailed."""
+    """Run `__main__.py` as `pulumi up` would for a stack; returns once all resources exist. Raises DeployFailed."""
     mocks = _Moto(provider)
     pulumi.runtime.set_mocks(mocks, project=pulumi_project(root), stack=stack, preview=False)
     pulumi.runtime.set_all_config(dict(config))
     outputs: dict[str, Any] = {}
 
     def program() -> pulumi.Output[Any]:
-        # All that waited for a failure fails as well, and each of them would be told as an error nobody fetched,
-        # some time later, whenever it is collected.
+        # Resources that depend on a failed one fail too. asyncio would log each of those errors when it is collected.
         asyncio.get_running_loop().set_exception_handler(lambda *_: None)
         runpy.run_path(str(root / "__main__.py"))
         stack_resource: Any = pulumi.runtime.settings.get_root_resource()
@@ -61,7 +60,7 @@ def deploy(root: Path, provider: MotoProvider, *, stack: str, config: Mapping[st
     try:
         pulumi.runtime.test(program)()  # type: ignore[no-untyped-call]
     except Exception:
-        # Pulumi wraps what went wrong first in errors of whatever waited for it.
+        # Pulumi wraps the first error in those of the resources that depend on it.
         if mocks.failure is not None:
             raise DeployFailed(mocks.failure[0]) from mocks.failure[1]
         raise
@@ -91,11 +90,11 @@ class _Moto(pulumi.runtime.Mocks):
         return made
 
     def call(self, args: pulumi.runtime.MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]] | None]:
-        raise DeployFailed(f"the program may not look things up in AWS, but called {args.token}")
+        raise DeployFailed(f"the program must not look anything up in AWS, but it called {args.token}")
 
 
 def _disclosed(value: Any) -> Any:
-    """The inputs with what Pulumi keeps secret as it is; on the laptop there is nobody to keep it from."""
+    """The inputs with Pulumi's secrets in plain text."""
     if isinstance(value, dict):
         if _SECRET in value:
             return _disclosed(value["value"])

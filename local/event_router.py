@@ -1,9 +1,9 @@
-"""What happens by itself in AWS, played on the laptop: events, queues, schedules, invocations and runs.
+"""Routes events as AWS does: S3 notifications, EventBridge rules and schedules, asynchronous invocations.
 
-All wiring is read back from moto each time it is needed (bucket notifications, event source
-mappings, rules and their targets, functions and their policies), so what the program does
-not declare does not happen. Deliveries are at least once on AWS; `meddle` decides here how
-often and when each is made, which is once and at once unless somebody says otherwise.
+The wiring is read from moto each time it is needed (bucket notifications, event source
+mappings, rules and targets, function policies), so nothing happens that the program does not
+declare. AWS delivers at least once; here `delivery_policy` decides how often and when each
+delivery is made. By default that is once and at once.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ from local.queue_reader import QueueReader
 
 # How long Lambda waits before it tries a failed asynchronous event again.
 RETRY_AFTER_SECONDS = (60.0, 120.0)
-# What the sweep on AWS takes for still being on its way.
+# On AWS the sweep leaves alone what is younger than this.
 SWEEP_GRACE_SECONDS = 15 * 60.0
 _UNITS = {"minute": 60, "hour": 3600, "day": 86400}
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """Something that is on its way from one part of AWS to another."""
+    """An event or invocation on its way from one AWS service to another."""
 
     kind: str
     """`object event`, `run event`, `schedule` or `invocation`."""
@@ -53,7 +53,7 @@ class Delivery:
 
 
 DeliveryPolicy = Callable[[Delivery], Sequence[float]]
-"""After how many seconds a delivery is made, once for each; none: it is lost."""
+"""After how many seconds a delivery is made, once for each number; none: it is lost."""
 
 
 def deliver_once(_: Delivery) -> Sequence[float]:
@@ -62,6 +62,8 @@ def deliver_once(_: Delivery) -> Sequence[float]:
 
 @dataclass
 class EventRouter:
+    """Delivers the events of one account until it is stopped."""
+
     aws: Aws
     functions: Functions
     glue: Glue
@@ -70,18 +72,18 @@ class EventRouter:
     on_warning: Callable[[str], None] = lambda _: None
     delivery_policy: DeliveryPolicy = deliver_once
     warnings: list[str] = field(default_factory=list)
-    """What went wrong on the way, in words, oldest first."""
+    """What went wrong, in sentences, the oldest first."""
     _threads: list[threading.Thread] = field(default_factory=list)
-    _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(64, thread_name_prefix="player"))
+    _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(64, thread_name_prefix="event-router"))
     _closing: threading.Event = field(default_factory=threading.Event)
-    _movement: InFlightCounter = field(default_factory=InFlightCounter)
+    _in_flight: InFlightCounter = field(default_factory=InFlightCounter)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _sequence: int = 0
 
     def start(self) -> None:
-        """Poll the queues and keep the schedules that are there now."""
+        """Poll the queues and keep the schedules that exist now."""
         for mapping in self.aws.client("lambda").list_event_source_mappings()["EventSourceMappings"]:
-            reader = QueueReader(self.aws, self.functions, mapping["UUID"], self._movement, self._warn, self._closing)
+            reader = QueueReader(self.aws, self.functions, mapping["UUID"], self._in_flight, self._warn, self._closing)
             self._in_thread(reader.read)
         for rule in self._rules():
             if rule.get("ScheduleExpression"):
@@ -95,11 +97,11 @@ class EventRouter:
 
     @property
     def is_idle(self) -> bool:
-        """True when nothing is on its way, running or being handled; queues may hold messages all the same."""
-        return self._movement.is_idle
+        """True when no delivery, run or invocation is in flight; queues may still hold messages."""
+        return self._in_flight.is_idle
 
     def object_event(self, event: ObjectEvent) -> None:
-        """S3 has something to tell, if the bucket tells anybody."""
+        """Deliver an event of S3 to the queues that the bucket notifies."""
         if s3_backends[self.aws.account]["aws"].buckets[event.bucket].notification_configuration is None:
             return
         self._deliver(Delivery("object event", event.bucket, event.key), lambda: self._notify(event))
@@ -109,24 +111,26 @@ class EventRouter:
         self._in_pool(lambda: self.glue.play(job_name, run_id))
 
     def run_ended(self, event: dict[str, Any]) -> None:
-        """Glue has something to tell: it goes to whatever rules match it."""
+        """Deliver an event of Glue to the targets of all rules that match it."""
         self._deliver(
             Delivery("run event", event["detail"]["jobName"], event["detail"]["jobRunId"]), lambda: self._route(event)
         )
 
-    def invoked(self, asked: AwsRequest) -> bytes:
-        """Lambda's Invoke: the answer's payload, empty for an asynchronous invocation."""
-        event = json.loads(asked.facts["Payload"] or b"{}")
-        if asked.facts["InvocationType"] == "Event":
-            self.invoke_later(asked.facts["FunctionName"], event)
+    def invoked(self, request: AwsRequest) -> bytes:
+        """Lambda's Invoke: returns the payload of the response, empty for an asynchronous invocation."""
+        event = json.loads(request.facts["Payload"] or b"{}")
+        if request.facts["InvocationType"] == "Event":
+            self.invoke_later(request.facts["FunctionName"], event)
             return b""
-        return json.dumps(self.functions.invoke(asked.facts["FunctionName"], event)).encode("utf-8")
+        return json.dumps(self.functions.invoke(request.facts["FunctionName"], event)).encode("utf-8")
 
     def invoke_later(self, function: str, event: Any, *, failures: int = 0, wait: float = 0.0) -> None:
-        """An asynchronous invocation: tried again twice, then left in the function's dead-letter queue."""
+        """Invoke asynchronously: two retries, then the event goes to the function's dead-letter queue."""
         name = function.rpartition(":")[2]
         self._deliver(
-            Delivery("invocation", name, f"try {failures + 1}"), lambda: self._try(function, event, failures), wait=wait
+            Delivery("invocation", name, f"try {failures + 1}"),
+            lambda: self._invoke(function, event, failures),
+            wait=wait,
         )
 
     def scheduled_event(self, rule: Mapping[str, Any], grace_seconds: float) -> dict[str, Any]:
@@ -140,12 +144,12 @@ class EventRouter:
             "region": self.aws.region,
             "resources": [rule["Arn"]],
             "detail": {},
-            # The sweep's own word, not EventBridge's: its patience passes at the laptop's pace too.
+            # Not EventBridge's field but the sweep's own: its grace time passes at the local pace too.
             "grace_seconds": grace_seconds,
         }
 
     def tick(self, *, grace_seconds: float) -> None:
-        """Let every schedule's time come now; what is younger than `grace_seconds` the sweep leaves alone."""
+        """Fire every schedule now; the sweep leaves alone what is younger than `grace_seconds`."""
         for rule in self._rules():
             if rule.get("ScheduleExpression"):
                 self._to_targets(rule, self.scheduled_event(rule, grace_seconds))
@@ -156,7 +160,7 @@ class EventRouter:
         found = self.aws.client("s3").get_bucket_notification_configuration(Bucket=event.bucket)
         others = set(found) - {"ResponseMetadata", "QueueConfigurations"}
         if others:
-            raise NotImplementedError(f"the laptop's buckets notify queues only, not {', '.join(sorted(others))}")
+            raise NotImplementedError(f"the local cloud's buckets notify queues only, not {', '.join(sorted(others))}")
         for wanted in found.get("QueueConfigurations", []):
             if _wants(wanted, event):
                 record = self._record(event, wanted["Id"])
@@ -196,7 +200,7 @@ class EventRouter:
         }
 
     def _send(self, queue_arn: str, body: str, *, service: str, source_arn: str) -> None:
-        """A service puts a message into a queue, if the queue's policy lets it."""
+        """Send a message in a service's name, if the queue's policy allows the service."""
         sqs, url = self.aws.client("sqs"), self._queue_url(queue_arn)
         policy = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["Policy"]).get("Attributes", {}).get("Policy")
         context = {"aws:SourceArn": source_arn, "aws:SourceAccount": self.aws.account}
@@ -221,7 +225,7 @@ class EventRouter:
     def _to_targets(self, rule: Mapping[str, Any], event: dict[str, Any]) -> None:
         for target in self.aws.client("events").list_targets_by_rule(Rule=rule["Name"])["Targets"]:
             if ":lambda:" not in target["Arn"]:
-                raise NotImplementedError(f"the laptop's rules call functions only, not {target['Arn']}")
+                raise NotImplementedError(f"the local cloud's rules call functions only, not {target['Arn']}")
             if self._may_invoke(target["Arn"], rule["Arn"]):
                 self.invoke_later(target["Arn"], event)
                 continue
@@ -259,7 +263,7 @@ class EventRouter:
 
     # Lambda
 
-    def _try(self, function_name: str, event: Any, failures: int) -> None:
+    def _invoke(self, function_name: str, event: Any, failures: int) -> None:
         try:
             self.functions.invoke(function_name, event)
         except (FunctionFailed, ClientError) as error:
@@ -268,16 +272,16 @@ class EventRouter:
                 wait = RETRY_AFTER_SECONDS[failures] / self.pace
                 self.invoke_later(function_name, event, failures=failures + 1, wait=wait)
             else:
-                self._give_up(function_name, event)
+                self._send_to_dead_letters(function_name, event)
 
-    def _give_up(self, function_name: str, event: Any) -> None:
+    def _send_to_dead_letters(self, function_name: str, event: Any) -> None:
         function = self.functions.describe(function_name)
         queue_arn = self.functions.gaps.dead_letter_of_function.get(function.arn)
         if queue_arn is not None:
             sqs = self.aws.client_as("sqs", self.functions.credentials(function))
             sqs.send_message(QueueUrl=self._queue_url(queue_arn), MessageBody=json.dumps(event))
 
-    # How things move
+    # Deliveries
 
     def _deliver(self, delivery: Delivery, act: Callable[[], None], *, wait: float = 0.0) -> None:
         for delay in self.delivery_policy(delivery):
@@ -286,7 +290,7 @@ class EventRouter:
     def _in_pool(self, act: Callable[[], None], *, after: float = 0.0) -> None:
         if self._closing.is_set():
             return
-        self._movement.begin()
+        self._in_flight.begin()
 
         def run() -> None:
             try:
@@ -296,14 +300,14 @@ class EventRouter:
                 if not self._closing.is_set():
                     self._warn(f"{type(error).__name__}: {error}")
             finally:
-                self._movement.end()
+                self._in_flight.end()
 
         def submit() -> None:
             try:
                 self._pool.submit(run)
             except RuntimeError:
-                # The pool is closed: the laptop is shutting down.
-                self._movement.end()
+                # The pool is closed: the local cloud is shutting down.
+                self._in_flight.end()
 
         if after <= 0:
             submit()
@@ -313,7 +317,7 @@ class EventRouter:
             timer.start()
 
     def _in_thread(self, work: Callable[[], None]) -> None:
-        thread = threading.Thread(target=work, name="player", daemon=True)
+        thread = threading.Thread(target=work, name="event-router", daemon=True)
         self._threads.append(thread)
         thread.start()
 
@@ -327,7 +331,7 @@ def rate_seconds(expression: str) -> float:
     """`rate(15 minutes)` -> 900."""
     found = re.fullmatch(r"rate\((\d+) (minute|hour|day)s?\)", expression)
     if found is None:
-        raise NotImplementedError(f"the laptop keeps schedules such as rate(15 minutes), not {expression!r}")
+        raise NotImplementedError(f"the local cloud keeps schedules such as rate(15 minutes), not {expression!r}")
     return int(found[1]) * _UNITS[found[2]]
 
 

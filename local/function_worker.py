@@ -1,8 +1,8 @@
-"""What runs inside a function's process: loads the handler once, then answers one event after the other.
+"""Runs inside a function's process: loads the handler once, then handles one event after the other.
 
-Started by local/functions.py as `python function_worker.py CODE_FOLDER`, never imported. It
-speaks JSON lines: an invocation on standard input, its answer on what was standard output.
-Whatever the handler prints goes to the function's log instead.
+Started by local/functions.py as `python function_worker.py CODE_FOLDER`, never imported.
+The protocol is JSON lines: an invocation on standard input, its response on the original
+standard output. The handler's own output goes to the function's log.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ class Context:
 
 
 def main() -> None:
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    responses = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    # The folder of this script is the laptop's, not the function's.
+    # The folder of this script belongs to the local cloud, not to the function.
     sys.path[0] = sys.argv[1]
     if os.environ.get("LAPTOP_WITHOUT_POWERTOOLS"):
         sys.modules["aws_lambda_powertools"] = None  # type: ignore[assignment]
@@ -54,12 +54,12 @@ def main() -> None:
             if handler is None:
                 module, _, name = os.environ["_HANDLER"].rpartition(".")
                 handler = getattr(importlib.import_module(module), name)
-            answer = {"result": handler(call["event"], Context(**call["context"]))}
-            text = json.dumps(answer)
+            response = {"result": handler(call["event"], Context(**call["context"]))}
+            text = json.dumps(response)
         except Exception as error:
             traceback.print_exc()
             text = json.dumps({"error": {"errorType": type(error).__name__, "errorMessage": str(error)}})
-        print(text, file=answers, flush=True)
+        print(text, file=responses, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""The laptop's Lambda: the function as moto describes it, its real handler, in processes of its own.
+"""The local Lambda: real handlers in processes of their own, configured as moto describes the function.
 
-Each process has the function's environment and its role's temporary credentials, and
-nothing else of ours. It stays warm between invocations and is killed when one takes longer
-than the function's timeout.
+A process has the function's environment and its role's temporary credentials, and nothing
+else. It stays warm between invocations. It is killed when an invocation takes longer than
+the function's timeout.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from local.aws import Aws, Credentials
 from local.provider import MotoGaps
 
 WORKERS_PER_FUNCTION = 2
-# Temporary credentials last an hour; a process keeps those it was started with.
+# Temporary credentials last an hour, and a process keeps the ones it was started with.
 _FRESH_SECONDS = 45 * 60
 _POWERTOOLS = "AWSLambdaPowertools"
 
 
 class FunctionFailed(Exception):
-    """An invocation ended in an error; the message is what Lambda would answer."""
+    """An invocation ended in an error; the message is the one that Lambda would return."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class _Worker:
     function: Function
     started_at: float
     access_key: str
-    """Who the process is to AWS."""
+    """The access key of the process's credentials."""
 
     def is_good_for(self, function: Function) -> bool:
         young = time.monotonic() - self.started_at < _FRESH_SECONDS
@@ -77,7 +77,7 @@ class Functions:
 
     aws: Aws
     folder: Path
-    """Where unpacked code and logs are kept."""
+    """Keeps unpacked code and logs."""
     gaps: MotoGaps
     _idle: dict[str, queue.LifoQueue[_Worker]] = field(default_factory=dict)
     _free: dict[str, threading.BoundedSemaphore] = field(default_factory=dict)
@@ -102,9 +102,10 @@ class Functions:
         return self.aws.assume(function.role, service="lambda.amazonaws.com", session=function.name)
 
     def invoke(self, name_or_arn: str, event: Any) -> Any:
-        """What the handler returns for the event; raises FunctionFailed with what it raised, or when it took too long.
+        """Invoke the function and return the handler's result.
 
-        Waits where as many invocations of the function are under way as the laptop has processes for.
+        Raises FunctionFailed if the handler raises or takes too long. Waits while
+        WORKERS_PER_FUNCTION invocations of the function are running.
         """
         function = self.describe(name_or_arn)
         with self._lock:
@@ -113,14 +114,16 @@ class Functions:
         with free:
             worker = self._worker(function, idle)
             try:
-                answer = self._ask(worker, event)
+                response = self._call(worker, event)
             except BaseException:
                 self._end(worker)
                 raise
             idle.put(worker)
-        if "error" in answer:
-            raise FunctionFailed(f"{function.name}: {answer['error']['errorType']}: {answer['error']['errorMessage']}")
-        return answer["result"]
+        if "error" in response:
+            raise FunctionFailed(
+                f"{function.name}: {response['error']['errorType']}: {response['error']['errorMessage']}"
+            )
+        return response["result"]
 
     def log(self, function_name: str) -> str:
         """Everything the function has printed."""
@@ -141,7 +144,7 @@ class Functions:
         return found[0] if found else None
 
     def kill(self, access_key: str) -> bool:
-        """Kill the process that sends requests with this key, whatever it is doing; False when there is none."""
+        """Kill the process that sends requests with this key; False when there is none."""
         with self._lock:
             workers = [worker for worker in self._workers.values() if worker.access_key == access_key]
         for worker in workers:
@@ -184,18 +187,18 @@ class Functions:
                 encoding="utf-8",
                 env=environment,
                 cwd=code,
-                # Ctrl-C on the terminal is for the laptop, which then ends its functions itself.
+                # Ctrl-C on the terminal is for the local cloud, which then ends its functions itself.
                 start_new_session=True,
             )
         worker = _Worker(process, function, time.monotonic(), credentials.access_key)
         with self._lock:
             if self._closed:
                 worker.end()
-                raise FunctionFailed(f"{function.name}: the laptop is shutting down")
+                raise FunctionFailed(f"{function.name}: the local cloud is shutting down")
             self._workers[process.pid] = worker
         return worker
 
-    def _ask(self, worker: _Worker, event: Any) -> dict[str, Any]:
+    def _call(self, worker: _Worker, event: Any) -> dict[str, Any]:
         function = worker.function
         request_id = str(uuid.uuid4())
         context = {
@@ -205,10 +208,10 @@ class Functions:
             "aws_request_id": request_id,
             "deadline": time.time() + function.timeout,
         }
-        took_too_long = threading.Event()
+        timed_out = threading.Event()
 
         def kill() -> None:
-            took_too_long.set()
+            timed_out.set()
             worker.process.kill()
 
         assert worker.process.stdin is not None
@@ -217,13 +220,13 @@ class Functions:
         timer.daemon = True
         timer.start()
         try:
-            line = _call(worker.process.stdin, worker.process.stdout, {"event": event, "context": context})
+            line = _exchange(worker.process.stdin, worker.process.stdout, {"event": event, "context": context})
         finally:
             timer.cancel()
         if line:
-            answer: dict[str, Any] = json.loads(line)
-            return answer
-        if took_too_long.is_set():
+            response: dict[str, Any] = json.loads(line)
+            return response
+        if timed_out.is_set():
             raise FunctionFailed(f"{function.name}: Task timed out after {function.timeout:.2f} seconds")
         raise FunctionFailed(f"{function.name}: Runtime exited with status {worker.process.wait()}")
 
@@ -237,7 +240,7 @@ class Functions:
         folder = self.folder / "functions" / function.code_sha256.replace("/", "_")
         with self._lock:
             if not folder.exists():
-                # What get_function names as the place of the code is not served by moto.
+                # moto does not serve the code location that get_function names.
                 stored = lambda_backends[self.aws.account][self.aws.region].get_function(function.name)
                 unfinished = folder.with_suffix(".part")
                 with zipfile.ZipFile(io.BytesIO(stored.code_bytes)) as packed:
@@ -251,11 +254,11 @@ class Functions:
         return folder / f"{function_name}.log"
 
 
-def _call(requests: IO[str], answers: IO[str], call: Mapping[str, Any]) -> str:
-    """One line there and one line back; empty when the process is gone."""
+def _exchange(requests: IO[str], responses: IO[str], call: Mapping[str, Any]) -> str:
+    """Send one line and read one line; empty when the process is gone."""
     try:
         requests.write(json.dumps(call) + "\n")
         requests.flush()
     except BrokenPipeError:
         return ""
-    return answers.readline()
+    return responses.readline()

@@ -1,4 +1,4 @@
-"""The local Glue: which run runs when, how it ends, and who is told.
+"""The local Glue: when runs start, how they end, and the events they make.
 
 States and events: https://docs.aws.amazon.com/glue/latest/dg/job-run-statuses.html and
 https://docs.aws.amazon.com/glue/latest/dg/automating-awsglue-with-cloudwatch-events.html
@@ -39,9 +39,9 @@ class Glue:
     aws: Aws
     processes: GlueProcesses
     on_due: Callable[[str, str], None]
-    """Given job and run once the run may start; whoever gets it calls `play`."""
+    """Called with job and run once the run may start; must lead to `play`."""
     on_state_change: Callable[[dict[str, Any]], None]
-    """Given the event of a run that has ended."""
+    """Called with the event of a run that has ended."""
     _due: set[str] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _closed: bool = False
@@ -52,7 +52,7 @@ class Glue:
             self._make_due(job_name, run_id)
 
     def play(self, job_name: str, run_id: str) -> None:
-        """Run it to its end, whatever that is, and announce it."""
+        """Run it to its end and announce how it ended."""
         run = self.run(job_name, run_id)
         self._make_log_groups()
         job = self.aws.client("glue").get_job(JobName=job_name)["Job"]

@@ -1,4 +1,4 @@
-"""Which interpreter plays Glue's: CPython 3.9 where the machine has one, else the one that runs this."""
+"""Finds the interpreter for the jobs: CPython 3.9 if the machine has one, else the running one."""
 
 from __future__ import annotations
 

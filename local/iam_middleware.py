@@ -1,8 +1,8 @@
-"""The gate every request to the laptop's AWS passes: who sends it, may they, and what moto leaves to us.
+"""WSGI middleware in front of moto: authenticates and authorizes each request, and plays what moto lacks.
 
-Three kinds of callers are known by their access key. Whoever runs the laptop may do
-everything. An AWS service (its key is its name) may assume the roles that trust it. A
-role's temporary credentials may do what the role's policies in moto say.
+It knows three kinds of callers by their access key. The operator, who runs the local cloud,
+may do everything. An AWS service, whose key is its name, may assume the roles that trust
+it. A role's temporary credentials may do what the role's policies in moto allow.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from local.aws_requests import AwsRequest, read_request
 from local.permissions import RequiredPermission, allows, denies, trusts
 
 OPERATOR = "laptop-operator"
-"""The access key of whoever runs the laptop."""
+"""The access key of whoever runs the local cloud."""
 
 _SERVICE = ".amazonaws.com"
 
@@ -42,45 +42,45 @@ class IamMiddleware:
         self._roles: dict[str, str] = {}
         self._one_at_a_time = threading.Lock()
         self.enforces = True
-        """False: a role's policies are not looked at."""
+        """False: the policies of roles are not checked."""
         self.denials: list[str] = []
-        """What was refused, in words, oldest first."""
-        self.on_need: Callable[[str, RequiredPermission], None] = lambda _role, _need: None
-        """Called with every right that a role needs, before it is judged."""
+        """What was refused, in sentences, the oldest first."""
+        self.on_permission: Callable[[str, RequiredPermission], None] = lambda _role, _need: None
+        """Called with role and permission before each check."""
         self.played: dict[str, Callable[[AwsRequest], Mapping[str, Any]]] = {}
         """What moto does not play: a service by the name that requests are signed for, or `service:Operation`."""
         self.on_invoke: Callable[[AwsRequest], bytes] | None = None
-        """Plays Lambda's Invoke; moto would want Docker."""
+        """Plays Lambda's Invoke; moto would need Docker."""
         self.before: Callable[[AwsRequest], None] | None = None
-        """Called with every request let in; what it raises as Refused is the answer."""
+        """Called with every request that is allowed; if it raises Refused, that is the response."""
         self.after: Callable[[AwsRequest], None] | None = None
-        """Called once moto has done what was asked; what it raises as Refused is the answer all the same."""
+        """Called once moto has handled a request; if it raises Refused, that is the response nevertheless."""
         self.after_run_start: Callable[[str, str], None] | None = None
-        """Called with job and run once moto has noted a new run."""
+        """Called with job name and run id once moto has created a run."""
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         environ["HTTP_X_MOTO_ACCOUNT_ID"] = self._account
-        asked = read_request(environ, account=self._account)
+        request = read_request(environ, account=self._account)
         try:
-            role = self._check(asked)
+            role = self._check(request)
             if self.before is not None:
-                self.before(asked)
+                self.before(request)
         except Denied as denied:
             self.denials.append(str(denied))
-            if asked.operation == "DeleteObjects" and asked.access_key is not None:
-                return _answer(start_response, "200 OK", *_nothing_deleted(asked, str(denied)))
-            return _answer(start_response, *_refusal(asked, "AccessDenied", str(denied), status="403 Forbidden"))
+            if request.operation == "DeleteObjects" and request.access_key is not None:
+                return _answer(start_response, "200 OK", *_all_deletions_denied(request, str(denied)))
+            return _answer(start_response, *_refusal(request, "AccessDenied", str(denied), status="403 Forbidden"))
         except Refused as refused:
-            return _answer(start_response, *_refusal(asked, refused.code, str(refused), status=refused.status))
-        if asked.service == "lambda" and asked.operation == "Invoke" and self.on_invoke is not None:
-            accepted = asked.facts["InvocationType"] == "Event"
-            payload = self.on_invoke(asked)
+            return _answer(start_response, *_refusal(request, refused.code, str(refused), status=refused.status))
+        if request.service == "lambda" and request.operation == "Invoke" and self.on_invoke is not None:
+            accepted = request.facts["InvocationType"] == "Event"
+            payload = self.on_invoke(request)
             length = [("Content-Length", str(len(payload)))]
-            return self._finish(start_response, asked, "202 Accepted" if accepted else "200 OK", length, [payload])
-        play = self.played.get(asked.service) or self.played.get(f"{asked.service}:{asked.operation}")
+            return self._finish(start_response, request, "202 Accepted" if accepted else "200 OK", length, [payload])
+        play = self.played.get(request.service) or self.played.get(f"{request.service}:{request.operation}")
         if play is not None:
-            return self._play(start_response, asked, play)
-        return self._ask_moto(environ, start_response, asked, role)
+            return self._play(start_response, request, play)
+        return self._ask_moto(environ, start_response, request, role)
 
     def role_of(self, access_key: str) -> str | None:
         """The name of the role whose temporary key this is."""
@@ -90,49 +90,49 @@ class IamMiddleware:
         return self._roles.get(access_key)
 
     def check(self, role: str, need: RequiredPermission) -> None:
-        """Raises Denied unless the role may."""
-        self.on_need(role, need)
+        """Raises Denied unless the role has the permission."""
+        self.on_permission(role, need)
         if not self.enforces:
             return
         if allows(self._policies(role), need) and not denies(self._bucket_policy(need.resource), need):
             return
         raise Denied(f"the role {role} is not authorized to perform {need.action} on {need.resource}")
 
-    def _check(self, asked: AwsRequest) -> str | None:
-        """Who asks, when it is a role; raises Denied."""
-        if asked.access_key == OPERATOR:
+    def _check(self, request: AwsRequest) -> str | None:
+        """The role that sends the request, None for other callers; raises Denied."""
+        if request.access_key == OPERATOR:
             return None
-        if asked.access_key is None:
+        if request.access_key is None:
             raise Denied("the request is not signed")
-        if asked.access_key.endswith(_SERVICE):
-            self._check_service(asked.access_key, asked)
+        if request.access_key.endswith(_SERVICE):
+            self._check_service(request.access_key, request)
             return None
-        role = self.role_of(asked.access_key)
+        role = self.role_of(request.access_key)
         if role is None:
-            raise Denied(f"the access key {asked.access_key} is nobody's")
-        if asked.region != self._region:
+            raise Denied(f"the access key {request.access_key} is not known")
+        if request.region != self._region:
             raise Denied(
-                f"the role {role} asks {asked.service} in {asked.region}, but the stack is in {self._region}: "
+                f"the role {role} asks {request.service} in {request.region}, but the stack is in {self._region}: "
                 "on AWS the request would leave the private network"
             )
-        for need in asked.needs:
+        for need in request.needs:
             self.check(role, need)
         return role
 
-    def _check_service(self, service: str, asked: AwsRequest) -> None:
-        if asked.operation == "GetCallerIdentity":
+    def _check_service(self, service: str, request: AwsRequest) -> None:
+        if request.operation == "GetCallerIdentity":
             return
-        if asked.operation != "AssumeRole":
+        if request.operation != "AssumeRole":
             raise Denied(
-                f"{service} may assume roles and nothing else, but asked for {asked.service}:{asked.operation}"
+                f"{service} may assume roles and nothing else, but requested {request.service}:{request.operation}"
             )
-        name = asked.facts["RoleArn"].rpartition("/")[2]
+        name = request.facts["RoleArn"].rpartition("/")[2]
         roles = {role.name: role for role in iam_backends[self._account]["aws"].roles.values()}
         if name not in roles or not trusts(roles[name].assume_role_policy_document, service):
             raise Denied(f"the role {name} does not exist or does not trust {service}")
 
     def _bucket_policy(self, resource: str) -> str | None:
-        """The policy of the bucket that a resource is or lies in."""
+        """The policy of the bucket that a resource is, or is in."""
         if not resource.startswith("arn:aws:s3:::"):
             return None
         bucket = s3_backends[self._account]["aws"].buckets.get(resource.removeprefix("arn:aws:s3:::").partition("/")[0])
@@ -148,90 +148,90 @@ class IamMiddleware:
     def _play(
         self,
         start_response: Callable[..., Any],
-        asked: AwsRequest,
+        request: AwsRequest,
         play: Callable[[AwsRequest], Mapping[str, Any]],
     ) -> Iterable[bytes]:
         try:
-            body = json.dumps(play(asked)).encode("utf-8")
+            body = json.dumps(play(request)).encode("utf-8")
         except Denied as denied:
             self.denials.append(str(denied))
-            return _answer(start_response, *_refusal(asked, "AccessDenied", str(denied), status="403 Forbidden"))
+            return _answer(start_response, *_refusal(request, "AccessDenied", str(denied), status="403 Forbidden"))
         except Refused as refused:
-            return _answer(start_response, *_refusal(asked, refused.code, str(refused), status=refused.status))
+            return _answer(start_response, *_refusal(request, refused.code, str(refused), status=refused.status))
         headers = [("Content-Type", "application/x-amz-json-1.1"), ("Content-Length", str(len(body)))]
-        return self._finish(start_response, asked, "200 OK", headers, [body])
+        return self._finish(start_response, request, "200 OK", headers, [body])
 
     def _ask_moto(
-        self, environ: dict[str, Any], start_response: Callable[..., Any], asked: AwsRequest, role: str | None
+        self, environ: dict[str, Any], start_response: Callable[..., Any], request: AwsRequest, role: str | None
     ) -> Iterable[bytes]:
-        # S3 decides a conditional write as one step; moto looks first and writes afterwards.
-        conditional = asked.service == "s3" and ("HTTP_IF_NONE_MATCH" in environ or "HTTP_IF_MATCH" in environ)
+        # S3 decides a conditional write atomically; moto looks first and writes afterwards.
+        conditional = request.service == "s3" and ("HTTP_IF_NONE_MATCH" in environ or "HTTP_IF_MATCH" in environ)
         begun: list[Any] = []
         with self._one_at_a_time if conditional and environ["REQUEST_METHOD"] != "GET" else nullcontext():
             body = self._app(environ, lambda *arguments: begun.append(arguments))
         status, headers = begun[0][0], begun[0][1]
-        if role and asked.operation in ("GetObject", "HeadObject") and status.startswith("404"):
-            bucket = asked.needs[0].resource.partition("/")[0]
+        if role and request.operation in ("GetObject", "HeadObject") and status.startswith("404"):
+            bucket = request.needs[0].resource.partition("/")[0]
             try:
                 self.check(role, RequiredPermission("s3:ListBucket", bucket))
             except Denied as denied:
                 # Without it S3 does not say that an object is missing.
-                self.denials.append(f"{denied} (so S3 does not say that {asked.needs[0].resource} is missing)")
-                return _answer(start_response, *_refusal(asked, "AccessDenied", str(denied), status="403 Forbidden"))
-        if asked.service == "glue" and asked.operation == "StartJobRun" and status.startswith("200"):
+                self.denials.append(f"{denied} (so S3 does not say that {request.needs[0].resource} is missing)")
+                return _answer(start_response, *_refusal(request, "AccessDenied", str(denied), status="403 Forbidden"))
+        if request.service == "glue" and request.operation == "StartJobRun" and status.startswith("200"):
             answer = b"".join(body)
             if self.after_run_start is not None:
-                self.after_run_start(asked.facts["JobName"], json.loads(answer)["JobRunId"])
+                self.after_run_start(request.facts["JobName"], json.loads(answer)["JobRunId"])
             body = [answer]
-        return self._finish(start_response, asked, status, headers, body)
+        return self._finish(start_response, request, status, headers, body)
 
     def _finish(
         self,
         start_response: Callable[..., Any],
-        asked: AwsRequest,
+        request: AwsRequest,
         status: str,
         headers: list[tuple[str, str]],
         body: Iterable[bytes],
     ) -> Iterable[bytes]:
         if self.after is not None:
             try:
-                self.after(asked)
+                self.after(request)
             except Refused as refused:
-                return _answer(start_response, *_refusal(asked, refused.code, str(refused), status=refused.status))
+                return _answer(start_response, *_refusal(request, refused.code, str(refused), status=refused.status))
         start_response(status, headers)
         return body
 
 
 class Refused(Exception):
-    """The service refuses the request for the time being, as a busy service does."""
+    """The service refuses the request with an error code of its own."""
 
     def __init__(self, code: str, message: str, *, status: str = "400 Bad Request") -> None:
         super().__init__(message)
         self.code, self.status = code, status
 
 
-def _nothing_deleted(asked: AwsRequest, message: str) -> tuple[list[tuple[str, str]], bytes]:
-    """S3 calls a request to delete many objects a success and says of each what became of it.
+def _all_deletions_denied(request: AwsRequest, message: str) -> tuple[list[tuple[str, str]], bytes]:
+    """S3 reports a request to delete many objects as a success, with an error for each that it did not delete.
 
-    Here one that may not be deleted keeps them all; in the cloud the others would go.
+    Here one forbidden deletion keeps all objects; on AWS the others would be deleted.
     """
     errors = "".join(
         f"<Error><Key>{escape(need.resource.partition('/')[2])}</Key>"
         f"<Code>AccessDenied</Code><Message>{escape(message)}</Message></Error>"
-        for need in asked.needs
+        for need in request.needs
     )
     body = f'<DeleteResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">{errors}</DeleteResult>'
     return [("Content-Type", "application/xml")], body.encode("utf-8")
 
 
-def _refusal(asked: AwsRequest, code: str, message: str, *, status: str) -> Answer:
-    """An error in the protocol of the service."""
-    if asked.service == "s3":
+def _refusal(request: AwsRequest, code: str, message: str, *, status: str) -> Answer:
+    """An error in the service's protocol."""
+    if request.service == "s3":
         text = f"<Error><Code>{code}</Code><Message>{escape(message)}</Message></Error>"
-        # The answer to a HEAD has no body.
-        body = b"" if asked.operation.startswith("Head") else text.encode("utf-8")
+        # The response to a HEAD has no body.
+        body = b"" if request.operation.startswith("Head") else text.encode("utf-8")
         return status, [("Content-Type", "application/xml")], body
-    if asked.service in ("sns", "sts", "iam"):
+    if request.service in ("sns", "sts", "iam"):
         text = (
             f"<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code>"
             f"<Message>{escape(message)}</Message></Error><RequestId>laptop</RequestId></ErrorResponse>"

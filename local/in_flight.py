@@ -1,4 +1,4 @@
-"""Whether anything is on its way on the laptop: the one count that all who move something keep."""
+"""How many deliveries, runs and invocations are in flight."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ import threading
 
 
 class InFlightCounter:
-    """How many things are under way."""
+    """A counter shared by all threads that move something."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._under_way = 0
+        self._count = 0
 
     def begin(self) -> None:
         with self._lock:
-            self._under_way += 1
+            self._count += 1
 
     def end(self) -> None:
         with self._lock:
-            self._under_way -= 1
+            self._count -= 1
 
     @property
     def is_idle(self) -> bool:
         with self._lock:
-            return self._under_way == 0
+            return self._count == 0

@@ -1,10 +1,10 @@
-"""A laptop that is AWS: the program deployed into moto and the warehouse, and everything that then moves by itself.
+"""The local cloud: the program deployed into moto and a warehouse, with the events that then move files.
 
-with Laptop.start(root, folder=Path("build/laptop")) as laptop:
-    laptop.outputs["drop_bucket"]  # the stack's outputs
-    laptop.client("s3").upload_file(...)  # from here on events move it
-    laptop.wait_until_still()
-    laptop.mails()
+with LocalCloud.start(root, folder=Path("build/cloud")) as cloud:
+    cloud.outputs["drop_bucket"]  # the stack's outputs
+    cloud.client("s3").upload_file(...)  # events do the rest
+    cloud.wait_until_idle()
+    cloud.mails()
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ from local.provider import MotoProvider
 
 ACCOUNT = "123456789012"
 PACE = 10.0
-"""How many seconds of AWS's own waiting (queues, schedules, retries) pass in one second of the laptop's."""
+"""How many seconds of AWS's own waiting (queues, schedules, retries) pass in one real second."""
 
 
 @dataclass(frozen=True)
 class Mail:
-    """A mail as one reader finds it."""
+    """A mail as one recipient receives it."""
 
     to: str
     subject: str
@@ -61,7 +61,7 @@ class Mailbox:
 
 @dataclass(frozen=True)
 class QueueCounts:
-    """What a queue holds."""
+    """How many messages a queue holds."""
 
     waiting: int
     delayed: int
@@ -73,12 +73,12 @@ class QueueCounts:
 
 
 class NotIdle(Exception):
-    """Something still moves after the time given to it."""
+    """Something is still in flight after the timeout."""
 
 
 @dataclass
 class LocalCloud:
-    """A running one; leaving the `with` block ends it and all it started."""
+    """A running cloud; leaving the `with` block stops it and everything that it started."""
 
     aws: Aws
     warehouse: ProgramWarehouse
@@ -86,7 +86,7 @@ class LocalCloud:
     router: EventRouter
     deployed: Deployed
     python: Path
-    """What plays Glue's Python."""
+    """The interpreter that runs the jobs."""
     folder: Path
     mailbox: Mailbox
     _stopped: bool = field(default=False, repr=False)
@@ -190,7 +190,7 @@ class LocalCloud:
         return self.warehouse.connect(self.outputs["database"])
 
     def queue(self, output: str) -> QueueCounts:
-        """What the queue behind a stack output holds, such as `queue_url` or `dead_letter_queue_url`."""
+        """The message counts of the queue behind a stack output, such as `queue_url` or `dead_letter_queue_url`."""
         names = [f"ApproximateNumberOfMessages{which}" for which in ("", "Delayed", "NotVisible")]
         found = self.client("sqs").get_queue_attributes(QueueUrl=self.outputs[output], AttributeNames=names)
         return QueueCounts(*(int(found["Attributes"][name]) for name in names))
@@ -229,25 +229,25 @@ class LocalCloud:
 
     @property
     def is_idle(self) -> bool:
-        """True when nothing moves and nothing waits to move."""
+        """True when nothing is in flight and the queue is empty."""
         before = self.router.is_idle
         return before and self.queue("queue_url").all == 0 and self.router.is_idle
 
     def wait_until_idle(self, timeout: float = 300.0) -> None:
-        """Raises NotIdle when something still moves after `timeout` seconds."""
+        """Raises NotIdle when something is still in flight after `timeout` seconds."""
         until = time.monotonic() + timeout
-        still_since = None
+        idle_since = None
         while time.monotonic() < until:
             if not self.is_idle:
-                still_since = None
-            elif still_since is None:
-                still_since = time.monotonic()
-            elif time.monotonic() - still_since >= 0.2:
+                idle_since = None
+            elif idle_since is None:
+                idle_since = time.monotonic()
+            elif time.monotonic() - idle_since >= 0.2:
                 return
             time.sleep(0.1)
         raise NotIdle(
-            f"after {timeout:g} seconds something still moves: the queue holds {self.queue('queue_url')}; "
-            f"the last trouble was: {(self.router.warnings or ['none'])[-1]}"
+            f"after {timeout:g} seconds something is still in flight: the queue holds {self.queue('queue_url')}; "
+            f"the last warning was: {(self.router.warnings or ['none'])[-1]}"
         )
 
 

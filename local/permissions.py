@@ -1,8 +1,7 @@
-"""What IAM says of a request: policies as the program wrote them, judged as AWS judges them.
+"""Evaluates IAM policies as AWS does: actions, resources, and the conditions that the program uses.
 
-moto's own check compares actions alone and knows no resource, so it cannot tell a policy
-that is scoped from one that is not. This one reads actions, resources and the conditions
-the program uses; a condition operator it does not know is an error, never a guess.
+moto's own check compares actions only, so it cannot tell a scoped policy from an unscoped
+one. An unknown condition operator is an error here, never a guess.
 """
 
 from __future__ import annotations
@@ -14,13 +13,13 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-# The laptop has no certificates between its processes; on AWS every client of ours comes with TLS.
+# Local requests are plain HTTP; on AWS every client of the pipeline uses TLS.
 _ALWAYS = {"aws:SecureTransport": "true"}
 
 
 @dataclass(frozen=True)
 class RequiredPermission:
-    """One action on one resource that a request asks for."""
+    """One action on one resource that a request requires."""
 
     action: str
     resource: str
@@ -29,7 +28,7 @@ class RequiredPermission:
 
 
 def allows(policies: Iterable[str], need: RequiredPermission) -> bool:
-    """Whether a role with these policy documents may; an explicit Deny wins."""
+    """Whether these policy documents allow the action; an explicit Deny wins."""
     effects = {
         statement["Effect"] for document in policies for statement in _statements(document) if _applies(statement, need)
     }
@@ -37,7 +36,7 @@ def allows(policies: Iterable[str], need: RequiredPermission) -> bool:
 
 
 def denies(document: str | None, need: RequiredPermission) -> bool:
-    """Whether a resource's own policy forbids everyone what is needed."""
+    """Whether a resource's own policy denies the action to everyone."""
     return bool(document) and any(
         statement["Effect"] == "Deny" and statement.get("Principal") == "*" and _applies(statement, need)
         for statement in _statements(str(document))
@@ -45,7 +44,7 @@ def denies(document: str | None, need: RequiredPermission) -> bool:
 
 
 def allows_service(document: str | None, *, service: str, need: RequiredPermission) -> bool:
-    """Whether a resource's own policy lets an AWS service act on it."""
+    """Whether a resource's own policy allows the action to an AWS service."""
     if not document:
         return False
     effects = {
@@ -96,7 +95,8 @@ def _holds(operator: str, wanted: list[str], value: str | None) -> bool:
     if operator == "Bool":
         return value.lower() in [word.lower() for word in wanted]
     raise NotImplementedError(
-        f"a policy has the condition operator {operator!r}, which the laptop cannot judge; teach local/permissions.py"
+        f"a policy has the condition operator {operator!r}, which the local cloud cannot evaluate; "
+        "add it to local/permissions.py"
     )
 
 

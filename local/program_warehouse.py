@@ -121,7 +121,7 @@ class ProgramWarehouse:
         self.aws.gate.check(role, RequiredPermission(action, known.arn))
 
     def database_user(self, access_key: str) -> str:
-        """A role signs in as IAMR:<role>; whoever runs the local cloud may do everything, so is the admin."""
+        """The database user of a caller: IAMR:<role> for a role, the admin user for the operator."""
         if access_key == OPERATOR:
             return self.running().admin_user
         return f"IAMR:{self.aws.gate.role_of(access_key)}"

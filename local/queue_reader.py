@@ -1,4 +1,4 @@
-"""From a queue to a function: what Lambda's event source mapping does, with the function's own rights."""
+"""Lambda's event source mapping: reads a queue with the function's rights and invokes the function."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from local.functions import Function, FunctionFailed, Functions
 from local.in_flight import InFlightCounter
 
 _POLL_SECONDS = 0.1
-# How long a mapping and its function are taken to be as they were read.
+# How long a mapping and its function are cached.
 _WIRING_SECONDS = 1.0
 # Temporary credentials last an hour.
 _FRESH_SECONDS = 45 * 60
@@ -38,7 +38,7 @@ class QueueReader:
     aws: Aws
     functions: Functions
     mapping_id: str
-    movement: InFlightCounter
+    in_flight: InFlightCounter
     on_warning: Callable[[str], None]
     closing: threading.Event
     _free: threading.BoundedSemaphore = field(init=False)
@@ -52,15 +52,15 @@ class QueueReader:
         self._batches = ThreadPoolExecutor(at_once, thread_name_prefix="batch")
 
     def read(self) -> None:
-        """Returns once `closing` is set and every batch is answered."""
-        dependencies: _Wiring | None = None
+        """Returns once `closing` is set and every batch is done."""
+        wiring: _Wiring | None = None
         while not self.closing.wait(_POLL_SECONDS):
             try:
-                if dependencies is None or time.monotonic() - dependencies.read_at > _WIRING_SECONDS:
-                    dependencies = self._read_wiring()
-                if dependencies is not None:
-                    self._sign_in(dependencies.function)
-                    self._receive(dependencies)
+                if wiring is None or time.monotonic() - wiring.read_at > _WIRING_SECONDS:
+                    wiring = self._read_wiring()
+                if wiring is not None:
+                    self._sign_in(wiring.function)
+                    self._receive(wiring)
             except (ClientError, BotoCoreError) as error:
                 self._warn(f"the queue of {self.mapping_id} could not be read: {error}")
                 self.closing.wait(_WIRING_SECONDS)
@@ -82,20 +82,20 @@ class QueueReader:
             self._sqs = self.aws.client_as("sqs", self.functions.credentials(function))
             self._signed_in = (time.monotonic(), function.role)
 
-    def _receive(self, dependencies: _Wiring) -> None:
-        """Hand over batches for as long as there are messages and room."""
+    def _receive(self, wiring: _Wiring) -> None:
+        """Hand over batches while there are messages and free slots."""
         while not self.closing.is_set() and self._free.acquire(blocking=False):
-            self.movement.begin()
+            self.in_flight.begin()
             try:
                 received = self._sqs.receive_message(
-                    QueueUrl=dependencies.queue_url,
-                    MaxNumberOfMessages=min(10, dependencies.mapping["BatchSize"]),
+                    QueueUrl=wiring.queue_url,
+                    MaxNumberOfMessages=min(10, wiring.mapping["BatchSize"]),
                     MessageSystemAttributeNames=["All"],
                     MessageAttributeNames=["All"],
                 )
                 messages = received.get("Messages", [])
                 if messages:
-                    self._batches.submit(self._answer, dependencies, self._sqs, messages)
+                    self._batches.submit(self._handle, wiring, self._sqs, messages)
             except BaseException:
                 self._done()
                 raise
@@ -103,25 +103,25 @@ class QueueReader:
                 self._done()
                 return
 
-    def _answer(self, dependencies: _Wiring, sqs: Any, messages: Sequence[dict[str, Any]]) -> None:
-        """Invoke the function for a batch and delete what it says is done."""
-        mapping, name = dependencies.mapping, dependencies.function.name
+    def _handle(self, wiring: _Wiring, sqs: Any, messages: Sequence[dict[str, Any]]) -> None:
+        """Invoke the function for a batch and delete the messages that it does not report as failed."""
+        mapping, name = wiring.mapping, wiring.function.name
         try:
             queue_arn = mapping["EventSourceArn"]
             event = {"Records": [sqs_record(message, queue_arn, self.aws.region) for message in messages]}
             failed = {message["MessageId"] for message in messages}
             try:
-                answer = self.functions.invoke(dependencies.function.arn, event)
+                response = self.functions.invoke(wiring.function.arn, event)
             except FunctionFailed as error:
                 self._warn(str(error))
             else:
                 is_partial = "ReportBatchItemFailures" in mapping.get("FunctionResponseTypes", [])
-                failed = failed_items(answer, failed) if is_partial else set()
+                failed = failed_items(response, failed) if is_partial else set()
             for message in messages:
                 if message["MessageId"] not in failed:
-                    sqs.delete_message(QueueUrl=dependencies.queue_url, ReceiptHandle=message["ReceiptHandle"])
+                    sqs.delete_message(QueueUrl=wiring.queue_url, ReceiptHandle=message["ReceiptHandle"])
             if failed:
-                self._warn(f"{name}: {len(failed)} of {len(messages)} messages come again")
+                self._warn(f"{name}: {len(failed)} of {len(messages)} messages are delivered again")
         except (ClientError, BotoCoreError) as error:
             self._warn(f"{name}: {error}")
         finally:
@@ -129,19 +129,19 @@ class QueueReader:
 
     def _done(self) -> None:
         self._free.release()
-        self.movement.end()
+        self.in_flight.end()
 
     def _warn(self, sentence: str) -> None:
         self.on_warning(sentence)
 
 
-def failed_items(answer: Any, known: set[str]) -> set[str]:
-    """The messages a partial batch response gives back; an answer that names none of them rightly fails them all."""
-    if answer is None:
+def failed_items(response: Any, known: set[str]) -> set[str]:
+    """The messages that a partial batch response reports as failed; all of them if it cannot be understood."""
+    if response is None:
         return set()
-    if not isinstance(answer, Mapping):
+    if not isinstance(response, Mapping):
         return known
-    items = answer.get("batchItemFailures") or []
+    items = response.get("batchItemFailures") or []
     named = {item.get("itemIdentifier") if isinstance(item, Mapping) else None for item in items}
     return {str(name) for name in named} if named <= known else known
 

@@ -71,7 +71,7 @@ def _bucket_lifecycle(provider: MotoProvider, _: str, inputs: Inputs) -> Outputs
 def _bucket_notification(provider: MotoProvider, _: str, inputs: Inputs) -> Outputs:
     unknown = set(inputs) - {"bucket", "queues"}
     if unknown:
-        raise UnknownResource(f"the laptop's buckets notify queues only, not {', '.join(sorted(unknown))}")
+        raise UnknownResource(f"the local cloud's buckets notify queues only, not {', '.join(sorted(unknown))}")
     queues = []
     for queue in inputs["queues"]:
         rules = [

@@ -26,9 +26,9 @@ from local.chaos import (
     CORRECTED,
     CUT,
     FAULTS,
+    FUNCTION_KILLED,
+    FUNCTIONS,
     JOB_KILLED,
-    STAGE_KILLED,
-    STAGES,
     THROTTLED,
     Chaos,
     FaultPlan,
@@ -72,7 +72,7 @@ def test_a_chaos_demo_ends_as_the_generator_meant_it(
     shown = screen.getvalue()
     done = {fault: int(line.split()[0]) for fault in FAULTS for line in shown.splitlines() if line.endswith(fault)}
     (lost,) = [int(line.rpartition(" ")[2]) for line in shown.splitlines() if line.startswith("rows lost: ")]
-    kills = done.get(JOB_KILLED, 0) + done.get(STAGE_KILLED, 0)
+    kills = done.get(JOB_KILLED, 0) + done.get(FUNCTION_KILLED, 0)
     told = {"drops": results.summary["loads"], "faults injected": sum(done.values()), "kills survived": kills}
     record_property("faults", {**told, "rows": results.summary["fact_rows"], "rows lost": lost})
     assert results.complaints == []
@@ -97,15 +97,15 @@ def laptop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
 
 delays = st.sampled_from(((0.0,), (0.0, 0.0), (0.5,), (0.0, 0.7), ()))
 moments = st.just(0) | st.integers(1, 70)
-fates = st.builds(
+plans = st.builds(
     FaultPlan,
     object_event=delays,
     run_event=delays,
     throttled=st.integers(0, 2),
     killed_at=st.tuples(moments, moments),
     cut_at=st.just(0) | st.integers(1, 25),
-    stage_killed_at=st.dictionaries(st.sampled_from(STAGES), st.integers(1, 12), max_size=2),
-    stage_refused_at=st.dictionaries(st.sampled_from(STAGES), st.integers(1, 12), max_size=1),
+    function_killed_at=st.dictionaries(st.sampled_from(FUNCTIONS), st.integers(1, 12), max_size=2),
+    function_refused_at=st.dictionaries(st.sampled_from(FUNCTIONS), st.integers(1, 12), max_size=1),
     is_corrected=st.booleans(),
 )
 rows = st.lists(
@@ -117,31 +117,31 @@ examples = itertools.count(1)
 
 
 class Shop(RuleBasedStateMachine):
-    """Files about a few ids, each with a fate of its own; whatever happened, the fact is the oracle's."""
+    """Files about a few ids, each with a plan of its own; whatever happened, the fact is the oracle's."""
 
     laptop: LocalCloud
     record: Record
 
-    @initialize(files=st.lists(st.tuples(st.integers(0, 3), rows, fates), min_size=2, max_size=3))
+    @initialize(files=st.lists(st.tuples(st.integers(0, 3), rows, plans), min_size=2, max_size=3))
     def open(self, files: list[tuple[int, list[tuple[int, int, int, str]], FaultPlan]]) -> None:
         self.example = next(examples)
         self.keys: list[str] = []
         self.chaos = Chaos(self.laptop)
         self.chaos.__enter__()
         self.mails_before = len(self.laptop.mails())
-        for day, lines, fate in files:
-            self.drop(day, lines, fate)
+        for day, lines, plan in files:
+            self.drop(day, lines, plan)
 
-    @rule(day=st.integers(0, 3), lines=rows, fate=fates)
-    def drop(self, day: int, lines: list[tuple[int, int, int, str]], fate: FaultPlan) -> None:
+    @rule(day=st.integers(0, 3), lines=rows, plan=plans)
+    def drop(self, day: int, lines: list[tuple[int, int, int, str]], plan: FaultPlan) -> None:
         folder = transactions_key(FIRST_DAY + timedelta(days=day)).rpartition("/")[0]
         self.keys.append(f"{folder}/shop-{self.example}-{len(self.keys)}.csv")
-        self.chaos.put(self.keys[-1], self._file(day, lines), fate)
+        self.chaos.put(self.keys[-1], self._file(day, lines), plan)
 
-    @rule(lines=rows, fate=fates)
-    def drop_again_under_a_key(self, lines: list[tuple[int, int, int, str]], fate: FaultPlan) -> None:
+    @rule(lines=rows, plan=plans)
+    def drop_again_under_a_key(self, lines: list[tuple[int, int, int, str]], plan: FaultPlan) -> None:
         if self.keys:
-            self.chaos.put(self.keys[0], self._file(0, lines), fate)
+            self.chaos.put(self.keys[0], self._file(0, lines), plan)
 
     @rule()
     def the_schedules_time_comes(self) -> None:
@@ -184,7 +184,7 @@ class Shop(RuleBasedStateMachine):
         assert sorted(file.drop.load_id for file in files) == sorted(drop.load_id for drop in self.chaos.drops)
         found = {name: row for name, row in found_fact(self.laptop).items() if name.startswith(f"S{self.example}-")}
         expected = expected_fact(warehouse_after(files))
-        killed = self.chaos.done[JOB_KILLED] + self.chaos.done[STAGE_KILLED]
+        killed = self.chaos.done[JOB_KILLED] + self.chaos.done[FUNCTION_KILLED]
         told = {"drops": len(files), "faults injected": self.chaos.total, "kills survived": killed}
         self.record("faults", {**told, "rows": len(expected), "rows lost": len(set(expected) - set(found))})
         assert found == expected
@@ -211,29 +211,29 @@ def test_the_same_seed_and_key_meet_the_same_fate_and_every_fault_is_drawn() -> 
     keys = [transactions_key(FIRST_DAY + timedelta(days=day)) for day in range(200)]
     drawn = [draw_fault_plan(5, key) for key in keys]
     assert drawn == [draw_fault_plan(5, key) for key in keys] != [draw_fault_plan(6, key) for key in keys]
-    assert {fate.is_corrected for fate in drawn} == {True, False}
-    assert {len(fate.object_event) for fate in drawn} == {len(fate.run_event) for fate in drawn} == {0, 1, 2}
-    assert any(fate.throttled for fate in drawn)
-    assert any(fate.cut_at for fate in drawn)
-    assert all(len(fate.killed_at) == 2 for fate in drawn)
-    for stages in ("stage_killed_at", "stage_refused_at"):
-        assert {stage for fate in drawn for stage in getattr(fate, stages)} == set(STAGES)
+    assert {plan.is_corrected for plan in drawn} == {True, False}
+    assert {len(plan.object_event) for plan in drawn} == {len(plan.run_event) for plan in drawn} == {0, 1, 2}
+    assert any(plan.throttled for plan in drawn)
+    assert any(plan.cut_at for plan in drawn)
+    assert all(len(plan.killed_at) == 2 for plan in drawn)
+    for stages in ("function_killed_at", "function_refused_at"):
+        assert {stage for plan in drawn for stage in getattr(plan, stages)} == set(FUNCTIONS)
 
 
 def test_every_lever_does_what_it_is_asked_for(laptop: LocalCloud) -> None:
-    fate = FaultPlan(throttled=1, killed_at=(40,), cut_at=6, stage_killed_at={"archive": 5}, is_corrected=True)
+    plan = FaultPlan(throttled=1, killed_at=(40,), cut_at=6, function_killed_at={"archive": 5}, is_corrected=True)
     key, content = transactions_key(date(2023, 5, 1)), transactions("L1,C12345,P12345,3,2023-05-01,pending")
     with Chaos(laptop) as chaos:
-        chaos.put(key, content, fate)
+        chaos.put(key, content, plan)
         for _ in range(4):
             laptop.wait_until_idle(_SETTLED_WITHIN_SECONDS)
             laptop.router.tick(grace_seconds=0)
         laptop.wait_until_idle(_SETTLED_WITHIN_SECONDS)
-    assert {name: chaos.done[name] for name in (THROTTLED, JOB_KILLED, CUT, STAGE_KILLED, CORRECTED)} == {
+    assert {name: chaos.done[name] for name in (THROTTLED, JOB_KILLED, CUT, FUNCTION_KILLED, CORRECTED)} == {
         THROTTLED: 1,
         JOB_KILLED: 1,
         CUT: 1,
-        STAGE_KILLED: 1,
+        FUNCTION_KILLED: 1,
         CORRECTED: 1,
     }
     first, second = chaos.drops

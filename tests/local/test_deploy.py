@@ -73,7 +73,7 @@ def test_what_aws_refuses_fails_the_deployment_with_the_resources_name(provider:
 
 
 def test_a_program_may_not_look_things_up(provider: MotoProvider, tmp_path: Path) -> None:
-    with pytest.raises(Exception, match="may not look things up in AWS"):
+    with pytest.raises(Exception, match="must not look anything up in AWS"):
         run("from pulumi_aws import get_region\nget_region()\n", provider, tmp_path)
 
 

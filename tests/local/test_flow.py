@@ -79,7 +79,7 @@ def test_a_file_that_cannot_be_loaded_fails_and_stays_where_it_is(undisturbed: L
     undisturbed.wait_until_idle()
     (seen,) = Progress(undisturbed).look([drop])
     assert seen.stage is Stage.FAILED
-    assert "the header lacks 'product_id'" in seen.story
+    assert "the header lacks 'product_id'" in seen.summary
     assert mails_about(undisturbed, drop) == ["[dev] FAILED 2023-03-02: not loaded (transactions_2023-03-02.csv)"]
     assert runs_of(undisturbed, drop)[0].status == "FAILED"
     assert drop in Progress(undisturbed).in_drop_bucket()

@@ -65,7 +65,7 @@ class Stack:
 
     def __post_init__(self) -> None:
         gate, router = self.laptop.aws.gate, self.laptop.router
-        gate.on_need = lambda role, need: self.needed.append((role, need))
+        gate.on_permission = lambda role, need: self.needed.append((role, need))
         gate.on_invoke = self._note_invocation
         gate.after_run_start = lambda job, run: router.glue.run(job, run).end("SUCCEEDED", "")
         router.delivery_policy = lambda _: ()
