@@ -145,6 +145,20 @@ _RULES: tuple[_Rule, ...] = (
     _syntax("unlogged", "UNLOGGED", r"^CREATE UNLOGGED\b"),
     _syntax("on_commit", "ON", r"^CREATE .* ON COMMIT (?:DROP|DELETE|PRESERVE)\b"),
     _syntax("check_constraint", "CHECK", r"^(?:CREATE|ALTER) .*TABLE .* CHECK \("),
+    # https://docs.aws.amazon.com/redshift/latest/dg/r_ALTER_TABLE.html
+    _syntax("add_column_if_not_exists", "NOT", r"^ALTER TABLE .* ADD (?:COLUMN )?IF NOT EXISTS\b"),
+    _syntax("drop_column_if_exists", "EXISTS", r"^ALTER TABLE .* DROP (?:COLUMN )?IF EXISTS\b"),
+    _syntax("alter_several", ",", r"^ALTER TABLE .* , (?:ADD|DROP|ALTER|RENAME)\b"),
+    _unsupported(
+        "add_not_null_without_default",
+        "ALTER TABLE ADD COLUMN defined as NOT NULL must have a non-null default expression",
+        r"^ALTER TABLE (?!.* DEFAULT\b).* ADD (?:COLUMN )?(?!CONSTRAINT\b|PRIMARY KEY|UNIQUE|FOREIGN KEY).* NOT NULL\b",
+    ),
+    _unsupported(
+        "alter_column_null_or_default",
+        "ALTER COLUMN SET/DROP NOT NULL or DEFAULT is not supported",
+        r"^ALTER TABLE .* ALTER (?:COLUMN )?\S+ (?:SET|DROP) (?:NOT NULL|DEFAULT)\b",
+    ),
     _Rule(
         "unknown_type",
         "42704",
