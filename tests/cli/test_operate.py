@@ -145,7 +145,7 @@ def test_dead_letters_are_listed_redriven_and_discarded(shop: Terminal) -> None:
 
 def test_the_log_of_a_run_is_printed(shop: Terminal, loaded: Drop) -> None:
     shown = shop.json("logs", loaded.load_id)
-    assert shown["lines"] == shop.laptop.router.glue.log(shown["run_id"]).splitlines()
+    assert shown["lines"] == shop.laptop.router.glue.processes.log(shown["run_id"]).splitlines()
     assert shown["lines"]
     refused = shop.run("logs", loaded.load_id, "--attempt", "7")
     assert (refused.exit_code, "has no attempt 7 with a run; there are [1]" in refused.stderr) == (2, True)
