@@ -21,6 +21,10 @@ OURS = ("jobs", "schemas")
 # others would be most of what Glue downloads and unpacks before each run.
 _SERVICES = ("s3", "sts", "redshift", "redshift-serverless")
 
+# What the pins bring along and no job imports. pip in Glue writes and compiles every file before each run, on a
+# quarter of a core.
+_NOT_IMPORTED = ("_distutils_hack", "pkg_resources", "pytz", "setuptools")
+
 _TIMESTAMP = (1980, 1, 1, 0, 0, 0)
 
 
@@ -61,9 +65,10 @@ def _prune(work: Path) -> None:
             if licence.is_file() and "licen" in licence.name.lower():
                 shutil.copy(licence, kept / licence.name)
         shutil.rmtree(info)
-    for leftover in [work / "bin", *work.rglob("__pycache__")]:
-        shutil.rmtree(leftover, ignore_errors=True)
-    (work / ".lock").unlink(missing_ok=True)
+    for folder in [work / "bin", *(work / name for name in _NOT_IMPORTED), *work.rglob("__pycache__")]:
+        shutil.rmtree(folder, ignore_errors=True)
+    for file in (".lock", "distutils-precedence.pth"):
+        (work / file).unlink(missing_ok=True)
 
 
 def _write(path: Path, work: Path) -> None:
