@@ -71,8 +71,8 @@ class EventFunction(PipelineComponent):
             opts=self._child(),
         )
         function = Function(name, replace(args.function, failure_queue_arn=failures.arn), opts=self._child())
-        rules = {word: self._call(word, rule, function, failures) for word, rule in args.rules.items()}
-        sqs.QueuePolicy(
+        rules = {word: self._rule(word, rule) for word, rule in args.rules.items()}
+        may_send = sqs.QueuePolicy(
             f"{name}-failures",
             queue_url=failures.url,
             policy=policy(
@@ -86,35 +86,46 @@ class EventFunction(PipelineComponent):
             ),
             opts=self._child(),
         )
+        for word, rule in rules.items():
+            self._call(word, rule, function, failures, may_send)
 
         self.name, self.arn = function.name, function.arn
         self.failure_queue = failures.name
         self.rules = {word: rule.name for word, rule in rules.items()}
         self.register_outputs({"arn": self.arn})
 
-    def _call(self, word: str, rule: Rule, function: Function, failures: sqs.Queue) -> cloudwatch.EventRule:
-        name = f"{self._name}-{word}"
-        event_rule = cloudwatch.EventRule(
-            name,
+    def _rule(self, word: str, rule: Rule) -> cloudwatch.EventRule:
+        return cloudwatch.EventRule(
+            f"{self._name}-{word}",
             description=rule.description,
             event_pattern=None if rule.event_pattern is None else json.dumps(rule.event_pattern),
             schedule_expression=rule.schedule,
             tags=self._tags(f"{self.package}-{word}"),
             opts=self._child(),
         )
+
+    def _call(
+        self,
+        word: str,
+        rule: cloudwatch.EventRule,
+        function: Function,
+        failures: sqs.Queue,
+        may_send: sqs.QueuePolicy,
+    ) -> None:
+        """Have a rule call the function, once it may and what fails has a place to go."""
+        name = f"{self._name}-{word}"
         permission = lambda_.Permission(
             name,
             action="lambda:InvokeFunction",
             function=function.arn,
             principal="events.amazonaws.com",
-            source_arn=event_rule.arn,
+            source_arn=rule.arn,
             opts=self._child(),
         )
         cloudwatch.EventTarget(
             name,
-            rule=event_rule.name,
+            rule=rule.name,
             arn=function.arn,
             dead_letter_config={"arn": failures.arn},
-            opts=self._child(permission),
+            opts=self._child(permission, may_send),
         )
-        return event_rule

@@ -266,7 +266,8 @@ class Processing(PipelineComponent):
             key=f"{CODE}{path.name}",
             source=pulumi.FileAsset(path),
             tags=self._tags(thing),
-            opts=self._child(),
+            # Once the bucket keeps versions and its guards stand.
+            opts=self._child(self._args.storage),
         )
 
 

@@ -92,6 +92,16 @@ def test_the_end_of_another_stacks_run_calls_nobody(dev: Deployed) -> None:
     assert _rules_that_match(dev, event) == set()
 
 
+def test_a_rule_calls_its_function_once_it_may_and_failures_have_a_place_to_go(deployed: Deployed) -> None:
+    permissions = {found.name: found.urn for found in deployed.of("Permission")}
+    policies = {found.name: found.urn for found in deployed.of("QueuePolicy")}
+    targets = deployed.of("EventTarget")
+    assert len(targets) == 4
+    for target in targets:
+        function = target.name.rpartition("-")[0]
+        assert {permissions[target.name], policies[f"{function}-failures"]} <= target.dependencies
+
+
 def test_the_sweep_comes_round_as_often_as_configured(dev: Deployed) -> None:
     schedules = {found.name: found.inputs.get("scheduleExpression") for found in dev.of("EventRule")}
     assert {name: schedule for name, schedule in schedules.items() if schedule} == {

@@ -11,6 +11,7 @@ from schemas.drops import Drop
 from schemas.runs import RunArguments
 from schemas.sources import DEFAULT, SourceSettings
 from tests.components.program import ACCOUNT, HOST, ROOT, WHEEL, Deployed, deploy
+from tests.components.test_storage import GUARDS
 
 CODE = "s3://storage-work-0a1b2c3/code"
 
@@ -78,6 +79,14 @@ def test_the_wheel_keeps_its_file_name_and_lies_with_the_script_in_the_work_buck
         f"code/{WHEEL}": ("storage-work-0a1b2c3", wheel_directory / WHEEL),
         "code/glue_entry.py": ("storage-work-0a1b2c3", ROOT / "jobs" / "glue_entry.py"),
     }
+
+
+def test_script_and_wheel_are_uploaded_into_a_bucket_that_is_guarded(deployed: Deployed) -> None:
+    """Before that their version would be `null`, and nobody could restore them."""
+    guards = {found.urn for kind in GUARDS for found in deployed.of(kind) if found.name == "storage-work"}
+    uploads = [found for found in deployed.of("BucketObjectv2") if found.name.startswith("processing-")]
+    assert len(guards) == len(GUARDS)
+    assert [guards - found.dependencies for found in uploads] == [set(), set()]
 
 
 def test_the_connection_places_a_run_where_its_endpoint_is(dev: Deployed) -> None:
