@@ -18,7 +18,7 @@ from tests.components.program import ROOT, Deployed
 EVENTS = ROOT / "tests" / "events"
 
 
-def test_the_drop_bucket_has_one_notification_for_every_kind_of_creation_and_every_key(dev: Deployed) -> None:
+def test_every_object_created_in_the_drop_bucket_is_announced(dev: Deployed) -> None:
     (notification,) = dev.of("BucketNotification")
     assert notification.inputs == {
         "bucket": "storage-drop-0a1b2c3",
@@ -34,7 +34,7 @@ def test_the_drop_bucket_has_one_notification_for_every_kind_of_creation_and_eve
     assert dev.one("QueuePolicy", "ingestion-drops").urn in notification.dependencies
 
 
-def test_a_message_stays_hidden_for_six_times_as_long_as_the_function_may_take(deployed: Deployed) -> None:
+def test_a_message_is_hidden_for_six_function_timeouts(deployed: Deployed) -> None:
     queue = deployed.one("Queue", "ingestion-drops").inputs
     (function,) = (
         found for found in deployed.of("Function") if not found.is_component and found.name == "ingestion-start-run"
@@ -44,7 +44,7 @@ def test_a_message_stays_hidden_for_six_times_as_long_as_the_function_may_take(d
     assert queue["visibilityTimeoutSeconds"] >= 6 * function.inputs["timeout"] + window
 
 
-def test_a_drop_is_tried_five_times_and_then_kept_for_as_long_as_sqs_can(deployed: Deployed) -> None:
+def test_a_drop_is_tried_five_times_then_kept_for_14_days(deployed: Deployed) -> None:
     dead_letters = deployed.one("Queue", "ingestion-dead-letters")
     assert json.loads(deployed.one("Queue", "ingestion-drops").inputs["redrivePolicy"]) == {
         "deadLetterTargetArn": dead_letters.state["arn"],
@@ -92,7 +92,7 @@ def test_the_end_of_another_stacks_run_calls_nobody(dev: Deployed) -> None:
     assert _rules_that_match(dev, event) == set()
 
 
-def test_a_rule_calls_its_function_once_it_may_and_failures_have_a_place_to_go(deployed: Deployed) -> None:
+def test_a_target_stands_after_its_permission_and_failure_queue(deployed: Deployed) -> None:
     permissions = {found.name: found.urn for found in deployed.of("Permission")}
     policies = {found.name: found.urn for found in deployed.of("QueuePolicy")}
     targets = deployed.of("EventTarget")
@@ -128,11 +128,11 @@ def test_outcomes_and_alarms_have_subscribers_of_their_own(prod: Deployed) -> No
     assert _subscribers(prod) == {"outcomes": ["analyst@example.com"], "operators": ["data-platform@example.com"]}
 
 
-def test_without_operators_the_alarms_go_to_those_who_get_the_outcomes(dev: Deployed) -> None:
+def test_without_operators_alarms_go_to_the_outcomes_readers(dev: Deployed) -> None:
     assert _subscribers(dev) == {"outcomes": ["analyst@example.com"], "operators": ["analyst@example.com"]}
 
 
-def test_the_samples_are_dropped_once_everything_they_set_going_is_there(dev: Deployed) -> None:
+def test_the_samples_are_dropped_after_everything_they_start(dev: Deployed) -> None:
     samples = [found for found in dev.of("BucketObjectv2") if found.name.startswith("sample-")]
     assert {(found.inputs["bucket"], found.inputs["key"]) for found in samples} == {
         ("storage-drop-0a1b2c3", "dimensions/dim_products.csv"),
@@ -164,14 +164,14 @@ def test_the_samples_are_dropped_once_everything_they_set_going_is_there(dev: De
     assert [needed - found.dependencies for found in samples] == [set(), set()]
 
 
-def test_an_archived_sample_is_neither_missed_nor_dropped_again_by_the_next_pulumi_up(dev: Deployed) -> None:
+def test_an_archived_sample_is_not_dropped_again_by_the_next_up(dev: Deployed) -> None:
     samples = [found for found in dev.of("BucketObjectv2") if found.name.startswith("sample-")]
     assert {(found.ignore_changes, found.retain_on_delete) for found in samples} == {
         (("source", "tags", "tagsAll"), True)
     }
 
 
-def test_the_samples_are_dimensions_as_the_contract_has_them_and_hold_the_rows_that_must_work() -> None:
+def test_the_samples_are_dimensions_of_the_contract() -> None:
     rows = {}
     for kind in (PRODUCTS, CUSTOMERS):
         path = ROOT / "schemas" / "samples" / f"{kind}.csv"

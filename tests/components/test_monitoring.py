@@ -50,14 +50,14 @@ def test_every_queue_of_failures_and_every_function_is_watched(deployed: Deploye
     assert len(failures | functions) == 8
 
 
-def test_an_alarm_goes_to_the_operators_and_says_what_happened_and_what_to_do(deployed: Deployed) -> None:
+def test_an_alarm_tells_the_operators_what_happened_and_what_to_do(deployed: Deployed) -> None:
     operators = deployed.one("Topic", "notifications-operators").state["arn"]
     for alarm in deployed.of("MetricAlarm"):
         assert alarm.inputs["alarmActions"] == [operators]
         assert len(alarm.inputs["alarmDescription"].split(". ")) >= 2, "what happened, and what to do"
 
 
-def test_only_an_alarm_whose_end_somebody_waits_for_says_that_it_is_over(deployed: Deployed) -> None:
+def test_only_two_alarms_say_when_they_are_over(deployed: Deployed) -> None:
     """Every new alarm turns from "insufficient data" to OK: each of the others would mail at the first deployment."""
     says_when_over = {found.name for found in deployed.of("MetricAlarm") if found.inputs.get("okActions")}
     assert says_when_over == {"monitoring-no-drop", "monitoring-dead-letters"}

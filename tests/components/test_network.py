@@ -54,7 +54,7 @@ def test_the_network_has_no_way_to_the_internet(deployed: Deployed) -> None:
     assert "0.0.0.0/0" not in json.dumps([dict(found.inputs) for found in deployed.resources], default=str)
 
 
-def test_the_jobs_reach_s3_and_the_sign_in_and_the_endpoint_stands_in_their_subnet(deployed: Deployed) -> None:
+def test_the_jobs_reach_s3_and_the_sign_in_endpoint(deployed: Deployed) -> None:
     endpoints = {found.name: found.inputs for found in deployed.of("VpcEndpoint")}
     s3, sign_in = endpoints.pop("network-s3"), endpoints.pop("network-sign-in")
     assert endpoints == {}
@@ -109,7 +109,7 @@ def test_the_subnets_lie_in_the_configured_zones_and_share_the_routes(dev: Deplo
 
 
 @given(prefix=st.integers(16, 24))
-def test_the_zones_of_a_region_have_equal_disjoint_parts_of_the_network(prefix: int) -> None:
+def test_zones_have_equal_disjoint_parts_of_the_network(prefix: int) -> None:
     network = ipaddress.IPv4Network(f"10.60.0.0/{prefix}")
     parts = [ipaddress.IPv4Network(zone_cidr(str(network), f"eu-west-1{letter}")) for letter in ZONE_LETTERS]
     assert len({part.prefixlen for part in parts}) == 1
@@ -117,7 +117,7 @@ def test_the_zones_of_a_region_have_equal_disjoint_parts_of_the_network(prefix: 
     assert not any(one.overlaps(other) for one in parts for other in parts if one is not other)
 
 
-def test_the_smallest_network_has_subnets_of_the_size_redshift_asks_for() -> None:
+def test_the_smallest_network_has_subnets_redshift_accepts() -> None:
     """/27 is what enhanced VPC routing needs, the most demanding use."""
     assert ipaddress.IPv4Network(zone_cidr("10.60.0.0/24", "eu-west-1a")).prefixlen == 27
 

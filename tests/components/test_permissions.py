@@ -159,7 +159,7 @@ def test_a_role_may_do_what_its_runtime_needs_and_nothing_more(dev: Deployed, ro
     assert _granted(dev.policy_of(role)) == GRANTED[role]
 
 
-def test_there_is_one_role_for_each_runtime_and_only_its_service_can_assume_it(dev: Deployed) -> None:
+def test_each_runtime_has_a_role_that_only_its_service_assumes(dev: Deployed) -> None:
     trusted = {role.name: json.loads(role.inputs["assumeRolePolicy"])["Statement"] for role in dev.of("Role")}
     # A service that acts for many accounts may use the role for ours alone. Lambda's own roles are passed to
     # one function and named by nobody else.
@@ -191,7 +191,7 @@ def test_a_roles_rights_are_those_of_its_own_policy_alone(dev: Deployed) -> None
     assert [found for found in dev.resources if "PolicyAttachment" in found.kind] == []
 
 
-def test_no_role_has_an_action_with_a_star_and_the_bare_star_stands_only_where_aws_has_no_resource(
+def test_a_star_stands_only_where_aws_has_no_resource(
     deployed: Deployed,
 ) -> None:
     granted = [one for policy in deployed.of("RolePolicy") for one in _granted(deployed.policy_of(policy.name))]
@@ -227,7 +227,7 @@ def test_the_check_of_actions_finds_what_aws_would_not_understand(action: str, r
     assert list(_what_aws_would_not_understand(statement)) == [(action, resource)]
 
 
-def test_archive_alone_can_delete_a_drop_and_only_the_version_it_names(dev: Deployed) -> None:
+def test_only_archive_deletes_a_drop_and_only_by_version(dev: Deployed) -> None:
     deleting = {
         (policy.name, action, resource)
         for policy in dev.of("RolePolicy")
@@ -283,7 +283,7 @@ def test_only_the_service_that_must_may_send_to_a_queue_or_the_topic(dev: Deploy
     }
 
 
-def test_every_bucket_queue_and_topic_with_a_policy_refuses_plain_http(deployed: Deployed) -> None:
+def test_every_resource_policy_refuses_plain_http(deployed: Deployed) -> None:
     kinds = ("BucketPolicy", "QueuePolicy", "TopicPolicy")
     policies = [found for kind in kinds for found in deployed.of(kind)]
     refusals = {

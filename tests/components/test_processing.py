@@ -35,7 +35,7 @@ def _arguments(job: str, stack: str = "dev") -> dict[str, str]:
     }
 
 
-def test_the_jobs_are_python_shell_jobs_of_the_configured_size_without_retries(dev: Deployed) -> None:
+def test_the_jobs_are_python_shell_jobs_as_configured(dev: Deployed) -> None:
     jobs = {found.name: {key: value for key, value in found.inputs.items() if key != "tags"} for found in dev.of("Job")}
     assert jobs == {
         f"processing-{job}": {
@@ -55,7 +55,7 @@ def test_the_jobs_are_python_shell_jobs_of_the_configured_size_without_retries(d
     }
 
 
-def test_the_job_understands_the_programs_arguments_together_with_a_runs_own(deployed: Deployed) -> None:
+def test_the_job_reads_the_programs_arguments_and_a_runs_own(deployed: Deployed) -> None:
     drop = Drop("drop-bucket", 'transactions/year=2023/month=03/day=15/a "b" ü.csv', "-v1")
     for job in deployed.of("Job"):
         arguments = {**job.inputs["nonOverridableArguments"], **RunArguments(drop, 2).encode()}
@@ -71,9 +71,7 @@ def test_a_run_can_override_none_of_the_programs_arguments(deployed: Deployed) -
     assert [job.inputs.get("defaultArguments") for job in deployed.of("Job")] == [None, None]
 
 
-def test_the_wheel_keeps_its_file_name_and_lies_with_the_script_in_the_work_bucket(
-    dev: Deployed, wheel_directory: Path
-) -> None:
+def test_script_and_wheel_keep_their_file_names(dev: Deployed, wheel_directory: Path) -> None:
     uploads = {found.inputs["key"]: found.inputs for found in dev.of("BucketObjectv2") if found.name.startswith("proc")}
     assert {key: (each["bucket"], Path(each["source"].path)) for key, each in uploads.items()} == {
         f"code/{WHEEL}": ("storage-work-0a1b2c3", wheel_directory / WHEEL),
@@ -129,12 +127,12 @@ def test_size_timeout_and_rules_follow_the_configuration(wheel_directory: Path) 
         assert SourceSettings.from_argument(arguments["--pipeline-source-settings"]) == read_source("shopify")
 
 
-def test_the_log_groups_that_glue_creates_for_the_account_belong_to_no_stack(deployed: Deployed) -> None:
+def test_no_stack_owns_the_log_groups_that_glue_creates(deployed: Deployed) -> None:
     """Whichever Python Shell job of the account runs first creates them: CreateLogGroup fails from then on."""
     assert [found.name for found in deployed.of("LogGroup") if "/aws-glue/" in found.inputs["name"]] == []
 
 
-def test_glues_own_options_take_none_of_our_arguments_for_an_abbreviation(deployed: Deployed) -> None:
+def test_glues_options_never_match_our_arguments(deployed: Deployed) -> None:
     """Glue's wrapper shares the command line, and Python's argparse takes a prefix for the whole option."""
     wrapper = argparse.ArgumentParser()
     glues_own = ("--job-language", "--job-bookmark-option", "--JOB_NAME", "--scriptLocation", "--python-version")

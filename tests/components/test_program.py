@@ -89,7 +89,7 @@ def test_the_program_declares_these_resources_and_no_others(dev: Deployed) -> No
     assert Counter(found.kind for found in dev.resources) == DEV_RESOURCES
 
 
-def test_prod_differs_from_dev_by_its_operators_and_the_missing_samples(dev: Deployed, prod: Deployed) -> None:
+def test_prod_differs_from_dev_in_operators_and_samples(dev: Deployed, prod: Deployed) -> None:
     in_dev, in_prod = ({(found.kind, found.name) for found in stack.resources} for stack in (dev, prod))
     # A statement is named by its text, and the text names the stack's roles.
     in_dev, in_prod = ({one for one in stack if one[0] != "Statement"} for stack in (in_dev, in_prod))
@@ -159,9 +159,7 @@ def test_two_stacks_in_one_account_share_no_name(dev: Deployed, prod: Deployed) 
 ONE_PER_ACCOUNT = ("Role", "Bucket", "Dashboard")
 
 
-def test_one_stack_in_two_regions_of_an_account_shares_no_name_that_all_regions_share(
-    dev: Deployed, wheel_directory: Path
-) -> None:
+def test_two_regions_of_an_account_share_no_account_wide_name(dev: Deployed, wheel_directory: Path) -> None:
     other = deploy("dev", wheel_directory, region="us-east-2")
 
     def shared_names(stack: Deployed) -> set[str]:
@@ -345,7 +343,7 @@ def test_a_missing_value_is_refused_by_the_keys_name(key: str, wheel_directory: 
         deploy("dev", wheel_directory, without=key)
 
 
-def test_a_stack_name_that_cannot_be_part_of_a_buckets_name_is_refused() -> None:
+def test_a_stack_name_that_does_not_fit_aws_names_is_refused() -> None:
     for name in ("Dev", "dev_1", "1dev", "a" * 15, ""):
         with pytest.raises(ConfigError, match=r"^stack is"):
             Deployment(project=PROJECT, environment=name, region="eu-west-1")
@@ -373,7 +371,7 @@ def test_pulumi_yaml_declares_exactly_the_keys_the_program_reads() -> None:
 
 
 @pytest.mark.parametrize("stack", ["dev", "prod"])
-def test_a_stacks_file_sets_declared_keys_only_and_no_value_that_is_the_default(stack: str) -> None:
+def test_a_stacks_file_sets_declared_keys_to_other_than_defaults(stack: str) -> None:
     declared = _yaml("Pulumi.yaml")["config"]
     values = {
         key.removeprefix(f"{PROJECT}:"): value

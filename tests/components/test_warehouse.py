@@ -19,7 +19,7 @@ def _steps(deployed: Deployed) -> list[list[str]]:
     return deployment_steps(**{f"{job}_user": user for job, user in users.items()})
 
 
-def test_the_statements_are_the_contracts_each_after_all_of_the_step_before(deployed: Deployed) -> None:
+def test_each_statement_waits_for_all_of_the_step_before(deployed: Deployed) -> None:
     by_text = {found.inputs["sql"]: found for found in deployed.of("Statement")}
     steps = _steps(deployed)
     assert sorted(by_text) == sorted(sql for step in steps for sql in step)
@@ -30,7 +30,7 @@ def test_the_statements_are_the_contracts_each_after_all_of_the_step_before(depl
         before = {by_text[sql].urn for sql in step}
 
 
-def test_the_steps_hold_tables_users_and_rights_in_an_order_that_works() -> None:
+def test_tables_come_before_users_and_users_before_rights() -> None:
     steps = deployment_steps(process_transactions_user="p", load_dimensions_user="l")
     step_of = {sql: number for number, step in enumerate(steps) for sql in step}
     assert set(step_of) == {*create_tables(), *grants(process_transactions_user="p", load_dimensions_user="l")}
@@ -64,7 +64,7 @@ def test_a_statement_runs_again_when_its_text_changes_and_only_then(dev: Deploye
     assert statement_name(first).startswith("create-table-if-not-exists-t-")
 
 
-def test_another_database_takes_the_place_of_the_old_one_in_an_order_that_works(dev: Deployed, prod: Deployed) -> None:
+def test_another_database_replaces_the_warehouse_old_one_first(dev: Deployed, prod: Deployed) -> None:
     """Both names stay what they are, so what is replaced must go first; kept data is not replaced at all."""
 
     def of(stack: Deployed) -> list[Resource]:

@@ -62,7 +62,7 @@ def test_every_role_of_the_stack_is_looked_at(stack: Stack) -> None:
 
 
 @pytest.mark.parametrize("actor", ACTORS)
-def test_every_right_is_used_or_stands_on_the_list_of_what_aws_alone_needs(undisturbed: Calm, actor: str) -> None:
+def test_every_right_is_used_or_listed_as_needed_by_aws_alone(undisturbed: Calm, actor: str) -> None:
     rights = undisturbed.stack.rights(actor)
     assert len(rights) == len(set(rights)) > 0
     unused = {right for right in rights if probe_of(undisturbed, actor, right) is None}
