@@ -19,7 +19,7 @@ FOURTEEN_DAYS = 14 * 24 * 60 * 60
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
-    """When EventBridge calls a function: on events of a pattern, or at times."""
+    """When EventBridge calls a function: on events of a pattern, or on a schedule."""
 
     description: str
     event_pattern: Mapping[str, Any] | None = None
@@ -27,7 +27,7 @@ class Rule:
 
     def __post_init__(self) -> None:
         if (self.event_pattern is None) == (self.schedule is None):
-            raise ValueError(f"the rule {self.description!r} wants either an event pattern or a schedule")
+            raise ValueError(f"the rule {self.description!r} needs either an event pattern or a schedule")
 
 
 def runs_that_end(job_names: Sequence[str], *states: str, description: str) -> Rule:
@@ -37,7 +37,7 @@ def runs_that_end(job_names: Sequence[str], *states: str, description: str) -> R
         event_pattern={
             "source": ["aws.glue"],
             "detail-type": ["Glue Job State Change"],
-            # The event's `resources` is empty: the job's name stands in its detail alone.
+            # The event's `resources` is empty: only its detail has the job's name.
             "detail": {"jobName": list(job_names), "state": list(states)},
         },
     )

@@ -15,7 +15,7 @@ from components.refusals import require
 
 PYTHON = "python3.13"
 
-# CloudWatch Logs keeps for these numbers of days and no others.
+# CloudWatch Logs accepts these numbers of days and no others.
 # fmt: off
 LOG_RETENTIONS = (
     1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653,
@@ -77,7 +77,7 @@ class Function(PipelineComponent):
 
         log = cloudwatch.LogGroup(
             name,
-            # Lambda's own name for it: made here, so that it is kept no longer than we say.
+            # Lambda's own name for it. Lambda would create it without an expiry.
             name=f"/aws/lambda/{function_name}",
             retention_in_days=args.runtime.log_retention_days,
             tags=tags,

@@ -36,9 +36,9 @@ from schemas.settings import StartRunSettings, environment_of
 from schemas.work_bucket import CLAIMS, REPORTS
 
 FUNCTION_TIMEOUT_SECONDS = 60
-# Six times: Lambda's own advice, for a batch that was throttled must not come back while it is being tried.
+# Six times, as Lambda advises: a throttled batch must not come back while it is being tried.
 VISIBILITY_SECONDS = 6 * FUNCTION_TIMEOUT_SECONDS
-# Five is the least AWS advises. A drop that waits for a free job is sent anew and does not use them up.
+# Five is the least AWS advises. A drop that waits for a free job comes as a new message and does not use them up.
 TRIES = 5
 FOURTEEN_DAYS = 14 * 24 * 60 * 60
 
@@ -152,7 +152,7 @@ class Ingestion(PipelineComponent):
             opts=self._child(),
         )
         # Every key, not just those of the layout: a file dropped in the wrong place is reported, not ignored.
-        # A bucket has one notification, replaced as a whole: whoever needs another adds it here.
+        # A bucket has one notification, replaced as a whole: add another one here.
         s3.BucketNotification(
             self._name,
             bucket=drop.bucket,

@@ -71,8 +71,8 @@ class Monitoring(PipelineComponent):
     def _alarm_on_drops(self) -> None:
         """By what the sweep sees in the buckets.
 
-        The queue cannot tell: a drop that waits is sent anew, which makes it young again, and a lost drop is sent
-        by the sweep, which looks like a new one. Between two sweeps an alarm stays as it is.
+        The queue's own metrics do not serve: a waiting drop comes as a new message, whose age is zero, and a lost
+        drop that the sweep sends looks like a new one. Between two sweeps an alarm keeps its state.
         """
         args = self._args
         by_sweep: dict[str, Any] = {

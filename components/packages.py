@@ -12,7 +12,7 @@ JOB_WHEELS = "transactions_pipeline-*-cp39-cp39-manylinux2014_x86_64.whl"
 
 
 def job_wheel(directory: Path) -> Path:
-    """The one wheel that `make wheel` has built; raises RefusedValue where there is none, or more than one."""
+    """The one wheel that `make wheel` has built; raises ConfigError where there is none, or more than one."""
     wheels = sorted(directory.glob(JOB_WHEELS))
     if not wheels:
         raise ConfigError(

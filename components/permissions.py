@@ -1,7 +1,7 @@
 """IAM statements, one function each, and the documents made of them.
 
-A statement is granted by the stage whose runtime needs it; what it may touch is always
-named. The few actions AWS cannot narrow to a resource stand in JOB_LOOKUPS.
+A statement is granted by the component whose runtime needs it, and it always names its resources.
+The few actions that AWS cannot narrow to a resource are JOB_LOOKUPS.
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ def write_logs(log_group_arn: pulumi.Input[str]) -> Statement:
 
 
 def sign_in_to(workgroup_arn: pulumi.Input[str]) -> Statement:
-    """Sign in to the warehouse as the database user that bears the role's name."""
+    """Sign in to the warehouse as the database user named after the role."""
     return allow(["redshift-serverless:GetCredentials"], [workgroup_arn])
 
 
@@ -160,7 +160,7 @@ def allow_service(service: str, source_arn: pulumi.Input[str], action: str, targ
 
 
 def refuse_plain_http(actions: str, resources: Sequence[pulumi.Input[str]]) -> Statement:
-    """For a resource's own policy: whoever comes without TLS is refused."""
+    """For a resource's own policy: requests without TLS are refused."""
     return {
         "Effect": "Deny",
         "Principal": "*",

@@ -59,7 +59,7 @@ class ProcessingArgs:
     job_timeout_minutes: int
     job_max_concurrent_runs: int
     max_reject_ratio: str
-    """The share of rejected rows beyond which a load fails; text, for it goes to the job as it stands."""
+    """The share of rejected rows beyond which a load fails; text, since the job gets it unchanged."""
     amount_classes: str
     """`label:lower bound` of every class, smallest first, separated by commas."""
     source: str

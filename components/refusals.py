@@ -1,6 +1,6 @@
 """How a value from the stack's configuration is refused.
 
-A field that is filled from the stack's configuration bears the key's name in snake case
+A field that is filled from the stack's configuration has the key's name in snake case
 (`rejected_retention_days` <- `rejectedRetentionDays`), so a refusal can name the key.
 """
 
@@ -16,7 +16,7 @@ class ConfigError(pulumi.RunError):
 
 
 def require(accepted: bool, field: str, value: object, wanted: str) -> None:
-    """Raise RefusedValue, naming the key, the value and what would be accepted, unless `accepted`."""
+    """Raise ConfigError, naming the key, the value and what would be accepted, unless `accepted`."""
     if not accepted:
         raise ConfigError(
             f"{config_key(field)} is {value!r}, but must be {wanted}; "
