@@ -92,7 +92,7 @@ def _even_out(generated: Path, path: Path) -> None:
 
 
 def _renumber(path: Path, duplicates: float) -> None:
-    """Give every row an id of its own, but this share of them the id of a row before it."""
+    """Give every row an id of its own, and write in place of this share of them a row before it once more."""
     rows = pl.read_csv(path, infer_schema=False, quote_char=None)
     chance = np.random.default_rng(7)
     numbers = np.arange(rows.height)
@@ -102,7 +102,8 @@ def _renumber(path: Path, duplicates: float) -> None:
     chosen = (chance.random(originals_before.size) * originals_before).astype(np.int64)
     numbers[repeats] = np.flatnonzero(~repeats)[chosen]
     ids = pl.Series("transaction_id", numbers + _FIRST_ID).cast(pl.String())
-    rows.with_columns(transaction_id="T" + ids).select(COLUMNS).write_csv(path, quote_style="never")
+    once_more = rows[numbers].with_columns(transaction_id="T" + ids)
+    once_more.select(COLUMNS).write_csv(path, quote_style="never")
 
 
 def _dimension(generated: Path, name: str, columns: tuple[str, ...], path: Path) -> None:

@@ -13,20 +13,29 @@ import duckdb
 
 from benchmarks.work import (
     AMOUNT_CLASSES,
+    AROUND,
     COLUMNS,
+    DATE_SPELLINGS,
     DROP_PRECEDENCE,
+    FIRST_DAY,
     LOAD_ID,
     MOST_BYTES,
     NEXT_DAY,
+    NEXT_NOON,
+    NULL_WORD,
+    ROUNDED_ID,
+    SALE,
     SMALL_MEMORY,
     SOURCE_URI,
     STAGED_COLUMNS,
     UTC_DATE,
+    WAITING,
+    WHOLE,
+    WITH_OFFSET,
     ZONED_DATE,
     Work,
 )
-from jobs.csv.reader import WHITE_SPACE
-from schemas.statuses import STATUSES
+from schemas.statuses import STATUSES, WITHOUT_QUANTITY
 
 
 def run(work: Work, out: Path) -> int:
@@ -43,7 +52,7 @@ def _run(work: Work, out: Path, *, memory_limit: str | None = None) -> int:
     database.execute(f"SET TimeZone = 'UTC'; SET temp_directory = '{out / 'spilled'}'")
     if memory_limit:
         database.execute(f"SET memory_limit = '{memory_limit}'")
-    database.execute(f"SET VARIABLE white_space = '{WHITE_SPACE}'")
+    database.execute(f"SET VARIABLE around = '{AROUND}'")
     database.execute(f"CREATE TYPE status AS ENUM ({_texts(STATUSES)})")
     database.execute(f"CREATE TEMP TABLE products AS FROM '{work.products}'")
     database.execute(f"CREATE TEMP TABLE customers AS FROM '{work.customers}'")
@@ -51,6 +60,8 @@ def _run(work: Work, out: Path, *, memory_limit: str | None = None) -> int:
     database.execute(f"CREATE TEMP TABLE judged AS {_JUDGED}")
     # From here on rows carry their line, so their order is free.
     database.execute("SET preserve_insertion_order = false")
+    database.execute(f"CREATE TEMP TABLE conflicting AS {_CONFLICTING}")
+    database.execute(_REJECT_CONFLICTING)
     database.execute(f"CREATE TEMP TABLE duplicates AS {_DUPLICATES}")
     database.execute(f"COPY ({_STAGED}) TO '{out / 'staged'}' (FORMAT parquet, COMPRESSION snappy, PER_THREAD_OUTPUT)")
     database.execute(f"COPY ({_REJECTED}) TO '{out / 'rejected.csv'}' (HEADER)")
@@ -74,11 +85,18 @@ def _source(path: Path) -> str:
 
 def _trimmed(name: str, looks_trimmed: str) -> str:
     """Trimming by a set of characters is slow, so only what needs it pays."""
-    return f"CASE WHEN {looks_trimmed} THEN {name} ELSE trim({name}, getvariable('white_space')) END"
+    return f"CASE WHEN {looks_trimmed} THEN {name} ELSE trim({name}, getvariable('around')) END"
 
 
 def _trimmed_id(name: str) -> str:
-    return _trimmed(name, f"NOT regexp_matches({name}, '^[^!-~]|[^!-~]$')") + f" AS {name}"
+    trimmed = _trimmed(name, f"NOT regexp_matches({name}, '^[^!-~]|[^!-~]$')")
+    return f"CASE WHEN regexp_matches({name}, '{NULL_WORD}') THEN '' ELSE {trimmed} END AS {name}"
+
+
+def _respelled(date: str) -> str:
+    for pattern, replacement in DATE_SPELLINGS:
+        date = f"regexp_replace({date}, '{pattern}', '{replacement}')"
+    return date
 
 
 def _amount_class() -> str:
@@ -96,14 +114,24 @@ WITH trimmed AS (
         {_trimmed_id("customer_id")},
         {_trimmed_id("product_id")},
         {_trimmed("quantity", "regexp_full_match(quantity, '[0-9]+')")} AS quantity,
-        {_trimmed("transaction_date", f"regexp_full_match(transaction_date, '{UTC_DATE}')")} AS written_date,
+        {_trimmed("transaction_date", f"regexp_full_match(transaction_date, '{UTC_DATE}')")} AS given_date,
         status AS written_status
     FROM source
+),
+respelled AS (
+    SELECT
+        * EXCLUDE (given_date),
+        CASE WHEN regexp_full_match(given_date, '{UTC_DATE}') THEN given_date ELSE {_respelled("given_date")} END
+            AS written_date
+    FROM trimmed
 ),
 typed AS (
     SELECT
         * EXCLUDE (quantity),
-        CASE WHEN regexp_full_match(quantity, '[0-9]+') THEN try_cast(quantity AS INTEGER) END AS quantity,
+        CASE
+            WHEN regexp_full_match(quantity, '[0-9]+') THEN try_cast(quantity AS INTEGER)
+            WHEN regexp_matches(quantity, '{WHOLE}') THEN try_cast(split_part(quantity, '.', 1) AS INTEGER)
+        END AS quantity,
         CASE
             WHEN regexp_full_match(written_date, '{UTC_DATE}') THEN try_cast(written_date AS TIMESTAMP)
             WHEN regexp_full_match(written_date, '{ZONED_DATE}')
@@ -113,15 +141,16 @@ typed AS (
             try_cast(written_status AS status),
             try_cast(
                 translate(
-                    trim(written_status, getvariable('white_space')),
+                    trim(written_status, getvariable('around')),
                     'ABCDEFGHIJKLMNOPQRSTUVWXYZ', 'abcdefghijklmnopqrstuvwxyz'
                 ) AS status
             )
         ) AS status,
         strlen(transaction_id) > {MOST_BYTES["transaction_id"]}
             OR strlen(customer_id) > {MOST_BYTES["customer_id"]}
-            OR strlen(product_id) > {MOST_BYTES["product_id"]} AS has_long_id
-    FROM trimmed
+            OR strlen(product_id) > {MOST_BYTES["product_id"]} AS has_long_id,
+        {" OR ".join(f"regexp_matches({name}, '{ROUNDED_ID}')" for name in COLUMNS[:3])} AS has_rounded_id
+    FROM respelled
 ),
 joined AS (
     SELECT
@@ -137,16 +166,23 @@ ruled AS (
     SELECT
         *,
         transaction_date BETWEEN '0001-01-01' AND '9999-12-31 23:59:59.999999' AS has_date,
-        written_date >= '{NEXT_DAY.isoformat()}' AS is_future,
+        CASE WHEN regexp_matches(written_date, '{WITH_OFFSET}') THEN transaction_date >= '{NEXT_NOON}'
+            ELSE written_date >= '{NEXT_DAY.isoformat()}' END AS is_future,
+        written_date < '{FIRST_DAY}' AS is_early,
+        quantity >= CASE WHEN status IN ({_texts(WITHOUT_QUANTITY)}) THEN 0 ELSE 1 END AS has_quantity,
         coalesce(
-            NOT is_malformed AND transaction_id <> '' AND has_customer AND has_product AND quantity >= 1
-            AND total_amount IS NOT NULL AND has_date AND NOT is_future AND status IS NOT NULL AND NOT has_long_id,
+            NOT is_malformed AND transaction_id <> '' AND has_customer AND has_product AND has_quantity
+            AND total_amount IS NOT NULL AND has_date AND NOT is_future AND NOT is_early AND status IS NOT NULL
+            AND NOT has_long_id AND NOT has_rounded_id,
             false
         ) AS is_accepted
     FROM joined
 )
 SELECT
-    * EXCLUDE (is_malformed, written_date, written_status, has_long_id, has_product, has_customer, has_date, is_future),
+    * EXCLUDE (
+        is_malformed, written_date, written_status, has_long_id, has_product, has_customer, has_date, is_future,
+        is_early, has_quantity, has_rounded_id
+    ),
     {_amount_class()} AS amount_class,
     epoch_us(transaction_date) * 16 + enum_code(status) AS event_precedence,
     CASE
@@ -158,16 +194,33 @@ SELECT
             CASE WHEN product_id = '' THEN 'missing_product_id' END,
             CASE WHEN customer_id <> '' AND NOT has_customer THEN 'unknown_customer' END,
             CASE WHEN product_id <> '' AND NOT has_product THEN 'unknown_product' END,
-            CASE WHEN quantity IS NULL OR quantity < 1 OR (has_product AND total_amount IS NULL)
+            CASE WHEN has_quantity IS NOT TRUE OR (has_product AND total_amount IS NULL)
                 THEN 'invalid_quantity' END,
             CASE WHEN has_date IS NOT TRUE THEN 'invalid_transaction_date'
                 WHEN is_future THEN 'future_transaction_date' END,
             CASE WHEN status IS NULL THEN 'invalid_status' END,
-            CASE WHEN has_long_id OR strlen(trim(written_status, getvariable('white_space'))) > {MOST_BYTES["status"]}
-                THEN 'value_too_long' END
+            CASE WHEN has_long_id OR strlen(trim(written_status, getvariable('around'))) > {MOST_BYTES["status"]}
+                THEN 'value_too_long' END,
+            CASE WHEN has_rounded_id THEN 'rounded_id' END,
+            CASE WHEN has_date AND is_early THEN 'too_early_transaction_date' END
         )
     END AS reject_reasons
 FROM ruled
+"""
+
+_EVENT = "transaction_id, event_precedence"
+# A row that only its dimensions keep out is loaded once they are there, so it takes part.
+_CONFLICTING = f"""
+WITH sound AS (FROM judged WHERE is_accepted OR reject_reasons IN ({_texts(WAITING)})),
+repeated AS (SELECT hash({_EVENT}) AS event_hash FROM sound GROUP BY event_hash HAVING count(*) > 1)
+SELECT source_line FROM sound
+WHERE hash({_EVENT}) IN (FROM repeated)
+WINDOW event AS (PARTITION BY {_EVENT})
+QUALIFY {" OR ".join(f"min({name}) OVER event <> max({name}) OVER event" for name in SALE)}
+"""
+_REJECT_CONFLICTING = """
+UPDATE judged SET is_accepted = false, reject_reasons = concat_ws(';', reject_reasons, 'conflicting_rows')
+WHERE source_line IN (FROM conflicting)
 """
 
 # Ids as hashes first: grouping them costs a fraction of grouping texts, and few repeat.

@@ -11,22 +11,31 @@ import pyarrow.compute as pc
 
 from benchmarks.work import (
     AMOUNT_CLASSES,
+    AROUND,
     COLUMNS,
+    DATE_SPELLINGS,
     DROP_PRECEDENCE,
+    FIRST_DAY,
     LOAD_ID,
     MOST_BYTES,
     NEXT_DAY,
+    NEXT_NOON,
+    NULL_WORD,
+    ROUNDED_ID,
+    SALE,
     SOURCE_URI,
     STAGED_COLUMNS,
     UTC_DATE,
+    WHOLE,
+    WITH_OFFSET,
     ZONED_DATE,
     Work,
 )
-from jobs.csv.reader import WHITE_SPACE
 from schemas.reject_reasons import REJECT_REASONS
-from schemas.statuses import STATUS_RANK
+from schemas.statuses import STATUS_RANK, WITHOUT_QUANTITY
 
 _IDS = COLUMNS[:3]
+_EVENT = ("transaction_id", "event_precedence")
 _CONTEST = ("transaction_id", "event_precedence", "source_line")
 _TOTAL_AMOUNT = pa.decimal128(18, 2)
 _TOO_LARGE = pa.scalar(10**16, pa.decimal128(38, 2))
@@ -40,13 +49,19 @@ def run(work: Work, out: Path) -> int:
     source["line"] = _read_text(work.transactions, sep="\x01", names=["line"])["line"]
     judged, rules = _judge(source, products, customers)
     keeps_all = pd.concat(rules, axis="columns").all(axis="columns")
+    of_itself = pd.concat(
+        [rule for reason, rule in rules.items() if reason not in ("unknown_customer", "unknown_product")],
+        axis="columns",
+    ).all(axis="columns")
+    rules["conflicting_rows"] = ~judged.index.isin(_conflicting(judged.loc[of_itself, [*_EVENT, *SALE]]))
+    keeps_all &= rules["conflicting_rows"]
     (out / "staged").mkdir()
     winners = judged.loc[keeps_all & ~judged.index.isin(_losers(judged.loc[keeps_all, list(_CONTEST)]))]
     winners = winners.assign(drop_precedence=DROP_PRECEDENCE, load_id=LOAD_ID, source_uri=SOURCE_URI)
     winners[list(STAGED_COLUMNS)].to_parquet(out / "staged" / "part.parquet", compression="snappy", index=False)
-    _rejected(source, judged, {reason: rules[reason] for reason in REJECT_REASONS}, ~keeps_all).to_csv(
-        out / "rejected.csv", index=False
-    )
+    _rejected(
+        source, judged, {reason: rules[reason] for reason in REJECT_REASONS if reason in rules}, ~keeps_all
+    ).to_csv(out / "rejected.csv", index=False)
     return len(source)
 
 
@@ -67,10 +82,17 @@ def _judge(
     source: pd.DataFrame, products: pd.DataFrame, customers: pd.DataFrame
 ) -> tuple[pd.DataFrame, dict[str, pd.Series]]:
     """The staged columns as far as they can be read, and for each reject reason where its rule is kept."""
-    text = pd.DataFrame({name: source[name].str.strip(WHITE_SPACE) for name in COLUMNS})
+    text = pd.DataFrame({name: source[name].str.strip(AROUND) for name in COLUMNS})
+    for name in _IDS:
+        text[name] = text[name].mask(text[name].str.contains(NULL_WORD), "")
+    for pattern, replacement in DATE_SPELLINGS:
+        odd = text["transaction_date"].str.contains(pattern)
+        changed = text.loc[odd, "transaction_date"].str.replace(pattern, replacement, regex=True)
+        text.loc[odd, "transaction_date"] = changed
     rows = text[list(_IDS)].merge(products, how="left", on="product_id", validate="m:1", indicator="product")
     rows = rows.merge(customers, how="left", on="customer_id", validate="m:1", indicator="customer")
-    number = pd.to_numeric(text["quantity"].where(text["quantity"].str.fullmatch("[0-9]+")), errors="coerce")
+    whole = text["quantity"].where(text["quantity"].str.fullmatch(WHOLE[1:-1]))
+    number = pd.to_numeric(whole.str.replace("[.]0*$", "", regex=True), errors="coerce")
     rows["quantity"] = number.where(number <= 2**31 - 1).astype("int32[pyarrow]")
     rows["transaction_date"] = _dates(text["transaction_date"])
     status = text["status"].str.lower()
@@ -86,6 +108,11 @@ def _judge(
     is_well_formed = source["line"].str.count(",") == len(COLUMNS) - 1
     amount_fits = rows["unit_price"].isna() | rows["total_amount"].notna()
     has_date = rows["transaction_date"].notna()
+    is_late = text["transaction_date"] >= NEXT_DAY.isoformat()
+    is_late_everywhere = rows["transaction_date"] >= pd.Timestamp(NEXT_NOON)
+    is_future = is_late.where(~text["transaction_date"].str.contains(WITH_OFFSET), is_late_everywhere)
+    is_over = (rows["quantity"] == 0) & status.isin(WITHOUT_QUANTITY)
+    is_rounded = [text[name].str.contains(ROUNDED_ID) for name in _IDS]
     fits = [_bytes(text[name]) <= most for name, most in MOST_BYTES.items()]
     rules = {
         "missing_transaction_id": given["transaction_id"],
@@ -93,11 +120,13 @@ def _judge(
         "missing_product_id": given["product_id"],
         "unknown_customer": (rows["customer"] == "both") | ~given["customer_id"],
         "unknown_product": (rows["product"] == "both") | ~given["product_id"],
-        "invalid_quantity": (rows["quantity"] >= 1).fillna(False) & amount_fits,
+        "invalid_quantity": ((rows["quantity"] >= 1) | is_over).fillna(False) & amount_fits,
         "invalid_transaction_date": has_date,
-        "future_transaction_date": (text["transaction_date"] < NEXT_DAY.isoformat()) | ~has_date,
+        "future_transaction_date": ~is_future.fillna(False) | ~has_date,
         "invalid_status": rank.notna(),
         "value_too_long": fits[0] & fits[1] & fits[2] & fits[3],
+        "rounded_id": ~(is_rounded[0] | is_rounded[1] | is_rounded[2]),
+        "too_early_transaction_date": (text["transaction_date"] >= FIRST_DAY) | ~has_date,
     }
     rules = {reason: (rule | ~is_well_formed).astype(bool) for reason, rule in rules.items()}
     return rows, {"malformed_row": is_well_formed.astype(bool), **rules}
@@ -139,6 +168,15 @@ def _losers(accepted: pd.DataFrame) -> pd.Index:
     contested = accepted[accepted["transaction_id"].duplicated(keep=False)]
     ordered = contested.sort_values(["event_precedence", "source_line"])
     return ordered.index[ordered["transaction_id"].duplicated(keep="last")]
+
+
+def _conflicting(sound: pd.DataFrame) -> pd.Index:
+    """All rows of an event that are not the same sale; only events that repeat are compared."""
+    contested = sound[sound.duplicated(list(_EVENT), keep=False)]
+    sales = contested.drop_duplicates([*_EVENT, *SALE])
+    of_many = sales.loc[sales.duplicated(list(_EVENT), keep=False), list(_EVENT)].drop_duplicates()
+    keys = pd.MultiIndex.from_frame(of_many)
+    return contested.index[pd.MultiIndex.from_frame(contested[list(_EVENT)]).isin(keys)]
 
 
 def _rejected(

@@ -10,19 +10,28 @@ from pyspark.sql import functions as F
 
 from benchmarks.work import (
     AMOUNT_CLASSES,
+    AROUND,
     COLUMNS,
+    DATE_SPELLINGS,
     DROP_PRECEDENCE,
+    FIRST_DAY,
     LOAD_ID,
     MOST_BYTES,
     NEXT_DAY,
+    NEXT_NOON,
+    NULL_WORD,
+    ROUNDED_ID,
+    SALE,
     SOURCE_URI,
     STAGED_COLUMNS,
     UTC_DATE,
+    WAITING,
+    WHOLE,
+    WITH_OFFSET,
     ZONED_DATE,
     Work,
 )
-from jobs.csv.reader import WHITE_SPACE
-from schemas.statuses import STATUSES
+from schemas.statuses import STATUSES, WITHOUT_QUANTITY
 
 _ROWS_OF_A_PARTITION = 2**33
 """monotonically_increasing_id numbers the rows of each partition from a multiple of this."""
@@ -50,7 +59,7 @@ SPARK = _session()
 def run(work: Work, out: Path) -> int:
     lines = _lines(work.transactions)
     judged = _judge(lines, SPARK.read.parquet(str(work.products)), SPARK.read.parquet(str(work.customers)))
-    judged = judged.withColumn("is_accepted", F.col("reject_reasons") == "").persist()
+    judged = _without_conflicts(judged).withColumn("is_accepted", F.col("reject_reasons") == "").persist()
     rows_read = int(judged.count())
     latest = Window.partitionBy("transaction_id").orderBy(F.desc("event_precedence"), F.desc("source_line"))
     winners = judged.filter("is_accepted").withColumn("place", F.row_number().over(latest)).filter("place = 1")
@@ -93,14 +102,21 @@ def _judge(lines: DataFrame, products: DataFrame, customers: DataFrame) -> DataF
             ),
         )
     )
-    trimmed = text.select("*", *(F.trim(F.col(f"raw_{name}"), F.lit(WHITE_SPACE)).alias(name) for name in COLUMNS))
+    trimmed = text.select("*", *(F.trim(F.col(f"raw_{name}"), F.lit(AROUND)).alias(name) for name in COLUMNS))
+    for name in COLUMNS[:3]:
+        trimmed = trimmed.withColumn(name, F.when(F.col(name).rlike(NULL_WORD), F.lit("")).otherwise(F.col(name)))
+    for pattern, replacement in DATE_SPELLINGS:
+        respelled = F.regexp_replace("transaction_date", pattern, replacement.replace("\\", "$"))
+        trimmed = trimmed.withColumn("transaction_date", respelled)
     typed = trimmed.select(
         "source_line",
         "is_malformed",
         "source_text",
         *(f"raw_{name}" for name in COLUMNS),
         *COLUMNS[:3],
-        F.when(F.col("quantity").rlike("^[0-9]+$"), F.col("quantity").cast("int")).alias("quantity"),
+        F.when(F.col("quantity").rlike(WHOLE), F.regexp_extract("quantity", "^[0-9]+", 0).cast("int")).alias(
+            "quantity"
+        ),
         F.when(
             F.col("transaction_date").rlike(f"^(?:{UTC_DATE}|{ZONED_DATE})$"), F.to_timestamp("transaction_date")
         ).alias("transaction_date"),
@@ -132,6 +148,19 @@ def _judge(lines: DataFrame, products: DataFrame, customers: DataFrame) -> DataF
     )
 
 
+def _without_conflicts(judged: DataFrame) -> DataFrame:
+    """With one reason more for the rows of an event that are not the same sale."""
+    is_sound = F.col("reject_reasons").isin("", *WAITING)
+    event = Window.partitionBy("transaction_id", "event_precedence", is_sound)
+    differs = F.lit(False)
+    for name in SALE:
+        differs = differs | (F.min(name).over(event) != F.max(name).over(event))
+    reasons = F.when(F.col("reject_reasons") != "", F.col("reject_reasons"))
+    rejected = F.concat_ws(";", reasons, F.lit("conflicting_rows"))
+    is_conflicting = is_sound & F.coalesce(differs, F.lit(False))
+    return judged.withColumn("reject_reasons", F.when(is_conflicting, rejected).otherwise(F.col("reject_reasons")))
+
+
 def _any_too_long() -> Column:
     first, *others = (F.octet_length(name) > most for name, most in MOST_BYTES.items())
     for other in others:
@@ -142,6 +171,11 @@ def _any_too_long() -> Column:
 def _reasons() -> Column:
     """All the reasons of a row that is not malformed, in their order."""
     has_date = F.coalesce(F.year("transaction_date").between(1, 9999), F.lit(False))
+    least = F.when(F.lower("status").isin(*WITHOUT_QUANTITY), F.lit(0)).otherwise(F.lit(1))
+    is_future = F.when(
+        F.col("written_date").rlike(WITH_OFFSET), F.col("transaction_date") >= F.lit(NEXT_NOON).cast("timestamp")
+    ).otherwise(F.col("written_date") >= NEXT_DAY.isoformat())
+    first, second, third = (F.col(name).rlike(ROUNDED_ID) for name in COLUMNS[:3])
     broken = {
         "missing_transaction_id": F.col("transaction_id") == "",
         "missing_customer_id": F.col("customer_id") == "",
@@ -149,11 +183,13 @@ def _reasons() -> Column:
         "unknown_customer": (F.col("customer_id") != "") & F.col("has_customer").isNull(),
         "unknown_product": (F.col("product_id") != "") & F.col("has_product").isNull(),
         "invalid_quantity": F.col("quantity").isNull()
-        | (F.col("quantity") < 1)
+        | (F.col("quantity") < least)
         | (F.col("has_product").isNotNull() & F.col("total_amount").isNull()),
         "invalid_transaction_date": ~has_date,
-        "future_transaction_date": has_date & (F.col("written_date") >= NEXT_DAY.isoformat()),
+        "future_transaction_date": has_date & is_future,
         "invalid_status": ~F.col("status").isin(*STATUSES),
         "value_too_long": F.col("is_too_long"),
+        "rounded_id": first | second | third,
+        "too_early_transaction_date": has_date & (F.col("written_date") < FIRST_DAY),
     }
     return F.concat_ws(";", *(F.when(is_broken, F.lit(reason)) for reason, is_broken in broken.items()))

@@ -13,6 +13,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
+from jobs.csv.reader import WHITE_SPACE
 from schemas.drops import drop_precedence
 from schemas.warehouse.tables import STAGED_TRANSACTIONS, TRANSACTION_COLUMNS
 
@@ -31,12 +32,32 @@ DROP_PRECEDENCE = drop_precedence(PARTITION_DAY, datetime(2023, 3, 16), LOAD_ID)
 SMALL_MEMORY = "600MB"
 """The memory_limit with which DuckDB, which holds more than it counts, stays below 1 GiB; the rest goes to disk."""
 
-# The contract's reading of a date, for peers whose own parsers are more lenient.
+# The contract's reading of what the generator writes, for peers whose own parsers are more lenient or more strict.
+AROUND = WHITE_SPACE + "\u200b\ufeff"
+"""What is trimmed from a value."""
+NULL_WORD = r"(?i)^(?:NULL|\\N|nan|None|\(null\)|#N/A|N/A)$"
+ROUNDED_ID = r"^[0-9](?:[.,][0-9]+[Ee]\+?|[Ee]\+)[0-9]{1,3}$"
+WHOLE = r"^[0-9]+(?:\.0?0?|\.0000+)?$"
+"""A quantity; 1.000 may be a thousand."""
 _DAY = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _CLOCK = "(?:[01][0-9]|2[0-3]):[0-5][0-9]"
 _SECONDS = r"(?::[0-5][0-9](?:\.[0-9]{1,6})?)?"
 UTC_DATE = f"{_DAY}(?:[T ]{_CLOCK}{_SECONDS}Z?)?"
 ZONED_DATE = f"{_DAY}[T ]{_CLOCK}{_SECONDS}[+-]{_CLOCK}"
+WITH_OFFSET = "(?:Z|[+-][0-9]{2}:[0-9]{2})$"
+DATE_SPELLINGS = (
+    (r"^(.{11}[0-9:]+[.][0-9]{6})[0-9]+", r"\1"),
+    (r"^(.{11}[0-9:.]+) ?(?:UTC|GMT)$", r"\1Z"),
+    (r"^(.{11}[0-9:.]+) ([+-][0-9:]+)$", r"\1\2"),
+    (r"^(.{11}[0-9:.]+[+-][0-9]{2})([0-9]{2})$", r"\1:\2"),
+)
+"""Pattern and replacement, one after the other: what they make of a date is UTC_DATE or ZONED_DATE."""
+FIRST_DAY = "2003-03-15"
+NEXT_NOON = f"{NEXT_DAY.isoformat()} 12:00:00"
+"""When the file's day is over everywhere on earth."""
+SALE = ("customer_id", "product_id", "quantity")
+"""What rows of one transaction_id and event_precedence must agree in."""
+WAITING = ("unknown_customer", "unknown_product", "unknown_customer;unknown_product")
 
 
 @dataclass(frozen=True)

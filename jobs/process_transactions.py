@@ -75,7 +75,7 @@ def _transform(attempt: Attempt, fetched: Fetched) -> RowValidator:
         drop_precedence=drop_precedence(day, fetched.uploaded_at, drop.load_id),
         load_id=drop.load_id,
         source_uri=drop.uri,
-        settings=attempt.arguments.source,
+        source=attempt.arguments.source,
     )
 
 

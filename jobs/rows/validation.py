@@ -87,7 +87,7 @@ class RowValidator:
     drop_precedence: str
     load_id: str
     source_uri: str
-    settings: SourceSettings = DEFAULT
+    source: SourceSettings = DEFAULT
     """How the source writes its values."""
 
     def validate(self, rows: pl.DataFrame) -> ValidationResult:
@@ -119,12 +119,12 @@ class RowValidator:
 
     @functools.cached_property
     def _readers(self) -> _Readers:
-        settings = self.settings
+        source = self.source
         return _Readers(
-            IdReader(settings.null_words),
-            NumberReader(decimal_comma=settings.decimal_comma, thousands_separator=settings.thousands_separator),
-            TimestampReader(settings.date_formats, settings.time_zone),
-            StatusReader(settings.statuses, settings.status_ranks),
+            IdReader(source.null_words),
+            NumberReader(decimal_comma=source.decimal_comma, thousands_separator=source.thousands_separator),
+            TimestampReader(source.date_formats, source.time_zone),
+            StatusReader(source.statuses, source.status_ranks),
         )
 
     def _typed(self, rows: pl.DataFrame) -> pl.DataFrame:
@@ -132,9 +132,7 @@ class RowValidator:
         ids, numbers, timestamps, statuses = self._readers
         own = ids.read_own(rows.get_column("transaction_id"))
         product = ids.read_known(rows.get_column("product_id"), self.products)
-        customer = ids.read_known(
-            rows.get_column("customer_id"), self.customers, otherwise=self.settings.guest_customer
-        )
+        customer = ids.read_known(rows.get_column("customer_id"), self.customers, otherwise=self.source.guest_customer)
         instants = timestamps.read(rows.get_column("transaction_date"))
         status = rows.get_column("status")
         return pl.DataFrame(
@@ -176,7 +174,7 @@ class RowValidator:
 
     def _is_priced_by(self, rows: pl.DataFrame) -> bool:
         """True where the source says what the customer paid."""
-        return self.settings.unit_price is not None and UNIT_PRICE in rows.columns
+        return self.source.unit_price is not None and UNIT_PRICE in rows.columns
 
     def _rules(self, rows: pl.DataFrame) -> dict[str, pl.Expr]:
         """Reject reason -> true where a row keeps the rule. Unknown is not valid: no rule is ever null."""
@@ -198,9 +196,7 @@ class RowValidator:
                 size[name] <= FACT_TRANSACTIONS[name].max_bytes for name in _TEXT_COLUMNS
             ),
             "rounded_id": names_one,
-            "too_early_transaction_date": (day >= self.settings.first_plausible_day(self.partition_day)).fill_null(
-                True
-            ),
+            "too_early_transaction_date": (day >= self.source.first_plausible_day(self.partition_day)).fill_null(True),
         }
         if self._is_priced_by(rows):
             rules["invalid_unit_price"] = pl.col(UNIT_PRICE).is_not_null()
@@ -211,14 +207,14 @@ class RowValidator:
 
     def _is_known_customer(self) -> pl.Expr:
         is_known = pl.col(_CUSTOMER_ROW).is_not_null()
-        guest = self.settings.guest_customer
+        guest = self.source.guest_customer
         return is_known | (pl.col("customer_id") == guest).fill_null(False) if guest else is_known
 
     def _is_quantity(self) -> pl.Expr:
         quantity = pl.col("quantity")
         is_over = pl.col("status").is_in(list(WITHOUT_QUANTITY)) & (quantity == 0)
         allowed = (quantity >= 1) | is_over
-        return (allowed | (quantity < 0) if self.settings.returns == NEGATIVE else allowed).fill_null(False)
+        return (allowed | (quantity < 0) if self.source.returns == NEGATIVE else allowed).fill_null(False)
 
     def _amount_class(self) -> pl.Expr:
         labels = pl.Enum(list(self.amount_classes))

@@ -33,7 +33,9 @@ def write_work(folder: Path, rows: int) -> Work:
             "customer_id": pl.Series(drawn.integers(CUSTOMERS, size=rows)),
             "product_id": pl.Series(drawn.integers(PRODUCTS, size=rows)),
             "quantity": pl.Series(drawn.integers(1, 9, size=rows)),
-            "transaction_date": pl.Series(numbers % 86_400 * 1_000_000 + 1_678_838_400_000_000).cast(pl.Datetime("us")),
+            "transaction_date": pl.Series(np.arange(rows) % 86_400 * 1_000_000 + 1_678_838_400_000_000).cast(
+                pl.Datetime("us")
+            ),
             "status": pl.Series(drawn.integers(len(STATUSES), size=rows)),
         }
     )

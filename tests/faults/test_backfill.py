@@ -29,10 +29,12 @@ def backfill(laptop: LocalCloud, *, days: int, seed: int) -> list[Dropped]:
     files = []
     for number in chance.sample(range(days), k=days):
         day = FIRST_DAY + timedelta(days=number)
+        orders = [chance.randint(max(0, number - 5), number) for _ in range(chance.randint(3, 5))]
         rows = [
-            f"B{chance.randint(max(0, number - 5), number):04},C12345,P12345,{chance.randint(1, 90)},"
+            # An order's quantity never changes: two rows of one event are the same sale.
+            f"B{order:04},C12345,P12345,{1 + order % 90},"
             f"{day - timedelta(days=chance.randint(0, 2))},{chance.choice(STATUSES)}"
-            for _ in range(chance.randint(3, 5))
+            for order in orders
         ]
         files.append(dropped(laptop, transactions_key(day), transactions(*rows)))
     return files
