@@ -24,7 +24,7 @@ from components.storage import Storage, StorageArgs
 from components.sweeping import Sweeping, SweepingArgs
 from components.warehouse import Warehouse, WarehouseArgs
 from schemas.runs import LOAD_DIMENSIONS, PROCESS_TRANSACTIONS
-from schemas.warehouse.sql import deployment_steps
+from schemas.warehouse.ddl import deployment_steps
 
 ROOT = Path(__file__).parent
 

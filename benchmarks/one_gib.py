@@ -33,7 +33,7 @@ from schemas.drops import CUSTOMERS, PRODUCTS, Drop, transactions_key
 from schemas.reports import Report
 from schemas.runs import RunArguments, encode_job_arguments
 from schemas.sources import DEFAULT
-from schemas.warehouse import sql
+from schemas.warehouse import ddl
 from schemas.work_bucket import report_key
 
 ONE_GIB = 2**30
@@ -187,9 +187,9 @@ def _prepare(warehouse: Warehouse) -> None:
         connection.autocommit = True
         cursor = connection.cursor()
         cursor.execute(f'CREATE USER "{_DATABASE_USER}" PASSWORD DISABLE')
-        for statement in sql.create_tables():
+        for statement in ddl.create_tables():
             cursor.execute(statement)
-        for statement in sql.grants(process_transactions_user=_DATABASE_USER, load_dimensions_user=_DATABASE_USER):
+        for statement in ddl.grants(process_transactions_user=_DATABASE_USER, load_dimensions_user=_DATABASE_USER):
             if statement.startswith("GRANT"):
                 cursor.execute(statement)
 

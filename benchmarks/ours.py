@@ -12,12 +12,13 @@ import polars as pl
 
 from benchmarks.work import AMOUNT_CLASSES, DROP_PRECEDENCE, LOAD_ID, PARTITION_DAY, SOURCE_URI, Work
 from jobs.csv.reader import open_source_file
-from jobs.load.staging import stage
+from jobs.load.staging import Stager
 from jobs.rows.duplicates import DuplicateCandidates
 from jobs.rows.ids import IdReader
 from jobs.rows.lookup import Lookup
 from jobs.rows.validation import SOURCE_COLUMNS, RowValidator
 from jobs.s3 import Prefix
+from schemas.drops import Drop
 from schemas.sources import DEFAULT
 
 
@@ -27,6 +28,9 @@ class _LocalPrefix:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         folder.mkdir()
+
+    def below(self, name: str) -> _LocalPrefix:
+        return _LocalPrefix(self._folder / name)
 
     def upload(self, path: Path, name: str) -> str:
         os.link(path, self._folder / name)
@@ -49,6 +53,5 @@ def run(work: Work, out: Path) -> int:
     )
     source = open_source_file(work.transactions, name=work.transactions.name, required=SOURCE_COLUMNS)
     prefix = cast(Prefix, _LocalPrefix(out / "staged"))
-    staged = stage(source, transform, DuplicateCandidates(source, out, IdReader(DEFAULT.null_words)), prefix, out)
-    staged.parts.manifest()
-    return staged.rows_read
+    candidates = DuplicateCandidates(source, out, IdReader(DEFAULT.null_words))
+    return Stager(Drop("bucket", "key", "version"), prefix, out).stage(source, transform, candidates).rows_read

@@ -10,7 +10,16 @@ from fractions import Fraction
 from jobs.errors import TerminalError
 from schemas.amount_classes import parse_amount_classes
 from schemas.drops import Drop
-from schemas.runs import JOBS, JobArguments, RunArguments, decode_job_arguments, read_command_line
+from schemas.runs import (
+    JOBS,
+    REPLACE,
+    SAME_KEY,
+    ArchivedCopy,
+    JobArguments,
+    RunArguments,
+    decode_job_arguments,
+    read_command_line,
+)
 from schemas.sources import SourceSettings
 
 
@@ -41,6 +50,14 @@ class Arguments:
     """Label -> lower bound, the smallest first."""
     source: SourceSettings
     """How the drops of transactions are written."""
+    operation: str
+    """One of schemas.runs.OPERATIONS."""
+    archived: ArchivedCopy | None
+    """Where the drop is read from when it has been archived."""
+    keep_history: bool
+    same_key: str
+    """One of schemas.runs.SAME_KEY."""
+    orphan_days: int
 
 
 def parse_arguments(argv: Sequence[str]) -> Arguments:
@@ -57,6 +74,13 @@ def parse_arguments(argv: Sequence[str]) -> Arguments:
 def _typed(job: JobArguments, run: RunArguments) -> Arguments:
     if job.job not in JOBS:
         raise ValueError(f"the job {job.job!r} is none of {', '.join(JOBS)}")
+    if job.same_key not in SAME_KEY:
+        raise ValueError(f"same_key {job.same_key!r} is none of {', '.join(SAME_KEY)}")
+    if job.keep_history not in ("true", "false"):
+        raise ValueError(f"keep_history {job.keep_history!r} is neither true nor false")
+    keep_history = job.keep_history == "true"
+    if job.same_key == REPLACE and not keep_history:
+        raise ValueError("same_key replace needs keep_history true, for it takes earlier uploads back")
     return Arguments(
         job=job.job,
         drop=run.drop,
@@ -68,4 +92,9 @@ def _typed(job: JobArguments, run: RunArguments) -> Arguments:
         max_reject_ratio=Fraction(job.max_reject_ratio),
         amount_classes=parse_amount_classes(job.amount_classes),
         source=SourceSettings.from_argument(job.source_settings),
+        operation=run.operation,
+        archived=run.archived,
+        keep_history=keep_history,
+        same_key=job.same_key,
+        orphan_days=int(job.orphan_days),
     )

@@ -7,8 +7,8 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, Callable
 
@@ -18,36 +18,55 @@ from botocore.exceptions import ConnectionError as BotoConnectionError
 
 from jobs import __version__
 from jobs.arguments import Arguments
-from jobs.errors import JobError, TransientError
-from jobs.load.protocol import WarehouseSession
-from jobs.s3 import Fetched, Prefix, s3_client
-from schemas.counts import COUNTS
-from schemas.drops import DropKey, parse_key
-from schemas.reports import FAILED, SUCCEEDED, ClassAmount, Error, RejectedFor, Report
+from jobs.errors import JobError, TransientError, WarehouseSpent
+from jobs.load.session import WarehouseSession
+from jobs.s3 import Fetched, Prefix, fetch, s3_client
+from schemas.counts import COUNTS, Counts
+from schemas.drops import parse_key
+from schemas.reports import FAILED, SUCCEEDED, Error, Report
 from schemas.work_bucket import report_key, staging_prefix
 
+FETCH = "fetch"
+READ = "read"
+LOOK_UP = "look up"
+FIND_DUPLICATES = "find duplicates"
+VALIDATE = "validate and stage"
+LOAD = "load"
+CLEAN_UP = "clean up"
+STEPS = (FETCH, READ, LOOK_UP, FIND_DUPLICATES, VALIDATE, LOAD, CLEAN_UP)
+"""The steps of a load of transactions, in order. A load of a dimension looks nothing up and finds no duplicates;
+a load that is taken back has only the last two."""
 
-@dataclass
+
 class Attempt:
-    """What an attempt knows so far. The steps fill it in; the report is made of it."""
+    """Where an attempt works, and its report as far as it is known.
 
-    arguments: Arguments
-    s3: Any
-    warehouse: WarehouseSession
-    folder: Path
-    """Scratch space on local disk, gone when the attempt is over."""
-    started_at: datetime
-    key: DropKey
-    fetched: Fetched | None = None
-    rows_read: int = 0
-    counts: dict[str, int] | None = None
-    first_commit: dict[str, int] | None = None
-    reject_reasons: dict[str, RejectedFor] = field(default_factory=dict)
-    rejected_uri: str | None = None
-    staged_amount: str | None = None
-    amount_classes: dict[str, ClassAmount] = field(default_factory=dict)
-    ignored_columns: list[str] = field(default_factory=list)
-    step_seconds: dict[str, float] = field(default_factory=dict)
+    Steps hand their results on as values. What a failed attempt must tell too is noted in the report
+    as soon as it is known.
+    """
+
+    def __init__(self, arguments: Arguments, s3: Any, warehouse: WarehouseSession, folder: Path) -> None:
+        self.arguments = arguments
+        self.s3 = s3
+        self.warehouse = warehouse
+        self.folder = folder
+        """Scratch space on local disk, gone when the attempt is over."""
+        self.started_at = datetime.now(timezone.utc)
+        self.key = parse_key(arguments.drop.key)
+        drop, day = arguments.drop, self.key.partition_day
+        self.report = Report(
+            load_id=drop.load_id,
+            attempt=arguments.attempt,
+            kind=self.key.kind,
+            outcome=FAILED,
+            bucket=drop.bucket,
+            key=drop.key,
+            version_id=drop.version_id,
+            started_at=self.started_at.isoformat(),
+            finished_at=self.started_at.isoformat(),
+            partition_day=day.isoformat() if day else None,
+            versions={"job": __version__, "polars": pl.__version__, "python": platform.python_version()},
+        )
 
     @property
     def load_id(self) -> str:
@@ -55,27 +74,41 @@ class Attempt:
 
     @property
     def staging(self) -> Prefix:
+        """Where this attempt keeps what it stages."""
         return self._staging_of(self.arguments.attempt)
 
-    def _staging_of(self, attempt: int) -> Prefix:
-        return Prefix(self.s3, self.arguments.work_bucket, staging_prefix(self.load_id, attempt))
+    @property
+    def waiting_since(self) -> datetime:
+        """UTC, no zone: a row that has waited for a dimension from before then waits no more."""
+        return self.started_at.replace(tzinfo=None) - timedelta(days=self.arguments.orphan_days)
+
+    def note(self, **facts: Any) -> None:
+        """Put fields of the report."""
+        self.report = replace(self.report, **facts)
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
-        """Announce a step and add its seconds to the report."""
+        """Announce a step and put its seconds into the report."""
         print(f"load {self.load_id} attempt {self.arguments.attempt}: {name}", flush=True)
         begun = time.perf_counter()
         try:
             yield
         finally:
-            self.step_seconds[name] = round(self.step_seconds.get(name, 0) + time.perf_counter() - begun, 3)
+            seconds = round(time.perf_counter() - begun, 3)
+            self.note(step_seconds={**self.report.step_seconds, name: seconds})
+
+    def fetch(self) -> Fetched:
+        """The drop on local disk; what it is goes into the report."""
+        fetched = fetch(self.s3, self.arguments.drop, self.folder, self.arguments.archived)
+        self.note(etag=fetched.etag, bytes=fetched.bytes, uploaded_at=fetched.uploaded_at.isoformat())
+        return fetched
 
     def clean_up(self) -> None:
         """Delete what is staged, also what the attempts before this one left when they were killed.
 
         That it fails changes no outcome: the bucket lets it expire within days.
         """
-        with self.step("clean up"):
+        with self.step(CLEAN_UP):
             for attempt in range(1, self.arguments.attempt + 1):
                 staged = self._staging_of(attempt)
                 try:
@@ -83,44 +116,33 @@ class Attempt:
                 except Exception as reason:
                     print(f"load {self.load_id}: what is below {staged.uri} was not deleted: {reason}", flush=True)
 
-    def report(self, error: Error | None) -> Report:
-        arguments, drop, fetched = self.arguments, self.arguments.drop, self.fetched
+    def end(self, error: Error | None) -> None:
+        """Write the report to S3 and a line of it to the log."""
         finished_at = datetime.now(timezone.utc)
         seconds = (finished_at - self.started_at).total_seconds()
-        return Report(
-            load_id=self.load_id,
-            attempt=arguments.attempt,
-            kind=self.key.kind,
+        self.note(
             outcome=FAILED if error else SUCCEEDED,
-            bucket=drop.bucket,
-            key=drop.key,
-            version_id=drop.version_id,
-            started_at=self.started_at.isoformat(),
             finished_at=finished_at.isoformat(),
-            etag=fetched.etag if fetched else None,
-            bytes=fetched.bytes if fetched else None,
-            uploaded_at=fetched.uploaded_at.isoformat() if fetched else None,
-            partition_day=self.key.partition_day.isoformat() if self.key.partition_day else None,
-            counts=self.counts,
-            first_commit=self.first_commit,
-            reject_reasons=self.reject_reasons,
-            rejected_uri=self.rejected_uri,
-            staged_amount=self.staged_amount,
-            amount_classes=self.amount_classes,
-            ignored_columns=self.ignored_columns,
-            step_seconds=self.step_seconds,
-            rows_per_second=round(self.rows_read / seconds, 1),
+            rows_per_second=round(self.report.rows_read / seconds, 1),
             peak_memory_bytes=_peak_memory_bytes(),
             error=error,
-            versions={"job": __version__, "polars": pl.__version__, "python": platform.python_version()},
         )
+        self.s3.put_object(
+            Bucket=self.arguments.work_bucket,
+            Key=report_key(self.load_id, self.arguments.attempt),
+            Body=self.report.to_json().encode("utf-8"),
+            ContentType="application/json",
+        )
+        print(f"load {self.load_id} attempt {self.arguments.attempt}: {_in_words(self.report)}", flush=True)
+
+    def _staging_of(self, attempt: int) -> Prefix:
+        return Prefix(self.s3, self.arguments.work_bucket, staging_prefix(self.load_id, attempt))
 
 
 def run_attempt(arguments: Arguments, steps: Callable[[Attempt], None]) -> None:
     """Run the steps, leave nothing staged, write the report; raises what the steps raised."""
-    started_at = datetime.now(timezone.utc)
     with tempfile.TemporaryDirectory(prefix="load-") as folder, WarehouseSession(arguments.warehouse) as warehouse:
-        attempt = Attempt(arguments, s3_client(), warehouse, Path(folder), started_at, parse_key(arguments.drop.key))
+        attempt = Attempt(arguments, s3_client(arguments.warehouse.region), warehouse, Path(folder))
         error: Error | None = None
         try:
             steps(attempt)
@@ -130,14 +152,12 @@ def run_attempt(arguments: Arguments, steps: Callable[[Attempt], None]) -> None:
             raise
         finally:
             attempt.clean_up()
-            report = attempt.report(error)
-            attempt.s3.put_object(
-                Bucket=arguments.work_bucket,
-                Key=report_key(attempt.load_id, arguments.attempt),
-                Body=report.to_json().encode("utf-8"),
-                ContentType="application/json",
-            )
-            print(f"load {attempt.load_id} attempt {arguments.attempt}: {_in_words(report)}", flush=True)
+            attempt.end(error)
+
+
+def as_report(counts: Counts) -> dict[str, int]:
+    """Counts as the report has them."""
+    return {name: getattr(counts, name) for name in COUNTS}
 
 
 def _peak_memory_bytes() -> int:
@@ -150,7 +170,14 @@ def _peak_memory_bytes() -> int:
 def describe(reason: BaseException) -> Error:
     """An error as the report tells it."""
     sentence = str(reason) if isinstance(reason, JobError) else f"{type(reason).__name__}: {reason}"
-    return Error(sentence, _is_transient(reason), type(reason).__name__)
+    not_before = _next_midnight() if isinstance(reason, WarehouseSpent) else None
+    return Error(sentence, _is_transient(reason), type(reason).__name__, not_before)
+
+
+def _next_midnight() -> str:
+    # Redshift Serverless counts a daily usage limit by the day in UTC.
+    today = datetime.now(timezone.utc).replace(hour=0, minute=0, second=0, microsecond=0)
+    return (today + timedelta(days=1)).isoformat()
 
 
 def _is_transient(reason: BaseException) -> bool:

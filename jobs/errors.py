@@ -9,7 +9,8 @@
     │   └── Unbalanced         the counts do not add up: nothing was committed
     └── TransientError         trying again may help
         ├── WarehouseBusy      serialisation failure, lock not had in time
-        └── WarehouseLost      the connection broke or could not be made
+        ├── WarehouseLost      the connection broke or could not be made
+        └── WarehouseSpent     the day's usage limit is reached: wait until tomorrow
 
 Every message is one sentence for the mail: what, which value, where, what to do.
 """
@@ -54,4 +55,8 @@ class WarehouseBusy(TransientError):
 
 
 class WarehouseLost(TransientError):
+    pass
+
+
+class WarehouseSpent(TransientError):
     pass

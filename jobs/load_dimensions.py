@@ -11,12 +11,12 @@ from collections.abc import Sequence
 import polars as pl
 
 from jobs.arguments import Arguments
-from jobs.attempt import Attempt, run_attempt
+from jobs.attempt import FETCH, LOAD, READ, VALIDATE, Attempt, as_report, run_attempt
 from jobs.csv.reader import IS_MALFORMED, SOURCE_LINE, SourceFile, open_source_file
 from jobs.errors import DimensionRefused
 from jobs.load.protocol import Staged, load_dimension
 from jobs.load.staging import StagedParts
-from jobs.s3 import Fetched, fetch
+from jobs.s3 import Fetched
 from schemas.drops import drop_precedence
 from schemas.warehouse.tables import DIMENSIONS, Column, Dimension
 
@@ -31,21 +31,22 @@ def load_dimensions(arguments: Arguments) -> None:
 def _steps(attempt: Attempt) -> None:
     dimension = DIMENSIONS[attempt.key.kind]
 
-    with attempt.step("fetch"):
-        attempt.fetched = fetch(attempt.s3, attempt.arguments.drop, attempt.folder)
+    with attempt.step(FETCH):
+        fetched = attempt.fetch()
 
-    with attempt.step("read"):
+    with attempt.step(READ):
         names = [column.name for column in dimension.source_columns]
-        source = open_source_file(attempt.fetched.path, name=attempt.key.file_name, required=names)
-        attempt.ignored_columns = source.ignored_columns
+        source = open_source_file(fetched.path, name=attempt.key.file_name, required=names)
+        attempt.note(ignored_columns=source.ignored_columns)
 
-    with attempt.step("validate and stage"):
+    with attempt.step(VALIDATE):
         rows = read_dimension(source, dimension)
-        attempt.rows_read = rows.height
-        staged = _stage(attempt, attempt.fetched, rows, dimension)
+        attempt.note(rows_read=rows.height)
+        staged = _stage(attempt, fetched, rows, dimension)
 
-    with attempt.step("load"):
-        attempt.counts = load_dimension(attempt.warehouse, dimension, staged).counts
+    with attempt.step(LOAD):
+        committed = load_dimension(attempt.warehouse, dimension, staged, waiting_since=attempt.waiting_since)
+        attempt.note(counts=as_report(committed.counts), awaited_by=committed.awaited_by)
 
 
 def read_dimension(source: SourceFile, dimension: Dimension) -> pl.DataFrame:
@@ -117,4 +118,4 @@ def _stage(attempt: Attempt, fetched: Fetched, rows: pl.DataFrame, dimension: Di
     )
     parts = StagedParts(dimension.staged, attempt.staging, attempt.folder)
     parts.write(rows.with_columns(lineage), "part-00000.parquet")
-    return Staged(parts.rows, parts.manifest())
+    return parts.staged()

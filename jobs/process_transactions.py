@@ -1,8 +1,12 @@
-"""From a drop of transactions to `fact_transactions`: the way of a file, a step a paragraph."""
+"""From a drop of transactions to `fact_transactions`: how a file flows, a step a paragraph.
+
+An attempt loads the drop, or its rows that waited for a dimension, or takes the load back.
+"""
 
 from __future__ import annotations
 
-from datetime import timezone
+from collections.abc import Iterable
+from datetime import date, datetime, timezone
 from decimal import Decimal
 from fractions import Fraction
 
@@ -10,63 +14,98 @@ import polars as pl
 
 from jobs import __version__
 from jobs.arguments import Arguments
-from jobs.attempt import Attempt, run_attempt
+from jobs.attempt import FETCH, FIND_DUPLICATES, LOOK_UP, READ, VALIDATE, Attempt, as_report, run_attempt
+from jobs.attempt import LOAD as LOAD_STEP
 from jobs.csv.reader import open_source_file
 from jobs.csv.rejected_file import RejectedRows
 from jobs.errors import TooManyRejected
-from jobs.load.protocol import Staged, load_transactions, unload
-from jobs.load.staging import StagedRows, stage
+from jobs.load.ledger import AmountChange
+from jobs.load.protocol import unload
+from jobs.load.staging import StagedRows, Stager
+from jobs.load.transactions import Batch, Committed, Rules, flow_in, load, retract, waiting_lines
 from jobs.rows.duplicates import DuplicateCandidates
 from jobs.rows.ids import IdReader
 from jobs.rows.lookup import Lookup
 from jobs.rows.validation import SOURCE_COLUMNS, RowValidator
-from jobs.s3 import Fetched, Prefix, fetch
+from jobs.s3 import Fetched
+from schemas.counts import Counts
 from schemas.drops import CUSTOMERS, PRODUCTS, drop_precedence
 from schemas.reports import ClassAmount
+from schemas.runs import FLOW_IN, LOAD, RETRACT
+from schemas.statuses import STATUSES, counts_as_sale
 from schemas.warehouse.tables import DIMENSIONS
 from schemas.work_bucket import rejected_key
 
 
 def process_transactions(arguments: Arguments) -> None:
-    """Load one drop of transactions; raises JobError where a person or another attempt is needed."""
-    run_attempt(arguments, _steps)
+    """Do what the run asks for; raises JobError where a person or another attempt is needed."""
+    run_attempt(arguments, {LOAD: _load, FLOW_IN: _flow_in, RETRACT: _retract}[arguments.operation])
 
 
-def _steps(attempt: Attempt) -> None:
-    with attempt.step("fetch"):
-        attempt.fetched = fetch(attempt.s3, attempt.arguments.drop, attempt.folder)
+def _load(attempt: Attempt) -> None:
+    with attempt.step(FETCH):
+        fetched = attempt.fetch()
 
-    with attempt.step("read"):
-        source = open_source_file(attempt.fetched.path, name=attempt.key.file_name, required=SOURCE_COLUMNS)
-        attempt.ignored_columns = source.ignored_columns
+    staged = _stage(attempt, fetched)
+    _refuse_too_many_rejected(attempt, staged)
 
-    with attempt.step("unload dimensions"):
-        transform = _transform(attempt, attempt.fetched)
+    with attempt.step(LOAD_STEP):
+        rejected = staged.rejected.rows
+        batch = Batch(staged.winners, staged.waiting, staged.rows_read, staged.duplicate, rejected)
+        _tell(attempt, load(attempt.warehouse, batch, _ledger(attempt, staged.amount, fetched), _rules(attempt)))
 
-    with attempt.step("find duplicates"):
+
+def _flow_in(attempt: Attempt) -> None:
+    """The whole drop is validated again, and of all its rows those are loaded that waited."""
+    with attempt.step(FETCH):
+        waited = waiting_lines(attempt.warehouse, attempt.load_id, _rules(attempt))
+        if not waited:
+            _tell(attempt, Committed(FLOW_IN, Counts()))
+            return
+        fetched = attempt.fetch()
+
+    staged = _stage(attempt, fetched, pl.Series(waited, dtype=pl.Int64))
+
+    with attempt.step(LOAD_STEP):
+        batch = Batch(staged.winners, staged.waiting, 0, staged.duplicate, 0)
+        ledger = _ledger(attempt, staged.amount, fetched)
+        _tell(attempt, flow_in(attempt.warehouse, batch, waited, ledger, _rules(attempt)))
+
+
+def _retract(attempt: Attempt) -> None:
+    """The ledger and the history know all there is to know: the drop is not read."""
+    with attempt.step(LOAD_STEP):
+        _tell(attempt, retract(attempt.warehouse, _ledger(attempt, Decimal(0)), _rules(attempt)))
+
+
+def _stage(attempt: Attempt, fetched: Fetched, lines: pl.Series | None = None) -> StagedRows:
+    """Every row of the drop validated, those on `lines` (without it, all) staged."""
+    with attempt.step(READ):
+        source = open_source_file(fetched.path, name=attempt.key.file_name, required=SOURCE_COLUMNS)
+        attempt.note(ignored_columns=source.ignored_columns)
+
+    with attempt.step(LOOK_UP):
+        validator = _validator(attempt, fetched)
+
+    with attempt.step(FIND_DUPLICATES):
         candidates = DuplicateCandidates(source, attempt.folder, IdReader(attempt.arguments.source.null_words))
 
-    with attempt.step("transform and stage"):
-        staged = stage(source, transform, candidates, attempt.staging, attempt.folder)
-        attempt.rows_read = staged.rows_read
-        attempt.staged_amount, attempt.amount_classes = _amounts(staged, transform)
+    with attempt.step(VALIDATE):
+        stager = Stager(attempt.arguments.drop, attempt.staging, attempt.folder, lines)
+        staged = stager.stage(source, validator, candidates)
+        attempt.note(rows_read=staged.rows_read)
         _keep_rejected(attempt, staged.rejected)
-
-    with attempt.step("load"):
-        committed = load_transactions(
-            attempt.warehouse,
-            Staged(staged.parts.rows, staged.parts.manifest()),
-            rows_read=staged.rows_read,
-            duplicate=staged.duplicate,
-            rejected=staged.rejected.rows,
-            ledger=_ledger(attempt, attempt.fetched),
-        )
-        attempt.counts, attempt.first_commit = committed.counts, committed.first_commit
+    return staged
 
 
-def _transform(attempt: Attempt, fetched: Fetched) -> RowValidator:
-    drop, day = attempt.arguments.drop, attempt.key.partition_day
+def _day(attempt: Attempt) -> date:
+    day = attempt.key.partition_day
     assert day is not None, "the key of a drop of transactions has a day"
+    return day
+
+
+def _validator(attempt: Attempt, fetched: Fetched) -> RowValidator:
+    drop, day = attempt.arguments.drop, _day(attempt)
     return RowValidator(
         products=_lookup(attempt, PRODUCTS),
         customers=_lookup(attempt, CUSTOMERS),
@@ -82,7 +121,7 @@ def _transform(attempt: Attempt, fetched: Fetched) -> RowValidator:
 def _lookup(attempt: Attempt, name: str) -> Lookup:
     """A snapshot of a dimension as of this load."""
     columns = DIMENSIONS[name].joined
-    prefix = Prefix(attempt.s3, attempt.arguments.work_bucket, f"{attempt.staging.prefix}{name}/")
+    prefix = attempt.staging.below(name)
     unload(attempt.warehouse, DIMENSIONS[name], columns, prefix)
     empty = pl.DataFrame(schema={column: DIMENSIONS[name].table[column].polars for column in columns})
     # An empty dimension unloads to no file at all.
@@ -95,44 +134,85 @@ def _keep_rejected(attempt: Attempt, rejected: RejectedRows) -> None:
     """Put the rejected rows where a person finds them, also when there are too many to go on."""
     if not rejected.rows:
         return
-    assert attempt.key.partition_day is not None
-    key = rejected_key(attempt.key.partition_day, attempt.key.file_name, attempt.load_id)
+    key = rejected_key(_day(attempt), attempt.key.file_name, attempt.load_id)
     bucket = attempt.arguments.work_bucket
     attempt.s3.upload_file(str(rejected.path), bucket, key, ExtraArgs={"ContentType": "text/csv; charset=utf-8"})
-    attempt.reject_reasons = rejected.reject_reasons()
-    attempt.rejected_uri = f"s3://{bucket}/{key}"
-    ratio, allowed = Fraction(rejected.rows, attempt.rows_read), attempt.arguments.max_reject_ratio
+    attempt.note(reject_reasons=rejected.reject_reasons(), rejected_uri=f"s3://{bucket}/{key}")
+
+
+def _refuse_too_many_rejected(attempt: Attempt, staged: StagedRows) -> None:
+    rejected, allowed = staged.rejected.rows, attempt.arguments.max_reject_ratio
+    ratio = Fraction(rejected, staged.rows_read or 1)
     if ratio > allowed:
-        reason = next(iter(attempt.reject_reasons))
+        reason = next(iter(attempt.report.reject_reasons))
         raise TooManyRejected(
-            f"{rejected.rows:,} of {attempt.rows_read:,} rows ({float(ratio):.1%}) of {attempt.key.file_name} "
+            f"{rejected:,} of {staged.rows_read:,} rows ({float(ratio):.1%}) of {attempt.key.file_name} "
             f"are rejected, most of them for {reason}, and max_reject_ratio allows {float(allowed):.1%}, "
             "so nothing was loaded; "
-            f"the rows and their reasons are in {attempt.rejected_uri}"
+            f"the rows and their reasons are in {attempt.report.rejected_uri}"
         )
 
 
-def _amounts(staged: StagedRows, transform: RowValidator) -> tuple[str, dict[str, ClassAmount]]:
-    """The amount of all that is staged, and of each class."""
-    by_class = {label: staged.amounts.get(label, (0, Decimal(0))) for label in transform.amount_classes}
-    total = sum((amount for _, amount in by_class.values()), Decimal(0))
-    return f"{total:.2f}", {label: ClassAmount(rows, f"{amount:.2f}") for label, (rows, amount) in by_class.items()}
+def _rules(attempt: Attempt) -> Rules:
+    return Rules(attempt.arguments.keep_history, attempt.arguments.same_key, attempt.waiting_since)
 
 
-def _ledger(attempt: Attempt, fetched: Fetched) -> dict[str, object]:
-    """The ledger's row but its counts."""
+def _ledger(attempt: Attempt, staged_amount: Decimal, fetched: Fetched | None = None) -> dict[str, object]:
+    """The ledger's columns that the drop and the attempt give."""
     drop = attempt.arguments.drop
-    return {
+    columns: dict[str, object] = {
         "load_id": drop.load_id,
         "attempt": attempt.arguments.attempt,
         "source_uri": drop.uri,
         "version_id": drop.version_id,
-        "etag": fetched.etag,
-        "bytes": fetched.bytes,
-        "partition_day": attempt.key.partition_day,
-        "uploaded_at": fetched.uploaded_at.astimezone(timezone.utc).replace(tzinfo=None),
-        "staged_amount": Decimal(attempt.staged_amount or 0),
+        "partition_day": _day(attempt),
+        "staged_amount": staged_amount,
         "started_at": attempt.started_at.replace(tzinfo=None),
         "job_version": __version__,
         "polars_version": pl.__version__,
     }
+    if fetched is not None:
+        columns.update(etag=fetched.etag, bytes=fetched.bytes, uploaded_at=_utc(fetched.uploaded_at))
+    return columns
+
+
+def _utc(moment: datetime) -> datetime:
+    return moment.astimezone(timezone.utc).replace(tzinfo=None)
+
+
+def _tell(attempt: Attempt, committed: Committed) -> None:
+    """What was committed, as the report has it."""
+    changes = committed.changes
+    first = committed.first_commit
+    # Rows that were classed by other settings may have gone.
+    classes = [*attempt.arguments.amount_classes, *(change.amount_class for change in changes)]
+    by_status = {status: _sum(change for change in changes if change.status == status) for status in STATUSES}
+    attempt.note(
+        event=committed.event,
+        counts=as_report(committed.counts),
+        first_commit=as_report(first) if first else None,
+        first_change=_sum(committed.first_changes).amount if first else None,
+        change=_sum(changes).amount,
+        sales_change=_sum(change for change in changes if counts_as_sale(change.status)).amount,
+        day_sales=f"{committed.day_sales:.2f}",
+        amount_classes={
+            label: _sum(change for change in changes if change.amount_class == label)
+            for label in dict.fromkeys(classes)
+        },
+        statuses={status: found for status, found in by_status.items() if found.rows or Decimal(found.amount)},
+        removed=committed.removed,
+        restored=committed.restored,
+        waiting=committed.waiting,
+        stopped_waiting=committed.stopped_waiting,
+        awaited_by=committed.awaited_by,
+    )
+    if first and first.rejected and not attempt.report.rejected_uri:
+        # The first commit left a file of rejected rows, and none is rejected any more.
+        key = rejected_key(_day(attempt), attempt.key.file_name, attempt.load_id)
+        attempt.s3.put_object(Bucket=attempt.arguments.work_bucket, Key=key, Body=b"")
+
+
+def _sum(changes: Iterable[AmountChange]) -> ClassAmount:
+    found = list(changes)
+    amount = sum((change.amount for change in found), Decimal(0))
+    return ClassAmount(sum(change.rows for change in found), f"{amount:.2f}")

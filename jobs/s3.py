@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,7 +15,8 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from jobs.errors import DropGone, FileRefused, TerminalError
-from schemas.drops import Drop
+from schemas.drops import SOURCE_ETAG, SOURCE_UPLOADED_AT, Drop
+from schemas.runs import ArchivedCopy
 
 MAX_UNPACKED_BYTES = 10 * 1024**3
 """A Python Shell job has about 14 GiB of temporary disk; the rest is for what is staged."""
@@ -22,8 +24,9 @@ MAX_UNPACKED_BYTES = 10 * 1024**3
 _GONE = {"404", "NoSuchKey", "NoSuchVersion", "MethodNotAllowed", "405"}
 
 
-def s3_client() -> Any:
-    return boto3.client("s3", config=Config(retries={"mode": "standard", "max_attempts": 5}))
+def s3_client(region: str) -> Any:
+    """The Region is given: without it, boto3 would ask S3 in us-east-1, which a private subnet cannot reach."""
+    return boto3.client("s3", region_name=region, config=Config(retries={"mode": "standard", "max_attempts": 5}))
 
 
 @dataclass(frozen=True)
@@ -38,22 +41,43 @@ class Fetched:
     """S3's LastModified."""
 
 
-def fetch(s3: Any, drop: Drop, folder: Path) -> Fetched:
-    """Download exactly the drop's version; raises DropGone or FileRefused."""
+def fetch(s3: Any, drop: Drop, folder: Path, archived: ArchivedCopy | None = None) -> Fetched:
+    """Download exactly the drop's version, or its copy in the archive where one is named.
+
+    Raises DropGone or FileRefused. The upload is when the drop was uploaded, not when it was copied:
+    the copy carries it as metadata.
+    """
     path = folder / "drop"
+    source = archived or drop
     try:
-        found = s3.head_object(Bucket=drop.bucket, Key=drop.key, VersionId=drop.version_id)
-        s3.download_file(drop.bucket, drop.key, str(path), ExtraArgs={"VersionId": drop.version_id})
+        found = s3.head_object(Bucket=source.bucket, Key=source.key, VersionId=source.version_id)
+        s3.download_file(source.bucket, source.key, str(path), ExtraArgs={"VersionId": source.version_id})
     except ClientError as reason:
         if reason.response["Error"]["Code"] in _GONE:
             raise DropGone(
-                f"{drop.uri} (version {drop.version_id}) is not there any more, so nothing was loaded; "
-                "drop the file again if it should be"
+                f"s3://{source.bucket}/{source.key} (version {source.version_id}) does not exist any more, "
+                "so nothing was loaded; upload the file again if it should be loaded"
             ) from None
         raise
     if drop.key.endswith(".gz"):
         path = _unpack(path, folder / "unpacked", drop.key.rpartition("/")[2])
-    return Fetched(path, found["ContentLength"], found["ETag"].strip('"'), found["LastModified"])
+    metadata = found["Metadata"] if archived else {}
+    return Fetched(
+        path,
+        bytes=found["ContentLength"],
+        etag=metadata.get(SOURCE_ETAG, found["ETag"].strip('"')),
+        uploaded_at=_uploaded_at(metadata) if archived else found["LastModified"],
+    )
+
+
+def _uploaded_at(metadata: Mapping[str, str]) -> datetime:
+    """When the drop behind an archived copy was uploaded; raises TerminalError where the copy does not say."""
+    if SOURCE_UPLOADED_AT not in metadata:
+        raise TerminalError(
+            f"the archived copy lacks the metadata {SOURCE_UPLOADED_AT}, so it is not known which uploads its rows "
+            "replace; copy the object back into the drop bucket to load it as a new upload"
+        )
+    return datetime.fromisoformat(metadata[SOURCE_UPLOADED_AT])
 
 
 def _unpack(packed: Path, unpacked: Path, name: str) -> Path:
@@ -84,6 +108,10 @@ class Prefix:
     @property
     def uri(self) -> str:
         return f"s3://{self.bucket}/{self.prefix}"
+
+    def below(self, name: str) -> Prefix:
+        """The folder of this name."""
+        return Prefix(self.s3, self.bucket, f"{self.prefix}{name}/")
 
     def upload(self, path: Path, name: str) -> str:
         """Returns the object's URI."""

@@ -35,6 +35,12 @@ LONGEST_KEY_BYTES = 1000
 _NOT_A_FILE = re.compile(r"(?:.*/)?(?:[_.][^/]*|[^/]*\.(?:tmp|part|crc))?")
 
 
+SOURCE_UPLOADED_AT = "source-uploaded-at"
+"""Metadata of an archived copy: when the drop was uploaded, in ISO 8601 with its offset."""
+SOURCE_ETAG = "source-etag"
+"""Metadata of an archived copy: the drop's ETag, without quotes."""
+
+
 class KeyOutsideLayout(ValueError):
     """The key of an object that no job will load; the message says what a key must look like."""
 

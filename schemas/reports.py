@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, TypeVar
 
+from schemas.drops import Drop
+
 SUCCEEDED = "succeeded"
 FAILED = "failed"
 
@@ -31,6 +33,8 @@ class RejectedFor:
 
 @dataclass(frozen=True)
 class ClassAmount:
+    """By how much the fact changed: what came less what went."""
+
     rows: int
     amount: str
     """A decimal number with two places; text, so that no reader makes a float of it."""
@@ -43,6 +47,8 @@ class Error:
     is_transient: bool
     """True: trying again may help. False: a person must act."""
     type: str
+    not_before: str | None = None
+    """ISO 8601, UTC: trying again before this instant cannot help."""
 
 
 @dataclass(frozen=True)
@@ -65,21 +71,53 @@ class Report:
     uploaded_at: str | None = None
     partition_day: str | None = None
     """YYYY-MM-DD; None for a dimension."""
+    event: str | None = None
+    """load, replay, flow_in or retract; None unless the load is committed, and for a dimension."""
     counts: dict[str, int] | None = None
-    """The seven counts (schemas.warehouse.tables.COUNTS); None unless the load is committed."""
+    """The seven counts (schemas.counts.COUNTS) of what this attempt did; None unless it is committed.
+    They belong to this report's reject_reasons. A flow_in has rows_read 0 and rejected below 0."""
     first_commit: dict[str, int] | None = None
-    """For a replay: the seven counts in the ledger, of the attempt that committed this load first."""
+    """The seven counts of the load's first commit, where an earlier attempt had committed it."""
+    first_change: str | None = None
+    """By how much the first commit changed the fact, where an earlier attempt had committed the load."""
     reject_reasons: dict[str, RejectedFor] = field(default_factory=dict)
     rejected_uri: str | None = None
-    staged_amount: str | None = None
+    change: str | None = None
+    """By how much this attempt changed the amount of all transactions in the warehouse."""
+    sales_change: str | None = None
+    """The same for net sales: the transactions whose status counts as a sale (schemas.statuses)."""
+    day_sales: str | None = None
+    """Net sales of the drop's day, after this attempt."""
     amount_classes: dict[str, ClassAmount] = field(default_factory=dict)
-    """Staged rows and their amount by amount class, the smallest class first."""
+    """The change by amount class, the smallest class first; a class that did not change is in it."""
+    statuses: dict[str, ClassAmount] = field(default_factory=dict)
+    """The change by status, in rank order; only statuses that changed."""
+    removed: int = 0
+    """Transactions that left the warehouse, because a load was taken back or says less than before."""
+    restored: int = 0
+    """Transactions that are again as another load had them, for the same reasons."""
+    waiting: int = 0
+    """Rejected rows that are loaded by themselves when their customer or product arrives."""
+    stopped_waiting: int = 0
+    """Rows, of any drop, that had waited for too long and are not loaded by themselves any more."""
+    awaited_by: list[Drop] = field(default_factory=list)
+    """Drops with rows that waited for what this attempt loaded: each needs an attempt with operation flow_in."""
     ignored_columns: list[str] = field(default_factory=list)
+    rows_read: int = 0
+    """Rows of the file, also when the load failed."""
     step_seconds: dict[str, float] = field(default_factory=dict)
+    """In the order of the steps (jobs.attempt.STEPS)."""
     rows_per_second: float | None = None
     peak_memory_bytes: int | None = None
     error: Error | None = None
     versions: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def changed_nothing(self) -> bool:
+        """True when the attempt was committed and every transaction is as it was before."""
+        if self.counts is None:
+            return False
+        return not (self.counts["inserted"] or self.counts["updated"] or self.removed or self.restored)
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=2, ensure_ascii=False)
@@ -95,9 +133,9 @@ class Report:
             reason: RejectedFor(rejected["rows"], [_known(RejectSample, sample) for sample in rejected["samples"]])
             for reason, rejected in content["reject_reasons"].items()
         }
-        content["amount_classes"] = {
-            label: _known(ClassAmount, amount) for label, amount in content["amount_classes"].items()
-        }
+        for name in ("amount_classes", "statuses"):
+            content[name] = {label: _known(ClassAmount, amount) for label, amount in content.get(name, {}).items()}
+        content["awaited_by"] = [_known(Drop, drop) for drop in content.get("awaited_by", [])]
         if content["error"] is not None:
             content["error"] = _known(Error, content["error"])
         return _known(cls, content)

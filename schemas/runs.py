@@ -11,7 +11,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from typing import TypeVar
 
 from schemas.drops import Drop
@@ -27,6 +27,12 @@ FLOW_IN = "flow_in"
 RETRACT = "retract"
 """Take back what the load did."""
 OPERATIONS = (LOAD, FLOW_IN, RETRACT)
+
+ADD = "add"
+"""Every upload of a key counts."""
+REPLACE = "replace"
+"""Only the newest upload of a key counts."""
+SAME_KEY = (ADD, REPLACE)
 
 _PREFIX = "--pipeline-"
 _Value = TypeVar("_Value")
@@ -57,22 +63,32 @@ class JobArguments:
     """See schemas.amount_classes."""
     source_settings: str
     """What `schemas.sources.SourceSettings.to_argument` wrote."""
+    keep_history: str = "true"
+    """"true" or "false": whether every row that a load staged is kept, which taking a load back needs."""
+    same_key: str = ADD
+    """One of SAME_KEY."""
+    orphan_days: str = "30"
+    """How many days a row waits for a customer or product that the dimensions do not have yet."""
 
 
 def encode_job_arguments(values: Mapping[str, _Value]) -> dict[str, _Value]:
-    """Argument name -> value, for exactly the fields of JobArguments (Pulumi's values are outputs, not yet text)."""
-    names = [field.name for field in fields(JobArguments)]
-    if sorted(values) != sorted(names):
+    """Argument name -> value, for the fields of JobArguments (Pulumi's values are outputs, not yet text).
+
+    A field with a default may be left out. Raises UnreadableArguments for any other set of names.
+    """
+    names = _names(JobArguments)
+    if not set(_required(JobArguments)) <= set(values) <= set(names):
         raise UnreadableArguments(f"the job's arguments are {', '.join(names)}, not {', '.join(values)}")
-    return {argument_name(name): values[name] for name in names}
+    return {argument_name(name): values[name] for name in names if name in values}
 
 
 def decode_job_arguments(arguments: Mapping[str, str]) -> JobArguments:
     """What `encode_job_arguments` wrote; raises UnreadableArguments naming what is missing."""
-    missing = [name for name in map(argument_name, _names(JobArguments)) if name not in arguments]
+    missing = [name for name in map(argument_name, _required(JobArguments)) if name not in arguments]
     if missing:
         raise UnreadableArguments(f"the arguments {', '.join(missing)} are missing")
-    return JobArguments(**{name: arguments[argument_name(name)] for name in _names(JobArguments)})
+    names = [name for name in _names(JobArguments) if argument_name(name) in arguments]
+    return JobArguments(**{name: arguments[argument_name(name)] for name in names})
 
 
 @dataclass(frozen=True)
@@ -183,3 +199,7 @@ def _from_base64(text: str) -> str:
 
 def _names(arguments: type) -> list[str]:
     return [field.name for field in fields(arguments)]
+
+
+def _required(arguments: type) -> list[str]:
+    return [field.name for field in fields(arguments) if field.default is MISSING]

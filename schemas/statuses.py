@@ -15,3 +15,8 @@ SPELLINGS = {"canceled": "cancelled", "complete": "completed", "fulfilled": "del
 
 WITHOUT_QUANTITY = ("cancelled", "refunded")
 """With these a quantity of 0 is right: the order is over, and what is left of it is nothing."""
+
+
+def counts_as_sale(status: str) -> bool:
+    """False for a status that is not declared here: a table of an earlier version may hold one."""
+    return COUNTS_AS_SALE.get(status, False)

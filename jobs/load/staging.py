@@ -1,4 +1,4 @@
-"""From a file to what COPY takes: every row judged, duplicates settled, winners written as Parquet on S3."""
+"""From a file to what COPY takes: every row validated, duplicates settled, winners written as Parquet on S3."""
 
 from __future__ import annotations
 
@@ -13,11 +13,16 @@ import polars as pl
 from jobs.csv.reader import SOURCE_LINE, WHITE_SPACE, SourceFile
 from jobs.csv.rejected_file import RejectedRows
 from jobs.errors import FileRefused
+from jobs.load.protocol import Staged
 from jobs.map_ordered import map_ordered
 from jobs.rows.duplicates import DuplicateCandidates
-from jobs.rows.validation import SOURCE_COLUMNS, RowValidator
+from jobs.rows.validation import REASON_SEPARATOR, REJECT_REASONS_COLUMN, SOURCE_COLUMNS, RowValidator
 from jobs.s3 import Prefix
-from schemas.warehouse.tables import STAGED_TRANSACTIONS, Table
+from schemas.drops import Drop
+from schemas.warehouse.tables import STAGED_TRANSACTIONS, STAGED_WAITING, Table
+
+_WAITING = ("unknown_customer", "unknown_product", f"unknown_customer{REASON_SEPARATOR}unknown_product")
+"""Reasons that end by themselves: nothing is wrong with the row, a dimension is late."""
 
 
 @dataclass(frozen=True)
@@ -50,74 +55,110 @@ class StagedParts:
     def rows(self) -> int:
         return sum(part.rows for part in self._parts)
 
-    def manifest(self) -> str:
-        """The URI of the manifest. COPY demands each part's length and fails where one is missing."""
+    def staged(self) -> Staged:
+        """What COPY is told. It demands each part's length and fails where one is missing."""
+        if not self._parts:
+            return Staged(0)
         parts = sorted(self._parts, key=lambda part: part.uri)
         entries = [{"url": part.uri, "mandatory": True, "meta": {"content_length": part.bytes}} for part in parts]
-        return self._prefix.put("manifest.json", json.dumps({"entries": entries}))
+        return Staged(self.rows, self._prefix.put("manifest.json", json.dumps({"entries": entries})))
 
 
 @dataclass(frozen=True)
 class StagedRows:
     """What became of every row of a drop before the warehouse saw it."""
 
-    parts: StagedParts
+    winners: Staged
+    waiting: Staged
+    """Rows that are rejected only because a dimension lacks their customer or product."""
     rejected: RejectedRows
     rows_read: int
     duplicate: int
     """Accepted rows that lost to another row of the same drop."""
-    amounts: dict[str, tuple[int, Decimal]]
-    """Amount class -> staged rows and their amount; a class without rows is missing."""
+    amount: Decimal
+    """Of the winners."""
 
 
 class _StagedChunk(NamedTuple):
     rows: int
     contested: pl.DataFrame
     rejected: pl.DataFrame
-    amounts: pl.DataFrame
+    amount: Decimal
 
 
-def stage(
-    source: SourceFile, validator: RowValidator, candidates: DuplicateCandidates, prefix: Prefix, folder: Path
-) -> StagedRows:
-    """Validate every row, a chunk at a time, settle duplicates, and put the winners where COPY finds them."""
-    parts = StagedParts(STAGED_TRANSACTIONS, prefix, folder)
-    rejected = RejectedRows(source, folder)
+class Stager:
+    """Validates the rows of a drop, settles its duplicates and puts the winners where COPY finds them.
 
-    def validate(numbered: tuple[int, pl.DataFrame]) -> _StagedChunk:
-        number, rows = numbered
-        split = candidates.split(rows, validator.validate(rows))
-        enriched = validator.enrich(split.accepted)
-        parts.write(enriched, f"part-{number:05d}.parquet")
-        return _StagedChunk(rows.height, split.contested, split.rejected, _amounts(enriched))
+    With `lines` the whole drop is still validated, but only its rows on these lines are staged and
+    counted as duplicate.
+    """
 
-    rows_read = 0
-    amounts: dict[str, tuple[int, Decimal]] = {}
-    for number, chunk in enumerate(map_ordered(validate, enumerate(source.chunks()))):
-        _refuse_second_header(chunk.rejected, source)
-        rows_read += chunk.rows
-        _add(amounts, chunk.amounts)
-        candidates.set_aside(chunk.contested, number)
-        rejected.add(chunk.rejected, number)
-    for number, rows in candidates.rejected():
-        rejected.add(rows, number)
-    for number, winners in enumerate(map(validator.enrich, candidates.winners())):
-        _add(amounts, _amounts(winners))
-        parts.write(winners, f"settled-{number:05d}.parquet")
-    rejected.write()
-    return StagedRows(parts, rejected, rows_read, candidates.duplicate, amounts)
+    def __init__(self, drop: Drop, prefix: Prefix, folder: Path, lines: pl.Series | None = None) -> None:
+        self._drop = drop
+        self._folder = folder
+        self._lines = lines
+        self._winners = StagedParts(STAGED_TRANSACTIONS, prefix, folder)
+        self._waiting = StagedParts(STAGED_WAITING, prefix.below("waiting"), folder)
 
+    def stage(self, source: SourceFile, validator: RowValidator, candidates: DuplicateCandidates) -> StagedRows:
+        """A chunk at a time, in bounded memory."""
+        rejected = RejectedRows(source, self._folder)
 
-def _amounts(rows: pl.DataFrame) -> pl.DataFrame:
-    # A sum has the precision of its addends, and Polars rounds what does not fit without a word.
-    amount = pl.col("total_amount").cast(pl.Decimal(38, 2))
-    return rows.group_by("amount_class").agg(pl.len(), amount.sum())
+        def validate(numbered: tuple[int, pl.DataFrame]) -> _StagedChunk:
+            number, rows = numbered
+            split = candidates.split(rows, validator.validate(rows))
+            amount = self._write(validator.enrich(self._selected(split.accepted)), f"part-{number:05d}.parquet")
+            return _StagedChunk(rows.height, split.contested, split.rejected, amount)
 
+        rows_read, selected_rejected, amount = 0, 0, Decimal(0)
+        for number, chunk in enumerate(map_ordered(validate, enumerate(source.chunks()))):
+            _refuse_second_header(chunk.rejected, source)
+            rows_read, amount = rows_read + chunk.rows, amount + chunk.amount
+            candidates.set_aside(chunk.contested, number)
+            rejected.add(chunk.rejected, number)
+            selected_rejected += self._keep_waiting(chunk.rejected, f"waiting-{number:05d}.parquet")
+        for at, (number, rows) in enumerate(candidates.rejected()):
+            rejected.add(rows, number)
+            selected_rejected += self._keep_waiting(rows, f"waiting-settled-{at:05d}.parquet")
+        for number, winners in enumerate(candidates.winners()):
+            amount += self._write(validator.enrich(self._selected(winners)), f"settled-{number:05d}.parquet")
+        rejected.write()
+        duplicate = candidates.duplicate
+        if self._lines is not None:
+            duplicate = self._lines.len() - selected_rejected - self._winners.rows
+        return StagedRows(self._winners.staged(), self._waiting.staged(), rejected, rows_read, duplicate, amount)
 
-def _add(amounts: dict[str, tuple[int, Decimal]], more: pl.DataFrame) -> None:
-    for label, rows, amount in more.rows():
-        standing = amounts.get(label, (0, Decimal(0)))
-        amounts[label] = (standing[0] + rows, standing[1] + amount)
+    def _selected(self, rows: pl.DataFrame) -> pl.DataFrame:
+        return rows if self._lines is None else rows.filter(pl.col(SOURCE_LINE).is_in(self._lines.implode()))
+
+    def _write(self, winners: pl.DataFrame, name: str) -> Decimal:
+        """Stage them; what they are worth."""
+        self._winners.write(winners, name)
+        # A sum has the precision of its addends, and Polars rounds what does not fit without a word.
+        return Decimal(winners.select(pl.col("total_amount").cast(pl.Decimal(38, 2)).sum()).item() or 0)
+
+    def _keep_waiting(self, rejected: pl.DataFrame, name: str) -> int:
+        """Stage those of the rejected rows that wait for a dimension; how many of all of them are selected."""
+        selected = self._selected(rejected)
+        waiting = selected.filter(pl.col(REJECT_REASONS_COLUMN).is_in(_WAITING))
+        self._waiting.write(self._as_waiting(waiting), name)
+        return selected.height
+
+    def _as_waiting(self, rejected: pl.DataFrame) -> pl.DataFrame:
+        lacks = {"customer_id": "unknown_customer", "product_id": "unknown_product"}
+        return rejected.select(
+            pl.lit(self._drop.load_id).alias("load_id"),
+            pl.lit(self._drop.bucket).alias("bucket"),
+            pl.lit(self._drop.key).alias("drop_key"),
+            pl.lit(self._drop.version_id).alias("version_id"),
+            pl.col(SOURCE_LINE).cast(pl.Int64).alias("source_line"),
+            *(
+                pl.when(pl.col(REJECT_REASONS_COLUMN).str.contains(reason, literal=True))
+                .then(pl.col(column).str.strip_chars())
+                .alias(column)
+                for column, reason in lacks.items()
+            ),
+        )
 
 
 def _refuse_second_header(rejected: pl.DataFrame, source: SourceFile) -> None:

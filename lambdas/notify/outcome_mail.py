@@ -208,10 +208,10 @@ def _amounts(report: Report) -> list[str]:
     lines = [
         f"  {printable(label, 20):<20}{found.rows:>12,} rows{_amount(found.amount):>26}" for label, found in classes
     ]
-    if report.staged_amount is not None:
+    if report.change is not None:
         rows = sum(found.rows for found in report.amount_classes.values())
-        lines.append(f"  {'all':<20}{rows:>12,} rows{_amount(report.staged_amount):>26}")
-    return ["Amount by class, of the rows sent to the warehouse", *lines]
+        lines.append(f"  {'all':<20}{rows:>12,} rows{_amount(report.change):>26}")
+    return ["Change of the warehouse, by amount class", *lines]
 
 
 def _amount(text: str) -> str:

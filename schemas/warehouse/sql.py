@@ -1,35 +1,45 @@
-"""Every SQL statement the product sends, rendered from the tables' declaration.
+"""The statements around the upsert: staging, unloading, the ledger, the history and waiting rows.
 
-`schemas/warehouse/rendered/*.sql` holds the same statements as plain SQL, for review; a test keeps
-them equal (`python -m schemas.warehouse.sql` writes them anew). One text serves Redshift and the
-laptop's stand-in, in Redshift's narrower grammar: MERGE with both WHEN clauses and no
-target alias, no row comparison, no IS DISTINCT FROM, no CTE. Redshift takes binds (%s)
-in INSERT, but not in COPY, UNLOAD and LOCK: their texts are built here, with literals
-quoted in one place.
+`schemas/warehouse/rendered/*.sql` holds every statement of a load in the order in which it is sent,
+for review (`python -m jobs.load.rendering` writes it). Redshift takes binds (%s) in DML, but not in
+COPY, UNLOAD and LOCK: their texts are built here, with literals quoted in one place.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from textwrap import indent
 
 from schemas.warehouse.tables import (
-    BUSINESS_COLUMNS,
-    DIMENSIONS,
+    CUSTOMER_ID,
+    DIM_CUSTOMERS,
+    DIM_PRODUCTS,
     FACT_TRANSACTIONS,
+    HISTORY,
+    LEDGER_AMOUNTS,
     LOAD_LEDGER,
+    LOAD_LOCK,
     PRECEDENCE_COLUMNS,
+    PRODUCT_ID,
+    RESTORED_TRANSACTIONS,
     STAGED_TRANSACTIONS,
-    WAREHOUSE_TABLES,
-    Column,
+    STAGED_WAITING,
+    WAITING_ROWS,
+    WITHDRAWN_TRANSACTIONS,
     Dimension,
     Table,
 )
 
 RENDERED = Path(__file__).parent / "rendered"
 
-LOCK_FACT = f"LOCK {FACT_TRANSACTIONS.name}"
+LOCK = f"LOCK {LOAD_LOCK.name}"
+
+_FACT, _STAGED, _HISTORY, _WAITING = (
+    table.name for table in (FACT_TRANSACTIONS, STAGED_TRANSACTIONS, HISTORY, WAITING_ROWS)
+)
+_WITHDRAWN, _RESTORED = WITHDRAWN_TRANSACTIONS.name, RESTORED_TRANSACTIONS.name
+_STAGED_NAMES = ", ".join(STAGED_TRANSACTIONS.names)
+_PRECEDENCE = tuple(column.name for column in PRECEDENCE_COLUMNS)
 
 
 def set_statement_timeout(seconds: int) -> str:
@@ -51,14 +61,21 @@ def identifier(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def create_tables() -> list[str]:
-    """DDL for every table that lasts, safe to run again."""
-    return [_create(table, "CREATE TABLE IF NOT EXISTS") for table in WAREHOUSE_TABLES]
+def create(table: Table, command: str) -> str:
+    """`command` is CREATE TABLE with its options, such as CREATE TEMP TABLE."""
+    lines = [
+        f"    {column.name} {column.redshift}"
+        + (f" DEFAULT {column.default}" if column.default else "")
+        + ("" if column.nullable else " NOT NULL")
+        for column in table.columns
+    ]
+    body = ",\n".join(lines)
+    return f"{command} {table.name} (\n{body}\n)" + (f"\n{table.distribution}" if table.distribution else "")
 
 
-def create_staged(table: Table) -> str:
+def create_temporary(table: Table) -> str:
     """A temp table: private to the session and gone with it, so no two attempts can share it."""
-    return _create(table, "CREATE TEMP TABLE")
+    return create(table, "CREATE TEMP TABLE")
 
 
 def copy_staged(table: Table, *, manifest_uri: str, copy_role_arn: str) -> str:
@@ -74,6 +91,23 @@ def copy_staged(table: Table, *, manifest_uri: str, copy_role_arn: str) -> str:
     )
 
 
+def count_rows(table: Table) -> str:
+    return f"SELECT COUNT(*) FROM {table.name}"
+
+
+def delete_rows(table: Table) -> str:
+    return f"DELETE FROM {table.name}"
+
+
+def select_copy_error() -> str:
+    """Why the session's last COPY failed. SYS_LOAD_ERROR_DETAIL shows every user the rows of his own COPYs
+    (docs.aws.amazon.com/redshift/latest/dg/SYS_LOAD_ERROR_DETAIL.html), so no right is granted for it."""
+    return (
+        "SELECT file_name, column_name, error_message FROM sys_load_error_detail\n"
+        "WHERE session_id = pg_backend_pid()\nORDER BY start_time DESC\nLIMIT 1"
+    )
+
+
 def unload_dimension(dimension: Dimension, columns: Sequence[str], *, prefix_uri: str, copy_role_arn: str) -> str:
     """A snapshot of the columns a job joins, as Parquet below a prefix of its own."""
     select = f"SELECT {', '.join(columns)} FROM {dimension.table.name}"
@@ -86,269 +120,179 @@ def unload_dimension(dimension: Dimension, columns: Sequence[str], *, prefix_uri
     )
 
 
-def count_staged(table: Table) -> str:
-    return f"SELECT COUNT(*) FROM {table.name}"
-
-
-def count_outcomes() -> str:
-    """One row: staged rows, distinct ids, then how many will be inserted, updated, unchanged, stale."""
-    return _count_outcomes(STAGED_TRANSACTIONS, FACT_TRANSACTIONS, PRECEDENCE_COLUMNS, BUSINESS_COLUMNS)
-
-
-def delete_stale() -> str:
-    """MERGE has no condition on WHEN MATCHED, so what lost leaves the staging table first."""
-    return _delete_stale(STAGED_TRANSACTIONS, FACT_TRANSACTIONS, PRECEDENCE_COLUMNS)
-
-
-def merge() -> str:
-    return _merge(STAGED_TRANSACTIONS, FACT_TRANSACTIONS, BUSINESS_COLUMNS)
-
-
-def count_merged() -> str:
-    """How many fact rows now bear a staged id: more than staged means an id stands twice."""
-    return _count_merged(STAGED_TRANSACTIONS, FACT_TRANSACTIONS)
+# --- the ledger
 
 
 def select_ledger() -> str:
-    """The ledger's row of a load. Bind: load_id."""
-    return f"SELECT {', '.join(LOAD_LEDGER.names)} FROM {LOAD_LEDGER.name} WHERE load_id = %s"
+    """Every commit of every version of one key, in the order of the attempts. Bind: source_uri."""
+    select = f"SELECT {', '.join(LOAD_LEDGER.names)} FROM {LOAD_LEDGER.name}"
+    return f"{select}\nWHERE source_uri = %s\nORDER BY attempt, committed_at"
 
 
 def insert_ledger() -> str:
-    """One row per load. Binds: every column but committed_at, in the table's order."""
+    """One row. Binds: every column but committed_at, in the table's order."""
     values = ["GETDATE()" if name == "committed_at" else "%s" for name in LOAD_LEDGER.names]
     return f"INSERT INTO {LOAD_LEDGER.name} ({', '.join(LOAD_LEDGER.names)})\nVALUES ({', '.join(values)})"
 
 
-def lock_dimension(dimension: Dimension) -> str:
-    return f"LOCK {dimension.table.name}"
+def select_amounts() -> str:
+    """By how much one commit changed the fact. Binds: load_id, attempt."""
+    names = "amount_class, status, row_count, amount"
+    return f"SELECT {names} FROM {LEDGER_AMOUNTS.name}\nWHERE load_id = %s AND attempt = %s\nORDER BY 1, 2"
 
 
-_DIMENSION_PRECEDENCE = ("drop_precedence",)
+def insert_amounts(rows: int) -> str:
+    """Binds: the columns of each row, in the table's order."""
+    names = LEDGER_AMOUNTS.names
+    row = f"({', '.join(['%s'] * len(names))})"
+    return f"INSERT INTO {LEDGER_AMOUNTS.name} ({', '.join(names)})\nVALUES {', '.join([row] * rows)}"
 
 
-def count_dimension_outcomes(dimension: Dimension) -> str:
-    return _count_outcomes(
-        dimension.staged, dimension.table, _dimension_precedence(dimension), dimension.source_columns[1:]
+def select_change(added: Table, replaced: Table) -> str:
+    """How many rows and how much money the fact gains by class and status: `added` comes, and the rows
+    whose ids stand in `replaced` go."""
+    return f"""SELECT amount_class, status, SUM(row_count) AS row_count, SUM(amount) AS amount
+FROM (
+    SELECT amount_class, status, 1 AS row_count, total_amount AS amount
+    FROM {added.name}
+    UNION ALL
+    SELECT {_FACT}.amount_class, {_FACT}.status, -1 AS row_count, -{_FACT}.total_amount AS amount
+    FROM {_FACT}
+    JOIN {replaced.name} ON {replaced.name}.transaction_id = {_FACT}.transaction_id
+) AS changes
+GROUP BY amount_class, status
+HAVING SUM(row_count) <> 0 OR SUM(amount) <> 0
+ORDER BY 1, 2"""
+
+
+def sum_difference(table: Table) -> str:
+    """By how much the fact's rows with an id of `table` differ from the rows of `table`."""
+    return (
+        f"SELECT COALESCE(SUM({_FACT}.total_amount - {table.name}.total_amount), 0) FROM {_FACT}\n"
+        f"JOIN {table.name} ON {table.name}.transaction_id = {_FACT}.transaction_id"
     )
 
 
-def delete_stale_dimension(dimension: Dimension) -> str:
-    return _delete_stale(dimension.staged, dimension.table, _dimension_precedence(dimension))
-
-
-def merge_dimension(dimension: Dimension) -> str:
-    return _merge(dimension.staged, dimension.table, dimension.source_columns[1:])
-
-
-def count_dimension_merged(dimension: Dimension) -> str:
-    return _count_merged(dimension.staged, dimension.table)
-
-
-# Redshift has no CREATE USER IF NOT EXISTS. LOWER, because Redshift may fold a name's case even in
-# quotes, and two IAM roles never differ in case alone.
-_CREATE_USER_ONCE = """CREATE OR REPLACE PROCEDURE sp_create_user_once(user_name VARCHAR(256)) AS $$
-DECLARE
-    users INTEGER;
-BEGIN
-    SELECT INTO users COUNT(*) FROM pg_user WHERE LOWER(usename) = LOWER(user_name);
-    IF users = 0 THEN
-        EXECUTE 'CREATE USER ' || QUOTE_IDENT(user_name) || ' PASSWORD DISABLE';
-    END IF;
-END;
-$$ LANGUAGE plpgsql"""
-
-
-def grants(*, process_transactions_user: str, load_dimensions_user: str) -> list[str]:
-    """What the jobs' database users may do: what the load protocol needs and nothing more. Safe to run again.
-
-    A user named `IAMR:<role>` is who signs in with that IAM role. DELETE on the fact is
-    what lets a user LOCK it; no statement of ours deletes from it.
-    """
-    process, load = identifier(process_transactions_user), identifier(load_dimensions_user)
-    dimension_names = ", ".join(dimension.table.name for dimension in DIMENSIONS.values())
-    return [
-        _CREATE_USER_ONCE,
-        f"CALL sp_create_user_once({literal(process_transactions_user)})",
-        f"CALL sp_create_user_once({literal(load_dimensions_user)})",
-        # Otherwise whoever can sign in could leave a table or a function of a name that others trust.
-        "REVOKE CREATE ON SCHEMA public FROM PUBLIC",
-        *(
-            f"GRANT SELECT ({', '.join(dimension.joined)}) ON {dimension.table.name} TO {process}"
-            for dimension in DIMENSIONS.values()
-        ),
-        f"GRANT SELECT, INSERT, UPDATE, DELETE ON {FACT_TRANSACTIONS.name} TO {process}",
-        f"GRANT SELECT, INSERT ON {LOAD_LEDGER.name} TO {process}",
-        f"GRANT SELECT, INSERT, UPDATE, DELETE ON {dimension_names} TO {load}",
-    ]
-
-
-def deployment_steps(*, process_transactions_user: str, load_dimensions_user: str) -> list[list[str]]:
-    """What a deployment sends: tables, users, rights. All of it is safe to run again.
-
-    The statements of a step touch different objects and may run at the same time; each step needs the one before.
-    """
-    create_procedure, *rest = grants(
-        process_transactions_user=process_transactions_user, load_dimensions_user=load_dimensions_user
-    )
-    rights = [statement for statement in rest if statement.startswith("GRANT")]
-    users_and_schema = [statement for statement in rest if statement not in rights]
-    to_process = [right for right in rights if right.endswith(f" TO {identifier(process_transactions_user)}")]
-    # Two users' rights on one table are two changes of one object.
-    to_load = [right for right in rights if right not in to_process]
-    return [[*create_tables(), create_procedure], users_and_schema, to_process, to_load]
-
-
-def _create(table: Table, create: str) -> str:
-    lines = [f"    {column.name} {column.redshift}{'' if column.nullable else ' NOT NULL'}" for column in table.columns]
-    body = ",\n".join(lines)
-    return f"{create} {table.name} (\n{body}\n)" + (f"\n{table.distribution}" if table.distribution else "")
-
-
-def _dimension_precedence(dimension: Dimension) -> list[Column]:
-    return [dimension.staged[name] for name in _DIMENSION_PRECEDENCE]
-
-
-def _same_key(staged: Table, target: Table) -> str:
-    return f"{staged.name}.{staged.key} = {target.name}.{target.key}"
-
-
-def _is_stale(staged: Table, target: Table, precedence: Sequence[Column]) -> str:
-    # Spelled out: Redshift's ancestor compared rows element by element, so (a, b) < (c, d) is not to be trusted.
-    first, rest = precedence[0].name, precedence[1:]
-    less = f"{staged.name}.{first} < {target.name}.{first}"
-    if not rest:
-        return less
-    equal = f"{staged.name}.{first} = {target.name}.{first}"
-    return f"({less}\n OR ({equal}\n AND {_is_stale(staged, target, rest)}))"
-
-
-def _differs(staged: Table, target: Table, columns: Sequence[Column]) -> str:
-    # NULL and '' are one value here: nothing of ours is ever staged as ''.
-    return "\n OR ".join(
-        f"COALESCE({staged.name}.{column.name}, '') <> COALESCE({target.name}.{column.name}, '')"
-        if column.nullable
-        else f"{staged.name}.{column.name} <> {target.name}.{column.name}"
-        for column in columns
+def select_sales_of_day() -> str:
+    """Amount by status of the transactions between two instants. Binds: the first and the last."""
+    return (
+        f"SELECT status, SUM(total_amount) FROM {_FACT}\n"
+        "WHERE transaction_date >= %s AND transaction_date <= %s\nGROUP BY status\nORDER BY 1"
     )
 
 
-def _count_outcomes(staged: Table, target: Table, precedence: Sequence[Column], business: Sequence[Column]) -> str:
-    counts = ",\n    ".join(
-        f"COALESCE(SUM(CASE WHEN outcome = '{outcome}' THEN 1 ELSE 0 END), 0) AS {outcome}"
-        for outcome in ("inserted", "updated", "unchanged", "stale")
-    )
-    is_stale = indent(_is_stale(staged, target, precedence), " " * 12).lstrip()
-    differs = indent(_differs(staged, target, business), " " * 12).lstrip()
-    return f"""SELECT
-    COUNT(*) AS staged,
-    COUNT(DISTINCT {staged.key}) AS ids,
-    {counts}
+# --- the history, and rows that no longer count
+
+
+def insert_history(*, is_superseded: bool) -> str:
+    names = ", ".join(HISTORY.names)
+    flag = str(is_superseded).upper()
+    return f"INSERT INTO {_HISTORY} ({names})\nSELECT {_STAGED_NAMES}, {flag}, GETDATE() FROM {_STAGED}"
+
+
+def delete_history() -> str:
+    """Bind: load_id."""
+    return f"DELETE FROM {_HISTORY} WHERE load_id = %s"
+
+
+def supersede_history(*, is_superseded: bool) -> str:
+    """Bind: load_id."""
+    flag, now = str(is_superseded).upper(), str(not is_superseded).upper()
+    return f"UPDATE {_HISTORY} SET is_superseded = {flag}\nWHERE load_id = %s AND is_superseded = {now}"
+
+
+def stage_from_history() -> str:
+    """Bind: load_id."""
+    return f"INSERT INTO {_STAGED} ({_STAGED_NAMES})\nSELECT {_STAGED_NAMES} FROM {_HISTORY}\nWHERE load_id = %s"
+
+
+def insert_withdrawn() -> str:
+    """The ids whose row in the fact is one that a load does not stage any more. Bind: load_id."""
+    same_row = "\n AND ".join(f"{_STAGED}.{name} = {_FACT}.{name}" for name in ("transaction_id", *_PRECEDENCE))
+    return f"""INSERT INTO {_WITHDRAWN} (transaction_id)
+SELECT {_FACT}.transaction_id FROM {_FACT}
+LEFT JOIN {_STAGED} ON {same_row}
+WHERE {_FACT}.load_id = %s AND {_STAGED}.transaction_id IS NULL"""
+
+
+def insert_restored() -> str:
+    """For each withdrawn id, the row of any other load that wins now. Bind: load_id of the load at work."""
+    columns = ",\n        ".join(f"{_HISTORY}.{name}" for name in STAGED_TRANSACTIONS.names)
+    order = ", ".join(f"{_HISTORY}.{name} DESC" for name in _PRECEDENCE)
+    return f"""INSERT INTO {_RESTORED} ({_STAGED_NAMES})
+SELECT {_STAGED_NAMES}
 FROM (
     SELECT
-        {staged.name}.{staged.key},
-        CASE
-            WHEN {target.name}.{target.key} IS NULL THEN 'inserted'
-            WHEN {is_stale} THEN 'stale'
-            WHEN {differs} THEN 'updated'
-            ELSE 'unchanged'
-        END AS outcome
-    FROM {staged.name}
-    LEFT JOIN {target.name} ON {_same_key(staged, target)}
-) AS outcomes"""
+        {columns},
+        ROW_NUMBER() OVER (PARTITION BY {_HISTORY}.transaction_id ORDER BY {order}) AS place
+    FROM {_HISTORY}
+    JOIN {_WITHDRAWN} ON {_WITHDRAWN}.transaction_id = {_HISTORY}.transaction_id
+    WHERE {_HISTORY}.is_superseded = FALSE AND {_HISTORY}.load_id <> %s
+) AS candidates
+WHERE place = 1"""
 
 
-def _delete_stale(staged: Table, target: Table, precedence: Sequence[Column]) -> str:
+def delete_withdrawn() -> str:
+    """The rows of the fact in whose place the history has none."""
     return (
-        f"DELETE FROM {staged.name}\nUSING {target.name}\nWHERE {_same_key(staged, target)}\n"
-        f" AND {_is_stale(staged, target, precedence)}"
+        f"DELETE FROM {_FACT}\nUSING {_WITHDRAWN}\nWHERE {_WITHDRAWN}.transaction_id = {_FACT}.transaction_id\n"
+        f" AND {_FACT}.transaction_id NOT IN (SELECT transaction_id FROM {_RESTORED})"
     )
 
 
-def _merge(staged: Table, target: Table, business: Sequence[Column]) -> str:
-    carried = [name for name in staged.names if name != staged.key]
-    sets = [f"{name} = {staged.name}.{name}" for name in carried] + [
-        "loaded_at = GETDATE()",
-        "updated_at = CASE\n        WHEN "
-        + indent(_differs(staged, target, business), " " * 8).lstrip()
-        + f" THEN GETDATE()\n        ELSE {target.name}.updated_at\n    END",
-    ]
-    set_list = ",\n    ".join(sets)
-    insert_list = ", ".join(target.names)
-    values = ", ".join([f"{staged.name}.{name}" for name in staged.names] + ["GETDATE()", "GETDATE()"])
-    return f"""MERGE INTO {target.name}
-USING {staged.name}
-ON {target.name}.{target.key} = {staged.name}.{staged.key}
-WHEN MATCHED THEN UPDATE SET
-    {set_list}
-WHEN NOT MATCHED THEN INSERT ({insert_list})
-VALUES ({values})"""
+# --- rows that wait for a dimension
 
 
-def _count_merged(staged: Table, target: Table) -> str:
-    return f"SELECT COUNT(*) FROM {target.name}\nJOIN {staged.name} ON {_same_key(staged, target)}"
+def select_waiting() -> str:
+    """Binds: load_id, and the instant since which a row may wait."""
+    return f"SELECT source_line FROM {_WAITING}\nWHERE load_id = %s AND since >= %s\nORDER BY source_line"
 
 
-def rendered() -> dict[str, str]:
-    """File name -> the statements of one transaction, in the order they are sent."""
-    staging = "s3://WORK_BUCKET/staging/LOAD_ID/ATTEMPT/"
-    manifest = f"{staging}manifest.json"
-    role = "COPY_ROLE_ARN"
-    scripts = {
-        "tables.sql": create_tables(),
-        "grants.sql": grants(
-            process_transactions_user="IAMR:PROCESS_TRANSACTIONS_ROLE", load_dimensions_user="IAMR:LOAD_DIMENSIONS_ROLE"
-        ),
-        "unload_dimensions.sql": [
-            statement
-            for name, dimension in DIMENSIONS.items()
-            for statement in (
-                unload_dimension(dimension, dimension.joined, prefix_uri=f"{staging}{name}/", copy_role_arn=role),
-                "COMMIT",
-            )
-        ],
-        "stage_transactions.sql": [
-            set_statement_timeout(1800),
-            create_staged(STAGED_TRANSACTIONS),
-            copy_staged(STAGED_TRANSACTIONS, manifest_uri=manifest, copy_role_arn=role),
-            count_staged(STAGED_TRANSACTIONS),
-            set_statement_timeout(300),
-            "COMMIT",
-        ],
-        "load_transactions.sql": [
-            "BEGIN",
-            LOCK_FACT,
-            set_statement_timeout(1800),
-            count_outcomes(),
-            delete_stale(),
-            merge(),
-            count_merged(),
-            select_ledger(),
-            insert_ledger(),
-            "COMMIT",
-        ],
-    }
-    for kind, dimension in DIMENSIONS.items():
-        scripts[f"load_{kind}.sql"] = [
-            set_statement_timeout(1800),
-            create_staged(dimension.staged),
-            copy_staged(dimension.staged, manifest_uri=manifest, copy_role_arn=role),
-            count_staged(dimension.staged),
-            set_statement_timeout(300),
-            "COMMIT",
-            "BEGIN",
-            lock_dimension(dimension),
-            set_statement_timeout(1800),
-            count_dimension_outcomes(dimension),
-            delete_stale_dimension(dimension),
-            merge_dimension(dimension),
-            count_dimension_merged(dimension),
-            "COMMIT",
-        ]
-    return {name: ";\n\n".join(statements) + ";\n" for name, statements in scripts.items()}
+def insert_waiting() -> str:
+    names = ", ".join(STAGED_WAITING.names)
+    return f"INSERT INTO {_WAITING} ({names}, since)\nSELECT {names}, GETDATE() FROM {STAGED_WAITING.name}"
 
 
-if __name__ == "__main__":
-    RENDERED.mkdir(exist_ok=True)
-    for file_name, script in rendered().items():
-        (RENDERED / file_name).write_text(script, encoding="utf-8")
+def delete_waiting() -> str:
+    """Bind: load_id."""
+    return f"DELETE FROM {_WAITING} WHERE load_id = %s"
+
+
+def delete_settled() -> str:
+    """The rows of a load that wait no more. Bind: load_id."""
+    return (
+        f"DELETE FROM {_WAITING}\n"
+        f"WHERE load_id = %s AND source_line NOT IN (SELECT source_line FROM {STAGED_WAITING.name})"
+    )
+
+
+def count_expired() -> str:
+    """Bind: the instant since which a row may wait."""
+    return f"SELECT COUNT(*) FROM {_WAITING} WHERE since < %s"
+
+
+def delete_expired() -> str:
+    """Bind: the instant since which a row may wait."""
+    return f"DELETE FROM {_WAITING} WHERE since < %s"
+
+
+def _is_known(column: str, dimension: Table) -> str:
+    return f"({_WAITING}.{column} IS NULL OR {_WAITING}.{column} IN (SELECT {column} FROM {dimension.name}))"
+
+
+_ALL_KNOWN = (_is_known(CUSTOMER_ID.name, DIM_CUSTOMERS), _is_known(PRODUCT_ID.name, DIM_PRODUCTS))
+_DROPS = f"SELECT DISTINCT {_WAITING}.bucket, {_WAITING}.drop_key, {_WAITING}.version_id FROM {_WAITING}"
+
+
+def select_awaited(dimension: Dimension) -> str:
+    """Drops with a row that waited for an id just merged, and for nothing else. Bind: since when a row may wait."""
+    key = dimension.table.key
+    conditions = "\n AND ".join((f"{_WAITING}.since >= %s", *_ALL_KNOWN))
+    staged = dimension.staged.name
+    return f"{_DROPS}\nJOIN {staged} ON {staged}.{key} = {_WAITING}.{key}\nWHERE {conditions}\nORDER BY 1, 2, 3"
+
+
+def select_awaited_by_itself() -> str:
+    """The drop, if its dimension rows came while it was being read. Bind: load_id."""
+    conditions = "\n AND ".join((f"{_WAITING}.load_id = %s", *_ALL_KNOWN))
+    return f"{_DROPS}\nWHERE {conditions}\nORDER BY 1, 2, 3"

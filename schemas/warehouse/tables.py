@@ -24,6 +24,8 @@ class Column:
     nullable: bool = False
     max_bytes: int | None = None
     """VARCHAR counts UTF-8 bytes, not characters."""
+    default: str | None = None
+    """An SQL literal. Redshift adds no NOT NULL column to a table without one."""
 
 
 @dataclass(frozen=True)
@@ -114,11 +116,45 @@ STAGED_TRANSACTIONS = Table(
     "DISTKEY (transaction_id)",
 )
 
+RESTORED_TRANSACTIONS = Table("restored_transactions", STAGED_TRANSACTIONS.columns, STAGED_TRANSACTIONS.distribution)
+"""A temp table: what the history puts in the place of a row that no longer counts."""
+
+WITHDRAWN_TRANSACTIONS = Table(
+    "withdrawn_transactions", STAGED_TRANSACTIONS.columns[:1], STAGED_TRANSACTIONS.distribution
+)
+"""A temp table: the ids whose row in the fact no longer counts."""
+
 FACT_TRANSACTIONS = Table(
     "fact_transactions",
     (*STAGED_TRANSACTIONS.columns, timestamp("loaded_at"), timestamp("updated_at")),
     "DISTSTYLE KEY DISTKEY (transaction_id) SORTKEY (transaction_date)",
 )
+
+HISTORY = Table(
+    "transaction_history",
+    (*STAGED_TRANSACTIONS.columns, Column("is_superseded", "BOOLEAN", pl.Boolean()), timestamp("recorded_at")),
+    "DISTSTYLE KEY DISTKEY (transaction_id) SORTKEY (transaction_id)",
+)
+"""Every row that a load staged. The fact is its maximum by precedence, rows of superseded uploads left out."""
+
+_WAITING = (
+    text("load_id", 16),
+    text("bucket", 64),
+    text("drop_key", 1024),
+    text("version_id", 1024),
+    bigint("source_line"),
+    # The id that a dimension lacked when the row was rejected.
+    text("customer_id", 64, nullable=True),
+    text("product_id", 64, nullable=True),
+)
+
+STAGED_WAITING = Table("staged_waiting", _WAITING)
+
+WAITING_ROWS = Table("waiting_rows", (*_WAITING, timestamp("since")), "DISTSTYLE ALL SORTKEY (load_id)")
+"""Rows rejected only because a dimension lacks their customer or product."""
+
+LOAD_LOCK = Table("load_lock", (text("reason", 64),))
+"""Locked by every load from its first statement to its commit; nobody reads it, so nobody waits but loads."""
 
 _DIMENSION_LINEAGE = (
     text("drop_precedence", 64),
@@ -174,11 +210,40 @@ LOAD_LEDGER = Table(
         timestamp("committed_at"),
         text("job_version", 32),
         text("polars_version", 32),
+        # A stack that is older than these columns gets them by ALTER TABLE, with the default.
+        Column("event", "VARCHAR(16)", pl.String(), max_bytes=16, default="'load'"),
+        Column("removed", "BIGINT", pl.Int64(), default="0"),
+        Column("restored", "BIGINT", pl.Int64(), default="0"),
     ),
     "DISTSTYLE ALL SORTKEY (committed_at)",
 )
+"""One row for each commit that changed the fact, and for the first commit of each load."""
 
-WAREHOUSE_TABLES = (DIM_PRODUCTS, DIM_CUSTOMERS, FACT_TRANSACTIONS, LOAD_LEDGER)
+LEDGER_AMOUNTS = Table(
+    "ledger_amounts",
+    (
+        text("load_id", 16),
+        integer("attempt"),
+        text("amount_class", 64),
+        text("status", 16),
+        Column("is_sale", "BOOLEAN", pl.Boolean()),
+        bigint("row_count"),
+        decimal("amount", 38, 2),
+    ),
+    "DISTSTYLE ALL SORTKEY (load_id)",
+)
+"""By how many rows and how much money each commit changed the fact. The sum over all commits is the fact."""
+
+WAREHOUSE_TABLES = (
+    DIM_PRODUCTS,
+    DIM_CUSTOMERS,
+    FACT_TRANSACTIONS,
+    LOAD_LEDGER,
+    HISTORY,
+    LEDGER_AMOUNTS,
+    WAITING_ROWS,
+    LOAD_LOCK,
+)
 
 
 @dataclass(frozen=True)

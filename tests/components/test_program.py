@@ -60,7 +60,7 @@ DEV_RESOURCES = {
     "Namespace": 1,
     "Workgroup": 1,
     "UsageLimit": 1,
-    "Statement": 13,
+    "Statement": 25,
     # four functions, each of them in a component of the same name
     "Function": 8,
     # jobs and functions, a role each, and the role for COPY

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from components.warehouse import statement_name
 from schemas.runs import LOAD_DIMENSIONS, PROCESS_TRANSACTIONS
-from schemas.warehouse.sql import create_tables, deployment_steps, grants
+from schemas.warehouse.ddl import create_tables, deployment_steps, grants
 from tests.components.program import Deployed, Resource, deploy
 
 
@@ -34,9 +34,10 @@ def test_tables_come_before_users_and_users_before_rights() -> None:
     steps = deployment_steps(process_transactions_user="p", load_dimensions_user="l")
     step_of = {sql: number for number, step in enumerate(steps) for sql in step}
     assert set(step_of) == {*create_tables(), *grants(process_transactions_user="p", load_dimensions_user="l")}
-    assert {step_of[sql] for sql in create_tables()} == {0}
-    (procedure,) = (sql for sql in step_of if "PROCEDURE" in sql)
-    calls = [sql for sql in step_of if sql.startswith("CALL")]
+    assert {step_of[sql] for sql in create_tables() if sql.startswith("CREATE")} == {0}
+    assert {step_of[sql] for sql in create_tables() if not sql.startswith("CREATE")} == {1}
+    (procedure,) = (sql for sql in step_of if "PROCEDURE sp_create_user" in sql)
+    calls = [sql for sql in step_of if sql.startswith("CALL sp_create_user")]
     granted = [sql for sql in step_of if sql.startswith("GRANT")]
     assert len(calls) == 2
     assert all(step_of[procedure] < step_of[call] < step_of[grant] for call in calls for grant in granted)

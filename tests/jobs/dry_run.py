@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from datetime import date, datetime, timezone
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -23,12 +24,13 @@ import jobs.attempt
 import jobs.process_transactions
 from jobs.arguments import parse_arguments
 from jobs.errors import JobError
-from jobs.load.protocol import Committed, Staged
+from jobs.load.ledger import AmountChange
+from jobs.load.transactions import Batch, Committed
+from schemas.counts import Counts
 from schemas.drops import Drop
 from schemas.reports import Report
 from schemas.runs import RunArguments, encode_job_arguments
 from schemas.sources import DEFAULT, SourceSettings
-from schemas.warehouse.tables import COUNTS
 from tests import oracle
 from tests.hostile_content import SOUND_CUSTOMERS, SOUND_DAY, SOUND_PRODUCTS
 from tests.oracle_files import read_cells
@@ -66,7 +68,7 @@ class S3InMemory:
 
     def head_object(self, *, Bucket: str, Key: str, VersionId: str) -> dict[str, Any]:
         body = self._get(Bucket, f"{Key}@{VersionId}", "HeadObject")
-        return {"ContentLength": len(body), "ETag": '"etag"', "LastModified": UPLOADED_AT}
+        return {"ContentLength": len(body), "ETag": '"etag"', "LastModified": UPLOADED_AT, "Metadata": {}}
 
     def download_file(self, bucket: str, key: str, path: str, ExtraArgs: Mapping[str, str] | None = None) -> None:
         version = f"@{ExtraArgs['VersionId']}" if ExtraArgs else ""
@@ -141,7 +143,7 @@ def dry_run(
     with ExitStack() as patches:
         patches.enter_context(mock.patch.object(jobs.attempt, "s3_client", return_value=s3))
         patches.enter_context(mock.patch.object(jobs.process_transactions, "unload", warehouse.unload))
-        patches.enter_context(mock.patch.object(jobs.process_transactions, "load_transactions", warehouse.load))
+        patches.enter_context(mock.patch.object(jobs.process_transactions, "load", warehouse.load))
         patches.enter_context(redirect_stdout(io.StringIO()))
         try:
             jobs.process_transactions.process_transactions(arguments)
@@ -205,22 +207,23 @@ class _NotedWarehouse:
     def load(
         self,
         _session: object,
-        staged: Staged,
-        *,
-        rows_read: int,
-        duplicate: int,
-        rejected: int,
-        **_: object,
+        batch: Batch,
+        ledger: Mapping[str, object],
+        _rules: object,
     ) -> Committed:
-        entries = json.loads(self._object(staged.manifest_uri))["entries"]
+        staged = batch.staged
+        entries = json.loads(self._object(staged.manifest_uri))["entries"] if staged.rows else []
         for entry in entries:
             body = self._object(entry["url"])
             assert entry["meta"]["content_length"] == len(body)
             self.staged.extend(pl.read_parquet(io.BytesIO(body)).rows(named=True))
         assert len(self.staged) == staged.rows
-        assert len(self.staged) + duplicate + rejected == rows_read
-        self.duplicate = duplicate
-        return Committed(dict(zip(COUNTS, (rows_read, staged.rows, 0, 0, 0, duplicate, rejected))), None)
+        assert len(self.staged) + batch.duplicate + batch.rejected == batch.rows_read
+        self.duplicate = batch.duplicate
+        counts = Counts(batch.rows_read, staged.rows, duplicate=batch.duplicate, rejected=batch.rejected)
+        changes = [AmountChange(row["amount_class"], row["status"], 1, row["total_amount"]) for row in self.staged]
+        assert ledger["staged_amount"] == sum((change.amount for change in changes), Decimal(0))
+        return Committed("load", counts, changes)
 
     def _object(self, uri: str) -> bytes:
         bucket, _, key = uri.replace("s3://", "").partition("/")

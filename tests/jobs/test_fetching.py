@@ -72,8 +72,8 @@ def test_a_drop_that_is_not_there_any_more_is_gone() -> None:
         run = dry_run(CONTENT)
     assert isinstance(run.error, DropGone)
     assert str(run.error) == (
-        "s3://drop-bucket/transactions/year=2023/month=03/day=15/day.csv (version v1) is not there any more, "
-        "so nothing was loaded; drop the file again if it should be"
+        "s3://drop-bucket/transactions/year=2023/month=03/day=15/day.csv (version v1) does not exist any more, "
+        "so nothing was loaded; upload the file again if it should be loaded"
     )
 
 

@@ -79,5 +79,5 @@ def test_a_sum_beyond_what_one_amount_may_be_is_exact_too() -> None:
     for chunk_bytes in (25, 1 << 24):
         with small_pieces(chunk_bytes=chunk_bytes):
             report = dry_run(content.encode(), products={"P12345": product}).report
-        assert report.staged_amount == "29999999999999999.97"
+        assert report.change == "29999999999999999.97"
         assert report.amount_classes["Large"].amount == "29999999999999999.97"

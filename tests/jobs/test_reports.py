@@ -48,9 +48,9 @@ def test_a_report_says_everything_about_a_load() -> None:
     assert [*report.step_seconds] == [
         "fetch",
         "read",
-        "unload dimensions",
+        "look up",
         "find duplicates",
-        "transform and stage",
+        "validate and stage",
         "load",
         "clean up",
     ]

@@ -134,7 +134,7 @@ def check_amounts(run: DryRun, resolved: oracle.ResolvedFile) -> None:
     assert {label: (entry.rows, entry.amount) for label, entry in run.report.amount_classes.items()} == {
         label: (rows, f"{amount:.2f}") for label, (rows, amount) in expected.items()
     }
-    assert run.report.staged_amount == f"{sum((amount for _, amount in expected.values()), Decimal(0)):.2f}"
+    assert run.report.change == f"{sum((amount for _, amount in expected.values()), Decimal(0)):.2f}"
 
 
 @given(

@@ -40,7 +40,7 @@ def succeeded(drop: Drop, *, attempt: int = 1, **changes: Any) -> Report:
             "invalid_quantity": RejectedFor(1, [RejectSample(7, "T7,C1,P9,x,2023-03-15,pending")]),
         },
         rejected_uri="s3://shop-work/rejected/year=2023/month=03/day=15/transactions_2023-03-15.0.csv",
-        staged_amount="1234.50",
+        change="1234.50",
         amount_classes={"Small": ClassAmount(4, "34.50"), "Large": ClassAmount(1, "1200.00")},
     )
     return replace(report, **changes)
@@ -55,7 +55,7 @@ def failed(drop: Drop, *, attempt: int = 1, is_transient: bool = False, **change
         counts=None,
         reject_reasons={},
         rejected_uri=None,
-        staged_amount=None,
+        change=None,
         amount_classes={},
         error=Error("the file has no column status; add it and drop the file again", is_transient, "MissingColumn"),
     )

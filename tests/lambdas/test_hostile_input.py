@@ -226,7 +226,7 @@ def hostile_success(drop: Drop, text: str) -> Report:
         reject_reasons={text: RejectedFor(1, [RejectSample(2, text)] * 9)},
         ignored_columns=[text] * 30,
         amount_classes={text: ClassAmount(1, text)},
-        staged_amount=text,
+        change=text,
         rejected_uri=text,
     )
 

@@ -76,7 +76,7 @@ What became of every row
   ----------------------------
   read                      10
 
-Amount by class, of the rows sent to the warehouse
+Change of the warehouse, by amount class
   Small                          4 rows                     34.50
   Large                          1 rows                  1,200.00
   all                            5 rows                  1,234.50
@@ -233,7 +233,7 @@ def test_a_replay_says_what_the_first_load_did(cloud: Cloud) -> None:
 
 def test_a_dimension_is_told_by_its_file(cloud: Cloud) -> None:
     drop = cloud.drop("dimensions/dim_products.csv")
-    cloud.put_report(succeeded(drop, amount_classes={}, staged_amount=None, reject_reasons={}, rejected_uri=None))
+    cloud.put_report(succeeded(drop, amount_classes={}, change=None, reject_reasons={}, rejected_uri=None))
     event = event_of("glue_succeeded", run_of(cloud, drop, job="load_dimensions"))
     event["detail"]["jobName"] = "load_dimensions"
     tell(event)
@@ -479,7 +479,7 @@ reports_of_any_content = st.builds(
     reject_reasons=st.dictionaries(texts, rejected, max_size=40),
     amount_classes=st.dictionaries(texts, st.builds(ClassAmount, numbers, texts), max_size=40),
     rejected_uri=st.none() | texts,
-    staged_amount=st.none() | texts,
+    change=st.none() | texts,
     ignored_columns=st.lists(texts, max_size=60),
 )
 keys = st.from_regex(r"transactions/year=2023/month=03/day=15/[^/\x00-\x1f\x7f]{1,200}\.csv", fullmatch=True).filter(

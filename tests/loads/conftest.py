@@ -62,7 +62,7 @@ def mall(s3_url: str) -> Iterator[Shop]:
         }.items():
             patch.setenv(name, value)
         s3 = boto3.client("s3")
-        patch.setattr(jobs.attempt, "s3_client", lambda: s3)
+        patch.setattr(jobs.attempt, "s3_client", lambda _: s3)
         suffix = uuid.uuid4().hex[:8]
         drop_bucket, work_bucket = f"drop-{suffix}", f"work-{suffix}"
         for bucket in (drop_bucket, work_bucket):

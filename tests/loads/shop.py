@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 from unittest import mock
 
@@ -17,17 +18,19 @@ from moto.s3.models import s3_backends
 import jobs.process_transactions
 from jobs.arguments import parse_arguments
 from jobs.errors import JobError
-from jobs.load.protocol import Committed, WarehouseSession, load_transactions
+from jobs.load.session import WarehouseSession
+from jobs.load.transactions import Committed, load
 from jobs.load_dimensions import load_dimensions
 from jobs.process_transactions import process_transactions
 from jobs.s3 import Prefix
 from redshift_emulator import Warehouse
+from schemas.counts import Counts
 from schemas.drops import Drop
 from schemas.reports import Report
-from schemas.runs import RunArguments, encode_job_arguments
+from schemas.runs import LOAD, ArchivedCopy, RunArguments, encode_job_arguments
 from schemas.sources import DEFAULT, SourceSettings
-from schemas.warehouse import sql
-from schemas.warehouse.tables import COUNTS, FACT_TRANSACTIONS, LOAD_LEDGER
+from schemas.warehouse import ddl
+from schemas.warehouse.tables import COUNTS, FACT_TRANSACTIONS, LOAD_LEDGER, STAGED_TRANSACTIONS
 from schemas.work_bucket import report_key
 from tests import oracle
 from tests.hostile_content import HEADER, SOUND_DAY
@@ -52,6 +55,9 @@ class Shop:
     copy_role_arn: str
     max_reject_ratio: str = "0.5"
     amount_classes: str = "Small:0,Medium:100,Large:1000"
+    keep_history: str = "true"
+    same_key: str = "add"
+    orphan_days: str = "30"
     source: SourceSettings = DEFAULT
     error: Exception | None = None
     """What the last run raised."""
@@ -74,12 +80,14 @@ class Shop:
             content=content,
         )
 
-    def run(self, drop: oracle.Drop, attempt: int = 1) -> Report:
+    def run(
+        self, drop: oracle.Drop, attempt: int = 1, operation: str = LOAD, archived: ArchivedCopy | None = None
+    ) -> Report:
         """One attempt at a drop; its report, whether it succeeded or not. What it raised is in `error`."""
         job = load_dimensions if drop.key.startswith("dimensions/") else process_transactions
         self.error = None
         try:
-            job(parse_arguments(self.arguments(drop, attempt)))
+            job(parse_arguments(self.arguments(drop, attempt, operation, archived)))
         except JobError as error:
             self.error = error
         key = report_key(Drop(drop.bucket, drop.key, drop.version_id).load_id, attempt)
@@ -88,7 +96,9 @@ class Shop:
         assert (report.outcome == "failed") == (self.error is not None), "the report must say what the run did"
         return report
 
-    def arguments(self, drop: oracle.Drop, attempt: int = 1) -> list[str]:
+    def arguments(
+        self, drop: oracle.Drop, attempt: int = 1, operation: str = LOAD, archived: ArchivedCopy | None = None
+    ) -> list[str]:
         """The command line as Glue gives it, with flags of its own in between."""
         job = encode_job_arguments(
             {
@@ -103,10 +113,16 @@ class Shop:
                 "copy_role_arn": self.copy_role_arn,
                 "max_reject_ratio": self.max_reject_ratio,
                 "amount_classes": self.amount_classes,
+                "keep_history": self.keep_history,
+                "same_key": self.same_key,
+                "orphan_days": self.orphan_days,
                 "source_settings": self.source.to_argument(),
             }
         )
-        given = {**job, **RunArguments(Drop(drop.bucket, drop.key, drop.version_id), attempt).encode()}
+        given = {
+            **job,
+            **RunArguments(Drop(drop.bucket, drop.key, drop.version_id), attempt, operation, archived).encode(),
+        }
         glue = [
             "--enable-metrics",
             "--job-language",
@@ -151,11 +167,61 @@ class Shop:
         names = (*oracle.BUSINESS_COLUMNS, *oracle.LINEAGE_COLUMNS)
         return {key: {name: row[name] for name in names} for key, row in sorted(self.fact().items())}
 
+    def ledger_entries(self) -> list[dict[str, Any]]:
+        """Every commit that the ledger has, in the order of the attempts at each load."""
+        return self.sql(f"SELECT {', '.join(LOAD_LEDGER.names)} FROM load_ledger ORDER BY load_id, attempt")
+
     def ledger(self) -> dict[str, dict[str, Any]]:
-        rows = self.sql(f"SELECT {', '.join(LOAD_LEDGER.names)} FROM load_ledger")
-        by_id = {row["load_id"]: row for row in rows}
-        assert len(by_id) == len(rows), "a load stands twice in the ledger"
-        return by_id
+        """The first commit of each load."""
+        entries = self.ledger_entries()
+        first = {row["load_id"]: row for row in reversed(entries)}
+        assert len(first) == sum(row["event"] == "load" for row in entries), "a load is committed first only once"
+        return first
+
+    def history(self) -> list[dict[str, Any]]:
+        return self.sql("SELECT * FROM transaction_history ORDER BY transaction_id, drop_precedence, source_line")
+
+    def amounts(self) -> list[dict[str, Any]]:
+        return self.sql("SELECT * FROM ledger_amounts ORDER BY load_id, attempt, amount_class, status")
+
+    def waiting(self) -> list[dict[str, Any]]:
+        return self.sql("SELECT * FROM waiting_rows ORDER BY load_id, source_line")
+
+    def assert_books_balance(self) -> None:
+        """Ledger, amounts, history and fact say the same of the same transactions."""
+        fact, entries = self.fact(), self.ledger_entries()
+        for entry in entries:
+            assert entry["rows_read"] == sum(entry[name] for name in COUNTS[1:]), entry
+        assert sum(entry["inserted"] - entry["removed"] for entry in entries) == len(fact)
+        booked: dict[tuple[str, str], list[Any]] = {}
+        for row in self.amounts():
+            found = booked.setdefault((row["amount_class"], row["status"]), [0, Decimal(0)])
+            found[0] += row["row_count"]
+            found[1] += row["amount"]
+            assert row["is_sale"] == (row["status"] not in ("cancelled", "refunded"))
+        held: dict[tuple[str, str], list[Any]] = {}
+        for row in fact.values():
+            found = held.setdefault((row["amount_class"], row["status"]), [0, Decimal(0)])
+            found[0] += 1
+            found[1] += row["total_amount"]
+        assert {key: value for key, value in booked.items() if any(value)} == held
+        if self.keep_history == "true":
+            self.assert_fact_is_maximum_of_history()
+
+    def assert_fact_is_maximum_of_history(self) -> None:
+        """Of every id, the row of the history with the highest precedence among those that count."""
+
+        def precedence(row: dict[str, Any]) -> tuple[Any, ...]:
+            return row["event_precedence"], row["drop_precedence"].encode(), row["source_line"]
+
+        best: dict[str, dict[str, Any]] = {}
+        for row in self.history():
+            standing = best.get(row["transaction_id"])
+            if not row["is_superseded"] and (standing is None or precedence(row) > precedence(standing)):
+                best[row["transaction_id"]] = row
+        names = STAGED_TRANSACTIONS.names
+        expected = {key: {name: row[name] for name in names} for key, row in sorted(best.items())}
+        assert {key: {name: row[name] for name in names} for key, row in sorted(self.fact().items())} == expected
 
     def ledger_counts(self) -> dict[str, dict[str, int]]:
         return {load_id: {name: row[name] for name in COUNTS} for load_id, row in self.ledger().items()}
@@ -184,11 +250,13 @@ class Shop:
         """Drop a file and load it, which must succeed."""
         report = self.run(self.drop(*lines, **where))
         assert self.error is None, str(self.error)
+        self.assert_books_balance()
         return report
 
     def clean(self, *, dimensions: bool = False) -> None:
         """An empty fact and ledger, the dimensions as they are unless they shall be empty as well."""
-        for table in ("fact_transactions", "load_ledger", *(("dim_products", "dim_customers") if dimensions else ())):
+        emptied = ("fact_transactions", "load_ledger", "ledger_amounts", "transaction_history", "waiting_rows")
+        for table in (*emptied, *(("dim_products", "dim_customers") if dimensions else ())):
             self.sql(f"DELETE FROM {table}")
 
     def stamp(self, load: int) -> None:
@@ -216,18 +284,18 @@ class Shop:
 
     def stage(self, drop: oracle.Drop, attempt: int = 1) -> Callable[[WarehouseSession], Committed]:
         """Judge and stage a drop; what is returned loads it, as often as it is called."""
-        given: list[tuple[Any, Any]] = []
+        given: list[tuple[Any, ...]] = []
 
-        def note(*arguments: Any, **named: Any) -> Committed:
-            given.append((arguments[1], named))
-            return Committed({}, None)
+        def note(_: WarehouseSession, *arguments: Any) -> Committed:
+            given.append(arguments)
+            return Committed("load", Counts())
 
         with ExitStack() as patches:
-            patches.enter_context(mock.patch.object(jobs.process_transactions, "load_transactions", note))
+            patches.enter_context(mock.patch.object(jobs.process_transactions, "load", note))
             patches.enter_context(mock.patch.object(Prefix, "delete"))
             self.run(drop, attempt)
-        ((staged, named),) = given
-        return lambda session: load_transactions(session, staged, **named)
+        (arguments,) = given
+        return lambda session: load(session, *arguments)
 
     def clean_stage(self) -> None:
         for key in self.left_staged():
@@ -238,6 +306,7 @@ class Shop:
         assert self.comparable_fact() == model.columns()
         assert self.ledger_counts() == {load_id: counts_of(entry.counts) for load_id, entry in model.ledger.items()}
         assert self.left_staged() == []
+        self.assert_books_balance()
 
     def load_as(self, model: oracle.Warehouse, drop: oracle.Drop, attempt: int = 1) -> Report:
         """Load a drop here and in the model; both must come to the same."""
@@ -260,10 +329,10 @@ class Shop:
     def with_database(self, database: str) -> Shop:
         """The same S3 with another database, its tables created."""
         shop = replace(self, database=database, _connection=None)
-        for statement in sql.create_tables():
+        for statement in ddl.create_tables():
             shop.sql(statement)
         # One user for both jobs; which of them may do what is tested where they have roles of their own.
-        for statement in sql.grants(process_transactions_user=DATABASE_USER, load_dimensions_user=DATABASE_USER):
+        for statement in ddl.grants(process_transactions_user=DATABASE_USER, load_dimensions_user=DATABASE_USER):
             shop.sql(statement)
         return shop
 

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from jobs.errors import DropGone, FileRefused, TerminalError, TooManyRejected
+from jobs.load.protocol import Staged
 from jobs.load.staging import StagedParts
 from schemas.warehouse.tables import STAGED_TRANSACTIONS
 from tests import oracle
@@ -151,14 +152,16 @@ def test_a_text_limit_counts_bytes(sound_shop: Shop) -> None:
 
 def test_a_manifest_with_a_wrong_length_fails_loudly(sound_shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     before_it = snapshot(sound_shop)
-    manifest = StagedParts.manifest
+    staged = StagedParts.staged
 
-    def one_byte_off(parts: StagedParts) -> str:
+    def one_byte_off(parts: StagedParts) -> Staged:
+        if not parts._parts:
+            return staged(parts)
         (part,) = parts._parts
         parts._parts[:] = [type(part)(part.uri, part.bytes + 1, part.rows)]
-        return manifest(parts)
+        return staged(parts)
 
-    monkeypatch.setattr(StagedParts, "manifest", one_byte_off)
+    monkeypatch.setattr(StagedParts, "staged", one_byte_off)
     report = sound_shop.run(sound_shop.drop(SOUND_LINE))
     assert isinstance(sound_shop.error, TerminalError)
     assert report.error is not None
@@ -218,8 +221,8 @@ def test_the_version_that_was_dropped_is_loaded_though_a_newer_one_lies_above_it
     report = sound_shop.run(newer)
     assert isinstance(sound_shop.error, DropGone)
     assert str(sound_shop.error) == (
-        f"{newer.uri} (version {newer.version_id}) is not there any more, so nothing was loaded; "
-        "drop the file again if it should be"
+        f"{newer.uri} (version {newer.version_id}) does not exist any more, so nothing was loaded; "
+        "upload the file again if it should be loaded"
     )
     assert report.outcome == "failed"
     assert snapshot(sound_shop) == before_it
@@ -298,4 +301,4 @@ def test_an_amount_as_large_as_the_column_and_a_sum_larger_than_it(shop: Shop) -
     report = shop.load("T1,C0,P,100,2023-03-15,pending", "T2,C0,P,100,2023-03-15,pending")
     assert {row["total_amount"] for row in shop.fact().values()} == {Decimal("9999999999999999.99")}
     (entry,) = shop.ledger().values()
-    assert entry["staged_amount"] == Decimal(report.staged_amount or 0) == Decimal("19999999999999999.98")
+    assert entry["staged_amount"] == Decimal(report.change or 0) == Decimal("19999999999999999.98")

@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlglot import exp
 
+from jobs.load.rendering import rendered
 from redshift_emulator import refusals
 from redshift_emulator.tokens import statements, unquoted
-from schemas.warehouse import sql
+from schemas.warehouse import ddl, sql
 from schemas.warehouse.tables import DIMENSIONS, STAGED_TRANSACTIONS
 from tests.privileges.probes import load_a_dimension, load_transactions
 from tests.privileges.stack import CUSTOMERS, PRODUCTS, Stack
@@ -47,7 +48,7 @@ def reviewed() -> dict[str, str]:
     """The shape of every rendered statement, and the file it is in."""
     return {
         shape(statement): name
-        for name, script in sql.rendered().items()
+        for name, script in rendered().items()
         # A procedure holds semicolons of its own, none of them ahead of a blank line.
         for statement in script.removesuffix(";\n").split(";\n\n")
     }
@@ -97,7 +98,7 @@ def test_a_spliced_name_is_one_literal_whatever_is_in_it(uri: str, role: str) ->
                 sql.unload_dimension(dimension, dimension.joined, prefix_uri=uri, copy_role_arn=role)
                 for dimension in DIMENSIONS.values()
             ),
-            *sql.grants(process_transactions_user=f"IAMR:{uri}", load_dimensions_user=f"IAMR:{role}"),
+            *ddl.grants(process_transactions_user=f"IAMR:{uri}", load_dimensions_user=f"IAMR:{role}"),
         ]
 
     if {"\\", "\0"} & set(uri + role):

@@ -9,7 +9,8 @@ import pytest
 
 from redshift_emulator.refusals import _RULES
 from redshift_emulator.statements import refusals
-from schemas.warehouse.sql import create_tables, grants, identifier
+from schemas.warehouse.ddl import create_tables, grants
+from schemas.warehouse.sql import identifier
 
 PROCEDURE = "CREATE OR REPLACE PROCEDURE p(a INTEGER) AS $${body}$$ LANGUAGE plpgsql"
 

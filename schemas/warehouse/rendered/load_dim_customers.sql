@@ -27,7 +27,7 @@ COMMIT;
 
 BEGIN;
 
-LOCK dim_customers;
+LOCK load_lock;
 
 SET statement_timeout TO 1800000;
 
@@ -84,5 +84,12 @@ VALUES (staged_customers.customer_id, staged_customers.first_name, staged_custom
 
 SELECT COUNT(*) FROM dim_customers
 JOIN staged_customers ON staged_customers.customer_id = dim_customers.customer_id;
+
+SELECT DISTINCT waiting_rows.bucket, waiting_rows.drop_key, waiting_rows.version_id FROM waiting_rows
+JOIN staged_customers ON staged_customers.customer_id = waiting_rows.customer_id
+WHERE waiting_rows.since >= %s
+ AND (waiting_rows.customer_id IS NULL OR waiting_rows.customer_id IN (SELECT customer_id FROM dim_customers))
+ AND (waiting_rows.product_id IS NULL OR waiting_rows.product_id IN (SELECT product_id FROM dim_products))
+ORDER BY 1, 2, 3;
 
 COMMIT;

@@ -1,8 +1,75 @@
+SET statement_timeout TO 1800000;
+
+CREATE TEMP TABLE staged_transactions (
+    transaction_id VARCHAR(64) NOT NULL,
+    customer_id VARCHAR(64) NOT NULL,
+    product_id VARCHAR(64) NOT NULL,
+    quantity INTEGER NOT NULL,
+    transaction_date TIMESTAMP NOT NULL,
+    status VARCHAR(16) NOT NULL,
+    unit_price DECIMAL(18,4) NOT NULL,
+    total_amount DECIMAL(18,2) NOT NULL,
+    amount_class VARCHAR(64) NOT NULL,
+    product_name VARCHAR(256),
+    category VARCHAR(128),
+    supplier_id VARCHAR(64),
+    membership_level VARCHAR(64),
+    event_precedence BIGINT NOT NULL,
+    drop_precedence VARCHAR(64) NOT NULL,
+    source_line BIGINT NOT NULL,
+    load_id VARCHAR(16) NOT NULL,
+    source_uri VARCHAR(1200) NOT NULL
+)
+DISTKEY (transaction_id);
+
+CREATE TEMP TABLE staged_waiting (
+    load_id VARCHAR(16) NOT NULL,
+    bucket VARCHAR(64) NOT NULL,
+    drop_key VARCHAR(1024) NOT NULL,
+    version_id VARCHAR(1024) NOT NULL,
+    source_line BIGINT NOT NULL,
+    customer_id VARCHAR(64),
+    product_id VARCHAR(64)
+);
+
+COPY staged_transactions (transaction_id, customer_id, product_id, quantity, transaction_date, status, unit_price, total_amount, amount_class, product_name, category, supplier_id, membership_level, event_precedence, drop_precedence, source_line, load_id, source_uri)
+FROM 's3://WORK_BUCKET/staging/LOAD_ID/ATTEMPT/manifest.json'
+IAM_ROLE 'COPY_ROLE_ARN'
+FORMAT AS PARQUET
+MANIFEST
+STATUPDATE OFF;
+
+SELECT COUNT(*) FROM staged_transactions;
+
+COPY staged_waiting (load_id, bucket, drop_key, version_id, source_line, customer_id, product_id)
+FROM 's3://WORK_BUCKET/staging/LOAD_ID/ATTEMPT/waiting/manifest.json'
+IAM_ROLE 'COPY_ROLE_ARN'
+FORMAT AS PARQUET
+MANIFEST
+STATUPDATE OFF;
+
+SELECT COUNT(*) FROM staged_waiting;
+
+SET statement_timeout TO 300000;
+
+COMMIT;
+
 BEGIN;
 
-LOCK fact_transactions;
+LOCK load_lock;
 
 SET statement_timeout TO 1800000;
+
+SELECT load_id, attempt, source_uri, version_id, etag, bytes, partition_day, uploaded_at, rows_read, inserted, updated, unchanged, stale, duplicate, rejected, staged_amount, started_at, committed_at, job_version, polars_version, event, removed, restored FROM load_ledger
+WHERE source_uri = %s
+ORDER BY attempt, committed_at;
+
+SELECT COUNT(*) FROM waiting_rows WHERE since < %s;
+
+DELETE FROM waiting_rows WHERE since < %s;
+
+INSERT INTO transaction_history (transaction_id, customer_id, product_id, quantity, transaction_date, status, unit_price, total_amount, amount_class, product_name, category, supplier_id, membership_level, event_precedence, drop_precedence, source_line, load_id, source_uri, is_superseded, recorded_at)
+SELECT transaction_id, customer_id, product_id, quantity, transaction_date, status, unit_price, total_amount, amount_class, product_name, category, supplier_id, membership_level, event_precedence, drop_precedence, source_line, load_id, source_uri, FALSE, GETDATE() FROM staged_transactions;
 
 SELECT
     COUNT(*) AS staged,
@@ -48,6 +115,19 @@ WHERE staged_transactions.transaction_id = fact_transactions.transaction_id
  OR (staged_transactions.drop_precedence = fact_transactions.drop_precedence
  AND staged_transactions.source_line < fact_transactions.source_line))));
 
+SELECT amount_class, status, SUM(row_count) AS row_count, SUM(amount) AS amount
+FROM (
+    SELECT amount_class, status, 1 AS row_count, total_amount AS amount
+    FROM staged_transactions
+    UNION ALL
+    SELECT fact_transactions.amount_class, fact_transactions.status, -1 AS row_count, -fact_transactions.total_amount AS amount
+    FROM fact_transactions
+    JOIN staged_transactions ON staged_transactions.transaction_id = fact_transactions.transaction_id
+) AS changes
+GROUP BY amount_class, status
+HAVING SUM(row_count) <> 0 OR SUM(amount) <> 0
+ORDER BY 1, 2;
+
 MERGE INTO fact_transactions
 USING staged_transactions
 ON fact_transactions.transaction_id = staged_transactions.transaction_id
@@ -91,9 +171,29 @@ VALUES (staged_transactions.transaction_id, staged_transactions.customer_id, sta
 SELECT COUNT(*) FROM fact_transactions
 JOIN staged_transactions ON staged_transactions.transaction_id = fact_transactions.transaction_id;
 
-SELECT load_id, attempt, source_uri, version_id, etag, bytes, partition_day, uploaded_at, rows_read, inserted, updated, unchanged, stale, duplicate, rejected, staged_amount, started_at, committed_at, job_version, polars_version FROM load_ledger WHERE load_id = %s;
+SELECT COALESCE(SUM(fact_transactions.total_amount - staged_transactions.total_amount), 0) FROM fact_transactions
+JOIN staged_transactions ON staged_transactions.transaction_id = fact_transactions.transaction_id;
 
-INSERT INTO load_ledger (load_id, attempt, source_uri, version_id, etag, bytes, partition_day, uploaded_at, rows_read, inserted, updated, unchanged, stale, duplicate, rejected, staged_amount, started_at, committed_at, job_version, polars_version)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, GETDATE(), %s, %s);
+DELETE FROM waiting_rows WHERE load_id = %s;
+
+INSERT INTO waiting_rows (load_id, bucket, drop_key, version_id, source_line, customer_id, product_id, since)
+SELECT load_id, bucket, drop_key, version_id, source_line, customer_id, product_id, GETDATE() FROM staged_waiting;
+
+INSERT INTO load_ledger (load_id, attempt, source_uri, version_id, etag, bytes, partition_day, uploaded_at, rows_read, inserted, updated, unchanged, stale, duplicate, rejected, staged_amount, started_at, committed_at, job_version, polars_version, event, removed, restored)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, GETDATE(), %s, %s, %s, %s, %s);
+
+INSERT INTO ledger_amounts (load_id, attempt, amount_class, status, is_sale, row_count, amount)
+VALUES (%s, %s, %s, %s, %s, %s, %s);
+
+SELECT status, SUM(total_amount) FROM fact_transactions
+WHERE transaction_date >= %s AND transaction_date <= %s
+GROUP BY status
+ORDER BY 1;
+
+SELECT DISTINCT waiting_rows.bucket, waiting_rows.drop_key, waiting_rows.version_id FROM waiting_rows
+WHERE waiting_rows.load_id = %s
+ AND (waiting_rows.customer_id IS NULL OR waiting_rows.customer_id IN (SELECT customer_id FROM dim_customers))
+ AND (waiting_rows.product_id IS NULL OR waiting_rows.product_id IN (SELECT product_id FROM dim_products))
+ORDER BY 1, 2, 3;
 
 COMMIT;

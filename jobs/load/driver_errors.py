@@ -1,0 +1,91 @@
+"""The driver's errors as ours: what went wrong in one sentence, and whether it is worth another try."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from redshift_connector.error import Error as DriverError
+from redshift_connector.error import InterfaceError, OperationalError
+
+from jobs.errors import (
+    JobError,
+    TerminalError,
+    WarehouseBusy,
+    WarehouseLost,
+    WarehouseSpent,
+)
+
+LOCK_TIMEOUT_SECONDS = 300
+"""How long a load waits for the load before it. Longer than any load should take."""
+
+STATEMENT_TIMEOUT_SECONDS = 1800
+
+# Redshift's own number has no SQLSTATE of its own. A load_id of digits may stand further on in any text.
+_SERIALISATION_FAILURE = re.compile(r"^(?:ERROR:\s*)?1023\b|Serializable isolation")
+_LOST = ("57P01", "57P02", "57P03", "08006", "08003")
+# The text is documented nowhere; the console calls the limit a usage limit, and its action turns queries off.
+_USAGE_LIMIT = re.compile(r"usage limit|RPU[- ]hours? limit", re.IGNORECASE)
+# What Redshift writes in a block: `error: …  code: …  context: …  query: …`; the context says file, column and cause.
+_BLOCK = re.compile(
+    r"\b(error|context|detail):\s*(.*?)\s*(?=\b(?:code|context|detail|query|location|process):\s|-{5,}|$)"
+)
+
+
+@contextmanager
+def translate_driver_errors() -> Iterator[None]:
+    """Raises the driver's error as a JobError; any other error as it is."""
+    try:
+        yield
+    except JobError:
+        raise
+    except Exception as error:
+        raise _translated(error) from error
+
+
+def explain(error: BaseException) -> str:
+    """The driver's message and, where it has one, its detail (field D), without the frame Redshift puts around it."""
+    fields = _fields(error)
+    message = _in_one_line(fields.get("M", str(error)))
+    detail = _in_one_line(fields.get("D", ""))
+    return f"{message}: {detail}" if detail and detail not in message else message
+
+
+def _translated(error: Exception) -> Exception:
+    """By SQLSTATE and text: the driver's classes say little."""
+    fields = _fields(error)
+    code, message, text = fields.get("C", ""), fields.get("M", str(error)), explain(error)
+    if (code == "XX000" and _SERIALISATION_FAILURE.search(message)) or "deadlock" in message:
+        return WarehouseBusy(f"the warehouse gave way to another transaction each time it was tried: {text}")
+    if _USAGE_LIMIT.search(text):
+        return WarehouseSpent(
+            f"the warehouse has used up its hours of today and takes no statements until 00:00 UTC: {text}; "
+            "the load is tried again, or raise warehouseRpuHoursPerDay"
+        )
+    if code == "57014":
+        return WarehouseBusy(
+            f"a statement did not finish within its time ({LOCK_TIMEOUT_SECONDS} s to get the lock, "
+            f"{STATEMENT_TIMEOUT_SECONDS} s for any other): {text}; SVV_TRANSACTIONS shows which session holds the lock"
+        )
+    if code in _LOST or (not fields and _is_lost_connection(error)):
+        return WarehouseLost(f"the connection to the warehouse was lost or could not be made: {text}")
+    if isinstance(error, DriverError):
+        return TerminalError(f"the warehouse refused a statement ({code or type(error).__name__}): {text}")
+    return error
+
+
+def _fields(error: BaseException) -> Mapping[str, str]:
+    fields = error.args[0] if error.args and isinstance(error.args[0], dict) else {}
+    return {str(name): str(value) for name, value in fields.items()}
+
+
+def _in_one_line(text: str) -> str:
+    line = " ".join(text.split())
+    parts = [part.strip(" -") for _, part in _BLOCK.findall(line)]
+    return ": ".join(part for part in parts if part) or line
+
+
+def _is_lost_connection(error: Exception) -> bool:
+    # A cut connection surfaces as an InterfaceError with a text, or raw from below the driver.
+    return isinstance(error, (InterfaceError, OperationalError, OSError, EOFError))

@@ -1,0 +1,158 @@
+"""Writes `schemas/warehouse/rendered/*.sql`, for review: what a load sends, in the order in which it sends it.
+
+The loads themselves run, against a connection that notes statements and answers as a small warehouse
+would. So the order is written down once, in the code that sends it. `python -m jobs.load.rendering`
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any, Callable
+
+from jobs.arguments import Warehouse
+from jobs.load import transactions
+from jobs.load.protocol import Staged, load_dimension, unload
+from jobs.load.session import Connection, WarehouseSession
+from jobs.load.transactions import Batch, Rules
+from jobs.s3 import Prefix
+from schemas.runs import ADD, REPLACE
+from schemas.warehouse import ddl, sql
+from schemas.warehouse.tables import DIMENSIONS, LOAD_LEDGER
+
+_STAGING = "staging/LOAD_ID/ATTEMPT/"
+_STAGED = Staged(1, f"s3://WORK_BUCKET/{_STAGING}manifest.json")
+_WAITING = Staged(1, f"s3://WORK_BUCKET/{_STAGING}waiting/manifest.json")
+_THEN = datetime(2023, 3, 15)
+_LEDGER: dict[str, object] = {
+    **dict.fromkeys(LOAD_LEDGER.names, ""),
+    **{column.name: 0 for column in LOAD_LEDGER.columns if column.redshift.startswith(("BIGINT", "INTEGER", "DEC"))},
+    "load_id": "LOAD_ID",
+    "partition_day": date(2023, 3, 15),
+    "uploaded_at": _THEN,
+}
+
+
+@dataclass
+class _Recorder:
+    """A connection and a cursor in one: notes what it is sent, and answers from what it is told to."""
+
+    ledger: list[dict[str, object]] = field(default_factory=list)
+    sent: list[str] = field(default_factory=list)
+    _is_in_transaction: bool = False
+    _rows: list[Any] = field(default_factory=list)
+
+    def cursor(self) -> _Recorder:
+        return self
+
+    def execute(self, statement: str, _: Sequence[object] = ()) -> None:
+        if not self._is_in_transaction and statement == sql.LOCK:
+            self.sent.append("BEGIN")
+        self._is_in_transaction = True
+        self.sent.append(statement)
+        self._rows = self._answer(statement)
+
+    def fetchone(self) -> Any:
+        return self._rows[0]
+
+    def fetchall(self) -> list[Any]:
+        return self._rows
+
+    def commit(self) -> None:
+        self.sent.append("COMMIT")
+        self._is_in_transaction = False
+
+    def rollback(self) -> None:
+        self._is_in_transaction = False
+
+    def close(self) -> None:
+        pass
+
+    def _answer(self, statement: str) -> list[Any]:
+        if statement == sql.select_ledger():
+            return [tuple(row[name] for name in LOAD_LEDGER.names) for row in self.ledger]
+        if statement.startswith("SELECT amount_class"):
+            return [("Small", "pending", 1, Decimal(1))]
+        if "AS outcomes" in statement:
+            return [(1, 1, 1, 0, 0, 0)]
+        if statement.startswith("SELECT COALESCE"):
+            return [(0,)]
+        return [] if statement.startswith(("SELECT status", "SELECT DISTINCT")) else [(1,)]
+
+
+class _Session(WarehouseSession):
+    """Sends to a recorder."""
+
+    def __init__(self, recorder: _Recorder) -> None:
+        super().__init__(Warehouse("", "", 0, "", "", "", "COPY_ROLE_ARN"))
+        self._recorder = recorder
+
+    def run(self, send: Callable[[Connection], Any]) -> Any:
+        return send(self._recorder)
+
+
+class _NoS3:
+    """An empty work bucket."""
+
+    def get_paginator(self, _: str) -> _NoS3:
+        return self
+
+    def paginate(self, **_: str) -> list[Mapping[str, Any]]:
+        return []
+
+
+def rendered() -> dict[str, str]:
+    """File name -> the statements of one piece of work, in the order they are sent."""
+    add, replace = Rules(True, ADD, _THEN), Rules(True, REPLACE, _THEN)
+    batch = Batch(_STAGED, _WAITING, 2, 0, 1)
+    arriving = Batch(_STAGED, _WAITING, 0, 0, 0)
+    own = {**_LEDGER, "event": "load"}
+    older = {**own, "load_id": "LOAD_ID_OF_OLDER_UPLOAD", "uploaded_at": datetime(2023, 3, 14)}
+    grants = ddl.grants(
+        process_transactions_user="IAMR:PROCESS_TRANSACTIONS_ROLE", load_dimensions_user="IAMR:LOAD_DIMENSIONS_ROLE"
+    )
+    scripts = {
+        "tables.sql": ddl.create_tables(),
+        "grants.sql": grants,
+        "unload_dimensions.sql": _sent(_unload_dimensions),
+        "load_transactions.sql": _sent(lambda session: transactions.load(session, batch, _LEDGER, add)),
+        "replace_transactions.sql": _sent(
+            lambda session: transactions.load(session, batch, _LEDGER, replace), own, older
+        ),
+        "flow_in.sql": _sent(
+            lambda session: (
+                transactions.waiting_lines(session, "LOAD_ID", add),
+                transactions.flow_in(session, arriving, [1], _LEDGER, add),
+            ),
+            own,
+        ),
+        "retract.sql": _sent(lambda session: transactions.retract(session, _LEDGER, replace), own, older),
+    }
+    for kind, dimension in DIMENSIONS.items():
+        scripts[f"load_{kind}.sql"] = _sent(
+            lambda session, dimension=dimension: load_dimension(  # type: ignore[misc]
+                session, dimension, _STAGED, waiting_since=_THEN
+            )
+        )
+    return {name: ";\n\n".join(statements) + ";\n" for name, statements in scripts.items()}
+
+
+def _unload_dimensions(session: WarehouseSession) -> None:
+    for name, dimension in DIMENSIONS.items():
+        unload(session, dimension, dimension.joined, Prefix(_NoS3(), "WORK_BUCKET", f"{_STAGING}{name}/"))
+
+
+def _sent(work: Callable[[WarehouseSession], object], *ledger: dict[str, object]) -> list[str]:
+    recorder = _Recorder(list(ledger))
+    work(_Session(recorder))
+    return recorder.sent
+
+
+if __name__ == "__main__":
+    sql.RENDERED.mkdir(exist_ok=True)
+    for old in sql.RENDERED.glob("*.sql"):
+        old.unlink()
+    for file_name, script in rendered().items():
+        (sql.RENDERED / file_name).write_text(script, encoding="utf-8")

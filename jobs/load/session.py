@@ -1,0 +1,122 @@
+"""One signed-in connection to the warehouse, and how a piece of work is sent through it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any, Callable, Protocol, TypeVar
+
+import redshift_connector
+from redshift_connector.error import Error as DriverError
+from tenacity import retry, retry_if_exception, stop_after_attempt, wait_random_exponential
+
+from jobs.arguments import Warehouse
+from jobs.errors import TransientError, WarehouseSpent
+from jobs.load.driver_errors import translate_driver_errors
+
+_ATTEMPTS = 5
+_Result = TypeVar("_Result")
+
+
+class Cursor(Protocol):
+    """What is used of a DB-API cursor."""
+
+    def fetchone(self) -> Any: ...
+    def fetchall(self) -> Any: ...
+
+
+class Connection(Protocol):
+    """What is used of a DB-API connection."""
+
+    def cursor(self) -> Any: ...
+    def commit(self) -> None: ...
+    def rollback(self) -> None: ...
+    def close(self) -> None: ...
+
+
+class WarehouseSession:
+    """One signed-in connection for a whole attempt, made when it is first needed and again when it is lost.
+
+    Signing in costs more than any statement of a small load, so the session is kept
+    while the rows are validated.
+    """
+
+    def __init__(self, warehouse: Warehouse) -> None:
+        self.warehouse = warehouse
+        self._connection: Connection | None = None
+
+    def __enter__(self) -> WarehouseSession:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @retry(
+        # A limit that is reached holds until midnight: no use in asking again within seconds.
+        retry=retry_if_exception(lambda e: isinstance(e, TransientError) and not isinstance(e, WarehouseSpent)),
+        stop=stop_after_attempt(_ATTEMPTS),
+        wait=wait_random_exponential(multiplier=0.5, max=30),
+        reraise=True,
+    )
+    def run(self, send: Callable[[Connection], _Result]) -> _Result:
+        """Send one piece of work; a retry sends the whole of it, on a new connection.
+
+        Only what is transient is tried again: a serialisation failure, a lock not had in
+        time, a lost connection. Nothing of a failed try is left: closing the connection
+        rolls back and takes the temp tables along.
+        """
+        with translate_driver_errors():
+            try:
+                if self._connection is None:
+                    self._connection = self._sign_in()
+                return send(self._connection)
+            except BaseException:
+                self.close()
+                raise
+
+    def close(self) -> None:
+        """Close the connection, if there is one; what is not committed, the server rolls back."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(DriverError, OSError):
+                connection.close()
+
+    def _sign_in(self) -> Connection:
+        warehouse = self.warehouse
+        connection: Connection = redshift_connector.connect(
+            iam=True,
+            host=warehouse.host,
+            port=warehouse.port,
+            database=warehouse.database,
+            region=warehouse.region,
+            is_serverless=True,
+            serverless_work_group=warehouse.workgroup,
+            serverless_acct_id=warehouse.account_id,
+            # Who the session is, in SVV_TRANSACTIONS too; without it the driver looks for a name in the call stack.
+            application_name="transactions-pipeline",
+            # No socket timeout, which would also cut a long MERGE. Linux asks a silent peer after two hours unless
+            # told otherwise, and AWS's load balancers forget a flow that is idle for 350 seconds.
+            tcp_keepalive=True,
+            tcp_keepalive_idle=60,
+            tcp_keepalive_interval=30,
+            tcp_keepalive_count=5,
+        )
+        return connection
+
+
+def execute(connection: Connection, statement: str, binds: Sequence[object] = ()) -> Cursor:
+    """Send one statement in the connection's transaction."""
+    cursor = connection.cursor()
+    cursor.execute(statement, list(binds)) if binds else cursor.execute(statement)
+    result: Cursor = cursor
+    return result
+
+
+def fetch_row(connection: Connection, statement: str, binds: Sequence[object] = ()) -> Any:
+    """The first row, or None."""
+    return execute(connection, statement, binds).fetchone()
+
+
+def fetch_rows(connection: Connection, statement: str, binds: Sequence[object] = ()) -> list[Any]:
+    """Every row."""
+    return list(execute(connection, statement, binds).fetchall())

@@ -1,0 +1,350 @@
+"""What an attempt does to `fact_transactions`: load a drop, load its waiting rows, or take it back.
+
+Each is one transaction. The fact is the maximum, by precedence, of every row of every load that
+counts. A load is taken out of it in two steps: the ids whose row it was are withdrawn, and the
+history puts the next row in its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, time
+from decimal import Decimal
+
+from jobs.errors import TerminalError, Unbalanced, WarehouseBusy
+from jobs.load.ledger import REPLAY, AmountChange, KeyLedger, read_changes, to_changes, total, write_entry
+from jobs.load.protocol import Outcomes, Staged, locked, merge, stage, weigh
+from jobs.load.session import Connection, WarehouseSession, execute, fetch_row, fetch_rows
+from schemas.counts import Counts
+from schemas.drops import Drop
+from schemas.runs import FLOW_IN, LOAD, REPLACE, RETRACT
+from schemas.statuses import counts_as_sale
+from schemas.warehouse import sql
+from schemas.warehouse.tables import (
+    RESTORED_TRANSACTIONS,
+    STAGED_TRANSACTIONS,
+    STAGED_WAITING,
+    WITHDRAWN_TRANSACTIONS,
+)
+from schemas.warehouse.upsert import RESTORE, TRANSACTIONS_UPSERT
+
+NOTHING_STAGED = Staged(0)
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The settings of the stack that decide what counts."""
+
+    keep_history: bool
+    same_key: str
+    """One of schemas.runs.SAME_KEY."""
+    waiting_since: datetime
+    """UTC, no zone: a row that has waited from before then waits no more."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What an attempt found in its drop."""
+
+    staged: Staged
+    """The winners of the drop."""
+    waiting: Staged
+    """Rows that are rejected only because a dimension lacks their customer or product."""
+    rows_read: int
+    duplicate: int
+    rejected: int
+
+
+@dataclass(frozen=True)
+class Committed:
+    """What a commit did, and what a person may ask next."""
+
+    event: str
+    """load, replay, flow_in or retract."""
+    counts: Counts
+    changes: list[AmountChange] = field(default_factory=list)
+    removed: int = 0
+    """Rows that left the fact."""
+    restored: int = 0
+    """Rows of the fact in whose place a row of another load came back."""
+    first_commit: Counts | None = None
+    """What the load's first commit did, where this was not the first."""
+    first_changes: list[AmountChange] = field(default_factory=list)
+    waiting: int = 0
+    """Rows of this drop that wait for a dimension."""
+    stopped_waiting: int = 0
+    """Rows of any drop that have waited too long and wait no more."""
+    awaited_by: list[Drop] = field(default_factory=list)
+    """The drop itself, if what its rows wait for has come while it was being read."""
+    day_sales: Decimal = Decimal(0)
+    """Net sales of the drop's day, this commit included."""
+
+
+@dataclass(frozen=True)
+class _Work:
+    """One attempt inside its transaction."""
+
+    connection: Connection
+    ledger: Mapping[str, object]
+    """The ledger's columns that the drop and the attempt give."""
+    rules: Rules
+    past: KeyLedger
+
+    @property
+    def load_id(self) -> str:
+        return str(self.ledger["load_id"])
+
+    @property
+    def is_superseded(self) -> bool:
+        """True when a newer upload of the same key is loaded and only the newest counts."""
+        upload = self.ledger["uploaded_at"], self.load_id
+        standing = self.past.standing(but=self.load_id)
+        return self.rules.same_key == REPLACE and bool(standing) and standing[-1] > upload
+
+    def older_loads(self) -> list[str]:
+        """The loads that this one takes the place of."""
+        if self.rules.same_key != REPLACE or self.is_superseded:
+            return []
+        return [load_id for _, load_id in self.past.standing(but=self.load_id)]
+
+
+@dataclass(frozen=True)
+class _Effect:
+    """What was done to the fact."""
+
+    outcomes: Outcomes = field(default_factory=Outcomes)
+    changes: Sequence[AmountChange] = ()
+    removed: int = 0
+    restored: int = 0
+
+    def __add__(self, other: _Effect) -> _Effect:
+        return _Effect(
+            Outcomes(
+                self.outcomes.inserted + other.outcomes.inserted,
+                self.outcomes.updated + other.outcomes.updated,
+                self.outcomes.unchanged + other.outcomes.unchanged,
+                self.outcomes.stale + other.outcomes.stale,
+            ),
+            [*self.changes, *other.changes],
+            self.removed + other.removed,
+            self.restored + other.restored,
+        )
+
+    @property
+    def is_a_change(self) -> bool:
+        return bool(self.outcomes.inserted or self.outcomes.updated or self.removed or self.restored)
+
+
+def load(session: WarehouseSession, batch: Batch, ledger: Mapping[str, object], rules: Rules) -> Committed:
+    """Upsert a drop's rows, for the first time or once more, and book what it changed.
+
+    Raises Unbalanced, with nothing committed, where the rows do not add up; TransientError where the
+    warehouse stayed busy or out of reach through every retry.
+    """
+
+    def send(connection: Connection) -> Committed:
+        _stage(connection, session, batch)
+        with locked(connection):
+            work = _work(connection, ledger, rules)
+            expired = _expire(work)
+            own = work.past.of(work.load_id)
+            if own and rules.keep_history:
+                execute(connection, sql.delete_history(), [work.load_id])
+            effect = _apply(work, batch.staged.rows, replaced=[work.load_id] if own else [])
+            execute(connection, sql.delete_waiting(), [work.load_id])
+            if batch.waiting.rows:
+                execute(connection, sql.insert_waiting())
+            found = effect.outcomes
+            counts = Counts(
+                batch.rows_read,
+                found.inserted,
+                found.updated,
+                found.unchanged,
+                found.stale,
+                batch.duplicate,
+                batch.rejected,
+            )
+            is_booked = not own or effect.is_a_change or work.past.is_retracted(work.load_id)
+            committed = _book(work, REPLAY if own else LOAD, counts, effect, is_booked=is_booked)
+            return _with_waiting(work, committed, batch.waiting.rows, expired)
+
+    return session.run(send)
+
+
+def waiting_lines(session: WarehouseSession, load_id: str, rules: Rules) -> list[int]:
+    """The source lines of a load's rows that still wait for a dimension."""
+
+    def send(connection: Connection) -> list[int]:
+        rows = fetch_rows(connection, sql.select_waiting(), [load_id, rules.waiting_since])
+        connection.commit()
+        return [int(line) for (line,) in rows]
+
+    return session.run(send)
+
+
+def flow_in(
+    session: WarehouseSession, batch: Batch, waited: Sequence[int], ledger: Mapping[str, object], rules: Rules
+) -> Committed:
+    """Load those rows of a loaded drop that waited for a dimension. `waited` are their lines.
+
+    `batch.staged` has the winners among them, `batch.waiting` those that wait on. In the ledger they
+    move from rejected to what became of them, so the sums over the load's entries still balance.
+    """
+
+    def send(connection: Connection) -> Committed:
+        _stage(connection, session, batch)
+        with locked(connection):
+            work = _work(connection, ledger, rules)
+            expired = _expire(work)
+            now = fetch_rows(connection, sql.select_waiting(), [work.load_id, rules.waiting_since])
+            if [int(line) for (line,) in now] != list(waited):
+                raise WarehouseBusy(
+                    f"another attempt has loaded waiting rows of load {work.load_id} meanwhile; this one is tried again"
+                )
+            effect = _apply(work, batch.staged.rows, replaced=[])
+            execute(connection, sql.delete_settled(), [work.load_id])
+            found = effect.outcomes
+            arrived = found.rows + batch.duplicate
+            counts = Counts(0, found.inserted, found.updated, found.unchanged, found.stale, batch.duplicate, -arrived)
+            committed = _book(work, FLOW_IN, counts, effect, is_booked=arrived > 0)
+            return _with_waiting(work, committed, batch.waiting.rows, expired)
+
+    return session.run(send)
+
+
+def retract(session: WarehouseSession, ledger: Mapping[str, object], rules: Rules) -> Committed:
+    """Take a load back: the fact is then as if it had never been loaded.
+
+    With same_key `replace`, the upload before it counts again. A load that was never committed or is
+    taken back already changes nothing. Raises TerminalError where no history is kept.
+    """
+    if not rules.keep_history:
+        raise TerminalError(
+            "a load can be taken back only where keepHistory is true, for without the history nobody knows what its "
+            "rows replaced; set it, run `pulumi up` and replay the loads of the same transactions"
+        )
+
+    def send(connection: Connection) -> Committed:
+        stage(connection, [(STAGED_TRANSACTIONS, NOTHING_STAGED)], session.warehouse)
+        with locked(connection):
+            past = KeyLedger.read(connection, str(ledger["source_uri"]))
+            own = past.of(str(ledger["load_id"]))
+            if not own or past.is_retracted(own[0].load_id):
+                return Committed(RETRACT, Counts())
+            # The drop need not exist any more: the ledger knows what it was.
+            work = _Work(connection, {**own[0].columns, **ledger}, rules, past)
+            execute(connection, sql.delete_history(), [work.load_id])
+            execute(connection, sql.delete_waiting(), [work.load_id])
+            effect = _withdraw(work, [work.load_id])
+            earlier = past.standing(but=work.load_id)
+            if rules.same_key == REPLACE and earlier and not work.is_superseded:
+                execute(connection, sql.supersede_history(is_superseded=False), [earlier[-1][1]])
+                execute(connection, sql.stage_from_history(), [earlier[-1][1]])
+                (staged,) = fetch_row(connection, sql.count_rows(STAGED_TRANSACTIONS))
+                effect += _upsert(connection, int(staged))
+            found = effect.outcomes
+            counts = Counts(found.rows, found.inserted, found.updated, found.unchanged, found.stale)
+            return _book(work, RETRACT, counts, effect, is_booked=True)
+
+    return session.run(send)
+
+
+def _stage(connection: Connection, session: WarehouseSession, batch: Batch) -> None:
+    tables = [(STAGED_TRANSACTIONS, batch.staged), (STAGED_WAITING, batch.waiting)]
+    stage(connection, tables, session.warehouse)
+
+
+def _work(connection: Connection, ledger: Mapping[str, object], rules: Rules) -> _Work:
+    return _Work(connection, ledger, rules, KeyLedger.read(connection, str(ledger["source_uri"])))
+
+
+def _apply(work: _Work, staged_rows: int, *, replaced: list[str]) -> _Effect:
+    """Bring what is staged into history and fact; `replaced` names the load itself where it is loaded again."""
+    connection, keeps = work.connection, work.rules.keep_history
+    older = work.older_loads()
+    if keeps:
+        for load_id in older:
+            execute(connection, sql.supersede_history(is_superseded=True), [load_id])
+        execute(connection, sql.insert_history(is_superseded=work.is_superseded))
+    if work.is_superseded:
+        execute(connection, sql.delete_rows(STAGED_TRANSACTIONS))
+    effect = _Effect()
+    if keeps and (replaced or older):
+        effect = _withdraw(work, [*replaced, *older])
+    if work.is_superseded:
+        return effect + _Effect(Outcomes(stale=staged_rows))
+    return effect + _upsert(connection, staged_rows)
+
+
+def _withdraw(work: _Work, load_ids: Sequence[str]) -> _Effect:
+    """Take the loads' rows out of the fact, all but those staged, and put back what they had replaced."""
+    connection = work.connection
+    for table in (WITHDRAWN_TRANSACTIONS, RESTORED_TRANSACTIONS):
+        execute(connection, sql.create_temporary(table))
+    for load_id in load_ids:
+        execute(connection, sql.insert_withdrawn(), [load_id])
+    (withdrawn,) = fetch_row(connection, sql.count_rows(WITHDRAWN_TRANSACTIONS))
+    if not withdrawn:
+        return _Effect()
+    execute(connection, sql.insert_restored(), [work.load_id])
+    (restored,) = fetch_row(connection, sql.count_rows(RESTORED_TRANSACTIONS))
+    changes = fetch_rows(connection, sql.select_change(RESTORED_TRANSACTIONS, WITHDRAWN_TRANSACTIONS))
+    execute(connection, sql.delete_withdrawn())
+    merge(connection, RESTORE, int(restored))
+    return _Effect(changes=to_changes(changes), removed=int(withdrawn) - int(restored), restored=int(restored))
+
+
+def _upsert(connection: Connection, staged_rows: int) -> _Effect:
+    outcomes = weigh(connection, TRANSACTIONS_UPSERT, staged_rows)
+    changes = to_changes(fetch_rows(connection, sql.select_change(STAGED_TRANSACTIONS, STAGED_TRANSACTIONS)))
+    merge(connection, TRANSACTIONS_UPSERT, outcomes.rows - outcomes.stale)
+    (difference,) = fetch_row(connection, sql.sum_difference(STAGED_TRANSACTIONS))
+    rows = sum(change.rows for change in changes)
+    if difference or rows != outcomes.inserted:
+        raise Unbalanced(
+            f"{outcomes.inserted} rows were inserted, but the amounts of {rows} rows were booked, and the fact "
+            f"differs from the staged rows by {difference}; nothing was loaded; this is a defect of the job: report it"
+        )
+    return _Effect(outcomes, changes)
+
+
+def _book(work: _Work, event: str, counts: Counts, effect: _Effect, *, is_booked: bool) -> Committed:
+    """Write the ledger's entry, unless nothing happened that it does not say already."""
+    changes = total(effect.changes)
+    first = next(iter(work.past.of(work.load_id)), None)
+    if is_booked:
+        extra = {"event": event, "removed": effect.removed, "restored": effect.restored}
+        write_entry(work.connection, {**work.ledger, **extra}, counts, changes)
+    return Committed(
+        event,
+        counts,
+        changes,
+        effect.removed,
+        effect.restored,
+        first_commit=first.counts if first else None,
+        first_changes=read_changes(work.connection, work.load_id, first.attempt) if first else [],
+        day_sales=_day_sales(work),
+    )
+
+
+def _expire(work: _Work) -> int:
+    """Delete the rows that have waited too long, of whatever load; how many they were."""
+    since = [work.rules.waiting_since]
+    (expired,) = fetch_row(work.connection, sql.count_expired(), since)
+    if expired:
+        execute(work.connection, sql.delete_expired(), since)
+    return int(expired)
+
+
+def _with_waiting(work: _Work, committed: Committed, waiting: int, expired: int) -> Committed:
+    rows = fetch_rows(work.connection, sql.select_awaited_by_itself(), [work.load_id]) if waiting else []
+    return replace(committed, waiting=waiting, stopped_waiting=expired, awaited_by=[Drop(*row) for row in rows])
+
+
+def _day_sales(work: _Work) -> Decimal:
+    day = work.ledger["partition_day"]
+    assert isinstance(day, date)
+    first, last = datetime.combine(day, time.min), datetime.combine(day, time.max)
+    rows = fetch_rows(work.connection, sql.select_sales_of_day(), [first, last])
+    return sum((Decimal(str(amount)) for status, amount in rows if counts_as_sale(status)), Decimal(0))

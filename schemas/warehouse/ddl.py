@@ -1,0 +1,148 @@
+"""What `pulumi up` sends: tables, columns that a newer version added, and the rights of the jobs.
+
+Every statement is safe to run again, on a new warehouse and on one that has been loaded for months.
+"""
+
+from __future__ import annotations
+
+from schemas.statuses import STATUSES, counts_as_sale
+from schemas.warehouse.sql import create, identifier, literal
+from schemas.warehouse.tables import (
+    DIMENSIONS,
+    FACT_TRANSACTIONS,
+    HISTORY,
+    LEDGER_AMOUNTS,
+    LOAD_LEDGER,
+    LOAD_LOCK,
+    PRECEDENCE_COLUMNS,
+    STAGED_TRANSACTIONS,
+    WAITING_ROWS,
+    WAREHOUSE_TABLES,
+    Table,
+)
+
+# Redshift has no CREATE USER IF NOT EXISTS. LOWER, because Redshift may fold a name's case even in
+# quotes, and two IAM roles never differ in case alone.
+_CREATE_USER_ONCE = """CREATE OR REPLACE PROCEDURE sp_create_user_once(user_name VARCHAR(256)) AS $$
+DECLARE
+    users INTEGER;
+BEGIN
+    SELECT INTO users COUNT(*) FROM pg_user WHERE LOWER(usename) = LOWER(user_name);
+    IF users = 0 THEN
+        EXECUTE 'CREATE USER ' || QUOTE_IDENT(user_name) || ' PASSWORD DISABLE';
+    END IF;
+END;
+$$ LANGUAGE plpgsql"""
+
+
+def create_tables(*, keep_history: bool = True) -> list[str]:
+    """DDL for every table that lasts, and what brings a warehouse of an earlier version up to date."""
+    return [
+        *(create(table, "CREATE TABLE IF NOT EXISTS") for table in WAREHOUSE_TABLES),
+        *(statement for table in WAREHOUSE_TABLES for statement in _add_columns(table)),
+        _open_amounts(),
+        *([_fill_history()] if keep_history else []),
+    ]
+
+
+def deployment_steps(
+    *, process_transactions_user: str, load_dimensions_user: str, keep_history: bool = True
+) -> list[list[str]]:
+    """What a deployment sends: tables, users, rights. All of it is safe to run again.
+
+    The statements of a step touch different objects and may run at the same time; each step needs the one before.
+    """
+    create_procedure, *rest = grants(
+        process_transactions_user=process_transactions_user, load_dimensions_user=load_dimensions_user
+    )
+    rights = [statement for statement in rest if statement.startswith("GRANT")]
+    users_and_schema = [statement for statement in rest if statement not in rights]
+    to_process = [right for right in rights if right.endswith(f" TO {identifier(process_transactions_user)}")]
+    # Two users' rights on one table are two changes of one object.
+    to_load = [right for right in rights if right not in to_process]
+    tables = create_tables(keep_history=keep_history)
+    creates = [statement for statement in tables if statement.startswith("CREATE")]
+    upgrades = [statement for statement in tables if statement not in creates]
+    return [[*creates, create_procedure], [*upgrades, *users_and_schema], to_process, to_load]
+
+
+def _add_columns(table: Table) -> list[str]:
+    """The columns that a table of an earlier version lacks; none for a table that never changed.
+
+    Redshift has no ADD COLUMN IF NOT EXISTS, and adds one column at a time
+    (docs.aws.amazon.com/redshift/latest/dg/r_ALTER_TABLE.html).
+    """
+    added = [column for column in table.columns if column.default]
+    if not added:
+        return []
+    blocks = "".join(
+        f"""
+    SELECT INTO known COUNT(*) FROM pg_attribute
+    JOIN pg_class ON pg_class.oid = pg_attribute.attrelid
+    JOIN pg_namespace ON pg_namespace.oid = pg_class.relnamespace
+    WHERE pg_namespace.nspname = 'public' AND pg_class.relname = {literal(table.name)}
+     AND pg_attribute.attname = {literal(column.name)};
+    IF known = 0 THEN
+        ALTER TABLE {table.name} ADD COLUMN {column.name} {column.redshift} DEFAULT {column.default} NOT NULL;
+    END IF;"""
+        for column in added
+    )
+    # With one more column the name is another, so the call is sent again.
+    procedure = f"sp_upgrade_{table.name}_{len(added)}"
+    return [
+        f"CREATE OR REPLACE PROCEDURE {procedure}() AS $$\nDECLARE\n    known INTEGER;\nBEGIN{blocks}\nEND;\n"
+        "$$ LANGUAGE plpgsql",
+        f"CALL {procedure}()",
+    ]
+
+
+def _open_amounts() -> str:
+    """The opening balance of a warehouse that was loaded before amounts were booked."""
+    fact, amounts = FACT_TRANSACTIONS.name, LEDGER_AMOUNTS.name
+    sales = ", ".join(literal(status) for status in STATUSES if counts_as_sale(status))
+    return f"""INSERT INTO {amounts} ({", ".join(LEDGER_AMOUNTS.names)})
+SELECT 'opening', 0, amount_class, status, status IN ({sales}), COUNT(*), SUM(total_amount)
+FROM {fact}
+WHERE NOT EXISTS (SELECT 1 FROM {amounts})
+GROUP BY amount_class, status"""
+
+
+def _fill_history() -> str:
+    """The rows of the fact that were loaded while no history was kept."""
+    fact, history = FACT_TRANSACTIONS.name, HISTORY.name
+    names = ("transaction_id", *(column.name for column in PRECEDENCE_COLUMNS))
+    same_row = "\n AND ".join(f"{history}.{name} = {fact}.{name}" for name in names)
+    columns = ", ".join(f"{fact}.{name}" for name in STAGED_TRANSACTIONS.names)
+    return f"""INSERT INTO {history} ({", ".join(HISTORY.names)})
+SELECT {columns}, FALSE, GETDATE()
+FROM {fact}
+LEFT JOIN {history} ON {same_row}
+WHERE {history}.transaction_id IS NULL"""
+
+
+def grants(*, process_transactions_user: str, load_dimensions_user: str) -> list[str]:
+    """What the jobs' database users may do: what a load needs and nothing more.
+
+    A user named `IAMR:<role>` is who signs in with that IAM role. DELETE on load_lock is what lets a
+    user LOCK it; nothing is ever written there.
+    """
+    process, load = identifier(process_transactions_user), identifier(load_dimensions_user)
+    dimension_names = ", ".join(dimension.table.name for dimension in DIMENSIONS.values())
+    return [
+        _CREATE_USER_ONCE,
+        f"CALL sp_create_user_once({literal(process_transactions_user)})",
+        f"CALL sp_create_user_once({literal(load_dimensions_user)})",
+        # Otherwise any user could leave a table or a function under a name that others trust.
+        "REVOKE CREATE ON SCHEMA public FROM PUBLIC",
+        *(
+            f"GRANT SELECT ({', '.join(dimension.joined)}) ON {dimension.table.name} TO {process}"
+            for dimension in DIMENSIONS.values()
+        ),
+        f"GRANT SELECT, INSERT, UPDATE, DELETE ON {FACT_TRANSACTIONS.name}, {HISTORY.name} TO {process}",
+        f"GRANT SELECT, INSERT ON {LOAD_LEDGER.name}, {LEDGER_AMOUNTS.name} TO {process}",
+        f"GRANT SELECT, INSERT, DELETE ON {WAITING_ROWS.name} TO {process}",
+        f"GRANT SELECT, INSERT, UPDATE ON {dimension_names} TO {load}",
+        f"GRANT SELECT ON {WAITING_ROWS.name} TO {load}",
+        f"GRANT DELETE ON {LOAD_LOCK.name} TO {process}",
+        f"GRANT DELETE ON {LOAD_LOCK.name} TO {load}",
+    ]
