@@ -10,7 +10,8 @@ with LocalCloud.start(root, folder=Path("build/cloud")) as cloud:
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
@@ -132,22 +133,17 @@ class LocalCloud:
             )
             router = _router(aws, provider, folder, processes, pace=pace, on_warning=on_warning)
             _play_what_moto_does_not(aws, warehouse, data_api, router)
-            # What falls into a bucket during the deployment waits until all resources exist.
-            early: list[ObjectEvent] = []
             hooks = Hooks(
-                on_object_event=early.append,
+                on_object_event=router.object_event,
                 pace=pace,
                 on_mail=mails.deliver,
                 confirms_subscriptions=confirms_subscriptions,
                 has_job_queuing=provider.gaps.jobs_with_queuing.__contains__,
             )
-            take_over(account, hooks)
-            before_deploy(aws)
-            deployed = deploy(root, provider, stack=name or stack, config=values)
-            router.start()
-            take_over(account, replace(hooks, on_object_event=router.object_event))
-            for event in early:
-                router.object_event(event)
+            with _events_held_back(account, hooks):
+                before_deploy(aws)
+                deployed = deploy(root, provider, stack=name or stack, config=values)
+                router.start()
         except BaseException:
             data_api.stop()
             warehouse.stop()
@@ -249,6 +245,17 @@ class LocalCloud:
             f"after {timeout:g} seconds something is still in flight: the queue holds {self.queue('queue_url')}; "
             f"the last warning was: {(self.router.warnings or ['none'])[-1]}"
         )
+
+
+@contextmanager
+def _events_held_back(account: str, hooks: Hooks) -> Iterator[None]:
+    """What falls into a bucket during a deployment waits until all resources exist."""
+    early: list[ObjectEvent] = []
+    take_over(account, replace(hooks, on_object_event=early.append))
+    yield
+    take_over(account, hooks)
+    for event in early:
+        hooks.on_object_event(event)
 
 
 def _router(

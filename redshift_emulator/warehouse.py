@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import itertools
 import secrets
-import threading
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any
 
 from redshift_emulator.backend import Backend
 from redshift_emulator.engine import SUPERUSER, Engine, start_engine
@@ -25,8 +24,7 @@ from redshift_emulator.sign_in import (
     make_certificates,
     user_by_sts,
 )
-
-_T = TypeVar("_T")
+from redshift_emulator.threads import LoopThread
 
 _SESSION_FUNCTIONS = (
     # what every database of the warehouse has and PostgreSQL has not
@@ -57,8 +55,7 @@ class Warehouse:
     _engine: Engine = field(repr=False)
     _passwords: Passwords = field(repr=False)
     _endpoint: CredentialsEndpoint = field(repr=False)
-    _loop: asyncio.AbstractEventLoop = field(repr=False)
-    _thread: threading.Thread = field(repr=False)
+    _loop: LoopThread = field(repr=False)
     _server: asyncio.Server = field(repr=False)
     _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1), repr=False)
     _stopped: bool = field(default=False, repr=False)
@@ -83,9 +80,9 @@ class Warehouse:
         `user_of` replaces the question who signs in: it maps an access key to a database user. `region` is the one
         that requests to S3 and STS are signed for.
         """
-        engine = start_engine(data_dir)
+        engine, loop = start_engine(data_dir), LoopThread()
         try:
-            passwords, observer = Passwords(), StatementObserver()
+            passwords, observer, admin_password = Passwords(), StatementObserver(), secrets.token_urlsafe(16)
             tls, authority = make_certificates(engine.socket_path.parent)
             shared = SharedState(
                 socket_path=engine.socket_path,
@@ -95,21 +92,12 @@ class Warehouse:
                 store=ObjectStore(s3_endpoint_url, service_credentials, region),
                 observer=observer,
             )
-            loop = asyncio.new_event_loop()
-            thread = threading.Thread(target=loop.run_forever, name="redshift", daemon=True)
-            thread.start()
-            admin_password = secrets.token_urlsafe(16)
-
-            async def open_doors() -> asyncio.Server:
-                await _prepare(engine, database=database, admin_user=admin_user, admin_password=admin_password)
-                return await asyncio.start_server(
-                    lambda reader, writer: serve(shared, reader, writer), "127.0.0.1", 0, limit=1 << 20
-                )
-
-            server = asyncio.run_coroutine_threadsafe(open_doors(), loop).result(60)
+            loop.run(_prepare(engine, database=database, admin_user=admin_user, admin_password=admin_password))
+            server = loop.run(_listen(shared))
             users = user_of or user_by_sts(s3_endpoint_url, default_role=default_role, region=region)
             endpoint = CredentialsEndpoint(passwords, users)
         except BaseException:
+            loop.stop()
             engine.stop()
             raise
         return cls(
@@ -125,7 +113,6 @@ class Warehouse:
             _passwords=passwords,
             _endpoint=endpoint,
             _loop=loop,
-            _thread=thread,
             _server=server,
         )
 
@@ -179,10 +166,8 @@ class Warehouse:
             return
         self._stopped = True
         self._endpoint.stop()
-        self._run(_close(self._server))
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+        self._loop.run(_close(self._server))
+        self._loop.stop()
         self._engine.stop()
 
     def __enter__(self) -> Warehouse:
@@ -194,10 +179,14 @@ class Warehouse:
         self.stop()
 
     def _as_superuser(self, *statements: str) -> None:
-        self._run(_run_as_superuser(self._engine, "postgres", statements))
+        self._loop.run(_run_as_superuser(self._engine, "postgres", statements))
 
-    def _run(self, work: Coroutine[Any, Any, _T]) -> _T:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(120)
+
+async def _listen(shared: SharedState) -> asyncio.Server:
+    """Starts to serve clients on a free port of 127.0.0.1."""
+    return await asyncio.start_server(
+        lambda reader, writer: serve(shared, reader, writer), "127.0.0.1", 0, limit=1 << 20
+    )
 
 
 async def _prepare(engine: Engine, *, database: str, admin_user: str, admin_password: str) -> None:

@@ -54,7 +54,7 @@ _SETTLED_WITHIN_SECONDS = 240
     [(3, 1, 60), *(pytest.param(seed, 5, 500, marks=pytest.mark.slow) for seed in range(11, 17))],
     ids=str,
 )
-def test_a_chaos_demo_ends_as_the_generator_meant_it(
+def test_a_chaos_demo_ends_with_the_expected_rows(
     tmp_path: Path, seed: int, days: int, rows: int, record_property: Record
 ) -> None:
     account, wheels = f"{uuid.uuid4().int % 10**12:012}", build_wheel(tmp_path / "dist")
@@ -207,7 +207,7 @@ def test_a_shop_whose_files_meet_any_fate_ends_with_the_oracles_fact(
     run_state_machine_as_test(Shop, settings=search)  # type: ignore[no-untyped-call]
 
 
-def test_the_same_seed_and_key_meet_the_same_fate_and_every_fault_is_drawn() -> None:
+def test_a_seed_and_key_draw_one_plan_and_all_faults_are_drawn() -> None:
     keys = [transactions_key(FIRST_DAY + timedelta(days=day)) for day in range(200)]
     drawn = [draw_fault_plan(5, key) for key in keys]
     assert drawn == [draw_fault_plan(5, key) for key in keys] != [draw_fault_plan(6, key) for key in keys]

@@ -103,7 +103,7 @@ def long(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[LocalCloud,
 
 @pytest.mark.slow
 @pytest.mark.parametrize("point", POINTS, ids=lambda point: point.name)
-def test_a_process_killed_while_others_are_killed_elsewhere_changes_nothing(
+def test_several_processes_killed_at_once_change_nothing(
     long: tuple[LocalCloud, list[Trial]], point: Point, record_property: Record
 ) -> None:
     laptop, tried = long

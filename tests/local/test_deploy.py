@@ -34,7 +34,7 @@ def run(program: str, provider: MotoProvider, folder: Path) -> Deployed:
     return deploy(folder, provider, stack="test", config={"aws:region": "eu-west-1"})
 
 
-def test_what_the_program_declares_stands_and_its_outputs_are_read_back(provider: MotoProvider, tmp_path: Path) -> None:
+def test_declared_resources_exist_and_outputs_are_read_back(provider: MotoProvider, tmp_path: Path) -> None:
     deployed = run(
         "import pulumi\nfrom pulumi_aws import sqs\n"
         "queue = sqs.Queue('mine', visibility_timeout_seconds=42)\n"
@@ -47,12 +47,12 @@ def test_what_the_program_declares_stands_and_its_outputs_are_read_back(provider
     assert found["Attributes"]["VisibilityTimeout"] == "42"
 
 
-def test_a_type_nobody_taught_the_laptop_is_refused_by_name(provider: MotoProvider, tmp_path: Path) -> None:
+def test_an_unknown_resource_type_is_refused_by_name(provider: MotoProvider, tmp_path: Path) -> None:
     with pytest.raises(DeployFailed, match=r"'mine' of type aws:kms/key:Key, which the local cloud cannot create"):
         run("from pulumi_aws import kms\nkms.Key('mine')\n", provider, tmp_path)
 
 
-def test_a_failure_is_told_once(provider: MotoProvider, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_failure_is_reported_once(provider: MotoProvider, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(DeployFailed, match="which the local cloud cannot create"):
         run(
             "from pulumi_aws import kms, sqs\nkey = kms.Key('mine')\nsqs.Queue('its', name=key.id)\n",
@@ -63,7 +63,7 @@ def test_a_failure_is_told_once(provider: MotoProvider, tmp_path: Path, caplog: 
     assert caplog.text == ""
 
 
-def test_what_aws_refuses_fails_the_deployment_with_the_resources_name(provider: MotoProvider, tmp_path: Path) -> None:
+def test_a_failed_deployment_names_the_resource(provider: MotoProvider, tmp_path: Path) -> None:
     with pytest.raises(DeployFailed, match=r"aws:sqs/queuePolicy:QueuePolicy 'wrong' was not created"):
         run(
             "from pulumi_aws import sqs\nsqs.QueuePolicy('wrong', queue_url='http://127.0.0.1/1/none', policy='{}')\n",

@@ -15,13 +15,13 @@ from schemas.warehouse.tables import WAREHOUSE_TABLES
 from tests.local.local_clouds import GOOD, fact, mails_about, put, runs_of, stage_of, transactions, transactions_key
 
 
-def test_the_sample_dimensions_loaded_themselves_by_the_event_path(laptop: LocalCloud) -> None:
+def test_the_sample_dimensions_are_loaded_by_events(laptop: LocalCloud) -> None:
     archived = laptop.client("s3").list_objects_v2(Bucket=laptop.outputs["archive_bucket"])["Contents"]
     assert [found["Key"] for found in archived] == ["dimensions/dim_customers.csv", "dimensions/dim_products.csv"]
     assert len(laptop.mails()) == 2
 
 
-def test_every_resource_of_the_program_stands(laptop: LocalCloud) -> None:
+def test_every_declared_resource_exists(laptop: LocalCloud) -> None:
     kinds = Counter(type_.rpartition(":")[2] for type_, _ in laptop.deployed.resources)
     client = laptop.client
     rules = client("events").list_rules()["Rules"]
@@ -51,7 +51,7 @@ def test_every_resource_of_the_program_stands(laptop: LocalCloud) -> None:
     assert len(laptop.deployed.resources) > 100
 
 
-def test_the_tables_stand_and_belong_to_the_admin(laptop: LocalCloud) -> None:
+def test_the_tables_exist_and_belong_to_the_admin(laptop: LocalCloud) -> None:
     connection = laptop.connect()
     try:
         cursor = connection.cursor()
@@ -63,7 +63,7 @@ def test_the_tables_stand_and_belong_to_the_admin(laptop: LocalCloud) -> None:
         connection.close()
 
 
-def test_a_dropped_file_ends_in_the_fact_in_a_mail_and_in_the_archive(undisturbed: LocalCloud) -> None:
+def test_a_dropped_file_is_loaded_mailed_and_archived(undisturbed: LocalCloud) -> None:
     rows = transactions(GOOD.format(number=1, day=1), "T2,C12345,nobody's,1,2023-03-01,x")
     drop = put(undisturbed, transactions_key(1), rows)
     undisturbed.wait_until_idle()
@@ -96,7 +96,7 @@ def test_duplicated_events_end_in_one_run_one_mail_and_one_row(undisturbed: Loca
     assert stage_of(undisturbed, drop) is Stage.ARCHIVED
 
 
-def test_what_lost_events_left_undone_the_sweep_finishes(undisturbed: LocalCloud) -> None:
+def test_the_sweep_finishes_what_lost_events_left_undone(undisturbed: LocalCloud) -> None:
     def lose_events(delivery: Delivery) -> tuple[float, ...]:
         return () if delivery.kind in ("object event", "run event") else (0.0,)
 
@@ -112,7 +112,7 @@ def test_what_lost_events_left_undone_the_sweep_finishes(undisturbed: LocalCloud
     assert len(mails_about(undisturbed, drop)) == 1
 
 
-def test_a_throttled_start_comes_again(undisturbed: LocalCloud) -> None:
+def test_a_throttled_start_is_retried(undisturbed: LocalCloud) -> None:
     throttled: list[str] = []
 
     def throttle(asked: AwsRequest) -> None:

@@ -218,7 +218,7 @@ def test_a_wheel_under_another_name_than_its_own_is_no_wheel(undisturbed: LocalC
         )
 
 
-def test_a_run_over_the_jobs_time_limit_is_killed_and_tried_again_and_only_its_end_is_told(
+def test_a_run_over_its_time_limit_is_killed_and_retried(
     undisturbed: LocalCloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(glue_process, "MINUTE_SECONDS", 0.001)

@@ -56,7 +56,7 @@ def test_a_function_that_takes_too_long_is_killed(undisturbed: LocalCloud, funct
     assert undisturbed.router.functions.invoke(name, 0) == "done", "the next invocation gets a new process"
 
 
-def test_a_function_has_its_own_environment_and_its_roles_name_and_nothing_else(
+def test_a_function_has_only_its_own_environment_and_role(
     undisturbed: LocalCloud, function: Callable[[str], str]
 ) -> None:
     name = function(
@@ -91,7 +91,7 @@ def test_without_its_layer_a_function_has_no_powertools(
         undisturbed.router.functions.invoke(name, {})
 
 
-def test_an_event_that_fails_three_times_lies_in_the_functions_failure_queue(
+def test_an_event_that_fails_three_times_is_a_dead_letter(
     undisturbed: LocalCloud, function: Callable[[str], str]
 ) -> None:
     name = function("def handle(event, context):\n    raise ValueError('always')\n")
@@ -111,7 +111,7 @@ def test_an_event_that_fails_three_times_lies_in_the_functions_failure_queue(
     assert json.loads(message["Body"]) == {"a": 1}
 
 
-def test_a_function_answers_who_waits_for_it(undisturbed: LocalCloud, function: Callable[[str], str]) -> None:
+def test_a_synchronous_invocation_returns_the_result(undisturbed: LocalCloud, function: Callable[[str], str]) -> None:
     name = function("def handle(event, context):\n    return event['number'] + 1\n")
     answer = undisturbed.client("lambda").invoke(FunctionName=name, Payload=b'{"number": 41}')
     assert json.loads(answer["Payload"].read()) == 42

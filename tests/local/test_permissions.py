@@ -94,9 +94,7 @@ def test_plain_http_alone_is_what_a_bucket_denies() -> None:
         ("events.amazonaws.com", "arn:aws:s3:::drop", False),
     ],
 )
-def test_a_queue_takes_messages_from_the_service_and_source_its_policy_names(
-    service: str, source: str, may: bool
-) -> None:
+def test_a_queue_policy_names_the_service_and_source_it_allows(service: str, source: str, may: bool) -> None:
     document = policy(
         allow(
             "sqs:SendMessage",
@@ -216,9 +214,7 @@ def test_a_json_request_takes_the_right_on_what_it_names(
         ("all well", {"a", "b"}),
     ],
 )
-def test_a_partial_batch_response_gives_back_what_it_names_and_all_when_it_misnames_one(
-    answer: Any, failed: set[str]
-) -> None:
+def test_a_partial_batch_response_with_an_unknown_id_fails_all(answer: Any, failed: set[str]) -> None:
     assert failed_items(answer, {"a", "b"}) == failed
 
 

@@ -40,7 +40,7 @@ def test_a_role_is_assumed_by_the_service_it_trusts_and_no_other(undisturbed: Lo
         undisturbed.aws.assume(notify.role, service="glue.amazonaws.com", session="test")
 
 
-def test_a_request_that_nobody_signed_is_refused(undisturbed: LocalCloud) -> None:
+def test_an_unsigned_request_is_refused(undisturbed: LocalCloud) -> None:
     with pytest.raises(urllib.error.HTTPError) as refused:
         urllib.request.urlopen(f"{undisturbed.aws.url}/{undisturbed.outputs['drop_bucket']}")
     refused.value.close()
@@ -60,7 +60,7 @@ def test_without_the_queues_policy_the_bucket_cannot_send_to_it(undisturbed: Loc
     assert "may not send to" in trouble
 
 
-def test_a_rule_that_may_not_invoke_its_function_leaves_the_event_in_the_failure_queue(
+def test_an_event_that_its_rule_may_not_deliver_is_a_dead_letter(
     undisturbed: LocalCloud,
 ) -> None:
     functions, sqs = undisturbed.client("lambda"), undisturbed.client("sqs")
@@ -92,7 +92,7 @@ def test_a_rule_that_may_not_invoke_its_function_leaves_the_event_in_the_failure
     assert json.loads(message["Body"])["detail-type"] == "Glue Job State Change"
 
 
-def test_of_many_who_write_an_object_that_must_not_exist_one_succeeds(
+def test_of_concurrent_conditional_writes_one_succeeds(
     undisturbed: LocalCloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     s3, bucket = undisturbed.client("s3"), undisturbed.outputs["work_bucket"]

@@ -47,7 +47,7 @@ def test_without_the_right_to_start_a_run_no_drop_is_loaded(tmp_path: Path, monk
         assert laptop.runs() == []
 
 
-def test_without_the_archives_rule_a_loaded_drop_stays_in_the_drop_bucket(
+def test_without_the_archives_rule_a_loaded_drop_is_not_archived(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def without_rules(*, function: FunctionArgs, rules: Mapping[str, Rule]) -> EventFunctionArgs:

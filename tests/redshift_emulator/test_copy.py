@@ -99,7 +99,7 @@ def test_an_empty_prefix_is_an_error(table, bucket) -> None:
     )
 
 
-def test_several_objects_load_in_one_go_and_a_duplicate_entry_loads_twice(table, bucket) -> None:
+def test_several_objects_load_and_a_duplicate_entry_loads_twice(table, bucket) -> None:
     first = bucket.entry("a.parquet", bucket.put_frame(ids(1, 2), "a.parquet"))
     second = bucket.entry("b.parquet", bucket.put_frame(ids(3), "b.parquet"))
     table.run(COPY.format(bucket.put_manifest(first, second, first)))
@@ -117,7 +117,7 @@ def test_a_copy_is_part_of_its_transaction(database, table, bucket) -> None:
     assert untouched(table)
 
 
-def test_the_last_copy_count_is_the_sessions_and_survives_a_failed_copy_and_a_rollback(database, table, bucket) -> None:
+def test_the_last_copy_count_survives_a_failed_copy_and_a_rollback(database, table, bucket) -> None:
     assert table.run("SELECT pg_last_copy_count()") == [[0]]
     table.run("BEGIN")
     table.run(COPY.format(bucket.manifest_of(ids(1, 2, 3))))
@@ -220,7 +220,7 @@ def test_another_physical_type_is_error_15007(session, bucket, column: str, held
     assert "has an incompatible Parquet schema for column" in error["D"]
 
 
-def test_nanosecond_timestamps_are_refused_instead_of_loaded_as_garbage(session, bucket) -> None:
+def test_nanosecond_timestamps_are_refused(session, bucket) -> None:
     session.run("CREATE TABLE t (a TIMESTAMP)")
     body = io.BytesIO()
     pq.write_table(pa.table({"a": pa.array([0], pa.timestamp("ns"))}), body, version="2.6")

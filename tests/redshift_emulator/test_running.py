@@ -78,7 +78,7 @@ def _start_process(tmp_path: Path) -> tuple[subprocess.Popen[bytes], dict[str, A
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
-def test_as_a_process_it_serves_until_it_is_told_and_takes_postgresql_along(tmp_path: Path, monkeypatch, how) -> None:
+def test_a_process_serves_until_it_is_stopped(tmp_path: Path, monkeypatch, how) -> None:
     process, facts = _start_process(tmp_path)
     with process:
         for name, value in facts["environment"].items():

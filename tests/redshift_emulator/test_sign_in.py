@@ -73,7 +73,7 @@ def test_a_temporary_password_is_for_its_user_and_ends(monkeypatch) -> None:
     assert not accepted("IAMR:a")
 
 
-def test_a_user_made_by_sql_signs_in_by_iam_with_its_grants_and_no_others(database) -> None:
+def test_a_user_made_by_sql_signs_in_by_iam_with_its_grants(database) -> None:
     admin = database.session()
     admin.run("CREATE TABLE seen (a INTEGER)")
     admin.run("CREATE TABLE hidden (a INTEGER)")

@@ -130,7 +130,7 @@ def test_an_inner_limit_is_taken(table, bucket) -> None:
     assert bucket.frame("out/0000_part_00.parquet")["id"].to_list() == [1]
 
 
-def test_an_error_while_rows_are_read_fails_the_transaction_and_writes_nothing(table, bucket) -> None:
+def test_an_error_while_rows_are_read_writes_nothing(table, bucket) -> None:
     table.run("BEGIN")
     assert (
         table.error(unload("SELECT 1 / (id - 2) AS x FROM t ORDER BY id", f"s3://{bucket.name}/out/"))["C"] == "22012"
