@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import random
+import re
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
 
+from cli.closing_screen import show_mail, show_places, show_totals, show_verdict
 from cli.demo_folder import DATA, LAPTOP, RESULTS, DemoFolder, demo_folder
 from cli.demo_results import FACT_FILE, Results, write_results
 from cli.drop_status import DropStatus, Stage
 from cli.expected import differences, fact_differences, lost_rows
-from cli.live import Display, show_mail, show_totals
+from cli.live import Display
 from cli.local_pipeline import LIBRARIES, LOCAL_STACK, ROOT
 from cli.progress import Progress
 from cli.refusals import Refused
 from local.chaos import Chaos
 from local.glue_python import GLUE_PYTHON
-from local.local_cloud import LocalCloud
+from local.local_cloud import LocalCloud, Mail
 from mock_data import MockData, MockDataArgs
 from schemas.drops import TRANSACTIONS, Drop, KeyOutsideLayout, parse_key
 
@@ -70,82 +72,123 @@ def run_demo(
 
     A chaos run must end as a calm one on the same data: as the generator expects, or else as a calm run in `calm/`.
     """
-    out, shuffle, chaos = folder.path, disturbance.shuffle, disturbance.chaos
+    out = folder.path
     meant = data / "expected" / FACT_FILE
-    if chaos is not None and not meant.is_file():
+    if disturbance.chaos is not None and not meant.is_file():
         console.print("A calm run first, to know how the data must end.")
         with demo_folder(out / "calm") as calm:
-            run_demo(data, keys, calm, disturbance=Disturbance(shuffle), console=console, start=start)
+            run_demo(data, keys, calm, disturbance=Disturbance(disturbance.shuffle), console=console, start=start)
         meant = out / "calm" / FACT_FILE
-    began = time.perf_counter()
     folder.clear(*RESULTS)
-    display = Display(console)
-    with start(
-        ROOT,
-        name=LOCAL_STACK,
-        folder=out / LAPTOP,
-        libraries=LIBRARIES,
-        # The shop's own dimensions come first here.
-        config={"sampleDimensions": "false"},
-        on_warning=lambda sentence: display.say(f"warning: {sentence}", style="red"),
-        **({} if chaos is None else {"pace": CHAOS_PACE}),
-    ) as laptop:
-        console.print(_deployed(laptop, time.perf_counter() - began), soft_wrap=True)
-        hand = Uploader(laptop) if chaos is None else Chaos(laptop, chaos)
-        with display, hand:
-            seen = _drop_and_follow(laptop, data, keys, hand=hand, shuffle=shuffle, display=display)
-        results = write_results(laptop, out, seen=seen, seconds=time.perf_counter() - began)
-        surprises = differences(data, out, results.summary, in_order=shuffle is None and chaos is None)
-        mails = laptop.mails()
-    if mails:
-        # What went wrong is what a reader must see.
-        show_mail(console, next((mail for mail in reversed(mails) if "] FAILED" in mail.subject), mails[-1]))
-    show_totals(console, results.summary)
-    if surprises is not None and not surprises:
-        console.print("Every row came out as the generator meant it to (expected/).")
-    complaints = [*results.complaints, *(surprises or [])]
-    if isinstance(hand, Chaos):
-        for fault, times in hand.done.items():
+    played = _play(data, keys, out, disturbance=disturbance, console=console, start=start)
+    surprises = differences(data, out, played.results.summary, in_order=disturbance == Disturbance())
+    complaints = [*played.results.complaints, *(surprises or [])]
+    if played.faults is not None and surprises is None:
+        complaints += fact_differences(out / FACT_FILE, meant, of="the calm run")
+    summary = played.results.summary
+    show_verdict(console, complaints, summary, is_expected=surprises == [])
+    show_totals(console, summary)
+    if played.faults is not None:
+        for fault, times in played.faults.items():
             console.print(f"{times:>6} {fault}")
         console.print(f"rows lost: {lost_rows(out / FACT_FILE, meant)}")
-        if surprises is None:
-            complaints += fact_differences(out / FACT_FILE, meant, of="the calm run")
-    console.print(f"All of it is in {out}")
-    for complaint in complaints:
-        console.print(f"FAILED: {complaint}", style="bold red", markup=False, soft_wrap=True)
-    return replace(results, complaints=complaints)
+    if played.mails:
+        show_mail(console, _most_urgent(played.mails))
+    show_places(console, out, has_rejected=bool(summary["reject_reasons"]))
+    return replace(played.results, complaints=complaints)
+
+
+@dataclass(frozen=True)
+class _Played:
+    """What a run on the local cloud came to."""
+
+    results: Results
+    mails: list[Mail]
+    faults: Mapping[str, int] | None
+    """Fault -> how often it was injected; None for a calm run."""
+
+
+def _play(
+    data: Path,
+    keys: list[str],
+    out: Path,
+    *,
+    disturbance: Disturbance,
+    console: Console,
+    start: Callable[..., LocalCloud],
+) -> _Played:
+    """Deploy, drop and follow the files, and write the results."""
+    began = time.perf_counter()
+    chaos = disturbance.chaos
+    display = Display(console)
+    display.total = len(keys)
+    with ExitStack() as running:
+        with display.deploying() as on_resource:
+            laptop = running.enter_context(
+                start(
+                    ROOT,
+                    name=LOCAL_STACK,
+                    folder=out / LAPTOP,
+                    libraries=LIBRARIES,
+                    # The shop's own dimensions come first here.
+                    config={"sampleDimensions": "false"},
+                    on_warning=lambda sentence: display.say(f"warning: {sentence}", style="red"),
+                    on_resource=on_resource,
+                    **({} if chaos is None else {"pace": CHAOS_PACE}),
+                )
+            )
+        console.print(_deployed(laptop, time.perf_counter() - began), soft_wrap=not console.is_terminal)
+        uploader = Uploader(laptop) if chaos is None else Chaos(laptop, chaos)
+        with display, uploader:
+            statuses = _drop_and_follow(
+                laptop, data, keys, uploader=uploader, shuffle=disturbance.shuffle, display=display
+            )
+        results = write_results(laptop, out, seen=statuses, seconds=time.perf_counter() - began)
+        faults = uploader.done if isinstance(uploader, Chaos) else None
+        return _Played(results, laptop.mails(), faults)
+
+
+def _most_urgent(mails: list[Mail]) -> Mail:
+    """The last mail about a failure, else the last mail."""
+    return next((mail for mail in reversed(mails) if re.search("FAILED|NOT loaded", mail.subject)), mails[-1])
 
 
 def _deployed(laptop: LocalCloud, seconds: float) -> str:
     version = f"CPython {GLUE_PYTHON}, as in Glue" if GLUE_PYTHON in laptop.python.name else "not the 3.9 of Glue"
     return (
-        f"The dev stack is deployed on this machine: {len(laptop.deployed.resources)} resources, {seconds:.1f} s.\n"
+        f"The pipeline is deployed on this machine: {len(laptop.deployed.resources)} resources, {seconds:.1f} s.\n"
         f"The jobs run on {laptop.python} ({version}). "
         f"Waiting in queues passes {laptop.router.pace:g} times faster than on AWS."
     )
 
 
 def _drop_and_follow(
-    laptop: LocalCloud, data: Path, keys: list[str], *, hand: Uploader | Chaos, shuffle: int | None, display: Display
+    laptop: LocalCloud,
+    data: Path,
+    keys: list[str],
+    *,
+    uploader: Uploader | Chaos,
+    shuffle: int | None,
+    display: Display,
 ) -> list[DropStatus]:
     """Drop dimensions, then transactions; returns when each is settled, or when nothing helps any more."""
     dimensions = [key for key in keys if parse_key(key).kind != TRANSACTIONS]
     transactions = [key for key in keys if parse_key(key).kind == TRANSACTIONS]
-    drop_files(hand, data, dimensions)
-    seen = follow(laptop, hand.drops, display)
+    drop_files(uploader, data, dimensions)
+    seen = follow(laptop, uploader.drops, display)
     if not all(one.report is not None and one.report.counts is not None for one in seen):
         display.say("The transactions were not dropped: without both dimensions all of them would be rejected.")
         return seen
     if shuffle is not None:
-        drop_files(hand, data, shuffled(transactions, shuffle))
-    elif isinstance(hand, Chaos):
-        drop_files(hand, data, random.Random(hand.seed).sample(transactions, k=len(transactions)))
+        drop_files(uploader, data, shuffled(transactions, shuffle))
+    elif isinstance(uploader, Chaos):
+        drop_files(uploader, data, random.Random(uploader.seed).sample(transactions, k=len(transactions)))
     else:
         # As a shop does it, a day after the other: then the outcomes, too, are the same each time.
         for key in transactions:
-            drop_files(hand, data, [key])
-            follow(laptop, hand.drops, display, until=_has_committed_or_failed)
-    return follow(laptop, hand.drops, display)
+            drop_files(uploader, data, [key])
+            follow(laptop, uploader.drops, display, until=_has_committed_or_failed)
+    return follow(laptop, uploader.drops, display)
 
 
 def _is_settled(one: DropStatus) -> bool:
@@ -173,10 +216,10 @@ class Uploader(AbstractContextManager["Uploader"]):
         return self.drops[-1]
 
 
-def drop_files(hand: Uploader | Chaos, data: Path, keys: list[str]) -> None:
+def drop_files(uploader: Uploader | Chaos, data: Path, keys: list[str]) -> None:
     """Drop files under their own keys."""
     for key in keys:
-        hand.put(key, (data / key).read_bytes())
+        uploader.put(key, (data / key).read_bytes())
 
 
 def follow(

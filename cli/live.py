@@ -1,20 +1,23 @@
-"""What is seen while drops move: a live table on a terminal, plain lines anywhere else."""
+"""What is seen while drops move: a live screen on a terminal, plain lines anywhere else.
+
+The screen is made for 80 columns and 24 lines and grows with the terminal. The status comes
+first in each line and has a fixed width, so that no file name can push it off the screen.
+"""
 
 from __future__ import annotations
 
+import textwrap
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from types import TracebackType
 
-from rich import box
 from rich.console import Console, Group
 from rich.live import Live
-from rich.panel import Panel
-from rich.progress_bar import ProgressBar
-from rich.table import Table
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from cli.drop_status import DropStatus, Stage, count_stages
-from local.local_cloud import Mail
 
 _COLOURS = {
     Stage.QUEUED: "dim",
@@ -23,16 +26,23 @@ _COLOURS = {
     Stage.ARCHIVED: "green",
     Stage.FAILED: "bold red",
 }
-_ROWS_SHOWN = 14
+_STAGE_WIDTH = 9
+_NAME_WIDTH = 28
+_SENTENCE_LINES = 3
+_LINES_AROUND = 4
+"""The counts, the bar, and room for the cursor's line and one more."""
 
 
 class Display:
-    """Told again and again what was seen; a context manager."""
+    """Shows what was seen, again and again; a context manager."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, *, has_screen: bool = True) -> None:
         self._console = console
-        self._live = Live(console=console, refresh_per_second=8, transient=False) if console.is_terminal else None
+        is_drawn = has_screen and console.is_terminal
+        self._live = Live(console=console, refresh_per_second=8, transient=False) if is_drawn else None
         self._stages: dict[str, Stage] = {}
+        self.total = 0
+        """How many files there will be, where it is known."""
 
     def __enter__(self) -> Display:
         if self._live is not None:
@@ -45,68 +55,99 @@ class Display:
         if self._live is not None:
             self._live.stop()
 
-    def show(self, seen: list[DropStatus], *, waiting: int, mails: int) -> None:
-        """`waiting` messages stand in the queue; `mails` were sent so far."""
+    def show(self, statuses: list[DropStatus], *, waiting: int, mails: int) -> None:
+        """`waiting` messages are in the queue; `mails` were sent so far."""
         if self._live is not None:
-            self._live.update(_picture(seen, waiting=waiting, mails=mails))
+            width, height = self._console.size
+            self._live.update(
+                screen(statuses, total=self.total, waiting=waiting, mails=mails, width=width, height=height)
+            )
             return
-        for one in seen:
-            before = self._stages.get(one.drop.load_id)
-            if before is not one.stage:
-                self._stages[one.drop.load_id] = one.stage
-                if one.stage is Stage.ARCHIVED and before is not Stage.LOADED:
-                    # It went by faster than anybody looked.
-                    self._line(replace(one, stage=Stage.LOADED))
-                self._line(one)
+        for status in statuses:
+            before = self._stages.get(status.drop.load_id)
+            if before is not status.stage:
+                self._stages[status.drop.load_id] = status.stage
+                if status.stage is Stage.ARCHIVED and before is not Stage.LOADED:
+                    # It moved faster than it was looked at.
+                    self._line(replace(status, stage=Stage.LOADED))
+                self._line(status)
+
+    @contextmanager
+    def deploying(self) -> Iterator[Callable[[int], None]]:
+        """A counter on a terminal while the stack is deployed; gives the function that is told of new resources."""
+        if not self._console.is_terminal:
+            yield lambda _: None
+            return
+        columns = (SpinnerColumn(), TextColumn("deploying: {task.completed:g} resources"), TimeElapsedColumn())
+        with Progress(*columns, console=self._console, transient=True) as progress:
+            task = progress.add_task("deploying", total=None)
+            yield lambda number: progress.update(task, completed=number)
 
     def say(self, sentence: str, *, style: str = "") -> None:
         """A line that stays."""
-        self._console.print(Text(sentence, style=style), soft_wrap=True)
+        self._console.print(Text(sentence, style=style), soft_wrap=not self._console.is_terminal)
 
-    def _line(self, seen: DropStatus) -> None:
-        story = "" if seen.stage is Stage.ARCHIVED else seen.summary
-        self.say(f"{seen.stage.value:<9} {seen.file_name:<30} {story}".rstrip())
-
-
-def _picture(seen: list[DropStatus], *, waiting: int, mails: int) -> Group:
-    counts = count_stages(seen)
-    head = Text("  ").join(Text(f"{stage.value} {number}", style=_COLOURS[stage]) for stage, number in counts.items())
-    head.append(f"   messages in the queue {waiting}   mails {mails}", style="dim")
-    settled = sum(number for stage, number in counts.items() if stage.is_settled)
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    table.add_column("drop", no_wrap=True)
-    table.add_column("stage", no_wrap=True)
-    table.add_column("what became of its rows", overflow="ellipsis", no_wrap=True)
-    moving = [one for one in seen if one.stage is not Stage.QUEUED]
-    for one in moving[-_ROWS_SHOWN:]:
-        table.add_row(Text(one.file_name), Text(one.stage.value, style=_COLOURS[one.stage]), Text(one.summary))
-    return Group(head, ProgressBar(total=max(1, len(seen)), completed=settled, width=60), table)
+    def _line(self, status: DropStatus) -> None:
+        summary = "" if status.stage is Stage.ARCHIVED else status.summary
+        self.say(f"{status.stage.value:<{_STAGE_WIDTH}} {status.file_name:<30} {summary}".rstrip())
 
 
-def show_mail(console: Console, mail: Mail) -> None:
-    """A mail as its reader sees it."""
-    text = Text(f"To: {mail.to}\nSubject: {mail.subject}\n\n{mail.body}".rstrip())
-    if console.is_terminal:
-        console.print(Panel(text, title="the last mail", border_style="cyan"))
-    else:
-        console.print(text, soft_wrap=True)
+def screen(statuses: list[DropStatus], *, total: int, waiting: int, mails: int, width: int, height: int) -> Group:
+    """One picture that fits the terminal: counts, a bar of the files that are done, and the files that moved.
+
+    `total` is how many files there will be.
+    """
+    counts = count_stages(statuses)
+    head = Text("  ").join(
+        Text(f"{number} {stage.value}", style=_COLOURS[stage]) for stage, number in counts.items() if number
+    )
+    settled = sum(status.is_settled for status in statuses)
+    total = max(total, len(statuses))
+    foot = Text(f"{settled} of {total} files done   {waiting} messages waiting   {mails} mails sent", style="dim")
+    lines = _files(statuses, width=width - 1, room=height - _LINES_AROUND)
+    return Group(_cut(head, width - 1), _bar(settled, total, width - 1), _cut(foot, width - 1), *lines)
 
 
-def show_totals(console: Console, summary: dict[str, object]) -> None:
-    """The totals of a run, and what was rejected why."""
-    table = Table(title="Totals", box=box.SIMPLE_HEAD, show_header=False, title_justify="left")
-    table.add_column()
-    table.add_column(justify="right")
-    for name, value in summary.items():
-        if isinstance(value, dict):
-            continue
-        table.add_row(name.replace("_", " "), f"{value:,}" if isinstance(value, int) else str(value))
-    console.print(table)
-    reasons = summary["reject_reasons"]
-    if isinstance(reasons, dict) and reasons:
-        rejected = Table(title="Rejected, by reason", box=box.SIMPLE_HEAD, show_header=False, title_justify="left")
-        rejected.add_column()
-        rejected.add_column(justify="right")
-        for reason, rows in sorted(reasons.items(), key=lambda item: (-item[1], item[0])):
-            rejected.add_row(reason, f"{rows:,}")
-        console.print(rejected)
+def _bar(settled: int, total: int, width: int) -> Text:
+    done = width * settled // max(1, total)
+    return Text("━" * done, style="green").append("─" * (width - done), style="dim")
+
+
+def _files(statuses: list[DropStatus], *, width: int, room: int) -> list[Text]:
+    """The files that need eyes first: failed, then moving, then the latest that are done."""
+    order = (Stage.FAILED, Stage.RUNNING, Stage.LOADED, Stage.ARCHIVED)
+    lines: list[Text] = []
+    for stage in order:
+        for status in reversed([status for status in statuses if status.stage is stage]):
+            shown = _file_lines(status, width)
+            if len(lines) + len(shown) > room:
+                return lines
+            lines += shown
+    return lines
+
+
+def _file_lines(status: DropStatus, width: int) -> list[Text]:
+    name = status.file_name
+    if len(name) > _NAME_WIDTH:
+        # The end of a name says which day it is.
+        name = f"…{name[-_NAME_WIDTH + 1 :]}"
+    line = Text(f"{status.stage.value:<{_STAGE_WIDTH}}", style=_COLOURS[status.stage])
+    line.append(f" {name:<{_NAME_WIDTH}}", style="default")
+    if status.stage is not Stage.FAILED:
+        line.append(f" {_in_short(status)}", style="default")
+        return [_cut(line, width)]
+    sentence = textwrap.wrap(status.summary, width - 2, max_lines=_SENTENCE_LINES, placeholder=" …")
+    return [_cut(line, width), *(Text(f"  {part}", style="red") for part in sentence)]
+
+
+def _in_short(status: DropStatus) -> str:
+    counts = status.report.counts if status.report else None
+    if counts is None:
+        return ""
+    return f"{counts['rows_read']:,} rows, {counts['inserted']:,} inserted, {counts['rejected']:,} rejected"
+
+
+def _cut(line: Text, width: int) -> Text:
+    line.truncate(width, overflow="ellipsis")
+    line.no_wrap = True
+    return line

@@ -6,13 +6,15 @@ import os
 import shutil
 import signal
 import threading
+from contextlib import ExitStack
 from typing import Any
 
 from rich.console import Console
 
+from cli.closing_screen import show_mail
 from cli.drop_status import Stage
 from cli.invocation import Invocation
-from cli.live import Display, show_mail
+from cli.live import Display
 from cli.local_pipeline import LIBRARIES, LOCAL_STACK, ROOT, LocalPipeline, announced
 from cli.progress import Progress
 from local.iam_middleware import OPERATOR
@@ -31,22 +33,28 @@ def keep_running(invocation: Invocation, config: str) -> None:
     is_over = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: is_over.set())
-    display = Display(console)
+    # Lines, not a screen: what was seen must stay for whoever scrolls back.
+    display = Display(console, has_screen=False)
     shutil.rmtree(FOLDER, ignore_errors=True)
-    with LocalCloud.start(
-        ROOT,
-        folder=FOLDER,
-        stack=config,
-        name=LOCAL_STACK,
-        libraries=LIBRARIES,
-        on_warning=lambda sentence: display.say(f"warning: {sentence}", style="red"),
-    ) as laptop:
+    with ExitStack() as running:
+        with display.deploying() as on_resource:
+            laptop = running.enter_context(
+                LocalCloud.start(
+                    ROOT,
+                    folder=FOLDER,
+                    stack=config,
+                    name=LOCAL_STACK,
+                    libraries=LIBRARIES,
+                    on_warning=lambda sentence: display.say(f"warning: {sentence}", style="red"),
+                    on_resource=on_resource,
+                )
+            )
         local = describe(laptop)
-        with announced(local):
-            invocation.show({"url": local.url, "region": local.region, "outputs": dict(local.outputs)}, "")
-            display.say(f"The {config} stack is running on this machine: {laptop.aws.url}")
-            display.say("Drop a file from another terminal with `pipeline drop FILE`; stop it here with Ctrl-C.")
-            _show_until(is_over, laptop, console, display)
+        running.enter_context(announced(local))
+        invocation.show({"url": local.url, "region": local.region, "outputs": dict(local.outputs)}, "")
+        display.say(f"The pipeline is running on this machine, with the settings of {config}: {laptop.aws.url}")
+        display.say("Drop a file from another terminal with `pipeline drop FILE`; stop it here with Ctrl-C.")
+        _show_until(is_over, laptop, console, display)
     display.say("Stopped. Nothing of the local pipeline is kept.")
 
 
@@ -87,5 +95,5 @@ def _show_until(is_over: threading.Event, laptop: LocalCloud, console: Console, 
         sent = laptop.mails()
         for mail in sent[mails:]:
             console.rule("mail")
-            show_mail(console, mail)
+            show_mail(console, mail, lines=None)
         mails = len(sent)

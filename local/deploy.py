@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import runpy
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,9 +43,19 @@ def pulumi_project(root: Path) -> str:
     return str(yaml.safe_load((root / "Pulumi.yaml").read_text(encoding="utf-8"))["name"])
 
 
-def deploy(root: Path, provider: MotoProvider, *, stack: str, config: Mapping[str, str]) -> Deployed:
-    """Run `__main__.py` as `pulumi up` would for a stack; returns once all resources exist. Raises DeployFailed."""
-    mocks = _Moto(provider)
+def deploy(
+    root: Path,
+    provider: MotoProvider,
+    *,
+    stack: str,
+    config: Mapping[str, str],
+    on_resource: Callable[[int], None] = lambda _: None,
+) -> Deployed:
+    """Run `__main__.py` as `pulumi up` would for a stack; returns once all resources exist. Raises DeployFailed.
+
+    `on_resource` is told how many resources exist, each time there is one more.
+    """
+    mocks = _Moto(provider, on_resource)
     pulumi.runtime.set_mocks(mocks, project=pulumi_project(root), stack=stack, preview=False)
     pulumi.runtime.set_all_config(dict(config))
     outputs: dict[str, Any] = {}
@@ -70,8 +80,9 @@ def deploy(root: Path, provider: MotoProvider, *, stack: str, config: Mapping[st
 
 
 class _Moto(pulumi.runtime.Mocks):
-    def __init__(self, provider: MotoProvider) -> None:
+    def __init__(self, provider: MotoProvider, on_resource: Callable[[int], None]) -> None:
         self._provider = provider
+        self._on_resource = on_resource
         self._lock = threading.Lock()
         self.created: list[tuple[str, str]] = []
         self.failure: tuple[str, Exception] | None = None
@@ -87,6 +98,7 @@ class _Moto(pulumi.runtime.Mocks):
             raise
         with self._lock:
             self.created.append((args.typ, args.name))
+            self._on_resource(len(self.created))
         return made
 
     def call(self, args: pulumi.runtime.MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]] | None]:

@@ -108,12 +108,14 @@ class LocalCloud:
         confirms_subscriptions: bool = True,
         before_deploy: Callable[[Aws], None] = lambda _: None,
         on_warning: Callable[[str], None] = lambda _: None,
+        on_resource: Callable[[int], None] = lambda _: None,
     ) -> LocalCloud:
         """Deploy the program in `root` with the settings of a stack, some keys changed.
 
         `name` is what the deployed stack is called; without it, it is called as the stack whose settings it has.
         `folder` takes logs and what processes need while they run. `libraries` keeps unpacked
         wheels for the next local cloud. `before_deploy` makes what the account holds already.
+        `on_resource` is told how many resources exist.
         Raises DeployFailed where the program cannot be deployed.
         """
         folder = folder.resolve()
@@ -142,7 +144,7 @@ class LocalCloud:
             )
             with _events_held_back(account, hooks):
                 before_deploy(aws)
-                deployed = deploy(root, provider, stack=name or stack, config=values)
+                deployed = deploy(root, provider, stack=name or stack, config=values, on_resource=on_resource)
                 router.start()
         except BaseException:
             data_api.stop()

@@ -13,10 +13,36 @@ from cli.invocation import Invocation, command
 def costs(
     invocation: Invocation,
     rows: Annotated[int, typer.Option(min=1, help="Rows of a daily file.")] = 1_000_000,
+    config: Annotated[str, typer.Option(metavar="NAME", help="The stack of Pulumi.NAME.yaml.")] = "dev",
 ) -> None:
-    """Show what a stack costs, idle and per load."""
-    from cli.costs import DAYS_PER_MONTH, Prices, Usage, idle_month, load
+    """Show what a stack costs, idle and per load.
 
-    prices, usage = Prices(), Usage()
-    idle, one = idle_month(prices, usage), load(prices, usage, rows)
-    invocation.show({"idle": idle, "load": one, "days": DAYS_PER_MONTH}, f"{idle}{one}")
+    What the stack has is counted by running its program; nothing is created and AWS is not asked.
+    Analysts' queries cost as long as they keep the warehouse awake, and are not part of the month.
+    """
+    from cli.costs import DAYS_PER_MONTH, Prices, beside_loads, idle_month, load, usage_of
+    from cli.declared_resources import declared_resources
+    from cli.local_pipeline import ROOT
+
+    resources, region = declared_resources(ROOT, config)
+    prices, usage = Prices(), usage_of(resources)
+    idle, one, beside = idle_month(prices, usage), load(prices, usage, rows), beside_loads(prices, usage, rows)
+    month = sum(idle.values()) + sum(one.values()) * DAYS_PER_MONTH
+    lines = [f"US dollars, prices of {prices.region}, {prices.as_of}"]
+    if region != prices.region:
+        lines.append(f"The stack {config} runs in {region}, where prices differ somewhat: look them up.")
+    lines += ["", *(f"{f'a month idle: {name}':<58}{dollars:>12,.2f}" for name, dollars in idle.items())]
+    lines += [f"{f'a load of {rows:,} rows: {name}':<58}{dollars:>12,.4f}" for name, dollars in one.items()]
+    lines += [f"{name:<58}{dollars:>12,.2f}" for name, dollars in beside.items()]
+    lines.append(f"{'a month of such days, idle cost included':<58}{month:>12,.2f}")
+    result = {
+        "stack": config,
+        "region": region,
+        "prices": {"region": prices.region, "as_of": prices.as_of},
+        "rows": rows,
+        "idle_month": idle,
+        "load": one,
+        "beside_loads": beside,
+        "month": month,
+    }
+    invocation.show(result, "\n".join(lines))

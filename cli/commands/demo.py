@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from cli.invocation import Invocation, command
-from cli.refusals import FAILED
+from cli.refusals import FAILED, INTERRUPTED
 
 
 @command()
@@ -51,9 +51,13 @@ def demo(
     from mock_data import MockDataArgs
 
     generator = MockDataArgs(rows=rows, days=days, seed=seed) if data is None else None
-    results = demo_from(
-        data, generator, out, disturbance=Disturbance(shuffle=shuffle, chaos=chaos), console=invocation.console()
-    )
+    try:
+        results = demo_from(
+            data, generator, out, disturbance=Disturbance(shuffle=shuffle, chaos=chaos), console=invocation.console()
+        )
+    except KeyboardInterrupt:
+        invocation.say(f"Stopped. The local pipeline is gone; its logs are in {out}.")
+        invocation.end(INTERRUPTED)
     if invocation.as_json:
         invocation.show({**results.summary, "complaints": results.complaints}, "")
     if results.complaints:
