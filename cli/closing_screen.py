@@ -28,16 +28,16 @@ def show_verdict(console: Console, complaints: list[str], summary: dict[str, obj
 def show_totals(console: Console, summary: dict[str, object]) -> None:
     """The totals of a run, and how many rows were rejected for which reason."""
     lines = [
-        f"{name.replace('_', ' '):<24}{_number(name, value):>18}"
+        f"  {name.replace('_', ' '):<28}{_number(name, value):>14}"
         for name, value in summary.items()
         if not isinstance(value, dict)
     ]
     reasons = summary["reject_reasons"]
     if isinstance(reasons, dict) and reasons:
-        lines += ["", "rejected, by reason"]
+        lines += ["", "Rejected, by reason"]
         ordered = sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
-        lines += [f"  {reason:<28}{rows:>12,}" for reason, rows in ordered]
-    console.print("\n".join(["", *lines, ""]), markup=False, highlight=False)
+        lines += [f"  {reason:<28}{rows:>14,}" for reason, rows in ordered]
+    console.print("\n".join(["", "Totals", *lines, ""]), markup=False, highlight=False)
 
 
 def show_mail(console: Console, mail: Mail, *, lines: int | None = _MAIL_LINES) -> None:

@@ -29,15 +29,18 @@ class LocalPipeline:
     """A local pipeline in another process."""
 
     pid: int
-    url: str
-    region: str
-    access_key: str
-    secret_key: str
     outputs: Mapping[str, Any]
-    warehouse: Mapping[str, Any]
-    """How a client signs in to the warehouse: host, port, database, user, password, certificate."""
-    logs: str
-    """The folder with a log for each run."""
+    """Those of the stack."""
+    environment: Mapping[str, str]
+    """AWS_* and PG* variables with which any tool reaches it, with every right."""
+
+    @property
+    def url(self) -> str:
+        return self.environment["AWS_ENDPOINT_URL"]
+
+    @property
+    def region(self) -> str:
+        return self.environment["AWS_REGION"]
 
 
 @contextmanager

@@ -75,7 +75,9 @@ def find_pipeline(stack: str | None) -> Pipeline:
         return Pipeline(f"the stack {stack}", outputs, session, stack)
     local = find_local_pipeline()
     session = boto3.session.Session(
-        aws_access_key_id=local.access_key, aws_secret_access_key=local.secret_key, region_name=local.region
+        aws_access_key_id=local.environment["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=local.environment["AWS_SECRET_ACCESS_KEY"],
+        region_name=local.region,
     )
     return Pipeline("the local pipeline", local.outputs, session, local=local)
 

@@ -1,8 +1,6 @@
-"""What a run printed: in CloudWatch on AWS, in a file of the local pipeline."""
+"""What a run printed, from CloudWatch Logs."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 from cli.loads import Load
 from cli.pipeline import Pipeline
@@ -25,9 +23,6 @@ def run_of(load: Load, attempt: int | None) -> str:
 
 def read_log(pipeline: Pipeline, run_id: str) -> list[str]:
     """The lines of a run's log, in the order they were printed; none where it has printed nothing yet."""
-    if pipeline.local is not None:
-        path = Path(pipeline.local.logs) / f"{run_id}.log"
-        return path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
     client = pipeline.client("logs")
     lines: list[tuple[int, str]] = []
     for group in LOG_GROUPS:

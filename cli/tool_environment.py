@@ -17,21 +17,7 @@ def tool_environment(pipeline: Pipeline) -> dict[str, str]:
     """Variable -> value. A stack on AWS is reached with the caller's own sign-in, so it has no keys here."""
     variables = {"AWS_REGION": pipeline.region, "AWS_DEFAULT_REGION": pipeline.region}
     if pipeline.local is not None:
-        local = pipeline.local
-        variables |= {
-            "AWS_ENDPOINT_URL": local.url,
-            "AWS_ACCESS_KEY_ID": local.access_key,
-            "AWS_SECRET_ACCESS_KEY": local.secret_key,
-        }
-        variables |= {
-            "PGHOST": str(local.warehouse["host"]),
-            "PGPORT": str(local.warehouse["port"]),
-            "PGDATABASE": str(local.warehouse["database"]),
-            "PGUSER": str(local.warehouse["user"]),
-            "PGPASSWORD": str(local.warehouse["password"]),
-            "PGSSLMODE": "verify-full",
-            "PGSSLROOTCERT": str(local.warehouse["certificate"]),
-        }
+        variables |= pipeline.local.environment
     elif pipeline.stack is not None:
         variables["PIPELINE_STACK"] = pipeline.stack
     return variables | {name: pipeline.output(output) for name, output in _OUTPUTS.items()}

@@ -7,7 +7,6 @@ import shutil
 import signal
 import threading
 from contextlib import ExitStack
-from typing import Any
 
 from rich.console import Console
 
@@ -17,7 +16,6 @@ from cli.invocation import Invocation
 from cli.live import Display
 from cli.local_pipeline import LIBRARIES, LOCAL_STACK, ROOT, LocalPipeline, announced
 from cli.progress import Progress
-from local.iam_middleware import OPERATOR
 from local.local_cloud import LocalCloud
 from schemas.drops import Drop, is_drop
 from schemas.runs import decode_run
@@ -60,24 +58,7 @@ def keep_running(invocation: Invocation, config: str) -> None:
 
 def describe(laptop: LocalCloud) -> LocalPipeline:
     """How other terminals reach a local cloud of this process."""
-    return LocalPipeline(
-        pid=os.getpid(),
-        url=laptop.aws.url,
-        region=laptop.aws.region,
-        access_key=OPERATOR,
-        secret_key="laptop",
-        outputs=dict(laptop.outputs),
-        warehouse=_sign_in(laptop),
-        logs=str(laptop.folder / "logs"),
-    )
-
-
-def _sign_in(laptop: LocalCloud) -> dict[str, Any]:
-    warehouse = laptop.warehouse.running()
-    return {
-        **warehouse.admin_connection(laptop.outputs["database"]),
-        "certificate": warehouse.client_environment()["SSL_CERT_FILE"],
-    }
+    return LocalPipeline(os.getpid(), dict(laptop.outputs), laptop.operator_environment())
 
 
 def _show_until(is_over: threading.Event, laptop: LocalCloud, console: Console, display: Display) -> None:

@@ -10,9 +10,7 @@ import pytest
 from cli.local_pipeline import LocalPipeline, announced, find_local_pipeline, only_local_pipeline
 from cli.refusals import Refused
 
-LOCAL = LocalPipeline(
-    1, "http://127.0.0.1:1", "eu-west-1", "operator", "secret", {"drop_bucket": "drop"}, {"port": 5}, "logs"
-)
+LOCAL = LocalPipeline(1, {"drop_bucket": "drop"}, {"AWS_REGION": "eu-west-1"})
 
 
 def test_a_local_pipeline_is_found_while_it_runs_and_never_after(tmp_path: Path) -> None:

@@ -133,7 +133,6 @@ def test_a_state_file_that_a_killed_pipeline_left_names_no_pipeline(
     state = tmp_path / "running.json"
     monkeypatch.setattr("cli.local_pipeline.STATE_FILE", state)
     # Its process id may be somebody else's by now: our own is alive for certain.
-    facts = {"pid": os.getpid(), "url": "http://127.0.0.1:1", "region": "eu-west-1"}
-    state.write_text(json.dumps({**facts, "access_key": "a", "secret_key": "s", "outputs": {}}))
+    state.write_text(json.dumps({"pid": os.getpid(), "outputs": {}, "environment": {}}))
     ended = CliRunner().invoke(app, ["replay", "2023-03-15"])
     assert (ended.exit_code, "no local pipeline is running" in ended.stderr) == (2, True)
