@@ -103,6 +103,8 @@ class Report:
     awaited_by: list[Drop] = field(default_factory=list)
     """Drops with rows that waited for what this attempt loaded: each needs an attempt with operation flow_in."""
     ignored_columns: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    """What was changed in the rows of a dimension, a sentence each."""
     rows_read: int = 0
     """Rows of the file, also when the load failed."""
     step_seconds: dict[str, float] = field(default_factory=dict)

@@ -6,7 +6,7 @@ import re
 
 import polars as pl
 
-from jobs.rows.text import read
+from jobs.rows.text import clean, read
 
 _PRICE = pl.Decimal(18, 4)
 
@@ -34,7 +34,9 @@ class NumberReader:
 
     def read_price(self, text: pl.Series) -> pl.Series:
         """Decimal(18, 4): from 0 up, at most four decimals, then only zeros."""
-        return read(text, self._prices, self._prices)
+        found = self._prices(text)
+        # Not `read`: Polars scatters no decimals.
+        return self._prices(clean(text)) if found.null_count() > text.null_count() else found
 
     def _any_whole(self, text: pl.Series) -> pl.Series:
         is_whole = text.str.contains(self._whole) & ~text.str.contains(self._ambiguous)

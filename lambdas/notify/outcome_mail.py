@@ -80,7 +80,7 @@ def outcome_mail(told: MailContext) -> Mail:
     report = told.report
     sections = [[_sentence(told)], _earlier(told), _what_now(told)]
     if report is not None and told.is_loaded:
-        sections += [_balance(told, report), _amounts(report), _rejected(report), _ignored(report)]
+        sections += [_balance(told, report), _amounts(report), _rejected(report), _ignored(report), _notes(report)]
     sections += [_run_message(told), _where(told)]
     body = "\n\n".join("\n".join(section) for section in sections if section)
     return Mail(_subject(told), body + "\n")
@@ -250,6 +250,10 @@ def _ignored(report: Report) -> list[str]:
     names = ", ".join(printable(name, 60) for name in report.ignored_columns[:_MANY])
     more = len(report.ignored_columns) - _MANY
     return [f"Columns that were ignored: {names}" + (f" and {more:,} more" if more > 0 else "")]
+
+
+def _notes(report: Report) -> list[str]:
+    return [printable(note, _SENTENCE) for note in report.notes[:_MANY]]
 
 
 def _run_message(told: MailContext) -> list[str]:

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from unittest import mock
 
 import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import schemas.drops
 from jobs.csv.reader import open_source_file
 from jobs.errors import DimensionRefused, FileRefused
-from jobs.load_dimensions import read_dimension
+from jobs.rows.dimensions import DimensionRows
 from schemas.drops import CUSTOMERS, PRODUCTS
 from schemas.warehouse.tables import DIMENSIONS
+from tests import oracle
 from tests.jobs.dry_run import small_pieces
 from tests.oracle_files import trim
 from tests.strategies import PRICES, hostile_texts
@@ -26,12 +30,21 @@ CUSTOMER_HEADER = "customer_id,first_name,last_name,email,membership_level"
 
 
 def read(content: str, kind: str = PRODUCTS) -> pl.DataFrame:
+    """All rows of the file."""
+    return read_with_notes(content, kind)[0]
+
+
+def read_with_notes(content: str, kind: str = PRODUCTS) -> tuple[pl.DataFrame, list[str]]:
     dimension = DIMENSIONS[kind]
     with TemporaryDirectory() as folder:
         path = Path(folder) / "drop"
         path.write_bytes(content.encode("utf-8"))
         names = [column.name for column in dimension.source_columns]
-        return read_dimension(open_source_file(path, name=f"{kind}.csv", required=names), dimension)
+        rows = DimensionRows(open_source_file(path, name=f"{kind}.csv", required=names), dimension, Path(folder))
+        chunks = list(rows.chunks())
+        rows.refuse_faults()
+    schema = {"source_line": pl.Int64(), **{column.name: column.polars for column in dimension.source_columns}}
+    return pl.concat([pl.DataFrame(schema=schema), *chunks]), rows.notes
 
 
 def test_the_sample_rows_of_the_contract_are_read() -> None:
@@ -43,7 +56,7 @@ def test_the_sample_rows_of_the_contract_are_read() -> None:
 
 @pytest.mark.parametrize("kind", [PRODUCTS, CUSTOMERS])
 def test_the_sample_files_in_the_checkout_are_read(kind: str) -> None:
-    sample = Path(read_dimension.__code__.co_filename).parents[1] / "schemas" / "samples" / f"{kind}.csv"
+    sample = Path(schemas.drops.__file__).parents[1] / "schemas" / "samples" / f"{kind}.csv"
     assert read(sample.read_text(encoding="utf-8"), kind).height >= 1
 
 
@@ -59,11 +72,27 @@ def test_columns_may_stand_in_any_order_and_values_are_trimmed_and_may_be_empty(
         ('"P1"x,,,1,\n', "the row has not one value for each of the 5 columns"),
         (" ,Widget,,1,\n", "the row has no product_id"),
         (f"{'x' * 65},,,1,\n", f"product_id '{'x' * 65}' is longer than 64 bytes"),
-        (f"P1,{'ü' * 129},,1,\n", f"product_name '{'ü' * 80}' is longer than 256 bytes"),
-        ("P1,,,,\n", "price None is not a decimal number from 0 up with at most 4 decimals"),
+        ("NULL,Widget,,1,\n", "the row has no product_id"),
+        ("1.2E+11,,,1,\n", "product_id '1.2E+11' was rounded by a spreadsheet, so it may stand for several"),
+        (f"P1,,,1,{'s' * 65}\n", f"supplier_id '{'s' * 65}' is longer than 64 bytes"),
+        ("P1,,,,\n", "price (empty) is not a decimal number from 0 up with at most 4 decimals"),
         *(
             (f"P1,,,{price},\n", f"price {price!r} is not a decimal number from 0 up with at most 4 decimals")
-            for price in ("-1", "1e3", "NaN", "1.00001", "x", "٣", "0x1", "1_000", "100000000000000", ".5", "5.", "+1")
+            for price in (
+                "-1",
+                "1e3",
+                "NaN",
+                "1.00001",
+                "1.000010",
+                "x",
+                "٣",
+                "0x1",
+                "1_000",
+                "100000000000000",
+                ".5",
+                "5.",
+                "+1",
+            )
         ),
         ('P1,,,"1,5",\n', "price '1,5' is not a decimal number from 0 up with at most 4 decimals"),
     ],
@@ -72,7 +101,7 @@ def test_a_bad_row_is_named_by_its_line_and_nothing_is_read(rows: str, fault: st
     with pytest.raises(DimensionRefused) as refused:
         read(f"{PRODUCT_HEADER}\nP0,,,1,\n\n{rows}P2,,,2,\n")
     assert str(refused.value) == (
-        f"dim_products.csv, line 4: {fault}; nothing was loaded, mend the file and drop it again"
+        f"dim_products.csv, line 4: {fault}; nothing was loaded, correct the file and upload it again"
     )
 
 
@@ -80,8 +109,8 @@ def test_a_duplicate_id_names_both_lines() -> None:
     with pytest.raises(DimensionRefused) as refused:
         read(f"{PRODUCT_HEADER}\nP0,,,1,\nP1,,,1,\n P0,,,2,\nP0,,,3,\n")
     assert str(refused.value) == (
-        "dim_products.csv, line 2: product_id 'P0' stands in the file more than once, and only one row can be right "
-        "(so it is on 2 more rows, next on line 4); nothing was loaded, mend the file and drop it again"
+        "dim_products.csv, line 2: product_id 'P0' occurs in the file more than once, and only one row can be right "
+        "(so it is on 2 more rows, next on line 4); nothing was loaded, correct the file and upload it again"
     )
 
 
@@ -108,14 +137,68 @@ def test_any_text_is_read_or_refused_by_line(rows: Sequence[tuple[str, str, Deci
         '"{}","{}",,{},\n'.format(name.replace('"', '""'), text.replace('"', '""'), price) for name, text, price in rows
     )
     breaks = any(set("\n\r\0") & set(trim(cell)) for name, text, _ in rows for cell in (name, text))
-    ids = [trim(name) for name, _, _ in rows]
-    too_long = any(len(trim(name).encode()) > 64 or len(trim(text).encode()) > 256 for name, text, _ in rows)
-    if breaks or too_long or "" in ids or len(set(ids)) < len(ids):
+    ids = [oracle.read_id(name) for name, _, _ in rows]
+    too_long = any(len(name.encode()) > 64 for name in ids)
+    rounded = any(re.fullmatch("[0-9]([.,][0-9]+[Ee][+]?|[Ee][+])[0-9]{1,3}", name) for name in ids)
+    if breaks or too_long or rounded or "" in ids or len(set(ids)) < len(ids):
         with pytest.raises(DimensionRefused, match=r"^dim_products\.csv, line \d+: "):
             read(f"{PRODUCT_HEADER}\n{quoted}")
         return
     with small_pieces():
         found = read(f"{PRODUCT_HEADER}\n{quoted}")
     assert found.drop("source_line").rows() == [
-        (name, trim(text) or None, None, price, None) for name, (_, text, price) in zip(ids, rows)
+        (name, oracle.meant(text) or None, None, price, None) for name, (_, text, price) in zip(ids, rows)
     ]
+
+
+def test_zeros_behind_the_fourth_decimal_change_nothing() -> None:
+    found = read(f"{PRODUCT_HEADER}\nP1,,,29.990000,\nP2,,,12.50000000,\nP3,,,5,\n")
+    assert found["price"].to_list() == [Decimal("29.99"), Decimal("12.5"), Decimal(5)]
+
+
+def test_a_text_that_is_too_long_is_cut_at_a_character_and_noted() -> None:
+    long = "a" + "é" * 128 + "急" * 10
+    content = f"{PRODUCT_HEADER}\nP1,{long},,1,\nP2,short,,2,\nP3,{'x' * 256},,3,\nP4,{'x' * 257},,4,\n"
+    found, notes = read_with_notes(content)
+    assert found["product_name"].to_list() == ["a" + "é" * 127, "short", "x" * 256, "x" * 256]
+    assert notes == [
+        "product_name is longer than 256 bytes on line 2 (so it is on 1 more rows, next on line 5); it was cut there"
+    ]
+
+
+def test_a_note_says_nothing_of_a_person() -> None:
+    _, notes = read_with_notes(f"{CUSTOMER_HEADER}\nC1,{'Jane' * 40},Doe,{'j' * 300}@example.com,Gold\n", CUSTOMERS)
+    assert len(notes) == 2
+    assert not any("Jane" in note or "jj" in note for note in notes)
+
+
+def test_a_row_without_any_value_is_passed_over() -> None:
+    with small_pieces():
+        found = read(f"Handle,{PRODUCT_HEADER},Image\nteapot,P1,Teapot,,1,,1.jpg\nteapot,,, ,,,2.jpg\nmug,P2,,,2,,\n")
+    assert found["product_id"].to_list() == ["P1", "P2"]
+
+
+def test_null_words_are_no_ids_and_excel_texts_are_what_they_hold() -> None:
+    found = read(f'{PRODUCT_HEADER}\n="00123",Nan,,1,NULL\nP2\u200b,,,2,S1\n')
+    assert found.select("product_id", "product_name", "supplier_id").rows() == [
+        ("00123", "Nan", None),
+        ("P2", None, "S1"),
+    ]
+
+
+@pytest.mark.parametrize("kind", [PRODUCTS, CUSTOMERS])
+def test_a_header_written_twice_is_refused(kind: str) -> None:
+    header = PRODUCT_HEADER if kind == PRODUCTS else CUSTOMER_HEADER
+    row = "X1,,,1," if kind == PRODUCTS else "X1,,,,"
+    again = ",".join(reversed(header.upper().split(",")))
+    for second in (header, again):
+        with pytest.raises(FileRefused, match="line 3: the header is written a second time"):
+            read(f"{header}\n{row}\n{second}\n{row.replace('X1', 'X2')}\n", kind)
+
+
+def test_repeated_keys_are_found_across_chunks_and_buckets() -> None:
+    rows = "".join(f"P{at},,,1,\n" for at in range(50))
+    with small_pieces(), mock.patch("jobs.rows.dimensions._BYTES_PER_BUCKET", 100):
+        assert read(f"{PRODUCT_HEADER}\n{rows}").height == 50
+        with pytest.raises(DimensionRefused, match=r"line 9: product_id 'P7' occurs .* next on line 52\)"):
+            read(f"{PRODUCT_HEADER}\n{rows}P7,,,2,\n")

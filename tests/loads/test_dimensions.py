@@ -85,7 +85,7 @@ def test_a_replay_of_a_dimension_changes_nothing(shop: Shop) -> None:
     [
         (
             "P1,,,7,",
-            "line 3: product_id 'P1' stands in the file more than once, and only one row can be right "
+            "line 3: product_id 'P1' occurs in the file more than once, and only one row can be right "
             "(so it is on 1 more rows, next on line 4)",
         ),
         ("P2,,,-7,", "line 4: price '-7' is not a decimal number from 0 up with at most 4 decimals"),
@@ -102,7 +102,9 @@ def test_one_bad_row_fails_the_load_and_is_named_by_its_line(shop: Shop, line: s
     report = shop.run(drop(shop, "P9,,,9,", "P1,,,2,", line, uploaded_at=MONDAY + timedelta(1)))
     assert isinstance(shop.error, DimensionRefused)
     assert report.error is not None
-    assert report.error.sentence == f"dim_products.csv, {fault}; nothing was loaded, mend the file and drop it again"
+    assert (
+        report.error.sentence == f"dim_products.csv, {fault}; nothing was loaded, correct the file and upload it again"
+    )
     assert report.counts is None
     assert products_of(shop) == before_it
     assert shop.left_staged() == []

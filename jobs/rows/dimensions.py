@@ -1,0 +1,169 @@
+"""The rows of a dimension's file: what a product or customer must have, and what is put right in its texts.
+
+A dimension is small beside the facts and everything is priced by it, so no row is
+rejected: one wrong id or price refuses the file. A text that describes something is no
+such reason. It is cut where it is too long, and a line break in it becomes a blank.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import polars as pl
+
+from jobs.buckets import Buckets
+from jobs.csv.reader import IS_MALFORMED, SOURCE_LINE, SourceFile
+from jobs.errors import DimensionRefused, FileRefused
+from jobs.rows.ids import ROUNDED, IdReader
+from jobs.rows.numbers import NumberReader
+from jobs.rows.text import clean
+from schemas.sources import DEFAULT
+from schemas.warehouse.tables import Column, Dimension
+
+_BYTES_PER_BUCKET = 256 * 1024 * 1024
+_LINE_BREAK = r"\r\n|\r|\n"
+_SHOWN = 80
+
+
+@dataclass
+class _Rows:
+    """Rows with the same fault, or the same change."""
+
+    lines: list[int] = field(default_factory=list)
+    """The first two."""
+    rows: int = 0
+
+    def add(self, rows: pl.DataFrame) -> None:
+        self.rows += rows.height
+        self.lines = sorted([*self.lines, *rows.get_column(SOURCE_LINE).sort().head(2)])[:2]
+
+    @property
+    def more(self) -> str:
+        return f" (so it is on {self.rows - 1:,} more rows, next on line {self.lines[1]})" if self.rows > 1 else ""
+
+
+class DimensionRows:
+    """The rows of one file, a chunk at a time; `refuse_faults` is asked when all are read."""
+
+    def __init__(
+        self, source: SourceFile, dimension: Dimension, folder: Path, null_words: Sequence[str] = DEFAULT.null_words
+    ) -> None:
+        """`folder` takes the keys where they do not fit into memory."""
+        self._source = source
+        self._columns = dimension.source_columns
+        self._key = dimension.source_columns[0]
+        self._ids = IdReader(null_words)
+        self._prices = NumberReader()
+        self._keys = Buckets(folder, "keys")
+        self._buckets = 1 + source.path.stat().st_size // _BYTES_PER_BUCKET
+        self._faults: dict[str, tuple[str, _Rows]] = {}
+        self._cut: dict[str, _Rows] = {}
+
+    def chunks(self) -> Iterator[pl.DataFrame]:
+        """Typed rows with SOURCE_LINE. None of a chunk with a fault, for then nothing is loaded."""
+        for chunk in self._source.chunks():
+            faults = len(self._faults)
+            rows = self._read(chunk)
+            if len(self._faults) == faults == 0:
+                yield rows
+
+    def refuse_faults(self) -> None:
+        """Raises DimensionRefused naming the first kind of fault, its first line and how often it occurs."""
+        self._find_repeated_keys()
+        for fault, found in self._faults.values():
+            raise DimensionRefused(
+                f"{self._source.name}, line {found.lines[0]}: {fault}{found.more}; "
+                "nothing was loaded, correct the file and upload it again"
+            )
+
+    @property
+    def notes(self) -> list[str]:
+        """A sentence for each column whose texts were cut; without the texts, which may be a person's."""
+        return [
+            f"{name} is longer than {max_bytes} bytes on line {found.lines[0]}{found.more}; it was cut there"
+            for name, max_bytes in ((column.name, column.max_bytes) for column in self._columns)
+            for found in [self._cut.get(name)]
+            if found is not None
+        ]
+
+    def _read(self, chunk: pl.DataFrame) -> pl.DataFrame:
+        names = [column.name for column in self._columns]
+        text = chunk.select(*names, SOURCE_LINE, IS_MALFORMED)
+        text = text.with_columns(self._cleaned(text.get_column(column.name), column) for column in self._columns)
+        # An image's row of a shop's export says nothing of a product.
+        text = text.filter(pl.col(IS_MALFORMED) | ~pl.all_horizontal(pl.col(names).is_null()))
+        self._refuse_second_header(text)
+        key = pl.col(self._key.name)
+        columns = len(self._source.header)
+        sound = text.filter(~pl.col(IS_MALFORMED))
+        self._fault(text.filter(IS_MALFORMED), "shape", f"the row has not one value for each of the {columns} columns")
+        self._fault(sound.filter(key.is_null()), "key", f"the row has no {self._key.name}")
+        typed = [sound.get_column(SOURCE_LINE), *(self._typed(sound, column) for column in self._columns)]
+        keys = sound.select(self._key.name, SOURCE_LINE).drop_nulls()
+        self._keys.add(keys, key.hash() % self._buckets)
+        return pl.DataFrame(typed)
+
+    def _cleaned(self, text: pl.Series, column: Column) -> pl.Series:
+        """Null where there is nothing."""
+        if column.name.endswith("_id"):
+            return self._ids.read(text)
+        cleaned = clean(text)
+        return cleaned.set((cleaned.str.len_bytes() == 0).fill_null(False), None)
+
+    def _typed(self, rows: pl.DataFrame, column: Column) -> pl.Series:
+        text = rows.get_column(column.name)
+        if column.max_bytes is None:
+            prices = self._prices.read_price(text)
+            self._unfit(rows, prices.is_null(), column, "is not a decimal number from 0 up with at most 4 decimals")
+            return prices
+        is_too_long = (text.str.len_bytes() > column.max_bytes).fill_null(False)
+        if column.name.endswith("_id"):
+            self._unfit(rows, is_too_long, column, f"is longer than {column.max_bytes} bytes")
+            is_rounded = text.str.contains(ROUNDED).fill_null(False)
+            self._unfit(rows, is_rounded, column, "was rounded by a spreadsheet, so it may stand for several")
+            return text
+        if is_too_long.any():
+            self._cut.setdefault(column.name, _Rows()).add(rows.filter(is_too_long))
+            cut = [_cut(value, column.max_bytes) for value in text.filter(is_too_long)]
+            text = text.scatter(is_too_long.arg_true(), pl.Series(cut, dtype=pl.String()))
+        return text.str.replace_all(_LINE_BREAK, " ")
+
+    def _unfit(self, rows: pl.DataFrame, is_unfit: pl.Series, column: Column, fault: str) -> None:
+        unfit = rows.filter(is_unfit)
+        if unfit.height:
+            value = unfit.get_column(column.name)[0]
+            shown = repr(value[:_SHOWN]) if value is not None else "(empty)"
+            self._fault(unfit, column.name + fault, f"{column.name} {shown} {fault}")
+
+    def _fault(self, rows: pl.DataFrame, kind: str, sentence: str) -> None:
+        if rows.height:
+            self._faults.setdefault(kind, (sentence, _Rows()))[1].add(rows)
+
+    def _refuse_second_header(self, text: pl.DataFrame) -> None:
+        names = [column.name for column in self._columns]
+        is_heading = pl.all_horizontal(pl.col(name).str.to_lowercase().is_in(names) for name in names)
+        second = text.filter(is_heading.fill_null(False))
+        if second.height:
+            raise FileRefused(
+                f"{self._source.name}, line {second.item(0, SOURCE_LINE)}: the header is written a second time; "
+                "two files were joined into one: take it out, or upload them one by one"
+            )
+
+    def _find_repeated_keys(self) -> None:
+        name = self._key.name
+        repeated = [
+            keys.filter(pl.col(name).is_duplicated())
+            for keys in (pl.concat(self._keys.batches(number)) for number in self._keys.numbers())
+        ]
+        found = pl.concat(repeated).sort(SOURCE_LINE) if repeated else pl.DataFrame()
+        if found.height:
+            value = found.item(0, name)[:_SHOWN]
+            fault = f"{name} {value!r} occurs in the file more than once, and only one row can be right"
+            self._fault(found, "repeated", fault)
+
+
+def _cut(text: str, max_bytes: int) -> str:
+    """As many whole characters as fit."""
+    return text.encode("utf-8")[:max_bytes].decode("utf-8", "ignore")
