@@ -16,6 +16,7 @@ from jobs.errors import FileRefused
 from jobs.load.protocol import Staged
 from jobs.map_ordered import map_ordered
 from jobs.rows.duplicates import DuplicateCandidates
+from jobs.rows.ids import waited_for
 from jobs.rows.validation import REASON_SEPARATOR, REJECT_REASONS_COLUMN, SOURCE_COLUMNS, RowValidator
 from jobs.s3 import Prefix
 from schemas.drops import Drop
@@ -154,7 +155,7 @@ class Stager:
             pl.col(SOURCE_LINE).cast(pl.Int64).alias("source_line"),
             *(
                 pl.when(pl.col(REJECT_REASONS_COLUMN).str.contains(reason, literal=True))
-                .then(pl.col(column).str.strip_chars())
+                .then(pl.lit(waited_for(rejected.get_column(column))))
                 .alias(column)
                 for column, reason in lacks.items()
             ),

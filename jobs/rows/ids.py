@@ -21,6 +21,12 @@ _WHOLE = r"^[0-9]+\.0$"
 """What pandas makes of the ids of a column in which one is missing."""
 
 
+def waited_for(ids: pl.Series) -> pl.Series:
+    """The ids that a dimension must get before rows with these unknown ones are known."""
+    cleaned = clean(ids)
+    return cleaned.zip_with(~cleaned.str.contains(_WHOLE).fill_null(False), cleaned.str.strip_suffix(".0"))
+
+
 class Ids(NamedTuple):
     ids: pl.Series
     """Cleaned; null where there is none."""
