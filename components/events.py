@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,7 +10,7 @@ import pulumi
 from pulumi_aws import cloudwatch, lambda_, sqs
 
 from components.functions import Function, FunctionArgs
-from components.permissions import allow_service, policy, refuse_plain_http
+from components.permissions import allow_service, compact_json, policy, refuse_plain_http
 from components.pipeline_component import PipelineComponent
 
 FOURTEEN_DAYS = 14 * 24 * 60 * 60
@@ -98,7 +97,7 @@ class EventFunction(PipelineComponent):
         return cloudwatch.EventRule(
             f"{self._name}-{word}",
             description=rule.description,
-            event_pattern=None if rule.event_pattern is None else json.dumps(rule.event_pattern),
+            event_pattern=None if rule.event_pattern is None else compact_json(rule.event_pattern),
             schedule_expression=rule.schedule,
             tags=self._tags(f"{self.package}-{word}"),
             opts=self._child(),

@@ -149,6 +149,18 @@ def test_the_check_of_nested_arguments_finds_a_typing_mistake() -> None:
     assert list(_unknown_keys(inputs, pulumi_aws.glue.JobArgs, "Job")) == ["Job.command.pythonVersoin"]
 
 
+def test_all_json_is_written_as_aws_answers_it(deployed: Deployed) -> None:
+    """With spaces in it, some resources would differ at every preview."""
+    texts = [
+        value
+        for found in deployed.resources
+        for value in found.inputs.values()
+        if isinstance(value, str) and value.startswith("{")
+    ]
+    assert len(texts) > 25
+    assert [text for text in texts if text != json.dumps(json.loads(text), separators=(",", ":"))] == []
+
+
 def test_two_stacks_in_one_account_share_no_name(dev: Deployed, prod: Deployed) -> None:
     in_dev, in_prod = set(_given_names(dev)), set(_given_names(prod))
     assert len(in_dev) > 25, "the test has lost sight of the names"
