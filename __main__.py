@@ -38,6 +38,7 @@ runtime = Runtime(
     log_retention_days=config.require_int("logRetentionDays"),
 )
 keep_data = config.require_bool("keepData")
+keep_history = config.require_bool("keepHistory")
 
 storage = Storage(
     "storage",
@@ -72,6 +73,7 @@ warehouse = Warehouse(
         steps=deployment_steps(
             process_transactions_user=database_user(deployment, PROCESS_TRANSACTIONS),
             load_dimensions_user=database_user(deployment, LOAD_DIMENSIONS),
+            keep_history=keep_history,
         ),
         keep_data=keep_data,
         database_name=config.require("databaseName"),
@@ -94,6 +96,9 @@ processing = Processing(
         job_max_concurrent_runs=config.require_int("jobMaxConcurrentRuns"),
         max_reject_ratio=config.require("maxRejectRatio"),
         amount_classes=config.require("amountClasses"),
+        keep_history=keep_history,
+        same_key=config.require("sameKey"),
+        orphan_days=config.require_int("orphanDays"),
         source=config.require("source"),
     ),
 )

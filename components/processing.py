@@ -34,7 +34,7 @@ from components.storage import Storage
 from components.warehouse import Warehouse
 from schemas import amount_classes
 from schemas.drops import DIMENSIONS_PREFIX, TRANSACTIONS_PREFIX
-from schemas.runs import LOAD_DIMENSIONS, PROCESS_TRANSACTIONS, encode_job_arguments
+from schemas.runs import LOAD_DIMENSIONS, PROCESS_TRANSACTIONS, REPLACE, SAME_KEY, encode_job_arguments
 from schemas.sources import InvalidSource
 from schemas.work_bucket import CODE, REJECTED, REPORTS, STAGING
 
@@ -62,6 +62,12 @@ class ProcessingArgs:
     """The share of rejected rows beyond which a load fails; text, since the job gets it unchanged."""
     amount_classes: str
     """`label:lower bound` of every class, smallest first, separated by commas."""
+    keep_history: bool
+    """Whether every row that a load staged is kept, which taking a load back needs."""
+    same_key: str
+    """Whether every upload of a key counts ("add") or only the newest ("replace")."""
+    orphan_days: int
+    """How many days a row waits for a customer or product that the dimensions do not have yet."""
     source: str
     """The source format of the drops of transactions: the name of a file in sources/."""
 
@@ -91,6 +97,13 @@ class ProcessingArgs:
             self.amount_classes,
             amount_classes.FORM,
         )
+        require(
+            self.same_key in SAME_KEY and (self.same_key != REPLACE or self.keep_history),
+            "same_key",
+            self.same_key,
+            f"one of {', '.join(SAME_KEY)}; {REPLACE} needs keepHistory, since it takes earlier uploads back",
+        )
+        require(1 <= self.orphan_days <= 3650, "orphan_days", self.orphan_days, "from 1 to 3650 days")
         _source_argument(self.source)
 
 
@@ -212,6 +225,9 @@ class Processing(PipelineComponent):
             "max_reject_ratio": args.max_reject_ratio,
             "amount_classes": args.amount_classes,
             "source_settings": _source_argument(args.source),
+            "keep_history": "true" if args.keep_history else "false",
+            "same_key": args.same_key,
+            "orphan_days": str(args.orphan_days),
         }
         return {
             **encode_job_arguments(arguments),

@@ -30,6 +30,9 @@ def _arguments(job: str, stack: str = "dev") -> dict[str, str]:
         "--pipeline-max-reject-ratio": "0.5",
         "--pipeline-amount-classes": "Small:0,Medium:100,Large:1000",
         "--pipeline-source-settings": DEFAULT.to_argument(),
+        "--pipeline-keep-history": "true",
+        "--pipeline-same-key": "add",
+        "--pipeline-orphan-days": "30",
         "--extra-py-files": f"{CODE}/{WHEEL}",
         "--library-set": "none",
     }
@@ -111,6 +114,8 @@ def test_size_timeout_and_rules_follow_the_configuration(wheel_directory: Path) 
         jobMaxConcurrentRuns="7",
         maxRejectRatio="0.1",
         amountClasses="low:0,high:49.99",
+        sameKey="replace",
+        orphanDays="90",
         source="shopify",
     )
     for job in stack.of("Job"):
@@ -124,7 +129,19 @@ def test_size_timeout_and_rules_follow_the_configuration(wheel_directory: Path) 
             "0.1",
             "low:0,high:49.99",
         )
+        assert (arguments["--pipeline-same-key"], arguments["--pipeline-orphan-days"]) == ("replace", "90")
         assert SourceSettings.from_argument(arguments["--pipeline-source-settings"]) == read_source("shopify")
+
+
+def test_without_keep_history_neither_job_nor_warehouse_keeps_it(dev: Deployed, wheel_directory: Path) -> None:
+    stack = deploy("dev", wheel_directory, keepHistory="false")
+    kept = {job.inputs["nonOverridableArguments"]["--pipeline-keep-history"] for job in stack.of("Job")}
+    assert kept == {"false"}
+
+    def sent(deployed: Deployed) -> set[str]:
+        return {found.inputs["sql"] for found in deployed.of("Statement")}
+
+    assert [text.split(" (")[0] for text in sent(dev) - sent(stack)] == ["INSERT INTO transaction_history"]
 
 
 def test_no_stack_owns_the_log_groups_that_glue_creates(deployed: Deployed) -> None:

@@ -318,6 +318,9 @@ def test_the_stack_exports_what_a_person_types(dev: Deployed) -> None:
         ("amountClasses", ""),
         ("source", "shopfy"),
         ("source", ""),
+        ("sameKey", "merge"),
+        ("orphanDays", "0"),
+        ("orphanDays", "3651"),
         ("logRetentionDays", "31"),
         ("powertoolsLayerVersion", "0"),
         ("emails", '"ann@example.com"'),
@@ -334,11 +337,18 @@ def test_a_value_that_cannot_be_is_refused_by_the_keys_name(key: str, value: str
         deploy("dev", wheel_directory, **{key: value})
 
 
+def test_replacing_uploads_without_their_history_is_refused(wheel_directory: Path) -> None:
+    with pytest.raises(ConfigError, match=r"^sameKey is 'replace', but must be .*keepHistory"):
+        deploy("dev", wheel_directory, sameKey="replace", keepHistory="false")
+
+
 @pytest.mark.parametrize(
     ("key", "value"),
     [
         ("keepData", "perhaps"),
         ("sampleDimensions", "2"),
+        ("keepHistory", "sometimes"),
+        ("orphanDays", "a month"),
         ("jobTimeoutMinutes", "an hour"),
         ("jobMaxCapacity", "small"),
         ("emails", "ann@example.com"),
