@@ -29,6 +29,8 @@ class RejectedFor:
     rows: int
     samples: list[RejectSample]
     """Up to three, the first in the file."""
+    values: list[str] = field(default_factory=list)
+    """The different values that the reason's column has (schemas.reject_reasons), a few of them; none without one."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,11 @@ class Report:
         """
         content = json.loads(text)
         content["reject_reasons"] = {
-            reason: RejectedFor(rejected["rows"], [_known(RejectSample, sample) for sample in rejected["samples"]])
+            reason: RejectedFor(
+                rejected["rows"],
+                [_known(RejectSample, sample) for sample in rejected["samples"]],
+                rejected.get("values", []),
+            )
             for reason, rejected in content["reject_reasons"].items()
         }
         for name in ("amount_classes", "statuses"):

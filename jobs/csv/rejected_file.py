@@ -18,6 +18,8 @@ from schemas.reports import RejectedFor, RejectSample
 
 _SAMPLES = 3
 _SAMPLE_CHARACTERS = 500
+_VALUES = 10
+_VALUE_CHARACTERS = 64
 
 
 class RejectedRows:
@@ -40,6 +42,7 @@ class RejectedRows:
         self._header = (*headings, *REJECTED_FILE_COLUMNS)
         self._counts: dict[str, int] = {}
         self._samples: dict[str, list[RejectSample]] = {}
+        self._values: dict[str, list[str]] = {}
 
     def add(self, rejected: pl.DataFrame, chunk: int) -> None:
         """Keep rejected rows of a chunk, in any order."""
@@ -70,7 +73,9 @@ class RejectedRows:
         """The most frequent reason first, equally frequent ones as they are declared."""
         declared = [reason for reason in REJECT_REASONS if reason in self._counts]
         ordered = sorted(declared, key=lambda reason: -self._counts[reason])
-        return {reason: RejectedFor(self._counts[reason], self._samples[reason]) for reason in ordered}
+        return {
+            reason: RejectedFor(self._counts[reason], self._samples[reason], self._values[reason]) for reason in ordered
+        }
 
     def _sample(self, rejected: pl.DataFrame) -> None:
         found: dict[str, list[str]] = {}
@@ -79,10 +84,22 @@ class RejectedRows:
                 self._counts[reason] = self._counts.get(reason, 0) + rows
                 found.setdefault(reason, []).append(reasons)
         for reason, combinations in found.items():
+            self._add_values(reason, rejected, combinations)
             samples = self._samples.setdefault(reason, [])
             if len(samples) < _SAMPLES:
                 first = rejected.filter(pl.col(REJECT_REASONS_COLUMN).is_in(combinations)).head(_SAMPLES - len(samples))
                 samples.extend(self._sample_of(row) for row in first.rows(named=True))
+
+    def _add_values(self, reason: str, rejected: pl.DataFrame, combinations: list[str]) -> None:
+        """A few different values of the column that the reason is about."""
+        values = self._values.setdefault(reason, [])
+        column = REJECT_REASONS[reason].column
+        if column is None or column not in rejected.columns or len(values) >= _VALUES:
+            return
+        found = rejected.filter(pl.col(REJECT_REASONS_COLUMN).is_in(combinations)).get_column(column)
+        different = found.drop_nulls().str.strip_chars().str.slice(0, _VALUE_CHARACTERS).unique(maintain_order=True)
+        values.extend(value for value in different.head(2 * _VALUES) if value and value not in values)
+        del values[_VALUES:]
 
     def _sample_of(self, row: dict[str, Any]) -> RejectSample:
         text = row[SOURCE_TEXT]

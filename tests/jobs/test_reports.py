@@ -126,3 +126,13 @@ def test_the_peak_of_memory_is_the_jobs_own_and_not_its_starters() -> None:
     )
     shown = subprocess.run([sys.executable, "-c", dispatcher, job], check=True, capture_output=True, text=True)
     assert 10_000_000 < int(shown.stdout) < 1_000_000_000
+
+
+def test_a_reason_comes_with_the_different_values_that_were_found() -> None:
+    words = [f"word {at}" for at in range(20)]
+    rows = [SOUND_LINE.replace("T1", f"T{at}").replace("Completed", word) for at, word in enumerate([*words, *words])]
+    report = dry_run("\n".join([HEADER, *rows, STRANGER.replace("T2", "T99"), "x"]).encode()).report
+    assert report.reject_reasons["invalid_status"].values == words[:10]
+    assert report.reject_reasons["unknown_customer"].values == ["C9"]
+    assert report.reject_reasons["malformed_row"].values == []
+    assert Report.from_json(report.to_json()) == report
