@@ -127,12 +127,19 @@ class Attempt:
             peak_memory_bytes=_peak_memory_bytes(),
             error=error,
         )
-        self.s3.put_object(
-            Bucket=self.arguments.work_bucket,
-            Key=report_key(self.load_id, self.arguments.attempt),
-            Body=self.report.to_json().encode("utf-8"),
-            ContentType="application/json",
-        )
+        try:
+            self.s3.put_object(
+                Bucket=self.arguments.work_bucket,
+                Key=report_key(self.load_id, self.arguments.attempt),
+                Body=self.report.to_json().encode("utf-8"),
+                ContentType="application/json",
+                # A run started again from Glue's console must not replace the report of the run it repeats.
+                IfNoneMatch="*",
+            )
+        except ClientError as reason:
+            if reason.response["Error"]["Code"] != "PreconditionFailed":
+                raise
+            print(f"load {self.load_id} attempt {self.arguments.attempt} has its report already", flush=True)
         print(f"load {self.load_id} attempt {self.arguments.attempt}: {_in_words(self.report)}", flush=True)
 
     def _staging_of(self, attempt: int) -> Prefix:

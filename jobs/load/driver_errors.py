@@ -49,7 +49,9 @@ def explain(error: BaseException) -> str:
     fields = _fields(error)
     message = _in_one_line(fields.get("M", str(error)))
     detail = _in_one_line(fields.get("D", ""))
-    return f"{message}: {detail}" if detail and detail not in message else message
+    if not detail or detail in message:
+        return message
+    return detail if detail.startswith(message) else f"{message}: {detail}"
 
 
 def _translated(error: Exception) -> Exception:

@@ -12,9 +12,13 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
+from jobs.arguments import parse_arguments
 from jobs.errors import DropGone, FileRefused, TerminalError, TooManyRejected
 from jobs.load.protocol import Staged
 from jobs.load.staging import StagedParts
+from jobs.process_transactions import process_transactions
+from schemas.reports import Report
+from schemas.runs import ArchivedCopy
 from schemas.warehouse.tables import STAGED_TRANSACTIONS
 from tests import oracle
 from tests.hostile_content import BROKEN_FILES, HEADER, SOUND_CUSTOMERS, SOUND_DAY, SOUND_LINE, SOUND_PRODUCTS
@@ -302,3 +306,44 @@ def test_an_amount_as_large_as_the_column_and_a_sum_larger_than_it(shop: Shop) -
     assert {row["total_amount"] for row in shop.fact().values()} == {Decimal("9999999999999999.99")}
     (entry,) = shop.ledger().values()
     assert entry["staged_amount"] == Decimal(report.change or 0) == Decimal("19999999999999999.98")
+
+
+def test_an_archived_drop_is_loaded_again_from_its_copy_with_its_own_precedence(sound_shop: Shop) -> None:
+    """The copy is younger than the drop and has another version id; neither may count."""
+    drop = sound_shop.drop(SOUND_LINE, uploaded_at=datetime(2023, 3, 16, tzinfo=UTC))
+    first = sound_shop.run(drop)
+    before = sound_shop.comparable_fact()
+    copy = archived_copy(sound_shop, drop, {"source-uploaded-at": "2023-03-16T00:00:00+00:00", "source-etag": "e"})
+    again = sound_shop.run(drop, 2, archived=copy)
+    assert sound_shop.error is None, str(sound_shop.error)
+    assert again.counts is not None
+    assert (again.event, again.counts["unchanged"], again.etag) == ("replay", 1, "e")
+    assert again.uploaded_at == first.uploaded_at
+    assert sound_shop.comparable_fact() == before
+    sound_shop.assert_books_balance()
+
+
+def test_a_copy_that_does_not_say_when_its_drop_was_uploaded_is_not_loaded(sound_shop: Shop) -> None:
+    drop = sound_shop.drop(SOUND_LINE)
+    sound_shop.run(drop, archived=archived_copy(sound_shop, drop, {}))
+    assert "the archived copy lacks the metadata source-uploaded-at" in str(sound_shop.error)
+    assert sound_shop.fact() == {}
+
+
+def archived_copy(shop: Shop, drop: oracle.Drop, metadata: dict[str, str]) -> ArchivedCopy:
+    """Move the drop's bytes to where the archive would have them."""
+    put = shop.s3.put_object(Bucket=shop.drop_bucket, Key="archive/day.csv", Body=drop.content, Metadata=metadata)
+    shop.s3.delete_object(Bucket=drop.bucket, Key=drop.key, VersionId=drop.version_id)
+    return ArchivedCopy(shop.drop_bucket, "archive/day.csv", put["VersionId"])
+
+
+def test_a_report_is_never_replaced(sound_shop: Shop) -> None:
+    """A person may start the same run again from Glue's console."""
+    drop = sound_shop.drop(SOUND_LINE)
+    first = sound_shop.run(drop)
+    sound_shop.s3.delete_object(Bucket=drop.bucket, Key=drop.key, VersionId=drop.version_id)
+    with pytest.raises(DropGone):
+        process_transactions(parse_arguments(sound_shop.arguments(drop)))
+    key = f"reports/{drop.load_id}/1.json"
+    body = sound_shop.s3.get_object(Bucket=sound_shop.work_bucket, Key=key)["Body"].read()
+    assert Report.from_json(body.decode()) == first

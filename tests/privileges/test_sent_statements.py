@@ -41,7 +41,9 @@ def shape(statement: str) -> str:
     text = re.sub(r"\$\d+|%s", "?", statement)
     text = re.sub(r'"IAMR:[^"]*"', '"IAMR"', text)
     text = re.sub(r"'(?:[^']|'')*'", lambda found: found[0] if found[0].startswith("'SELECT ") else "''", text)
-    return re.sub(r"(?<=TO )\d+", "0", " ".join(text.split()))
+    text = re.sub(r"(?<=TO )\d+", "0", " ".join(text.split()))
+    # One INSERT books as many rows as there are.
+    return re.sub(r"(\([?, ]+\))(?:, \1)+", r"\1", text)
 
 
 def reviewed() -> dict[str, str]:
@@ -74,9 +76,11 @@ def test_every_statement_sent_is_one_that_was_reviewed(sent: list[str]) -> None:
     assert [s for s in sent if shape(s) not in known and s not in BY_THE_DRIVER] == []
 
 
-def test_every_statement_that_was_reviewed_is_sent(sent: list[str]) -> None:
+def test_every_statement_of_a_deployment_that_was_reviewed_is_sent(sent: list[str]) -> None:
+    """Those of the loads are tested with them (tests/loads), for most of them need rows of a special kind."""
     found = {shape(statement) for statement in sent} | {"BEGIN", "COMMIT"}
-    assert {statement: name for statement, name in reviewed().items() if statement not in found} == {}
+    deployment = ("tables.sql", "grants.sql", "unload_dimensions.sql")
+    assert {s: name for s, name in reviewed().items() if name in deployment and s not in found} == {}
 
 
 def test_nothing_from_a_file_or_a_key_stands_in_a_statement(sent: list[str]) -> None:

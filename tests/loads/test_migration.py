@@ -1,0 +1,83 @@
+"""A warehouse of an earlier version, with rows in it, becomes one of this version; also when it is asked twice."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+
+from schemas.runs import RETRACT
+from schemas.warehouse import ddl
+from tests.hostile_content import SOUND_CUSTOMERS, SOUND_PRODUCTS
+from tests.loads.shop import DATABASE_USER, Shop
+
+YESTERDAYS_TABLES = (Path(__file__).parent / "yesterdays_tables.sql").read_text(encoding="utf-8")
+"""The DDL of version 1.0.0, in which the ledger had no events and no amounts were booked."""
+NEW_TABLES = ("transaction_history", "ledger_amounts", "waiting_rows", "load_lock")
+
+
+def make_yesterdays(shop: Shop) -> None:
+    """The tables as they were, with one load of two transactions in them, and its dimensions."""
+    for name in (*NEW_TABLES, "load_ledger", "fact_transactions", "dim_products", "dim_customers"):
+        shop.sql(f"DROP TABLE {name}")
+    for statement in filter(str.strip, YESTERDAYS_TABLES.split(";\n")):
+        shop.sql(statement)
+    shop.sql(
+        "INSERT INTO load_ledger (load_id, attempt, source_uri, version_id, etag, bytes, partition_day, uploaded_at, "
+        "rows_read, inserted, updated, unchanged, stale, duplicate, rejected, staged_amount, started_at, committed_at, "
+        "job_version, polars_version) VALUES ('00000000000000aa', 1, 's3://old/k', 'v', 'e', 1, '2023-03-14', "
+        "'2023-03-14', 2, 2, 0, 0, 0, 0, 0, 300, GETDATE(), GETDATE(), '1', '1')"
+    )
+    for name, amount, status in (("T1", "100", "pending"), ("T2", "200", "refunded")):
+        shop.sql(
+            "INSERT INTO fact_transactions (transaction_id, customer_id, product_id, quantity, transaction_date, "
+            "status, unit_price, total_amount, amount_class, event_precedence, drop_precedence, source_line, load_id, "
+            f"source_uri, loaded_at, updated_at) VALUES ('{name}', 'C0', 'P0', 1, '2023-03-14', '{status}', {amount}, "
+            f"{amount}, 'Medium', 1, '2023-03-14 2023-03-14T00:00:00Z 00000000000000aa', 2, '00000000000000aa', "
+            "'s3://old/k', GETDATE(), GETDATE())"
+        )
+
+
+def upgrade(shop: Shop) -> None:
+    for statement in ddl.create_tables():
+        shop.sql(statement)
+    for statement in ddl.grants(process_transactions_user=DATABASE_USER, load_dimensions_user=DATABASE_USER):
+        shop.sql(statement)
+
+
+def test_yesterdays_warehouse_takes_todays_loads_and_its_books_balance(shop: Shop) -> None:
+    make_yesterdays(shop)
+    for _ in range(2):
+        upgrade(shop)
+        shop.assert_books_balance()
+    shop.load_dimension_rows(SOUND_PRODUCTS, SOUND_CUSTOMERS)
+    drop = shop.drop("T1,C0,P0,3,2023-03-15,shipped", "T3,C0,P0,1,2023-03-15,pending")
+    report = shop.run(drop)
+    assert shop.error is None, str(shop.error)
+    assert report.counts is not None
+    assert (report.counts["inserted"], report.counts["updated"]) == (1, 1)
+    upgrade(shop)
+    shop.assert_books_balance()
+    assert [entry["event"] for entry in shop.ledger_entries()] == ["load", "load"]
+    opening = [row for row in shop.amounts() if row["load_id"] == "opening"]
+    assert {(row["status"], row["is_sale"], row["row_count"], row["amount"]) for row in opening} == {
+        ("pending", True, 1, Decimal(100)),
+        ("refunded", False, 1, Decimal(200)),
+    }
+
+
+def test_a_load_taken_back_gives_way_to_the_row_of_yesterdays_warehouse(shop: Shop) -> None:
+    make_yesterdays(shop)
+    before = shop.fact()
+    upgrade(shop)
+    shop.load_dimension_rows(SOUND_PRODUCTS, SOUND_CUSTOMERS)
+    drop = shop.drop("T1,C0,P0,3,2023-03-15,shipped")
+    shop.run(drop)
+    assert shop.fact()["T1"]["transaction_date"] == datetime(2023, 3, 15)
+    shop.run(drop, 2, RETRACT)
+    names = set(before["T1"]) - {"loaded_at", "updated_at"}
+    after = shop.fact()
+    assert {key: {name: row[name] for name in names} for key, row in after.items()} == {
+        key: {name: row[name] for name in names} for key, row in before.items()
+    }
+    shop.assert_books_balance()

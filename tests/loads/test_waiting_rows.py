@@ -1,0 +1,112 @@
+"""Rows that only lack a dimension row: reported as rejected, loaded by themselves when it arrives."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from schemas.runs import FLOW_IN
+from tests import oracle
+from tests.hostile_content import SOUND_CUSTOMERS, SOUND_PRODUCTS
+from tests.loads.shop import CUSTOMERS, PRODUCTS, Shop, csv_bytes
+from tests.loads.test_ledger import counts
+
+LINES = (
+    "T1,C0,P0,1,2023-03-15,pending",
+    "T2,C9,P0,1,2023-03-15,pending",
+    "T3,C9,P9,1,2023-03-15,pending",
+    "T4,C9,P0,1,2023-03-15,nonsense",
+)
+
+
+def arrive(shop: Shop, *, customer: str | None = None, product: str | None = None) -> list[str]:
+    """A dimension row arrives; the load_ids of the drops that waited for it."""
+    if customer:
+        row = oracle.Customer(customer, "J", "D", "", "Gold")
+        drop = shop.upload("dimensions/dim_customers.csv", csv_bytes(CUSTOMERS, [row]))
+    else:
+        template = next(iter(SOUND_PRODUCTS.values()))
+        values = [product, "Widget", "Gadgets", template.price, "S"]
+        drop = shop.upload("dimensions/dim_products.csv", csv_bytes(PRODUCTS, [oracle.Product(*values)]))  # type: ignore[arg-type]
+    report = shop.run(drop)
+    assert report.outcome == "succeeded", report.error
+    return [awaited.load_id for awaited in report.awaited_by]
+
+
+def opened(shop: Shop) -> Shop:
+    shop.load_dimension_rows(SOUND_PRODUCTS, SOUND_CUSTOMERS)
+    shop.max_reject_ratio = "1"
+    return shop
+
+
+def test_a_row_waits_only_if_nothing_else_is_wrong_with_it(shop: Shop) -> None:
+    report = opened(shop).load(*LINES)
+    assert (report.waiting, report.counts) == (2, counts(rows_read=4, inserted=1, rejected=3))
+    assert [(row["source_line"], row["customer_id"], row["product_id"]) for row in shop.waiting()] == [
+        (3, "C9", None),
+        (4, "C9", "P9"),
+    ]
+
+
+def test_waiting_rows_flow_in_once_when_all_they_lack_is_there(shop: Shop) -> None:
+    drop = opened(shop).drop(*LINES)
+    shop.run(drop)
+    assert arrive(shop, product="P7") == []
+    assert arrive(shop, customer="C9") == [drop.load_id]
+    first = shop.run(drop, 2, FLOW_IN)
+    assert (first.event, first.waiting, first.counts) == ("flow_in", 1, counts(inserted=1, rejected=-1))
+    assert sorted(shop.fact()) == ["T1", "T2"]
+    assert sorted(first.reject_reasons) == ["invalid_status", "unknown_product"]
+    assert [line[-3] for line in shop.rejected(first)[1]] == ["4", "5"], "what is still rejected, by its line"
+    assert arrive(shop, product="P9") == [drop.load_id]
+    second = shop.run(drop, 3, FLOW_IN)
+    assert (second.waiting, second.counts) == (0, counts(inserted=1, rejected=-1))
+    assert shop.waiting() == []
+    assert arrive(shop, product="P9") == [], "nobody waits any more"
+    again = shop.run(drop, 4, FLOW_IN)
+    assert again.changed_nothing
+    assert len(shop.ledger_entries()) == 3
+    shop.assert_books_balance()
+
+
+def test_a_waiting_row_keeps_its_own_precedence(shop: Shop) -> None:
+    older = opened(shop).drop("T1,C9,P0,1,2023-03-14,pending", day=date(2023, 3, 14))
+    shop.run(older)
+    newer = shop.load("T1,C0,P0,2,2023-03-15,pending")
+    assert arrive(shop, customer="C9") == [older.load_id]
+    report = shop.run(older, 2, FLOW_IN)
+    assert report.counts == counts(stale=1, rejected=-1)
+    assert shop.fact()["T1"]["load_id"] == newer.load_id
+    shop.assert_books_balance()
+
+
+def test_after_its_days_a_row_waits_no_more(shop: Shop) -> None:
+    drop = opened(shop).drop(*LINES)
+    shop.run(drop)
+    shop.sql("UPDATE waiting_rows SET since = '2023-01-01'")
+    assert arrive(shop, customer="C9") == []
+    assert shop.load("T9,C0,P0,1,2023-03-15,pending").stopped_waiting == 2
+    assert shop.waiting() == []
+    assert shop.run(drop, 2, FLOW_IN).changed_nothing
+
+
+def test_a_dimension_that_arrives_while_the_drop_is_read_is_not_missed(shop: Shop) -> None:
+    """The load looked the customer up before it was there, and waits for it after it has come."""
+    drop = opened(shop).drop(*LINES)
+    load = shop.stage(drop)
+    assert arrive(shop, customer="C9") == []
+    with shop.session() as session:
+        committed = load(session)
+    shop.clean_stage()
+    assert [awaited.load_id for awaited in committed.awaited_by] == [drop.load_id]
+    shop.run(drop, 2, FLOW_IN)
+    assert sorted(shop.fact()) == ["T1", "T2"]
+    shop.assert_books_balance()
+
+
+def test_a_file_of_rejected_rows_is_emptied_when_none_is_left(shop: Shop) -> None:
+    drop = opened(shop).drop(*LINES[:2])
+    first = shop.run(drop)
+    arrive(shop, customer="C9")
+    assert shop.run(drop, 2, FLOW_IN).rejected_uri is None
+    bucket, _, key = (first.rejected_uri or "").removeprefix("s3://").partition("/")
+    assert shop.s3.get_object(Bucket=bucket, Key=key)["Body"].read() == b""
