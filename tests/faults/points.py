@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from jobs.attempt import STEPS
 from local.fault_points import JOB, FaultPoint
 from schemas.drops import Drop
 
@@ -63,16 +64,6 @@ def _around(who: str, name: str, what: str, **more: bool) -> tuple[Point, Point]
     )  # type: ignore[return-value]
 
 
-STEPS = (
-    "fetch",
-    "read",
-    "unload dimensions",
-    "find duplicates",
-    "transform and stage",
-    "load",
-    "clean up",
-)
-
 _STATEMENTS = {
     "UNLOAD": "^UNLOAD .*dim_customers",
     "CREATE TEMP TABLE": "^CREATE TEMP TABLE staged_transactions",
@@ -83,7 +74,7 @@ _STATEMENTS = {
     "DELETE of what is stale": "^DELETE FROM staged_transactions",
     "MERGE": "^MERGE INTO fact_transactions",
     "INSERT into the ledger": "^INSERT INTO load_ledger",
-    "COMMIT of the load": "^COMMIT after INSERT INTO load_ledger",
+    "COMMIT of the load": "^COMMIT after SELECT status, SUM",
 }
 _REQUESTS = {
     "download": "^GetObject .*transactions/year=",
@@ -128,8 +119,8 @@ POINTS = (*JOB_POINTS, *START_RUN_POINTS, *NOTIFY_POINTS, *ARCHIVE_POINTS, *SWEE
 
 # Between what is done and what is done next, nobody else sees anything: of two such points the quick form takes one.
 _TWINS = (
-    *("job, having begun to fetch", "job, having begun to unload", "job, having begun to find"),
-    *("job, having begun to transform", "job, having begun to load", "job, having begun to clean up"),
+    *("job, having begun to fetch", "job, having begun to look", "job, having begun to find"),
+    *("job, having begun to validate", "job, having begun to load", "job, having begun to clean up"),
     *("job, before", "job, after CREATE", "job, after INSERT into the ledger"),
     *("job, after the count of outcomes", "job, after DELETE of what is stale"),
     *("start_run, before StartJobRun", "notify, before Publish", "archive, before the copy"),
