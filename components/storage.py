@@ -128,11 +128,7 @@ class Storage(PipelineComponent):
         )
 
     def _bucket(self, thing: str, rules: Sequence[Rule], bucket_name: str | None = None) -> s3.Bucket:
-        """A versioned, encrypted bucket that only TLS and only this account reaches.
-
-        Its guards are kept with it: `pulumi destroy --exclude-protected` would otherwise leave the data
-        without versions, without encryption rules and open to public policies.
-        """
+        """A versioned, encrypted bucket that only TLS and only this account reaches."""
         name, keep = f"{self._name}-{thing}", self._args.keep_data
         bucket = s3.Bucket(
             name,
@@ -141,9 +137,42 @@ class Storage(PipelineComponent):
             tags=self._tags(thing),
             opts=self._child(protect=keep),
         )
-        guard = self._child(protect=keep)
+        self._guard_access(name, bucket)
+        self._guard_content(name, bucket, rules)
+        return bucket
+
+    def _guard_access(self, name: str, bucket: s3.Bucket) -> None:
+        """Nobody outside the account and nobody without TLS.
+
+        This and the other guards are kept with a bucket that is kept: `pulumi destroy --exclude-protected`
+        would otherwise leave the data without versions, without encryption rules and open to public policies.
+        """
+        keep = self._args.keep_data
+        private = s3.BucketPublicAccessBlock(
+            name,
+            bucket=bucket.bucket,
+            block_public_acls=True,
+            block_public_policy=True,
+            ignore_public_acls=True,
+            restrict_public_buckets=True,
+            opts=self._child(protect=keep),
+        )
+        s3.BucketPolicy(
+            name,
+            bucket=bucket.bucket,
+            policy=policy([refuse_plain_http("s3:*", [bucket.arn, pulumi.Output.concat(bucket.arn, "/*")])]),
+            # S3 answers 409 to two changes of a bucket's access at once.
+            opts=self._child(private, protect=keep),
+        )
+
+    def _guard_content(self, name: str, bucket: s3.Bucket, rules: Sequence[Rule]) -> None:
+        """Versions, encryption, and what expires when."""
+        keep = self._args.keep_data
         versioning = s3.BucketVersioning(
-            name, bucket=bucket.bucket, versioning_configuration={"status": "Enabled"}, opts=guard
+            name,
+            bucket=bucket.bucket,
+            versioning_configuration={"status": "Enabled"},
+            opts=self._child(protect=keep),
         )
         s3.BucketServerSideEncryptionConfiguration(
             name,
@@ -155,23 +184,7 @@ class Storage(PipelineComponent):
                     "blocked_encryption_types": ["SSE-C"],
                 }
             ],
-            opts=guard,
-        )
-        private = s3.BucketPublicAccessBlock(
-            name,
-            bucket=bucket.bucket,
-            block_public_acls=True,
-            block_public_policy=True,
-            ignore_public_acls=True,
-            restrict_public_buckets=True,
-            opts=guard,
-        )
-        s3.BucketPolicy(
-            name,
-            bucket=bucket.bucket,
-            policy=policy([refuse_plain_http("s3:*", [bucket.arn, pulumi.Output.concat(bucket.arn, "/*")])]),
-            # S3 answers 409 to two changes of a bucket's access at once.
-            opts=self._child(private, protect=keep),
+            opts=self._child(protect=keep),
         )
         unfinished = _rule(
             "unfinished-uploads", abort_incomplete_multipart_upload={"days_after_initiation": UNFINISHED_UPLOAD_DAYS}
@@ -183,7 +196,6 @@ class Storage(PipelineComponent):
             # A rule about old versions needs versioning to be on.
             opts=self._child(versioning, protect=keep),
         )
-        return bucket
 
 
 def _expire(prefix: str, days: int, **more: Any) -> Rule:
