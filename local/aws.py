@@ -63,7 +63,7 @@ class Credentials:
 
 
 OPERATOR_CREDENTIALS = Credentials(OPERATOR, "laptop", "")
-"""Of whoever runs the local cloud."""
+"""The operator's: full rights."""
 
 
 @dataclass

@@ -12,7 +12,7 @@ from redshift_emulator.warehouse import Warehouse
 
 
 def main() -> None:
-    """Starts a warehouse, writes how to reach it into the ready file, and serves until told to stop."""
+    """Start a warehouse, write its address and password to the ready file, and serve until SIGTERM or SIGINT."""
     parser = argparse.ArgumentParser(prog="python -m redshift_emulator", description=__doc__)
     parser.add_argument("--s3-endpoint", help="URL of moto, for COPY, UNLOAD and STS")
     parser.add_argument("--data-dir", type=Path, help="keeps the data between starts (default: nothing is kept)")

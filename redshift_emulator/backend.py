@@ -29,7 +29,7 @@ class Backend:
 
     @classmethod
     async def connect(cls, socket_path: Path, parameters: Mapping[str, str]) -> Backend:
-        """Opens a session; PostgreSQL trusts whoever reaches its socket, so the password was checked before."""
+        """Opens a session; the password is checked before, since PostgreSQL trusts every client of its socket."""
         for _ in range(200):
             reader, writer = await asyncio.open_unix_connection(str(socket_path), limit=1 << 20)
             writer.write(wire.startup_packet(parameters))

@@ -40,7 +40,7 @@ class Words:
             raise self.error()
 
     def literal(self) -> str:
-        """Takes a string literal: the text it stands for."""
+        """Takes a string literal and returns its text."""
         token = self.take()
         if token.kind != "string":
             self._position -= 1

@@ -75,7 +75,7 @@ def copy_command(statement: Statement) -> CopyCommand:
         elif words.maybe("STATUPDATE"):
             words.maybe("PRESET") or switch(words)
         elif words.maybe("ACCEPTINVCHARS"):
-            pass  # bytes that are not UTF-8 cannot stand in a Parquet string
+            pass  # a Parquet string holds UTF-8 only
         elif words.maybe("CREDENTIALS") or words.maybe("ACCESS_KEY_ID") or words.maybe("WITH"):
             raise RedshiftError("XX000", "the emulator takes IAM_ROLE only: no keys in SQL")
         else:

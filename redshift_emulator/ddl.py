@@ -1,4 +1,4 @@
-"""Redshift's DDL for PostgreSQL: what says where data lie is dropped, keys are not enforced, types are Redshift's."""
+"""Translates Redshift's DDL: distribution and sort keys are removed, keys are not enforced, types are Redshift's."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from redshift_emulator.tokens import Statement, Token, joined, tokens_of
 
 _KEY = r"(?:CONSTRAINT \S+ )?(?:PRIMARY KEY|UNIQUE|FOREIGN KEY)"
 # longest first: an attribute's pattern must not swallow the beginning of another
-_COLUMN_NOISE = re.compile(
+_COLUMN_ATTRIBUTES = re.compile(
     r" (?:ENCODE \w+|DISTKEY|SORTKEY|UNIQUE|REFERENCES \S+(?: \. \S+)?(?: \( [^()]* \))?)(?= |$)"
 )
-_TABLE_NOISE = re.compile(
+_TABLE_ATTRIBUTES = re.compile(
     r"(?:DISTSTYLE \w+|DISTKEY \( [^()]* \)|(?:COMPOUND |INTERLEAVED )?SORTKEY (?:\( [^()]* \)|AUTO)"
     r"|BACKUP (?:YES|NO)|ENCODE AUTO)(?: |$)"
 )
@@ -22,21 +22,21 @@ _BARE_DECIMAL = re.compile(r"(?:DECIMAL|NUMERIC)(?! \()(?= |$)")
 
 
 def create_table_for_postgresql(statement: Statement) -> Statement:
-    """A CREATE TABLE that PostgreSQL takes and that behaves as Redshift's would."""
+    """A CREATE TABLE that PostgreSQL accepts and that behaves as in Redshift."""
     opening = next((i for i, token in enumerate(statement.tokens) if token.text == "("), len(statement.tokens))
     head = statement.tokens[:opening]
     named_columns = opening < len(statement.tokens) and not any(t.shape in ("AS", "DISTKEY", "SORTKEY") for t in head)
     if not named_columns:
-        return _without_table_noise(statement.tokens)
+        return _without_table_attributes(statement.tokens)
     elements, rest = _elements(statement.tokens[opening:])
     keys = {name for element in elements for name in _primary_key_columns(element)}
     columns = [text for element in elements if (text := _element(element, keys)) is not None]
     body = tokens_of("(" + ", ".join(columns) + ")")
-    return Statement.of([*head, *body, *_without_table_noise(rest).tokens])
+    return Statement.of([*head, *body, *_without_table_attributes(rest).tokens])
 
 
 def alter_table_for_postgresql(statement: Statement) -> Statement:
-    """An ALTER TABLE that PostgreSQL takes; one about keys or the place of data changes nothing."""
+    """An ALTER TABLE that PostgreSQL accepts; one about keys or distribution changes nothing."""
     table = re.match(r"ALTER TABLE \S+(?: \. \S+)?", statement.shape)
     assert table is not None
     length = len(table[0].split(" "))
@@ -54,7 +54,7 @@ def alter_table_for_postgresql(statement: Statement) -> Statement:
 
 
 def _elements(tokens: tuple[Token, ...]) -> tuple[list[tuple[Token, ...]], tuple[Token, ...]]:
-    """What stands in the outer brackets, cut at its commas, and what follows them."""
+    """The elements inside the outer brackets, split at commas, and the tokens after the brackets."""
     elements: list[tuple[Token, ...]] = []
     current: list[Token] = []
     depth = 0
@@ -89,7 +89,7 @@ def _element(element: tuple[Token, ...], keys: set[str]) -> str | None:
 def _column(element: tuple[Token, ...] | list[Token], keys: set[str]) -> str:
     """A column with Redshift's type, its NOT NULL and its default, and nothing about keys or encodings."""
     name, attributes = element[0], list(element[1:])
-    attributes = _cut(attributes, _COLUMN_NOISE)
+    attributes = _cut(attributes, _COLUMN_ATTRIBUTES)
     shape = Statement.of(attributes).shape
     primary = re.search(r" ?\bPRIMARY KEY\b", shape)
     if primary:
@@ -117,14 +117,14 @@ def _cut(tokens: list[Token], noise: re.Pattern[str]) -> list[Token]:
     return tokens
 
 
-def _without_table_noise(tokens: tuple[Token, ...]) -> Statement:
-    """The tokens without table attributes, which stand before an AS and outside the column list."""
+def _without_table_attributes(tokens: tuple[Token, ...]) -> Statement:
+    """The tokens without table attributes, which come before an AS and outside the column list."""
     kept: list[Token] = []
     position = 0
     while position < len(tokens):
         if tokens[position].shape == "AS":
             return Statement.of([*kept, *tokens[position:]])
-        noise = _TABLE_NOISE.match(Statement.of(tokens[position : position + 60]).shape)
+        noise = _TABLE_ATTRIBUTES.match(Statement.of(tokens[position : position + 60]).shape)
         if noise:
             position += len(noise[0].split())
         else:

@@ -1,4 +1,4 @@
-"""PostgreSQL as a private, throwaway process: where it lives, how it is set up, that it dies with its owner."""
+"""PostgreSQL as a private process: its folder, its settings, and its end together with its owner."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Engine:
 
 def start_engine(data_dir: Path | None) -> Engine:
     """Starts PostgreSQL in `data_dir`, made if need be; without one, in a folder that goes when it stops."""
-    # a socket's path is limited to 107 bytes, so it never stands in the caller's folder
+    # a socket's path is limited to 107 bytes, so it is never in the caller's folder
     home = Path(tempfile.mkdtemp(prefix="redshift-"))
     cluster = home / "cluster" if data_dir is None else data_dir.absolute() / "cluster"
     cluster.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Redshift's errors: how one is carried, and how PostgreSQL's are told in Redshift's words where the two differ."""
+"""Redshift's errors, and the translation of PostgreSQL's errors where the two differ."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ BYTE_LIMIT = "varchar_bytes_"
 
 
 def as_redshift(fields: Mapping[str, str]) -> RedshiftError:
-    """PostgreSQL's error as Redshift would have told it; PostgreSQL's own words where the two agree."""
+    """PostgreSQL's error in Redshift's words, or unchanged where the two agree."""
     translate = _TRANSLATIONS.get(fields["C"])
-    told = translate(fields) if translate else None
-    return told or RedshiftError(fields["C"], fields["M"], fields.get("D"))
+    translated = translate(fields) if translate else None
+    return translated or RedshiftError(fields["C"], fields["M"], fields.get("D"))
 
 
 def _serializable_violation(fields: Mapping[str, str]) -> RedshiftError:

@@ -41,7 +41,7 @@ class _FileColumn(NamedTuple):
 
 
 def check_schema(schema: pq.ParquetSchema, columns: list[TargetColumn], *, file: str) -> None:
-    """Refuses a file whose columns do not fit, one after the other, whatever their names."""
+    """Refuses a file whose columns do not fit the table's by position; names do not matter."""
     if len(schema) != len(columns):
         raise RedshiftError(
             "XX000",

@@ -1,4 +1,4 @@
-"""What Redshift refuses and PostgreSQL would let pass, as one table; the emulator enforces it and the lint asks it."""
+"""The table of what Redshift refuses and PostgreSQL accepts; sessions enforce it, `refusals()` reports it."""
 
 from __future__ import annotations
 
@@ -210,4 +210,4 @@ def _parsed(sql: str) -> exp.Expr | None:
     try:
         return sqlglot.parse_one(sql, read="redshift")
     except SqlglotError:
-        return None  # what nobody can parse, PostgreSQL refuses
+        return None  # PostgreSQL refuses what sqlglot cannot parse

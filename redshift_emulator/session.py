@@ -1,7 +1,7 @@
-"""One client's connection: TLS, sign-in, and every statement understood before PostgreSQL sees it.
+"""One client's connection: TLS, sign-in, and a decision about every statement before PostgreSQL sees it.
 
-Requests are taken up to their Sync and answered whole. A statement is passed on, rewritten, played (COPY, UNLOAD,
-TRUNCATE) or refused; what is refused fails in PostgreSQL as well, so that the transaction ends as it would have.
+Requests are read up to their Sync and answered as a whole. A statement is passed on, rewritten, played (COPY,
+UNLOAD, TRUNCATE) or refused. A refused statement also fails in PostgreSQL, so the transaction fails as in Redshift.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _FAILS = "refused by the emulator"
 
 @dataclass(frozen=True)
 class ObservedStatement:
-    """A statement that PostgreSQL is about to be given, or has done without its sender knowing it yet."""
+    """A statement that is about to be sent to PostgreSQL, or is done and its sender does not know yet."""
 
     session: int
     sql: str
@@ -43,7 +43,7 @@ class ObservedStatement:
 
 @dataclass
 class StatementObserver:
-    """Sees every statement of every session; what it raises as ConnectionError cuts that session's connection."""
+    """Sees every statement of every session; a ConnectionError that it raises cuts the session's connection."""
 
     on_statement: Callable[[ObservedStatement], None] | None = None
     sessions: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
@@ -62,14 +62,14 @@ class SharedState:
 
 
 async def serve(shared: SharedState, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Serves one client until it leaves; then PostgreSQL rolls back what it left open and frees its locks."""
+    """Serves one client until it disconnects; then PostgreSQL rolls back its transaction and frees its locks."""
     backend: Backend | None = None
     try:
         backend = await _sign_in(shared, reader, writer)
         if backend is not None:
             await _Session(shared, reader, writer, backend, next(shared.observer.sessions)).run()
     except (ConnectionError, asyncio.IncompleteReadError, ssl.SSLError, asyncio.CancelledError):
-        pass  # the client has gone, or PostgreSQL has, or the warehouse stops: there is nobody left to tell
+        pass  # the client or PostgreSQL is gone, or the warehouse stops: nobody is left to answer
     finally:
         if backend is not None:
             backend.close()
@@ -156,14 +156,14 @@ class _Session:
     prepared: dict[bytes, Plan] = field(default_factory=dict)
     portals: dict[bytes, Plan] = field(default_factory=dict)
     texts: dict[bytes, str] = field(default_factory=dict)
-    """The prepared statements as they were asked for."""
+    """The texts of the prepared statements."""
     executing: str = ""
     last_copy_count: int = 0
     copy_count_is_stale: bool = False
     """PostgreSQL's copy of the count may have been rolled back; Redshift's never is."""
 
     async def run(self) -> None:
-        """Answers requests until the client leaves, also when it leaves in the middle of one."""
+        """Answers requests until the client disconnects, also in the middle of a request."""
         requests: asyncio.Queue[list[wire.Message]] = asyncio.Queue(maxsize=8)
         listening = asyncio.create_task(self._listen(requests))
         answering = asyncio.create_task(self._answer(requests))
@@ -248,7 +248,7 @@ class _Session:
         await self._relay(refusal)
 
     async def _relay(self, refusal: RedshiftError | None = None) -> bool:
-        """Hands PostgreSQL's answer on, all but the final ReadyForQuery; true when it was an error."""
+        """Passes PostgreSQL's response on, except the final ReadyForQuery; returns True for an error."""
         failed = False
         while (message := await self.backend.receive()).kind != b"Z":
             if message.kind == b"E":
@@ -271,7 +271,7 @@ class _Session:
         self.client.write(wire.error_message({"S": "ERROR", **error.fields()}))
 
     async def _play(self, played: Played) -> bool:
-        """Does what PostgreSQL cannot; false when it failed, and then the transaction has failed too."""
+        """Plays what PostgreSQL cannot do; False when it failed, and then the transaction has failed too."""
         try:
             tag = await self._perform(played)
         except BackendError as error:

@@ -1,4 +1,4 @@
-"""Who may sign in: the certificate, the passwords and `redshift-serverless:GetCredentials`, as in the cloud."""
+"""Sign-in as on AWS: the certificate, the passwords, and `redshift-serverless:GetCredentials`."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def make_certificates(folder: Path) -> tuple[ssl.SSLContext, Path]:
 
 
 class Passwords:
-    """The short-lived passwords handed out by GetCredentials, and the check of every password."""
+    """Issues the short-lived passwords of GetCredentials and checks every password."""
 
     def __init__(self) -> None:
         self._temporary: dict[str, list[tuple[float, str]]] = {}
@@ -149,7 +149,7 @@ class CredentialsEndpoint:
                 self.wfile.write(encoded)
 
             def log_message(self, format: str, *args: object) -> None:
-                """Says nothing: a password request is no news."""
+                """Requests are not logged."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True

@@ -1,4 +1,4 @@
-"""What becomes of a statement: passed on, rewritten for PostgreSQL, played by the emulator, or refused."""
+"""Decides for each statement: pass it on, rewrite it for PostgreSQL, play it in the emulator, or refuse it."""
 
 from __future__ import annotations
 

@@ -88,6 +88,6 @@ def tokens_of(sql: str) -> list[Token]:
 
 
 def unquoted(literal: str) -> str:
-    """The text that a string literal stands for: quotes undoubled, backslashes obeyed as Redshift obeys them."""
+    """The text of a string literal: doubled quotes are one, and backslashes escape as in Redshift."""
     inner = literal[literal.index("'") + 1 : -1].replace("''", "'")
     return re.sub(r"\\(.)", r"\1", inner, flags=re.DOTALL)

@@ -1,4 +1,4 @@
-"""The running warehouse: starts everything, says how to reach it, hands out clean databases, stops everything."""
+"""The running warehouse: starts all parts, describes how to connect, creates clean databases, stops all parts."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from redshift_emulator.sign_in import (
 from redshift_emulator.threads import LoopThread
 
 _SESSION_FUNCTIONS = (
-    # what every database of the warehouse has and PostgreSQL has not
+    # functions of Redshift that PostgreSQL lacks
     """CREATE FUNCTION pg_catalog.getdate() RETURNS timestamp LANGUAGE sql STABLE
        AS $$SELECT date_trunc('second', statement_timestamp() AT TIME ZONE 'UTC')$$""",
     """CREATE FUNCTION pg_catalog.pg_last_copy_count() RETURNS integer LANGUAGE sql STABLE
@@ -51,7 +51,7 @@ class Warehouse:
     credentials_url: str
     authority_file: Path
     observer: StatementObserver
-    """Shown every statement, once somebody asks it to look."""
+    """Sees every statement while it has a callback."""
     _engine: Engine = field(repr=False)
     _passwords: Passwords = field(repr=False)
     _endpoint: CredentialsEndpoint = field(repr=False)
@@ -75,10 +75,10 @@ class Warehouse:
     ) -> Warehouse:
         """Starts a warehouse on a free port of 127.0.0.1.
 
-        `data_dir` keeps the data between starts; without it they go when it stops. `s3_endpoint_url` is moto, asked
-        for the files of COPY and UNLOAD, for the roles they name (with `service_credentials`), and who signs in.
-        `user_of` replaces the question who signs in: it maps an access key to a database user. `region` is the one
-        that requests to S3 and STS are signed for.
+        `data_dir` keeps the data between starts; without it the data is deleted at the end. `s3_endpoint_url` serves S3
+        for COPY and UNLOAD, and STS for the roles that they name (with `service_credentials`) and for sign-in.
+        `user_of` maps a caller's access key to a database user, instead of asking STS. `region` is what requests to
+        S3 and STS are signed for.
         """
         engine, loop = start_engine(data_dir), LoopThread()
         try:
@@ -121,7 +121,7 @@ class Warehouse:
         return {**client_trust(self.authority_file), "AWS_ENDPOINT_URL_REDSHIFT_SERVERLESS": self.credentials_url}
 
     def issue_password(self, user: str) -> tuple[str, datetime]:
-        """A temporary password of a database user, as GetCredentials hands out, and when it stops working."""
+        """A temporary password of a database user, as from GetCredentials, and when it expires."""
         return self._passwords.issue(user)
 
     def admin_connection(self, database: str | None = None) -> dict[str, Any]:
@@ -157,7 +157,7 @@ class Warehouse:
         return name
 
     def drop_database(self, name: str) -> None:
-        """Removes a database, and whoever is still connected to it."""
+        """Removes a database and closes its connections."""
         self._as_superuser(f'DROP DATABASE "{name}" WITH (FORCE)')
 
     def stop(self) -> None:
@@ -190,7 +190,7 @@ async def _listen(shared: SharedState) -> asyncio.Server:
 
 
 async def _prepare(engine: Engine, *, database: str, admin_user: str, admin_password: str) -> None:
-    """Sets up what is missing, so that a data folder can be started again; the admin's password is always new."""
+    """Creates what is missing, so that a data folder can be started again; the admin's password is always new."""
     admin_session = await Backend.connect(engine.socket_path, {"user": SUPERUSER, "database": "postgres"})
     try:
         known = await admin_session.run(f"SELECT 1 FROM pg_roles WHERE rolname = '{admin_user}'")
