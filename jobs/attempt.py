@@ -19,12 +19,16 @@ from botocore.exceptions import ConnectionError as BotoConnectionError
 from jobs import __version__
 from jobs.arguments import Arguments
 from jobs.errors import JobError, TransientError, WarehouseSpent
+from jobs.load.driver_errors import explain
+from jobs.load.past_loads import read_past_loads
 from jobs.load.session import WarehouseSession
 from jobs.s3 import Fetched, Prefix, fetch, s3_client
 from schemas.counts import COUNTS, Counts
 from schemas.drops import parse_key
 from schemas.reports import FAILED, SUCCEEDED, Error, Report
-from schemas.work_bucket import report_key, staging_prefix
+from schemas.runs import LOAD as LOAD_EVENT
+from schemas.usual import PastLoad, compare
+from schemas.work_bucket import page_key, report_key, staging_prefix
 
 FETCH = "fetch"
 READ = "read"
@@ -67,6 +71,8 @@ class Attempt:
             partition_day=day.isoformat() if day else None,
             versions={"job": __version__, "polars": pl.__version__, "python": platform.python_version()},
         )
+
+        self._past: list[PastLoad] = []
 
     @property
     def load_id(self) -> str:
@@ -127,6 +133,7 @@ class Attempt:
             peak_memory_bytes=_peak_memory_bytes(),
             error=error,
         )
+        self._draw_page()
         try:
             self.s3.put_object(
                 Bucket=self.arguments.work_bucket,
@@ -141,6 +148,37 @@ class Attempt:
                 raise
             print(f"load {self.load_id} attempt {self.arguments.attempt} has its report already", flush=True)
         print(f"load {self.load_id} attempt {self.arguments.attempt}: {_in_words(self.report)}", flush=True)
+
+    def compare(self) -> None:
+        """Note how the committed load stands beside the recent ones of its weekday."""
+        with self._only_for_the_reader("a comparison with earlier loads"):
+            day, counts = self.key.partition_day, self.report.counts
+            if day is None or counts is None or self.report.event != LOAD_EVENT:
+                return
+            self._past = read_past_loads(self.warehouse, day)
+            own = PastLoad(day, counts["rows_read"], counts["rejected"], float(self.report.change or 0))
+            self.note(comparison=compare(own, self._past))
+
+    def _draw_page(self) -> None:
+        with self._only_for_the_reader("a page"):
+            # Drawing takes longer to import than a small load takes to run, so it comes when all else is done.
+            from jobs.page import render_load
+
+            page = render_load(self.report, past=self._past)
+            self.s3.put_object(
+                Bucket=self.arguments.work_bucket,
+                Key=page_key(self.load_id, self.arguments.attempt),
+                Body=page.encode("utf-8"),
+                ContentType="text/html; charset=utf-8",
+            )
+
+    @contextmanager
+    def _only_for_the_reader(self, what: str) -> Iterator[None]:
+        """What fails here changes no outcome."""
+        try:
+            yield
+        except Exception as reason:
+            print(f"load {self.load_id}: {what} could not be made: {explain(reason)}", flush=True)
 
     def _staging_of(self, attempt: int) -> Prefix:
         return Prefix(self.s3, self.arguments.work_bucket, staging_prefix(self.load_id, attempt))

@@ -53,6 +53,7 @@ def _load(attempt: Attempt) -> None:
         rejected = staged.rejected.rows
         batch = Batch(staged.winners, staged.waiting, staged.rows_read, staged.duplicate, rejected)
         _tell(attempt, load(attempt.warehouse, batch, _ledger(attempt, staged.amount, fetched), _rules(attempt)))
+        attempt.compare()
 
 
 def _flow_in(attempt: Attempt) -> None:

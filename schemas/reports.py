@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, TypeVar
 
 from schemas.drops import Drop
+from schemas.usual import Comparison, Measure
 
 SUCCEEDED = "succeeded"
 FAILED = "failed"
@@ -104,6 +105,8 @@ class Report:
     """Rows, of any drop, that had waited for too long and are not loaded by themselves any more."""
     awaited_by: list[Drop] = field(default_factory=list)
     """Drops with rows that waited for what this attempt loaded: each needs an attempt with operation flow_in."""
+    comparison: Comparison | None = None
+    """The load beside the recent loads of the same weekday; None where there are too few."""
     ignored_columns: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     """What was changed in the rows of a dimension, a sentence each."""
@@ -144,9 +147,16 @@ class Report:
         for name in ("amount_classes", "statuses"):
             content[name] = {label: _known(ClassAmount, amount) for label, amount in content.get(name, {}).items()}
         content["awaited_by"] = [_known(Drop, drop) for drop in content.get("awaited_by", [])]
+        if content.get("comparison") is not None:
+            content["comparison"] = _comparison(content["comparison"])
         if content["error"] is not None:
             content["error"] = _known(Error, content["error"])
         return _known(cls, content)
+
+
+def _comparison(content: Mapping[str, Any]) -> Comparison:
+    measures = ("rows", "rejected_share", "change")
+    return _known(Comparison, {**content, **{name: _known(Measure, content[name]) for name in measures}})
 
 
 _Part = TypeVar("_Part")

@@ -54,6 +54,11 @@ def report_key(load_id: str, attempt: int) -> str:
     return f"{REPORTS}{load_id}/{attempt}{_JSON}"
 
 
+def page_key(load_id: str, attempt: int) -> str:
+    """The report of an attempt as a page to look at."""
+    return f"{REPORTS}html/{load_id}/{attempt}.html"
+
+
 def claims_prefix(load_id: str) -> str:
     """Below it lie the claims of every attempt at a load."""
     return f"{CLAIMS}{load_id}/"

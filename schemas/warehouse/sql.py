@@ -129,6 +129,23 @@ def select_ledger() -> str:
     return f"{select}\nWHERE source_uri = %s\nORDER BY attempt, committed_at"
 
 
+def select_past_loads() -> str:
+    """Day, rows read, rejected rows and change of the fact, for each load from one day to before another (binds).
+
+    A load's first commit counts, not its replays: they read the same rows.
+    """
+    return f"""SELECT {LOAD_LEDGER.name}.partition_day, {LOAD_LEDGER.name}.rows_read, {LOAD_LEDGER.name}.rejected,
+    COALESCE(SUM({LEDGER_AMOUNTS.name}.amount), 0) AS change
+FROM {LOAD_LEDGER.name}
+LEFT JOIN {LEDGER_AMOUNTS.name} ON {LEDGER_AMOUNTS.name}.load_id = {LOAD_LEDGER.name}.load_id
+ AND {LEDGER_AMOUNTS.name}.attempt = {LOAD_LEDGER.name}.attempt
+WHERE {LOAD_LEDGER.name}.event = 'load'
+ AND {LOAD_LEDGER.name}.partition_day >= %s
+ AND {LOAD_LEDGER.name}.partition_day < %s
+GROUP BY {LOAD_LEDGER.name}.load_id, {LOAD_LEDGER.name}.partition_day, {LOAD_LEDGER.name}.rows_read,
+    {LOAD_LEDGER.name}.rejected"""
+
+
 def insert_ledger() -> str:
     """One row. Binds: every column but committed_at, in the table's order."""
     values = ["GETDATE()" if name == "committed_at" else "%s" for name in LOAD_LEDGER.names]

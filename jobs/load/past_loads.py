@@ -1,0 +1,22 @@
+"""The loads of recent days, as the ledger has them: what a load is compared with."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+from jobs.load.session import Connection, WarehouseSession, fetch_rows
+from schemas.usual import COMPARED, PastLoad
+from schemas.warehouse import sql
+
+_LOOKED_BACK = timedelta(weeks=COMPARED + 1)
+
+
+def read_past_loads(session: WarehouseSession, day: date) -> list[PastLoad]:
+    """The loads of the weeks before a day, in no order. A read alone: it takes no lock."""
+
+    def send(connection: Connection) -> list[PastLoad]:
+        rows = fetch_rows(connection, sql.select_past_loads(), [day - _LOOKED_BACK, day])
+        connection.commit()
+        return [PastLoad(found, int(read), int(rejected), float(change)) for found, read, rejected, change in rows]
+
+    return session.run(send)

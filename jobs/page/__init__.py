@@ -1,0 +1,10 @@
+"""A page to look at: what became of one load, and an index of all loads.
+
+Each page is one HTML file without any external request: it can be opened from a disk, printed, and
+read in light and dark. It shows nothing that the report does not hold, so no person's data.
+"""
+
+from jobs.page.index_page import render_index
+from jobs.page.load_page import render_load
+
+__all__ = ["render_index", "render_load"]

@@ -1,0 +1,86 @@
+"""Static charts as SVG text, drawn by pygal; colours are the page's, so they follow light and dark."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+
+import pygal
+from markupsafe import Markup
+from pygal.style import Style
+
+# pygal looks for its plugins by a hook of Python 2's kind, at every import from then on. Nothing here has plugins.
+sys.meta_path[:] = [finder for finder in sys.meta_path if type(finder).__name__ != "PluginImportFixer"]
+
+_NOT_DRAWN = re.compile(r"<!--.*?-->|<script.*?</script>", re.DOTALL)
+"""pygal's remarks and its script for tooltips: a page of ours runs no script."""
+_WIDTH = 860
+
+_COLOURS = {"updated": 2, "unchanged": 3, "stale": 4, "duplicate": 5, "rejected": 6}
+"""The number of a series' colour on the page; any other series has the first."""
+
+
+def bars(name: str, labels: Sequence[str], series: Mapping[str, Sequence[float]]) -> Markup:
+    """Upright bars, one group per label, the series of a group on top of one another."""
+    chart = pygal.StackedBar(**_options(series, height=280))
+    step = max(1, len(labels) // 10)
+    chart.x_labels = list(labels)
+    chart.x_labels_major = list(labels)[::step]
+    chart.show_minor_x_labels = False
+    return _drawn(name, chart, series)
+
+
+def lying_bars(name: str, labels: Sequence[str], series: Mapping[str, Sequence[float]]) -> Markup:
+    """Lying bars, one per label."""
+    chart = pygal.HorizontalStackedBar(**_options(series, height=70 + 34 * len(labels)))
+    chart.x_labels = list(labels)
+    return _drawn(name, chart, series)
+
+
+def _options(series: Iterable[str], *, height: int) -> dict[str, object]:
+    titles = list(series)
+    return {
+        "style": _style(titles),
+        "js": (),
+        "width": _WIDTH,
+        "height": height,
+        "show_legend": len(titles) > 1,
+        "legend_at_bottom": True,
+        "legend_at_bottom_columns": 6,
+        "disable_xml_declaration": True,
+        "print_values": False,
+        "margin": 4,
+        "truncate_label": -1,
+        "value_formatter": lambda value: f"{value:,.10g}",
+    }
+
+
+def _style(titles: Sequence[str]) -> Style:
+    return Style(
+        background="transparent",
+        plot_background="transparent",
+        foreground="var(--ink)",
+        foreground_strong="var(--ink)",
+        foreground_subtle="var(--line)",
+        colors=tuple(f"var(--series-{_COLOURS.get(title, 1)})" for title in titles),
+        guide_stroke_color="var(--line)",
+        major_guide_stroke_color="var(--line)",
+        font_family="inherit",
+        label_font_size=13,
+        major_label_font_size=13,
+        legend_font_size=13,
+        opacity="1",
+        opacity_hover="1",
+        transition="0s",
+    )
+
+
+def _drawn(name: str, chart: pygal.graph.graph.Graph, series: Mapping[str, Sequence[float]]) -> Markup:
+    # A name instead of a random id: the same report gives the same page.
+    chart.uuid = name
+    for title, values in series.items():
+        chart.add(title, list(values))
+    drawn = _NOT_DRAWN.sub("", chart.render(is_unicode=True))
+    # The figure around it says what it shows; read aloud, single bars would be noise.
+    return Markup(drawn.replace("<svg ", '<svg aria-hidden="true" focusable="false" ', 1))
