@@ -133,7 +133,6 @@ class Attempt:
             peak_memory_bytes=_peak_memory_bytes(),
             error=error,
         )
-        self._draw_page()
         try:
             self.s3.put_object(
                 Bucket=self.arguments.work_bucket,
@@ -147,6 +146,8 @@ class Attempt:
             if reason.response["Error"]["Code"] != "PreconditionFailed":
                 raise
             print(f"load {self.load_id} attempt {self.arguments.attempt} has its report already", flush=True)
+        else:
+            self._draw_page()
         print(f"load {self.load_id} attempt {self.arguments.attempt}: {_in_words(self.report)}", flush=True)
 
     def compare(self) -> None:

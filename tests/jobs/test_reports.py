@@ -81,7 +81,7 @@ def test_whatever_stops_an_attempt_it_is_not_reported_as_a_success(stopped_by: B
 
     with mock.patch("jobs.attempt.s3_client", return_value=s3), pytest.raises(type(stopped_by)):
         run_attempt(parse_arguments(command_line(drop)), steps)
-    assert [key for _, key in s3.objects] == [f"reports/{drop.load_id}/1.json"]
+    assert [key for _, key in s3.objects] == [f"reports/{drop.load_id}/1.json", f"reports/html/{drop.load_id}/1.html"]
     report = Report.from_json(s3.objects["work-bucket", f"reports/{drop.load_id}/1.json"].decode("utf-8"))
     assert report.outcome == "failed"
     assert report.error is not None
@@ -97,7 +97,9 @@ def test_an_attempt_deletes_what_those_before_it_left_staged_and_nothing_of_othe
         s3.put_object(Bucket="work-bucket", Key=key, Body=b"")
     with mock.patch("jobs.attempt.s3_client", return_value=s3):
         run_attempt(parse_arguments([*command_line(drop), "--pipeline-attempt", "3"]), lambda _: None)
-    assert sorted(key for _, key in s3.objects) == sorted([*others, f"reports/{drop.load_id}/3.json"])
+    assert sorted(key for _, key in s3.objects) == sorted(
+        [*others, f"reports/{drop.load_id}/3.json", f"reports/html/{drop.load_id}/3.html"]
+    )
 
 
 @pytest.mark.parametrize(
