@@ -15,9 +15,12 @@ class NumberReader:
     """Reads the numbers of one source format."""
 
     def __init__(self, *, decimal_comma: bool = False, thousands_separator: str = "") -> None:
-        """A blank as the separator stands for any blank. Groups have three digits, the first one to three."""
+        """A blank as the separator stands for any blank, an apostrophe for either form of it.
+
+        Groups have three digits, the first one to three.
+        """
         mark = "," if decimal_comma else r"\."
-        separator = r"[\s'’]" if thousands_separator in ("'",) else re.escape(thousands_separator)
+        separator = "['’]" if thousands_separator == "'" else re.escape(thousands_separator)
         if thousands_separator == " ":
             separator = r"\s"
         grouped = rf"|[0-9]{{1,3}}(?:{separator}[0-9]{{3}})+" if thousands_separator else ""

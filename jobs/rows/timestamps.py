@@ -99,7 +99,9 @@ class TimestampReader:
         """`local` is the written clock time; `instant_utc` the moment, where there is an offset."""
         day = local.dt.date()
         if is_local:
-            return pl.DataFrame([self._to_utc(local).alias(MOMENT), day.alias(WRITTEN_DAY), day.alias(LATEST_DAY)])
+            moment = self._to_utc(local)
+            day = day.set(moment.is_null(), None)
+            return pl.DataFrame([moment.alias(MOMENT), day.alias(WRITTEN_DAY), day.alias(LATEST_DAY)])
         latest = instant_utc.dt.replace_time_zone(_UTC).dt.convert_time_zone(self._last_zone).dt.date()
         return pl.DataFrame([instant_utc.alias(MOMENT), day.alias(WRITTEN_DAY), latest.alias(LATEST_DAY)])
 

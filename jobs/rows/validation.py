@@ -192,8 +192,11 @@ class RowValidator:
             "invalid_transaction_date": day.is_not_null(),
             "future_transaction_date": (pl.col(LATEST_DAY) <= self.partition_day).fill_null(True),
             "invalid_status": pl.col("status").is_not_null(),
+            # A word that was read is stored as the status that it means.
             "value_too_long": pl.all_horizontal(
-                size[name] <= FACT_TRANSACTIONS[name].max_bytes for name in _TEXT_COLUMNS
+                (size[name] <= FACT_TRANSACTIONS[name].max_bytes)
+                | (pl.col("status").is_not_null() if name == "status" else False)
+                for name in _TEXT_COLUMNS
             ),
             "rounded_id": names_one,
             "too_early_transaction_date": (day >= self.source.first_plausible_day(self.partition_day)).fill_null(True),
