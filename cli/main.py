@@ -10,14 +10,17 @@ from typer.core import TyperGroup
 from cli.commands.costs import costs
 from cli.commands.dead import dead
 from cli.commands.demo import demo
+from cli.commands.doctor import doctor
 from cli.commands.down import down
 from cli.commands.drop import drop
 from cli.commands.env import env
+from cli.commands.explain import explain
 from cli.commands.generate import generate
 from cli.commands.loads import loads
 from cli.commands.logs import logs
 from cli.commands.rejected import rejected
 from cli.commands.replay import replay
+from cli.commands.retract import retract
 from cli.commands.show import show
 from cli.commands.sql import sql
 from cli.commands.status import status
@@ -71,7 +74,7 @@ def pipeline(
 GROUPS = {
     "Try it": (demo, up, down, sql, env),
     "Files": (drop, generate),
-    "Operate": (status, loads, show, rejected, replay, dead, logs),
+    "Operate": (status, loads, show, rejected, explain, replay, retract, dead, logs, doctor),
     "Build": (wheel, costs),
 }
 

@@ -30,13 +30,16 @@ class Result:
         return {"columns": self.columns, "rows": self.rows, "affected": self.affected, "is_cut": self.is_cut}
 
 
-def run_statement(pipeline: Pipeline, statement: str, *, limit: int) -> Result:
-    """Run one statement as the admin user; raises Failed with the warehouse's own words."""
+def run_statement(pipeline: Pipeline, statement: str, *, limit: int, **parameters: str) -> Result:
+    """Run one statement as the admin user, `:name` in it a parameter; raises Failed with the warehouse's own words."""
     client = pipeline.client("redshift-data")
     started = client.execute_statement(
         WorkgroupName=pipeline.output("workgroup"),
         Database=pipeline.output("database"),
         Sql=statement,
+        **(
+            {"Parameters": [{"name": name, "value": value} for name, value in parameters.items()]} if parameters else {}
+        ),
         **_sign_in(pipeline),
     )
     while True:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from time import perf_counter
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
@@ -157,7 +160,9 @@ def test_the_days_are_uploaded_once_the_dimensions_are_loaded(
         seen.append(shop.keys())
         shop.load_one()
 
-    monkeypatch.setattr("cli.generate.time.sleep", load)
+    monkeypatch.setattr(
+        "cli.generate.time", SimpleNamespace(sleep=load, monotonic=lambda: 0.0, perf_counter=perf_counter)
+    )
     result = generate("--bucket", shop.name, *SMALL)
     assert (result.exit_code, f" in s3://{shop.name}, in " in result.stdout) == (0, True), result.output
     assert [sorted(keys) for keys in seen] == [
@@ -172,9 +177,9 @@ def test_the_days_are_uploaded_once_the_dimensions_are_loaded(
 
 
 def test_without_dimensions_no_day_is_uploaded(shop: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = iter(range(0, 10_000, 50))
-    monkeypatch.setattr("cli.generate.time.sleep", lambda _: None)
-    monkeypatch.setattr("cli.generate.time.monotonic", lambda: float(next(clock)))
+    clock = itertools.count(0.0, 50.0)
+    fake = SimpleNamespace(sleep=lambda _: None, monotonic=lambda: next(clock), perf_counter=perf_counter)
+    monkeypatch.setattr("cli.generate.time", fake)
     result = generate("--bucket", shop.name, "--minutes", 2, *SMALL)
     assert result.exit_code == 1
     assert "is still not loaded after 2 minutes, so no day was uploaded" in result.stderr

@@ -163,6 +163,22 @@ def test_statements_run_in_the_real_warehouse(shop: Terminal, loaded: Drop) -> N
     assert (refused.exit_code, "no_such_table" in refused.stderr, refused.stderr.count("\n")) == (1, True, 1)
 
 
+def test_a_transaction_is_explained_by_all_that_files_said_of_it(shop: Terminal) -> None:
+    row = "E1,C12345,P12345,{quantity},2023-03-{day:02},{status}"
+    for day, quantity, status in ((24, 1, "Pending"), (24, 2, "Shipped"), (23, 9, "Refunded")):
+        put(shop.laptop, transactions_key(25), transactions(row.format(quantity=quantity, day=day, status=status)))
+        shop.laptop.wait_until_idle()
+    explained = shop.json("explain", "E1")["rows"]
+    assert [(row["status"], row["quantity"], row["reason"]) for row in explained] == [
+        ("shipped", 2, "wins"),
+        ("pending", 1, "lost: the winner's status is higher"),
+        ("refunded", 9, "lost: the winner's transaction_date is later"),
+    ]
+    assert "E1: 3 loaded rows, the winner first" in shop.run("explain", "E1").stdout
+    unknown = shop.run("explain", "e1")
+    assert (unknown.exit_code, "ids are case-sensitive" in unknown.stderr) == (2, True)
+
+
 def test_other_tools_reach_the_local_pipeline(shop: Terminal, loaded: Drop) -> None:
     exported = shop.run("env").stdout
     program = (

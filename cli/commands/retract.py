@@ -1,0 +1,42 @@
+"""`pipeline retract`: take back what one file said."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from cli.invocation import Invocation, command
+from cli.load_argument import LoadName
+from cli.refusals import FAILED, Refused
+
+
+@command(on_pipeline=True)
+def retract(
+    invocation: Invocation,
+    load: LoadName,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Take one load back: the table ends as if its file had never come.
+
+    What other files said about the same transactions counts again. A mail follows.
+    """
+    from cli.load_names import LoadNames
+    from cli.loads import Loads
+    from cli.retractions import obstacle_to_retraction, send_retraction
+
+    loads = Loads(invocation.pipeline)
+    found = LoadNames(loads).one(load)
+    obstacle = obstacle_to_retraction(found)
+    name = f"{found.load_id} ({found.status.file_name})"
+    if obstacle is None and not yes:
+        if not sys.stdin.isatty():
+            raise Refused(f"retract would take back {name}; say so with --yes")
+        typer.confirm(f"Take back {name}?", abort=True)
+    if obstacle is None:
+        send_retraction(loads, found)
+    text = f"{name} is not retracted: {obstacle}" if obstacle else f"{name} is being retracted; a mail will follow"
+    invocation.show({"load_id": found.load_id, "starts": obstacle is None, "reason": obstacle}, text)
+    if obstacle is not None:
+        invocation.end(FAILED)

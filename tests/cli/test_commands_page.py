@@ -1,0 +1,106 @@
+"""docs/commands.md is one session: every example runs, in its order, and ends with the status it says."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import cli.local_pipeline
+from cli.local_pipeline import find_local_pipeline
+from cli.main import GROUPS, app
+from cli.refusals import Refused
+from tests.cli.terminals import SCHEMAS
+from tests.local.local_clouds import ROOT, transactions
+
+PAGE = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+EXAMPLES = [
+    (command.strip(), [int(status) for status in re.findall("[0-9]+", note)] or [0])
+    for block in re.findall(r"```console\n(.*?)```", PAGE, re.DOTALL)
+    for command, _, note in (line.partition("  #") for line in block.splitlines())
+]
+COMMANDS = [member.__name__.replace("_", "-") for members in GROUPS.values() for member in members]
+_UP = """
+import sys
+from pathlib import Path
+import cli.local_pipeline, cli.up
+from cli.main import app
+cli.local_pipeline.STATE_FILE, cli.up.FOLDER = Path(sys.argv[1]), Path(sys.argv[2])
+app(sys.argv[3:])
+"""
+_MOST_SECONDS = 300
+
+
+def test_every_command_has_an_example_and_a_documented_shape() -> None:
+    shown = {command.split()[2] for command, _ in EXAMPLES}
+    assert shown == set(COMMANDS)
+    # What `demo` prints is its summary, a file of its own.
+    assert set(COMMANDS) - {"demo"} <= set(SCHEMAS["$defs"])
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the session is typed, with the files it names."""
+    good = "T{number},C12345,P12345,3,2023-03-{day:02},Completed"
+    (tmp_path / "till_2023-03-15.csv").write_bytes(
+        transactions(good.format(number=1, day=15), "T2,C12345,P12345,none,2023-03-15,Completed")
+    )
+    (tmp_path / "late-rows.csv").write_bytes(transactions(good.format(number=3, day=16)))
+    (tmp_path / "broken_2023-03-17.csv").write_bytes(b"")
+    (tmp_path / "week").mkdir()
+    for day in (20, 21):
+        (tmp_path / "week" / f"till_2023-03-{day}.csv").write_bytes(transactions(good.format(number=day, day=day)))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PIPELINE_STACK", raising=False)
+    monkeypatch.setattr(cli.local_pipeline, "STATE_FILE", tmp_path / "running.json")
+    # What a wheel holds is tested where it is installed; here nothing is downloaded.
+    monkeypatch.setattr(
+        "cli.wheel._install_dependencies", lambda work: (work / "botocore" / "data").mkdir(parents=True)
+    )
+    monkeypatch.setattr("cli.commands.wheel.ROOT", tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def running(folder: Path) -> Iterator[list[subprocess.Popen[bytes]]]:
+    """The processes of `pipeline up`; killed in the end if `pipeline down` did not stop them."""
+    started: list[subprocess.Popen[bytes]] = []
+    yield started
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def start(words: list[str], folder: Path) -> subprocess.Popen[bytes]:
+    """`pipeline up`, once other terminals find it."""
+    with (folder / "up.log").open("wb") as log:
+        command = [sys.executable, "-c", _UP, str(folder / "running.json"), str(folder / "up"), *words]
+        process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
+    for _ in range(_MOST_SECONDS * 2):
+        try:
+            find_local_pipeline()
+            return process
+        except Refused:
+            assert process.poll() is None, (folder / "up.log").read_text()
+            time.sleep(0.5)
+    raise AssertionError((folder / "up.log").read_text())
+
+
+def test_the_session_of_the_page_runs_as_it_says(folder: Path, running: list[subprocess.Popen[bytes]]) -> None:
+    for command, statuses in EXAMPLES:
+        words = shlex.split(command)[2:]
+        if words[0] == "up":
+            running.append(start(words, folder))
+            continue
+        result = CliRunner().invoke(app, words)
+        assert result.exit_code in statuses, f"{command}\n{result.output}"
+    (up,) = running
+    assert up.wait(_MOST_SECONDS) == 0
+    assert "Stopped. Nothing of the local pipeline is kept." in (folder / "up.log").read_text()
