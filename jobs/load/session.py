@@ -8,10 +8,10 @@ from typing import Any, Callable, Protocol, TypeVar
 
 import redshift_connector
 from redshift_connector.error import Error as DriverError
-from tenacity import retry, retry_if_exception, stop_after_attempt, wait_random_exponential
+from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from jobs.arguments import Warehouse
-from jobs.errors import TransientError, WarehouseSpent
+from jobs.errors import WarehouseBusy, WarehouseLost
 from jobs.load.driver_errors import translate_driver_errors
 
 _ATTEMPTS = 5
@@ -52,8 +52,8 @@ class WarehouseSession:
         self.close()
 
     @retry(
-        # A limit that is reached holds until midnight: no use in asking again within seconds.
-        retry=retry_if_exception(lambda e: isinstance(e, TransientError) and not isinstance(e, WarehouseSpent)),
+        # What else is transient takes longer than seconds to pass.
+        retry=retry_if_exception_type((WarehouseBusy, WarehouseLost)),
         stop=stop_after_attempt(_ATTEMPTS),
         wait=wait_random_exponential(multiplier=0.5, max=30),
         reraise=True,
@@ -61,7 +61,7 @@ class WarehouseSession:
     def run(self, send: Callable[[Connection], _Result]) -> _Result:
         """Send one piece of work; a retry sends the whole of it, on a new connection.
 
-        Only what is transient is tried again: a serialisation failure, a lock not had in
+        Only what passes soon is tried again: a serialisation failure, a lock not had in
         time, a lost connection. Nothing of a failed try is left: closing the connection
         rolls back and takes the temp tables along.
         """

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time
 from decimal import Decimal
 
-from jobs.errors import TerminalError, Unbalanced, WarehouseBusy
+from jobs.errors import TerminalError, TransientError, Unbalanced
 from jobs.load.ledger import REPLAY, AmountChange, KeyLedger, read_changes, to_changes, total, write_entry
 from jobs.load.protocol import Outcomes, Staged, locked, merge, stage, weigh
 from jobs.load.session import Connection, WarehouseSession, execute, fetch_row, fetch_rows
@@ -199,7 +199,7 @@ def flow_in(
             expired = _expire(work)
             now = fetch_rows(connection, sql.select_waiting(), [work.load_id, rules.waiting_since])
             if [int(line) for (line,) in now] != list(waited):
-                raise WarehouseBusy(
+                raise TransientError(
                     f"another attempt has loaded waiting rows of load {work.load_id} meanwhile; this one is tried again"
                 )
             effect = _apply(work, batch.staged.rows, replaced=[])

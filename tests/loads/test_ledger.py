@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -97,6 +97,26 @@ def test_a_load_taken_back_leaves_the_fact_as_if_it_had_never_been(office: Shop)
     assert again.changed_nothing, "what is taken back already is not taken back twice"
     office.run(drop, 4, LOAD)
     assert sorted(office.fact()) == ["T1", "T2"]
+    office.assert_books_balance()
+
+
+def test_of_one_key_only_the_newest_upload_counts_whichever_comes_first(office: Shop) -> None:
+    office.same_key = "replace"
+    noon = datetime(2023, 3, 16, 12, tzinfo=UTC)
+    # The older upload has the row that would win by its date.
+    older = office.drop("T1,C0,A,1,2023-03-15,shipped", "T2,C0,A,1,2023-03-15,pending", uploaded_at=noon)
+    newer = office.drop("T1,C0,B,1,2023-03-14,pending", uploaded_at=noon + timedelta(hours=1))
+    other = office.drop("T1,C0,A,9,2023-03-13,pending", name="other.csv", uploaded_at=noon)
+    for order in ([older, newer, other], [newer, other, older], [other, older, newer]):
+        office.clean()
+        reports = {drop.load_id: office.run(drop) for drop in order}
+        for drop in order:
+            office.s3.delete_object(Bucket=office.work_bucket, Key=f"reports/{drop.load_id}/1.json")
+        assert {key: row["load_id"] for key, row in office.fact().items()} == {"T1": newer.load_id}
+        office.assert_books_balance()
+    assert (reports[newer.load_id].removed, reports[newer.load_id].restored) == (1, 1)
+    office.run(newer, 2, RETRACT)
+    assert {key: row["load_id"] for key, row in office.fact().items()} == {"T1": older.load_id, "T2": older.load_id}
     office.assert_books_balance()
 
 

@@ -442,3 +442,11 @@ def test_a_query_waits_for_no_load_and_no_load_for_a_query(sound_shop: Shop) -> 
         assert read_meanwhile == [1], "what is not committed is not seen"
     finally:
         reader.close()
+
+
+def test_amounts_that_are_not_those_of_the_fact_are_rolled_back(sound_shop: Shop) -> None:
+    before_it = snapshot(sound_shop)
+    with before("sum_difference", lambda _: "SELECT 0.01"):
+        sound_shop.run(sound_shop.drop(*SOUND))
+    assert "differs from the staged rows by 0.01; nothing was loaded" in str(sound_shop.error)
+    assert snapshot(sound_shop) == before_it

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 
+import pytest
+
+from jobs.attempt import Attempt
+from jobs.s3 import Fetched
 from schemas.runs import FLOW_IN
 from tests import oracle
 from tests.hostile_content import SOUND_CUSTOMERS, SOUND_PRODUCTS
@@ -110,3 +115,26 @@ def test_a_file_of_rejected_rows_is_emptied_when_none_is_left(shop: Shop) -> Non
     assert shop.run(drop, 2, FLOW_IN).rejected_uri is None
     bucket, _, key = (first.rejected_uri or "").removeprefix("s3://").partition("/")
     assert shop.s3.get_object(Bucket=bucket, Key=key)["Body"].read() == b""
+
+
+def test_rows_that_another_attempt_has_loaded_meanwhile_are_not_booked_twice(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that was presumed dead and is not."""
+    drop = opened(shop).drop(*LINES[:2])
+    shop.run(drop)
+    arrive(shop, customer="C9")
+    fetch, other = Attempt.fetch, replace(shop)
+
+    def overtaken(attempt: Attempt) -> Fetched:
+        if attempt.arguments.attempt == 2:
+            assert other.run(drop, 3, FLOW_IN).outcome == "succeeded"
+        return fetch(attempt)
+
+    monkeypatch.setattr(Attempt, "fetch", overtaken)
+    report = shop.run(drop, 2, FLOW_IN)
+    assert report.error is not None
+    assert report.error.is_transient
+    assert "another attempt has loaded waiting rows" in report.error.sentence
+    assert [entry["event"] for entry in shop.ledger_entries()] == ["load", "flow_in"]
+    shop.assert_books_balance()
