@@ -29,7 +29,6 @@ from components.permissions import (
 )
 from components.pipeline_component import PipelineComponent
 from components.refusals import ConfigError, require
-from components.source_files import read_source
 from components.storage import Storage
 from components.warehouse import Warehouse
 from schemas import amount_classes
@@ -37,6 +36,7 @@ from schemas.drops import DIMENSIONS_PREFIX, TRANSACTIONS_PREFIX
 from schemas.runs import LOAD_DIMENSIONS, PROCESS_TRANSACTIONS, REPLACE, SAME_KEY, encode_job_arguments
 from schemas.sources import InvalidSource
 from schemas.work_bucket import CODE, REJECTED, REPORTS, STAGING
+from sources import read_source
 
 # Glue's own names, the same for every Python Shell job of an account. Whichever job runs first creates the
 # groups, so no stack owns them; docs/aws.md says how to set their retention.

@@ -32,6 +32,9 @@ DATE_DIRECTIVES = {
 """Directive of a date format -> what it matches. `%m`, `%d`, `%H` and `%I` may lack their leading zero, but
 not where another directive stands directly beside them."""
 
+ID_BYTES = 64
+"""What the warehouse's columns of ids hold."""
+
 _PADDED = {"%m": r"(?:0[1-9]|1[0-2])", "%d": r"(?:0[1-9]|[12][0-9]|3[01])", "%H": r"(?:[01][0-9]|2[0-3])"}
 _PADDED["%I"] = _PADDED["%m"]
 _SAMPLES = (datetime(2023, 3, 15, 21, 5, 59), datetime(2024, 11, 1, 0, 30, 7), datetime(1999, 12, 31, 12, 0, 1))
@@ -52,6 +55,9 @@ def quoted(words: Iterable[str]) -> str:
 def text(value: object) -> str:
     if not isinstance(value, str):
         raise WrongValue(value, "a text; put it in quotes")
+    # YAML and JSON can write half of a character, which no file can hold.
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise WrongValue(value, "a text of whole characters")
     return value
 
 
@@ -74,9 +80,17 @@ def heading_list(value: object) -> tuple[str, ...]:
 
 def one_character(value: object) -> str:
     """A mark of the file's format: no letter, digit, line break or NUL."""
-    if not isinstance(value, str) or len(value) != 1 or value.isalnum() or value in "\r\n\0\ufeff\x1a":
+    if not isinstance(value, str) or len(value) != 1 or text(value).isalnum() or value in "\r\n\0\ufeff\x1a":
         raise WrongValue(value, "one character that is no letter, digit or line break; put it in quotes")
     return value
+
+
+def identifier(value: object) -> str:
+    """A trimmed id, empty or short enough for its column."""
+    found = text(value).strip()
+    if len(found.encode("utf-8")) > ID_BYTES:
+        raise WrongValue(value, f"at most {ID_BYTES} bytes")
+    return found
 
 
 def truth(value: object) -> bool:

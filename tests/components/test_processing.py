@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from components.source_files import read_source
 from jobs.arguments import parse_arguments
 from schemas.drops import Drop
 from schemas.runs import RunArguments
 from schemas.sources import DEFAULT, SourceSettings
+from sources import read_source
 from tests.components.program import ACCOUNT, HOST, ROOT, WHEEL, Deployed, deploy
 from tests.components.test_storage import GUARDS
 

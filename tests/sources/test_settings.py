@@ -11,8 +11,8 @@ import pytest
 import yaml
 from hypothesis import given
 
-from components.source_files import SOURCES, known_sources, read_source
 from schemas.sources import DEFAULT, InvalidSource, SourceSettings, heading_key
+from sources import SOURCES, known_sources, read_source
 from tests.sources.settings import settings_mappings
 
 PRESETS = (
@@ -103,6 +103,9 @@ def test_settings_survive_the_way_to_the_job(mapping: Mapping[str, Any]) -> None
         ({"statuses": {"Paid": "completed", "paid": "pending"}}, "but must be one status a word, and 'paid' is compl"),
         ({"status_ranks": ["pending"]}, "status_ranks is ['pending'], but must be each of pending, processing"),
         ({"null_words": [None]}, "null_words is None, but must be a text; put it in quotes"),
+        ({"guest_customer": "x" * 65}, "but must be at most 64 bytes"),
+        ({"null_words": ["\ud83d"]}, "but must be a text of whole characters"),
+        ({"delimiter": "\ud83d"}, "but must be a text of whole characters"),
         ({"guest_customer": 0}, "guest_customer is 0, but must be a text"),
         ({"earliest_day": "2020-02-30"}, "earliest_day is '2020-02-30', but must be a day, YYYY-MM-DD"),
         ({"returns": "allow"}, "returns is 'allow', but must be one of 'reject', 'negative'"),

@@ -1,4 +1,4 @@
-"""Reading a source format's settings from `sources/<name>.yaml`, for the Pulumi program and the command.
+"""Source formats: one YAML file of settings for each, and the reading of them.
 
 Nothing here needs Pulumi. The values are checked by schemas.sources, as in the job.
 """
@@ -13,7 +13,7 @@ import yaml  # type: ignore[import-untyped]
 
 from schemas.sources import InvalidSource, SourceSettings
 
-SOURCES = Path(__file__).parents[1] / "sources"
+SOURCES = Path(__file__).parent
 
 
 class _Loader(yaml.SafeLoader):  # type: ignore[misc]
