@@ -100,7 +100,8 @@ class DataApi:
         return operations[request.operation]()
 
     def stop(self) -> None:
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        """Start no statement any more; one that runs ends with its connection, when the warehouse stops."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _execute(self, request: AwsRequest, texts: Sequence[str]) -> Mapping[str, Any]:
         facts = request.facts
