@@ -22,7 +22,7 @@ from jobs.rows.text import clean
 from schemas.sources import DEFAULT
 from schemas.warehouse.tables import Column, Dimension
 
-_BYTES_PER_BUCKET = 256 * 1024 * 1024
+_BYTES_PER_BUCKET = 64 * 1024 * 1024
 _LINE_BREAK = r"\r\n|\r|\n"
 _SHOWN = 80
 

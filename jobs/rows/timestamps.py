@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from datetime import timedelta
 
 import polars as pl
 
@@ -49,8 +50,8 @@ _MICROSECONDS = 1_000_000
 _YEAR_1 = -62_135_596_800 * _MICROSECONDS
 _SAMPLE = 256
 _UTC = "UTC"
-_LAST_ON_EARTH = "Etc/GMT+12"
-"""The zone in which a day ends last: twelve hours behind UTC."""
+_BEHIND_UTC = timedelta(hours=12)
+"""Of the zone on earth in which a day ends last."""
 
 
 class TimestampReader:
@@ -100,14 +101,14 @@ class TimestampReader:
         day = local.dt.date()
         if is_local:
             moment = self._to_utc(local)
-            day = day.set(moment.is_null(), None)
+            if self._time_zone != _UTC:
+                day = day.set(moment.is_null(), None)
             return pl.DataFrame([moment.alias(MOMENT), day.alias(WRITTEN_DAY), day.alias(LATEST_DAY)])
-        latest = instant_utc.dt.replace_time_zone(_UTC).dt.convert_time_zone(self._last_zone).dt.date()
+        if self._time_zone == _UTC:
+            latest = (instant_utc - _BEHIND_UTC).dt.date()
+        else:
+            latest = instant_utc.dt.replace_time_zone(_UTC).dt.convert_time_zone(self._time_zone).dt.date()
         return pl.DataFrame([instant_utc.alias(MOMENT), day.alias(WRITTEN_DAY), latest.alias(LATEST_DAY)])
-
-    @property
-    def _last_zone(self) -> str:
-        return _LAST_ON_EARTH if self._time_zone == _UTC else self._time_zone
 
     def _to_utc(self, local: pl.Series) -> pl.Series:
         """Of the hour that comes twice the first; null for one that never comes."""

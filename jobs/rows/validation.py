@@ -252,7 +252,10 @@ def _reasons(bits: int) -> str:
 def _clean_bytes(text: pl.Series, column: Column) -> pl.Series:
     """Bytes of each cleaned value; cleaning can only matter where one is too long for its column."""
     size = text.str.len_bytes()
-    return clean(text).str.len_bytes() if (size > (column.max_bytes or 0)).any() else size
+    is_too_long = (size > (column.max_bytes or 0)).fill_null(False)
+    if not is_too_long.any():
+        return size
+    return size.scatter(is_too_long.arg_true(), clean(text.filter(is_too_long)).str.len_bytes())
 
 
 def _constant(value: str) -> pl.Expr:
