@@ -115,3 +115,21 @@ def test_the_workgroup_is_private_and_its_bill_has_a_limit(dev: Deployed) -> Non
         "period": "daily",
         "breachAction": "deactivate",
     }
+
+
+def test_what_is_kept_keeps_nothing_of_the_network(prod: Deployed) -> None:
+    """`pulumi destroy --exclude-protected` leaves what is protected and whatever that depends on."""
+    by_urn = {found.urn: found for found in prod.resources}
+    kept = {found.urn for found in prod.resources if found.protect}
+    grown = True
+    while grown:
+        needed = {urn for one in kept for urn in by_urn[one].dependencies} & set(by_urn)
+        grown = not needed <= kept
+        kept |= needed
+    assert {by_urn[urn].name for urn in kept} == {
+        "storage-drop",
+        "storage-work",
+        "storage-archive",
+        "warehouse",
+        "warehouse-copy",
+    }
