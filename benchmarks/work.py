@@ -13,7 +13,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
-from jobs.csv.reader import WHITE_SPACE
+from jobs.csv.records import WHITE_SPACE
 from schemas.drops import drop_precedence
 from schemas.warehouse.tables import STAGED_TRANSACTIONS, TRANSACTION_COLUMNS
 

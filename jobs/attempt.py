@@ -22,6 +22,7 @@ from jobs.errors import JobError, TransientError, WarehouseSpent
 from jobs.load.driver_errors import explain
 from jobs.load.past_loads import read_past_loads
 from jobs.load.session import WarehouseSession
+from jobs.room import disk_full_is_told
 from jobs.s3 import Fetched, Prefix, fetch, s3_client
 from schemas.counts import COUNTS, Counts
 from schemas.drops import parse_key
@@ -191,7 +192,8 @@ def run_attempt(arguments: Arguments, steps: Callable[[Attempt], None]) -> None:
         attempt = Attempt(arguments, s3_client(arguments.warehouse.region), warehouse, Path(folder))
         error: Error | None = None
         try:
-            steps(attempt)
+            with disk_full_is_told(attempt.key.file_name, attempt.folder):
+                steps(attempt)
         # A panic of Polars is no Exception.
         except BaseException as reason:
             error = describe(reason)

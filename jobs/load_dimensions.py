@@ -7,12 +7,13 @@ bad row fails the load and is named by its line.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import polars as pl
 
 from jobs.arguments import Arguments
 from jobs.attempt import FETCH, LOAD, READ, VALIDATE, Attempt, as_report, run_attempt
-from jobs.csv.reader import open_source_file
+from jobs.csv.reader import SourceFile, open_source_file
 from jobs.load.protocol import Staged, load_dimension
 from jobs.load.staging import StagedParts
 from jobs.rows.dimensions import DimensionRows
@@ -33,8 +34,7 @@ def _steps(attempt: Attempt) -> None:
         fetched = attempt.fetch()
 
     with attempt.step(READ):
-        names = [column.name for column in dimension.source_columns]
-        source = open_source_file(fetched.path, name=attempt.key.file_name, required=names)
+        source = open_dimension(fetched.path, name=attempt.key.file_name, dimension=dimension)
         attempt.note(ignored_columns=source.ignored_columns)
 
     with attempt.step(VALIDATE):
@@ -46,6 +46,13 @@ def _steps(attempt: Attempt) -> None:
     with attempt.step(LOAD):
         committed = load_dimension(attempt.warehouse, dimension, staged, waiting_since=attempt.waiting_since)
         attempt.note(counts=as_report(committed.counts), awaited_by=committed.awaited_by)
+
+
+def open_dimension(path: Path, *, name: str, dimension: Dimension) -> SourceFile:
+    """The file, in which descriptive texts may hold line breaks; raises FileRefused."""
+    names = [column.name for column in dimension.source_columns]
+    texts = [column.name for column in dimension.source_columns if column.nullable and not column.name.endswith("_id")]
+    return open_source_file(path, name=name, required=names, spanning=texts)
 
 
 def _stage(attempt: Attempt, fetched: Fetched, rows: DimensionRows, dimension: Dimension) -> Staged:

@@ -82,7 +82,9 @@ def _retract(attempt: Attempt) -> None:
 def _stage(attempt: Attempt, fetched: Fetched, lines: pl.Series | None = None) -> StagedRows:
     """Every row of the drop validated, those on `lines` (without it, all) staged."""
     with attempt.step(READ):
-        source = open_source_file(fetched.path, name=attempt.key.file_name, required=SOURCE_COLUMNS)
+        source = open_source_file(
+            fetched.path, name=attempt.key.file_name, required=SOURCE_COLUMNS, settings=attempt.arguments.source
+        )
         attempt.note(ignored_columns=source.ignored_columns)
 
     with attempt.step(LOOK_UP):

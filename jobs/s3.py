@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,12 +12,11 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from jobs.errors import DropGone, FileRefused, TerminalError
+from jobs.csv.file_format import unpack
+from jobs.errors import DropGone, TerminalError
+from jobs.room import refuse_too_large
 from schemas.drops import SOURCE_ETAG, SOURCE_UPLOADED_AT, Drop
 from schemas.runs import ArchivedCopy
-
-MAX_UNPACKED_BYTES = 10 * 1024**3
-"""A Python Shell job has about 14 GiB of temporary disk; the rest is for what is staged."""
 
 _GONE = {"404", "NoSuchKey", "NoSuchVersion", "MethodNotAllowed", "405"}
 
@@ -47,10 +44,11 @@ def fetch(s3: Any, drop: Drop, folder: Path, archived: ArchivedCopy | None = Non
     Raises DropGone or FileRefused. The upload is when the drop was uploaded, not when it was copied:
     the copy carries it as metadata.
     """
-    path = folder / "drop"
+    path, name = folder / "drop", drop.key.rpartition("/")[2]
     source = archived or drop
     try:
         found = s3.head_object(Bucket=source.bucket, Key=source.key, VersionId=source.version_id)
+        refuse_too_large(name, found["ContentLength"], folder)
         s3.download_file(source.bucket, source.key, str(path), ExtraArgs={"VersionId": source.version_id})
     except ClientError as reason:
         if reason.response["Error"]["Code"] in _GONE:
@@ -60,7 +58,8 @@ def fetch(s3: Any, drop: Drop, folder: Path, archived: ArchivedCopy | None = Non
             ) from None
         raise
     if drop.key.endswith(".gz"):
-        path = _unpack(path, folder / "unpacked", drop.key.rpartition("/")[2])
+        packed, path = path, unpack(path, folder / "unpacked", name)
+        packed.unlink()
     metadata = found["Metadata"] if archived else {}
     return Fetched(
         path,
@@ -78,23 +77,6 @@ def _uploaded_at(metadata: Mapping[str, str]) -> datetime:
             "replace; copy the object back into the drop bucket to load it as a new upload"
         )
     return datetime.fromisoformat(metadata[SOURCE_UPLOADED_AT])
-
-
-def _unpack(packed: Path, unpacked: Path, name: str) -> Path:
-    written = 0
-    try:
-        with gzip.open(packed, "rb") as source, unpacked.open("wb") as target:
-            for block in iter(lambda: source.read(1024 * 1024), b""):
-                written += target.write(block)
-                if written > MAX_UNPACKED_BYTES:
-                    raise FileRefused(
-                        f"{name} unpacks to more than {MAX_UNPACKED_BYTES:,} bytes; "
-                        "split it and drop the parts of the day one by one"
-                    )
-    except (EOFError, gzip.BadGzipFile, zlib.error) as reason:
-        raise FileRefused(f"{name} is not a whole gzip file ({reason}); pack it anew and drop it again") from None
-    packed.unlink()
-    return unpacked
 
 
 @dataclass(frozen=True)

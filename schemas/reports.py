@@ -21,8 +21,11 @@ FAILED = "failed"
 @dataclass(frozen=True)
 class RejectSample:
     source_line: int
-    source_text: str
-    """The row as it stood in the file, cut at 500 characters."""
+    values: dict[str, str] = field(default_factory=dict)
+    """The contract's columns as they were read, each cut at 100 characters, and never an ignored column: it may
+    hold what nobody should be mailed. Empty for a malformed row, whose values stand in no certain column."""
+    fault: str = ""
+    """Why a malformed row is malformed, without its content."""
 
 
 @dataclass(frozen=True)

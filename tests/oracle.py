@@ -53,7 +53,7 @@ from tests.oracle_files import (
     Row,
     TransactionFile,
     as_shown,
-    column_name,
+    ascii_lower,
     read_file,
     trim,
 )
@@ -448,7 +448,7 @@ def resolve_file(accepted: Sequence[Accepted]) -> ResolvedFile:
 
 def expected_rejected_file(file: TransactionFile, rejected: Sequence[Rejected]) -> RejectedFile:
     """The rejected rows as a person gets them back: their cells as they stood, where, and why."""
-    kept = [at for at, heading in enumerate(file.header) if column_name(heading) not in REJECTED_COLUMNS]
+    kept = [at for at, heading in enumerate(file.header) if ascii_lower(trim(heading)) not in REJECTED_COLUMNS]
     lines = []
     for verdict in rejected:
         row = verdict.row

@@ -2,30 +2,36 @@
 
 What to call
     read_file(content, gz=False)     bytes -> TransactionFile(header, rows, ignored_columns), or raises Refused
-    trim, ascii_lower, column_name   how values and headings are compared
+    trim, ascii_lower, heading_key   how values and headings are compared
 
 Decided here, where the contract leaves room
-    Header   The header is the record that starts on line 1. Names are trimmed and compared without
-             regard to ASCII case. Any name that occurs twice is refused, an ignored one too; headings
-             that are empty may repeat, since spreadsheets leave commas behind.
-             A first line that is blank is a header without columns (missing_column); content of
-             nothing but line feeds and carriage returns, or of a byte order mark alone, is an empty file.
-             The delimiter is the comma and nothing else. One byte order mark is dropped, a second is text.
+    Format   Gzip is unpacked whatever the file is called, but a name that says gzip must be right. UTF-16 with a
+             byte order mark is decoded. A file without any LF whose lines end with CR is read as if they were LF.
+             A workbook, an archive, JSON, XML and the like are refused as what they are. 0x1A at the end of the
+             file is its end. `sep=x` on line 1 names the delimiter and is no header.
+    Header   The first record with a value. Headings are compared without case, blanks, hyphens, underscores
+             and `#`. Two headings that are one of the contract's are refused; any other may repeat.
     Lines    End with LF or CRLF. A lone CR ends nothing. The 1 MiB limit counts the bytes of one
-             physical line up to its LF, so with a CR ahead of it and with the byte order mark; a quoted
-             field may span several such lines.
-    Quotes   A field that starts with a quote ends at the next quote that is not doubled; then comes a
-             comma, a line end or the end of the file. Anything else makes the record malformed, it
-             ends with the physical line on which that was seen, and reading goes on with the next.
-             A quote inside a field that does not start with one is text.
-    Second   A row whose six values are the names of the six columns, compared as headings are, is a second
-             header: the file is refused. A malformed row has no values, so it is none.
-    Again    A header with all three columns that the rejected file adds is a rejected file dropped again:
+             physical line up to its LF, so with a CR ahead of it and with the byte order mark.
+    Quotes   A field that starts with a quote, blanks aside, ends at the next quote that is not doubled; then come
+             blanks, and a comma or the end of the line. Anything else makes the line malformed, and reading
+             goes on with the next line. A quote inside a field that does not start with one is text in an
+             ignored column and makes the row malformed in any other, but for Excel's `="0012"`.
+    Spans    Only a field of an ignored column may go on beyond its line, at most 1 MiB, in a record that is
+             closed soundly and as wide as the header. Otherwise its first line is malformed and the next lines
+             are read by themselves.
+    Hidden   Where a record of several lines has more than one line that a person would call a row, or one that
+             lies wholly inside a field, the file is refused. A row, to a person, is a line as wide as the
+             header (without its quotes, with them, or with a quote added at its end) or one that holds a sale:
+             the contract's fields in the header's order, with something for an id, a quantity with a digit and
+             no letter, and a date with three digits. A single line in which there are two sales is malformed.
+    Second   A row among whose fields are all the headings that are read, in any order, is a second header.
+    Wide     Where every row has one field too many, and it is empty, that field is passed over.
+    Again    A header with all three columns that the rejected file adds is a rejected file uploaded again:
              from every heading and every field in it that begins with an apostrophe, more of them or none,
              and then one of FORMULA_SIGNS, one apostrophe is taken off before it is looked at.
-    Blank    A record that is one empty field is no row (`""` alone on a line is one as well); a line
-             of spaces is a malformed row.
-    Breaks   Only LF, CR and NUL inside a trimmed value are malformed; other controls are text.
+    Blank    A record without any value is no row.
+    Breaks   Only LF, CR and NUL inside a trimmed value of the contract are malformed; other controls are text.
     Refusals `Refused.kinds` names everything that is wrong with the file, `Refused.kind` the first of
              them in the order of REFUSALS. The product may stop at whichever it meets first.
 """
@@ -41,10 +47,12 @@ from dataclasses import dataclass
 SOURCE_COLUMNS = ("transaction_id", "customer_id", "product_id", "quantity", "transaction_date", "status")
 REFUSALS = (
     "broken_gzip",
+    "other_format",
     "empty_file",
     "not_utf8",
     "line_too_long",
-    "unclosed_quote",
+    "hidden_row",
+    "other_delimiter",
     "malformed_header",
     "duplicate_column",
     "missing_column",
@@ -63,8 +71,6 @@ _WHITE_SPACE = (
     "\u2028\u2029\u202f\u205f\u3000"
 )
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_FIELD_END = re.compile(",|\r?\n")
-_LINE_END = re.compile("\r?\n")
 
 
 class Refused(Exception):
@@ -104,7 +110,7 @@ class TransactionFile:
     @property
     def ignored_columns(self) -> tuple[str, ...]:
         """Names of the columns that are none of the six, trimmed, in the file's order."""
-        return tuple(trim(name) for name in self.header if column_name(name) not in SOURCE_COLUMNS)
+        return tuple(trim(name) for name in self.header if heading_key(name) not in _WANTED)
 
 
 def trim(text: str) -> str:
@@ -117,9 +123,9 @@ def ascii_lower(text: str) -> str:
     return "".join(chr(ord(letter) + 32) if "A" <= letter <= "Z" else letter for letter in text)
 
 
-def column_name(heading: str) -> str:
+def heading_key(heading: str) -> str:
     """What a heading is compared by."""
-    return ascii_lower(trim(heading))
+    return "".join(letter for letter in heading.lower() if letter not in _WHITE_SPACE + "-_#\ufeff")
 
 
 def as_shown(text: str) -> str:
@@ -136,106 +142,265 @@ def _is_formula(text: str) -> bool:
     return text != "" and text[0] in FORMULA_SIGNS
 
 
+_WANTED = {name.replace("_", ""): name for name in SOURCE_COLUMNS}
+_OTHER_FORMATS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0", b"%PDF", b"<", b'{"', b"[{", b"BZh")
+
+
 @dataclass(frozen=True)
 class _Record:
-    start: int
-    end: int
-    next_start: int
+    line: int
+    """Of its first physical line, from 0."""
+    text: str
     fields: tuple[str, ...] | None
+    """None where it is malformed."""
 
 
-class _UnclosedQuote(Exception):
+class _Malformed(Exception):
     pass
 
 
-def _read_record(text: str, start: int) -> _Record:
-    fields: list[str] = []
-    at = start
-    while True:
-        if text.startswith('"', at):
-            value, at = _read_quoted(text, at)
-            if at < len(text) and not _FIELD_END.match(text, at):
-                line_end = _LINE_END.search(text, at)
-                end, next_start = line_end.span() if line_end else (len(text), len(text))
-                return _Record(start, end, next_start, None)
-        else:
-            field_end = _FIELD_END.search(text, at)
-            stop = field_end.start() if field_end else len(text)
-            value, at = text[at:stop], stop
-        fields.append(value)
-        if text.startswith(",", at):
+class _Reader:
+    """The records of a text, for one delimiter."""
+
+    def __init__(self, text: str, delimiter: str) -> None:
+        self.lines = [line.removesuffix("\r") for line in text.split("\n")]
+        self.delimiter = delimiter
+
+    def fields(self, text: str) -> list[tuple[str, bool]]:
+        """Each field and whether it was quoted; raises _Malformed."""
+        found: list[tuple[str, bool]] = []
+        at = 0
+        while True:
+            start = at
+            while at < len(text) and text[at] in _WHITE_SPACE and text[at] != self.delimiter and text[at] != "\n":
+                at += 1
+            is_quoted = text.startswith('"', at)
+            if is_quoted:
+                value, at = _quoted(text, at)
+                while at < len(text) and text[at] in _WHITE_SPACE and text[at] != self.delimiter and text[at] != "\n":
+                    at += 1
+                if at < len(text) and text[at] != self.delimiter:
+                    raise _Malformed
+            else:
+                stop = text.find(self.delimiter, start)
+                at = len(text) if stop < 0 else stop
+                value = text[start:at]
+            found.append((value, is_quoted))
+            if at == len(text):
+                return found
             at += 1
-            continue
-        line_end = _LINE_END.match(text, at)
-        return _Record(start, at, line_end.end() if line_end else at, tuple(fields))
+
+    def values(self, text: str) -> tuple[str, ...] | None:
+        """The fields of a record, None where it is malformed."""
+        try:
+            return tuple(value for value, _ in self.fields(text))
+        except _Malformed:
+            return None
+
+    def header(self, first: int) -> tuple[int, tuple[str, ...] | None, int]:
+        """(the line of the header, its fields, the line behind it)"""
+        while first < len(self.lines) and self.is_blank(self.lines[first]):
+            first += 1
+        if first == len(self.lines):
+            return first, (), first
+        last = first
+        while True:
+            values = self.values("\n".join(self.lines[first : last + 1]))
+            if values is not None:
+                hides_row = any("\n" in value and value.count(self.delimiter) >= 3 for value in values)
+                return (first, None, first + 1) if hides_row else (first, values, last + 1)
+            last += 1
+            if last >= len(self.lines) or last - first > 20 or not self.may_go_on(first, last):
+                return first, None, first + 1
+
+    def may_go_on(self, first: int, last: int) -> bool:
+        """Whether the lines before `last` end inside a quoted field."""
+        return self.values("\n".join([*self.lines[first:last], '"'])) is not None
+
+    def is_blank(self, line: str) -> bool:
+        values = self.values(line)
+        return values is not None and all(trim(value) == "" for value in values)
+
+    def records(self, first: int, header: tuple[str, ...], width: int) -> list[_Record]:
+        """The records below the header; raises Refused where one hides a row."""
+        found = []
+        while first < len(self.lines):
+            last = self.last_line(first, header, width)
+            text = "\n".join(self.lines[first : last + 1])
+            fields = self.values(text)
+            is_blank = fields is not None and all(trim(value) == "" for value in fields)
+            if not is_blank:
+                crowded = last == first and self.sales(text, header) > 1
+                sound = fields is not None and len(fields) == width and not crowded
+                sound = sound and not self.has_stray_quote(text, header)
+                found.append(_Record(first, text, fields if sound else None))
+            first = last + 1
+        return found
+
+    def last_line(self, first: int, header: tuple[str, ...], width: int) -> int:
+        """The last line of the record that begins here: the first one again unless it may span lines."""
+        size = len(self.lines[first].encode("utf-8", "surrogateescape"))
+        for last in range(first, len(self.lines)):
+            if last > first:
+                size += 1 + len(self.lines[last].encode("utf-8", "surrogateescape"))
+            try:
+                fields = self.fields("\n".join(self.lines[first : last + 1]))
+            except _Malformed:
+                if size > LONGEST_LINE or not self.may_go_on(first, last + 1):
+                    return first
+                continue
+            spans = [at for at, (value, _) in enumerate(fields) if "\n" in value]
+            names = [heading_key(header[at]) if at < len(header) else "" for at in spans]
+            if last == first or len(fields) != width or any(name in _WANTED for name in names):
+                return first
+            if self.has_stray_quote("\n".join(self.lines[first : last + 1]), header):
+                return first
+            rows = [self.rows(line, header, width) for line in self.lines[first : last + 1]]
+            inside = ['"' not in line.replace('""', "") for line in self.lines[first : last + 1]]
+            if sum(rows) > 1 or any(seen and within for seen, within in zip(rows[1:-1], inside[1:-1])):
+                raise Refused("hidden_row")
+            return last
+        return first
+
+    def has_stray_quote(self, text: str, header: tuple[str, ...]) -> bool:
+        """Whether a quote stands in a field of the contract that is not quoted."""
+        named = zip(header, self.fields(text))
+        return any(
+            '"' in value and not quoted and not re.fullmatch('="[^"]*"', trim(value))
+            for heading, (value, quoted) in named
+            if heading_key(heading) in _WANTED
+        )
+
+    def rows(self, line: str, header: tuple[str, ...], width: int) -> int:
+        """How many rows a person sees in a line."""
+        bare = line.replace('"', "")
+        readings = (bare.split(self.delimiter), self.values(line), self.values(line + '"'))
+        is_wide = any(reading is not None and len(reading) == width for reading in readings)
+        has_value = any(map(trim, readings[0]))
+        return max(self.sales(line, header), int(is_wide and has_value))
+
+    def sales(self, line: str, header: tuple[str, ...]) -> int:
+        """0, 1, or 2 for more than one."""
+        bare = line.replace('"', "")
+        if line.count(self.delimiter) < len(SOURCE_COLUMNS) - 1 or not self.has_sale(bare, header):
+            return 0
+        if bare.count(self.delimiter) < 2 * len(SOURCE_COLUMNS) - 2:
+            return 1
+        places = range(1, len(bare))
+        return 2 if any(self.has_sale(bare[:at], header) and self.has_sale(bare[at:], header) for at in places) else 1
+
+    def has_sale(self, text: str, header: tuple[str, ...]) -> bool:
+        """The fields that are read, in the header's order, those side by side in it side by side here."""
+        values = text.split(self.delimiter)
+        groups: list[list[str]] = [[]]
+        for heading in header:
+            if heading_key(heading) in _WANTED:
+                groups[-1].append(_WANTED[heading_key(heading)])
+            elif groups[-1]:
+                groups.append([])
+        at = 0
+        for group in filter(None, groups):
+            while at + len(group) <= len(values) and not all(map(_looks_like, group, values[at:])):
+                at += 1
+            if at + len(group) > len(values):
+                return False
+            at += len(group)
+        return True
 
 
-def _read_quoted(text: str, start: int) -> tuple[str, int]:
+def _looks_like(column: str, value: str) -> bool:
+    digits = sum(letter.isdecimal() for letter in value)
+    if column == "transaction_id":
+        return trim(value) != ""
+    if column == "quantity":
+        return digits > 0 and not any("a" <= letter.lower() <= "z" for letter in value if letter.isascii())
+    return column != "transaction_date" or digits >= 3
+
+
+def _quoted(text: str, start: int) -> tuple[str, int]:
     at = start + 1
     while True:
         at = text.find('"', at)
         if at < 0:
-            raise _UnclosedQuote
+            raise _Malformed
         if not text.startswith('""', at):
             return text[start + 1 : at].replace('""', '"'), at + 1
         at += 2
-
-
-def _read_records(text: str) -> tuple[list[_Record], bool]:
-    """The records, and whether the last of them is followed by a quote that never ends."""
-    records: list[_Record] = []
-    at = 0
-    while at < len(text):
-        try:
-            record = _read_record(text, at)
-        except _UnclosedQuote:
-            return records, True
-        records.append(record)
-        at = record.next_start
-    return records, False
 
 
 def _has_long_line(content: bytes) -> bool:
     return any(len(line) > LONGEST_LINE for line in content.split(b"\n"))
 
 
+def _text(content: bytes, kinds: set[str]) -> str:
+    """The content as text, its faults added to the kinds."""
+    if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        content = content.decode("utf-16").encode("utf-8")
+    if b"\n" not in content and b"\r" in content:
+        content = content.replace(b"\r", b"\n")
+    if _has_long_line(content):
+        kinds.add("line_too_long")
+    content = content.removeprefix(_BYTE_ORDER_MARK)
+    if content.rstrip(b"\r\n").endswith(b"\x1a"):
+        content = content.rstrip(b"\r\n").rstrip(b"\x1a")
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError:
+        kinds.add("not_utf8")
+        return content.decode("utf-8", "surrogateescape")
+
+
 def read_file(content: bytes, gz: bool = False) -> TransactionFile:
     """The header and the rows of a transactions file, or Refused with everything wrong with its shape."""
-    if gz:
+    while gz or content[:2] == b"\x1f\x8b":
         try:
             content = gzip.decompress(content)
         except (OSError, EOFError, zlib.error):
             raise Refused("broken_gzip") from None
-    kinds = set()
-    if _has_long_line(content):
-        kinds.add("line_too_long")
-    content = content.removeprefix(_BYTE_ORDER_MARK)
-    if not content:
-        raise Refused("empty_file")
-
-    try:
-        text = content.decode("utf-8")
-    except UnicodeDecodeError:
-        kinds.add("not_utf8")
-        text = content.decode("utf-8", "surrogateescape")
-    records, unclosed = _read_records(text)
-    if unclosed:
-        kinds.add("unclosed_quote")
-    elif not text.strip("\r\n") or all(record.fields == ("",) for record in records):
-        kinds.add("empty_file")
-    header: tuple[str, ...] = ()
+        gz = False
+    if content.removeprefix(_BYTE_ORDER_MARK).lstrip().startswith(_OTHER_FORMATS):
+        raise Refused("other_format")
+    kinds: set[str] = set()
+    is_utf16 = content[:2] in (b"\xff\xfe", b"\xfe\xff")
+    text = _text(content, kinds)
+    separator = re.match('"?sep=([^\\w"])"?\\s*?\r?(?:\n|$)', text, re.IGNORECASE)
+    delimiter = separator.group(1) if separator else ","
+    reader = _Reader(text, delimiter)
+    first = 1 if separator else 0
+    line, fields, below = reader.header(first)
+    if is_utf16 and fields is not None and len(fields) == 1 and "\t" in text.split("\n")[line]:
+        reader = _Reader(text, "\t")
+        line, fields, below = reader.header(first)
+    if line == len(reader.lines):
+        raise Refused(*kinds, "empty_file")
+    header = _header(fields or ())
+    kinds.update(_wrong_with_header(fields, header, reader.lines[line], reader.delimiter))
     rows: list[Row] = []
-    if records:
-        header = _header(records[0].fields or ())
-        wrong = _wrong_with_header(records[0].fields, header)
-        kinds.update(wrong)
-        if not wrong:
-            rows = _rows(text, records, header)
-    if any(_is_header(row) for row in rows):
-        kinds.add("second_header")
+    if not kinds:
+        width = _width(reader, below, header)
+        try:
+            rows = [_row(record, header) for record in reader.records(below, header, width)]
+        except Refused as refused:
+            kinds.update(refused.kinds)
+        if any(_is_header(row, header, reader) for row in rows):
+            kinds.add("second_header")
     if kinds:
         raise Refused(*kinds)
     return TransactionFile(header=header, rows=tuple(rows))
+
+
+def _width(reader: _Reader, below: int, header: tuple[str, ...]) -> int:
+    """How many fields a row must have: one more than the header where that one is empty in every row."""
+    wider = len(header) + 1
+    try:
+        records = reader.records(below, header, wider)
+    except Refused:
+        return len(header)
+    first = next((record.fields for record in records), None)
+    if first is None or any(record.fields and trim(record.fields[-1]) for record in records):
+        return len(header)
+    malformed = [reader.values(record.text) or () for record in records if record.fields is None]
+    return len(header) if any(len(values) == len(header) for values in malformed) else wider
 
 
 def _header(fields: tuple[str, ...]) -> tuple[str, ...]:
@@ -243,52 +408,54 @@ def _header(fields: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _is_rejected_file(header: tuple[str, ...]) -> bool:
-    return set(REJECTED_COLUMNS) <= {column_name(heading) for heading in header}
+    return set(REJECTED_COLUMNS) <= {ascii_lower(trim(heading)) for heading in header}
 
 
-def _wrong_with_header(fields: tuple[str, ...] | None, header: tuple[str, ...]) -> list[str]:
+def _wrong_with_header(fields: tuple[str, ...] | None, header: tuple[str, ...], text: str, delimiter: str) -> list[str]:
     if fields is None:
         return ["malformed_header"]
-    names = [column_name(heading) for heading in header]
+    names = [heading_key(heading) for heading in header]
     wrong = []
-    if any(name and names.count(name) > 1 for name in names):
+    if any(name in _WANTED and names.count(name) > 1 for name in names):
         wrong.append("duplicate_column")
-    if not set(SOURCE_COLUMNS) <= set(names):
+    if not set(_WANTED) <= set(names):
         wrong.append("missing_column")
+        if any(sign in text for sign in ",;\t|" if sign != delimiter):
+            wrong.append("other_delimiter")
     return wrong
 
 
-def _rows(text: str, records: list[_Record], header: tuple[str, ...]) -> list[Row]:
-    rows = []
-    line = 1
-    for record, following in zip(records, [*records[1:], None]):
-        if record is not records[0] and record.fields != ("",):
-            rows.append(_row(text[record.start : record.end], record.fields, header, line))
-        if following is not None:
-            line += text.count("\n", record.start, following.start)
-    return rows
+def _is_header(row: Row, header: tuple[str, ...], reader: _Reader) -> bool:
+    values = (reader.values(row.text) or ()) if row.malformed else row.fields
+    return set(_WANTED) <= {heading_key(value) for value in values if len(value) < 1000}
 
 
-def _is_header(row: Row) -> bool:
-    return not row.malformed and all(column_name(row.values[column]) == column for column in SOURCE_COLUMNS)
-
-
-def _row(text: str, fields: tuple[str, ...] | None, header: tuple[str, ...], source_line: int) -> Row:
-    unreadable = Row(source_line=source_line, fields=(), text=text, values={})
-    if fields is None or len(fields) != len(header):
+def _row(record: _Record, header: tuple[str, ...]) -> Row:
+    line = record.line + 1
+    unreadable = Row(source_line=line, fields=(), text=record.text, values={})
+    if record.fields is None:
         return unreadable
+    fields = record.fields[: len(header)]
     if _is_rejected_file(header):
         fields = tuple(map(as_dropped, fields))
-    by_name = dict(zip([column_name(heading) for heading in header], fields))
-    values = {column: trim(by_name[column]) for column in SOURCE_COLUMNS}
+    by_name = dict(zip([heading_key(heading) for heading in header], fields))
+    values = {column: trim(by_name[key]) for key, column in _WANTED.items()}
     if any(forbidden in value for value in values.values() for forbidden in "\n\r\0"):
         return unreadable
-    return Row(source_line=source_line, fields=fields, text=text, values=values)
+    return Row(source_line=line, fields=fields, text=record.text, values=values)
 
 
 def read_cells(content: bytes) -> list[tuple[str, ...]]:
     """The records of a sound CSV, as the csv module reads them (which before Python 3.11 takes no NUL)."""
-    records, unclosed = _read_records(content.decode("utf-8"))
-    assert not unclosed
-    assert None not in [record.fields for record in records]
-    return [record.fields or () for record in records]
+    reader = _Reader(content.decode("utf-8").removesuffix("\n"), ",")
+    cells, first = [], 0
+    while first < len(reader.lines):
+        last = first
+        while True:
+            values = reader.values("\n".join(reader.lines[first : last + 1]))
+            last += 1
+            if values is not None:
+                break
+        cells.append(values)
+        first = last
+    return cells

@@ -86,7 +86,7 @@ FAULTS = {
     "status": ("returned", "", "on hold", "shipped and delivered"),
 }
 """Values for which a row is rejected, by column; C3 and P4 are known to some dimensions all the same."""
-PADDINGS = ("\u200b", " \ufeff", " ", "  ", "\t", "\xa0", "\u3000", " \u2003", "\x0b", "\u2028", "\r", "\n")
+PADDINGS = ("\u200b", " \ufeff", " ", "  ", "\t", "\xa0", "\u3000", " \u2003", "\x0b", "\u2028", "\r")
 
 PRICES = tuple(
     map(
@@ -267,7 +267,7 @@ def write(rows: Sequence[Sequence[str]]) -> bytes:
 
 
 def _cell(field: str, quoted: bool) -> str:
-    must = field.startswith('"') or field.endswith("\r") or "," in field or "\n" in field
+    must = '"' in field or field.endswith("\r") or "," in field or "\n" in field
     return '"' + field.replace('"', '""') + '"' if quoted or must else field
 
 

@@ -125,7 +125,7 @@ def priced(price: str) -> Mapping[str, Product]:
             {"quantity": "1" * 99, "transaction_date": "x" * 99},
             ("invalid_quantity", "invalid_transaction_date"),
         ),
-        ({"transaction_id": "a\nb", "quantity": "x"}, ("malformed_row",)),
+        ({"transaction_id": "a\rb", "quantity": "x"}, ("malformed_row",)),
         ({"quantity": "5\x00"}, ("malformed_row",)),
         ({"status": "ship\rped"}, ("malformed_row",)),
         ({"transaction_id": "a\u2028b\x0cc\x85d"}, ()),
@@ -296,6 +296,8 @@ def test_rows_are_conserved_and_each_is_judged_by_itself(
         assert len(result.accepted) + len(result.rejected) == len(some)
         return [verdict.business if isinstance(verdict, Accepted) else verdict.reasons for verdict in in_order(result)]
 
+    # A value of the contract that spans lines makes several rows.
+    rows = [row for row in rows if "\n" not in "".join(row.values())]
     together = verdicts(rows)
     alone = [verdict for single in rows for verdict in verdicts([single])]
     for verdict, single in zip(together, alone, strict=True):
@@ -327,6 +329,8 @@ JUDGED_BY = {
 @given(hostile_transactions(), st.sampled_from(SOURCE_COLUMNS))
 def test_worse_stays_worse(transaction: dict[str, str], column: str) -> None:
     """A value taken away is a reason more, and no reason that other columns gave goes away."""
+    if "\n" in "".join(transaction.values()):
+        return  # a value of the contract that spans lines makes several rows
     before = set(reasons_of(**transaction))
     after = set(reasons_of(**{**transaction, column: ""}))
     assert after

@@ -1,88 +1,203 @@
-"""What a record of a CSV file is, one at a time: RFC 4180 with comma, LF or CRLF.
+"""What a record of a CSV file is: RFC 4180 for any delimiter, quote and escape.
 
-Slow and exact. It reads the header of every file, and of files with quotes, NULs or
-lone carriage returns the records that `source_file` cannot tell to be simple.
+A quote opens a value at its start, leading blanks aside. After the closing quote only
+blanks may follow up to the delimiter or the end of the line. A quote inside a value that
+does not begin with one is an ordinary character, and in an id a slip.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
-from jobs.errors import FileRefused
+from schemas.sources import SourceSettings
 
 MAX_RECORD_BYTES = 1024 * 1024
-"""No line and no record may be longer: it would be held in memory whole."""
+"""No line and no record may be longer: it is held in memory whole."""
 
-_UP_TO_CLOSING_QUOTE = re.compile(r'[^"]*(?:""[^"]*)*"(?!")')
+WHITE_SPACE = "\t\n\x0b\x0c\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
+"""What is trimmed from a value: Unicode's White_Space, which is what Polars' strip_chars() strips."""
 
 
 @dataclass(frozen=True)
-class Record:
-    first_line: int
-    """The physical line on which the record starts."""
-    last_line: int
-    text: str
-    """As it stood, line ends inside quotes included, without the one behind it."""
-    fields: list[str] | None
-    """None where a quote is out of place."""
+class Dialect:
+    """The characters with a meaning, and what lines look like because of them.
 
-
-class UnclosedQuote(FileRefused):
-    """The lines ran out inside a quoted field."""
-
-
-def records(lines: Iterable[str], *, first_line: int, file_name: str) -> Iterator[Record]:
-    """Split physical lines, given without their line feeds, into records; blank ones are passed over.
-
-    A quote opens a field only at its start, and after the closing quote a comma or the
-    end of the line must follow. Where something else follows, the record is malformed
-    and reading goes on with the next physical line, so one slip of a quote costs one row.
-    Raises UnclosedQuote, or FileRefused for a record too long to hold.
+    The patterns work in Polars and in Python. Each is made for one physical line without its end.
     """
-    numbered = enumerate(lines, start=first_line)
-    for number, line in numbered:
-        start, parts, size = number, [line], 0
-        fields: list[str] = []
-        is_sound, at = True, 0
+
+    delimiter: str = ","
+    quote: str = '"'
+    """Empty where a quote is an ordinary character."""
+    escape: str = ""
+    """Before a quote or itself inside a quoted value; empty where a quote is only written twice."""
+
+    @classmethod
+    def of(cls, settings: SourceSettings) -> Dialect:
+        """The dialect of a source format."""
+        return cls(settings.delimiter, settings.quote, settings.escape)
+
+    @cached_property
+    def simple(self) -> str:
+        """A whole record that Polars reads right: quotes enclose whole values, without blanks around them."""
+        quoted = f"{self._q}[^{self._q}{self._e}]*(?:{self._q}{self._q}[^{self._q}{self._e}]*)*{self._q}"
+        value = f"(?:{quoted}|[^{self._d}{self._q}]*)"
+        return f"^{value}(?:{self._d}{value})*$"
+
+    @cached_property
+    def sound(self) -> str:
+        """A whole record."""
+        return f"^{self._value}(?:{self._d}{self._value})*$"
+
+    @cached_property
+    def opens(self) -> str:
+        """A record whose last value is quoted and goes on in the next line."""
+        return f"^(?:{self._value}{self._d})*{self._blanks}{self._q}{self._content}{self._e_at_end}$"
+
+    @cached_property
+    def continues(self) -> str:
+        """Inside a quoted value: the value goes on in the next line."""
+        return f"^{self._content}{self._e_at_end}$"
+
+    @cached_property
+    def closes(self) -> str:
+        """Inside a quoted value: it ends here, and so does the record."""
+        return f"^{self._content}{self._q}{self._blanks}(?:{self._d}{self._value})*$"
+
+    @cached_property
+    def reopens(self) -> str:
+        """Inside a quoted value: it ends here, and another one goes on in the next line."""
+        more = f"(?:{self._value}{self._d})*{self._blanks}{self._q}{self._content}{self._e_at_end}"
+        return f"^{self._content}{self._q}{self._blanks}{self._d}{more}$"
+
+    @cached_property
+    def unquoted(self) -> str:
+        """A whole record without a quoted value; quotes inside values are ordinary."""
+        value = f"(?:{self._blanks}|{self._blanks}[^{self._d}{self._q}{self._b}][^{self._d}]*)"
+        return f"^{value}(?:{self._d}{value})*$"
+
+    @cached_property
+    def padded(self) -> str:
+        """A quoted value with the blanks around it: `${1}${2}` is what stays without them."""
+        return f"(^|{self._d}){self._blanks}({self._q}{self._content}{self._q}){self._blanks}"
+
+    @cached_property
+    def without_value(self) -> str:
+        """A line of delimiters, blanks and quoted nothings."""
+        empty = f"{self._blanks}(?:{self._q}{self._blanks}{self._q}{self._blanks})?" if self.quote else self._blanks
+        return f"^{empty}(?:{self._d}{empty})*$"
+
+    def split(self, record: str) -> list[str] | None:
+        """The values of a record, unquoted and untrimmed; None where a quote is out of place or not closed."""
+        parsed = self.parse(record)
+        return None if parsed is None else parsed[0]
+
+    def parse(self, record: str) -> tuple[list[str], set[int]] | None:
+        """The same, and the positions of values in which a quote stands though they are not quoted."""
+        if not self.quote or self.quote not in record:
+            return record.split(self.delimiter), set()
+        values: list[str] = []
+        strays: set[int] = set()
+        at = 0
         while True:
-            line_end = len(line) - line.endswith("\r")
-            if line[at : at + 1] != '"':
-                comma = line.find(",", at)
-                fields.append(line[at : line_end if comma < 0 else comma])
-                if comma < 0:
-                    break
-                at = comma + 1
-                continue
-            at += 1
-            value: list[str] = []
-            closing = _UP_TO_CLOSING_QUOTE.match(line, at)
-            while closing is None:
-                value.append(line[at:])
-                size += len(line) + 1
-                number, line = next(numbered, (0, ""))
-                if not number or size > MAX_RECORD_BYTES:
-                    raise _unclosed(file_name, start, ran_out=not number)
-                at = 0
-                parts.append(line)
-                closing = _UP_TO_CLOSING_QUOTE.match(line, at)
-            value.append(closing.group()[:-1])
-            fields.append("\n".join(value).replace('""', '"'))
-            at, line_end = closing.end(), len(line) - line.endswith("\r")
-            is_sound = at >= line_end or line[at] == ","
-            if at >= line_end or not is_sound:
-                break
-            at += 1
-        # A quoted nothing alone on a line is as blank as a blank line.
-        if fields != [""] or not is_sound:
-            text = "\n".join(parts)
-            yield Record(start, number, text[: len(text) - len(line) + line_end], fields if is_sound else None)
+            if self._opening.match(record, at):
+                quoted = self._closed.match(record, at)
+                if quoted is None:
+                    return None
+                values.append(self._unescaped(quoted.group(1)))
+                if not quoted.group(2):
+                    return values, strays
+                at = quoted.end()
+            else:
+                end = record.find(self.delimiter, at)
+                value = record[at:] if end < 0 else record[at:end]
+                if self.quote in value and not self._excel_text.search(value):
+                    strays.add(len(values))
+                values.append(value)
+                if end < 0:
+                    return values, strays
+                at = end + 1
+
+    def fault(self, line: str, width: int) -> str:
+        """Why a line is no record of so many values, in a few words that quote nothing of it."""
+        values = self.split(line)
+        if values is None:
+            return "a quote is out of place or not closed"
+        if len(values) != width:
+            ending = ", the last empty" if len(values) > width and not values[-1].strip(WHITE_SPACE) else ""
+            return f"{_counted(len(values), 'value')} under {_counted(width, 'heading')}{ending}"
+        return "a quote, a line break or a NUL inside a value, or two rows in one line"
+
+    def _unescaped(self, content: str) -> str:
+        if not self.escape:
+            return content.replace(self.quote * 2, self.quote)
+        return self._pairs.sub(lambda pair: pair.group()[1], content)
+
+    @cached_property
+    def _opening(self) -> re.Pattern[str]:
+        return re.compile(self._blanks + self._q)
+
+    @cached_property
+    def _closed(self) -> re.Pattern[str]:
+        return re.compile(f"{self._blanks}{self._q}({self._content}){self._q}{self._blanks}({self._d}|\\Z)")
+
+    @cached_property
+    def excel_text(self) -> str:
+        """Excel's way to keep a text as it is, `="0012"`: the quotes are no slip."""
+        return f"^{self._blanks}={self._q}[^{self._q}]*{self._q}{self._blanks}$"
+
+    @cached_property
+    def _excel_text(self) -> re.Pattern[str]:
+        return re.compile(self.excel_text)
+
+    @cached_property
+    def _pairs(self) -> re.Pattern[str]:
+        return re.compile(f"{self._q}{self._q}|{self._e}[{self._q}{self._e}]")
+
+    @cached_property
+    def _d(self) -> str:
+        return escaped(self.delimiter)
+
+    @cached_property
+    def _q(self) -> str:
+        return escaped(self.quote)
+
+    @cached_property
+    def _e(self) -> str:
+        return escaped(self.escape)
+
+    @cached_property
+    def _e_at_end(self) -> str:
+        return f"{self._e}?" if self.escape else ""
+
+    @cached_property
+    def _b(self) -> str:
+        return "".join(character for character in WHITE_SPACE if character not in (self.delimiter, "\n"))
+
+    @cached_property
+    def _blanks(self) -> str:
+        return f"[{self._b}]*"
+
+    @cached_property
+    def _content(self) -> str:
+        """Of a quoted value, as it stands between its quotes."""
+        plain = f"[^{self._q}{self._e}]*"
+        pairs = f"{self._q}{self._q}"
+        if self.escape:
+            pairs = f"(?:{pairs}|{self._e}[{self._q}{self._e}]|{self._e}[^{self._q}{self._e}])"
+        return f"{plain}(?:{pairs}{plain})*"
+
+    @cached_property
+    def _value(self) -> str:
+        quoted = f"{self._blanks}{self._q}{self._content}{self._q}{self._blanks}"
+        return f"(?:{quoted}|{self._blanks}(?:[^{self._d}{self._q}{self._b}][^{self._d}]*)?)"
 
 
-def _unclosed(file_name: str, line: int, *, ran_out: bool) -> FileRefused:
-    where = "before the end of the file" if ran_out else f"within {MAX_RECORD_BYTES:,} bytes"
-    return (UnclosedQuote if ran_out else FileRefused)(
-        f"{file_name}, line {line}: a quote is opened and not closed {where}; "
-        "close the quote, or write it twice where it is part of a value, and drop the file again"
-    )
+def escaped(character: str) -> str:
+    """For a pattern, inside and outside of a class. Rust refuses a backslash before what needs none."""
+    return "\\" + character if character and character in "\\.+*?()|[]{}^$#&-~" else character
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import re
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from jobs.buckets import Buckets
-from jobs.csv.reader import FORMULA_PREFIX, REJECTED_FILE_COLUMNS, SOURCE_LINE, SOURCE_TEXT, WHITE_SPACE, SourceFile
+from jobs.csv.formulas import guard, guard_text
+from jobs.csv.layout import ORDER_LINE, REJECTED_FILE_COLUMNS
+from jobs.csv.reader import SOURCE_LINE, SOURCE_TEXT, SourceFile
+from jobs.csv.records import WHITE_SPACE
 from jobs.rows.validation import REASON_SEPARATOR, REJECT_REASONS_COLUMN
 from schemas.reject_reasons import REJECT_REASONS
 from schemas.reports import RejectedFor, RejectSample
+from schemas.sources import LINE_NUMBER
 
 _SAMPLES = 3
-_SAMPLE_CHARACTERS = 500
+_SAMPLE_CHARACTERS = 100
 _VALUES = 10
 _VALUE_CHARACTERS = 64
 
@@ -30,16 +31,19 @@ class RejectedRows:
         self.path = folder / "rejected.csv"
         # By chunk: that a row conflicts with another is known when all chunks are read.
         self._by_chunk = Buckets(folder, "rejected")
-        # A rejected file that was corrected and dropped again has these three already: they are written anew.
+        self._layout = source.layout
+        # A rejected file that was corrected and uploaded again has these three already: they are written anew.
         kept = [
             (heading, column)
-            for heading, column in zip(source.header, source.columns)
+            for heading, column in zip(source.layout.header, source.layout.names)
             if heading.strip(WHITE_SPACE).lower() not in REJECTED_FILE_COLUMNS
         ]
+        if ORDER_LINE in source.layout.read:
+            # The number of a row within its order would change where rows around it are missing.
+            kept.append((LINE_NUMBER, ORDER_LINE))
         self._columns = [column for _, column in kept]
         # Headings come from outside as much as values do.
-        headings = ("'" + heading if re.match(FORMULA_PREFIX, heading) else heading for heading, _ in kept)
-        self._header = (*headings, *REJECTED_FILE_COLUMNS)
+        self._header = (*(guard_text(heading) for heading, _ in kept), *REJECTED_FILE_COLUMNS)
         self._counts: dict[str, int] = {}
         self._samples: dict[str, list[RejectSample]] = {}
         self._values: dict[str, list[str]] = {}
@@ -54,20 +58,16 @@ class RejectedRows:
             self._append(pl.concat(self._by_chunk.batches(chunk)).sort(SOURCE_LINE))
 
     def _append(self, rejected: pl.DataFrame) -> None:
-        if not self.rows:
-            header = io.StringIO()
-            csv.writer(header, lineterminator="\n").writerow(self._header)
-            self.path.write_text(header.getvalue(), encoding="utf-8")
-        self.rows += rejected.height
-        self._sample(rejected)
         as_text = rejected.select(
-            *(_guarded_against_formulas(column) for column in self._columns),
-            SOURCE_LINE,
-            REJECT_REASONS_COLUMN,
-            _guarded_against_formulas(SOURCE_TEXT),
+            *(guard(column) for column in self._columns), SOURCE_LINE, REJECT_REASONS_COLUMN, guard(SOURCE_TEXT)
         )
         with self.path.open("ab") as file:
+            if not self.rows:
+                header = pl.DataFrame([self._header], schema=[str(at) for at in range(len(self._header))], orient="row")
+                header.with_columns(pl.when(pl.all() != "").then(pl.all())).write_csv(file, include_header=False)
             as_text.write_csv(file, include_header=False)
+        self.rows += rejected.height
+        self._sample(rejected)
 
     def reject_reasons(self) -> dict[str, RejectedFor]:
         """The most frequent reason first, equally frequent ones as they are declared."""
@@ -102,18 +102,8 @@ class RejectedRows:
         del values[_VALUES:]
 
     def _sample_of(self, row: dict[str, Any]) -> RejectSample:
-        text = row[SOURCE_TEXT]
-        if text is None:
-            text = ",".join(str(row[column] or "") for column in self._columns)
-        return RejectSample(int(row[SOURCE_LINE]), text[:_SAMPLE_CHARACTERS])
-
-
-def _guarded_against_formulas(column: str) -> pl.Expr:
-    """A value a spreadsheet would run as a formula gets an apostrophe, which SourceFile takes off again."""
-    value = pl.col(column)
-    return (
-        pl.when(value.str.contains(FORMULA_PREFIX))
-        .then(pl.concat_str(pl.lit("'"), value))
-        .otherwise(value)
-        .alias(column)
-    )
+        line, text = int(row[SOURCE_LINE]), row[SOURCE_TEXT]
+        if text is not None:
+            return RejectSample(line, fault=self._layout.dialect.fault(text, len(self._layout.header)))
+        values = {column: str(row[column] or "")[:_SAMPLE_CHARACTERS] for column in self._layout.parts}
+        return RejectSample(line, values)

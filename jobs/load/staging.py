@@ -10,14 +10,14 @@ from typing import NamedTuple
 
 import polars as pl
 
-from jobs.csv.reader import SOURCE_LINE, WHITE_SPACE, SourceFile
+from jobs.csv.header import refuse_second_header
+from jobs.csv.reader import SOURCE_LINE, SourceFile
 from jobs.csv.rejected_file import RejectedRows
-from jobs.errors import FileRefused
 from jobs.load.protocol import Staged
 from jobs.map_ordered import map_ordered
 from jobs.rows.duplicates import DuplicateCandidates
 from jobs.rows.ids import waited_for
-from jobs.rows.validation import REASON_SEPARATOR, REJECT_REASONS_COLUMN, SOURCE_COLUMNS, RowValidator
+from jobs.rows.validation import REASON_SEPARATOR, REJECT_REASONS_COLUMN, RowValidator
 from jobs.s3 import Prefix
 from schemas.drops import Drop
 from schemas.warehouse.tables import STAGED_TRANSACTIONS, STAGED_WAITING, Table
@@ -113,7 +113,7 @@ class Stager:
 
         rows_read, selected_rejected, amount = 0, 0, Decimal(0)
         for number, chunk in enumerate(map_ordered(validate, enumerate(source.chunks()))):
-            _refuse_second_header(chunk.rejected, source)
+            refuse_second_header(chunk.rejected, source.layout, source.name)
             rows_read, amount = rows_read + chunk.rows, amount + chunk.amount
             candidates.set_aside(chunk.contested, number)
             rejected.add(chunk.rejected, number)
@@ -159,18 +159,4 @@ class Stager:
                 .alias(column)
                 for column, reason in lacks.items()
             ),
-        )
-
-
-def _refuse_second_header(rejected: pl.DataFrame, source: SourceFile) -> None:
-    """Two files in one: the second header would be a rejected row, but nobody meant it as one."""
-    second = rejected.filter(
-        pl.all_horizontal(
-            pl.col(name).str.strip_chars(WHITE_SPACE).str.to_lowercase() == name for name in SOURCE_COLUMNS
-        )
-    )
-    if second.height:
-        raise FileRefused(
-            f"{source.name}, line {second.item(0, SOURCE_LINE)}: the header is written a second time; "
-            "two files were joined into one: take it out, or drop them one by one"
         )

@@ -14,8 +14,9 @@ from pathlib import Path
 import polars as pl
 
 from jobs.buckets import Buckets
+from jobs.csv.header import refuse_second_header
 from jobs.csv.reader import IS_MALFORMED, SOURCE_LINE, SourceFile
-from jobs.errors import DimensionRefused, FileRefused
+from jobs.errors import DimensionRefused
 from jobs.rows.ids import ROUNDED, IdReader
 from jobs.rows.numbers import NumberReader
 from jobs.rows.text import clean
@@ -94,9 +95,9 @@ class DimensionRows:
         text = text.with_columns(self._cleaned(text.get_column(column.name), column) for column in self._columns)
         # An image's row of a shop's export says nothing of a product.
         text = text.filter(pl.col(IS_MALFORMED) | ~pl.all_horizontal(pl.col(names).is_null()))
-        self._refuse_second_header(text)
+        refuse_second_header(text, self._source.layout, self._source.name)
         key = pl.col(self._key.name)
-        columns = len(self._source.header)
+        columns = len(self._source.layout.header)
         sound = text.filter(~pl.col(IS_MALFORMED))
         self._fault(text.filter(IS_MALFORMED), "shape", f"the row has not one value for each of the {columns} columns")
         self._fault(sound.filter(key.is_null()), "key", f"the row has no {self._key.name}")
@@ -140,16 +141,6 @@ class DimensionRows:
     def _fault(self, rows: pl.DataFrame, kind: str, sentence: str) -> None:
         if rows.height:
             self._faults.setdefault(kind, (sentence, _Rows()))[1].add(rows)
-
-    def _refuse_second_header(self, text: pl.DataFrame) -> None:
-        names = [column.name for column in self._columns]
-        is_heading = pl.all_horizontal(pl.col(name).str.to_lowercase().is_in(names) for name in names)
-        second = text.filter(is_heading.fill_null(False))
-        if second.height:
-            raise FileRefused(
-                f"{self._source.name}, line {second.item(0, SOURCE_LINE)}: the header is written a second time; "
-                "two files were joined into one: take it out, or upload them one by one"
-            )
 
     def _find_repeated_keys(self) -> None:
         name = self._key.name

@@ -10,7 +10,7 @@ import io
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, redirect_stdout
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timezone
 from decimal import Decimal
 from pathlib import Path
@@ -40,24 +40,27 @@ AMOUNT_CLASSES = ",".join(f"{label}:{bound}" for label, bound in oracle.AMOUNT_C
 
 _WORDS = {
     "is not a whole gzip file": "broken_gzip",
-    "is empty: it has not even a header": "empty_file",
+    "and upload that; nothing was loaded": "other_format",
+    "is empty: it has no header": "empty_file",
     "is not UTF-8": "not_utf8",
     "the line is longer than": "line_too_long",
-    "a quote is opened and not closed": "unclosed_quote",
+    "is a row of its own, so rows would be lost": "hidden_row",
+    "its columns are separated by": "other_delimiter",
     "a quote in the header is out of place": "malformed_header",
-    "twice, so no one can tell which is meant": "duplicate_column",
+    "two spellings of one heading, so no one can tell which is meant": "duplicate_column",
     "the header lacks": "missing_column",
-    "the line is blank where the header belongs": "missing_column",
+    "the header is not here": "missing_column",
     "the header is written a second time": "second_header",
     "are rejected, most of them for": "too_many_rejected",
 }
 """Words that only one of the job's sentences has -> the oracle's kind of that refusal."""
 
 
-def refusal_kind(error: Exception) -> str:
-    """What the oracle calls a refusal of the job."""
-    (kind,) = {kind for words, kind in _WORDS.items() if words in str(error)}
-    return kind
+def refusal_kinds(error: Exception) -> set[str]:
+    """What the oracle calls the faults that the job's refusal names."""
+    kinds = {kind for words, kind in _WORDS.items() if words in str(error)}
+    assert kinds, str(error)
+    return kinds
 
 
 @dataclass
@@ -243,8 +246,8 @@ def small_pieces(
     """Let a file of a few rows span what a file of many gigabytes spans: chunks and buckets on disk."""
     with ExitStack() as patches:
         for place, value in {
-            "jobs.csv.reader.CHUNK_BYTES": chunk_bytes,
-            "jobs.csv.reader.CHUNK_VALUES": chunk_values,
+            "jobs.csv.blocks.CHUNK_BYTES": chunk_bytes,
+            "jobs.csv.blocks.CHUNK_VALUES": chunk_values,
             "jobs.rows.duplicates._BYTES_PER_BUCKET": bytes_per_bucket,
             "jobs.rows.duplicates._ROWS_PER_BUCKET": rows_per_bucket,
             "jobs.rows.duplicates._HELD_HASHES": held_bytes,
@@ -257,7 +260,8 @@ def small_pieces(
 
 @contextmanager
 def read_exactly() -> Iterator[None]:
-    """Have every file read record by record, also one that Polars could parse."""
-    look_over = jobs.csv.reader.inspect
-    with mock.patch("jobs.csv.reader.inspect", lambda path, name: look_over(path, name) and False):
+    """Have every file read as one with quotes, also a plain one."""
+    seen = jobs.csv.reader.inspect
+    not_plain = mock.patch("jobs.csv.reader.inspect", lambda *given: replace(seen(*given), is_plain=False))
+    with not_plain:
         yield

@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import schemas.drops
-from jobs.csv.reader import open_source_file
 from jobs.errors import DimensionRefused, FileRefused
+from jobs.load_dimensions import open_dimension
 from jobs.rows.dimensions import DimensionRows
 from schemas.drops import CUSTOMERS, PRODUCTS
 from schemas.warehouse.tables import DIMENSIONS
@@ -39,12 +39,22 @@ def read_with_notes(content: str, kind: str = PRODUCTS) -> tuple[pl.DataFrame, l
     with TemporaryDirectory() as folder:
         path = Path(folder) / "drop"
         path.write_bytes(content.encode("utf-8"))
-        names = [column.name for column in dimension.source_columns]
-        rows = DimensionRows(open_source_file(path, name=f"{kind}.csv", required=names), dimension, Path(folder))
+        rows = DimensionRows(open_dimension(path, name=f"{kind}.csv", dimension=dimension), dimension, Path(folder))
         chunks = list(rows.chunks())
         rows.refuse_faults()
     schema = {"source_line": pl.Int64(), **{column.name: column.polars for column in dimension.source_columns}}
     return pl.concat([pl.DataFrame(schema=schema), *chunks]), rows.notes
+
+
+def test_a_line_break_in_a_name_becomes_a_blank() -> None:
+    found = read(f'{CUSTOMER_HEADER}\nC1,"Max\r\nSecond",One,,Gold\nC2,"Eve",Two,,\n', CUSTOMERS)
+    assert found.rows() == [(2, "C1", "Max Second", "One", None, "Gold"), (4, "C2", "Eve", "Two", None, None)]
+
+
+@pytest.mark.parametrize("second", [CUSTOMER_HEADER, "first_name,last_name,email,Customer ID,membership_level"])
+def test_a_header_written_a_second_time_is_refused(second: str) -> None:
+    with pytest.raises(FileRefused, match=r"^dim_customers\.csv, line 3: the header is written a second time; "):
+        read(f"{CUSTOMER_HEADER}\nC8,,,,\n{second}\nC9,,,,\n", CUSTOMERS)
 
 
 def test_the_sample_rows_of_the_contract_are_read() -> None:
@@ -118,8 +128,9 @@ def test_a_missing_column_is_named() -> None:
     with pytest.raises(FileRefused) as refused:
         read("product_id,product_name,category,supplier_id\n")
     assert str(refused.value) == (
-        "dim_products.csv, line 1: the header lacks 'price'; it must have product_id, product_name, category, price, "
-        "supplier_id, in any order; mend the header and drop the file again"
+        "dim_products.csv, line 1: the header lacks 'price'; its headings are 'product_id', 'product_name', "
+        "'category', 'supplier_id'; wanted are product_id, product_name, category, price, supplier_id, in any order; "
+        "fix the header, and upload the file again"
     )
 
 
@@ -136,7 +147,7 @@ def test_any_text_is_read_or_refused_by_line(rows: Sequence[tuple[str, str, Deci
     quoted = "".join(
         '"{}","{}",,{},\n'.format(name.replace('"', '""'), text.replace('"', '""'), price) for name, text, price in rows
     )
-    breaks = any(set("\n\r\0") & set(trim(cell)) for name, text, _ in rows for cell in (name, text))
+    breaks = any("\n" in name or set("\r\0") & set(trim(name)) or "\0" in trim(text) for name, text, _ in rows)
     ids = [oracle.read_id(name) for name, _, _ in rows]
     too_long = any(len(name.encode()) > 64 for name in ids)
     rounded = any(re.fullmatch("[0-9]([.,][0-9]+[Ee][+]?|[Ee][+])[0-9]{1,3}", name) for name in ids)
@@ -147,7 +158,8 @@ def test_any_text_is_read_or_refused_by_line(rows: Sequence[tuple[str, str, Deci
     with small_pieces():
         found = read(f"{PRODUCT_HEADER}\n{quoted}")
     assert found.drop("source_line").rows() == [
-        (name, oracle.meant(text) or None, None, price, None) for name, (_, text, price) in zip(ids, rows)
+        (name, re.sub("\r\n|\r|\n", " ", oracle.meant(text)) or None, None, price, None)
+        for name, (_, text, price) in zip(ids, rows)
     ]
 
 

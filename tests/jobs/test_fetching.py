@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 from unittest import mock
 
 import pytest
+from botocore.exceptions import ClientError
 
-import jobs.s3
 from jobs.errors import DropGone, FileRefused
 from schemas.drops import Drop
 from tests.hostile_content import HEADER, SOUND_LINE
@@ -45,22 +46,49 @@ def test_a_broken_gzip_is_refused(content: bytes, reason: str) -> None:
     run = dry_run(content, gz=True)
     assert isinstance(run.error, FileRefused)
     assert str(run.error).startswith(f"day.csv.gz is not a whole gzip file ({reason}")
-    assert str(run.error).endswith("); pack it anew and drop it again")
+    assert str(run.error).endswith("); pack it anew and upload it again")
     assert run.staged == []
 
 
 def test_a_gzip_bomb_is_refused_before_the_disk_is_full() -> None:
     bomb = gzip.compress(b"\0" * 50_000_000)
-    with mock.patch.object(jobs.s3, "MAX_UNPACKED_BYTES", 10_000_000):
+    with mock.patch("jobs.csv.file_format.MAX_FILE_BYTES", 10_000_000):
         run = dry_run(bomb, gz=True)
     assert str(run.error) == (
-        "day.csv.gz unpacks to more than 10,000,000 bytes; split it and drop the parts of the day one by one"
+        "day.csv.gz unpacks to more than 10,000,000 bytes; split it and upload the parts of the day one by one"
     )
+
+
+def test_a_file_beyond_the_limit_is_refused_before_it_is_fetched() -> None:
+    with mock.patch("jobs.room.MAX_FILE_BYTES", 10), mock.patch.object(S3InMemory, "download_file") as download:
+        run = dry_run(CONTENT)
+    assert str(run.error) == (
+        f"day.csv has {len(CONTENT):,} bytes, more than 10; split the file and upload the parts of the day one by one"
+    )
+    assert download.call_count == 0
+
+
+def test_a_file_that_does_not_fit_on_the_disk_is_refused_with_both_sizes() -> None:
+    with mock.patch("shutil.disk_usage", return_value=mock.Mock(free=7)):
+        run = dry_run(CONTENT)
+    assert str(run.error) == (
+        f"day.csv has {len(CONTENT):,} bytes, but the job's disk has room for 7; "
+        "split the file and upload the parts of the day one by one"
+    )
+
+
+@pytest.mark.parametrize("step", ["jobs.attempt.fetch", "jobs.load.staging.StagedParts.write"])
+def test_a_disk_that_is_full_is_told_with_sizes_and_advice(step: str) -> None:
+    with mock.patch(step, side_effect=OSError(errno.ENOSPC, "No space left on device")):
+        run = dry_run(CONTENT)
+    assert isinstance(run.error, FileRefused)
+    assert str(run.error).startswith("the job's disk is full: day.csv and what was made of it take ")
+    assert str(run.error).endswith(" are free; split the file and upload the parts of the day one by one")
 
 
 @pytest.mark.parametrize(("over", "refused"), [(0, False), (1, True)])
 def test_the_limit_of_what_is_unpacked_is_exact(over: int, refused: bool) -> None:
-    with mock.patch.object(jobs.s3, "MAX_UNPACKED_BYTES", len(CONTENT) - over):
+    with mock.patch("jobs.csv.file_format.MAX_FILE_BYTES", len(CONTENT) - over):
         assert (dry_run(PACKED, gz=True).error is not None) is refused
 
 
@@ -78,4 +106,4 @@ def test_a_drop_that_is_not_there_any_more_is_gone() -> None:
 
 
 def _gone(*_: str) -> bytes:
-    raise jobs.s3.ClientError({"Error": {"Code": "NoSuchVersion"}}, "HeadObject")
+    raise ClientError({"Error": {"Code": "NoSuchVersion"}}, "HeadObject")

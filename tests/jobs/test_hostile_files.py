@@ -101,23 +101,27 @@ def test_a_line_of_two_gigabytes_is_refused_after_two_blocks(tmp_path: Path) -> 
     with counted, pytest.raises(FileRefused, match="line 3: the line is longer than 1,048,576 bytes"):
         open_drop(path)
     # And the block ahead of it once more, to count its lines.
-    assert CountingFile.bytes_read <= 3 * MAX_RECORD_BYTES
+    assert CountingFile.bytes_read <= 5 * MAX_RECORD_BYTES
 
 
-def test_a_quoted_value_of_two_gigabytes_is_refused_before_it_is_held(tmp_path: Path) -> None:
+def test_a_quote_that_is_never_closed_costs_its_line_and_is_not_held(tmp_path: Path) -> None:
     path = tmp_path / "drop"
-    line = b"x" * 1000 + b"\n"
-    path.write_bytes(f'{HEADER}\n"'.encode() + line * 40_000)
+    path.write_bytes(f'{HEADER},note\n{SOUND_LINE},"\n'.encode() + f"{SOUND_LINE},{'x' * 1000}\n".encode() * 40_000)
     source = open_drop(path)
-    with pytest.raises(FileRefused, match="line 2: a quote is opened and not closed within 1,048,576 bytes"):
-        list(source.chunks())
+    with mock.patch("jobs.csv.blocks.CHUNK_BYTES", 2 * MAX_RECORD_BYTES):
+        frames = list(source.chunks())
+    assert sum(frame.height for frame in frames) == 40_001
+    assert [frame.get_column("is_malformed").sum() for frame in frames] == [1] + [0] * (len(frames) - 1)
+    assert max(frame.height for frame in frames) < 4000
 
 
 def test_a_row_with_a_million_fields_is_one_malformed_row() -> None:
-    run = load(SOUND_LINE, "," * 1_000_000, SOUND_LINE.replace("T1", "T2"))
+    run = load(SOUND_LINE, "x" + "," * 1_000_000, SOUND_LINE.replace("T1", "T2"))
     assert [row["transaction_id"] for row in run.staged] == ["T1", "T2"]
     assert {reason: found.rows for reason, found in run.report.reject_reasons.items()} == {"malformed_row": 1}
-    assert run.report.reject_reasons["malformed_row"].samples[0].source_text == "," * 500
+    assert run.report.reject_reasons["malformed_row"].samples[0].fault == (
+        "1,000,001 values under 6 headings, the last empty"
+    )
 
 
 def test_a_thousand_columns_are_read_and_one_more_refused() -> None:
@@ -126,12 +130,15 @@ def test_a_thousand_columns_are_read_and_one_more_refused() -> None:
     content = "\n".join([f"{HEADER},{more}", *rows]).encode()
     assert len(dry_run(content).staged) == 50
     error = dry_run(content.replace(b"\n", b",c994\n", 1)).error
-    assert str(error) == "day.csv, line 1: the header has 1,001 columns and at most 1,000 are read"
+    assert str(error) == (
+        "day.csv, line 1: the header has 1,001 columns and at most 1,000 are read; "
+        "take out what nobody reads, and upload the file again"
+    )
 
 
 @pytest.mark.parametrize(
     ("line", "rows"),
-    [('"\n' * 100_000, 50_000), ('""a\n' * 50_000, 50_000), ('a"\n' * 50_000, 50_000), ('"' * 1_000_000, 1)],
+    [('"\n' * 100_000, 100_000), ('""a\n' * 50_000, 50_000), ('a"\n' * 50_000, 50_000), ('"' * 1_000_000, 1)],
     ids=["alone on their lines", "doubled and followed", "in the middle", "a million in a row"],
 )
 def test_hosts_of_quotes_cost_a_row_each(line: str, rows: int) -> None:
@@ -147,19 +154,19 @@ def test_hosts_of_quotes_cost_a_row_each(line: str, rows: int) -> None:
 def test_short_lines_do_not_make_a_chunk_large(tmp_path: Path, quote: str) -> None:
     """Sixteen megabytes of commas were a frame of 2.7 million rows, and 3.5 GB."""
     path = tmp_path / "drop"
-    path.write_bytes(f"{HEADER},{quote}extra{quote}\n".encode() + b",,,,,,\n" * 300_000 + SOUND_LINE.encode() + b",")
+    path.write_bytes(f"{HEADER},{quote}extra{quote}\n".encode() + b"x,,,,,,\n" * 300_000 + SOUND_LINE.encode() + b",")
     source = open_drop(path)
-    assert source.is_unquoted == (not quote)
+    assert source.is_plain == (not quote)
     heights, lines = zip(*((chunk.height, chunk.item(0, "source_line")) for chunk in source.chunks()))
     assert sum(heights) == 300_001
-    assert max(heights) <= jobs.csv.reader.CHUNK_VALUES / len(source.columns)
+    assert max(heights) <= jobs.csv.blocks.CHUNK_VALUES / source.layout.width
     assert list(lines) == [2 + sum(heights[:at]) for at in range(len(heights))]
 
 
 def test_short_lines_below_a_wide_header_are_read_once_or_twice_and_not_for_every_chunk_anew(tmp_path: Path) -> None:
     path = tmp_path / "drop"
     path.write_bytes(f"{HEADER}{',' * 100}\n".encode() + b"x\n" * 500_000)
-    with mock.patch("jobs.csv.reader.CHUNK_VALUES", 1_000_000):
+    with mock.patch("jobs.csv.blocks.CHUNK_VALUES", 1_000_000):
         source = open_drop(path)
         before = _bytes_read()
         heights = [chunk.height for chunk in source.chunks()]
@@ -190,7 +197,7 @@ def test_every_other_row_rejected_for_every_reason_there_is() -> None:
         *("future_transaction_date", "invalid_status", "value_too_long"),
     }
     assert {len(reason.samples) for reason in found.values()} == {3}
-    assert len(run.report.to_json()) < 10_000
+    assert len(run.report.to_json()) < 20_000
     assert run.rejected is not None
     assert len(run.rejected.lines) == 20_000
 
@@ -206,7 +213,7 @@ def test_what_cannot_be_seen_is_kept_as_it_stood() -> None:
     kept = [line[0] or line[8].partition(",")[0] for line in run.rejected.lines]
     assert kept == ids
     samples = [sample for found in run.report.reject_reasons.values() for sample in found.samples]
-    assert {sample.source_text.partition(",")[0] for sample in samples} <= set(ids)
+    assert {sample.values["transaction_id"] for sample in samples if sample.values} <= set(ids)
 
 
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=30), min_size=1, max_size=3))
@@ -223,7 +230,7 @@ def test_a_report_is_one_json_object_whatever_it_quotes(texts: list[str]) -> Non
 def test_a_sample_is_cut_and_never_holds_up_the_report() -> None:
     run = load(f"T1,nobody,P12345,1,2023-03-15,pending,{'é' * 500_000}", f"{'x' * 1_000_000}")
     samples = run.report.reject_reasons["malformed_row"].samples
-    assert [len(sample.source_text) for sample in samples] == [500, 500]
+    assert [sample.fault for sample in samples] == ["7 values under 6 headings", "1 value under 6 headings"]
     assert len(run.report.to_json()) < 5000
 
 

@@ -39,11 +39,13 @@ def test_a_report_says_everything_about_a_load() -> None:
     assert [*report.reject_reasons] == ["malformed_row", "unknown_customer"]
     assert report.reject_reasons["malformed_row"].rows == 5
     assert report.reject_reasons["malformed_row"].samples == [
-        RejectSample(5, "a,b,n"),
-        RejectSample(6, "x" * 500),
-        RejectSample(7, "x" * 500),
+        RejectSample(5, fault="3 values under 7 headings"),
+        RejectSample(6, fault="1 value under 7 headings"),
+        RejectSample(7, fault="1 value under 7 headings"),
     ]
-    assert report.reject_reasons["unknown_customer"].samples == [RejectSample(4, STRANGER + ",n")]
+    assert report.reject_reasons["unknown_customer"].samples == [
+        RejectSample(4, dict(zip(HEADER.split(","), STRANGER.split(","))))
+    ]
     assert report.ignored_columns == ["Note"]
     assert [*report.step_seconds] == [
         "fetch",

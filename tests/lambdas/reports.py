@@ -36,8 +36,8 @@ def succeeded(drop: Drop, *, attempt: int = 1, **changes: Any) -> Report:
             "rejected": 2,
         },
         reject_reasons={
-            "unknown_product": RejectedFor(2, [RejectSample(3, "T3,C1,P9,1,2023-03-15,pending")]),
-            "invalid_quantity": RejectedFor(1, [RejectSample(7, "T7,C1,P9,x,2023-03-15,pending")]),
+            "unknown_product": RejectedFor(2, [RejectSample(3, {"transaction_id": "T3", "product_id": "P9"})]),
+            "invalid_quantity": RejectedFor(1, [RejectSample(7, {"transaction_id": "T7", "quantity": "x"})]),
         },
         rejected_uri="s3://shop-work/rejected/year=2023/month=03/day=15/transactions_2023-03-15.0.csv",
         change="1234.50",

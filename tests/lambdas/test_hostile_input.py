@@ -223,7 +223,7 @@ FORGED = "Nothing of it was loaded."
 def hostile_success(drop: Drop, text: str) -> Report:
     return succeeded(
         drop,
-        reject_reasons={text: RejectedFor(1, [RejectSample(2, text)] * 9)},
+        reject_reasons={text: RejectedFor(1, [RejectSample(2, {text: text})] * 9)},
         ignored_columns=[text] * 30,
         amount_classes={text: ClassAmount(1, text)},
         change=text,

@@ -83,9 +83,9 @@ Change of the warehouse, by amount class
 
 Why rows were rejected (a row can have several reasons)
   unknown_product, 2 rows: product_id is not in dim_products
-    line 3: T3,C1,P9,1,2023-03-15,pending
+    line 3: transaction_id "T3", product_id "P9"
   invalid_quantity, 1 rows: quantity is not a whole number from 1 up, or it (or its amount) is too large to store
-    line 7: T7,C1,P9,x,2023-03-15,pending
+    line 7: transaction_id "T7", quantity "x"
   All of them: {report.rejected_uri}
   Corrected, that file can be dropped like any other.
 
@@ -433,7 +433,7 @@ def test_what_a_file_says_cannot_look_like_a_line_of_the_mail() -> None:
     evil = "x\r\n\r\nAll is well\u2028\u202egpj\x1b[31m\x00\n"
     report = succeeded(
         drop,
-        reject_reasons={"malformed_row": RejectedFor(1, [RejectSample(2, evil)])},
+        reject_reasons={"malformed_row": RejectedFor(1, [RejectSample(2, {"status": evil})])},
         ignored_columns=[evil],
         amount_classes={evil: ClassAmount(1, evil)},
         rejected_uri=evil,
@@ -468,7 +468,11 @@ def told(
 
 texts = st.text(max_size=2000) | st.sampled_from(["🙂" * 500, "\x00" * 500, "\U000e0001" * 500])
 numbers = st.integers(0, 10**15)
-rejected = st.builds(RejectedFor, numbers, st.lists(st.builds(RejectSample, numbers, texts), max_size=5))
+rejected = st.builds(
+    RejectedFor,
+    numbers,
+    st.lists(st.builds(RejectSample, numbers, st.dictionaries(texts, texts, max_size=3), texts), max_size=5),
+)
 reports_of_any_content = st.builds(
     lambda outcome, error, **found: replace(
         succeeded(Drop(DROPS, DAY_KEY, "v1")), outcome=outcome, error=error, **found

@@ -103,7 +103,7 @@ def test_a_job_that_fails_says_so_by_its_exit_code(sound_shop: Shop) -> None:
         check=False,
     )
     assert ended.returncode == 1
-    assert f"load {drop.load_id} attempt 1: failed: empty.csv is empty: it has not even a header" in ended.stdout
+    assert f"load {drop.load_id} attempt 1: failed: empty.csv is empty: it has no header" in ended.stdout
     assert ended.stderr.strip().splitlines()[-1].startswith("jobs.errors.FileRefused: empty.csv is empty")
 
 

@@ -115,7 +115,7 @@ def test_a_missing_column_is_named(shop: Shop) -> None:
     assert isinstance(shop.error, FileRefused)
     assert str(shop.error) == (
         "dim_customers_march.csv, line 1: the header lacks 'email'; it must have customer_id, first_name, last_name, "
-        "email, membership_level, in any order; mend the header and drop the file again"
+        "email, membership_level, in any order; fix the header, and upload the file again"
     )
 
 

@@ -26,7 +26,6 @@ from tests.loads.shop import Shop, key_of
 from tests.strategies import FILE_NAMES, render
 
 STANDING = ("T1,C0,P0,1,2023-03-14,pending", "T9,C0,P0,1,2023-03-14,pending")
-COLUMNS = "transaction_id, customer_id, product_id, quantity, transaction_date, status"
 
 
 def snapshot(shop: Shop) -> tuple[object, ...]:
@@ -42,31 +41,32 @@ def model_of(shop: Shop) -> oracle.Warehouse:
 
 
 BROKEN = {
-    "29 zero bytes": (b"", "day.csv is empty: it has not even a header; drop the file again with its content"),
-    "31 a column twice": (
+    "zero bytes": (b"", "day.csv is empty: it has no header; upload the file again with its content"),
+    "a column in two spellings": (
         f"{HEADER},STATUS\n{SOUND_LINE},x\n".encode(),
-        "day.csv, line 1: the header has 'status' twice, so no one can tell which is meant; "
-        "keep one of them and drop the file again",
+        "day.csv, line 1: the header has 'status', 'STATUS', two spellings of one heading, "
+        "so no one can tell which is meant; keep one of them, and upload the file again",
     ),
-    "31 latin-1": (
+    "latin-1": (
         f"{HEADER}\n{SOUND_LINE}\nTü{SOUND_LINE[2:]}\n".encode("latin-1"),
-        "day.csv, line 3: the byte 0xfc is not UTF-8 (invalid start byte); save the file as UTF-8 and drop it again",
+        "day.csv, line 3: the byte 0xfc is not UTF-8 (invalid start byte) but may be Windows-1252; save the file as "
+        "UTF-8, or set `encoding: cp1252` in the source's settings, and upload the file again",
     ),
-    "31 semicolons": (
+    "semicolons": (
         f"{HEADER}\n{SOUND_LINE}\n".replace(",", ";").encode(),
-        "day.csv, line 1: the header lacks 'transaction_id', 'customer_id', 'product_id', 'quantity', "
-        "'transaction_date', 'status' (its columns are separated by ';', not by a comma); "
-        f"it must have {COLUMNS}, in any order; mend the header and drop the file again",
+        "day.csv, line 1: its columns are separated by ';' (a semicolon), not by a comma; save it with a comma, "
+        'or set `delimiter: ";"` in the source\'s settings, and upload the file again',
     ),
-    "31 a quote never closed": (
-        f'{HEADER}\n{SOUND_LINE}\n"{SOUND_LINE}\n'.encode(),
-        "day.csv, line 3: a quote is opened and not closed before the end of the file; "
-        "close the quote, or write it twice where it is part of a value, and drop the file again",
+    "two slips of a quote round a row": (
+        f'{HEADER},x\n{SOUND_LINE},"a\n{SOUND_LINE},b\n{SOUND_LINE},"\n'.encode(),
+        "day.csv, line 2: a quote is opened here and closed on line 4, and line 3 in between is a row of its own, "
+        "so rows would be lost; close the quote on its line, or write it twice where it is part of a value, "
+        "and upload the file again",
     ),
-    "31 a header twice": (
+    "a header twice": (
         f"{HEADER}\n{SOUND_LINE}\n{HEADER}\n".encode(),
         "day.csv, line 3: the header is written a second time; "
-        "two files were joined into one: take it out, or drop them one by one",
+        "two files were joined into one: take it out, or upload them one by one",
     ),
     "a line too long": (
         f"{HEADER}\n{SOUND_LINE}\n".encode() + b"x" * (1 << 21),

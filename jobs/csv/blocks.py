@@ -1,0 +1,135 @@
+"""Physical lines, about CHUNK_BYTES of them at a time, and what Polars makes of lines without quotes."""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Iterator
+from typing import BinaryIO
+
+import polars as pl
+
+from jobs.csv.formulas import unguard
+from jobs.csv.layout import Layout
+from jobs.csv.records import WHITE_SPACE
+
+CHUNK_BYTES = 12 * 1024 * 1024
+CHUNK_VALUES = 1_800_000
+"""A line of nothing but commas is short in the file and long in memory."""
+
+SOURCE_LINE = "source_line"
+IS_MALFORMED = "is_malformed"
+SOURCE_TEXT = "source_text"
+"""The record as it stood; null unless it is malformed."""
+
+_OVERFLOW = "overflow"
+
+
+def whole_lines(file: BinaryIO, *, end: int, width: int) -> Iterator[tuple[bytes, int]]:
+    """The file from where it stands up to the byte `end`, in blocks of whole lines and how many lines they are.
+
+    The last line may lack its line feed.
+    """
+    most_lines = max(CHUNK_VALUES // width, 1)
+    start, room = file.tell(), CHUNK_BYTES
+    while start < end:
+        # Where the block ends is looked up first: to read it and cut it would copy it once more.
+        file.seek(start + room - 1)
+        stop = min(start + room - 1 + len(file.readline()), end)
+        file.seek(start)
+        block = file.read(stop - start)
+        lines = block.count(b"\n")
+        if lines > most_lines:
+            room = max(room * most_lines // lines, 1)
+            continue
+        yield block, lines
+        # Where lines are short here they are likely to be short there, too.
+        start, room = start + len(block), min(room * 2, CHUNK_BYTES)
+
+
+def read_csv(
+    block: bytes, layout: Layout, *, quote: str | None = None, columns: list[int] | None = None
+) -> pl.DataFrame:
+    """One row of text for each line; short records are padded with nulls, long ones cut."""
+    return pl.read_csv(
+        shielded(block),
+        has_header=False,
+        schema={name: pl.String() for name in (*layout.names, _OVERFLOW)},
+        columns=columns,
+        separator=layout.dialect.delimiter,
+        quote_char=quote,
+        truncate_ragged_lines=True,
+    )
+
+
+def shielded(block: bytes) -> bytes:
+    """With a byte order mark more where it begins with one: Polars drops the first of any block it is given."""
+    return codecs.BOM_UTF8 + block if block.startswith(codecs.BOM_UTF8) else block
+
+
+def lines_of(block: bytes) -> pl.Series:
+    """Each line as text without its end, null where it is blank."""
+    separator = next((mark for mark in "\0\1\2\3\4\5\6\7" if mark.encode() not in block), None)
+    if separator is None:
+        return pl.Series([line or None for line in block.decode("utf-8").split("\n")[:-1]], dtype=pl.String())
+    # Polars passes over blank lines ahead of the first record, yet gives a null for any other.
+    data = block.lstrip(b"\n")
+    schema = {"line": pl.String()}
+    lines = pl.DataFrame(schema=schema)
+    if data:
+        lines = pl.read_csv(shielded(data), has_header=False, schema=schema, quote_char=None, separator=separator)
+    blank = pl.DataFrame({"line": [None] * (len(block) - len(data))}, schema=schema)
+    return pl.concat([blank, lines]).to_series()
+
+
+def plain_frame(block: bytes, first_line: int, layout: Layout) -> pl.DataFrame:
+    """One row for each line of a block without quotes; a blank line is malformed and without a text.
+
+    The block must not begin with a blank line.
+    """
+    frame = read_csv(block, layout)
+    columns = list(layout.names)
+    # Polars pads a short record and cuts a long one without a word. Arithmetic tells: where the
+    # fields and the separators between them make up the line, nothing was padded and nothing cut.
+    found_bytes = frame.select(pl.sum_horizontal(pl.col(columns).str.len_bytes()) + (len(columns) - 1)).to_series()
+    line_ends = frame.height + (block.count(b"\r") if b"\r" in block else 0)
+    malformed, text = pl.lit(False), pl.lit(None, dtype=pl.String)
+    # A padded record counts too many bytes and a cut one too few, so their sum alone proves nothing;
+    # but a padded one has no last value.
+    if frame.get_column(columns[-1]).null_count() or found_bytes.sum() + line_ends != len(block):
+        lines = lines_of(block)
+        if lines.len() != frame.height:
+            raise AssertionError(f"from line {first_line}: {frame.height} records were read from {lines.len()} lines")
+        malformed = pl.lit((lines.str.len_bytes() != found_bytes).fill_null(True))
+        text = pl.when(malformed).then(pl.lit(lines))
+    return frame.select(
+        pl.int_range(first_line, first_line + pl.len(), dtype=pl.Int64).alias(SOURCE_LINE),
+        malformed.alias(IS_MALFORMED),
+        text.alias(SOURCE_TEXT),
+        *columns,
+    )
+
+
+def unguarded(frame: pl.DataFrame, layout: Layout) -> pl.DataFrame:
+    """The values of a rejected file without the apostrophes that it was written with; any other frame as it is."""
+    return frame.with_columns(unguard(name) for name in layout.names) if layout.is_rejected_file else frame
+
+
+def without_blank_records(frame: pl.DataFrame, layout: Layout) -> pl.DataFrame:
+    """A record without any value is as blank as a blank line: spreadsheets leave rows of delimiters behind."""
+    is_malformed, text = pl.col(IS_MALFORMED), pl.col(SOURCE_TEXT)
+    blanks: list[pl.Expr] = []
+    if frame.get_column(IS_MALFORMED).any():
+        blanks.append(is_malformed & (text.is_null() | text.str.contains(layout.dialect.without_value)))
+    if _may_be_blank(frame.get_column(layout.first_read)):
+        values = pl.col(list(layout.names)).str.strip_chars(WHITE_SPACE).str.len_bytes()
+        blanks.append(~is_malformed & (pl.sum_horizontal(values) == 0))
+    if not blanks:
+        return frame
+    is_blank = frame.select(pl.any_horizontal(blanks).fill_null(False)).to_series()
+    return frame.filter(~is_blank) if is_blank.any() else frame
+
+
+def _may_be_blank(values: pl.Series) -> bool:
+    """False where every value surely has a letter: two comparisons cost less than trimming each."""
+    smallest, largest = values.min(), values.max()
+    return bool(values.null_count()) or not isinstance(smallest, str) or smallest < "!" or str(largest) > "~"

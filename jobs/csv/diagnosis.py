@@ -1,0 +1,195 @@
+"""What keeps a file from being read, all of it at once: encoding, delimiter, headings, dates.
+
+Each fault says what is wrong, where, and what would help: a change of the file, or a setting
+of its source. `pipeline check` shows the same faults before anything is uploaded.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+
+from jobs.csv.header import Header
+from jobs.csv.inspection import NotUtf8
+from jobs.csv.layout import Columns
+from jobs.csv.records import WHITE_SPACE, Dialect
+from jobs.errors import FileRefused
+from schemas.sources import ISO, SourceSettings, heading_key
+
+MAX_COLUMNS = 1000
+
+_DELIMITERS = (",", ";", "\t", "|")
+_SIGN_NAMES = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a vertical bar"}
+_SAMPLE_BYTES = 64 * 1024
+_SAMPLE_LINES = 100
+_SHOWN_HEADINGS = 30
+_ISO_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that is wrong with a file's shape."""
+
+    sentence: str
+    """Where and what."""
+    remedy: str
+    """What to do about it."""
+    setting: tuple[str, object] | None = None
+    """The setting of the source that would let the file in, if there is one."""
+
+
+def refuse_faults(name: str, faults: Sequence[Fault]) -> None:
+    """Raises FileRefused with all that is wrong, in one sentence."""
+    if len(faults) == 1:
+        raise FileRefused(f"{name}, {faults[0].sentence}; {faults[0].remedy}, and upload the file again")
+    if faults:
+        listed = "; ".join(f"({at}) {fault.sentence}: {fault.remedy}" for at, fault in enumerate(faults, start=1))
+        raise FileRefused(f"{name} cannot be read for {len(faults)} reasons: {listed}; then upload the file again")
+
+
+def find_faults(
+    path: Path, header: Header, not_utf8: NotUtf8 | None, columns: Columns, settings: SourceSettings
+) -> list[Fault]:
+    """Everything that is wrong with the shape of a file that has a header."""
+    with path.open("rb") as file:
+        sample = file.read(_SAMPLE_BYTES)
+    text = sample.decode("utf-8" if not_utf8 is None else "cp1252", "replace").removeprefix("\ufeff")
+    lines = [line.removesuffix("\r") for line in text.split("\n")[:_SAMPLE_LINES]]
+    faults = [_encoding_fault(not_utf8, sample)] if not_utf8 is not None else []
+    if header.fields is None:
+        remedy = "fix the header"
+        return [*faults, Fault(f"line {header.line}: a quote in the header is out of place or not closed", remedy)]
+    if len(header.fields) > MAX_COLUMNS:
+        most = f"at most {MAX_COLUMNS:,} are read"
+        return [
+            *faults,
+            Fault(
+                f"line {header.line}: the header has {len(header.fields):,} columns and {most}",
+                "take out what nobody reads",
+            ),
+        ]
+    dialect = _likely_dialect(header, columns)
+    if dialect != header.dialect:
+        faults.append(_delimiter_fault(header, dialect))
+    headings = _headings(header, dialect)
+    faults += _heading_faults(header, headings, lines, dialect, columns)
+    return faults + _date_faults(header, headings, lines, dialect, columns, settings) if faults else []
+
+
+def _encoding_fault(not_utf8: NotUtf8, sample: bytes) -> Fault:
+    where = f"line {not_utf8.line}: the byte 0x{not_utf8.byte:02x} is not UTF-8 ({not_utf8.reason})"
+    if sample.count(b"\0") * 3 > len(sample):
+        return Fault(f"{where}; it looks like UTF-16 without its byte order mark", "save the file as UTF-8")
+    try:
+        sample.decode("cp1252")
+    except UnicodeDecodeError:
+        return Fault(where, "save the file as UTF-8")
+    remedy = "save the file as UTF-8, or set `encoding: cp1252` in the source's settings"
+    return Fault(f"{where} but may be Windows-1252", remedy, ("encoding", "cp1252"))
+
+
+def _likely_dialect(header: Header, columns: Columns) -> Dialect:
+    """The header's own dialect, or the one with another delimiter under which more of it is right."""
+    others = [replace(header.dialect, delimiter=sign) for sign in _DELIMITERS if sign != header.dialect.quote]
+    return min(
+        [header.dialect, *others],
+        key=lambda dialect: (
+            len(columns.missing(_headings(header, dialect))),
+            # A single heading is no header, so a sign that makes several of it is likelier.
+            len(_headings(header, dialect)) < 2,
+        ),
+    )
+
+
+def _headings(header: Header, dialect: Dialect) -> tuple[str, ...]:
+    if dialect == header.dialect:
+        return header.fields or ()
+    return tuple(dialect.split(header.text) or ())
+
+
+def _delimiter_fault(header: Header, dialect: Dialect) -> Fault:
+    found, declared = dialect.delimiter, header.dialect.delimiter
+    expected = _SIGN_NAMES.get(declared, repr(declared))
+    return Fault(
+        f"line {header.line}: its columns are separated by {found!r} ({_SIGN_NAMES[found]}), not by {expected}",
+        f"save it with {expected}, or set `delimiter: {_yaml(found)}` in the source's settings",
+        ("delimiter", found),
+    )
+
+
+def _heading_faults(
+    header: Header, headings: Sequence[str], lines: Sequence[str], dialect: Dialect, columns: Columns
+) -> list[Fault]:
+    where = f"line {header.line}"
+    faults = []
+    twice = columns.written_twice(headings)
+    if twice:
+        spellings = "two spellings of one heading, so no one can tell which is meant"
+        sentence = f"{where}: the header has {_quoted(twice)}, {spellings}"
+        faults.append(Fault(sentence, "keep one of them"))
+    missing = columns.missing(headings)
+    if not missing:
+        return faults
+    later = _later_header(header, lines, dialect, columns)
+    if later is not None:
+        return [
+            *faults,
+            Fault(
+                f"{where}: the header is not here, the headings wanted stand on line {later}",
+                f"take out the lines above it, or set `skip_rows: {later - 1}` in the source's settings",
+                ("skip_rows", later - 1),
+            ),
+        ]
+    found = f"its headings are {_quoted(headings)}"
+    if len(headings) == 1 and dialect.delimiter not in header.text:
+        found = f"there is no delimiter in it, {_quoted(headings)} is all"
+    if "\r" in header.text:
+        found += ", and a carriage return stands in it alone: are these the line ends of an old Mac?"
+    wanted = ", ".join(columns.headings.values())
+    sentence = f"{where}: the header lacks {_quoted(missing)}; {found}; wanted are {wanted}, in any order"
+    remedy = "fix the header"
+    if "quantity" in columns.wanted:
+        remedy += ", or name its headings under `columns` in the source's settings"
+    return [*faults, Fault(sentence, remedy)]
+
+
+def _later_header(header: Header, lines: Sequence[str], dialect: Dialect, columns: Columns) -> int | None:
+    """The line on which the headings wanted stand, if it is not the first."""
+    below = enumerate(lines[header.line :], start=header.line + 1)
+    return next((number for number, line in below if not columns.missing(dialect.split(line) or ())), None)
+
+
+def _date_faults(
+    header: Header,
+    headings: Sequence[str],
+    lines: Sequence[str],
+    dialect: Dialect,
+    columns: Columns,
+    settings: SourceSettings,
+) -> list[Fault]:
+    """A date in the first rows that is not written as the settings say, told along with what else is wrong."""
+    wanted = columns.wanted.get("transaction_date", ())
+    keys = [heading_key(heading) for heading in headings]
+    if settings.date_formats != (ISO,) or len(wanted) != 1 or heading_key(wanted[0]) not in keys:
+        return []
+    at = keys.index(heading_key(wanted[0]))
+    for number, line in islice(enumerate(lines, start=1), header.line, None):
+        values = dialect.split(line)
+        value = values[at].strip(WHITE_SPACE) if values is not None and len(values) == len(headings) else ""
+        if re.search(r"\d", value) and not _ISO_DAY.match(value):
+            sentence = f"line {number}: {wanted[0]} {value[:40]!r} is not written as YYYY-MM-DD, with an optional time"
+            remedy = "write dates so, or name their form under `date_formats` in the source's settings"
+            return [Fault(sentence, remedy)]
+    return []
+
+
+def _quoted(names: Sequence[str]) -> str:
+    shown = ", ".join(repr(name.strip(WHITE_SPACE)[:40]) for name in names[:_SHOWN_HEADINGS])
+    return shown + (f" and {len(names) - _SHOWN_HEADINGS} more" if len(names) > _SHOWN_HEADINGS else "")
+
+
+def _yaml(text: str) -> str:
+    return '"\\t"' if text == "\t" else f'"{text}"'

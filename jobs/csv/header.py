@@ -1,0 +1,127 @@
+"""The header: where it stands, and the same header written a second time."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import BinaryIO
+
+import polars as pl
+
+from jobs.csv.blocks import SOURCE_LINE, SOURCE_TEXT
+from jobs.csv.formulas import unguard_text
+from jobs.csv.layout import REJECTED_FILE_COLUMNS, Layout
+from jobs.csv.records import MAX_RECORD_BYTES, WHITE_SPACE, Dialect
+from jobs.errors import FileRefused
+from schemas.sources import SourceSettings, heading_key
+
+MOST_BLANK_LINES = 10_000
+"""So many lines without a value are passed over above the header."""
+
+_MOST_HEADER_LINES = 20
+_FEWEST_IN_A_ROW = 3
+"""A heading of several lines with so many delimiters has swallowed a row."""
+_SEPARATOR_LINE = re.compile(r'"?sep=([^\w"])"?\s*', re.IGNORECASE)
+_BYTE_ORDER_MARK = "\ufeff"
+
+
+@dataclass(frozen=True)
+class Header:
+    """The first record of a file that has a value."""
+
+    dialect: Dialect
+    text: str
+    fields: tuple[str, ...] | None
+    """None where a quote is out of place."""
+    line: int
+    """The physical line on which it begins; 0 in a file without any."""
+    data_offset: int
+    """The byte after it."""
+    data_line: int
+
+    @property
+    def is_rejected_file(self) -> bool:
+        """True for a rejected file that somebody corrected and uploaded: some of its apostrophes are ours."""
+        keys = {heading.strip(WHITE_SPACE).lower() for heading in self.fields or ()}
+        return set(REJECTED_FILE_COLUMNS) <= keys
+
+
+def read_header(path: Path, settings: SourceSettings, end: int) -> Header:
+    """The header below the rows that the source's settings skip, below `sep=` and below blank lines.
+
+    A rejected file keeps the contract's dialect, whatever the source's is.
+    """
+    dialect = Dialect.of(settings)
+    rejected = _header(path, Dialect(), 0, end)
+    header = rejected if rejected.is_rejected_file else _header(path, dialect, settings.skip_rows, end)
+    if header.is_rejected_file:
+        return replace(header, fields=tuple(map(unguard_text, header.fields or ())))
+    return header
+
+
+def _header(path: Path, dialect: Dialect, skip_rows: int, end: int) -> Header:
+    with path.open("rb") as file:
+        lines = _lines(file, end)
+        for number, line in lines:
+            separator = _SEPARATOR_LINE.fullmatch(line) if number == 1 else None
+            if separator is not None:
+                dialect = replace(dialect, delimiter=separator.group(1))
+            elif number - skip_rows > MOST_BLANK_LINES:
+                break
+            elif number > skip_rows and not re.match(dialect.without_value, line):
+                text, last = _record(line, number, lines, dialect)
+                fields = dialect.split(text)
+                return Header(dialect, text, None if fields is None else tuple(fields), number, file.tell(), last + 1)
+    return Header(dialect, "", (), 0, end, 1)
+
+
+def _lines(file: BinaryIO, end: int) -> Iterator[tuple[int, str]]:
+    """Physical lines from 1 on, without their ends; bytes that are no UTF-8 are replaced."""
+    number = 0
+    # readline, since iterating over a file leaves no telling how far it was read.
+    while file.tell() < end:
+        raw = file.readline(min(end - file.tell(), MAX_RECORD_BYTES))
+        number += 1
+        line = raw.decode("utf-8", "replace").removesuffix("\n").removesuffix("\r")
+        yield number, line.removeprefix(_BYTE_ORDER_MARK) if number == 1 else line
+
+
+def _record(line: str, number: int, lines: Iterator[tuple[int, str]], dialect: Dialect) -> tuple[str, int]:
+    """A heading may hold line breaks; where the lines below look like rows, its quote is a slip."""
+    if dialect.split(line) is not None or not dialect.quote or not re.match(dialect.opens, line):
+        return line, number
+    text = line
+    for last, more in lines:
+        text += "\n" + more
+        fields = dialect.split(text)
+        if fields is not None:
+            hides_row = any("\n" in field and field.count(dialect.delimiter) >= _FEWEST_IN_A_ROW for field in fields)
+            return (line, number) if hides_row else (text, last)
+        if last - number >= _MOST_HEADER_LINES:
+            break
+    return line, number
+
+
+def refuse_second_header(rows: pl.DataFrame, layout: Layout, file_name: str) -> None:
+    """Two files in one: below the second header, columns may stand in another order, and nothing would tell.
+
+    `rows` have the file's own columns and SOURCE_LINE. Raises FileRefused where the values of a row are the
+    headings that are read, in any order.
+    """
+    wanted = {heading_key(heading) for heading, name in zip(layout.header, layout.names) if name in layout.read}
+    shaped = [name for name in layout.names if name in rows.columns]
+    as_headings = [
+        pl.col(name).str.replace_all(r"[\s_#\x{FEFF}-]", "").str.to_lowercase().is_in(sorted(wanted)) for name in shaped
+    ]
+    texts = [pl.col(SOURCE_TEXT).is_not_null()] if SOURCE_TEXT in rows.columns else []
+    for row in rows.filter(pl.any_horizontal(*as_headings, *texts)).iter_rows(named=True):
+        values: Sequence[str | None] = [row[name] for name in shaped]
+        if row.get(SOURCE_TEXT) is not None:
+            values = layout.dialect.split(row[SOURCE_TEXT]) or ()
+        if wanted <= {heading_key(value) for value in values if value}:
+            raise FileRefused(
+                f"{file_name}, line {row[SOURCE_LINE]}: the header is written a second time; "
+                "two files were joined into one: take it out, or upload them one by one"
+            )

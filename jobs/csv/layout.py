@@ -1,0 +1,178 @@
+"""Which column of a file is which of the contract's, and what a row of it must look like."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import polars as pl
+
+from jobs.csv.records import WHITE_SPACE, Dialect, escaped
+from schemas.sources import LINE_NUMBER, heading_key
+
+ORDER_LINE = "order_line"
+"""The frame's name of the column that the reader supplies for LINE_NUMBER."""
+REJECTED_FILE_COLUMNS = ("source_line", "reject_reasons", "source_text")
+"""What the rejected file adds to the drop's own columns."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The columns of one file."""
+
+    dialect: Dialect
+    header: tuple[str, ...]
+    """The headings as they stand in the file."""
+    names: tuple[str, ...]
+    """The frame's name for each: the contract's for a contract column, `extra_<position>` for another. There is
+    one name more where each row ends with a delimiter that the header lacks."""
+    parts: Mapping[str, tuple[str, ...]]
+    """Contract column -> the names of the columns that it is made of."""
+    spanning: frozenset[str]
+    """Names of the columns whose values may span lines."""
+    is_rejected_file: bool = False
+    """A rejected file that somebody corrected and uploaded: some of its apostrophes are ours."""
+
+    @property
+    def width(self) -> int:
+        return len(self.names)
+
+    @property
+    def ignored_columns(self) -> list[str]:
+        """Headings that nothing is read from, trimmed."""
+        return [heading.strip(WHITE_SPACE) for heading, name in zip(self.header, self.names) if name not in self.read]
+
+    @cached_property
+    def read(self) -> frozenset[str]:
+        """Names of the columns that something is read from."""
+        return frozenset(name for names in self.parts.values() for name in names)
+
+    @property
+    def first_read(self) -> str:
+        """The name of a column that no row can do without."""
+        return next(iter(self.parts.values()))[0]
+
+    @cached_property
+    def strict(self) -> tuple[str, ...]:
+        """Names of the columns whose values hold no line break, and no quote unless they are quoted."""
+        return tuple(name for name in self.names if name not in self.spanning)
+
+    def holds(self, record: str) -> list[str] | None:
+        """The values of a sound record of this layout, which may be of several lines; None of any other."""
+        parsed = self.dialect.parse(record)
+        if parsed is None or len(parsed[0]) != self.width:
+            return None
+        values, strays = parsed
+        is_slip = any(
+            at in strays or "\n" in value
+            for at, (name, value) in enumerate(zip(self.names, values))
+            if name not in self.spanning
+        )
+        return None if is_slip else values
+
+    @cached_property
+    def is_derived(self) -> bool:
+        """True where a contract column is not simply a column of the file."""
+        return any(names != (column,) for column, names in self.parts.items())
+
+    def rows_in(self, line: str) -> int:
+        """How many rows a person sees in a physical line, whatever quotes stand in it.
+
+        A line as wide as the header is a row, and so is one in which the contract's values can be found in
+        the header's order.
+        """
+        dialect = self.dialect
+        if line.count(dialect.delimiter) + 1 < len(self.read):
+            return 0
+        bare = line.replace(dialect.quote, "") if dialect.quote else line
+        values = [value.strip(WHITE_SPACE) for value in bare.split(dialect.delimiter)]
+        readings = (values, dialect.split(line), dialect.split(line + dialect.quote))
+        is_as_wide = any(reading is not None and len(reading) == self.width for reading in readings)
+        is_row = (is_as_wide and any(values)) or _contains(self.sale, bare)
+        return 2 if _contains(self.two_sales, bare) else int(is_row)
+
+    @cached_property
+    def sale(self) -> str:
+        """A pattern, for Polars and Python, of the contract's values in the header's order; empty for dimensions."""
+        if "quantity" not in self.parts:
+            return ""
+        mark = escaped(self.dialect.delimiter)
+        any_text, no_letters = f"[^{mark}]*", f"[^A-Za-z{mark}]*"
+        looks = {
+            **dict.fromkeys(self.parts["transaction_id"], rf"{any_text}[^\s{mark}]"),
+            **dict.fromkeys(self.parts["quantity"], rf"{no_letters}\d{no_letters}"),
+            **dict.fromkeys(self.parts["transaction_date"][:1], rf"(?:{any_text}\d){{3}}"),
+        }
+        groups: list[list[str]] = [[]]
+        for name in self.names:
+            if name in self.read:
+                groups[-1].append(looks.get(name, ""))
+            elif groups[-1]:
+                groups.append([])
+        between = f"{any_text}{mark}"
+        # The last value is not looked at to its end: where a line end is lost, the next row begins in it.
+        return f"{between}(?:.*{mark})?".join(between.join(group) for group in groups if group)
+
+    @cached_property
+    def two_sales(self) -> str:
+        """A pattern of a line in which there are two; empty for dimensions."""
+        return self.sale and f"{self.sale}.*{self.sale}"
+
+
+def _contains(pattern: str, text: str) -> bool:
+    # Polars' engine takes linear time, whatever the text is; Python's does not.
+    return bool(pattern) and bool(pl.Series([text]).str.contains(pattern).item())
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What the contract wants of a header: contract column -> the headings it is made of."""
+
+    wanted: Mapping[str, Sequence[str]]
+    spanning: frozenset[str] = frozenset()
+    """Contract columns whose values may span lines."""
+
+    @cached_property
+    def headings(self) -> dict[str, str]:
+        """heading_key -> the heading as it is wanted."""
+        named = [heading for headings in self.wanted.values() for heading in headings if heading != LINE_NUMBER]
+        return {heading_key(heading): heading for heading in named}
+
+    def missing(self, header: Sequence[str]) -> list[str]:
+        """The wanted headings that a header lacks."""
+        found = {heading_key(heading) for heading in header}
+        return [heading for key, heading in self.headings.items() if key not in found]
+
+    def written_twice(self, header: Sequence[str]) -> list[str]:
+        """Headings as they stand that are two spellings of one wanted heading."""
+        keys = [heading_key(heading) for heading in header]
+        return [heading for heading, key in zip(header, keys) if key in self.headings and keys.count(key) > 1]
+
+    def layout(self, header: Sequence[str], dialect: Dialect, *, is_rejected_file: bool = False) -> Layout:
+        """The layout of a file with this header, in which nothing is missing."""
+        positions = {heading_key(heading): at for at, heading in enumerate(header)}
+        # A rejected file has the reader's own column among its headings.
+        line_number = positions.get(heading_key(LINE_NUMBER))
+        sole = {
+            positions[heading_key(headings[0])]: column
+            for column, headings in reversed(list(self.wanted.items()))
+            if len(headings) == 1
+        }
+        names = tuple(sole.get(at, f"extra_{at + 1}") for at in range(len(header)))
+
+        def name_of(heading: str) -> str:
+            if heading == LINE_NUMBER:
+                return ORDER_LINE if line_number is None else names[line_number]
+            return names[positions[heading_key(heading)]]
+
+        parts = {column: tuple(map(name_of, headings)) for column, headings in self.wanted.items()}
+        read = {name for of_column in parts.values() for name in of_column}
+        return Layout(
+            dialect=dialect,
+            header=tuple(header),
+            names=names,
+            parts=parts,
+            spanning=frozenset(name for name in names if name not in read or name in self.spanning),
+            is_rejected_file=is_rejected_file,
+        )
