@@ -27,6 +27,11 @@ class RejectSample:
     fault: str = ""
     """Why a malformed row is malformed, without its content."""
 
+    @property
+    def in_words(self) -> str:
+        """The fault, or each column with its value."""
+        return self.fault or ", ".join(f'{column} "{value}"' for column, value in self.values.items())
+
 
 @dataclass(frozen=True)
 class RejectedFor:

@@ -18,7 +18,7 @@ from lambdas.printable import printable, shell_word
 from lambdas.runs import Run
 from schemas.drops import Drop, KeyOutsideLayout, parse_key
 from schemas.reject_reasons import REJECT_REASONS
-from schemas.reports import SUCCEEDED, RejectSample, Report
+from schemas.reports import SUCCEEDED, Report
 from schemas.work_bucket import report_key
 
 _URI, _NAME, _SENTENCE, _SAMPLE, _RUN_MESSAGE, _EARLIER = 1200, 120, 2000, 200, 4000, 400
@@ -234,7 +234,7 @@ def _rejected(report: Report) -> list[str]:
     for reason, found in reasons:
         lines.append(f"  {printable(reason, 40)}, {found.rows:,} rows: {_meaning(reason)}")
         lines += [
-            f"    line {sample.source_line:,}: {printable(_in_words(sample), _SAMPLE)}" for sample in found.samples[:3]
+            f"    line {sample.source_line:,}: {printable(sample.in_words, _SAMPLE)}" for sample in found.samples[:3]
         ]
     if report.rejected_uri:
         lines += [
@@ -273,7 +273,3 @@ def _where(told: MailContext) -> list[str]:
     if told.report is not None:
         facts["report"] = f"s3://{told.work_bucket}/{report_key(told.drop.load_id, told.attempt)}"
     return ["Where to look", *(f"  {name:<9}{value}" for name, value in facts.items())]
-
-
-def _in_words(sample: RejectSample) -> str:
-    return sample.fault or ", ".join(f'{column} "{value}"' for column, value in sample.values.items())
