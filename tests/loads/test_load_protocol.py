@@ -7,9 +7,9 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import Any
 
-import polars as pl
 import pytest
 import redshift_connector
 from tenacity import stop_after_attempt, wait_none
@@ -17,10 +17,9 @@ from tenacity import stop_after_attempt, wait_none
 from jobs.errors import TerminalError, Unbalanced, WarehouseBusy, WarehouseLost
 from jobs.load import driver_errors
 from jobs.load.session import WarehouseSession
-from jobs.load.staging import StagedParts
+from jobs.load.staging import Stager
 from schemas.warehouse import sql
-from schemas.warehouse.upsert import UpsertTarget
-from tests.hostile_content import SOUND_CUSTOMERS, SOUND_PRODUCTS
+from tests.loads.disturbed import before, snapshot
 from tests.loads.shop import Shop
 
 SOUND = ("T1,C0,P0,1,2023-03-15,pending", "T2,C0,P0,2,2023-03-15,pending", "T2,C0,P0,3,2023-03-15,x")
@@ -50,25 +49,6 @@ STATEMENTS = (
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(WarehouseSession.run.retry, "wait", wait_none())
-
-
-@contextmanager
-def before(statement: str, act: Callable[[int], str | None]) -> Iterator[list[int]]:
-    """Each time the job asks for this statement, `act` is told the how-manieth time it is; it may give another one."""
-    home: Any = UpsertTarget if hasattr(UpsertTarget, statement) else sql
-    render, calls = getattr(home, statement), []
-
-    def rendered(*arguments: Any, **named: Any) -> str:
-        calls.append(len(calls) + 1)
-        return act(len(calls)) or str(render(*arguments, **named))
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(home, statement, rendered)
-        yield calls
-
-
-def snapshot(shop: Shop) -> tuple[object, ...]:
-    return shop.fact(), shop.ledger(), shop.history(), shop.amounts(), shop.waiting(), shop.left_staged()
 
 
 @contextmanager
@@ -143,7 +123,7 @@ def signed_in(shop: Shop, load: Callable[[WarehouseSession], object]) -> object:
 def test_a_lock_that_cannot_be_had_ends_in_a_clear_sentence(sound_shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(driver_errors, "LOCK_TIMEOUT_SECONDS", 1)
     monkeypatch.setattr(WarehouseSession.run.retry, "stop", stop_after_attempt(2))
-    sound_shop.load(*SOUND)
+    sound_shop.run(sound_shop.drop(*SOUND))
     before_it = snapshot(sound_shop)
     drop = sound_shop.drop(*SOUND, name="late.csv")
     with before("copy_staged", lambda _: None) as tries, lock_held(sound_shop):
@@ -358,11 +338,10 @@ def test_a_merge_that_leaves_other_rows_than_it_should_is_rolled_back(sound_shop
 
 
 def test_rows_that_do_not_add_up_are_rolled_back(sound_shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    from jobs.load.staging import StagedRows
-
     before_it = snapshot(sound_shop)
     drop = sound_shop.drop(*SOUND)
-    monkeypatch.setattr(StagedRows, "duplicate", 7)
+    stage = Stager.stage
+    monkeypatch.setattr(Stager, "stage", lambda *given: replace(stage(*given), duplicate=7))
     sound_shop.run(drop)
     assert isinstance(sound_shop.error, Unbalanced)
     assert str(sound_shop.error) == (
@@ -370,78 +349,6 @@ def test_rows_that_do_not_add_up_are_rolled_back(sound_shop: Shop, monkeypatch: 
         "so nothing was loaded; this is a defect of the job: report it"
     )
     assert snapshot(sound_shop) == before_it
-
-
-@pytest.fixture
-def _wrong_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Quantities are staged twice as wide as the column."""
-    write = StagedParts.write
-
-    def write_wide(parts: StagedParts, rows: pl.DataFrame, name: str) -> None:
-        wide = [pl.col("quantity").cast(pl.Int64)] if "quantity" in rows.columns else []
-        write(parts, rows.with_columns(wide), name)
-
-    monkeypatch.setattr(StagedParts, "write", write_wide)
-
-
-@pytest.mark.usefixtures("_wrong_parts")
-def test_a_copy_that_fails_names_file_column_and_cause(sound_shop: Shop) -> None:
-    before_it = snapshot(sound_shop)
-    report = sound_shop.run(sound_shop.drop(*SOUND))
-    assert report.error is not None
-    for part in ("Spectrum Scan Error", "part-00000.parquet", "column 'quantity'", "Column type: INTEGER", "int64"):
-        assert part in report.error.sentence
-    assert snapshot(sound_shop) == before_it
-
-
-@pytest.mark.usefixtures("_wrong_parts")
-def test_a_copy_that_fails_is_explained_by_what_redshift_noted_of_it(shop: Shop) -> None:
-    """The emulator keeps no such notes: a table of the view's name plays one that the session may read."""
-    shop.load_dimension_rows(SOUND_PRODUCTS, SOUND_CUSTOMERS)
-    shop.sql(
-        "CREATE TABLE sys_load_error_detail AS SELECT 's3://b/part-00000.parquet  ' AS file_name, 'quantity ' AS "
-        "column_name, 'Value out of range' AS error_message, pg_backend_pid() AS session_id, GETDATE() AS start_time"
-    )
-    shop.sql("GRANT SELECT, UPDATE ON sys_load_error_detail TO PUBLIC")
-    connect = redshift_connector.connect
-
-    def note_session(**given: Any) -> Any:
-        connection = connect(**given)
-        connection.cursor().execute("UPDATE sys_load_error_detail SET session_id = pg_backend_pid()")
-        connection.commit()
-        return connection
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(redshift_connector, "connect", note_session)
-        report = shop.run(shop.drop(*SOUND))
-    assert report.error is not None
-    assert report.error.sentence.startswith("COPY into staged_transactions failed: Spectrum Scan Error: ")
-    assert report.error.sentence.endswith(
-        "; file s3://b/part-00000.parquet, column quantity: Value out of range; nothing was loaded"
-    )
-
-
-def test_an_unload_that_fails_says_why(sound_shop: Shop) -> None:
-    with before("unload_dimension", lambda _: "UNLOAD ('SELECT 1') TO 's3://no-such-bucket/' IAM_ROLE default PARQUET"):
-        report = sound_shop.run(sound_shop.drop(*SOUND))
-    assert report.error is not None
-    assert report.error.sentence.startswith("the warehouse refused a statement (")
-
-
-def test_a_query_waits_for_no_load_and_no_load_for_a_query(sound_shop: Shop) -> None:
-    """A report that somebody left open in a BI tool holds its own lock on the fact for as long as it is open."""
-    sound_shop.load("T1,C0,P0,1,2023-03-14,pending")
-    reader = redshift_connector.connect(**sound_shop.warehouse.admin_connection(sound_shop.database))
-    try:
-        cursor = reader.cursor()
-        cursor.execute("SELECT quantity FROM fact_transactions")
-        assert [list(row) for row in cursor.fetchall()] == [[1]]
-        read_meanwhile: list[object] = []
-        with before("sum_difference", lambda _: read_meanwhile.append(sound_shop.fact()["T1"]["quantity"])):
-            sound_shop.load("T1,C0,P0,2,2023-03-15,pending")
-        assert read_meanwhile == [1], "what is not committed is not seen"
-    finally:
-        reader.close()
 
 
 def test_amounts_that_are_not_those_of_the_fact_are_rolled_back(sound_shop: Shop) -> None:

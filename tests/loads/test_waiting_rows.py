@@ -73,6 +73,13 @@ def test_waiting_rows_flow_in_once_when_all_they_lack_is_there(shop: Shop) -> No
     shop.assert_books_balance()
 
 
+def test_a_row_that_lacks_two_things_waits_for_both(shop: Shop) -> None:
+    drop = opened(shop).drop(LINES[2])
+    shop.run(drop)
+    assert arrive(shop, customer="C9") == []
+    assert arrive(shop, product="P9") == [drop.load_id]
+
+
 def test_a_waiting_row_keeps_its_own_precedence(shop: Shop) -> None:
     older = opened(shop).drop("T1,C9,P0,1,2023-03-14,pending", day=date(2023, 3, 14))
     shop.run(older)

@@ -1,0 +1,88 @@
+"""Errors of the warehouse say what, where and why; and who reads it disturbs no load."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+import pytest
+import redshift_connector
+
+from jobs.load.staging import StagedParts
+from tests.hostile_content import SOUND_CUSTOMERS, SOUND_PRODUCTS
+from tests.loads.disturbed import before, snapshot
+from tests.loads.shop import Shop
+
+SOUND = ("T1,C0,P0,1,2023-03-15,pending", "T2,C0,P0,2,2023-03-15,pending")
+
+
+@pytest.fixture
+def _wrong_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Quantities are staged twice as wide as the column."""
+    write = StagedParts.write
+
+    def write_wide(parts: StagedParts, rows: pl.DataFrame, name: str) -> None:
+        wide = [pl.col("quantity").cast(pl.Int64)] if "quantity" in rows.columns else []
+        write(parts, rows.with_columns(wide), name)
+
+    monkeypatch.setattr(StagedParts, "write", write_wide)
+
+
+@pytest.mark.usefixtures("_wrong_parts")
+def test_a_copy_that_fails_names_file_column_and_cause(sound_shop: Shop) -> None:
+    before_it = snapshot(sound_shop)
+    report = sound_shop.run(sound_shop.drop(*SOUND))
+    assert report.error is not None
+    for part in ("Spectrum Scan Error", "part-00000.parquet", "column 'quantity'", "Column type: INTEGER", "int64"):
+        assert part in report.error.sentence
+    assert snapshot(sound_shop) == before_it
+
+
+@pytest.mark.usefixtures("_wrong_parts")
+def test_a_copy_that_fails_is_explained_by_what_redshift_noted_of_it(shop: Shop) -> None:
+    """The emulator keeps no such notes: a table of the view's name plays one that the session may read."""
+    shop.load_dimension_rows(SOUND_PRODUCTS, SOUND_CUSTOMERS)
+    shop.sql(
+        "CREATE TABLE sys_load_error_detail AS SELECT 's3://b/part-00000.parquet  ' AS file_name, 'quantity ' AS "
+        "column_name, 'Value out of range' AS error_message, pg_backend_pid() AS session_id, GETDATE() AS start_time"
+    )
+    shop.sql("GRANT SELECT, UPDATE ON sys_load_error_detail TO PUBLIC")
+    connect = redshift_connector.connect
+
+    def note_session(**given: Any) -> Any:
+        connection = connect(**given)
+        connection.cursor().execute("UPDATE sys_load_error_detail SET session_id = pg_backend_pid()")
+        connection.commit()
+        return connection
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(redshift_connector, "connect", note_session)
+        report = shop.run(shop.drop(*SOUND))
+    assert report.error is not None
+    assert report.error.sentence.startswith("COPY into staged_transactions failed: Spectrum Scan Error: ")
+    assert report.error.sentence.endswith(
+        "; file s3://b/part-00000.parquet, column quantity: Value out of range; nothing was loaded"
+    )
+
+
+def test_an_unload_that_fails_says_why(sound_shop: Shop) -> None:
+    with before("unload_dimension", lambda _: "UNLOAD ('SELECT 1') TO 's3://no-such-bucket/' IAM_ROLE default PARQUET"):
+        report = sound_shop.run(sound_shop.drop(*SOUND))
+    assert report.error is not None
+    assert report.error.sentence.startswith("the warehouse refused a statement (")
+
+
+def test_a_query_waits_for_no_load_and_no_load_for_a_query(sound_shop: Shop) -> None:
+    """A report that somebody left open in a BI tool holds its own lock on the fact for as long as it is open."""
+    sound_shop.load("T1,C0,P0,1,2023-03-14,pending")
+    reader = redshift_connector.connect(**sound_shop.warehouse.admin_connection(sound_shop.database))
+    try:
+        cursor = reader.cursor()
+        cursor.execute("SELECT quantity FROM fact_transactions")
+        assert [list(row) for row in cursor.fetchall()] == [[1]]
+        read_meanwhile: list[object] = []
+        with before("sum_difference", lambda _: read_meanwhile.append(sound_shop.fact()["T1"]["quantity"])):
+            sound_shop.load("T1,C0,P0,2,2023-03-15,pending")
+        assert read_meanwhile == [1], "what is not committed is not seen"
+    finally:
+        reader.close()
