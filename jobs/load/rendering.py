@@ -130,6 +130,7 @@ def rendered() -> dict[str, str]:
             own,
         ),
         "past_loads.sql": _sent(lambda session: read_past_loads(session, date(2023, 3, 15))),
+        "explain_copy.sql": [sql.select_copy_error()],
         "retract.sql": _sent(lambda session: transactions.retract(session, _LEDGER, replace), own, older),
     }
     for kind, dimension in DIMENSIONS.items():
