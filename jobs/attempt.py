@@ -20,6 +20,7 @@ from jobs import __version__
 from jobs.arguments import Arguments
 from jobs.errors import JobError, TransientError, WarehouseSpent
 from jobs.load.driver_errors import explain
+from jobs.load.ledger import read_booked_upload
 from jobs.load.past_loads import read_past_loads
 from jobs.load.session import WarehouseSession
 from jobs.room import disk_full_is_told
@@ -106,7 +107,10 @@ class Attempt:
 
     def fetch(self) -> Fetched:
         """The drop on local disk; what it is goes into the report."""
-        fetched = fetch(self.s3, self.arguments.drop, self.folder, self.arguments.archived)
+        drop = self.arguments.drop
+        fetched = fetch(
+            self.s3, drop, self.folder, self.arguments.archived, lambda: read_booked_upload(self.warehouse, drop)
+        )
         self.note(etag=fetched.etag, bytes=fetched.bytes, uploaded_at=fetched.uploaded_at.isoformat())
         return fetched
 

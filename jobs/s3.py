@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
 import boto3
 from botocore.config import Config
@@ -38,11 +38,17 @@ class Fetched:
     """S3's LastModified."""
 
 
-def fetch(s3: Any, drop: Drop, folder: Path, archived: ArchivedCopy | None = None) -> Fetched:
+def fetch(
+    s3: Any,
+    drop: Drop,
+    folder: Path,
+    archived: ArchivedCopy | None = None,
+    booked_upload: Callable[[], datetime | None] = lambda: None,
+) -> Fetched:
     """Download exactly the drop's version, or its copy in the archive where one is named.
 
-    Raises DropGone or FileRefused. The upload is when the drop was uploaded, not when it was copied:
-    the copy carries it as metadata.
+    Raises DropGone or FileRefused. `uploaded_at` is when the drop was uploaded, not when it was copied:
+    the copy has it as metadata, and for a copy without it `booked_upload` is asked.
     """
     path, name = folder / "drop", drop.key.rpartition("/")[2]
     source = archived or drop
@@ -65,18 +71,21 @@ def fetch(s3: Any, drop: Drop, folder: Path, archived: ArchivedCopy | None = Non
         path,
         bytes=found["ContentLength"],
         etag=metadata.get(SOURCE_ETAG, found["ETag"].strip('"')),
-        uploaded_at=_uploaded_at(metadata) if archived else found["LastModified"],
+        uploaded_at=_uploaded_at(metadata, booked_upload) if archived else found["LastModified"],
     )
 
 
-def _uploaded_at(metadata: Mapping[str, str]) -> datetime:
-    """When the drop behind an archived copy was uploaded; raises TerminalError where the copy does not say."""
-    if SOURCE_UPLOADED_AT not in metadata:
+def _uploaded_at(metadata: Mapping[str, str], booked_upload: Callable[[], datetime | None]) -> datetime:
+    """When the drop behind an archived copy was uploaded; raises TerminalError where nobody knows."""
+    if SOURCE_UPLOADED_AT in metadata:
+        return datetime.fromisoformat(metadata[SOURCE_UPLOADED_AT])
+    booked = booked_upload()
+    if booked is None:
         raise TerminalError(
             f"the archived copy lacks the metadata {SOURCE_UPLOADED_AT}, so it is not known which uploads its rows "
             "replace; copy the object back into the drop bucket to load it as a new upload"
         )
-    return datetime.fromisoformat(metadata[SOURCE_UPLOADED_AT])
+    return booked
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timezone
 from decimal import Decimal
 from typing import NamedTuple
 
 from jobs.errors import Unbalanced
-from jobs.load.session import Connection, execute, fetch_rows
+from jobs.load.session import Connection, WarehouseSession, execute, fetch_rows
 from schemas.counts import COUNTS, Counts
+from schemas.drops import Drop
 from schemas.runs import RETRACT
 from schemas.statuses import counts_as_sale
 from schemas.warehouse import sql
@@ -82,6 +83,17 @@ class KeyLedger:
         """The uploads that are loaded and not taken back, without that of load `but`; the oldest first."""
         uploads = {entry.upload for entry in self.entries if entry.load_id != but}
         return sorted(upload for upload in uploads if not self.is_retracted(upload[1]))
+
+
+def read_booked_upload(session: WarehouseSession, drop: Drop) -> datetime | None:
+    """When a drop was uploaded (UTC), as its first commit booked it; None for one that was never committed."""
+
+    def send(connection: Connection) -> datetime | None:
+        own = KeyLedger.read(connection, drop.uri).of(drop.load_id)
+        connection.commit()
+        return own[0].upload[0].replace(tzinfo=timezone.utc) if own else None
+
+    return session.run(send)
 
 
 def total(changes: Iterable[AmountChange]) -> list[AmountChange]:

@@ -320,6 +320,17 @@ def test_an_archived_drop_is_loaded_again_from_its_copy_with_its_own_precedence(
     sound_shop.assert_books_balance()
 
 
+def test_the_ledger_knows_when_the_drop_behind_an_older_copy_was_uploaded(sound_shop: Shop) -> None:
+    drop = sound_shop.drop(SOUND_LINE, uploaded_at=datetime(2023, 3, 16, tzinfo=UTC))
+    sound_shop.run(drop)
+    before = sound_shop.comparable_fact()
+    again = sound_shop.run(drop, 2, archived=archived_copy(sound_shop, drop, {}))
+    assert sound_shop.error is None, str(sound_shop.error)
+    assert again.uploaded_at == "2023-03-16T00:00:00+00:00"
+    assert again.changed_nothing
+    assert sound_shop.comparable_fact() == before
+
+
 def test_a_copy_that_does_not_say_when_its_drop_was_uploaded_is_not_loaded(sound_shop: Shop) -> None:
     drop = sound_shop.drop(SOUND_LINE)
     sound_shop.run(drop, archived=archived_copy(sound_shop, drop, {}))
