@@ -52,9 +52,11 @@ def show_mail(console: Console, mail: Mail, *, lines: int | None = _MAIL_LINES) 
 
 def show_places(console: Console, out: Path, *, has_rejected: bool) -> None:
     """What to open."""
-    places = [(out / "emails", "the mails"), (out / "reports", "a report per load")]
+    places = [(out / "emails", "the mails"), (out / "reports", "a report per load, as JSON")]
     places += [(out / "rejected", "the rejected rows, with reasons")] if has_rejected else []
     places += [(out / "fact_transactions.parquet", "the table"), (out / "summary.json", "the totals")]
+    # Last, because the last line is what is seen.
+    places.append((out / "index.html", "all loads as pages, for a browser"))
     lines = [f"  {place!s:<44} {meaning}" for place, meaning in places]
     console.print("\n".join(["", "To open:", *lines]), markup=False, highlight=False, soft_wrap=True)
 

@@ -21,6 +21,7 @@ RESULTS = (
     "rejected",
     "reports",
     "emails",
+    "index.html",
     "summary.json",
     "archive.json",
     "fact_transactions.parquet",

@@ -13,13 +13,15 @@ from typing import Any
 import polars as pl
 
 from cli.drop_status import DropStatus, Stage
+from cli.pages import save_index
 from cli.progress import Progress
 from local.local_cloud import LocalCloud, Mail
 from schemas.counts import COUNTS
 from schemas.drops import TRANSACTIONS
-from schemas.reports import SUCCEEDED
+from schemas.reports import SUCCEEDED, Report
 from schemas.runs import argument_name
 from schemas.warehouse.tables import FACT_TRANSACTIONS, LOAD_LEDGER, Table
+from schemas.work_bucket import REJECTED, REPORTS
 
 FACT_FILE = "fact_transactions.parquet"
 
@@ -36,8 +38,9 @@ def write_results(laptop: LocalCloud, out: Path, *, seen: list[DropStatus], seco
     progress = Progress(laptop)
     mails = laptop.mails()
     archive = _archive(laptop)
-    _download(laptop, "rejected/", out)
-    _download(laptop, "reports/", out)
+    _download(laptop, REJECTED, out)
+    _download(laptop, REPORTS, out)
+    save_index(_reports(out), out)
     _write_mails(mails, out / "emails")
     fact = _table(laptop, FACT_TRANSACTIONS)
     fact.write_parquet(out / FACT_FILE)
@@ -93,6 +96,12 @@ def _complaints(
     if dead:
         complaints.append(f"{dead} messages lie in the dead-letter queue")
     return complaints
+
+
+def _reports(out: Path) -> list[Report]:
+    """Every report that was downloaded."""
+    paths = sorted((out / REPORTS).rglob("*.json"))
+    return [Report.from_json(path.read_text(encoding="utf-8")) for path in paths]
 
 
 def _archive(laptop: LocalCloud) -> list[dict[str, Any]]:

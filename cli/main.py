@@ -18,6 +18,7 @@ from cli.commands.explain import explain
 from cli.commands.generate import generate
 from cli.commands.loads import loads
 from cli.commands.logs import logs
+from cli.commands.open import open_
 from cli.commands.rejected import rejected
 from cli.commands.replay import replay
 from cli.commands.retract import retract
@@ -28,13 +29,18 @@ from cli.commands.up import up
 from cli.commands.wheel import wheel
 
 
+def command_name(function: Any) -> str:
+    """How a command is typed: a function that would hide a builtin has an underscore at its end."""
+    return str(function.__name__).strip("_").replace("_", "-")
+
+
 class GroupedCommands(TyperGroup):
     """Shows its commands under the names of their groups. Plain text: Rich alone takes half a second to import."""
 
     def format_commands(self, _: Any, formatter: Any) -> None:
         width = max(map(len, self.commands))
         for group, members in GROUPS.items():
-            names = [command.__name__.replace("_", "-") for command in members]
+            names = [command_name(member) for member in members]
             with formatter.section(group):
                 helps = [self.commands[name].get_short_help_str(formatter.width - width - 6) for name in names]
                 formatter.write_dl([(name.ljust(width), text) for name, text in zip(names, helps, strict=True)])
@@ -72,7 +78,7 @@ def pipeline(
 
 
 GROUPS = {
-    "Try it": (demo, up, down, sql, env),
+    "Try it": (demo, up, down, open_, sql, env),
     "Files": (drop, generate),
     "Operate": (status, loads, show, rejected, explain, replay, retract, dead, logs, doctor),
     "Build": (wheel, costs),
@@ -80,7 +86,7 @@ GROUPS = {
 
 for _group, _commands in GROUPS.items():
     for _command in _commands:
-        app.command(rich_help_panel=_group)(_command)
+        app.command(command_name(_command), rich_help_panel=_group)(_command)
 
 if __name__ == "__main__":
     app(prog_name="pipeline")

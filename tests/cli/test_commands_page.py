@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 import cli.local_pipeline
 from cli.local_pipeline import find_local_pipeline
-from cli.main import GROUPS, app
+from cli.main import GROUPS, app, command_name
 from cli.refusals import Refused
 from tests.cli.terminals import SCHEMAS
 from tests.local.local_clouds import ROOT, transactions
@@ -26,7 +26,7 @@ EXAMPLES = [
     for block in re.findall(r"```console\n(.*?)```", PAGE, re.DOTALL)
     for command, _, note in (line.partition("  #") for line in block.splitlines())
 ]
-COMMANDS = [member.__name__.replace("_", "-") for members in GROUPS.values() for member in members]
+COMMANDS = [command_name(member) for members in GROUPS.values() for member in members]
 _UP = """
 import sys
 from pathlib import Path

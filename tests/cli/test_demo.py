@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import sys
 import uuid
 from collections.abc import Callable
@@ -76,7 +77,11 @@ def test_a_shuffled_demo_ends_with_the_expected_fact_and_everything_accounted_fo
     assert len(list((out / "reports").rglob("*.json"))) == 6
     assert len(list((out / "rejected").rglob("*.csv"))) == 4
     assert sorted({found["key"] for found in json.loads((out / "archive.json").read_text())}) == sorted(keys)
+    links = re.findall(r'href="(reports/html/[^"]+)"', (out / "index.html").read_text())
+    assert len(set(links)) == 6
+    assert [link for link in links if not (out / link).is_file()] == []
     shown = screen.getvalue()
+    assert shown.splitlines()[-1].split()[0] == str(out / "index.html")
     assert "To: analyst@example.com\nSubject: [local] Loaded 2023-03-" in shown
     assert shown.count("\nloaded    ") == shown.count("\narchived  ") == 6
 

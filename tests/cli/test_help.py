@@ -8,10 +8,10 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
-from cli.main import GROUPS, app
+from cli.main import GROUPS, app, command_name
 from jobs import __version__
 
-COMMANDS = [member.__name__.replace("_", "-") for members in GROUPS.values() for member in members]
+COMMANDS = [command_name(member) for members in GROUPS.values() for member in members]
 HEAVY = {"boto3", "botocore", "moto", "mock_data", "numpy", "polars", "pulumi", "pyarrow", "rich.live", "sqlglot"}
 
 _SHOW_MODULES = """

@@ -67,6 +67,19 @@ def test_one_load_is_shown_with_its_rows_and_attempts(shop: Terminal, loaded: Dr
     assert f"pipeline rejected {loaded.load_id}" in text
 
 
+def test_loads_are_opened_as_pages(
+    shop: Terminal, loaded: Drop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    page = Path(shop.json("open", loaded.load_id, "--out", str(tmp_path))["page"])
+    assert "transactions_2023-03-15.csv" in page.read_text()
+    assert opened == [page.as_uri()]
+    index = Path(shop.json("open", "--out", str(tmp_path), "--no-browser")["page"])
+    assert page.relative_to(index.parent).as_posix() in index.read_text()
+    assert len(opened) == 1
+
+
 def test_a_failed_load_says_why_and_how_to_replay_it(shop: Terminal, failed: Drop) -> None:
     shown = shop.json("show", "broken.csv")
     assert shown["load"]["error"] == shown["attempts"][-1]["error"]
