@@ -188,8 +188,10 @@ def _events(batches: Iterator[pl.DataFrame]) -> tuple[pl.DataFrame, pl.DataFrame
             *(pl.col(name).max().alias(f"most_{name}") for name in _SALE),
             pl.col(_IS_ACCEPTED).cast(pl.Int64).sum().alias(_ACCEPTED_ROWS),
         )
-        together = pl.concat([*spread, found]).group_by(_SAME_EVENT)
-        spread = [together.agg(pl.col("^least_.*$").min(), pl.col("^most_.*$").max(), pl.col(_ACCEPTED_ROWS).sum())]
+        if spread:
+            together = pl.concat([*spread, found]).group_by(_SAME_EVENT)
+            found = together.agg(pl.col("^least_.*$").min(), pl.col("^most_.*$").max(), pl.col(_ACCEPTED_ROWS).sum())
+        spread = [found]
         accepted = batch.filter(_IS_ACCEPTED).drop(_IS_ACCEPTED, _AS_REJECTED, _CHUNK)
         rows = pl.concat([*last, accepted])
         last = [rows.filter(pl.col(SOURCE_LINE) == pl.col(SOURCE_LINE).max().over(_SAME_EVENT))]

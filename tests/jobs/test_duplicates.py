@@ -19,6 +19,7 @@ from jobs.rows.duplicates import DuplicateCandidates
 from jobs.rows.ids import IdReader
 from jobs.rows.validation import ValidationResult
 from schemas.sources import DEFAULT
+from tests import oracle
 from tests.hostile_content import HEADER
 from tests.jobs.dry_run import dry_run, small_pieces
 from tests.jobs.test_whole_files import check, pieces
@@ -40,13 +41,14 @@ def test_each_id_that_repeats_is_set_aside(texts: Sequence[str], pieces: Mapping
         candidates = DuplicateCandidates(source, Path(folder), IdReader(DEFAULT.null_words))
         contested = [candidates.split(chunk, as_if_accepted(chunk)).contested for chunk in source.chunks()]
     found = Counter(text for chunk in contested for text in chunk.get_column("transaction_id"))
-    counts = Counter(trim(text) for text in texts if not set("\r\n\0") & set(trim(text)))
+    counts = Counter(oracle.read_id(text) for text in texts if not set("\r\n\0") & set(trim(text)))
     due = {text: count for text, count in counts.items() if text and count > 1}
     assert {text: found[text] for text in due} == due
 
 
 def as_if_accepted(chunk: pl.DataFrame) -> ValidationResult:
-    accepted = chunk.select(pl.col("transaction_id").str.strip_chars(), SOURCE_LINE).drop_nulls()
+    ids = IdReader(DEFAULT.null_words).read(chunk.get_column("transaction_id"))
+    accepted = chunk.select(ids, SOURCE_LINE).drop_nulls()
     return ValidationResult(accepted, chunk.clear().with_columns(reject_reasons=pl.lit("")), accepted.clear())
 
 
