@@ -19,10 +19,12 @@ from benchmarks.memory_group import memory_group
 from benchmarks.one_gib import run_in_one_gib
 from benchmarks.picture import draw
 from benchmarks.results import Growth, Line, Results, lines
+from benchmarks.source_formats import compare_formats
 from benchmarks.table import show
 
 ALL_ROWS = (100_000, 1_000_000, 10_000_000)
 QUICK_ROWS = (100_000,)
+SOURCES_ROWS = (1_000_000,)
 GROWTH_ROWS = 1_000_000
 CUSTOMERS_PER_ROW = 0.1
 
@@ -42,6 +44,9 @@ def main(
     one_gib: Annotated[
         bool, typer.Option("--one-gib", help="Instead: the whole job inside 1 GiB of memory, against a warehouse.")
     ] = False,
+    sources: Annotated[
+        bool, typer.Option("--sources", help="Instead: the same sales in the format of each source, default = 1.")
+    ] = False,
     out: Annotated[Path, typer.Option(help="Folder for bench.json, bench.png and the data.")] = Path("build"),
 ) -> None:
     """Our transform against the bare scan, DuckDB, pandas and PySpark: equal results, seconds, memory, dollars."""
@@ -51,6 +56,9 @@ def main(
     cache.mkdir(parents=True, exist_ok=True)
     if one_gib:
         raise typer.Exit(run_in_one_gib(make_work(_data(max(rows or ALL_ROWS)), cache), console))
+    if sources:
+        work = make_work(_data(max(rows or SOURCES_ROWS)), cache)
+        raise typer.Exit(compare_formats(work, console, repetitions=_repetitions(max(rows or SOURCES_ROWS))))
     sizes = rows or (QUICK_ROWS if quick else ALL_ROWS)
     varied = series(GROWTH_ROWS) if growth and not quick and not rows else ()
     results = _measure(sizes, varied, cache)

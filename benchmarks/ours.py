@@ -19,7 +19,7 @@ from jobs.rows.lookup import Lookup
 from jobs.rows.validation import SOURCE_COLUMNS, RowValidator
 from jobs.s3 import Prefix
 from schemas.drops import Drop
-from schemas.sources import DEFAULT
+from schemas.sources import DEFAULT, SourceSettings
 
 
 class _LocalPrefix:
@@ -41,7 +41,7 @@ class _LocalPrefix:
         return name
 
 
-def run(work: Work, out: Path) -> int:
+def run(work: Work, out: Path, settings: SourceSettings = DEFAULT) -> int:
     transform = RowValidator(
         products=Lookup(pl.read_parquet(work.products), name="dim_products", key="product_id"),
         customers=Lookup(pl.read_parquet(work.customers), name="dim_customers", key="customer_id"),
@@ -50,8 +50,11 @@ def run(work: Work, out: Path) -> int:
         drop_precedence=DROP_PRECEDENCE,
         load_id=LOAD_ID,
         source_uri=SOURCE_URI,
+        source=settings,
     )
-    source = open_source_file(work.transactions, name=work.transactions.name, required=SOURCE_COLUMNS)
+    source = open_source_file(
+        work.transactions, name=work.transactions.name, required=SOURCE_COLUMNS, settings=settings, scratch=out
+    )
     prefix = cast(Prefix, _LocalPrefix(out / "staged"))
-    candidates = DuplicateCandidates(source, out, IdReader(DEFAULT.null_words))
+    candidates = DuplicateCandidates(source, out, IdReader(settings.null_words))
     return Stager(Drop("bucket", "key", "version"), prefix, out).stage(source, transform, candidates).rows_read
