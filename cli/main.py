@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from cli.commands.check import check
 from cli.commands.costs import costs
 from cli.commands.dead import dead
 from cli.commands.demo import demo
@@ -78,8 +79,13 @@ def pipeline(
 
 
 GROUPS = {
+<<<<<<< HEAD
     "Try it": (demo, up, down, open_, sql, env),
     "Files": (drop, generate),
+=======
+    "Try it": (demo, up, down, sql, env),
+    "Files": (check, drop, generate),
+>>>>>>> ca62033 (pipeline check says what would happen to a file and which settings would let it in; every setting has an example that runs)
     "Operate": (status, loads, show, rejected, explain, replay, retract, dead, logs, doctor),
     "Build": (wheel, costs),
 }

@@ -1,0 +1,187 @@
+"""`pipeline check`: what it says of files, what it proposes, and how it ends."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from cli.main import app
+from sources import read_source
+from tests.sources.week import PRICES, formats, week
+
+HEADER = "transaction_id,customer_id,product_id,quantity,transaction_date,status\n"
+GOOD = HEADER + "T1,C1,P100,2,2023-03-15 10:00:00,completed\nT2,C2,P200,1,2023-03-15,pending\n"
+NAME = "transactions_2023-03-15.csv"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "dim_products.csv").write_text(
+        "product_id,product_name,category,price,supplier_id\n"
+        + "".join(f"{key},Tea,Tea,{price},S1\n" for key, price in PRICES.items())
+    )
+    (tmp_path / "dim_customers.csv").write_text(
+        "customer_id,first_name,last_name,email,membership_level\nC1,Ann,One,,\nC2,Ben,Two,,\n"
+    )
+    return tmp_path
+
+
+def check(folder: Path, content: str | bytes, *options: str, name: str = NAME) -> Result:
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return CliRunner().invoke(app, ["check", str(path), *options])
+
+
+def as_json(result: Result) -> dict[str, object]:
+    (checked,) = json.loads(result.stdout)
+    assert isinstance(checked, dict)
+    return checked
+
+
+def with_dimensions(folder: Path) -> tuple[str, ...]:
+    return ("--products", str(folder / "dim_products.csv"), "--customers", str(folder / "dim_customers.csv"))
+
+
+def test_a_good_file_ends_with_0_and_needs_no_warehouse(folder: Path) -> None:
+    result = check(folder, GOOD, *with_dimensions(folder))
+    assert (result.exit_code, result.stdout) == (
+        0,
+        f"{NAME} (transactions, source default)\n  2 rows: 2 accepted, 0 rejected\n",
+    )
+
+
+def test_ids_are_only_checked_where_they_are_given(folder: Path) -> None:
+    unknown = GOOD.replace("P100", "P404").replace("C2", "C404")
+    without = check(folder, unknown)
+    assert without.exit_code == 0
+    assert "note: product ids and prices are not checked: give --products" in without.stdout
+    assert "note: customer ids are not checked: give --customers" in without.stdout
+    checked = as_json(check(folder, unknown, "--json", "--max-reject-ratio", "1", *with_dimensions(folder)))
+    assert (checked["outcome"], checked["rejected"], checked["notes"]) == ("look_at_rows", 2, [])
+    assert checked["values"] == {"unknown_customer": {"C404": 1}, "unknown_product": {"P404": 1}}
+
+
+def test_rejected_rows_end_with_3_and_show_the_words_found(folder: Path) -> None:
+    result = check(folder, GOOD + "T3,C1,P100,1,2023-03-15,lost\nT4,C1,P100,0.5,2023-03-15,lost\n")
+    assert result.exit_code == 3
+    assert "  4 rows: 2 accepted, 2 rejected\n  2 × invalid_status: " in result.stdout
+    assert "found: 'lost' (2)" in result.stdout
+    assert "  1 × invalid_quantity: " in result.stdout
+
+
+def test_too_many_rejected_rows_are_a_refusal_and_end_with_1(folder: Path) -> None:
+    result = check(folder, HEADER + "T3,C1,P100,1,2023-03-15,lost\n")
+    assert result.exit_code == 1
+    assert "refused: 1 of 1 rows are rejected, and max_reject_ratio allows 50.0%" in result.stdout
+    assert check(folder, HEADER + "T3,C1,P100,1,2023-03-15,lost\n", "--max-reject-ratio", "1").exit_code == 3
+
+
+def test_rows_that_repeat_another_need_a_look(folder: Path) -> None:
+    result = check(folder, GOOD + "T1,C1,P100,2,2023-03-15 10:00:00,completed\n")
+    assert (result.exit_code, "1 of the accepted rows repeat another row" in result.stdout) == (3, True)
+
+
+@pytest.mark.parametrize("name", [name for name in formats() if name != "default"])
+def test_the_preset_of_a_shop_systems_export_is_proposed(name: str, folder: Path) -> None:
+    day, sales = next(week())
+    preset = {"amazon": "amazon", "online-retail-ii": "online-retail-ii"}.get(name, name)
+    checked = as_json(check(folder, formats()[name].write(sales), "--json", name=f"export_{day}.csv"))
+    proposal = checked["proposal"]
+    assert isinstance(proposal, dict)
+    assert (checked["outcome"], proposal["source"]) == ("refused", preset)
+    assert proposal["loaded"] > 0
+
+
+def test_a_proposal_names_the_shop_system(folder: Path) -> None:
+    day, sales = next(week())
+    result = check(folder, formats()["shopify"].write(sales), name=f"orders_{day}.csv")
+    said = f"proposal: it looks like Shopify's order export: `source: shopify`; then {len(sales)} of {len(sales)} rows"
+    assert said in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("content", "settings"),
+    [
+        (GOOD.replace(",", "|"), {"delimiter": "|"}),
+        ("Orders report\n\n" + GOOD, {"skip_rows": 2}),
+        (GOOD.replace("2023-03-15 10:00:00", "3/15/2023 8:26").replace("2023-03-15", "3/14/2023"), "month first"),
+        (GOOD.replace("2,2023", "-2,2023"), {"returns": "negative"}),
+        (GOOD.replace("T1", "Tö1").replace(",", ";").encode("cp1252"), {"delimiter": ";", "encoding": "cp1252"}),
+    ],
+)
+def test_the_setting_that_would_let_a_file_in_is_proposed(content: str | bytes, settings: object, folder: Path) -> None:
+    proposal = as_json(check(folder, content, "--json"))["proposal"]
+    assert isinstance(proposal, dict)
+    if settings == "month first":
+        settings = {"date_formats": ["iso", "%m/%d/%Y", "%m/%d/%Y %H:%M"]}
+    assert proposal["loaded"] == 2
+    assert (proposal["source"], proposal["settings"]) in [(None, settings), ("excel-german", {})]
+
+
+def test_a_proposed_setting_does_what_it_says(folder: Path) -> None:
+    content = "Orders report\n" + GOOD.replace(",", "\t").replace("2023-03-15 10:00:00", "15.3.2023 8:26")
+    proposal = as_json(check(folder, content, "--json"))["proposal"]
+    assert isinstance(proposal, dict)
+    (folder / "shop.yaml").write_text(json.dumps(proposal["settings"]))
+    assert check(folder, content, "--source", str(folder / "shop.yaml")).exit_code == 0
+
+
+def test_dates_with_two_readings_are_not_guessed(folder: Path) -> None:
+    result = check(folder, GOOD.replace("2023-03-15 10:00:00", "03/04/2023").replace("2023-03-15", "05/01/2023"))
+    assert "proposal:" not in result.stdout
+    assert "can be read as %d/%m/%Y and as %m/%d/%Y; set date_formats to one" in result.stdout
+
+
+def test_the_day_comes_from_the_option_the_folders_or_the_name(folder: Path) -> None:
+    tomorrow = GOOD.replace("2023-03-15", "2023-03-16")
+    assert check(folder, tomorrow).exit_code == 1
+    assert check(folder, tomorrow, "--day", "2023-03-16").exit_code == 0
+    assert check(folder, tomorrow, name="year=2023/month=3/day=16/till.csv").exit_code == 0
+    assert "give --day YYYY-MM-DD" in check(folder, GOOD, name="till.csv").stdout
+
+
+def test_dimensions_are_checked_as_they_would_be_loaded(folder: Path) -> None:
+    result = CliRunner().invoke(app, ["check", str(folder / "dim_products.csv")])
+    assert (result.exit_code, "3 rows: 3 accepted" in result.stdout) == (0, True)
+    broken = "product_id,product_name,category,price,supplier_id\nP1,Tea,Tea,free,S1\n"
+    result = check(folder, broken, name="dim_products_new.csv")
+    assert (result.exit_code, "refused: " in result.stdout, "'free'" in result.stdout) == (1, True, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["missing.csv"], "missing.csv is not a file"),
+        ([NAME, "--source", "shopfy"], "do you mean 'shopify'?"),
+        ([NAME, "--day", "2023-02-30"], "2023-02-30 is not a day of the calendar"),
+        ([NAME, "--products", "missing.csv"], "missing.csv is not a file"),
+        ([NAME, "--products", NAME], "lacks"),
+    ],
+)
+def test_wrong_use_ends_with_2_and_a_sentence(
+    arguments: list[str], sentence: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    (folder / NAME).write_text(GOOD)
+    result = CliRunner().invoke(app, ["check", *arguments])
+    assert (result.exit_code, sentence in result.stderr) == (2, True)
+
+
+def test_several_files_end_with_the_worst(folder: Path) -> None:
+    (folder / "a_2023-03-15.csv").write_text(GOOD)
+    (folder / "b_2023-03-15.csv").write_text("nothing\n")
+    result = CliRunner().invoke(app, ["check", str(folder / "a_2023-03-15.csv"), str(folder / "b_2023-03-15.csv")])
+    assert result.exit_code == 1
+    assert result.stdout.count("(transactions, source default)") == 2
+
+
+def test_every_preset_has_a_title() -> None:
+    from cli.source_proposals import TITLES
+    from sources import known_sources
+
+    assert sorted([*TITLES, "default"]) == sorted(known_sources())
+    assert all(read_source(name).name == name for name in TITLES)
