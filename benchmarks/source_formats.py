@@ -107,7 +107,7 @@ def _write(one: _Format, work: Work) -> Work:
         written = Work(folder)
         written.products.symlink_to(work.products)
         written.customers.symlink_to(work.customers)
-        rows = pl.read_csv(work.transactions, infer_schema=False, quote_char=None)
+        rows = pl.read_csv(work.transactions, infer_schema=False, quote_char=None, truncate_ragged_lines=True)
         rows = rows.with_columns(pl.col("transaction_date").str.replace(_ISO, "$3.$2.$1 $4").alias("day"))
         columns = [
             (pl.col(column) if column in rows.columns else pl.lit(column)).alias(heading)

@@ -9,7 +9,6 @@ from typing import Any
 from cli.file_check import FileCheck, Outcome
 from cli.source_proposals import TITLES, Proposal, ambiguous_dates
 from schemas.reject_reasons import REJECT_REASONS
-from schemas.reports import RejectSample
 
 _MOST_WORDS = 12
 
@@ -63,13 +62,8 @@ def _reasons(outcome: Outcome) -> list[str]:
             words = [f"{value!r} ({count:,})" for value, count in values.most_common(_MOST_WORDS)]
             more = f" and {len(values) - _MOST_WORDS:,} more" if len(values) > _MOST_WORDS else ""
             lines.append(f"      found: {', '.join(words)}{more}")
-        lines += [f"      line {sample.source_line}: {_sample(sample)}" for sample in rejected.samples]
+        lines += [f"      line {sample.source_line}: {sample.in_words}" for sample in rejected.samples]
     return lines
-
-
-def _sample(sample: RejectSample) -> str:
-    """What keeps a malformed row from being read, or the values of another."""
-    return sample.fault or ", ".join(f"{column} {value!r}" for column, value in sample.values.items())
 
 
 def _advice(check: FileCheck) -> list[str]:

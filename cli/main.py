@@ -79,13 +79,8 @@ def pipeline(
 
 
 GROUPS = {
-<<<<<<< HEAD
     "Try it": (demo, up, down, open_, sql, env),
-    "Files": (drop, generate),
-=======
-    "Try it": (demo, up, down, sql, env),
     "Files": (check, drop, generate),
->>>>>>> ca62033 (pipeline check says what would happen to a file and which settings would let it in; every setting has an example that runs)
     "Operate": (status, loads, show, rejected, explain, replay, retract, dead, logs, doctor),
     "Build": (wheel, costs),
 }

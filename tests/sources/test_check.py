@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import jsonschema
 import pytest
 from typer.testing import CliRunner, Result
 
 from cli.main import app
 from sources import read_source
+from tests.cli.terminals import SCHEMAS
 from tests.sources.week import PRICES, formats, week
 
 HEADER = "transaction_id,customer_id,product_id,quantity,transaction_date,status\n"
@@ -37,7 +39,9 @@ def check(folder: Path, content: str | bytes, *options: str, name: str = NAME) -
 
 
 def as_json(result: Result) -> dict[str, object]:
-    (checked,) = json.loads(result.stdout)
+    document = json.loads(result.stdout)
+    jsonschema.validate(document, {"$ref": "#/$defs/check", "$defs": SCHEMAS["$defs"]})
+    (checked,) = document
     assert isinstance(checked, dict)
     return checked
 
