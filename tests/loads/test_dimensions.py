@@ -114,8 +114,9 @@ def test_a_missing_column_is_named(shop: Shop) -> None:
     shop.run(shop.upload("dimensions/dim_customers_march.csv", b"customer_id,first_name,last_name,membership_level\n"))
     assert isinstance(shop.error, FileRefused)
     assert str(shop.error) == (
-        "dim_customers_march.csv, line 1: the header lacks 'email'; it must have customer_id, first_name, last_name, "
-        "email, membership_level, in any order; fix the header, and upload the file again"
+        "dim_customers_march.csv, line 1: the header lacks 'email'; its headings are 'customer_id', 'first_name', "
+        "'last_name', 'membership_level'; wanted are customer_id, first_name, last_name, email, membership_level, "
+        "in any order; fix the header, and upload the file again"
     )
 
 
