@@ -128,7 +128,7 @@ ingestion = Ingestion(
 
 archiving = Archiving(
     "archiving",
-    ArchivingArgs(deployment=deployment, runtime=runtime, storage=storage, processing=processing),
+    ArchivingArgs(deployment=deployment, runtime=runtime, storage=storage, processing=processing, ingestion=ingestion),
 )
 
 sweeping = Sweeping(

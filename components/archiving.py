@@ -9,6 +9,7 @@ import pulumi
 from components.deployment import Deployment
 from components.events import EventFunction, EventFunctionArgs, runs_that_end
 from components.functions import FunctionArgs, Runtime
+from components.ingestion import Ingestion
 from components.permissions import (
     Statement,
     allow,
@@ -18,6 +19,7 @@ from components.permissions import (
     list_versions,
     read_objects,
     read_run,
+    send_to,
     write_objects,
 )
 from components.pipeline_component import PipelineComponent
@@ -25,7 +27,7 @@ from components.processing import Processing
 from components.storage import Storage
 from schemas.drops import DIMENSIONS_PREFIX, TRANSACTIONS_PREFIX
 from schemas.settings import ArchiveSettings, environment_of
-from schemas.work_bucket import ARCHIVING, REPORTS
+from schemas.work_bucket import ARCHIVED, ARCHIVING, REPORTS
 
 # The longest Lambda allows: a drop of more than 5 GB is copied in parts.
 TIMEOUT_SECONDS = 900
@@ -37,6 +39,7 @@ class ArchivingArgs:
     runtime: Runtime
     storage: Storage
     processing: Processing
+    ingestion: Ingestion
 
 
 class Archiving(PipelineComponent):
@@ -59,6 +62,7 @@ class Archiving(PipelineComponent):
                 drop_bucket=args.storage.drop.bucket,
                 archive_bucket=args.storage.archive.bucket,
                 work_bucket=args.storage.work.bucket,
+                queue_url=args.ingestion.queue.url,
             ),
             statements=self._statements(),
         )
@@ -74,19 +78,31 @@ class Archiving(PipelineComponent):
         drop, work, archive = (bucket.arn for bucket in self._args.storage.buckets)
         return [
             read_run(self._args.processing.job_arns),
-            read_objects(work, REPORTS, ARCHIVING),
-            write_objects(work, ARCHIVING),
-            list_below(work, REPORTS, ARCHIVING),
+            read_objects(work, ARCHIVED, ARCHIVING, REPORTS),
+            write_objects(work, ARCHIVED, ARCHIVING),
+            list_below(work, ARCHIVED, ARCHIVING, REPORTS),
+            # Loads that waited for what was loaded are asked to flow in.
+            send_to(self._args.ingestion.queue.arn),
             # The pinned version and no other is read, and at the end deleted.
             allow(
                 ["s3:GetObjectVersion", "s3:GetObjectVersionTagging", "s3:DeleteObjectVersion"],
                 below(drop, TRANSACTIONS_PREFIX, DIMENSIONS_PREFIX),
             ),
             list_bucket_for_404(drop),
+            list_versions(drop),
+            # The newest upload is copied once more to stay on top; its lower copy is deleted.
             allow(
-                ["s3:GetObjectVersion", "s3:PutObject", "s3:PutObjectTagging", "s3:AbortMultipartUpload"],
+                [
+                    "s3:GetObjectVersion",
+                    "s3:GetObjectVersionTagging",
+                    "s3:PutObject",
+                    "s3:PutObjectTagging",
+                    "s3:AbortMultipartUpload",
+                    "s3:DeleteObjectVersion",
+                ],
                 below(archive, TRANSACTIONS_PREFIX, DIMENSIONS_PREFIX),
             ),
+            allow(["s3:GetBucketVersioning"], [archive]),
             # Its own copy is found among the versions by its metadata.
             list_versions(archive),
         ]

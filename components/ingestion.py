@@ -15,8 +15,10 @@ from components.permissions import (
     Statement,
     allow_service,
     compact_json,
+    count_readers,
     list_below,
     list_bucket_for_404,
+    list_versions,
     policy,
     publish_to,
     read_object_versions,
@@ -33,7 +35,7 @@ from components.processing import Processing
 from components.storage import Storage
 from schemas.drops import DIMENSIONS_PREFIX, TRANSACTIONS_PREFIX
 from schemas.settings import StartRunSettings, environment_of
-from schemas.work_bucket import CLAIMS, REPORTS
+from schemas.work_bucket import ARCHIVED, CLAIMS, OPEN, REPORTS
 
 FUNCTION_TIMEOUT_SECONDS = 60
 # Six times, as Lambda advises: a throttled batch must not come back while it is being tried.
@@ -108,6 +110,7 @@ class Ingestion(PipelineComponent):
                 environment=environment_of(
                     StartRunSettings,
                     drop_bucket=args.storage.drop.bucket,
+                    archive_bucket=args.storage.archive.bucket,
                     work_bucket=args.storage.work.bucket,
                     transactions_job=transactions_job,
                     dimensions_job=dimensions_job,
@@ -122,20 +125,25 @@ class Ingestion(PipelineComponent):
 
     def _statements(self) -> list[Statement]:
         args = self._args
-        drop, work = args.storage.drop.arn, args.storage.work.arn
+        drop, work, archive = (bucket.arn for bucket in args.storage.buckets)
         return [
             receive_from(self.queue.arn),
             # A drop that must wait goes back as a new message.
             send_to(self.queue.arn),
             read_objects(drop, TRANSACTIONS_PREFIX, DIMENSIONS_PREFIX),
-            read_object_versions(drop, TRANSACTIONS_PREFIX, DIMENSIONS_PREFIX),
             list_bucket_for_404(drop),
-            read_objects(work, CLAIMS, REPORTS),
-            write_objects(work, CLAIMS),
-            list_below(work, CLAIMS, REPORTS),
+            # A version below a delete marker is withdrawn.
+            list_versions(drop),
+            # A drop that has left the drop bucket is read from the archive, by the copy's own metadata.
+            list_versions(archive),
+            read_object_versions(archive, TRANSACTIONS_PREFIX, DIMENSIONS_PREFIX),
+            read_objects(work, ARCHIVED, CLAIMS, REPORTS),
+            write_objects(work, CLAIMS, OPEN),
+            list_below(work, ARCHIVED, CLAIMS, REPORTS),
             start_runs(args.processing.job_arns),
             read_runs(args.processing.job_arns),
             publish_to(args.notifications.outcomes.arn),
+            count_readers(args.notifications.outcomes.arn),
         ]
 
     def _notify_queue(self) -> None:

@@ -16,6 +16,7 @@ from components.functions import FunctionArgs, Runtime
 from components.permissions import (
     Statement,
     allow_service,
+    count_readers,
     list_below,
     policy,
     publish_to,
@@ -29,7 +30,7 @@ from components.processing import ERROR_LOG_GROUP, Processing
 from components.refusals import require
 from components.storage import Storage
 from schemas.settings import NotifySettings, environment_of
-from schemas.work_bucket import NOTIFIED, REPORTS
+from schemas.work_bucket import CLAIMS, NOTIFIED, REPORTS
 
 EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 
@@ -128,8 +129,9 @@ class Notifications(PipelineComponent):
         work = self._args.storage.work.arn
         return [
             read_run(self._args.processing.job_arns),
-            read_objects(work, REPORTS, NOTIFIED),
+            read_objects(work, CLAIMS, NOTIFIED, REPORTS),
             write_objects(work, NOTIFIED),
-            list_below(work, REPORTS, NOTIFIED),
+            list_below(work, CLAIMS, NOTIFIED, REPORTS),
             publish_to(self.outcomes.arn),
+            count_readers(self.outcomes.arn),
         ]

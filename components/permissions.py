@@ -103,6 +103,11 @@ def publish_to(topic_arn: pulumi.Input[str]) -> Statement:
     return allow(["sns:Publish"], [topic_arn])
 
 
+def count_readers(topic_arn: pulumi.Input[str]) -> Statement:
+    """See whether any subscription is confirmed: a mail to nobody is not sent."""
+    return allow(["sns:GetTopicAttributes"], [topic_arn])
+
+
 def send_to(queue_arn: pulumi.Input[str]) -> Statement:
     return allow(["sqs:SendMessage"], [queue_arn])
 

@@ -15,19 +15,23 @@ from components.notifications import Notifications
 from components.permissions import (
     Statement,
     count_messages,
+    delete_objects,
     invoke,
     list_below,
     list_versions,
+    read_object_versions,
     read_objects,
-    read_run,
+    read_runs,
     send_to,
+    write_objects,
 )
 from components.pipeline_component import PipelineComponent
 from components.processing import Processing
 from components.refusals import require
 from components.storage import Storage
+from schemas.drops import DIMENSIONS_PREFIX, TRANSACTIONS_PREFIX
 from schemas.settings import SweepSettings, environment_of
-from schemas.work_bucket import CLAIMS, NOTIFIED, REPORTS
+from schemas.work_bucket import ARCHIVED, ARCHIVING, CLAIMS, NOTIFIED, OPEN, REPORTS, SWEEP
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,10 +67,12 @@ class Sweeping(PipelineComponent):
             environment=environment_of(
                 SweepSettings,
                 drop_bucket=args.storage.drop.bucket,
+                archive_bucket=args.storage.archive.bucket,
                 work_bucket=args.storage.work.bucket,
                 queue_url=args.ingestion.queue.url,
                 archive_function=args.archiving.archive.name,
                 notify_function=args.notifications.notify.name,
+                environment=args.deployment.environment,
             ),
             statements=self._statements(),
         )
@@ -80,12 +86,18 @@ class Sweeping(PipelineComponent):
 
     def _statements(self) -> list[Statement]:
         args = self._args
-        work = args.storage.work.arn
+        drop, work, archive = (bucket.arn for bucket in args.storage.buckets)
         return [
-            list_versions(args.storage.drop.arn),
-            list_below(work, CLAIMS, REPORTS, NOTIFIED),
-            read_objects(work, CLAIMS, REPORTS),
-            read_run(args.processing.job_arns),
+            list_versions(drop),
+            # Whether a drop that has left the drop bucket can be read in the archive.
+            list_versions(archive),
+            read_object_versions(archive, TRANSACTIONS_PREFIX, DIMENSIONS_PREFIX),
+            list_below(work, ARCHIVED, ARCHIVING, CLAIMS, NOTIFIED, OPEN, REPORTS, SWEEP),
+            read_objects(work, ARCHIVED, CLAIMS, REPORTS, SWEEP),
+            write_objects(work, SWEEP),
+            # What is settled is not looked at again.
+            delete_objects(work, OPEN, SWEEP),
+            read_runs(args.processing.job_arns),
             # A drop without a run is lost only if none is waiting.
             count_messages(args.ingestion.queue.arn),
             send_to(args.ingestion.queue.arn),

@@ -1,26 +1,35 @@
-"""What is known of the attempts at a load, and what may follow each.
+"""What is known of the attempts at a load.
 
-A load has at most one live attempt. Attempt n is claimed by the marker
-`claims/<load_id>/<n>.json` before its run is started, and the run's name is written into
+A load has at most one live attempt. Attempt n is claimed by the lease
+`claims/<load_id>/<n>.json` before its run is started, and the run's id is written into
 the claim afterwards. Attempt n+1 is claimed only when attempt n is over.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from lambdas.leases import Lease, LeaseStore
 from lambdas.runs import get_run
+from schemas.drops import Drop
 from schemas.reports import SUCCEEDED, Report
 from schemas.retries import is_over, is_retried
 from schemas.work_bucket import claims_prefix, parse_attempt_key, report_key
 
+if TYPE_CHECKING:
+    from types_boto3_glue.client import GlueClient
+
+GLUE_LAG_SECONDS = 15 * 60
+"""How long Glue may not know a run that it has started: its reads are eventually consistent."""
+
+_STARTING = "STARTING"
+
 
 def claimed_attempts(leases: LeaseStore, load_id: str) -> list[int]:
     """The attempts at a load, the first one first."""
-    found = [parse_attempt_key(key) for key in leases.names(claims_prefix(load_id))]
-    return sorted(attempt for _, attempt in filter(None, found))
+    parsed = [parse_attempt_key(key) for key in leases.names(claims_prefix(load_id))]
+    return sorted(attempt for _, attempt in filter(None, parsed))
 
 
 def read_report(leases: LeaseStore, load_id: str, attempt: int) -> Report | None:
@@ -35,13 +44,23 @@ def read_report(leases: LeaseStore, load_id: str, attempt: int) -> Report | None
         return None
 
 
+def drop_of(claim: Lease) -> Drop:
+    """The drop that a claim is about."""
+    return Drop(claim.payload["bucket"], claim.payload["key"], claim.payload["version_id"])
+
+
+def tries_of(claim: Lease) -> int:
+    """How many attempts were made at what was asked for, this one included: a request starts the count anew."""
+    return int(claim.payload.get("tries", claim.payload["attempt"]))
+
+
 @dataclass(frozen=True)
 class Outcome:
-    """How far an attempt has come: its report where there is one, and the state of its run."""
+    """How far an attempt has come: the state of its run, and its report where there is one."""
 
     report: Report | None
     state: str | None
-    """None when Glue has forgotten the run, or when a report made asking needless."""
+    """None when Glue has forgotten the run (after 90 days, or with its job)."""
 
     @property
     def is_committed(self) -> bool:
@@ -51,16 +70,20 @@ class Outcome:
     def is_over(self) -> bool:
         return is_over(self.report, self.state)
 
-    def is_retried(self, attempt: int) -> bool:
+    def is_retried(self, tries: int) -> bool:
         """True when the next attempt follows without a person asking for it."""
-        return is_retried(attempt, self.report, self.state)
+        return is_retried(tries, self.report, self.state)
 
 
-def outcome_of(claim: Lease, *, leases: LeaseStore, glue: Any) -> Outcome:
-    """The outcome of a claimed attempt whose run was started."""
-    facts = claim.facts
-    report = read_report(leases, facts["load_id"], facts["attempt"])
-    if report is not None:
-        return Outcome(report, None)
-    run = get_run(glue, facts["job_name"], facts["run_id"])
-    return Outcome(None, run.state if run else None)
+def outcome_of(claim: Lease, run_id: str, *, leases: LeaseStore, glue: GlueClient) -> Outcome:
+    """The outcome of a claimed attempt whose run was started.
+
+    The state is read before the report. In the other order a run that ends between the two reads
+    looks as if it had died without a report.
+    """
+    payload = claim.payload
+    run = get_run(glue, payload["job_name"], run_id)
+    state = run.state if run else None
+    if state is None and claim.age_seconds < GLUE_LAG_SECONDS:
+        state = _STARTING
+    return Outcome(read_report(leases, payload["load_id"], payload["attempt"]), state)

@@ -1,88 +1,120 @@
 """Small JSON objects in the work bucket that two workers cannot both write.
 
-S3's conditional writes decide who wrote first. A marker may be held for a time: its
-holder states how long it can live (`lifetime_seconds`), and once that long has passed,
-by S3's own clock, the holder is dead and another may take the marker over. A lifetime
-of 0 means that the holder gave it back and left nothing half done.
+S3's conditional writes decide who wrote first. A lease states how long its holder can
+live (`lease_seconds`). Once that long has passed, by S3's own clock, the holder is dead and
+another worker may take the lease over. `lease_seconds` of 0 means that the holder released
+it and left nothing half done.
 """
 
 from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-# 412: the condition does not hold. 409: another write of this key is under way. 404: nothing there to replace.
+if TYPE_CHECKING:
+    from types_boto3_s3.client import S3Client
+
+# 412: the condition does not hold. 409: another write of this key is under way. 404: there is nothing to replace.
 _ANOTHER_WAS_FIRST = {409, 412, 404}
 
 
 @dataclass(frozen=True)
 class Lease:
-    """A marker as it was read or written."""
+    """A lease as it was read or written."""
 
     key: str
     etag: str
-    facts: Mapping[str, Any]
+    payload: Mapping[str, Any]
+    written_at: datetime
     age_seconds: float
 
     @property
     def was_released(self) -> bool:
-        return self.facts.get("lifetime_seconds") == 0
+        return self.payload.get("lease_seconds") == 0
 
     @property
     def is_expired(self) -> bool:
-        """True when whoever held it cannot be alive any more."""
-        lifetime = self.facts.get("lifetime_seconds")
-        return lifetime is not None and self.age_seconds >= lifetime
+        """True when its holder cannot be alive any more."""
+        return self.is_expired_for(0)
+
+    def is_expired_for(self, seconds: float) -> bool:
+        """True when its holder has been dead for so long; a lease without a limit never expires."""
+        limit = self.payload.get("lease_seconds")
+        return limit is not None and self.age_seconds >= limit + seconds
 
 
-def held_for(lifetime_seconds: float) -> dict[str, Any]:
-    """The facts of a marker that is held; the holder's name makes it unlike any other's."""
-    return {"holder": uuid.uuid4().hex, "lifetime_seconds": lifetime_seconds}
+@dataclass(frozen=True)
+class Listed:
+    """An object as a listing shows it."""
+
+    key: str
+    age_seconds: float
+
+
+def held_for(lease_seconds: float) -> dict[str, Any]:
+    """The payload of a lease that is held; the holder's name makes it unlike any other's."""
+    return {"holder": uuid.uuid4().hex, "lease_seconds": lease_seconds}
 
 
 def released() -> dict[str, Any]:
+    """The payload of a lease that its holder gave back."""
     return held_for(0)
 
 
 @dataclass(frozen=True)
 class LeaseStore:
-    """The markers of one bucket."""
+    """The leases and notes of one bucket."""
 
-    s3: Any
+    s3: S3Client
     bucket: str
 
     def names(self, prefix: str) -> list[str]:
-        """Every key under a prefix.
+        """Every key under a prefix."""
+        return [listed.key for listed in self.listing(prefix)]
 
-        Asked instead of trying to read: without s3:ListBucket on the whole bucket S3 answers
-        403, not 404, for a key that is not there, and a role must not need to tell them apart.
+    def listing(self, prefix: str) -> Iterator[Listed]:
+        """Every object under a prefix, with its age by S3's own clock."""
+        for page in self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix):
+            now = server_time(page)
+            for listed in page.get("Contents", []):
+                yield Listed(listed["Key"], (now - listed["LastModified"]).total_seconds())
+
+    def find(self, key: str) -> Lease | None:
+        """The lease at a key; None when there is none.
+
+        The key is listed first. Without s3:ListBucket on the whole bucket S3 answers 403, not 404,
+        for a key that is not there, and a role must not need to tell them apart.
         """
-        pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
-        return [found["Key"] for page in pages for found in page.get("Contents", [])]
+        return self.read(key) if key in self.names(key) else None
 
     def read(self, key: str) -> Lease:
-        """The marker at a key that exists."""
-        found = self.s3.get_object(Bucket=self.bucket, Key=key)
-        age = _clock(found) - found["LastModified"]
-        return Lease(key, found["ETag"], json.loads(found["Body"].read()), age.total_seconds())
+        """The lease at a key that exists."""
+        response = self.s3.get_object(Bucket=self.bucket, Key=key)
+        written_at = response["LastModified"]
+        age_seconds = (server_time(response) - written_at).total_seconds()
+        return Lease(key, response["ETag"], json.loads(response["Body"].read()), written_at, age_seconds)
 
-    def create(self, key: str, facts: Mapping[str, Any]) -> Lease | None:
-        """Write a marker that must not exist yet; None when another was first."""
-        return self._write(key, facts, {"IfNoneMatch": "*"})
+    def create(self, key: str, payload: Mapping[str, Any]) -> Lease | None:
+        """Write a lease that must not exist yet; None when another worker was first."""
+        return self._write(key, payload, {"IfNoneMatch": "*"})
 
-    def replace(self, marker: Lease, facts: Mapping[str, Any]) -> Lease | None:
-        """Write over exactly this marker; None when another has changed it since."""
-        return self._write(marker.key, facts, {"IfMatch": marker.etag})
+    def replace(self, lease: Lease, payload: Mapping[str, Any]) -> Lease | None:
+        """Write over exactly this lease; None when another worker has changed it since."""
+        return self._write(lease.key, payload, {"IfMatch": lease.etag})
 
-    def _write(self, key: str, facts: Mapping[str, Any], condition: dict[str, str]) -> Lease | None:
-        body = json.dumps(facts, indent=2, sort_keys=True).encode("utf-8")
+    def delete(self, key: str) -> None:
+        """Delete a note, whether or not it exists."""
+        self.s3.delete_object(Bucket=self.bucket, Key=key)
+
+    def _write(self, key: str, payload: Mapping[str, Any], condition: Mapping[str, Any]) -> Lease | None:
+        body = json.dumps(payload, indent=2, sort_keys=True).encode("utf-8")
         try:
             written = self.s3.put_object(
                 Bucket=self.bucket, Key=key, Body=body, ContentType="application/json", **condition
@@ -90,18 +122,16 @@ class LeaseStore:
         except ClientError as error:
             if error.response["ResponseMetadata"]["HTTPStatusCode"] not in _ANOTHER_WAS_FIRST:
                 raise
-            return self._if_it_is_ours(key, facts)
-        return Lease(key, written["ETag"], dict(facts), 0.0)
+            return self._if_it_is_ours(key, payload)
+        return Lease(key, written["ETag"], dict(payload), server_time(written), 0.0)
 
-    def _if_it_is_ours(self, key: str, facts: Mapping[str, Any]) -> Lease | None:
+    def _if_it_is_ours(self, key: str, payload: Mapping[str, Any]) -> Lease | None:
         # botocore sends a write again when its answer was lost; the second is then refused because of the first.
-        if not self.names(key):
-            return None
-        found = self.read(key)
-        return found if found.facts == facts else None
+        lease = self.find(key)
+        return lease if lease is not None and lease.payload == payload else None
 
 
-def _clock(response: Mapping[str, Any]) -> datetime:
-    """S3's own time, so that a function's wrong clock cannot expire a marker."""
+def server_time(response: Mapping[str, Any]) -> datetime:
+    """S3's own time, so that a function's wrong clock cannot expire a lease."""
     date = response["ResponseMetadata"]["HTTPHeaders"].get("date")
     return parsedate_to_datetime(date) if date else datetime.now(UTC)

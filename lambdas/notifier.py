@@ -1,24 +1,27 @@
-"""When a mail may be published: once.
+"""When a mail may be published: at most once, and never to nobody.
 
 SNS has no idempotency on a topic with e-mail subscriptions, so the note comes first:
 `<stem>.sending.json` is created (only one worker can), the mail is published, and
-`<stem>.json` says that it was; both stay. A refused publish gives the note back, and the next try
-may send. When a worker dies, or gets no answer, between the two notes, nobody can know
-whether the mail went out. We err on the side of silence: a second mail would be taken
-for a second outcome, while the outcome itself is in the report, and the error raised
-once in that case shows in the alarm for failed functions.
+`<stem>.json` says that it was. Both stay. When SNS refuses, the lease is released and the
+next try may send. When a worker dies, or gets no answer, between the two notes, nobody can
+know whether the mail was sent. We err on the side of silence: a second mail would look like
+a second outcome. The outcome itself is in the report, and the error that is raised once in
+that case shows in the alarm for failed functions.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError, ConnectTimeoutError, EndpointConnectionError
 
-from lambdas.errors import TerminalError
+from lambdas.errors import TerminalError, TransientError
 from lambdas.leases import Lease, LeaseStore, held_for, released
 from schemas.work_bucket import sending_key, sent_key
+
+if TYPE_CHECKING:
+    from types_boto3_sns.client import SNSClient
 
 MAX_SUBJECT_CHARACTERS = 99
 MAX_BODY_BYTES = 240_000
@@ -45,19 +48,41 @@ class Mail:
 
 @dataclass(frozen=True)
 class Notifier:
-    """Publishes mails to one topic, each of them once."""
+    """Publishes mails to one topic, each of them at most once."""
 
     leases: LeaseStore
-    sns: Any
+    sns: SNSClient
     """A client that sends each request once: a repeated publish is a second mail."""
     topic_arn: str
 
     def was_sent(self, stem: str) -> bool:
+        """True when the mail was sent, or its sender died while sending it."""
         return sent_key(stem) in self.leases.names(f"{stem}.")
 
-    def send_at_most_once(self, stem: str, mail: Mail, *, lifetime_seconds: float) -> bool:
-        """Publish the mail unless it was, or is being, published; True when it was published now."""
-        sending = self._take(stem, lifetime_seconds)
+    def has_reader(self) -> bool:
+        """False while subscriptions wait to be confirmed and none is: SNS takes the mail and delivers it to nobody.
+
+        A topic without any subscription has a reader in this sense: nobody will confirm later.
+        """
+        attributes = self.sns.get_topic_attributes(TopicArn=self.topic_arn)["Attributes"]
+        confirmed, pending = (
+            int(attributes.get(name, 0)) for name in ("SubscriptionsConfirmed", "SubscriptionsPending")
+        )
+        return confirmed > 0 or pending == 0
+
+    def send_at_most_once(self, stem: str, mail: Mail, *, lease_seconds: float) -> bool:
+        """Publish the mail unless it was, or is being, published; True when it was published now.
+
+        Raises TransientError while nobody could receive it.
+        """
+        if self.was_sent(stem):
+            return False
+        if not self.has_reader():
+            raise TransientError(
+                f"nobody has confirmed a subscription to {self.topic_arn}, so the mail is not sent yet; click the link "
+                "in the confirmation mail that AWS sent to each address"
+            )
+        sending = self._take(stem, lease_seconds)
         if sending is None:
             return False
         try:
@@ -69,17 +94,17 @@ class Notifier:
         self.leases.create(sent_key(stem), {"subject": mail.subject, "message_id": published["MessageId"]})
         return True
 
-    def _take(self, stem: str, lifetime_seconds: float) -> Lease | None:
+    def _take(self, stem: str, lease_seconds: float) -> Lease | None:
         key = sending_key(stem)
-        facts = held_for(lifetime_seconds)
-        if key not in self.leases.names(key):
-            return self.leases.create(key, facts)
-        sending = self.leases.read(key)
+        payload = held_for(lease_seconds)
+        sending = self.leases.find(key)
+        if sending is None:
+            return self.leases.create(key, payload)
         if sending.was_released:
-            return self.leases.replace(sending, facts)
+            return self.leases.replace(sending, payload)
         if sending.is_expired and self.leases.create(sent_key(stem), {"undecided": True}):
             raise TerminalError(
-                f"a mail may or may not have been sent: its sender died while sending, so {stem}.json notes it as "
+                f"a mail may or may not have been sent: its sender died while sending, so {sent_key(stem)} notes it as "
                 "undecided and it is not sent again; read the report of that attempt to know its outcome"
             )
         return None
@@ -87,5 +112,5 @@ class Notifier:
 
 def _was_surely_not_sent(error: Exception) -> bool:
     if isinstance(error, ClientError):
-        return bool(error.response["ResponseMetadata"]["HTTPStatusCode"] < 500)
+        return error.response["ResponseMetadata"]["HTTPStatusCode"] < 500
     return True

@@ -125,7 +125,8 @@ class Aws:
     def _client(self, service: str, who: str, credentials: Credentials) -> Any:
         with _MAKING_A_CLIENT:
             if (service, who) not in self._clients:
-                self._clients[service, who] = _session().client(
+                session: Any = _session()
+                self._clients[service, who] = session.client(
                     service,
                     endpoint_url=self.url,
                     region_name=self.region,

@@ -21,7 +21,11 @@ from local.permissions import RequiredPermission
 _SIGNED = re.compile(r"Credential=([^/]+)/\d+/([^/]+)/([^/]+)/aws4_request")
 
 # Operations on sub-resources of a bucket, by their query parameter.
-_BUCKET_GETS = {"versions": "ListBucketVersions", "location": "GetBucketLocation"}
+_BUCKET_GETS = {
+    "versions": "ListBucketVersions",
+    "location": "GetBucketLocation",
+    "versioning": "GetBucketVersioning",
+}
 _LISTING = {
     *("list-type", "prefix", "delimiter", "max-keys", "encoding-type"),
     *("continuation-token", "start-after", "fetch-owner"),

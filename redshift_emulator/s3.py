@@ -75,7 +75,8 @@ class ObjectStore:
         }
 
     def _aws(self, service: str, keys: dict[str, str]) -> Any:
-        return self._aws_session.client(service, endpoint_url=self._endpoint_url, region_name=self._region, **keys)
+        session: Any = self._aws_session
+        return session.client(service, endpoint_url=self._endpoint_url, region_name=self._region, **keys)
 
     def size(self, name: ObjectName, iam_role: str | None) -> int | None:
         """The object's bytes; None when there is no such object."""

@@ -83,9 +83,26 @@ def retract_message(drop: Drop) -> str:
     return _replay((drop.bucket, drop.key, drop.version_id), RETRACT, None, None)
 
 
-def run_request(job_name: str, run_id: str, *, is_last: bool = False) -> dict[str, Any]:
-    """The event by which `sweep` asks a function to look at a run; `is_last` says that no attempt follows it."""
-    return {"job_name": job_name, "run_id": run_id} | ({"is_last": True} if is_last else {})
+def run_request(
+    job_name: str, run_id: str, *, is_last: bool = False, forgotten: tuple[Drop, int] | None = None
+) -> dict[str, Any]:
+    """The event by which `sweep` asks a function to look at a run.
+
+    `is_last` says that no attempt follows it. `forgotten` is the drop and attempt of a run that Glue
+    does not know any more.
+    """
+    request: dict[str, Any] = {"job_name": job_name, "run_id": run_id}
+    if is_last:
+        request["is_last"] = True
+    if forgotten is not None:
+        drop, attempt = forgotten
+        request["forgotten"] = {
+            "bucket": drop.bucket,
+            "key": drop.key,
+            "version_id": drop.version_id,
+            "attempt": attempt,
+        }
+    return request
 
 
 def is_last(event: Mapping[str, Any]) -> bool:

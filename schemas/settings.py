@@ -20,6 +20,7 @@ class SettingsMissing(ValueError):
 @dataclass(frozen=True)
 class StartRunSettings:
     drop_bucket: str
+    archive_bucket: str
     work_bucket: str
     transactions_job: str
     dimensions_job: str
@@ -44,15 +45,19 @@ class ArchiveSettings:
     drop_bucket: str
     archive_bucket: str
     work_bucket: str
+    queue_url: str
 
 
 @dataclass(frozen=True)
 class SweepSettings:
     drop_bucket: str
+    archive_bucket: str
     work_bucket: str
     queue_url: str
     archive_function: str
     notify_function: str
+    environment: str
+    """The stack's name."""
 
 
 def environment_of(settings: type[object], **values: _Value) -> dict[str, _Value]:

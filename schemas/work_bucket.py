@@ -5,6 +5,7 @@ Nothing here talks to AWS.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from datetime import date
 
@@ -23,13 +24,22 @@ CLAIMS = "claims/"
 NOTIFIED = "notified/"
 """One note per outcome that was mailed, and one per failure whose mail waits for the next attempt."""
 ARCHIVING = "archiving/"
-"""One lease per load while its drop is copied to the archive."""
+"""One lease per load while its drop is copied to the archive, and what was asked for when it was."""
+ARCHIVED = "archived/"
+"""One index per archived key: which version is the copy of which drop."""
+OPEN = "open/"
+"""One note per claimed attempt of which something is left to do: all that `sweep` looks at besides the drops."""
+SWEEP = "sweep/"
+"""What `sweep` notes about the drops in the drop bucket: nothing left to do, or how often one was sent again."""
 
 _ATTEMPT_KEY = re.compile(r"[a-z]+/([0-9a-f]{16})/([0-9]+)(\..+)")
+_OPEN_KEY = re.compile(r"open/([0-9a-f]{16})/([0-9]+)\.[0-9a-f]+\.json")
+_SETTLED_KEY = re.compile(r"sweep/([0-9a-f]{16})/settled\.json")
 _STAGED_KEY = re.compile(r"staging/([0-9a-f]{16})/([0-9]+)/")
 _JSON = ".json"
 _SENDING = ".sending.json"
 _DEFERRED = ".deferred.json"
+_SETTLED = "settled.json"
 
 
 def staging_prefix(load_id: str, attempt: int) -> str:
@@ -74,9 +84,46 @@ def outside_layout_stem(load_id: str) -> str:
     return f"{CLAIMS}outside/{load_id}"
 
 
+def refused_stem(load_id: str, request: str) -> str:
+    """The note that a mail about a request that cannot be met was sent, without its ending."""
+    return f"{CLAIMS}refused/{load_id}-{_digest(request)}"
+
+
 def archiving_key(load_id: str) -> str:
     """The lease of whoever copies a drop to the archive."""
     return f"{ARCHIVING}{load_id}{_JSON}"
+
+
+def archived_key(key: str) -> str:
+    """The index of what is archived under a key."""
+    return f"{ARCHIVED}{_digest(key)}{_JSON}"
+
+
+def flow_in_key(load_id: str, attempt: int) -> str:
+    """The note that the loads which waited for what an attempt loaded were asked to flow in."""
+    return f"{ARCHIVING}{load_id}/{attempt}{_JSON}"
+
+
+def open_key(load_id: str, attempt: int, starter: str) -> str:
+    """The note of one starter that something is left to do about an attempt.
+
+    Each starter writes a note of its own: `sweep` closes only those that it has seen.
+    """
+    return f"{OPEN}{load_id}/{attempt}.{starter}{_JSON}"
+
+
+def settled_key(load_id: str) -> str:
+    """The note that nothing is left to do about a drop that stays in the drop bucket."""
+    return f"{SWEEP}{load_id}/{_SETTLED}"
+
+
+def resent_key(load_id: str, times: int) -> str:
+    """The note that `sweep` has sent a drop to the queue so often."""
+    return f"{SWEEP}{load_id}/{times}{_JSON}"
+
+
+LAST_DROP_KEY = f"{SWEEP}last_drop{_JSON}"
+"""When the newest drop came that `sweep` knows of."""
 
 
 def notified_prefix(load_id: str) -> str:
@@ -105,13 +152,29 @@ def deferred_key(load_id: str, attempt: int) -> str:
 
 
 def parse_attempt_key(key: str) -> tuple[str, int] | None:
-    """The load_id and attempt of a claim, a report or a sent note; None for any other key."""
+    """The load_id and attempt of a claim, a report, a sent note or a note of `sweep`'s; None for any other key."""
     return _parse(key, _JSON)
 
 
 def parse_deferred_key(key: str) -> tuple[str, int] | None:
     """The load_id and attempt of a key that `deferred_key` wrote; None for any other key."""
     return _parse(key, _DEFERRED)
+
+
+def parse_open_key(key: str) -> tuple[str, int] | None:
+    """The load_id and attempt of a key that `open_key` wrote; None for any other key."""
+    match = _OPEN_KEY.fullmatch(key)
+    return (match.group(1), int(match.group(2))) if match else None
+
+
+def parse_settled_key(key: str) -> str | None:
+    """The load_id of a key that `settled_key` wrote; None for any other key."""
+    match = _SETTLED_KEY.fullmatch(key)
+    return match.group(1) if match else None
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def _parse(key: str, ending: str) -> tuple[str, int] | None:

@@ -1,11 +1,14 @@
-"""archive: a run that is over in; if it loaded its drop, the drop is moved to the archive."""
+"""archive: a run that is over in; if it loaded its drop, the drop is moved to the archive.
+
+Loads whose rows waited for what the run loaded are asked to flow in.
+"""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from aws_lambda_powertools import Logger
@@ -16,8 +19,13 @@ from lambdas.attempts import read_report
 from lambdas.errors import TerminalError
 from lambdas.leases import LeaseStore
 from lambdas.run_events import ended_run
+from lambdas.waiting_loads import ask_to_flow_in
 from schemas.reports import SUCCEEDED
 from schemas.settings import ArchiveSettings, load_settings
+
+if TYPE_CHECKING:
+    from types_boto3_glue.client import GlueClient
+    from types_boto3_sqs.client import SQSClient
 
 logger = Logger(service="archive")
 
@@ -25,7 +33,8 @@ logger = Logger(service="archive")
 @dataclass(frozen=True)
 class Dependencies:
     settings: ArchiveSettings
-    glue: Any
+    glue: GlueClient
+    sqs: SQSClient
     leases: LeaseStore
     archiver: Archiver
 
@@ -36,12 +45,13 @@ def dependencies() -> Dependencies:
     settings = load_settings(ArchiveSettings, os.environ)
     s3 = boto3.client("s3")
     leases = LeaseStore(s3, settings.work_bucket)
-    return Dependencies(settings, boto3.client("glue"), leases, Archiver(s3, settings.archive_bucket, leases))
+    archiver = Archiver(s3, settings.archive_bucket, leases)
+    return Dependencies(settings, boto3.client("glue"), boto3.client("sqs"), leases, archiver)
 
 
 @logger.inject_lambda_context(clear_state=True)
 def handle(event: dict[str, Any], context: LambdaContext) -> dict[str, bool]:  # noqa: ARG001
-    """Archive the drop of a run that committed its load. Whatever goes wrong is raised, so that Lambda tries again."""
+    """Archive the drop of a run that committed its load. Every failure is raised, so that Lambda retries."""
     deps = dependencies()
     run = ended_run(event, glue=deps.glue, drop_bucket=deps.settings.drop_bucket)
     if run is None or run.drop is None or run.attempt is None:
@@ -57,6 +67,7 @@ def handle(event: dict[str, Any], context: LambdaContext) -> dict[str, bool]:  #
     if report is None or report.outcome != SUCCEEDED:
         logger.info("the drop was not loaded, so it stays where it is")
         return {"archived": False}
+    ask_to_flow_in(report, leases=deps.leases, sqs=deps.sqs, queue_url=deps.settings.queue_url)
     archived = deps.archiver.archive(run.drop, etag=report.etag)
-    logger.info(archived.value, extra={"answer": archived.name})
+    logger.info(archived.value, extra={"result": archived.name})
     return {"archived": archived is not Archived.BY_ANOTHER}

@@ -10,44 +10,52 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypedDict
+
+if TYPE_CHECKING:
+    from types_boto3_s3.client import S3Client
 
 _CHECKSUMS = ("ChecksumCRC64NVME", "ChecksumSHA256", "ChecksumCRC32C", "ChecksumCRC32", "ChecksumSHA1")
 _CHUNK_BYTES = 8 * 1024 * 1024
 
-ObjectVersion = Mapping[str, str]
-"""Bucket, Key and VersionId, as boto3 takes them."""
+
+class ObjectVersion(TypedDict):
+    """One version of an object, as boto3 takes it."""
+
+    Bucket: str
+    Key: str
+    VersionId: str
 
 
-def head(s3: Any, version: ObjectVersion) -> dict[str, Any]:
+def head(s3: S3Client, version: ObjectVersion) -> dict[str, Any]:
     """What S3 knows of an object version, checksums included."""
-    found: dict[str, Any] = s3.head_object(**version, ChecksumMode="ENABLED")
-    return found
+    return dict(s3.head_object(**version, ChecksumMode="ENABLED"))
 
 
-def is_same_content(s3: Any, one: ObjectVersion, other: ObjectVersion) -> bool:
-    one_head, other_head = head(s3, one), head(s3, other)
-    if one_head["ContentLength"] != other_head["ContentLength"]:
+def is_same_content(s3: S3Client, left: ObjectVersion, right: ObjectVersion) -> bool:
+    """True when both versions hold the same bytes."""
+    left_head, right_head = head(s3, left), head(s3, right)
+    if left_head["ContentLength"] != right_head["ContentLength"]:
         return False
-    decided = compare_checksums(one_head, other_head)
-    return _sha256(s3, one) == _sha256(s3, other) if decided is None else decided
+    decided = compare_checksums(left_head, right_head)
+    return _sha256(s3, left) == _sha256(s3, right) if decided is None else decided
 
 
-def compare_checksums(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool | None:
-    """What the checksums and ETags of two objects of one size say; None when they say nothing."""
+def compare_checksums(left: Mapping[str, Any], right: Mapping[str, Any]) -> bool | None:
+    """Whether the checksums and ETags of two objects of one size agree; None when they cannot decide."""
     for name in _CHECKSUMS:
-        if _is_of_whole_object(one, name) and _is_of_whole_object(other, name):
-            return bool(one[name] == other[name])
-    is_digest = "-" not in one["ETag"] and one["ETag"] == other["ETag"]
+        if _is_of_whole_object(left, name) and _is_of_whole_object(right, name):
+            return bool(left[name] == right[name])
+    is_digest = "-" not in left["ETag"] and left["ETag"] == right["ETag"]
     return True if is_digest else None
 
 
-def _is_of_whole_object(found: Mapping[str, Any], name: str) -> bool:
+def _is_of_whole_object(described: Mapping[str, Any], name: str) -> bool:
     # A composite checksum ("…-3") is one of the parts' checksums and changes with their size.
-    return name in found and found.get("ChecksumType") != "COMPOSITE" and "-" not in found[name]
+    return name in described and described.get("ChecksumType") != "COMPOSITE" and "-" not in described[name]
 
 
-def _sha256(s3: Any, version: ObjectVersion) -> str:
+def _sha256(s3: S3Client, version: ObjectVersion) -> str:
     digest = hashlib.sha256()
     for chunk in s3.get_object(**version)["Body"].iter_chunks(_CHUNK_BYTES):
         digest.update(chunk)

@@ -1,33 +1,40 @@
-"""What is known, when an attempt is told, of the attempts before it."""
+"""What is known, when an attempt is mailed, of the attempts before it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from lambdas.attempts import read_report
 from lambdas.leases import LeaseStore
+from schemas.reports import SUCCEEDED
 from schemas.work_bucket import deferred_key, notified_prefix, parse_attempt_key, parse_deferred_key
 
 
 @dataclass(frozen=True)
 class EarlierAttempts:
-    are_told: bool
+    were_mailed: bool
     """True when there was a mail about one of them."""
-    unnotified: Mapping[int, str]
-    """What became of those since then that failed and were tried again without a mail, by their number."""
+    last_mail_was_failure: bool
+    """True when the last of these mails said that the load had failed."""
+    deferred: Mapping[int, str]
+    """What happened to those since then that failed and were retried without a mail, by their number."""
 
 
-def note_deferred(leases: LeaseStore, load_id: str, attempt: int, *, became: str) -> None:
-    """Note that an attempt failed in this way and is tried again."""
-    leases.create(deferred_key(load_id, attempt), {"became": became})
+def note_deferred(leases: LeaseStore, load_id: str, attempt: int, *, failure: str) -> None:
+    """Note that an attempt failed in this way and is retried."""
+    leases.create(deferred_key(load_id, attempt), {"failure": failure})
 
 
 def earlier_attempts(leases: LeaseStore, load_id: str, attempt: int) -> EarlierAttempts:
     """What was noted of the attempts before this one."""
     names = leases.names(notified_prefix(load_id))
-    told = max((number for _, number in filter(None, map(parse_attempt_key, names)) if number < attempt), default=0)
-    deferred = sorted(number for _, number in filter(None, map(parse_deferred_key, names)) if told < number < attempt)
+    mailed = [number for _, number in filter(None, map(parse_attempt_key, names)) if number < attempt]
+    last = max(mailed, default=0)
+    deferred = sorted(number for _, number in filter(None, map(parse_deferred_key, names)) if last < number < attempt)
+    report = read_report(leases, load_id, last) if last else None
     return EarlierAttempts(
-        are_told=told > 0,
-        unnotified={number: str(leases.read(deferred_key(load_id, number)).facts["became"]) for number in deferred},
+        were_mailed=last > 0,
+        last_mail_was_failure=last > 0 and (report is None or report.outcome != SUCCEEDED),
+        deferred={number: str(leases.read(deferred_key(load_id, number)).payload["failure"]) for number in deferred},
     )

@@ -5,24 +5,28 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from lambdas.attempts import Outcome, read_report
+from lambdas.attempts import Outcome, read_report, tries_of
 from lambdas.deadlines import invocation_deadline_seconds
 from lambdas.leases import LeaseStore
 from lambdas.no_retries import NO_RETRIES
 from lambdas.notifier import Notifier
 from lambdas.notify.earlier_attempts import earlier_attempts, note_deferred
-from lambdas.notify.log_link import log_link
-from lambdas.notify.outcome_mail import MailContext, describe_failure, outcome_mail
+from lambdas.notify.failures import describe_failure
+from lambdas.notify.mail_context import MailContext
+from lambdas.notify.outcome_mail import outcome_mail
 from lambdas.run_events import ended_run
 from schemas.messages import is_last
 from schemas.settings import NotifySettings, load_settings
-from schemas.work_bucket import notified_stem
+from schemas.work_bucket import claim_key, notified_stem
+
+if TYPE_CHECKING:
+    from types_boto3_glue.client import GlueClient
 
 logger = Logger(service="notify")
 
@@ -30,7 +34,7 @@ logger = Logger(service="notify")
 @dataclass(frozen=True)
 class Dependencies:
     settings: NotifySettings
-    glue: Any
+    glue: GlueClient
     leases: LeaseStore
     notifier: Notifier
 
@@ -46,7 +50,7 @@ def dependencies() -> Dependencies:
 
 @logger.inject_lambda_context(clear_state=True)
 def handle(event: dict[str, Any], context: LambdaContext) -> dict[str, bool]:
-    """Tell the outcome of the run, unless it was told."""
+    """Mail the outcome of the run, unless it was mailed."""
     deps = dependencies()
     settings = deps.settings
     run = ended_run(event, glue=deps.glue, drop_bucket=settings.drop_bucket)
@@ -57,27 +61,36 @@ def handle(event: dict[str, Any], context: LambdaContext) -> dict[str, bool]:
     logger.append_keys(load_id=load_id, attempt=attempt, run_id=run.run_id)
     stem = notified_stem(load_id, attempt)
     if deps.notifier.was_sent(stem):
-        logger.info("the outcome was told before")
+        logger.info("the outcome was mailed before")
         return {"told": False}
     report = read_report(deps.leases, load_id, attempt)
-    if Outcome(report, run.state).is_retried(attempt) and not is_last(event):
-        note_deferred(deps.leases, load_id, attempt, became=describe_failure(run, report))
-        logger.info("the load is tried again by itself, so the mail comes with its last attempt")
+    claim = deps.leases.find(claim_key(load_id, attempt))
+    tries = tries_of(claim) if claim is not None else attempt
+    if Outcome(report, run.state).is_retried(tries) and not is_last(event):
+        note_deferred(deps.leases, load_id, attempt, failure=describe_failure(run, report))
+        logger.info("the load is retried by itself, so the mail comes with its last attempt")
         return {"told": False}
-    told = MailContext(
-        run=run,
-        drop=run.drop,
-        attempt=attempt,
-        report=report,
-        earlier=earlier_attempts(deps.leases, load_id, attempt),
-        environment=settings.environment,
-        work_bucket=settings.work_bucket,
-        log_link=log_link(deps.glue.meta.region_name, settings.job_log_group, run.run_id),
+    mail = outcome_mail(
+        MailContext(
+            run=run,
+            drop=run.drop,
+            attempt=attempt,
+            report=report,
+            earlier=earlier_attempts(deps.leases, load_id, attempt),
+            stack=settings.environment,
+            region=deps.glue.meta.region_name,
+            work_bucket=settings.work_bucket,
+            job_log_group=settings.job_log_group,
+        )
     )
-    mail = outcome_mail(told)
-    # Between the note and the publish there is nothing that can fail: the mail is written by now.
-    was_sent = deps.notifier.send_at_most_once(stem, mail, lifetime_seconds=invocation_deadline_seconds(context))
+    if not deps.notifier.has_reader():
+        # Not an error: the sweep calls again until somebody has confirmed, or nobody can any more.
+        logger.warning("nobody has confirmed a subscription yet, so the mail waits", extra={"subject": mail.subject})
+        return {"told": False}
+    # Between the note and the publish nothing can fail: the mail is written by now.
+    was_sent = deps.notifier.send_at_most_once(stem, mail, lease_seconds=invocation_deadline_seconds(context))
     logger.info(
-        "the outcome is told" if was_sent else "the outcome is being told by another", extra={"subject": mail.subject}
+        "the outcome is mailed" if was_sent else "the outcome is being mailed by another",
+        extra={"subject": mail.subject},
     )
     return {"told": was_sent}

@@ -1,34 +1,45 @@
-"""Whether a request starts a run, and how that is done so that nobody else starts it too.
+"""Whether a request starts a run, and how it is started so that nobody else starts it too.
 
-The claim comes before StartJobRun and the run's name is written into it afterwards.
-Who finds a claim without a run waits while its holder may live; then takes it over, and
-asks Glue first whether the dead holder did start the run. So at any moment at most one
-worker may start attempt n, and attempt n+1 is claimed only when attempt n is over.
+The claim comes before StartJobRun and the run's id is written into it afterwards. A worker
+that finds a claim without a run waits while its holder may live. Then it asks Glue whether
+the dead holder started the run, and takes the claim over if not. So at any moment at most
+one worker may start attempt n, and attempt n+1 is claimed only when attempt n is over.
+
+The claims are read before the drop is looked for: a drop that was loaded is archived and
+gone, and a run that a dead worker started must be found all the same.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lambdas.attempts import claimed_attempts, outcome_of, read_report
+from lambdas.archived_copies import find_copy
+from lambdas.attempts import claimed_attempts, outcome_of, tries_of
+from lambdas.drop_versions import find_version
 from lambdas.errors import TerminalError
 from lambdas.leases import Lease, LeaseStore, held_for, released
-from lambdas.notifier import Mail, Notifier
-from lambdas.printable import printable
+from lambdas.notifier import Notifier
 from lambdas.runs import find_run
+from lambdas.start_run.refusals import outside_layout_mail, refused_request_mail
 from schemas.drops import TRANSACTIONS, Drop, KeyOutsideLayout, is_not_a_drop, parse_key
-from schemas.messages import Request
-from schemas.reports import SUCCEEDED
-from schemas.runs import RunArguments
+from schemas.messages import Replay, Request
+from schemas.runs import LOAD, RETRACT, ArchivedCopy, RunArguments
 from schemas.settings import StartRunSettings
-from schemas.work_bucket import claim_key, outside_layout_stem
+from schemas.work_bucket import claim_key, open_key, outside_layout_stem, refused_stem
+
+if TYPE_CHECKING:
+    from types_boto3_glue.client import GlueClient
+    from types_boto3_s3.client import S3Client
 
 logger = Logger(service="start_run", child=True)
+
+LISTING_LAG_SECONDS = 60
+"""How long Glue's list of runs may lack one that was started: a claim is held that much longer."""
 
 _FULL = frozenset(
     {
@@ -46,14 +57,30 @@ _UNANSWERED = "OperationTimeoutException"
 
 
 class DispatchResult(Enum):
-    """What became of a request."""
+    """What a request led to."""
 
     STARTED = "a run was started"
-    WAITS = "the drop waits and comes again"
-    NOTHING_TO_DO = "an attempt is live or has said the last word"
-    GONE = "the object version is not there any more"
+    WAITS = "the request waits and comes again"
+    NOTHING_TO_DO = "an attempt is live or the load needs none"
+    GONE = "the object version does not exist, neither in the drop bucket nor in the archive"
+    WITHDRAWN = "the owner deleted the file, so it is not loaded"
+    NEVER_LOADED = "the drop was never loaded, so there is nothing to take back or to add"
     NOT_A_DROP = "a folder marker or leftover"
     OUTSIDE_LAYOUT = "the key is outside the layout"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The attempt to claim."""
+
+    attempt: int
+    operation: str
+    requested_by: str | None
+    """The request that asks for it; None for the upload itself."""
+    tries: int
+    """How many attempts were made at that request, this one included."""
+    released_claim: Lease | None = None
+    """The claim of a worker that started no run, when this attempt is claimed already."""
 
 
 @dataclass(frozen=True)
@@ -61,14 +88,15 @@ class Dispatcher:
     """Answers requests to load a drop."""
 
     settings: StartRunSettings
-    s3: Any
-    glue: Any
+    s3: S3Client
+    glue: GlueClient
+    starter: GlueClient
     """A client that sends each request once: a repeated StartJobRun is a second run."""
     leases: LeaseStore
     notifier: Notifier
 
-    def answer(self, request: Request, *, lifetime_seconds: float) -> DispatchResult:
-        """See that the requested object is being loaded; `lifetime_seconds` is how long this worker can live."""
+    def dispatch(self, request: Request, *, lease_seconds: float) -> DispatchResult:
+        """Make sure that the request is being met; `lease_seconds` is how long this worker can live."""
         if request.bucket != self.settings.drop_bucket:
             raise TerminalError(
                 f"{request.key!r} lies in the bucket {request.bucket!r}, but this queue loads from "
@@ -77,146 +105,170 @@ class Dispatcher:
         if is_not_a_drop(request.key):
             return DispatchResult.NOT_A_DROP
         try:
-            kind = parse_key(request.key).kind
+            parse_key(request.key)
         except KeyOutsideLayout as error:
-            self._tell_outside_layout(request, str(error), lifetime_seconds)
+            self._mail_outside_layout(request, str(error), lease_seconds)
             return DispatchResult.OUTSIDE_LAYOUT
         drop = self._pinned(request)
         if drop is None:
-            return DispatchResult.GONE
+            return self._refused(request, DispatchResult.GONE, lease_seconds)
         plan = self._plan(drop, request)
-        if isinstance(plan, DispatchResult):
-            return plan
-        job_name = self.settings.transactions_job if kind == TRANSACTIONS else self.settings.dimensions_job
-        return self._start(drop, plan, request=request, job_name=job_name, lifetime_seconds=lifetime_seconds)
+        if isinstance(plan, Claim):
+            source = self._source(drop, plan)
+            if not isinstance(source, DispatchResult):
+                return self._start(drop, plan, source, lease_seconds=lease_seconds)
+            plan = source
+        return self._refused(request, plan, lease_seconds)
 
     def _pinned(self, request: Request) -> Drop | None:
         """The exact version to load: the one the event names, or else the one that is current now."""
-        version = {"VersionId": request.version_id} if request.version_id else {}
-        try:
-            found = self.s3.head_object(Bucket=request.bucket, Key=request.key, **version)
-        except ClientError as error:
-            # 405: what is current is a delete marker.
-            if error.response["ResponseMetadata"]["HTTPStatusCode"] not in (404, 405):
+        version_id = request.version_id
+        if version_id is None:
+            try:
+                version_id = self.s3.head_object(Bucket=request.bucket, Key=request.key).get("VersionId")
+            except ClientError as error:
+                # 404 also where the current version is a delete marker.
+                if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
+                    return None
                 raise
-            self._note_that_it_is_gone(request)
-            return None
-        version_id = request.version_id or found.get("VersionId")
-        if not version_id:
+        if version_id in (None, "", "null"):
             raise TerminalError(
                 f"the bucket {request.bucket!r} keeps no versions, so {request.key!r} could change while it is loaded; "
-                "turn versioning on (`pulumi up` does) and drop the file again"
+                "turn versioning on (`pulumi up` does) and upload the file again"
             )
-        return Drop(request.bucket, request.key, version_id)
-
-    def _note_that_it_is_gone(self, request: Request) -> None:
-        facts = {"key": request.key, "version_id": request.version_id}
-        if request.version_id:
-            load_id = Drop(request.bucket, request.key, request.version_id).load_id
-            reports = [read_report(self.leases, load_id, n) for n in claimed_attempts(self.leases, load_id)]
-            if any(report and report.outcome == SUCCEEDED for report in reports):
-                logger.info("the drop is loaded and archived, so there is nothing to start", extra=facts)
-                return
-        logger.warning("the drop was deleted or overwritten before it was loaded; it is skipped", extra=facts)
+        return Drop(request.bucket, request.key, str(version_id))
 
     def _plan(self, drop: Drop, request: Request) -> Claim | DispatchResult:
-        """Which attempt to claim, or the answer when there is none to claim."""
+        """Which attempt to claim, or the result when there is none to claim."""
+        replay = request.replay
         attempts = claimed_attempts(self.leases, drop.load_id)
         if not attempts:
-            return Claim(attempt=1, expired_claim=None)
+            if replay is not None and replay.operation != LOAD:
+                return DispatchResult.NEVER_LOADED
+            return Claim(1, LOAD, replay.request if replay else None, tries=1)
         claims = [self.leases.read(claim_key(drop.load_id, attempt)) for attempt in attempts]
         latest, claim = attempts[-1], claims[-1]
-        if claim.facts["run_id"] is None:
-            return Claim(attempt=latest, expired_claim=claim) if claim.is_expired else DispatchResult.WAITS
-        replay = request.replay
-        if replay is not None and replay.after_attempt is not None:
-            wants_another = replay.after_attempt == latest
-        else:
-            wants_another = replay is not None and replay.request not in [seen.facts["requested_by"] for seen in claims]
-        outcome = outcome_of(claim, leases=self.leases, glue=self.glue)
-        if not outcome.is_over:
+        if replay is not None and replay.request in [earlier.payload["requested_by"] for earlier in claims[:-1]]:
             return DispatchResult.NOTHING_TO_DO
-        is_transient = outcome.report is not None and outcome.is_retried(latest)
-        return (
-            Claim(attempt=latest + 1, expired_claim=None)
-            if wants_another or is_transient
-            else DispatchResult.NOTHING_TO_DO
-        )
+        if claim.payload["run_id"] is None:
+            return self._plan_without_run(drop, request, claim)
+        outcome = outcome_of(claim, claim.payload["run_id"], leases=self.leases, glue=self.glue)
+        if replay is None or replay.after_attempt is not None:
+            # The upload once more retries what failed in words; only `sweep` knows when a run without words is dead.
+            is_due = outcome.report is not None if replay is None else replay.after_attempt == latest
+            if is_due and outcome.is_retried(tries_of(claim)):
+                return Claim(latest + 1, _operation_of(claim), claim.payload["requested_by"], tries=tries_of(claim) + 1)
+            return DispatchResult.NOTHING_TO_DO
+        if replay.request == claim.payload["requested_by"]:
+            return DispatchResult.NOTHING_TO_DO
+        if not outcome.is_over:
+            # A live load does what a replay asks for. The other operations must follow it.
+            return DispatchResult.NOTHING_TO_DO if replay.operation == LOAD else DispatchResult.WAITS
+        return Claim(latest + 1, replay.operation, replay.request, tries=1)
 
-    def _start(
-        self, drop: Drop, plan: Claim, *, request: Request, job_name: str, lifetime_seconds: float
-    ) -> DispatchResult:
-        facts = {
+    def _plan_without_run(self, drop: Drop, request: Request, claim: Lease) -> Claim | DispatchResult:
+        """What to do about a claimed attempt whose run is not known."""
+        if not claim.is_expired:
+            return DispatchResult.WAITS
+        attempt = claim.payload["attempt"]
+        if not claim.was_released:
+            run = find_run(self.glue, claim.payload["job_name"], drop=drop, attempt=attempt, since=claim.written_at)
+            if run is not None:
+                payload = {name: value for name, value in claim.payload.items() if name not in held_for(0)}
+                noted = self.leases.replace(claim, {**payload, "run_id": run.run_id})
+                return DispatchResult.WAITS if noted is None else self._plan(drop, request)
+        replay = request.replay
+        if replay is None or replay.after_attempt is not None:
+            return Claim(attempt, _operation_of(claim), claim.payload["requested_by"], tries_of(claim), claim)
+        return Claim(attempt, replay.operation, replay.request, 1, claim)
+
+    def _source(self, drop: Drop, claim: Claim) -> ArchivedCopy | DispatchResult | None:
+        """The archived copy to read; None for the drop bucket, or for a run that reads no file."""
+        if claim.operation == RETRACT:
+            return None
+        version = find_version(self.s3, drop)
+        if version is not None:
+            return DispatchResult.WITHDRAWN if version.is_withdrawn else None
+        return find_copy(self.s3, self.leases, self.settings.archive_bucket, drop) or DispatchResult.GONE
+
+    def _start(self, drop: Drop, plan: Claim, archived: ArchivedCopy | None, *, lease_seconds: float) -> DispatchResult:
+        is_transactions = parse_key(drop.key).kind == TRANSACTIONS
+        job_name = self.settings.transactions_job if is_transactions else self.settings.dimensions_job
+        payload = {
             "load_id": drop.load_id,
             "attempt": plan.attempt,
             "bucket": drop.bucket,
             "key": drop.key,
             "version_id": drop.version_id,
             "job_name": job_name,
-            "requested_by": request.replay.request if request.replay else None,
+            "operation": plan.operation,
+            "requested_by": plan.requested_by,
+            "tries": plan.tries,
             "run_id": None,
         }
-        held = {**facts, **held_for(lifetime_seconds)}
-        if plan.expired_claim is None:
+        held = {**payload, **held_for(lease_seconds + LISTING_LAG_SECONDS)}
+        # Before the claim: an attempt that `sweep` does not know of would be lost with this worker.
+        if self.leases.create(open_key(drop.load_id, plan.attempt, held["holder"]), {}) is None:
+            return DispatchResult.WAITS
+        if plan.released_claim is None:
             claim = self.leases.create(claim_key(drop.load_id, plan.attempt), held)
         else:
-            claim = self.leases.replace(plan.expired_claim, held)
+            claim = self.leases.replace(plan.released_claim, held)
         if claim is None:
             return DispatchResult.WAITS
-        run_id = None
-        if plan.expired_claim is not None and not plan.expired_claim.was_released:
-            run = find_run(self.glue, plan.expired_claim.facts["job_name"], drop=drop, attempt=plan.attempt)
-            run_id = run.run_id if run else None
         try:
-            run_id = run_id or self._start_job_run(drop, plan.attempt, job_name)
+            run_id = self._start_job_run(job_name, RunArguments(drop, plan.attempt, plan.operation, archived))
         except ClientError as error:
             if _may_have_been_started(error):
-                logger.warning(
-                    "Glue did not answer; the drop waits until its claim expires", extra={"error": str(error)}
-                )
-                return DispatchResult.WAITS
-            self.leases.replace(claim, {**facts, **released()})
+                return self._unanswered(error)
+            self.leases.replace(claim, {**payload, **released()})
             if error.response["Error"]["Code"] in _FULL:
                 return DispatchResult.WAITS
             raise
         except BotoCoreError as error:
-            logger.warning("Glue did not answer; the drop waits until its claim expires", extra={"error": str(error)})
-            return DispatchResult.WAITS
+            return self._unanswered(error)
         logger.info(
             "run started",
             extra={"load_id": drop.load_id, "attempt": plan.attempt, "job_name": job_name, "run_id": run_id},
         )
-        if self.leases.replace(claim, {**facts, "run_id": run_id}) is None:
-            # We were slower than our own lifetime; whoever took over finds this run in Glue.
-            logger.warning("the claim was taken over before the run's name was noted", extra={"run_id": run_id})
+        if self.leases.replace(claim, {**payload, "run_id": run_id}) is None:
+            # We were slower than our own lease; the worker that took over finds this run in Glue.
+            logger.warning("the claim was taken over before the run's id was noted", extra={"run_id": run_id})
         return DispatchResult.STARTED
 
-    def _start_job_run(self, drop: Drop, attempt: int, job_name: str) -> str:
-        started = self.glue.start_job_run(JobName=job_name, Arguments=RunArguments(drop, attempt).encode())
-        return str(started["JobRunId"])
+    def _start_job_run(self, job_name: str, arguments: RunArguments) -> str:
+        return self.starter.start_job_run(JobName=job_name, Arguments=arguments.encode())["JobRunId"]
 
-    def _tell_outside_layout(self, request: Request, sentence: str, lifetime_seconds: float) -> None:
-        identity = Drop(request.bucket, request.key, request.version_id or "").load_id
-        mail = Mail(
-            subject=f"[{self.settings.environment}] Not loaded: a file outside the layout",
-            body=(
-                "A file was dropped that no job will load.\n\n"
-                f"  file     {printable(f's3://{request.bucket}/{request.key}', 1200)}\n"
-                f"  version  {printable(request.version_id or 'not named', 1024)}\n\n"
-                f"Why: {printable(sentence, 2000)}.\n\n"
-                "The file stays where it is; nothing was loaded and nothing is tried again.\n"
-            ),
-        )
-        self.notifier.send_at_most_once(outside_layout_stem(identity), mail, lifetime_seconds=lifetime_seconds)
+    def _unanswered(self, error: Exception) -> DispatchResult:
+        logger.warning("Glue did not answer; the drop waits until its claim expires", extra={"error": str(error)})
+        return DispatchResult.WAITS
+
+    def _refused(self, request: Request, result: DispatchResult, lease_seconds: float) -> DispatchResult:
+        """Tell the person who asked when nothing will start; for all others a line in the log is enough."""
+        if result not in (DispatchResult.GONE, DispatchResult.WITHDRAWN, DispatchResult.NEVER_LOADED):
+            return result
+        replay = request.replay
+        details: dict[str, Any] = {"key": request.key, "version_id": request.version_id}
+        logger.warning(result.value, extra=details)
+        if replay is not None and replay.after_attempt is None and not _is_ours(replay):
+            load_id = Drop(request.bucket, request.key, request.version_id or "").load_id
+            mail = refused_request_mail(request, replay, result.value, stack=self.settings.environment)
+            self.notifier.send_at_most_once(refused_stem(load_id, replay.request), mail, lease_seconds=lease_seconds)
+        return result
+
+    def _mail_outside_layout(self, request: Request, sentence: str, lease_seconds: float) -> None:
+        load_id = Drop(request.bucket, request.key, request.version_id or "").load_id
+        mail = outside_layout_mail(request, sentence, stack=self.settings.environment)
+        self.notifier.send_at_most_once(outside_layout_stem(load_id), mail, lease_seconds=lease_seconds)
 
 
-@dataclass(frozen=True)
-class Claim:
-    """The attempt to claim."""
+def _operation_of(claim: Lease) -> str:
+    return str(claim.payload.get("operation", LOAD))
 
-    attempt: int
-    expired_claim: Lease | None
-    """The claim of a dead or throttled worker, when this attempt is claimed already but has no run."""
+
+def _is_ours(replay: Replay) -> bool:
+    """True for a request that a function made, not a person."""
+    return replay.request.startswith("flow_in:")
 
 
 def _may_have_been_started(error: ClientError) -> bool:

@@ -1,4 +1,4 @@
-"""start_run: SQS messages in, Glue runs out; each message is answered for by itself."""
+"""start_run: SQS messages in, Glue runs out; each message succeeds or fails by itself."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import random
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from aws_lambda_powertools import Logger
@@ -24,6 +24,9 @@ from lambdas.start_run.dispatcher import Dispatcher, DispatchResult
 from schemas.messages import Request, read_message
 from schemas.settings import StartRunSettings, load_settings
 
+if TYPE_CHECKING:
+    from types_boto3_sqs.client import SQSClient
+
 logger = Logger(service="start_run")
 
 
@@ -31,7 +34,7 @@ logger = Logger(service="start_run")
 class Dependencies:
     settings: StartRunSettings
     dispatcher: Dispatcher
-    sqs: Any
+    sqs: SQSClient
     chance: random.Random
 
 
@@ -44,7 +47,8 @@ def dependencies() -> Dependencies:
     dispatcher = Dispatcher(
         settings=settings,
         s3=s3,
-        glue=boto3.client("glue", config=NO_RETRIES),
+        glue=boto3.client("glue"),
+        starter=boto3.client("glue", config=NO_RETRIES),
         leases=leases,
         notifier=Notifier(leases, boto3.client("sns", config=NO_RETRIES), settings.topic_arn),
     )
@@ -53,25 +57,25 @@ def dependencies() -> Dependencies:
 
 @logger.inject_lambda_context(clear_state=True)
 def handle(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Answer each message: done, or to be delivered again (and in the end to the dead-letter queue)."""
-    # A batch in which every message failed is answered like any other: an exception would hide which they were.
+    """Handle each message: done, or to be delivered again (and in the end to the dead-letter queue)."""
+    # A batch in which every message failed is treated like any other: an exception would hide which they were.
     processor = BatchProcessor(EventType.SQS, raise_on_entire_batch_failure=False)
-    answered = process_partial_response(
+    response = process_partial_response(
         event=event,
-        record_handler=lambda record: answer_message(record, context),
+        record_handler=lambda record: handle_message(record, context),
         processor=processor,
         context=context,
     )
-    return dict(answered)
+    return dict(response)
 
 
-def answer_message(record: SQSRecord, context: LambdaContext) -> None:
-    """Answer every request in the message, whatever becomes of the others in it."""
+def handle_message(record: SQSRecord, context: LambdaContext) -> None:
+    """Dispatch every request in the message, whatever happens to the others in it."""
     failures: list[Exception] = []
     try:
         for request in read_message(record.body, message_id=record.message_id):
             try:
-                answer_request(request, waits=waits_of(record), context=context)
+                handle_request(request, waits=waits_of(record), context=context)
             except Exception as error:
                 failures.append(error)
         if failures:
@@ -82,12 +86,12 @@ def answer_message(record: SQSRecord, context: LambdaContext) -> None:
         raise
 
 
-def answer_request(request: Request, *, waits: int, context: LambdaContext) -> None:
-    """Answer one request; if it must wait it goes back into the queue."""
-    answer = dependencies().dispatcher.answer(request, lifetime_seconds=invocation_deadline_seconds(context))
-    facts = {"answer": answer.name, "key": printable(request.key, 1024), "version_id": request.version_id}
-    logger.info(answer.value, extra=facts)
-    if answer is DispatchResult.WAITS:
+def handle_request(request: Request, *, waits: int, context: LambdaContext) -> None:
+    """Dispatch one request; if it must wait it goes back into the queue."""
+    result = dependencies().dispatcher.dispatch(request, lease_seconds=invocation_deadline_seconds(context))
+    details = {"result": result.name, "key": printable(request.key, 1024), "version_id": request.version_id}
+    logger.info(result.value, extra=details)
+    if result is DispatchResult.WAITS:
         send_back(request, waits=waits)
 
 

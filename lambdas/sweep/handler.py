@@ -5,21 +5,34 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from aws_lambda_powertools import Logger
+from aws_lambda_powertools.metrics import MetricUnit, single_metric
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from lambdas.leases import LeaseStore
-from lambdas.sweep.scanner import Findings, Scanner, StartedRun
+from lambdas.sweep.listing import read_listing
+from lambdas.sweep.scanner import Findings, LostDrop, Scanner, StartedRun
 from schemas.messages import drop_message, replay_message, run_request
+from schemas.metrics import HOURS_SINCE_LAST_DROP, NAMESPACE, OLDEST_WAITING_DROP_MINUTES, STACK
 from schemas.settings import SweepSettings, load_settings
+from schemas.work_bucket import LAST_DROP_KEY, resent_key, settled_key
+
+if TYPE_CHECKING:
+    from types_boto3_glue.client import GlueClient
+    from types_boto3_lambda.client import LambdaClient
+    from types_boto3_s3.client import S3Client
+    from types_boto3_sqs.client import SQSClient
 
 GRACE_SECONDS = 15 * 60
-"""Longer than Lambda lets a function run: what is older than this is not just being done by another."""
+"""Longer than Lambda lets a function run: whatever is older is not being done by another at this moment."""
+
+QUEUE_PATIENCE_SECONDS = 6 * 60 * 60
+"""A drop without a run may be waiting in the queue. When it is older than this it is sent again all the same."""
 
 logger = Logger(service="sweep")
 
@@ -27,21 +40,25 @@ logger = Logger(service="sweep")
 @dataclass(frozen=True)
 class Dependencies:
     settings: SweepSettings
-    s3: Any
-    glue: Any
-    sqs: Any
-    functions: Any
+    s3: S3Client
+    glue: GlueClient
+    sqs: SQSClient
+    functions: LambdaClient
+    leases: LeaseStore
 
 
 @cache
 def dependencies() -> Dependencies:
     """Everything that outlives one invocation."""
+    settings = load_settings(SweepSettings, os.environ)
+    s3 = boto3.client("s3")
     return Dependencies(
-        settings=load_settings(SweepSettings, os.environ),
-        s3=boto3.client("s3"),
+        settings=settings,
+        s3=s3,
         glue=boto3.client("glue"),
         sqs=boto3.client("sqs"),
         functions=boto3.client("lambda"),
+        leases=LeaseStore(s3, settings.work_bucket),
     )
 
 
@@ -49,29 +66,34 @@ def dependencies() -> Dependencies:
 def handle(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:  # noqa: ARG001
     """Look once and have finished what is found. `grace_seconds` in the event overrules the usual patience."""
     deps = dependencies()
-    look = Scanner(
+    grace = timedelta(seconds=float(event.get("grace_seconds", GRACE_SECONDS)))
+    scanner = Scanner(
+        listing=read_listing(deps.s3, deps.leases, deps.settings.drop_bucket, grace=grace),
         s3=deps.s3,
         glue=deps.glue,
-        leases=LeaseStore(deps.s3, deps.settings.work_bucket),
-        drop_bucket=deps.settings.drop_bucket,
-        grace=timedelta(seconds=float(event.get("grace_seconds", GRACE_SECONDS))),
+        leases=deps.leases,
+        archive_bucket=deps.settings.archive_bucket,
+        grace=grace,
     )
-    findings = look.findings()
-    finished = finish(deps, findings)
+    findings = scanner.findings()
+    finished = hand_over(deps, findings)
+    tidy_up(deps, findings)
+    publish_metrics(deps, findings)
     logger.info("swept", extra={"finished": finished})
     if findings.errors:
-        raise ExceptionGroup("the sweep could not look at every load; it finished the others", findings.errors)
+        raise ExceptionGroup("the sweep found loads that need a person; it finished the others", findings.errors)
     return finished
 
 
-def finish(deps: Dependencies, findings: Findings) -> dict[str, int]:
-    """Hand over what was found; how much of each was handed over."""
+def hand_over(deps: Dependencies, findings: Findings) -> dict[str, int]:
+    """Have what was found done by the function whose work it is; how much of each was handed over."""
     settings = deps.settings
-    # A drop may have no run because it waits in the queue for its turn: only an idle queue has lost it.
-    lost = findings.lost if findings.lost and is_idle(deps) else []
-    for drop in lost:
+    lost = sendable(deps, findings.lost)
+    for lost_drop in lost:
+        drop = lost_drop.drop
         deps.sqs.send_message(QueueUrl=settings.queue_url, MessageBody=drop_message(drop))
-    for drop, attempt in findings.tried_again:
+        deps.leases.create(resent_key(drop.load_id, lost_drop.times_sent + 1), {"key": drop.key})
+    for drop, attempt in findings.retried:
         message = replay_message(drop, after_attempt=attempt)
         deps.sqs.send_message(QueueUrl=settings.queue_url, MessageBody=message)
     for run in findings.unarchived:
@@ -80,20 +102,78 @@ def finish(deps: Dependencies, findings: Findings) -> dict[str, int]:
         call(deps, settings.notify_function, run)
     return {
         "lost": len(lost),
-        "tried_again": len(findings.tried_again),
+        "retried": len(findings.retried),
         "unarchived": len(findings.unarchived),
-        "untold": len(findings.unnotified),
+        "unnotified": len(findings.unnotified),
     }
+
+
+def sendable(deps: Dependencies, lost: list[LostDrop]) -> list[LostDrop]:
+    """The drops to send to the queue: those that do not wait there already, as far as one can tell."""
+    if lost and is_idle(deps):
+        return lost
+    return [drop for drop in lost if drop.age_seconds >= QUEUE_PATIENCE_SECONDS]
 
 
 def is_idle(deps: Dependencies) -> bool:
     """True when nothing is waiting, delayed or being handled in the queue."""
-    names = [f"ApproximateNumberOfMessages{which}" for which in ("", "Delayed", "NotVisible")]
-    found = deps.sqs.get_queue_attributes(QueueUrl=deps.settings.queue_url, AttributeNames=names)
-    return all(int(number) == 0 for number in found["Attributes"].values())
+    attributes = deps.sqs.get_queue_attributes(
+        QueueUrl=deps.settings.queue_url,
+        AttributeNames=[
+            "ApproximateNumberOfMessages",
+            "ApproximateNumberOfMessagesDelayed",
+            "ApproximateNumberOfMessagesNotVisible",
+        ],
+    )["Attributes"]
+    return all(int(number) == 0 for number in attributes.values())
 
 
 def call(deps: Dependencies, function: str, run: StartedRun) -> None:
-    """Have a function look at a run; Lambda tries again by itself should it fail."""
-    payload = json.dumps(run_request(run.job_name, run.run_id, is_last=run.is_last)).encode("utf-8")
-    deps.functions.invoke(FunctionName=function, InvocationType="Event", Payload=payload)
+    """Have a function look at a run; Lambda retries by itself should it fail."""
+    request = run_request(run.job_name, run.run_id, is_last=run.is_last, forgotten=run.forgotten)
+    deps.functions.invoke(FunctionName=function, InvocationType="Event", Payload=json.dumps(request).encode("utf-8"))
+
+
+def tidy_up(deps: Dependencies, findings: Findings) -> None:
+    """Note what is settled, so that the next sweep does not look at it again."""
+    for load_id in findings.settled:
+        deps.leases.create(settled_key(load_id), {})
+    for key in (*findings.closed, *findings.outdated):
+        deps.leases.delete(key)
+
+
+def publish_metrics(deps: Dependencies, findings: Findings) -> None:
+    """The two figures that the alarms about drops watch."""
+    put_metric(deps, OLDEST_WAITING_DROP_MINUTES, findings.oldest_waiting_seconds / 60)
+    newest = newest_drop(deps, findings)
+    if newest is not None:
+        put_metric(deps, HOURS_SINCE_LAST_DROP, (datetime.now(UTC) - newest).total_seconds() / 3600)
+
+
+def newest_drop(deps: Dependencies, findings: Findings) -> datetime | None:
+    """When the newest drop came: the one that is seen now, or the one that an earlier sweep noted."""
+    note = deps.leases.find(LAST_DROP_KEY)
+    noted = datetime.fromisoformat(note.payload["at"]) if note is not None else None
+    if findings.newest_drop_age_seconds is None:
+        return noted
+    seen = datetime.now(UTC) - timedelta(seconds=findings.newest_drop_age_seconds)
+    # A minute: the two clocks are read at different moments.
+    if noted is not None and seen < noted + timedelta(minutes=1):
+        return noted
+    payload = {"at": seen.isoformat()}
+    if note is None:
+        deps.leases.create(LAST_DROP_KEY, payload)
+    else:
+        deps.leases.replace(note, payload)
+    return seen
+
+
+def put_metric(deps: Dependencies, name: str, value: float) -> None:
+    with single_metric(
+        name=name,
+        unit=MetricUnit.NoUnit,
+        value=value,
+        namespace=NAMESPACE,
+        default_dimensions={STACK: deps.settings.environment},
+    ):
+        pass

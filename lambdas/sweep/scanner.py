@@ -1,149 +1,310 @@
-"""What is left undone: found from listings first, and from claims and reports only where a listing leaves it open.
+"""What is left undone: found from listings, and from claims and reports only where something is open.
 
-A load is settled when its drop is gone from the drop bucket and its attempts were told
-(or failed and were followed by another); both show in the listings, so a quiet day
-costs a few requests whatever the past holds. The claims and the notes that an outcome
-was told must therefore never expire: a note that is gone is an outcome nobody was told of.
+`start_run` notes every attempt as open before it claims it. The note goes when the attempt
+is settled: its outcome was mailed and a loaded drop is archived. A drop that stays in the
+drop bucket for a person gets a note that it is settled. So a tick costs a few listings and
+the open attempts, however many loads the past holds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING
 
-from lambdas.attempts import Outcome, outcome_of, read_report
+from lambdas.archived_copies import find_copy
+from lambdas.attempts import Outcome, claimed_attempts, drop_of, outcome_of, tries_of
+from lambdas.drop_versions import DropVersion
+from lambdas.errors import TerminalError
 from lambdas.leases import Lease, LeaseStore
-from schemas.drops import Drop, is_drop
-from schemas.reports import SUCCEEDED
+from lambdas.runs import find_run
+from lambdas.sweep.listing import Listing
+from lambdas.waiting_loads import were_asked
+from schemas.drops import Drop
+from schemas.reports import Report
 from schemas.retries import RETRIED_WITHIN
-from schemas.work_bucket import CLAIMS, NOTIFIED, claim_key, parse_attempt_key, parse_deferred_key
+from schemas.work_bucket import claim_key, notified_prefix, parse_attempt_key, parse_deferred_key
+
+if TYPE_CHECKING:
+    from types_boto3_glue.client import GlueClient
+    from types_boto3_s3.client import S3Client
+
+STARTING_SECONDS = 120
+"""Longer than `start_run` lives: an open note that is older and has no claim has none coming."""
+
+OVERDUE_SECONDS = 24 * 60 * 60
+"""A loaded drop that is still not archived so long after its run began is an error: reports expire."""
+
+LONGEST_PAUSE_SECONDS = 24 * 60 * 60
+"""However often a drop was sent to the queue in vain, it is sent again after this long."""
 
 
 @dataclass(frozen=True)
 class StartedRun:
-    """A run by the names Glue has for it."""
+    """A run by the names that Glue has for it."""
 
     job_name: str
     run_id: str
     is_last: bool = False
     """True when another attempt should have followed but never came."""
+    forgotten: tuple[Drop, int] | None = None
+    """Drop and attempt of a run that Glue does not know any more."""
+
+
+@dataclass(frozen=True)
+class LostDrop:
+    """A drop that no run was started for."""
+
+    drop: Drop
+    age_seconds: float
+    times_sent: int
+    """How often `sweep` has sent it already."""
 
 
 @dataclass
 class Findings:
     """What is left to do, by who does it."""
 
-    lost: list[Drop] = field(default_factory=list)
-    """Drops no run was started for."""
-    tried_again: list[tuple[Drop, int]] = field(default_factory=list)
-    """Drops whose last attempt is over without success but is worth another, and the number of that attempt."""
+    lost: list[LostDrop] = field(default_factory=list)
+    retried: list[tuple[Drop, int]] = field(default_factory=list)
+    """Drops whose last attempt failed and is to be retried, and the number of that attempt."""
     unarchived: list[StartedRun] = field(default_factory=list)
-    """Runs that loaded a drop that still lies in the drop bucket."""
+    """Runs that loaded a drop which is still in the drop bucket, or which other loads wait for."""
     unnotified: list[StartedRun] = field(default_factory=list)
-    """Runs that are over and of which nobody was told."""
+    """Runs that are over and whose outcome was not mailed."""
+    closed: list[str] = field(default_factory=list)
+    """Keys of notes about attempts of which nothing is left to do."""
+    settled: list[str] = field(default_factory=list)
+    """Loads whose drop stays in the drop bucket for a person."""
+    outdated: list[str] = field(default_factory=list)
+    """Keys of notes about drops that are gone."""
+    oldest_waiting_seconds: float = 0.0
+    """The age of the oldest drop that has no outcome yet."""
+    newest_drop_age_seconds: float | None = None
+    """The age of the newest drop or first attempt; None where there is none."""
     errors: list[Exception] = field(default_factory=list)
-    """What kept a load from being looked at; the others were."""
+    """What kept a load from being looked at, or calls for a person."""
 
 
 @dataclass(frozen=True)
 class Scanner:
     """One look at the drop bucket and the work bucket."""
 
-    s3: Any
-    glue: Any
+    listing: Listing
+    s3: S3Client
+    glue: GlueClient
     leases: LeaseStore
-    drop_bucket: str
+    archive_bucket: str
     grace: timedelta
     """What is younger than this may still be on its way by itself."""
 
     def findings(self) -> Findings:
-        found = Findings()
-        notes = self.leases.names(NOTIFIED)
-        told, deferred = set(map(parse_attempt_key, notes)), set(map(parse_deferred_key, notes))
-        for load_id, attempts in self._claimed.items():
-            for attempt in attempts:
-                is_deferred = (load_id, attempt) in deferred
-                if (load_id, attempt) not in told and not (is_deferred and attempt < attempts[-1]):
-                    self._guarded(found, self._look_at_telling, load_id, attempt, is_deferred)
-        for drop in self._old_drops():
-            self._guarded(found, self._look_at_drop, drop)
-        return found
+        """What is left to do now."""
+        findings = Findings(outdated=self.listing.outdated())
+        open_attempts, settled = self.listing.open_attempts(), self.listing.settled()
+        ages = [version.age_seconds for version in self.listing.drops.values()]
+        ages += [
+            self.listing.open_age_seconds(load_id, 1) for load_id, attempts in open_attempts.items() if 1 in attempts
+        ]
+        findings.newest_drop_age_seconds = min(ages, default=None)
+        for load_id, attempts in open_attempts.items():
+            self._guarded(findings, load_id, partial(self._look_at_load, findings, load_id, attempts))
+        for load_id, version in self.listing.drops.items():
+            if load_id not in open_attempts and load_id not in settled:
+                self._guarded(findings, version.drop, partial(self._look_at_drop, findings, version))
+        return findings
 
-    def _guarded(self, found: Findings, look: Any, *what: Any) -> None:
+    def _guarded(self, findings: Findings, subject: object, look: Callable[[], None]) -> None:
         try:
-            look(found, *what)
+            look()
         except Exception as error:
-            error.add_note(f"while the sweep looked at {what}")
-            found.errors.append(error)
+            error.add_note(f"while the sweep looked at {subject}")
+            findings.errors.append(error)
 
-    @cached_property
-    def _claimed(self) -> dict[str, list[int]]:
-        """The claimed attempts of every load, the first one first."""
-        claimed: dict[str, list[int]] = {}
-        for load_id, attempt in sorted(filter(None, map(parse_attempt_key, self.leases.names(CLAIMS)))):
-            claimed.setdefault(load_id, []).append(attempt)
-        return claimed
+    def _look_at_drop(self, findings: Findings, version: DropVersion) -> None:
+        """A drop without an open attempt."""
+        attempts = claimed_attempts(self.leases, version.drop.load_id)
+        if attempts:
+            self._look_at_load(findings, version.drop.load_id, attempts)
+        else:
+            self._note_lost(findings, version.drop, version.age_seconds)
 
-    @cached_property
-    def _latest(self) -> datetime:
-        return datetime.now(UTC) - self.grace
+    def _look_at_load(self, findings: Findings, load_id: str, attempts: list[int]) -> None:
+        notes = self.leases.names(notified_prefix(load_id))
+        mailed = {attempt for _, attempt in filter(None, map(parse_attempt_key, notes))}
+        deferred = {attempt for _, attempt in filter(None, map(parse_deferred_key, notes))}
+        looks = [self._look_at_attempt(load_id, attempt, mailed, deferred) for attempt in attempts]
+        # An attempt that is not open any more had a run if its outcome was mailed.
+        last_started = max([*mailed, *(look.attempt for look in looks if look.is_started)], default=0)
+        is_read = any(look.outcome is not None and not look.outcome.is_over for look in looks)
+        is_settled = True
+        is_committed = False
+        for look in looks:
+            is_committed = is_committed or (look.outcome is not None and look.outcome.is_committed)
+            if look.is_started:
+                is_open = self._attempt_is_open(findings, look, last_started, is_read=is_read)
+            else:
+                is_open = self._start_is_open(findings, look)
+            is_settled = is_settled and not is_open
+            if not is_open:
+                notes_of_starters = self.listing.open_notes.get((load_id, look.attempt), ())
+                findings.closed.extend(note.key for note in notes_of_starters)
+        if is_settled and not is_committed and load_id in self.listing.drops:
+            findings.settled.append(load_id)
 
-    def _old_drops(self) -> Iterator[Drop]:
-        for page in self.s3.get_paginator("list_object_versions").paginate(Bucket=self.drop_bucket):
-            for version in page.get("Versions", []):
-                if version["LastModified"] <= self._latest and is_drop(version["Key"]):
-                    yield Drop(self.drop_bucket, version["Key"], version["VersionId"])
+    def _look_at_attempt(self, load_id: str, attempt: int, mailed: set[int], deferred: set[int]) -> AttemptLook:
+        claim = self.leases.find(claim_key(load_id, attempt))
+        run_id: str | None = None
+        outcome: Outcome | None = None
+        if claim is not None:
+            run_id = claim.payload["run_id"] or self._run_of_dead_starter(claim)
+        if claim is not None and run_id is not None:
+            outcome = outcome_of(claim, run_id, leases=self.leases, glue=self.glue)
+        return AttemptLook(
+            load_id=load_id,
+            attempt=attempt,
+            claim=claim,
+            run_id=run_id,
+            outcome=outcome,
+            # A mail about a later attempt says what happened to the failures before it.
+            is_mailed=attempt in mailed or (attempt in deferred and any(later > attempt for later in mailed)),
+            is_deferred=attempt in deferred,
+        )
 
-    def _look_at_telling(self, found: Findings, load_id: str, attempt: int, is_deferred: bool) -> None:
-        claim = self.leases.read(claim_key(load_id, attempt))
-        if claim.facts["run_id"] is None or (is_deferred and _may_be_followed(claim)):
-            return
-        outcome = self._outcome(claim)
-        # A run that Glue has forgotten, and that left no report, has nothing to tell any more.
-        if outcome.is_over and outcome != Outcome(None, None):
-            found.unnotified.append(replace(_run_of(claim), is_last=is_deferred))
+    def _run_of_dead_starter(self, claim: Lease) -> str | None:
+        """The run that a worker started before it died, though its claim does not name it."""
+        if not claim.is_expired or claim.was_released:
+            return None
+        attempt = claim.payload["attempt"]
+        run = find_run(
+            self.glue, claim.payload["job_name"], drop=drop_of(claim), attempt=attempt, since=claim.written_at
+        )
+        return run.run_id if run is not None else None
 
-    def _look_at_drop(self, found: Findings, drop: Drop) -> None:
-        attempts = self._claimed.get(drop.load_id)
-        if not attempts:
-            found.lost.append(drop)
-            return
-        latest = attempts[-1]
-        claim = self.leases.read(claim_key(drop.load_id, latest))
-        if claim.facts["run_id"] is None:
-            if claim.is_expired:
-                found.lost.append(drop)
-            return
-        outcome = self._outcome(claim)
-        if not outcome.is_over:
-            return
-        committed = self._committed(drop, attempts)
-        if committed is not None:
-            attempt, finished_at = committed
-            if finished_at <= self._latest:
-                found.unarchived.append(_run_of(self.leases.read(claim_key(drop.load_id, attempt))))
-        elif outcome.is_retried(latest) and _may_be_followed(claim):
-            found.tried_again.append((drop, latest))
+    def _start_is_open(self, findings: Findings, look: AttemptLook) -> bool:
+        """An attempt without a run: True while one may still be started."""
+        if look.claim is None:
+            return self.listing.open_age_seconds(look.load_id, look.attempt) < STARTING_SECONDS
+        if not look.claim.is_expired:
+            self._note_waiting(findings, look.load_id)
+            return True
+        drop = drop_of(look.claim)
+        if not self._can_be_read(drop):
+            return False
+        version = self.listing.versions.get(drop.load_id)
+        self._note_lost(findings, drop, version.age_seconds if version else look.claim.age_seconds)
+        return True
 
-    def _committed(self, drop: Drop, attempts: list[int]) -> tuple[int, datetime] | None:
-        """The last attempt that loaded the drop, and when it was finished."""
-        for attempt in reversed(attempts):
-            report = read_report(self.leases, drop.load_id, attempt)
-            if report is not None and report.outcome == SUCCEEDED:
-                return attempt, datetime.fromisoformat(report.finished_at)
-        return None
+    def _attempt_is_open(self, findings: Findings, look: AttemptLook, last_started: int, *, is_read: bool) -> bool:
+        """An attempt with a run: True while something is left to do about it.
 
-    def _outcome(self, claim: Lease) -> Outcome:
-        return outcome_of(claim, leases=self.leases, glue=self.glue)
+        `is_read` says that a live run may be reading the drop.
+        """
+        assert look.claim is not None
+        assert look.outcome is not None
+        if not look.outcome.is_over:
+            self._note_waiting(findings, look.load_id)
+            return True
+        if look.outcome.is_committed:
+            return self._committed_is_open(findings, look, is_read=is_read)
+        is_followed = look.attempt < last_started
+        if not is_followed and self._is_retried(look):
+            if look.claim.age_seconds >= self._pause_before_retry(tries_of(look.claim)):
+                findings.retried.append((drop_of(look.claim), look.attempt))
+            if not look.is_mailed and not look.is_deferred:
+                findings.unnotified.append(look.started_run())
+            self._note_waiting(findings, look.load_id)
+            return not look.is_mailed
+        if not look.is_mailed and not (is_followed and look.is_deferred):
+            findings.unnotified.append(look.started_run(is_last=not is_followed))
+        return not look.is_mailed
+
+    def _committed_is_open(self, findings: Findings, look: AttemptLook, *, is_read: bool) -> bool:
+        assert look.claim is not None
+        assert look.outcome is not None
+        report = look.outcome.report
+        assert report is not None
+        if not look.is_mailed:
+            findings.unnotified.append(look.started_run())
+        is_present = look.load_id in self.listing.versions
+        is_archived = not is_present and were_asked(report, self.leases)
+        if not is_archived and not is_read and _age_seconds(report) >= self.grace.total_seconds():
+            findings.unarchived.append(look.started_run())
+        if is_present and look.claim.age_seconds >= OVERDUE_SECONDS:
+            findings.errors.append(
+                TerminalError(
+                    f"s3://{report.bucket}/{report.key} (version {report.version_id}) was loaded at "
+                    f"{report.finished_at} and is still not archived; read the log of the function archive, fix what "
+                    "it names, and the next sweep archives the drop"
+                )
+            )
+        return not (look.is_mailed and is_archived)
+
+    def _is_retried(self, look: AttemptLook) -> bool:
+        """True when another attempt follows this one, the last one, by itself."""
+        assert look.claim is not None
+        assert look.outcome is not None
+        is_young = look.claim.age_seconds < RETRIED_WITHIN.total_seconds()
+        return is_young and look.outcome.is_retried(tries_of(look.claim)) and self._can_be_read(drop_of(look.claim))
+
+    def _can_be_read(self, drop: Drop) -> bool:
+        """True while the drop is in the drop bucket and not withdrawn, or in the archive."""
+        version = self.listing.versions.get(drop.load_id)
+        if version is not None:
+            return not version.is_withdrawn
+        return find_copy(self.s3, self.leases, self.archive_bucket, drop) is not None
+
+    def _pause_before_retry(self, tries: int) -> float:
+        """None before the first retry, then 2 hours (8 times the grace): an outage of an hour must not use up all."""
+        return 0.0 if tries == 1 else self.grace.total_seconds() * 8 ** (tries - 1)
+
+    def _note_lost(self, findings: Findings, drop: Drop, age_seconds: float) -> None:
+        """Send the drop again, each time after a longer pause: one that cannot be started would come at every tick."""
+        self._note_waiting(findings, drop.load_id)
+        times, since_seconds = self.listing.times_sent(drop.load_id)
+        pause = min(LONGEST_PAUSE_SECONDS, self.grace.total_seconds() * 2 ** min(times, 16))
+        if times == 0 or since_seconds >= pause:
+            findings.lost.append(LostDrop(drop, age_seconds, times))
+
+    def _note_waiting(self, findings: Findings, load_id: str) -> None:
+        version = self.listing.drops.get(load_id)
+        if version is not None:
+            findings.oldest_waiting_seconds = max(findings.oldest_waiting_seconds, version.age_seconds)
 
 
-def _may_be_followed(claim: Lease) -> bool:
-    """True while another attempt may follow the claimed one by itself."""
-    return claim.age_seconds < RETRIED_WITHIN.total_seconds()
+@dataclass(frozen=True)
+class AttemptLook:
+    """What is known of one attempt."""
+
+    load_id: str
+    attempt: int
+    claim: Lease | None
+    run_id: str | None
+    outcome: Outcome | None
+    """None where there is no run."""
+    is_mailed: bool
+    is_deferred: bool
+    """True when its failure waits to be mailed with the next attempt's."""
+
+    @property
+    def is_started(self) -> bool:
+        return self.run_id is not None
+
+    def started_run(self, *, is_last: bool = False) -> StartedRun:
+        """The run as another function is asked to look at it."""
+        assert self.claim is not None
+        assert self.run_id is not None
+        is_forgotten = self.outcome is not None and self.outcome.state is None
+        return StartedRun(
+            job_name=self.claim.payload["job_name"],
+            run_id=self.run_id,
+            is_last=is_last,
+            forgotten=(drop_of(self.claim), self.attempt) if is_forgotten else None,
+        )
 
 
-def _run_of(claim: Lease) -> StartedRun:
-    return StartedRun(claim.facts["job_name"], claim.facts["run_id"])
+def _age_seconds(report: Report) -> float:
+    """Since the attempt was finished."""
+    return (datetime.now(UTC) - datetime.fromisoformat(report.finished_at)).total_seconds()

@@ -31,6 +31,7 @@ TOPIC_ARN = f"arn:aws:sns:{REGION}:{ACCOUNT}:transactions-pipeline-dev-outcomes"
 ENVIRONMENTS = {
     "start_run": {
         "DROP_BUCKET": DROP,
+        "ARCHIVE_BUCKET": ARCHIVE,
         "WORK_BUCKET": WORK,
         **JOBS,
         "QUEUE_URL": QUEUE_URL,
@@ -44,13 +45,15 @@ ENVIRONMENTS = {
         "JOB_LOG_GROUP": "/aws-glue/python-jobs/error",
         "ENVIRONMENT": "dev",
     },
-    "archive": {"DROP_BUCKET": DROP, "ARCHIVE_BUCKET": ARCHIVE, "WORK_BUCKET": WORK},
+    "archive": {"DROP_BUCKET": DROP, "ARCHIVE_BUCKET": ARCHIVE, "WORK_BUCKET": WORK, "QUEUE_URL": QUEUE_URL},
     "sweep": {
         "DROP_BUCKET": DROP,
+        "ARCHIVE_BUCKET": ARCHIVE,
         "WORK_BUCKET": WORK,
         "QUEUE_URL": QUEUE_URL,
         "ARCHIVE_FUNCTION": "transactions-pipeline-dev-archive",
         "NOTIFY_FUNCTION": "transactions-pipeline-dev-notify",
+        "ENVIRONMENT": "dev",
     },
 }
 

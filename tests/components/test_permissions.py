@@ -90,52 +90,60 @@ GRANTED = {
             "sqs:GetQueueAttributes",
             "sqs:SendMessage",
         )
-        | _on(_below(DROP, "transactions", "dimensions"), "s3:GetObject", "s3:GetObjectVersion")
-        | _on(DROP, "s3:ListBucket")
-        | _on(_below(WORK, "claims", "reports"), "s3:GetObject")
-        | _on(_below(WORK, "claims"), "s3:PutObject")
-        | _list(WORK, "claims", "reports")
+        | _on(_below(DROP, "transactions", "dimensions"), "s3:GetObject")
+        | _on(DROP, "s3:ListBucket", "s3:ListBucketVersions")
+        | _on(ARCHIVE, "s3:ListBucketVersions")
+        | _on(_below(ARCHIVE, "transactions", "dimensions"), "s3:GetObjectVersion")
+        | _on(_below(WORK, "archived", "claims", "reports"), "s3:GetObject")
+        | _on(_below(WORK, "claims", "open"), "s3:PutObject")
+        | _list(WORK, "archived", "claims", "reports")
         | _on(JOBS, "glue:StartJobRun", "glue:GetJobRun", "glue:GetJobRuns")
-        | _on(OUTCOMES, "sns:Publish")
+        | _on(OUTCOMES, "sns:Publish", "sns:GetTopicAttributes")
         | _log_of("start-run")
     ),
     "notifications-notify": (
         _on(JOBS, "glue:GetJobRun")
-        | _on(_below(WORK, "reports", "notified"), "s3:GetObject")
+        | _on(_below(WORK, "claims", "notified", "reports"), "s3:GetObject")
         | _on(_below(WORK, "notified"), "s3:PutObject")
-        | _list(WORK, "reports", "notified")
-        | _on(OUTCOMES, "sns:Publish")
+        | _list(WORK, "claims", "notified", "reports")
+        | _on(OUTCOMES, "sns:Publish", "sns:GetTopicAttributes")
         | _on("sqs:notifications-notify-failures", "sqs:SendMessage")
         | _log_of("notify")
     ),
     "archiving-archive": (
         _on(JOBS, "glue:GetJobRun")
-        | _on(_below(WORK, "reports", "archiving"), "s3:GetObject")
-        | _on(_below(WORK, "archiving"), "s3:PutObject")
-        | _list(WORK, "reports", "archiving")
+        | _on(_below(WORK, "archived", "archiving", "reports"), "s3:GetObject")
+        | _on(_below(WORK, "archived", "archiving"), "s3:PutObject")
+        | _list(WORK, "archived", "archiving", "reports")
+        | _on(QUEUE, "sqs:SendMessage")
         | _on(
             _below(DROP, "transactions", "dimensions"),
             "s3:GetObjectVersion",
             "s3:GetObjectVersionTagging",
             "s3:DeleteObjectVersion",
         )
-        | _on(DROP, "s3:ListBucket")
+        | _on(DROP, "s3:ListBucket", "s3:ListBucketVersions")
         | _on(
             _below(ARCHIVE, "transactions", "dimensions"),
             "s3:GetObjectVersion",
+            "s3:GetObjectVersionTagging",
             "s3:PutObject",
             "s3:PutObjectTagging",
             "s3:AbortMultipartUpload",
+            "s3:DeleteObjectVersion",
         )
-        | _on(ARCHIVE, "s3:ListBucketVersions")
+        | _on(ARCHIVE, "s3:ListBucketVersions", "s3:GetBucketVersioning")
         | _on("sqs:archiving-archive-failures", "sqs:SendMessage")
         | _log_of("archive")
     ),
     "sweeping-sweep": (
-        _on(DROP, "s3:ListBucketVersions")
-        | _on(_below(WORK, "claims", "reports"), "s3:GetObject")
-        | _list(WORK, "claims", "reports", "notified")
-        | _on(JOBS, "glue:GetJobRun")
+        _on([DROP, ARCHIVE], "s3:ListBucketVersions")
+        | _on(_below(ARCHIVE, "transactions", "dimensions"), "s3:GetObjectVersion")
+        | _on(_below(WORK, "archived", "claims", "reports", "sweep"), "s3:GetObject")
+        | _on(_below(WORK, "sweep"), "s3:PutObject")
+        | _on(_below(WORK, "open", "sweep"), "s3:DeleteObject")
+        | _list(WORK, "archived", "archiving", "claims", "notified", "open", "reports", "sweep")
+        | _on(JOBS, "glue:GetJobRun", "glue:GetJobRuns")
         | _on(QUEUE, "sqs:GetQueueAttributes", "sqs:SendMessage")
         | _on(["lambda:function:archive", "lambda:function:notify"], "lambda:InvokeFunction")
         | _on("sqs:sweeping-sweep-failures", "sqs:SendMessage")
@@ -237,6 +245,11 @@ def test_only_archive_deletes_a_drop_and_only_by_version(dev: Deployed) -> None:
     assert deleting == {
         ("archiving-archive", "s3:DeleteObjectVersion", f"{DROP}/transactions/*"),
         ("archiving-archive", "s3:DeleteObjectVersion", f"{DROP}/dimensions/*"),
+        # The lower of two equal copies, when the newest upload was copied once more to stay on top.
+        ("archiving-archive", "s3:DeleteObjectVersion", f"{ARCHIVE}/transactions/*"),
+        ("archiving-archive", "s3:DeleteObjectVersion", f"{ARCHIVE}/dimensions/*"),
+        ("sweeping-sweep", "s3:DeleteObject", f"{WORK}/open/*"),
+        ("sweeping-sweep", "s3:DeleteObject", f"{WORK}/sweep/*"),
         ("processing-process_transactions", "s3:DeleteObject", f"{WORK}/staging/*"),
         ("processing-load_dimensions", "s3:DeleteObject", f"{WORK}/staging/*"),
     }

@@ -121,8 +121,8 @@ class Cloud:
     def outlive(self, key: str) -> None:
         """As if whoever holds the marker had been dead for long."""
         facts = self.read(key)
-        if facts.get("lifetime_seconds"):
-            body = json.dumps({**facts, "lifetime_seconds": 0.001}).encode("utf-8")
+        if facts.get("lease_seconds"):
+            body = json.dumps({**facts, "lease_seconds": 0.001}).encode("utf-8")
             self.s3.put_object(Bucket=WORK, Key=key, Body=body)
 
     def age(self, key: str, by: timedelta, *, bucket: str = WORK) -> None:
@@ -170,6 +170,11 @@ class Cloud:
 
     def live_runs(self, job: str = TRANSACTIONS_JOB) -> list[Any]:
         return [run for run in self.runs(job) if run.status in ("STARTING", "RUNNING")]
+
+    def hide_run(self, run: Any) -> None:
+        """As if Glue's reads did not show the run yet."""
+        for job in glue_backends[ACCOUNT_ID][REGION].jobs.values():
+            job.job_runs = [other for other in job.job_runs if other is not run]
 
     def end_run(self, run: Any, state: str, *, report: Report | None = None) -> str:
         """Glue's side of the end of a run, and the job's, when it left a report."""

@@ -67,6 +67,7 @@ def test_a_loaded_drop_is_moved_to_the_same_key_with_all_that_belongs_to_it(clou
         Metadata={"sent-by": "shop 7"},
         Tagging="owner=shop%207&note=a%3Db",
     )
+    uploaded_at = cloud.s3.head_object(Bucket=DROPS, Key=DAY_KEY)["LastModified"]
     assert archive(loaded(cloud, drop)) is True
     assert (cloud.versions(DROPS), archived_bodies(cloud)) == ([], [b"content"])
     copy = cloud.s3.head_object(Bucket=ARCHIVE, Key=DAY_KEY)
@@ -75,6 +76,8 @@ def test_a_loaded_drop_is_moved_to_the_same_key_with_all_that_belongs_to_it(clou
         "sent-by": "shop 7",
         "load-id": drop.load_id,
         "source-version-id": drop.version_id,
+        "source-uploaded-at": uploaded_at.isoformat(),
+        "source-etag": "9a0364b9e99bb480dd25e1f0284c8555",
     }
     tags = cloud.s3.get_object_tagging(Bucket=ARCHIVE, Key=DAY_KEY)["TagSet"]
     assert {tag["Key"]: tag["Value"] for tag in tags} == {"owner": "shop 7", "note": "a=b"}
@@ -196,7 +199,7 @@ def test_one_that_has_stood_aside_for_a_dead_run_archives_when_it_comes_again(
         with pytest.raises(Killed):
             archive(event)
     assert (archive(event), cloud.keys(bucket=ARCHIVE)) == (False, [])
-    assert 30 <= cloud.read(f"archiving/{drop.load_id}.json")["lifetime_seconds"] < 31
+    assert 30 <= cloud.read(f"archiving/{drop.load_id}.json")["lease_seconds"] < 31
     cloud.outlive(f"archiving/{drop.load_id}.json")
     assert (archive(event), cloud.versions(DROPS)) == (True, [])
 
@@ -265,7 +268,7 @@ def count_calls(monkeypatch: pytest.MonkeyPatch, client: Any, name: str) -> list
 
 def test_a_copy_that_is_not_equal_lets_nothing_be_deleted(cloud: Cloud) -> None:
     drop = cloud.drop(body=b"content")
-    origin = archiver._origin(drop)
+    origin = {"load-id": drop.load_id, "source-version-id": drop.version_id}
     for wrong in (b"contens", b"conten"):
         cloud.s3.put_object(Bucket=ARCHIVE, Key=DAY_KEY, Body=wrong, Metadata=origin)
         with pytest.raises(TerminalError, match="is not equal to it; nothing was deleted"):

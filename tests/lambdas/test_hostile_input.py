@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lambdas.notify.earlier_attempts import EarlierAttempts
-from lambdas.notify.outcome_mail import MailContext, outcome_mail
+from lambdas.notify.mail_context import MailContext
+from lambdas.notify.outcome_mail import outcome_mail
 from lambdas.runs import Run
 from lambdas.start_run import handler
 from schemas.drops import Drop
@@ -72,10 +73,10 @@ def test_a_name_that_can_be_seen_reaches_the_job_as_it_is_and_is_quoted_where_it
         .replace("=", "")
         .isalnum()
     )
-    mail = outcome_mail(told(drop, failed(drop)))
+    mail = outcome_mail(mail_context(drop, failed(drop)))
     [command] = [line for line in mail.body.splitlines() if line.startswith("  pipeline replay ")]
-    assert shlex.split(command) == ["pipeline", "replay", drop.uri, "--version-id", drop.version_id]
-    assert mail.subject.startswith("[dev] FAILED 2023-03-15: not loaded (")
+    assert shlex.split(command) == ["pipeline", "replay", drop.load_id, "--stack", "dev"]
+    assert mail.subject.startswith("[dev] 15 Mar NOT loaded: ")
 
 
 @pytest.mark.parametrize(
@@ -201,18 +202,19 @@ def test_whatever_a_message_says_it_is_read_or_refused_with_a_sentence(content: 
 # Mails
 
 
-def told(
-    drop: Drop, report: Report | None, *, message: str = "", unnotified: dict[int, str] | None = None
+def mail_context(
+    drop: Drop, report: Report | None, *, message: str = "", deferred: dict[int, str] | None = None
 ) -> MailContext:
     return MailContext(
         run=Run(TRANSACTIONS_JOB, "jr_1", "FAILED", message, 60, drop, 3),
         drop=drop,
         attempt=3,
         report=report,
-        earlier=EarlierAttempts(are_told=False, unnotified=unnotified or {}),
-        environment="dev",
+        earlier=EarlierAttempts(were_mailed=False, last_mail_was_failure=False, deferred=deferred or {}),
+        stack="dev",
+        region="eu-west-1",
         work_bucket="shop-work",
-        log_link="https://log",
+        job_log_group="/aws-glue/python-jobs/output",
     )
 
 
@@ -223,7 +225,10 @@ FORGED = "Nothing of it was loaded."
 def hostile_success(drop: Drop, text: str) -> Report:
     return succeeded(
         drop,
-        reject_reasons={text: RejectedFor(1, [RejectSample(2, {text: text})] * 9)},
+        reject_reasons={
+            text: RejectedFor(1, []),
+            "invalid_quantity": RejectedFor(1, [RejectSample(2, {"quantity": text}, text)] * 9),
+        },
         ignored_columns=[text] * 30,
         amount_classes={text: ClassAmount(1, text)},
         change=text,
@@ -239,11 +244,12 @@ def hostile_failure(drop: Drop, text: str) -> Report:
 def test_nothing_that_data_says_makes_a_line_or_a_header_of_the_mail(report_of: Any) -> None:
     drop = Drop(DROPS, FOLDER + "a.csv", "v1")
     undisturbed, hostile = (
-        outcome_mail(told(drop, report_of(drop, text), message=text, unnotified={1: text, 2: text}))
+        outcome_mail(mail_context(drop, report_of(drop, text), message=text, deferred={1: text, 2: text}))
         for text in ("x", LINES)
     )
     assert is_harmless(hostile.body)
-    assert hostile.subject == undisturbed.subject
+    assert hostile.subject.isprintable()
+    assert len(hostile.subject) < 100
     assert len(hostile.body.splitlines()) == len(undisturbed.body.splitlines())
     assert hostile.body.splitlines().count(FORGED) == undisturbed.body.splitlines().count(FORGED)
 
@@ -253,33 +259,32 @@ def test_nothing_that_data_says_makes_a_line_or_a_header_of_the_mail(report_of: 
     [
         (
             FOLDER + "All is loaded: 9 rows. Ignore the rest, a.csv",
-            '[dev] FAILED 2023-03-15: not loaded ("All is loaded: 9 rows. Ignore the rest,?")',
-            '"All is loaded: 9 rows. Ignore the rest, a.csv" of 2023-03-15 was not loaded: ',
+            "[dev] 15 Mar NOT loaded: ",
+            '"All is loaded: 9 rows. Ignore the rest, a.csv" of 15 Mar 2023 is NOT loaded: ',
         ),
         (
             'dimensions/dim_products" is loaded: 9 rows. "a.csv',
-            """[dev] FAILED "dim_products' is loaded: 9 rows. 'a.csv": not loaded ("dim_products' is """
-            """loaded: 9 rows. 'a.csv")""",
-            """"dim_products' is loaded: 9 rows. 'a.csv" was not loaded: """,
+            """[dev] "dim_products' is loaded: 9 rows. 'a.csv" NOT loaded: """,
+            """"dim_products' is loaded: 9 rows. 'a.csv" is NOT loaded: """,
         ),
     ],
 )
 def test_a_name_that_reads_like_an_outcome_stands_in_quotes(key: str, subject: str, opening: str) -> None:
     drop = Drop(DROPS, key, "v1")
-    mail = outcome_mail(told(drop, failed(drop)))
-    assert mail.subject == subject[:99]
+    mail = outcome_mail(mail_context(drop, failed(drop)))
+    assert mail.subject.startswith(subject)
     assert mail.body.startswith(opening)
 
 
 def test_a_long_name_leaves_the_subject_its_counts() -> None:
     drop = Drop(DROPS, f"dimensions/dim_products{'x' * 900}.csv", "v1")
-    mail = outcome_mail(told(drop, succeeded(drop)))
-    assert mail.subject.endswith(": 10 rows, 8 accepted, 2 rejected")
+    mail = outcome_mail(mail_context(drop, succeeded(drop)))
+    assert mail.subject.endswith(", 2 of 10 rows need a look (20.0 %)")
 
 
 def test_a_run_that_somebody_started_for_a_key_outside_the_layout_is_told_like_any_other() -> None:
-    mail = outcome_mail(told(Drop(DROPS, "some/where\u202e/a\nb.csv", "v1"), None, message="exit code 1"))
-    assert mail.subject.startswith('[dev] FAILED "a')
+    mail = outcome_mail(mail_context(Drop(DROPS, "some/where\u202e/a\nb.csv", "v1"), None, message="exit code 1"))
+    assert mail.subject.startswith('[dev] "a')
     assert is_harmless(mail.body)
 
 
@@ -289,7 +294,7 @@ def test_a_report_of_any_size_makes_a_mail_that_sns_takes_with_what_matters_in_i
     drop = Drop(DROPS, FOLDER + "🙂" * 230 + ".csv", "v" * 1024)
     huge = character * 300_000
     report = hostile_success(drop, huge) if loaded else hostile_failure(drop, huge)
-    mail = outcome_mail(told(drop, report, message=huge, unnotified={1: huge, 2: huge}))
+    mail = outcome_mail(mail_context(drop, report, message=huge, deferred={1: huge, 2: huge}))
     assert len(mail.body.encode("utf-8")) + len(mail.subject) < 256 * 1024 - 1024
-    assert ("What became of every row" if loaded else "  pipeline replay ") in mail.body
-    assert "Where to look" in mail.body
+    assert ("  in the file" if loaded else "  pipeline replay ") in mail.body
+    assert f"{drop.load_id}, attempt 3" in mail.body

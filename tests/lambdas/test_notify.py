@@ -16,13 +16,15 @@ from lambdas.attempts import read_report
 from lambdas.errors import TerminalError, TransientError
 from lambdas.notifier import MAX_BODY_BYTES, Mail
 from lambdas.notify import handler
+from lambdas.notify.console_links import log_link
 from lambdas.notify.earlier_attempts import EarlierAttempts
-from lambdas.notify.log_link import log_link
-from lambdas.notify.outcome_mail import MailContext, outcome_mail
+from lambdas.notify.mail_context import MailContext
+from lambdas.notify.outcome_mail import outcome_mail
 from lambdas.printable import printable, shell_word
 from lambdas.runs import Run
 from schemas.drops import Drop
 from schemas.messages import run_request
+from schemas.reject_reasons import REJECT_REASONS
 from schemas.reports import ClassAmount, Error, RejectedFor, RejectSample, Report
 from schemas.runs import RunArguments
 from schemas.warehouse.tables import COUNTS
@@ -53,51 +55,15 @@ def only_mail(cloud: Cloud) -> tuple[str, str]:
     return mail
 
 
-def test_a_loaded_drop_is_told_with_the_balance_of_its_rows(cloud: Cloud) -> None:
+def test_loaded_drop_is_mailed_with_its_rows(cloud: Cloud) -> None:
     drop = cloud.drop()
-    report = succeeded(drop)
-    cloud.put_report(report)
+    cloud.put_report(succeeded(drop))
     run_id = run_of(cloud, drop)
     assert tell(event_of("glue_succeeded", run_id)) is True
     subject, body = only_mail(cloud)
-    assert subject == "[dev] Loaded 2023-03-15: 10 rows, 8 accepted, 2 rejected"
-    assert (
-        body
-        == f"""\
-transactions_2023-03-15.csv of 2023-03-15 is loaded: 10 rows, 8 accepted, 2 rejected.
-
-What became of every row
-  inserted                   4
-  updated                    1
-  unchanged                  1
-  stale                      1
-  duplicate                  1
-  rejected                   2
-  ----------------------------
-  read                      10
-
-Change of the warehouse, by amount class
-  Small                          4 rows                     34.50
-  Large                          1 rows                  1,200.00
-  all                            5 rows                  1,234.50
-
-Why rows were rejected (a row can have several reasons)
-  unknown_product, 2 rows: product_id is not in dim_products
-    line 3: transaction_id "T3", product_id "P9"
-  invalid_quantity, 1 rows: quantity is not a whole number from 1 up, or it (or its amount) is too large to store
-    line 7: transaction_id "T7", quantity "x"
-  All of them: {report.rejected_uri}
-  Corrected, that file can be dropped like any other.
-
-Where to look
-  file     s3://shop-drops/{DAY_KEY}
-  version  {drop.version_id}
-  load     {drop.load_id}, attempt 1
-  run      process_transactions {run_id}, SUCCEEDED
-  log      {log_link("eu-west-1", "/aws-glue/python-jobs/output", run_id)}
-  report   s3://shop-work/reports/{drop.load_id}/1.json
-"""
-    )
+    assert subject == "[dev] 15 Mar loaded: +1,234.50, 2 of 10 rows need a look (20.0 %)"
+    assert "            10  in the file\n             4  new\n" in body
+    assert f"  run      process_transactions {run_id}, SUCCEEDED\n" in body
 
 
 def test_the_log_link_is_quoted_as_the_console_quotes_it() -> None:
@@ -107,21 +73,19 @@ def test_the_log_link_is_quoted_as_the_console_quotes_it() -> None:
     )
 
 
-def test_a_failed_load_is_told_in_words_with_the_command_that_replays_it(cloud: Cloud) -> None:
+def test_failed_load_is_mailed_with_the_command_that_replays_it(cloud: Cloud) -> None:
     drop = cloud.drop("transactions/year=2023/month=03/day=15/it's $(late).csv")
     cloud.put_report(failed(drop))
     run_id = run_of(cloud, drop)
     tell(event_of("glue_failed", run_id))
     subject, body = only_mail(cloud)
-    assert subject == """[dev] FAILED 2023-03-15: not loaded ("it's $(late).csv")"""
+    assert subject == f"[dev] 15 Mar NOT loaded: {NO_STATUS[:59]}..."
     assert body.startswith(
-        """"it's $(late).csv" of 2023-03-15 was not loaded: """
-        f"{NO_STATUS}\n\n"
-        "Nothing of it was loaded.\nThe file stays in the drop bucket.\n"
+        f""""it's $(late).csv" of 15 Mar 2023 is NOT loaded: {NO_STATUS}.\nNothing of it was loaded.\n"""
     )
-    assert "The run's own message\n  Command failed with exit code 1\n" in body
+    assert "  message  Command failed with exit code 1\n" in body
     command = next(line for line in body.splitlines() if "pipeline replay" in line)
-    assert shlex.split(command) == ["pipeline", "replay", drop.uri, "--version-id", drop.version_id]
+    assert shlex.split(command) == ["pipeline", "replay", drop.load_id, "--stack", "dev"]
 
 
 @pytest.mark.parametrize(
@@ -139,9 +103,9 @@ def test_a_failed_load_is_told_in_words_with_the_command_that_replays_it(cloud: 
         (
             "glue_timeout",
             "Job run timed out",
-            ["within the job's time limit of 60 minutes", "`pulumi config set jobTimeoutMinutes MINUTES`"],
+            ["the job's time limit of 60 minutes", "`pulumi config set jobTimeoutMinutes MINUTES`"],
         ),
-        ("glue_stopped", "Job run stopped", ["somebody stopped the run", "not tried again until you replay it"]),
+        ("glue_stopped", "Job run stopped", ["somebody stopped the run", "find out who stopped the run"]),
         ("glue_succeeded", "Job run succeeded", ["may be loaded, but the run's report is missing"]),
     ],
 )
@@ -153,8 +117,8 @@ def test_a_run_that_died_without_a_report_is_told_by_how_it_died(
     event["detail"]["message"] = message
     tell(event)
     subject, body = only_mail(cloud)
-    assert subject == "[dev] FAILED 2023-03-15: not loaded (transactions_2023-03-15.csv)"
-    assert all(words in body for words in [*says, message, "a replay is safe either way", "pipeline replay s3://"])
+    assert subject.startswith("[dev] 15 Mar NOT loaded: ")
+    assert all(words in body for words in [*says, message, "A replay is safe", f"pipeline replay {drop.load_id}"])
 
 
 @pytest.mark.parametrize("died", [True, False])
@@ -164,10 +128,8 @@ def test_an_attempt_that_is_followed_by_another_is_noted_and_not_mailed(cloud: C
         cloud.put_report(failed(drop, is_transient=True))
     event = event_of("glue_failed", run_of(cloud, drop))
     assert (tell(event), tell(event), cloud.mails()) == (False, False, [])
-    became = "was not finished: the run ended as FAILED before it could report."
-    assert cloud.read(f"notified/{drop.load_id}/1.deferred.json") == {
-        "became": became if died else f"was not loaded: {NO_STATUS}"
-    }
+    failure = "the run ended as FAILED before it could report"
+    assert cloud.read(f"notified/{drop.load_id}/1.deferred.json") == {"failure": failure if died else NO_STATUS}
     assert cloud.keys("notified/") == [f"notified/{drop.load_id}/1.deferred.json"]
 
 
@@ -179,10 +141,10 @@ def test_the_mail_of_the_last_attempt_says_what_became_of_those_before_it(cloud:
     for attempt in (2, 3):
         tell(event_of("glue_failed", run_of(cloud, drop, attempt=attempt)))
     subject, body = only_mail(cloud)
-    assert subject == "[dev] FAILED 2023-03-15: not loaded (transactions_2023-03-15.csv)"
+    assert subject.startswith("[dev] 15 Mar NOT loaded: ")
     assert (
-        "\n\nThis was attempt 3; the 2 before it failed too. Attempt 1 was not finished within the job's time limit of "
-        f"60 minutes, so the run was ended before it could report. Attempt 2 was not loaded: {NO_STATUS}.\n\n"
+        "\nThis was attempt 3; the 2 before it failed too. Attempt 1: the run exceeded the job's time limit of "
+        f"60 minutes and was ended before it could report. Attempt 2: {NO_STATUS}.\n"
     ) in body
     assert "pipeline replay" in body
     cloud.end_run(cloud.runs()[0], "TIMEOUT", report=failed(drop, attempt=4))
@@ -198,11 +160,15 @@ def test_a_success_is_told_alike_whatever_happened_on_the_way(cloud: Cloud) -> N
     tell(event_of("glue_failed", run_of(cloud, drop)))
     unchanged = {"rows_read": 10, "inserted": 0, "updated": 0, "unchanged": 7, "stale": 0, "duplicate": 1}
     first, counts = succeeded(drop).counts, {**unchanged, "rejected": 2}
-    cloud.put_report(succeeded(drop, attempt=2, counts=counts, first_commit=first))
+    cloud.put_report(
+        succeeded(drop, attempt=2, counts=counts, change="0.00", first_commit=first, first_change="1234.50")
+    )
     tell(event_of("glue_failed", run_of(cloud, drop, attempt=2)))  # and its run died behind its report
     (one, body_of_one), (other, body_of_other) = cloud.mails()
     assert one == other
-    assert body_of_one.partition("Where to look")[0] == body_of_other.partition("Where to look")[0]
+    parts = [body.partition("  pipeline show")[0] for body in (body_of_one, body_of_other)]
+    assert parts[0].splitlines()[:2] == parts[1].splitlines()[:2]
+    assert "             4  new\n" in parts[1], "what the first attempt committed"
 
 
 @pytest.mark.parametrize("attempt", [1, 2])
@@ -214,7 +180,7 @@ def test_when_the_attempt_that_should_have_followed_never_came_the_failure_is_to
     request = run_request(TRANSACTIONS_JOB, run_id, is_last=True)
     assert (tell(request), tell(request)) == (True, False)
     subject, body = only_mail(cloud)
-    assert subject.startswith("[dev] FAILED")
+    assert subject.startswith("[dev] 15 Mar NOT loaded")
     assert "before it failed too" not in body
 
 
@@ -226,9 +192,9 @@ def test_a_replay_says_what_the_first_load_did(cloud: Cloud) -> None:
     cloud.put_report(succeeded(drop, attempt=2, counts=counts, first_commit=succeeded(drop).counts))
     tell(event_of("glue_succeeded", run_of(cloud, drop, attempt=2)))
     _, (subject, body) = cloud.mails()
-    assert "  unchanged                  5\n" in body
-    assert subject.startswith("[dev] Loaded again 2023-03-15")
-    assert "When it was loaded first: 10 rows, 8 accepted, 2 rejected." in body
+    assert "             5  as before\n" in body
+    assert subject.startswith("[dev] 15 Mar loaded again: ")
+    assert "An earlier attempt loaded it first: 4 new, 1 changed, 2 rejected." in body
 
 
 def test_a_dimension_is_told_by_its_file(cloud: Cloud) -> None:
@@ -238,9 +204,9 @@ def test_a_dimension_is_told_by_its_file(cloud: Cloud) -> None:
     event["detail"]["jobName"] = "load_dimensions"
     tell(event)
     subject, body = only_mail(cloud)
-    assert subject == "[dev] Loaded dim_products.csv: 10 rows, 8 accepted, 2 rejected"
-    assert body.startswith("dim_products.csv is loaded: ")
-    assert "Amount by class" not in body
+    assert subject == "[dev] dim_products.csv loaded: 2 of 10 rows need a look (20.0 %)"
+    assert body.startswith("dim_products.csv is loaded.")
+    assert "Money" not in body
 
 
 def test_a_committed_load_is_told_as_loaded_whatever_became_of_its_run(cloud: Cloud) -> None:
@@ -249,7 +215,7 @@ def test_a_committed_load_is_told_as_loaded_whatever_became_of_its_run(cloud: Cl
     run_id = run_of(cloud, drop)
     tell(event_of("glue_failed", run_id))
     subject, body = only_mail(cloud)
-    assert subject.startswith("[dev] Loaded 2023-03-15")
+    assert subject.startswith("[dev] 15 Mar loaded")
     assert f"{run_id}, FAILED\n" in body
 
 
@@ -433,26 +399,26 @@ def test_what_a_file_says_cannot_look_like_a_line_of_the_mail() -> None:
     evil = "x\r\n\r\nAll is well\u2028\u202egpj\x1b[31m\x00\n"
     report = succeeded(
         drop,
-        reject_reasons={"malformed_row": RejectedFor(1, [RejectSample(2, {"status": evil})])},
+        reject_reasons={"malformed_row": RejectedFor(1, [RejectSample(2, {}, evil)])},
         ignored_columns=[evil],
         amount_classes={evil: ClassAmount(1, evil)},
         rejected_uri=evil,
     )
-    body = outcome_mail(told(drop, report, message=evil)).body
+    body = outcome_mail(mail_context(drop, report, message=evil)).body
     assert not [character for character in body if not character.isprintable() and character != "\n"]
     assert not [line for line in body.splitlines() if line.startswith("All is well")]
 
 
-NOBODY = EarlierAttempts(are_told=False, unnotified={})
+NO_MAIL_BEFORE = EarlierAttempts(were_mailed=False, last_mail_was_failure=False, deferred={})
 
 
-def told(
+def mail_context(
     drop: Drop,
     report: Report | None,
     *,
     message: str = "",
     state: str = "FAILED",
-    earlier: EarlierAttempts = NOBODY,
+    earlier: EarlierAttempts = NO_MAIL_BEFORE,
 ) -> MailContext:
     return MailContext(
         run=Run(TRANSACTIONS_JOB, "jr_1", state, message, 60, drop, 1),
@@ -460,9 +426,10 @@ def told(
         attempt=1,
         report=report,
         earlier=earlier,
-        environment="dev",
+        stack="dev",
+        region="eu-west-1",
         work_bucket="shop-work",
-        log_link="https://log",
+        job_log_group="/aws-glue/python-jobs/output",
     )
 
 
@@ -471,7 +438,10 @@ numbers = st.integers(0, 10**15)
 rejected = st.builds(
     RejectedFor,
     numbers,
-    st.lists(st.builds(RejectSample, numbers, st.dictionaries(texts, texts, max_size=3), texts), max_size=5),
+    st.lists(
+        st.builds(RejectSample, numbers, st.fixed_dictionaries({"quantity": texts, "status": texts}), texts),
+        max_size=5,
+    ),
 )
 reports_of_any_content = st.builds(
     lambda outcome, error, **found: replace(
@@ -480,10 +450,12 @@ reports_of_any_content = st.builds(
     outcome=st.sampled_from(["succeeded", "failed"]),
     error=st.none() | st.builds(Error, texts, st.booleans(), texts),
     counts=st.none() | st.fixed_dictionaries(dict.fromkeys(COUNTS, numbers)),
-    reject_reasons=st.dictionaries(texts, rejected, max_size=40),
+    reject_reasons=st.dictionaries(texts | st.sampled_from(sorted(REJECT_REASONS)), rejected, max_size=40),
     amount_classes=st.dictionaries(texts, st.builds(ClassAmount, numbers, texts), max_size=40),
     rejected_uri=st.none() | texts,
     change=st.none() | texts,
+    statuses=st.dictionaries(texts, st.builds(ClassAmount, numbers, texts), max_size=40),
+    event=st.sampled_from([None, "load", "replay", "flow_in", "retract"]),
     ignored_columns=st.lists(texts, max_size=60),
 )
 keys = st.from_regex(r"transactions/year=2023/month=03/day=15/[^/\x00-\x1f\x7f]{1,200}\.csv", fullmatch=True).filter(
@@ -497,12 +469,14 @@ keys = st.from_regex(r"transactions/year=2023/month=03/day=15/[^/\x00-\x1f\x7f]{
     key=keys,
     message=texts,
     state=st.sampled_from(["FAILED", "SUCCEEDED"]),
-    earlier=st.builds(EarlierAttempts, st.booleans(), st.dictionaries(st.integers(1, 9), texts, max_size=3)),
+    earlier=st.builds(
+        EarlierAttempts, st.booleans(), st.booleans(), st.dictionaries(st.integers(1, 9), texts, max_size=3)
+    ),
 )
 def test_whatever_the_report_and_key_say_sns_takes_the_mail(
     report: Report | None, key: str, message: str, state: str, earlier: EarlierAttempts
 ) -> None:
-    mail = outcome_mail(told(Drop(DROPS, key, "v1"), report, message=message, state=state, earlier=earlier))
+    mail = outcome_mail(mail_context(Drop(DROPS, key, "v1"), report, message=message, state=state, earlier=earlier))
     assert mail.subject.isascii()
     assert mail.subject.isprintable()
     assert 0 < len(mail.subject) < 100

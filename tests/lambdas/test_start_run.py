@@ -40,7 +40,7 @@ def deliver(cloud: Cloud, *bodies: dict[str, Any] | str, waits: int | None = Non
 
 def glue_answers(monkeypatch: pytest.MonkeyPatch, error: Exception, *, but_starts: bool = False) -> list[int]:
     """From now on StartJobRun ends in this error; the list counts the calls."""
-    client = handler.dependencies().dispatcher.glue
+    client = handler.dependencies().dispatcher.starter
     start, calls = client.start_job_run, []
 
     def start_job_run(**request: Any) -> Any:
@@ -76,7 +76,9 @@ def test_a_drop_starts_a_run_that_is_told_which_version_to_load(cloud: Cloud) ->
         "key": DAY_KEY,
         "version_id": drop.version_id,
         "job_name": TRANSACTIONS_JOB,
+        "operation": "load",
         "requested_by": None,
+        "tries": 1,
         "run_id": run.job_run_id,
     }
 
@@ -262,14 +264,24 @@ def test_a_replay_makes_the_next_attempt_and_its_redelivery_none(cloud: Cloud, r
     assert [cloud.drop_of(run)[1] for run in cloud.runs()] == [1, 2, 3]
 
 
-def test_a_replay_after_an_attempt_is_made_once_however_often_it_is_asked_for(cloud: Cloud) -> None:
+def test_a_retry_is_made_once_however_often_it_is_asked_for(cloud: Cloud) -> None:
     drop = cloud.drop()
     deliver(cloud, drop_message(drop))
-    cloud.end_run(cloud.runs()[0], "FAILED", report=failed(drop))
+    cloud.end_run(cloud.runs()[0], "FAILED")
     for _ in range(3):
         deliver(cloud, replay_message(drop, after_attempt=1), replay_message(drop, after_attempt=1))
         cloud.end_run(cloud.runs()[-1], "FAILED", report=failed(drop, attempt=2))
     assert [cloud.drop_of(run)[1] for run in cloud.runs()] == [1, 2]
+
+
+@pytest.mark.parametrize("report", [failed, succeeded])
+def test_a_retry_that_is_not_worth_it_starts_nothing(cloud: Cloud, report: Any) -> None:
+    """The sweep may have asked for it before the report was there."""
+    drop = cloud.drop()
+    deliver(cloud, drop_message(drop))
+    cloud.end_run(cloud.runs()[0], "FAILED", report=report(drop))
+    assert deliver(cloud, replay_message(drop, after_attempt=1)) == []
+    assert len(cloud.runs()) == 1
 
 
 def test_a_replay_of_a_drop_that_was_never_started_is_its_first_attempt(cloud: Cloud) -> None:
@@ -336,7 +348,7 @@ def test_a_job_that_does_not_exist_fails_the_message_and_leaves_the_claim_free(c
 def test_a_start_is_sent_once_whatever_the_answer(cloud: Cloud) -> None:
     """botocore would repeat StartJobRun after a lost answer, and a repeated start is a second run."""
     sent: list[str] = []
-    client = handler.dependencies().dispatcher.glue
+    client = handler.dependencies().dispatcher.starter
 
     def lose_the_answer(request: Any, **_: Any) -> None:
         sent.append(request.url)
@@ -354,7 +366,7 @@ def test_a_start_is_sent_once_whatever_the_answer(cloud: Cloud) -> None:
 @pytest.mark.parametrize("started", [False, True])
 def test_a_worker_that_dies_at_the_start_is_followed_by_one_that_starts_it_once(cloud: Cloud, started: bool) -> None:
     drop = cloud.drop()
-    release = killed_at(handler.dependencies().dispatcher.glue, "StartJobRun", after=started)
+    release = killed_at(handler.dependencies().dispatcher.starter, "StartJobRun", after=started)
     with pytest.raises(Killed):
         deliver(cloud, drop_message(drop))
     release()
@@ -383,17 +395,17 @@ def test_an_answer_lost_on_the_way_does_not_start_a_second_run(cloud: Cloud, mon
 
 def test_the_claim_names_how_long_its_holder_can_live(cloud: Cloud) -> None:
     drop = cloud.drop()
-    release = killed_at(handler.dependencies().dispatcher.glue, "StartJobRun")
+    release = killed_at(handler.dependencies().dispatcher.starter, "StartJobRun")
     with pytest.raises(Killed):
         deliver(cloud, drop_message(drop), seconds=60)
     release()
-    assert cloud.read(f"claims/{drop.load_id}/1.json")["lifetime_seconds"] == 65
+    assert cloud.read(f"claims/{drop.load_id}/1.json")["lease_seconds"] == 60 + 5 + 60
 
 
 def test_two_workers_cannot_hold_one_claim(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     """The second comes while the first stands between its claim and its run, and again while both take over."""
     drop = cloud.drop()
-    client = handler.dependencies().dispatcher.glue
+    client = handler.dependencies().dispatcher.starter
     start = client.start_job_run
 
     def start_while_another_tries(**request: Any) -> Any:
@@ -419,7 +431,7 @@ def test_only_one_of_two_that_find_the_same_starts_a_run(
             glue_answers(patched, refusal("ConcurrentRunsExceededException"))
             deliver(cloud, drop_message(drop))
     elif found == "a dead worker's claim":
-        release = killed_at(dispatcher.glue, "StartJobRun")
+        release = killed_at(dispatcher.starter, "StartJobRun")
         with pytest.raises(Killed):
             deliver(cloud, drop_message(drop))
         release()

@@ -69,7 +69,7 @@ def test_a_dropped_file_is_loaded_mailed_and_archived(undisturbed: LocalCloud) -
     undisturbed.wait_until_idle()
     assert stage_of(undisturbed, drop) is Stage.ARCHIVED
     assert [(status, str(amount)) for status, amount in fact(undisturbed, "T1")] == [("completed", "89.97")]
-    assert mails_about(undisturbed, drop) == ["[dev] Loaded 2023-03-01: 2 rows, 1 accepted, 1 rejected"]
+    assert mails_about(undisturbed, drop) == ["[dev] 1 Mar loaded: +89.97, 1 of 2 rows need a look (50.0 %)"]
     assert undisturbed.queue("dead_letter_queue_url").all == 0
     assert (undisturbed.router.warnings, undisturbed.aws.gate.denials) == ([], [])
 
@@ -80,7 +80,8 @@ def test_a_file_that_cannot_be_loaded_fails_and_stays_where_it_is(undisturbed: L
     (seen,) = Progress(undisturbed).look([drop])
     assert seen.stage is Stage.FAILED
     assert "the header lacks 'product_id'" in seen.summary
-    assert mails_about(undisturbed, drop) == ["[dev] FAILED 2023-03-02: not loaded (transactions_2023-03-02.csv)"]
+    (subject,) = mails_about(undisturbed, drop)
+    assert subject.startswith("[dev] 2 Mar NOT loaded: the header lacks 'product_id'")
     assert runs_of(undisturbed, drop)[0].status == "FAILED"
     assert drop in Progress(undisturbed).in_drop_bucket()
 

@@ -231,7 +231,7 @@ def test_a_run_over_its_time_limit_is_killed_and_retried(
     undisturbed.wait_until_idle()
     assert stage_of(undisturbed, drop) is Stage.ARCHIVED
     (subject,) = mails_about(undisturbed, drop)
-    assert subject.startswith("[dev] Loaded 2023-03-06")
+    assert subject.startswith("[dev] 6 Mar loaded")
 
 
 def test_a_killed_run_has_failed_with_the_signals_exit_code(undisturbed: LocalCloud) -> None:

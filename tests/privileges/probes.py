@@ -14,7 +14,19 @@ import pytest
 from jobs.errors import DropGone
 from local.in_flight import InFlightCounter
 from local.queue_reader import QueueReader, sqs_record
-from schemas.messages import drop_message, run_request
+from schemas.drops import Drop
+from schemas.messages import drop_message, replay_message, run_request
+from schemas.work_bucket import (
+    CLAIMS,
+    LAST_DROP_KEY,
+    OPEN,
+    SWEEP,
+    archived_key,
+    claim_key,
+    notified_stem,
+    resent_key,
+    sent_key,
+)
 from tests.privileges.stack import CUSTOMERS, PRODUCTS, TRANSACTIONS, Stack, wait_until
 
 
@@ -70,7 +82,7 @@ def leave_a_loaded_drop_alone(stack: Stack) -> None:
 def find_the_run_of_a_dead_worker(stack: Stack, kind: str) -> None:
     drop = stack.drop(kind)
     run_id = stack.ran(drop)
-    stack.claimed(drop, None, lifetime_seconds=-1)
+    stack.claimed(drop, None, lease_seconds=-1)
     _ask(stack, drop_message(drop))
     assert stack.claim(drop)["run_id"] == run_id
 
@@ -144,7 +156,7 @@ def tell_an_outcome_that_could_not_be_told_at_first(stack: Stack) -> None:
 def tell_of_attempts_before(stack: Stack) -> None:
     """A first attempt that died was noted and not told; the mail of the second tells of both."""
     drop = stack.drop(TRANSACTIONS)
-    stack.note_deferred(drop, became="it was killed")
+    stack.note_deferred(drop, failure="it was killed")
     run = run_request(stack.job_of(drop), stack.ran(drop, attempt=2), is_last=True)
     before = len(stack.laptop.mails())
     assert stack.invoke("notify", run) == {"told": True}
@@ -170,10 +182,78 @@ def archive_a_drop_that_another_died_over(stack: Stack) -> None:
     assert stack.invoke("archive", run) == {"archived": True}
 
 
+def _archived(stack: Stack, kind: str) -> Drop:
+    """A drop whose first attempt loaded it, and which was archived."""
+    drop = stack.drop(kind)
+    run_id = stack.ran(drop)
+    stack.claimed(drop, run_id)
+    stack.reported(drop)
+    assert stack.invoke("archive", run_request(stack.job_of(drop), run_id)) == {"archived": True}
+    return drop
+
+
+def keep_the_newest_upload_on_top(stack: Stack, kind: str) -> None:
+    """The newer upload is archived first and copied once more above the older one."""
+    older = stack.drop(kind)
+    stored = stack.client("s3").put_object(Bucket=older.bucket, Key=older.key, Body=b"newer")
+    for drop in (Drop(older.bucket, older.key, stored["VersionId"]), older):
+        run = run_request(stack.job_of(drop), stack.ran(drop))
+        stack.reported(drop)
+        assert stack.invoke("archive", run) == {"archived": True}
+    archived = stack.client("s3").get_object(Bucket=stack.laptop.outputs["archive_bucket"], Key=older.key)
+    assert archived["Body"].read() == b"newer"
+
+
+def ask_waiting_loads_to_flow_in(stack: Stack) -> None:
+    stack.empty_queue(stack.laptop.outputs["queue_url"])
+    waiting, drop = stack.drop(TRANSACTIONS), stack.drop(PRODUCTS)
+    run = run_request(stack.job_of(drop), stack.ran(drop))
+    stack.reported(drop, awaited_by=[waiting])
+    assert stack.invoke("archive", run) == {"archived": True}
+    assert stack.laptop.queue("queue_url").all == 1
+
+
+def replay_an_archived_drop(stack: Stack, kind: str) -> None:
+    for has_index in (True, False):
+        drop = _archived(stack, kind)
+        if not has_index:
+            stack.forget(archived_key(drop.key))
+        _ask(stack, replay_message(drop))
+        assert claim_key(drop.load_id, 2) in stack.keys(CLAIMS)
+
+
+def find_an_archived_drop_whose_starter_died(stack: Stack, kind: str) -> None:
+    for has_index in (True, False):
+        stack.empty()
+        drop = _archived(stack, kind)
+        if not has_index:
+            stack.forget(archived_key(drop.key))
+        stack.claimed(drop, None, attempt=2, lease_seconds=-1)
+        assert _sweep(stack)["lost"] == 1
+
+
+def find_loads_that_were_not_asked_to_flow_in(stack: Stack) -> None:
+    stack.empty()
+    drop = _archived(stack, PRODUCTS)
+    stack.reported(drop, awaited_by=[drop])
+    assert _sweep(stack)["unarchived"] == 1
+
+
+def close_what_is_settled(stack: Stack) -> None:
+    stack.empty()
+    drop = _archived(stack, TRANSACTIONS)
+    stack.note(sent_key(notified_stem(drop.load_id, 1)))
+    stack.note(resent_key(drop.load_id, 1))
+    for _ in range(3):
+        _sweep(stack)
+    assert stack.keys(OPEN) == []
+    assert stack.keys(SWEEP) == [LAST_DROP_KEY]
+
+
 def find_a_lost_drop(stack: Stack) -> None:
     stack.empty()
     stack.drop(TRANSACTIONS)
-    assert _sweep(stack) == {"lost": 1, "tried_again": 0, "unarchived": 0, "untold": 0}
+    assert _sweep(stack) == {"lost": 1, "retried": 0, "unarchived": 0, "unnotified": 0}
     assert stack.laptop.queue("queue_url").all == 1
 
 
@@ -182,7 +262,7 @@ def find_what_was_not_told_and_not_archived(stack: Stack) -> None:
     drop = stack.drop(TRANSACTIONS)
     stack.claimed(drop, stack.ran(drop))
     stack.reported(drop)
-    assert _sweep(stack) == {"lost": 0, "tried_again": 0, "unarchived": 1, "untold": 1}
+    assert _sweep(stack) == {"lost": 0, "retried": 0, "unarchived": 1, "unnotified": 1}
     assert stack.invoked == ["archive", "notify"]
 
 
@@ -190,7 +270,7 @@ def find_a_run_without_a_report(stack: Stack, kind: str) -> None:
     stack.empty()
     drop = stack.drop(kind)
     stack.claimed(drop, stack.ran(drop))
-    assert _sweep(stack)["untold"] == 1
+    assert _sweep(stack)["unnotified"] == 1
 
 
 def _sweep(stack: Stack) -> Any:
@@ -253,6 +333,12 @@ PROBES = (
     _probe(tell_of_attempts_before),
     *(_probe(archive_a_drop, kind) for kind in (TRANSACTIONS, PRODUCTS)),
     _probe(archive_a_drop_that_another_died_over),
+    *(_probe(keep_the_newest_upload_on_top, kind) for kind in (TRANSACTIONS, PRODUCTS)),
+    _probe(ask_waiting_loads_to_flow_in),
+    *(_probe(replay_an_archived_drop, kind) for kind in (TRANSACTIONS, PRODUCTS)),
+    *(_probe(find_an_archived_drop_whose_starter_died, kind) for kind in (TRANSACTIONS, PRODUCTS)),
+    _probe(find_loads_that_were_not_asked_to_flow_in),
+    _probe(close_what_is_settled),
     _probe(find_a_lost_drop),
     _probe(find_what_was_not_told_and_not_archived),
     *(_probe(find_a_run_without_a_report, kind) for kind in (TRANSACTIONS, PRODUCTS)),

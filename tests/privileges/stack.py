@@ -6,7 +6,7 @@ import json
 import os
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -30,7 +30,19 @@ from local.queue_reader import QueueReader
 from schemas.drops import Drop
 from schemas.reports import SUCCEEDED, Report
 from schemas.runs import RunArguments
-from schemas.work_bucket import claim_key, deferred_key, report_key, staging_prefix
+from schemas.work_bucket import (
+    CLAIMS,
+    NOTIFIED,
+    OPEN,
+    REPORTS,
+    SWEEP,
+    archiving_key,
+    claim_key,
+    deferred_key,
+    open_key,
+    report_key,
+    staging_prefix,
+)
 from tests.local.local_clouds import ROOT, transactions
 from tests.privileges.rights import Right, document_of, rights_of
 
@@ -136,27 +148,28 @@ class Stack:
         started = self.client("glue").start_job_run(JobName=self.job_of(drop), Arguments=arguments)
         return str(started["JobRunId"])
 
-    def claimed(self, drop: Drop, run_id: str | None, *, lifetime_seconds: float | None = None) -> None:
-        """The first attempt is claimed, as start_run does it."""
+    def claimed(self, drop: Drop, run_id: str | None, *, attempt: int = 1, lease_seconds: float | None = None) -> None:
+        """An attempt is open and claimed, as start_run does it."""
         facts = {
             "load_id": drop.load_id,
-            "attempt": 1,
+            "attempt": attempt,
             "bucket": drop.bucket,
             "key": drop.key,
             "version_id": drop.version_id,
             "job_name": self.job_of(drop),
             "requested_by": None,
             "run_id": run_id,
-            **({} if lifetime_seconds is None else {"holder": "dead", "lifetime_seconds": lifetime_seconds}),
+            **({} if lease_seconds is None else {"holder": "dead", "lease_seconds": lease_seconds}),
         }
-        self._write(claim_key(drop.load_id, 1), json.dumps(facts))
+        self._write(open_key(drop.load_id, attempt, "0a"), "{}")
+        self._write(claim_key(drop.load_id, attempt), json.dumps(facts))
 
     def claim(self, drop: Drop) -> Mapping[str, Any]:
         key = claim_key(drop.load_id, 1)
         body = self.client("s3").get_object(Bucket=self.laptop.outputs["work_bucket"], Key=key)["Body"].read()
         return dict(json.loads(body))
 
-    def reported(self, drop: Drop) -> None:
+    def reported(self, drop: Drop, *, awaited_by: Sequence[Drop] = ()) -> None:
         """The first attempt loaded the drop."""
         moment = "2023-03-16T06:00:00+00:00"
         kind = TRANSACTIONS if drop.key.startswith("tr") else PRODUCTS
@@ -173,6 +186,7 @@ class Stack:
             finished_at=moment,
             partition_day="2023-03-15" if kind == TRANSACTIONS else None,
             counts=counts,
+            awaited_by=list(awaited_by),
         )
         self._write(report_key(drop.load_id, 1), report.to_json())
 
@@ -182,16 +196,16 @@ class Stack:
         return Report.from_json(body.decode("utf-8"))
 
     def staged(self, drop: Drop) -> list[str]:
-        return self._keys(staging_prefix(drop.load_id, 1))
+        return self.keys(staging_prefix(drop.load_id, 1))
 
     def empty(self) -> None:
         """No drop, no claim, no report, no note, no message: what a sweep looks at."""
         s3, bucket = self.client("s3"), self.laptop.outputs["drop_bucket"]
         for version in s3.list_object_versions(Bucket=bucket).get("Versions", []):
             s3.delete_object(Bucket=bucket, Key=version["Key"], VersionId=version["VersionId"])
-        for prefix in ("claims/", "reports/", "notified/"):
-            for key in self._keys(prefix):
-                s3.delete_object(Bucket=self.laptop.outputs["work_bucket"], Key=key)
+        for prefix in (CLAIMS, REPORTS, NOTIFIED, OPEN, SWEEP):
+            for key in self.keys(prefix):
+                self.forget(key)
         self.empty_queue(self.laptop.outputs["queue_url"])
         self.invoked.clear()
 
@@ -202,13 +216,21 @@ class Stack:
 
     def archiving_began(self, drop: Drop) -> None:
         """A run of archive claimed the drop, and died."""
-        self._write(f"archiving/{drop.load_id}.json", json.dumps({"holder": "dead", "lifetime_seconds": -1}))
+        self._write(archiving_key(drop.load_id), json.dumps({"holder": "dead", "lease_seconds": -1}))
 
-    def note_deferred(self, drop: Drop, *, became: str) -> None:
+    def note(self, key: str) -> None:
+        """A note of one of the functions, without a content that anybody reads."""
+        self._write(key, "{}")
+
+    def forget(self, key: str) -> None:
+        """An object of the work bucket is gone."""
+        self.client("s3").delete_object(Bucket=self.laptop.outputs["work_bucket"], Key=key)
+
+    def note_deferred(self, drop: Drop, *, failure: str) -> None:
         """The first attempt failed and was followed by another instead of a mail, as notify notes it."""
-        self._write(deferred_key(drop.load_id, 1), json.dumps({"became": became}))
+        self._write(deferred_key(drop.load_id, 1), json.dumps({"failure": failure}))
 
-    def _keys(self, prefix: str) -> list[str]:
+    def keys(self, prefix: str) -> list[str]:
         found = self.client("s3").list_objects_v2(Bucket=self.laptop.outputs["work_bucket"], Prefix=prefix)
         return [entry["Key"] for entry in found.get("Contents", [])]
 

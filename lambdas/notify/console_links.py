@@ -1,4 +1,4 @@
-"""Where the console shows what a run printed."""
+"""Where the AWS console shows what a run printed and what it wrote."""
 
 from __future__ import annotations
 
@@ -12,6 +12,12 @@ def log_link(region: str, log_group: str, run_id: str) -> str:
         f"https://{region}.console.aws.amazon.com/cloudwatch/home?region={region}"
         f"#logsV2:log-groups/log-group/{group}/log-events/{stream}"
     )
+
+
+def object_link(region: str, bucket: str, key: str) -> str:
+    """The address of an object's page."""
+    prefix = quote(key, errors="replace")
+    return f"https://{region}.console.aws.amazon.com/s3/object/{bucket}?region={region}&prefix={prefix}"
 
 
 def _twice_quoted(name: str) -> str:

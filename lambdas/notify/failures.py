@@ -1,0 +1,77 @@
+"""What happened to an attempt that failed, and what a person can do about it."""
+
+from __future__ import annotations
+
+import re
+
+from lambdas.notify.mail_context import MailContext
+from lambdas.run_events import FORGOTTEN
+from lambdas.runs import Run
+from schemas.reports import Report
+
+# 10 is the exit code of Glue's own wrapper; 137 and -9 are the kernel's SIGKILL.
+_OUT_OF_MEMORY = re.compile(r"exit code:? (?:10|137|-9)\b|SIGKILL|signal 9\b|out of memory|MemoryError", re.IGNORECASE)
+
+_DIMENSION_OF = {"unknown_customer": "dim_customers", "unknown_product": "dim_products"}
+
+
+def describe_failure(run: Run, report: Report | None) -> str:
+    """What happened, as a sentence without its subject and its full stop: `the file has no column status`."""
+    if report is not None:
+        empty = _empty_dimension(report)
+        if empty is not None:
+            return f"{empty} is empty or has none of the file's ids, so all {report.rows_read:,} rows are unknown"
+        if report.error is not None:
+            return report.error.sentence.rstrip(".")
+    return _describe_crash(run)[0]
+
+
+def what_to_do(context: MailContext) -> str:
+    """What the reader needs to do about the failure."""
+    report = context.report
+    if report is None:
+        return f"{_describe_crash(context.run)[1]}, then replay the load (command below)."
+    empty = _empty_dimension(report)
+    if empty is not None:
+        return f"upload {empty}, wait for the mail about it, then replay this load (command below)."
+    if context.is_retraction:
+        return "fix the cause, then ask for the retraction again."
+    return "if the file is wrong, correct it and upload it again; if not, fix the cause and replay it (command below)."
+
+
+def state_of_the_warehouse(context: MailContext) -> str:
+    """Whether anything of the drop was loaded."""
+    if context.report is not None:
+        return "Nothing of it was loaded."
+    return "Whether its rows reached the warehouse is not known. A replay is safe: a row loaded twice stays one row."
+
+
+def _empty_dimension(report: Report) -> str | None:
+    """The dimension that knows none of the file's ids."""
+    for reason, dimension in _DIMENSION_OF.items():
+        rejected = report.reject_reasons.get(reason)
+        if rejected is not None and 0 < report.rows_read <= rejected.rows:
+            return dimension
+    return None
+
+
+def _describe_crash(run: Run) -> tuple[str, str]:
+    """What happened to a run that left no report, and how to prevent it."""
+    if run.state == "TIMEOUT":
+        limit = f" of {run.timeout_minutes} minutes" if run.timeout_minutes else ""
+        return (
+            f"the run exceeded the job's time limit{limit} and was ended before it could report",
+            "give the job more time (`pulumi config set jobTimeoutMinutes MINUTES`, then `pulumi up`)",
+        )
+    if run.state == "STOPPED":
+        return "somebody stopped the run before it could report", "find out who stopped the run and why"
+    if _OUT_OF_MEMORY.search(run.message):
+        return (
+            "the run needed more memory than it has and was ended before it could report",
+            "give the job 1 DPU (`pulumi config set jobMaxCapacity 1`, then `pulumi up`)",
+        )
+    if run.state == "SUCCEEDED":
+        return "it may be loaded, but the run's report is missing or cannot be read", "read the run's log"
+    if run.state == FORGOTTEN:
+        return "the run left no report and Glue does not know it any more", "check that the Glue job exists"
+    return f"the run ended as {run.state} before it could report", "read the run's message and log and fix the cause"

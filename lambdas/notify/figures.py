@@ -1,0 +1,131 @@
+"""The money, the rows and the reasons of a mail, each as a section of lines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
+
+from lambdas.notify.mail_context import MailContext
+from lambdas.printable import printable
+from schemas.reject_reasons import REJECT_REASONS, RejectReason
+from schemas.reports import ClassAmount, RejectedFor, RejectSample, Report
+
+_MANY = 7
+"""Of whatever a report lists, no more than this is shown."""
+_TOP_REASONS = 3
+_VALUE = 100
+
+_WORDS = {
+    "inserted": "new",
+    "updated": "changed: a later state of what was known",
+    "unchanged": "as before",
+    "stale": "older than what is known, so not used",
+    "duplicate": "repeated in the file",
+    "rejected": "rejected",
+}
+
+
+def signed(amount: str | None) -> str:
+    """`+1,012.40`, `-5.00` or `0.00`."""
+    try:
+        value = Decimal(amount or "0")
+        return f"{value:+,.2f}" if value else "0.00"
+    except (InvalidOperation, ValueError):
+        return printable(amount or "", 40)
+
+
+def money(context: MailContext) -> list[str]:
+    """The change of the warehouse; nothing for a dimension."""
+    report = context.loaded
+    if report is None or context.change is None:
+        return []
+    lines = ["Money, as the change of the warehouse", _amount("all transactions", context.change)]
+    if report.sales_change is not None and not context.tells_first_commit:
+        lines.append(_amount("net sales (not cancelled, not refunded)", report.sales_change))
+    if not context.tells_first_commit:
+        lines += _parts("by status", report.statuses)
+        lines += _parts("by amount class", report.amount_classes)
+    if report.day_sales is not None and context.day is not None:
+        lines.append(f"  net sales of {context.day} after it: {signed(report.day_sales).lstrip('+')}")
+    return lines
+
+
+def rows(context: MailContext) -> list[str]:
+    """What happened to every row."""
+    report = context.loaded
+    if report is None:
+        return []
+    if context.is_retraction:
+        return [
+            "Transactions",
+            _count(report.removed, "removed"),
+            _count(report.restored, "again as another load had them"),
+        ]
+    counts = context.counts
+    if context.is_flow_in:
+        lines = ["Rows that had waited", _count(-counts.get("rejected", 0), "are not rejected any more")]
+    else:
+        lines = ["Rows", _count(counts.get("rows_read", 0), "in the file")]
+    for name, words in _WORDS.items():
+        if counts.get(name, 0) > 0:
+            lines.append(_count(counts[name], words))
+    if report.waiting:
+        lines.append(_count(report.waiting, "of the rejected wait: they are loaded when their customer or product is"))
+    if report.stopped_waiting:
+        lines.append(_count(report.stopped_waiting, "had waited too long and are not loaded by themselves any more"))
+    if report.first_commit is not None and not context.tells_first_commit and report.event != "flow_in":
+        first = report.first_commit
+        lines.append(
+            f"  An earlier attempt loaded it first: {first.get('inserted', 0):,} new, {first.get('updated', 0):,} "
+            f"changed, {first.get('rejected', 0):,} rejected."
+        )
+    return lines
+
+
+def reasons(report: Report | None) -> list[str]:
+    """The most frequent reasons, with one sample and the wanted form of each."""
+    if report is None or not report.reject_reasons:
+        return []
+    ordered = sorted(report.reject_reasons.items(), key=lambda item: (-item[1].rows, item[0]))
+    lines = ["Why rows were rejected (a row can have several reasons)"]
+    lines += [_reason(reason, rejected) for reason, rejected in ordered[:_TOP_REASONS]]
+    others = ordered[_TOP_REASONS:]
+    if others:
+        lines.append(f"  and {sum(rejected.rows for _, rejected in others):,} rows for {len(others)} other reasons")
+    return lines
+
+
+def notes(report: Report | None) -> list[str]:
+    """What was changed in the rows of a dimension."""
+    return [printable(note, 5 * _VALUE) for note in report.notes[:_MANY]] if report is not None else []
+
+
+def _reason(reason: str, rejected: RejectedFor) -> str:
+    declared = REJECT_REASONS.get(reason)
+    text = f"  {rejected.rows:,} rows, {printable(reason, 40)}"
+    if rejected.samples:
+        text += f": line {rejected.samples[0].source_line:,}{_shown(declared, rejected.samples[0])}"
+    if declared is None:
+        return text
+    return f"{text}; wanted: {declared.wanted}" if declared.wanted else f"{text}; {declared.meaning}"
+
+
+def _shown(declared: RejectReason | None, sample: RejectSample) -> str:
+    """The value of the column that is wrong; of a malformed row what is wrong about it."""
+    column = declared.column if declared is not None else None
+    if column is not None and column in sample.values:
+        return f' has {column} "{printable(sample.values[column], _VALUE)}"'
+    return f" has {printable(sample.fault, 2 * _VALUE)}" if sample.fault else ""
+
+
+def _parts(label: str, changes: Mapping[str, ClassAmount]) -> list[str]:
+    parts = [f"{printable(name, 20)} {signed(change.amount)}" for name, change in list(changes.items())[:_MANY]]
+    return [f"  {label}: {', '.join(parts)}"] if parts else []
+
+
+def _amount(label: str, amount: str) -> str:
+    return f"  {label:<40}{signed(amount):>20}"
+
+
+def _count(number: int, words: str) -> str:
+    return f"  {number:>12,}  {words}"

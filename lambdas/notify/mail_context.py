@@ -1,0 +1,102 @@
+"""What a mail about an attempt is written from, and how its file and day are named."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import date
+
+from lambdas.notify.earlier_attempts import EarlierAttempts
+from lambdas.printable import printable
+from lambdas.runs import Run
+from schemas.drops import Drop, KeyOutsideLayout, parse_key
+from schemas.reports import SUCCEEDED, Report
+from schemas.runs import FLOW_IN, RETRACT
+
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+@dataclass(frozen=True)
+class MailContext:
+    """An attempt that is over."""
+
+    run: Run
+    drop: Drop
+    attempt: int
+    report: Report | None
+    """None when the attempt died before it could write one."""
+    earlier: EarlierAttempts
+    stack: str
+    region: str
+    work_bucket: str
+    job_log_group: str
+
+    @property
+    def loaded(self) -> Report | None:
+        """The report of an attempt that did what was asked for."""
+        return self.report if self.report is not None and self.report.outcome == SUCCEEDED else None
+
+    @property
+    def is_flow_in(self) -> bool:
+        return self.report is not None and self.report.event == FLOW_IN
+
+    @property
+    def is_retraction(self) -> bool:
+        return self.report is not None and self.report.event == RETRACT
+
+    @property
+    def tells_first_commit(self) -> bool:
+        """True when an earlier attempt committed the load, nobody was told, and this one found all as it was."""
+        report = self.loaded
+        if report is None or report.first_commit is None or report.counts is None or self.earlier.were_mailed:
+            return False
+        first = report.first_commit
+        return report.changed_nothing and all(
+            first.get(name) == report.counts.get(name) for name in ("rejected", "duplicate")
+        )
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """What happened to the rows."""
+        if self.report is None:
+            return {}
+        first = self.report.first_commit if self.tells_first_commit else None
+        return dict(first or self.report.counts or {})
+
+    @property
+    def change(self) -> str | None:
+        """By how much the amount of all transactions changed; None for a dimension."""
+        if self.report is None:
+            return None
+        return self.report.first_change if self.tells_first_commit else self.report.change
+
+    @property
+    def changed_nothing(self) -> bool:
+        return self.loaded is not None and self.loaded.changed_nothing and not self.tells_first_commit
+
+    def name(self, limit: int) -> str:
+        """The file's name; in quotes when it could be read as words of the mail."""
+        file_name = self.drop.key.rpartition("/")[2]
+        name = printable(file_name, limit)
+        if re.fullmatch(r"[\w.+=@~%-]*", file_name):
+            return name
+        return '"' + name.replace('"', "'") + '"'
+
+    @property
+    def day(self) -> str | None:
+        """`21 Mar`; None for a dimension."""
+        day = self._day
+        return f"{day.day} {_MONTHS[day.month - 1]}" if day else None
+
+    @property
+    def file_and_day(self) -> str:
+        day = self._day
+        return f"{self.name(120)} of {self.day} {day.year}" if day else self.name(120)
+
+    @property
+    def _day(self) -> date | None:
+        try:
+            return parse_key(self.drop.key).partition_day
+        except KeyOutsideLayout:
+            # Only a person starts a run for such a key; its mail is like any other.
+            return None

@@ -1,0 +1,146 @@
+"""The protocol of claims, reports and notes, under any schedule.
+
+The functions' own handlers run over AWS in memory. Each schedule disturbs them anywhere: they
+are killed, stopped in the middle, refused, answered late or not at all, called twice or never,
+by a Glue that does not show its runs at once and an S3 that refuses writes for no reason.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lambdas import attempts
+from lambdas.archive.archiver import Archiver
+from lambdas.archived_copies import archived_copies
+from lambdas.attempts import Outcome, outcome_of, read_report
+from lambdas.drop_versions import find_version
+from lambdas.notifier import Notifier
+from lambdas.runs import get_run
+from lambdas.start_run import dispatcher
+from lambdas.start_run.dispatcher import Dispatcher, DispatchResult
+from lambdas.sweep import scanner
+from lambdas.sweep.scanner import Scanner
+from tests.model.explorer import SCHEDULE_BYTES, Explorer, exploring
+
+schedules = st.binary(min_size=10, max_size=SCHEDULE_BYTES)
+
+
+@pytest.fixture(scope="module")
+def explorer() -> Iterator[Explorer]:
+    with exploring() as made:
+        yield made
+
+
+@settings(max_examples=2_000, deadline=None)
+@given(schedule=schedules)
+def test_every_schedule_ends_well(explorer: Explorer, schedule: bytes) -> None:
+    explorer.play(schedule)
+
+
+@pytest.mark.slow
+def test_a_hundred_thousand_schedules_end_well(explorer: Explorer) -> None:
+    assert explorer.find_broken(100_000, seed=1) is None
+
+
+# The model is worth something: it finds each of these faults when its fix is taken out.
+
+
+def look_at_the_drop_before_the_claims(patched: pytest.MonkeyPatch) -> None:
+    """A run whose starter died is then never found once its drop is archived."""
+    plan = Dispatcher._plan
+
+    def drop_first(self: Dispatcher, drop: Any, request: Any) -> Any:
+        return plan(self, drop, request) if find_version(self.s3, drop) else DispatchResult.GONE
+
+    patched.setattr(Dispatcher, "_plan", drop_first)
+    patched.setattr(Scanner, "_run_of_dead_starter", lambda *_: None)
+
+
+def read_the_report_before_the_state(patched: pytest.MonkeyPatch) -> None:
+    """A run that ends in between looks as if it had died without a report, and the starter does not ask again."""
+
+    def report_first(claim: Any, run_id: str, *, leases: Any, glue: Any) -> Outcome:
+        report = read_report(leases, claim.payload["load_id"], claim.payload["attempt"])
+        if report is not None:
+            return Outcome(report, None)
+        run = get_run(glue, claim.payload["job_name"], run_id)
+        state = run.state if run else None
+        return Outcome(None, "STARTING" if state is None else state)
+
+    class WorthIt(Outcome):
+        def is_retried(self, tries: int) -> bool:
+            return self.is_over if is_retry["now"] else super().is_retried(tries)
+
+    plan, is_retry = Dispatcher._plan, {"now": False}
+
+    def plan_unasked(self: Dispatcher, drop: Any, request: Any) -> Any:
+        is_retry["now"] = request.replay is not None and request.replay.after_attempt is not None
+        return plan(self, drop, request)
+
+    def unasked(claim: Any, run_id: str, *, leases: Any, glue: Any) -> Outcome:
+        outcome = outcome_of(claim, run_id, leases=leases, glue=glue)
+        return WorthIt(outcome.report, outcome.state)
+
+    patched.setattr(scanner, "outcome_of", report_first)
+    patched.setattr(dispatcher, "outcome_of", unasked)
+    patched.setattr(Dispatcher, "_plan", plan_unasked)
+
+
+def take_a_run_that_glue_does_not_show_for_dead(patched: pytest.MonkeyPatch) -> None:
+    patched.setattr(attempts, "GLUE_LAG_SECONDS", 0)
+
+
+def take_over_before_the_list_shows_the_run(patched: pytest.MonkeyPatch) -> None:
+    patched.setattr(dispatcher, "LISTING_LAG_SECONDS", -35)
+
+
+def leave_the_archive_as_it_comes(patched: pytest.MonkeyPatch) -> None:
+    def unordered(self: Archiver, key: str) -> Any:
+        return {copy.load_id: copy for copy in archived_copies(self.s3, self.leases, self.archive_bucket, key)}
+
+    patched.setattr(Archiver, "_put_in_order", unordered)
+
+
+def load_what_was_withdrawn(patched: pytest.MonkeyPatch) -> None:
+    patched.setattr(dispatcher, "find_version", lambda s3, drop: _as_if_wanted(find_version(s3, drop)))
+
+
+def _as_if_wanted(version: Any) -> Any:
+    if version is not None:
+        object.__setattr__(version, "is_withdrawn", False)
+    return version
+
+
+def send_without_a_note(patched: pytest.MonkeyPatch) -> None:
+    def send(self: Notifier, stem: str, mail: Any, **_: Any) -> bool:
+        self.sns.publish(TopicArn=self.topic_arn, Subject=mail.subject, Message=mail.body)
+        self.leases.create(f"{stem}.json", {})
+        return True
+
+    patched.setattr(Notifier, "send_at_most_once", send)
+
+
+MUTANTS = {
+    look_at_the_drop_before_the_claims: "nobody was told|does not come to rest",
+    read_the_report_before_the_state: "which nobody asked for",
+    take_a_run_that_glue_does_not_show_for_dead: "a second live run",
+    take_over_before_the_list_shows_the_run: "a second live run|nobody was told|attempts at",
+    leave_the_archive_as_it_comes: "current object",
+    load_what_was_withdrawn: "withdrawn",
+    send_without_a_note: "a second mail",
+}
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.__name__)
+def test_the_model_finds_the_fault(explorer: Explorer, mutant: Any) -> None:
+    with pytest.MonkeyPatch.context() as patched:
+        mutant(patched)
+        story = explorer.find_broken(10_000)
+    assert story is not None, "the model does not see this fault"
+    assert re.search(MUTANTS[mutant], story.partition("\n")[0])
