@@ -38,10 +38,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-import unicodedata
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from decimal import ROUND_HALF_UP, Context, Decimal
 from fractions import Fraction
 from typing import Any
@@ -57,6 +56,17 @@ from tests.oracle_files import (
     read_file,
     trim,
 )
+from tests.oracle_values import (
+    ROUNDED,
+    STATUSES,
+    is_future,
+    is_too_early,
+    meant,
+    read_id,
+    read_quantity,
+    read_status,
+    read_transaction_date,
+)
 
 BUSINESS_COLUMNS = (
     *SOURCE_COLUMNS,
@@ -69,9 +79,6 @@ BUSINESS_COLUMNS = (
     "membership_level",
 )
 LINEAGE_COLUMNS = ("load_id", "source_uri", "source_line")
-
-STATUSES = ("pending", "processing", "completed", "shipped", "delivered", "cancelled", "refunded")
-"""In rank order: a later one wins on the same transaction_date."""
 
 REJECT_REASONS = (
     "malformed_row",
@@ -89,13 +96,9 @@ REJECT_REASONS = (
     "too_early_transaction_date",
     "conflicting_rows",
 )
-NULL_WORDS = ("null", "\\n", "nan", "none", "(null)", "#n/a", "n/a")
-"""In small letters; an id that is one of them is none."""
-SPELLINGS = {"canceled": "cancelled", "complete": "completed", "fulfilled": "delivered", "dispatched": "shipped"}
 WIDTHS = {"transaction_id": 64, "customer_id": 64, "product_id": 64, "status": 16}
 """UTF-8 bytes a trimmed value may take."""
 
-LARGEST_QUANTITY = 2147483647
 AMOUNT_LIMIT = Decimal(10) ** 16
 """The first amount that DECIMAL(18,2) cannot hold."""
 
@@ -104,12 +107,6 @@ AMOUNT_CLASSES: AmountClasses = (("Small", Decimal(0)), ("Medium", Decimal(100))
 MAX_REJECT_RATIO = "0.5"
 
 _EXACT = Context(prec=80, rounding=ROUND_HALF_UP)
-_TRANSACTION_DATE = re.compile(
-    "([0-9]{4})-([0-9]{2})-([0-9]{2})"
-    "(?:[T ]([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:[.,]([0-9]+))?)?"
-    "(?: ?(Z|UTC|GMT|[+-][0-9]{2}(?::?[0-9]{2})?))?)?"
-)
-_ROUNDED = re.compile("[0-9]([.,][0-9]+[Ee][+]?|[Ee][+])[0-9]{1,3}")
 _LAYOUT = re.compile("transactions/year=([0-9]{4})/month=([0-9]{2})/day=([0-9]{2})/[^/]+[.]csv(?:[.]gz)?")
 
 
@@ -187,109 +184,6 @@ class RejectedFile:
     lines: tuple[tuple[str, ...], ...]
 
 
-def meant(text: str) -> str:
-    """The text without white space and format characters around it, and without Excel's `="` and `"`."""
-    bare = _bare(text)
-    if len(bare) >= 3 and bare.startswith('="') and bare.endswith('"'):
-        bare = _bare(bare[2:-1])
-    return bare
-
-
-def _bare(text: str) -> str:
-    def is_nothing(letter: str) -> bool:
-        return not trim(letter) or unicodedata.category(letter) == "Cf"
-
-    while text and is_nothing(text[0]):
-        text = text[1:]
-    while text and is_nothing(text[-1]):
-        text = text[:-1]
-    return text
-
-
-def read_id(text: str, known: Container[str] = ()) -> str:
-    """The id, or nothing where there is none; `known` are the ids of its dimension."""
-    found = meant(text)
-    if found.lower() in NULL_WORDS:
-        return ""
-    if re.fullmatch("[0-9]+[.]0", found) and found not in known and found[:-2] in known:
-        return found[:-2]
-    return found
-
-
-def read_quantity(text: str) -> int | None:
-    """A whole number that the column holds, in ASCII digits, perhaps with zeros as decimals; otherwise None.
-
-    Three zeros are none of them: 1.000 is a thousand to some.
-    """
-    found = re.fullmatch("(-?)([0-9]+)(?:[.](0*))?", meant(text))
-    if not found or found[3] == "000":
-        return None
-    digits = found[2].lstrip("0") or "0"
-    number = int(found[1] + digits) if len(digits) <= 10 else LARGEST_QUANTITY + 1
-    return number if -LARGEST_QUANTITY - 1 <= number <= LARGEST_QUANTITY else None
-
-
-def read_status(text: str) -> str | None:
-    """One of STATUSES; otherwise None."""
-    word = meant(text).lower()
-    word = SPELLINGS.get(word, word)
-    return word if word in STATUSES else None
-
-
-def read_transaction_date(text: str) -> datetime | None:
-    """The moment in UTC that an ISO 8601 date or date and time names; otherwise None."""
-    found = _TRANSACTION_DATE.fullmatch(meant(text))
-    if not found:
-        return None
-    year, month, day, hour, minute, second, fraction, zone = found.groups()
-    try:
-        written = datetime(
-            int(year),
-            int(month),
-            int(day),
-            int(hour or 0),
-            int(minute or 0),
-            int(second or 0),
-            int((fraction or "")[:6].ljust(6, "0")),
-        )
-        return written - _zone_offset(zone)
-    except (ValueError, OverflowError):
-        return None
-
-
-def written_day(text: str) -> date:
-    """The calendar day as written, of a text that is a date."""
-    return date.fromisoformat(meant(text)[:10])
-
-
-def is_future(text: str, partition_day: date) -> bool:
-    """Of a text that is a date: with an offset, whether the file's day was over everywhere on earth."""
-    found, moment = _TRANSACTION_DATE.fullmatch(meant(text)), read_transaction_date(text)
-    assert found is not None
-    assert moment is not None
-    if not found[8]:
-        return written_day(text) > partition_day
-    noon_after = datetime(partition_day.year, partition_day.month, partition_day.day) + timedelta(days=1, hours=12)
-    return moment >= noon_after
-
-
-def is_too_early(text: str, partition_day: date) -> bool:
-    """More than twenty years before the file's day."""
-    day = 28 if (partition_day.month, partition_day.day) == (2, 29) else partition_day.day
-    return written_day(text) < date(partition_day.year - 20, partition_day.month, day)
-
-
-def _zone_offset(zone: str | None) -> timedelta:
-    if zone in (None, "Z", "UTC", "GMT"):
-        return timedelta(0)
-    assert zone is not None
-    hours, minutes = int(zone[1:3]), int(zone[3:].lstrip(":") or 0)
-    if hours > 23 or minutes > 59:
-        raise ValueError(f"no such time zone: {zone}")
-    offset = timedelta(hours=hours, minutes=minutes)
-    return -offset if zone[0] == "-" else offset
-
-
 def amount(quantity: int, price: Decimal) -> Decimal:
     """quantity times price in whole cents, half a cent rounded away from zero."""
     return _EXACT.quantize(_EXACT.multiply(Decimal(quantity), price), Decimal("0.01"))
@@ -299,6 +193,58 @@ def amount_class(total_amount: Decimal, amount_classes: AmountClasses = AMOUNT_C
     """The class with the highest lower bound that the amount reaches."""
     reached = [(bound, label) for label, bound in amount_classes if total_amount >= bound]
     return max(reached)[1]
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """What the values of a row mean; None, or an empty id, where they mean nothing."""
+
+    ids: Mapping[str, str]
+    product: Product | None
+    customer: Customer | None
+    quantity: int | None
+    transaction_date: datetime | None
+    status: str | None
+
+
+def _read(row: Row, products: Products, customers: Customers) -> _Reading:
+    values = row.values
+    ids = {
+        "transaction_id": read_id(values["transaction_id"]),
+        "customer_id": read_id(values["customer_id"], customers),
+        "product_id": read_id(values["product_id"], products),
+    }
+    return _Reading(
+        ids=ids,
+        product=products.get(ids["product_id"]),
+        customer=customers.get(ids["customer_id"]),
+        quantity=read_quantity(values["quantity"]),
+        transaction_date=read_transaction_date(values["transaction_date"]),
+        status=read_status(values["status"]),
+    )
+
+
+def _reasons(found: _Reading, values: Mapping[str, str], partition_day: date) -> set[str]:
+    """Every rule that the row breaks by itself."""
+    least = 0 if found.status in ("cancelled", "refunded") else 1
+    quantity, product, written = found.quantity, found.product, values["transaction_date"]
+    is_date = found.transaction_date is not None
+    texts = {**found.ids, "status": meant(values["status"])}
+    broken = {
+        **{f"missing_{column}": not text for column, text in found.ids.items()},
+        "unknown_customer": bool(found.ids["customer_id"]) and found.customer is None,
+        "unknown_product": bool(found.ids["product_id"]) and product is None,
+        "invalid_quantity": quantity is None
+        or quantity < least
+        or (product is not None and amount(quantity, product.price) >= AMOUNT_LIMIT),
+        "invalid_transaction_date": not is_date,
+        "future_transaction_date": is_date and is_future(written, partition_day),
+        "invalid_status": found.status is None,
+        "value_too_long": any(len(texts[column].encode()) > width for column, width in WIDTHS.items()),
+        "rounded_id": any(ROUNDED.fullmatch(text) for text in found.ids.values()),
+        "too_early_transaction_date": is_date and is_too_early(written, partition_day),
+    }
+    return {reason for reason, is_broken in broken.items() if is_broken}
 
 
 def validate(
@@ -312,55 +258,20 @@ def validate(
     """The row as the fact would hold it, or every reason why it may not get there."""
     if row.malformed:
         return Rejected(row, ("malformed_row",))
-    values = row.values
-    ids = {
-        "transaction_id": read_id(values["transaction_id"]),
-        "customer_id": read_id(values["customer_id"], customers),
-        "product_id": read_id(values["product_id"], products),
-    }
-    product = products.get(ids["product_id"])
-    customer = customers.get(ids["customer_id"])
-    quantity = read_quantity(values["quantity"])
-    transaction_date = read_transaction_date(values["transaction_date"])
-    status = read_status(values["status"])
-
-    reasons = set()
-    for column, found in ids.items():
-        if not found:
-            reasons.add(f"missing_{column}")
-        if _ROUNDED.fullmatch(found):
-            reasons.add("rounded_id")
-    if ids["customer_id"] and customer is None:
-        reasons.add("unknown_customer")
-    if ids["product_id"] and product is None:
-        reasons.add("unknown_product")
-    least = 0 if status in ("cancelled", "refunded") else 1
-    if quantity is None or quantity < least or (product and amount(quantity, product.price) >= AMOUNT_LIMIT):
-        reasons.add("invalid_quantity")
-    if transaction_date is None:
-        reasons.add("invalid_transaction_date")
-    else:
-        if is_future(values["transaction_date"], partition_day):
-            reasons.add("future_transaction_date")
-        if is_too_early(values["transaction_date"], partition_day):
-            reasons.add("too_early_transaction_date")
-    if status is None:
-        reasons.add("invalid_status")
-    texts = {**ids, "status": meant(values["status"])}
-    if any(len(texts[column].encode()) > width for column, width in WIDTHS.items()):
-        reasons.add("value_too_long")
+    found = _read(row, products, customers)
+    reasons = _reasons(found, row.values, partition_day)
     if reasons:
         return Rejected(row, tuple(reason for reason in REJECT_REASONS if reason in reasons))
-
+    product, customer, quantity = found.product, found.customer, found.quantity
     assert product is not None
     assert customer is not None
     assert quantity is not None
     total_amount = amount(quantity, product.price)
     business = {
-        **ids,
+        **found.ids,
         "quantity": quantity,
-        "transaction_date": transaction_date,
-        "status": status,
+        "transaction_date": found.transaction_date,
+        "status": found.status,
         "unit_price": _EXACT.quantize(product.price, Decimal("0.0001")),
         "total_amount": total_amount,
         "amount_class": amount_class(total_amount, amount_classes),
@@ -410,17 +321,9 @@ def _conflicting_lines(verdicts: Sequence[Accepted | Rejected], products: Produc
     for verdict in verdicts:
         if isinstance(verdict, Rejected) and not set(verdict.reasons) <= {"unknown_customer", "unknown_product"}:
             continue
-        values = verdict.row.values
-        event = (
-            read_id(values["transaction_id"]),
-            read_transaction_date(values["transaction_date"]),
-            read_status(values["status"]),
-        )
-        sale = (
-            read_id(values["customer_id"], customers),
-            read_id(values["product_id"], products),
-            read_quantity(values["quantity"]),
-        )
+        found = _read(verdict.row, products, customers)
+        event = (found.ids["transaction_id"], found.transaction_date, found.status)
+        sale = (found.ids["customer_id"], found.ids["product_id"], found.quantity)
         sales.setdefault(event, set()).add(sale)
         lines.setdefault(event, set()).add(verdict.row.source_line)
     return {line for event, found in sales.items() if len(found) > 1 for line in lines[event]}

@@ -20,7 +20,7 @@ from jobs.load_dimensions import open_dimension
 from jobs.rows.dimensions import DimensionRows
 from schemas.drops import CUSTOMERS, PRODUCTS
 from schemas.warehouse.tables import DIMENSIONS
-from tests import oracle
+from tests import oracle_values
 from tests.jobs.dry_run import small_pieces
 from tests.oracle_files import trim
 from tests.strategies import PRICES, hostile_texts
@@ -148,7 +148,7 @@ def test_any_text_is_read_or_refused_by_line(rows: Sequence[tuple[str, str, Deci
         '"{}","{}",,{},\n'.format(name.replace('"', '""'), text.replace('"', '""'), price) for name, text, price in rows
     )
     breaks = any("\n" in name or set("\r\0") & set(trim(name)) or "\0" in trim(text) for name, text, _ in rows)
-    ids = [oracle.read_id(name) for name, _, _ in rows]
+    ids = [oracle_values.read_id(name) for name, _, _ in rows]
     too_long = any(len(name.encode()) > 64 for name in ids)
     rounded = any(re.fullmatch("[0-9]([.,][0-9]+[Ee][+]?|[Ee][+])[0-9]{1,3}", name) for name in ids)
     if breaks or too_long or rounded or "" in ids or len(set(ids)) < len(ids):
@@ -158,7 +158,7 @@ def test_any_text_is_read_or_refused_by_line(rows: Sequence[tuple[str, str, Deci
     with small_pieces():
         found = read(f"{PRODUCT_HEADER}\n{quoted}")
     assert found.drop("source_line").rows() == [
-        (name, re.sub("\r\n|\r|\n", " ", oracle.meant(text)) or None, None, price, None)
+        (name, re.sub("\r\n|\r|\n", " ", oracle_values.meant(text)) or None, None, price, None)
         for name, (_, text, price) in zip(ids, rows)
     ]
 

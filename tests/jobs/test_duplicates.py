@@ -19,7 +19,7 @@ from jobs.rows.duplicates import DuplicateCandidates
 from jobs.rows.ids import IdReader
 from jobs.rows.validation import ValidationResult
 from schemas.sources import DEFAULT
-from tests import oracle
+from tests import oracle_values
 from tests.hostile_content import HEADER
 from tests.jobs.dry_run import dry_run, small_pieces
 from tests.jobs.test_whole_files import check, pieces
@@ -41,7 +41,7 @@ def test_each_id_that_repeats_is_set_aside(texts: Sequence[str], pieces: Mapping
         candidates = DuplicateCandidates(source, Path(folder), IdReader(DEFAULT.null_words))
         contested = [candidates.split(chunk, as_if_accepted(chunk)).contested for chunk in source.chunks()]
     found = Counter(text for chunk in contested for text in chunk.get_column("transaction_id"))
-    counts = Counter(oracle.read_id(text) for text in texts if not set("\r\n\0") & set(trim(text)))
+    counts = Counter(oracle_values.read_id(text) for text in texts if not set("\r\n\0") & set(trim(text)))
     due = {text: count for text, count in counts.items() if text and count > 1}
     assert {text: found[text] for text in due} == due
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from jobs.rows.timestamps import LATEST_DAY, MOMENT, WRITTEN_DAY, TimestampReader
 from schemas.source_values import date_format
-from tests import oracle
+from tests import oracle_values
 from tests.hostile_content import HOSTILE_TEXTS
 from tests.strategies import TIMES, hostile_texts, transaction_dates
 
@@ -53,20 +53,20 @@ def moments(texts: Sequence[str], formats: Sequence[str] = ("iso",), time_zone: 
 @given(st.lists(st.one_of(transaction_dates(), shaped, shaped, hostile_texts), max_size=30))
 def test_every_text_is_read_as_the_oracle_reads_it(texts: Sequence[str]) -> None:
     """Whole columns at a time, as the job reads them: one odd text must not change how others are read."""
-    expected = [oracle.read_transaction_date(text) for text in texts]
+    expected = [oracle_values.read_transaction_date(text) for text in texts]
     found = read(texts)
     assert found.get_column(MOMENT).to_list() == expected
-    days = [oracle.written_day(text) if moment else None for text, moment in zip(texts, expected)]
+    days = [oracle_values.written_day(text) if moment else None for text, moment in zip(texts, expected)]
     assert found.get_column(WRITTEN_DAY).to_list() == days
     for text, moment, latest in zip(texts, expected, found.get_column(LATEST_DAY)):
         if moment is not None and datetime(1, 1, 2) < moment < datetime(9999, 12, 30):
-            assert not oracle.is_future(text, latest)
-            assert oracle.is_future(text, latest - timedelta(days=1))
+            assert not oracle_values.is_future(text, latest)
+            assert oracle_values.is_future(text, latest - timedelta(days=1))
 
 
 def test_every_hostile_text_is_read_as_the_oracle_reads_it() -> None:
     found = moments(HOSTILE_TEXTS)
-    assert found == [oracle.read_transaction_date(text) for text in HOSTILE_TEXTS]
+    assert found == [oracle_values.read_transaction_date(text) for text in HOSTILE_TEXTS]
     assert sum(moment is not None for moment in found) >= 6
 
 

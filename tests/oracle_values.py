@@ -1,0 +1,128 @@
+"""How the values of a row are read, by the contract alone: ids, quantities, dates and statuses."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Container
+from datetime import date, datetime, timedelta
+
+from tests.oracle_files import trim
+
+STATUSES = ("pending", "processing", "completed", "shipped", "delivered", "cancelled", "refunded")
+"""In rank order: a later one wins on the same transaction_date."""
+
+NULL_WORDS = ("null", "\\n", "nan", "none", "(null)", "#n/a", "n/a")
+"""In small letters; an id that is one of them is none."""
+SPELLINGS = {"canceled": "cancelled", "complete": "completed", "fulfilled": "delivered", "dispatched": "shipped"}
+LARGEST_QUANTITY = 2147483647
+
+_TRANSACTION_DATE = re.compile(
+    "([0-9]{4})-([0-9]{2})-([0-9]{2})"
+    "(?:[T ]([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:[.,]([0-9]+))?)?"
+    "(?: ?(Z|UTC|GMT|[+-][0-9]{2}(?::?[0-9]{2})?))?)?"
+)
+ROUNDED = re.compile("[0-9]([.,][0-9]+[Ee][+]?|[Ee][+])[0-9]{1,3}")
+
+
+def meant(text: str) -> str:
+    """The text without white space and format characters around it, and without Excel's `="` and `"`."""
+    bare = _bare(text)
+    if len(bare) >= 3 and bare.startswith('="') and bare.endswith('"'):
+        bare = _bare(bare[2:-1])
+    return bare
+
+
+def _bare(text: str) -> str:
+    def is_nothing(letter: str) -> bool:
+        return not trim(letter) or unicodedata.category(letter) == "Cf"
+
+    while text and is_nothing(text[0]):
+        text = text[1:]
+    while text and is_nothing(text[-1]):
+        text = text[:-1]
+    return text
+
+
+def read_id(text: str, known: Container[str] = ()) -> str:
+    """The id, or nothing where there is none; `known` are the ids of its dimension."""
+    found = meant(text)
+    if found.lower() in NULL_WORDS:
+        return ""
+    if re.fullmatch("[0-9]+[.]0", found) and found not in known and found[:-2] in known:
+        return found[:-2]
+    return found
+
+
+def read_quantity(text: str) -> int | None:
+    """A whole number that the column holds, in ASCII digits, perhaps with zeros as decimals; otherwise None.
+
+    Three zeros are none of them: 1.000 is a thousand to some.
+    """
+    found = re.fullmatch("(-?)([0-9]+)(?:[.](0*))?", meant(text))
+    if not found or found[3] == "000":
+        return None
+    digits = found[2].lstrip("0") or "0"
+    number = int(found[1] + digits) if len(digits) <= 10 else LARGEST_QUANTITY + 1
+    return number if -LARGEST_QUANTITY - 1 <= number <= LARGEST_QUANTITY else None
+
+
+def read_status(text: str) -> str | None:
+    """One of STATUSES; otherwise None."""
+    word = meant(text).lower()
+    word = SPELLINGS.get(word, word)
+    return word if word in STATUSES else None
+
+
+def read_transaction_date(text: str) -> datetime | None:
+    """The moment in UTC that an ISO 8601 date or date and time names; otherwise None."""
+    found = _TRANSACTION_DATE.fullmatch(meant(text))
+    if not found:
+        return None
+    year, month, day, hour, minute, second, fraction, zone = found.groups()
+    try:
+        written = datetime(
+            int(year),
+            int(month),
+            int(day),
+            int(hour or 0),
+            int(minute or 0),
+            int(second or 0),
+            int((fraction or "")[:6].ljust(6, "0")),
+        )
+        return written - _zone_offset(zone)
+    except (ValueError, OverflowError):
+        return None
+
+
+def written_day(text: str) -> date:
+    """The calendar day as written, of a text that is a date."""
+    return date.fromisoformat(meant(text)[:10])
+
+
+def is_future(text: str, partition_day: date) -> bool:
+    """Of a text that is a date: with an offset, whether the file's day was over everywhere on earth."""
+    found, moment = _TRANSACTION_DATE.fullmatch(meant(text)), read_transaction_date(text)
+    assert found is not None
+    assert moment is not None
+    if not found[8]:
+        return written_day(text) > partition_day
+    noon_after = datetime(partition_day.year, partition_day.month, partition_day.day) + timedelta(days=1, hours=12)
+    return moment >= noon_after
+
+
+def is_too_early(text: str, partition_day: date) -> bool:
+    """More than twenty years before the file's day."""
+    day = 28 if (partition_day.month, partition_day.day) == (2, 29) else partition_day.day
+    return written_day(text) < date(partition_day.year - 20, partition_day.month, day)
+
+
+def _zone_offset(zone: str | None) -> timedelta:
+    if zone in (None, "Z", "UTC", "GMT"):
+        return timedelta(0)
+    assert zone is not None
+    hours, minutes = int(zone[1:3]), int(zone[3:].lstrip(":") or 0)
+    if hours > 23 or minutes > 59:
+        raise ValueError(f"no such time zone: {zone}")
+    offset = timedelta(hours=hours, minutes=minutes)
+    return -offset if zone[0] == "-" else offset
