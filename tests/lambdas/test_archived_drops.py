@@ -1,0 +1,196 @@
+"""Drops that have left the drop bucket: replayed, taken back, flowed in, and in what order they lie in the archive."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from lambdas.archive import handler as archive
+from lambdas.errors import TerminalError
+from lambdas.start_run import handler as start_run
+from schemas.drops import Drop
+from schemas.messages import drop_message, flow_in_message, read_message, replay_message, retract_message
+from schemas.runs import FLOW_IN, RETRACT, ArchivedCopy, decode_run
+from tests.lambdas.cloud import ARCHIVE, DAY_KEY, DROPS, WORK, Cloud, Invocation, recorded
+from tests.lambdas.reports import failed, succeeded
+
+
+def deliver(cloud: Cloud, *bodies: str) -> None:
+    assert start_run.handle(cloud.batch(*bodies), Invocation()) == {"batchItemFailures": []}
+
+
+def archive_run(cloud: Cloud, run: Any, **changes: Any) -> bool:
+    drop, attempt = cloud.drop_of(run)
+    cloud.end_run(run, "SUCCEEDED", report=succeeded(drop, attempt=attempt, etag=None, **changes))
+    event = recorded("glue_succeeded")
+    event["detail"]["jobRunId"] = run.job_run_id
+    event["detail"]["jobName"] = run.job_name
+    archived: bool = archive.handle(event, Invocation())["archived"]
+    return archived
+
+
+def loaded_and_archived(cloud: Cloud, drop: Drop) -> None:
+    deliver(cloud, drop_message(drop))
+    [run] = [run for run in cloud.live_runs() if cloud.drop_of(run)[0] == drop]
+    assert archive_run(cloud, run) is True
+
+
+def bodies(cloud: Cloud) -> list[bytes]:
+    """The content of every archived version, the current object first."""
+    return [
+        cloud.s3.get_object(Bucket=ARCHIVE, Key=DAY_KEY, VersionId=version)["Body"].read()
+        for version in cloud.versions(ARCHIVE, DAY_KEY)
+    ]
+
+
+@pytest.mark.parametrize("has_index", [True, False])
+def test_replay_of_an_archived_drop_reads_its_own_copy(cloud: Cloud, has_index: bool) -> None:
+    drops = [cloud.drop(body=body) for body in (b"first", b"second", b"third")]
+    for drop in drops:
+        loaded_and_archived(cloud, drop)
+    if not has_index:
+        for key in cloud.keys("archived/"):
+            cloud.s3.delete_object(Bucket=WORK, Key=key)
+    deliver(cloud, replay_message(drops[1]))
+    [run] = cloud.live_runs()
+    arguments = decode_run(run.arguments)
+    assert arguments is not None
+    assert (arguments.drop, arguments.attempt) == (drops[1], 2)
+    assert isinstance(arguments.archived, ArchivedCopy)
+    copy = cloud.s3.get_object(
+        Bucket=arguments.archived.bucket, Key=arguments.archived.key, VersionId=arguments.archived.version_id
+    )
+    assert copy["Body"].read() == b"second"
+
+
+def test_redelivered_upload_of_an_archived_drop_starts_nothing(cloud: Cloud) -> None:
+    drop = cloud.drop()
+    loaded_and_archived(cloud, drop)
+    deliver(cloud, drop_message(drop))
+    assert (cloud.live_runs(), cloud.mails()) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        (replay_message(Drop(DROPS, DAY_KEY, "no-such-version")), "the object version does not exist"),
+        (retract_message(Drop(DROPS, DAY_KEY, "no-such-version")), "the drop was never loaded"),
+    ],
+)
+def test_request_that_cannot_be_met_is_answered_by_one_mail(cloud: Cloud, message: str, reason: str) -> None:
+    batch = cloud.batch(message)
+    for _ in range(2):
+        assert start_run.handle(batch, Invocation()) == {"batchItemFailures": []}
+    [(subject, body)] = cloud.mails()
+    assert subject.startswith("[dev] Not ")
+    assert reason in body
+
+
+def test_flow_in_waits_for_a_live_run_and_is_made_once(cloud: Cloud) -> None:
+    drop = cloud.drop()
+    deliver(cloud, drop_message(drop))
+    wish = flow_in_message(drop, request="flow_in:0123456789abcdef:1")
+    deliver(cloud, wish)
+    [waiting] = cloud.sent_messages()
+    archive_run(cloud, cloud.live_runs()[0])
+    deliver(cloud, waiting.body, wish)
+    [run] = cloud.live_runs()
+    arguments = decode_run(run.arguments)
+    assert arguments is not None
+    assert (arguments.operation, arguments.attempt) == (FLOW_IN, 2)
+    assert arguments.archived is not None
+    archive_run(cloud, run)
+    deliver(cloud, wish)
+    assert cloud.live_runs() == []
+
+
+def test_retraction_needs_no_file(cloud: Cloud) -> None:
+    drop = cloud.drop()
+    loaded_and_archived(cloud, drop)
+    for version in cloud.versions(ARCHIVE):
+        cloud.s3.delete_object(Bucket=ARCHIVE, Key=DAY_KEY, VersionId=version)
+    deliver(cloud, retract_message(drop))
+    [run] = cloud.live_runs()
+    arguments = decode_run(run.arguments)
+    assert arguments is not None
+    assert (arguments.operation, arguments.archived) == (RETRACT, None)
+
+
+def test_retry_of_a_request_does_the_same_operation(cloud: Cloud) -> None:
+    drop = cloud.drop()
+    loaded_and_archived(cloud, drop)
+    deliver(cloud, retract_message(drop))
+    [run] = cloud.live_runs()
+    cloud.end_run(run, "FAILED", report=failed(drop, attempt=2, is_transient=True))
+    deliver(cloud, replay_message(drop, after_attempt=2))
+    [run] = cloud.live_runs()
+    arguments = decode_run(run.arguments)
+    assert arguments is not None
+    assert (arguments.operation, arguments.attempt) == (RETRACT, 3)
+
+
+def test_loads_that_waited_for_a_dimension_are_asked_to_flow_in_once(cloud: Cloud) -> None:
+    waiting = [Drop(DROPS, DAY_KEY, f"v{number}") for number in range(2)]
+    dimension = cloud.drop("dimensions/dim_products.csv")
+    deliver(cloud, drop_message(dimension))
+    [run] = cloud.live_runs("load_dimensions")
+    for _ in range(2):
+        archive_run(cloud, run, awaited_by=waiting)
+    requests = [read_message(message.body, message_id="m")[0] for message in cloud.sent_messages()]
+    assert [request.version_id for request in requests] == ["v0", "v1"]
+    assert {request.replay.operation for request in requests if request.replay} == {FLOW_IN}
+    assert {request.replay.request for request in requests if request.replay} == {f"flow_in:{dimension.load_id}:1"}
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0), (2, 0, 1)])
+def test_newest_upload_is_current_in_whatever_order_drops_are_archived(cloud: Cloud, order: tuple[int, ...]) -> None:
+    drops = [cloud.drop(body=body) for body in (b"first", b"second", b"third")]
+    for number in order:
+        loaded_and_archived(cloud, drops[number])
+    assert bodies(cloud)[0] == b"third"
+    assert sorted(bodies(cloud)) == [b"first", b"second", b"third"]
+    assert cloud.versions(DROPS) == []
+
+
+def test_uploads_of_different_seconds_are_ordered_without_each_other(cloud: Cloud) -> None:
+    older = cloud.drop(body=b"older")
+    cloud.age(DAY_KEY, timedelta(hours=1), bucket=DROPS)
+    newer = cloud.drop(body=b"newer")
+    loaded_and_archived(cloud, newer)
+    loaded_and_archived(cloud, older)
+    assert bodies(cloud) == [b"newer", b"older"]
+
+
+@pytest.mark.parametrize("status", ["Suspended", None])
+def test_archive_that_keeps_no_versions_is_refused(cloud: Cloud, status: str | None) -> None:
+    drop = cloud.drop()
+    deliver(cloud, drop_message(drop))
+    if status:
+        cloud.s3.put_bucket_versioning(Bucket=ARCHIVE, VersioningConfiguration={"Status": status})
+    else:
+        cloud.s3.delete_bucket(Bucket=ARCHIVE)
+        cloud.s3.create_bucket(Bucket=ARCHIVE, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    with pytest.raises(TerminalError, match="keeps no versions"):
+        archive_run(cloud, cloud.live_runs()[0])
+    assert cloud.versions(DROPS) == [drop.version_id]
+
+
+def test_archiving_costs_a_few_requests_however_often_a_key_was_archived(cloud: Cloud) -> None:
+    for number in range(60):
+        loaded_and_archived(cloud, cloud.drop(body=str(number).encode()))
+    requests: list[str] = []
+    s3 = archive.dependencies().archiver.s3
+    s3.meta.events.register("before-call.s3", lambda model, **_: requests.append(model.name))
+    loaded_and_archived(cloud, cloud.drop(body=b"last"))
+    assert len(requests) < 40
+
+
+def test_a_suspended_drop_bucket_is_refused(cloud: Cloud, caplog: pytest.LogCaptureFixture) -> None:
+    event = json.loads(drop_message(Drop(DROPS, DAY_KEY, "null")))
+    batch = cloud.batch(event)
+    assert len(start_run.handle(batch, Invocation())["batchItemFailures"]) == 1
+    assert "keeps no versions" in caplog.text
+    assert cloud.runs() == []

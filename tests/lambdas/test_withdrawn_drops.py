@@ -1,0 +1,77 @@
+"""A plain DELETE of a file leaves a marker above its versions: they are withdrawn, and not loaded any more."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from lambdas.start_run import handler as start_run
+from lambdas.sweep import handler as sweep
+from schemas.messages import drop_message, replay_message
+from tests.lambdas.cloud import DAY_KEY, DROPS, Cloud, Invocation
+
+
+def deliver(cloud: Cloud, *bodies: str) -> None:
+    assert start_run.handle(cloud.batch(*bodies), Invocation()) == {"batchItemFailures": []}
+
+
+def withdraw(cloud: Cloud) -> None:
+    cloud.s3.delete_object(Bucket=DROPS, Key=DAY_KEY)
+
+
+@pytest.fixture
+def calls(cloud: Cloud) -> list[Any]:
+    asked: list[Any] = []
+
+    def caught(params: dict[str, Any], **_: Any) -> Any:
+        asked.append(params["body"])
+        return SimpleNamespace(status_code=202), {"StatusCode": 202}
+
+    sweep.dependencies().functions.meta.events.register("before-call.lambda.Invoke", caught)
+    return asked
+
+
+def test_withdrawn_drop_is_skipped_and_the_log_says_so(cloud: Cloud, caplog: pytest.LogCaptureFixture) -> None:
+    drop = cloud.drop()
+    withdraw(cloud)
+    deliver(cloud, drop_message(drop))
+    assert (cloud.runs(), cloud.keys()) == ([], [])
+    assert "the owner deleted the file" in caplog.text
+
+
+def test_replay_of_a_withdrawn_drop_is_answered_by_mail(cloud: Cloud) -> None:
+    drop = cloud.drop()
+    withdraw(cloud)
+    deliver(cloud, replay_message(drop))
+    [(_, body)] = cloud.mails()
+    assert "the owner deleted the file" in body
+    assert cloud.runs() == []
+
+
+def test_upload_after_a_deletion_is_loaded_and_the_one_before_is_not(cloud: Cloud) -> None:
+    older = cloud.drop(body=b"older")
+    cloud.age(DAY_KEY, timedelta(hours=1), bucket=DROPS)
+    withdraw(cloud)
+    newer = cloud.drop(body=b"newer")
+    deliver(cloud, drop_message(older), drop_message(newer))
+    assert [cloud.drop_of(run)[0] for run in cloud.runs()] == [newer]
+
+
+@pytest.mark.usefixtures("calls")
+def test_sweep_does_not_revive_a_withdrawn_drop(cloud: Cloud) -> None:
+    cloud.drop()
+    withdraw(cloud)
+    assert sweep.handle({"grace_seconds": 0}, Invocation())["lost"] == 0
+    assert cloud.sent_messages() == []
+
+
+@pytest.mark.usefixtures("calls")
+def test_sweep_does_not_retry_a_withdrawn_drop(cloud: Cloud) -> None:
+    drop = cloud.drop()
+    deliver(cloud, drop_message(drop))
+    cloud.end_run(cloud.runs()[0], "FAILED")
+    withdraw(cloud)
+    assert sweep.handle({"grace_seconds": 0}, Invocation())["retried"] == 0
