@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import subprocess
 from dataclasses import replace
@@ -389,6 +390,31 @@ def test_a_publish_is_sent_once_whatever_the_answer(cloud: Cloud) -> None:
     with pytest.raises(ReadTimeoutError):
         tell(event_of("glue_stopped", run_of(cloud, cloud.drop())))
     assert len(sent) == 1
+
+
+@pytest.mark.parametrize(("confirmed", "pending", "is_sent"), [(0, 1, False), (1, 1, True), (0, 0, True)])
+def test_mail_that_nobody_could_receive_is_not_marked_as_sent(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch, confirmed: int, pending: int, is_sent: bool
+) -> None:
+    drop = cloud.drop()
+    cloud.put_report(succeeded(drop))
+    event = event_of("glue_succeeded", run_of(cloud, drop))
+    attributes = {"SubscriptionsConfirmed": str(confirmed), "SubscriptionsPending": str(pending)}
+    with monkeypatch.context() as patched:
+        sns = handler.dependencies().notifier.sns
+        patched.setattr(sns, "get_topic_attributes", lambda **_: {"Attributes": attributes})
+        assert tell(event) is is_sent
+    assert cloud.keys("notified/") == ([] if not is_sent else sorted(cloud.keys("notified/")))
+    tell(event)
+    assert len(cloud.mails()) == 1
+
+
+def test_report_with_a_field_more_than_is_known_is_still_a_report(cloud: Cloud) -> None:
+    drop = cloud.drop()
+    content = {**json.loads(succeeded(drop).to_json()), "a_newer_field": {"x": 1}}
+    cloud.s3.put_object(Bucket="shop-work", Key=f"reports/{drop.load_id}/1.json", Body=json.dumps(content).encode())
+    tell(event_of("glue_succeeded", run_of(cloud, drop)))
+    assert only_mail(cloud)[0].startswith("[dev] 15 Mar loaded")
 
 
 # Hostile and huge

@@ -314,3 +314,92 @@ def test_what_is_settled_costs_only_listings_however_much_it_is(cloud: Cloud) ->
     assert sweep() == NOTHING
     # The drops, the open attempts, the sweep's own notes, and when the last drop came.
     assert sorted(requests) == ["ListObjectVersions", "ListObjectsV2", "ListObjectsV2", "ListObjectsV2"]
+
+
+def test_load_whose_starter_died_is_mailed_though_its_drop_is_archived(cloud: Cloud, calls: Calls) -> None:
+    """The claim names no run, and the event to notify was lost."""
+    drop = cloud.drop()
+    release = killed_at(start_run.dependencies().dispatcher.starter, "StartJobRun", after=True)
+    with pytest.raises(Killed):
+        started(cloud, drop)
+    release()
+    [run] = cloud.runs()
+    run_id = cloud.end_run(run, "SUCCEEDED", report=succeeded(drop, etag=etag(cloud, drop)))
+    archive.handle(run_request("process_transactions", run_id), Invocation())
+    cloud.outlive(f"claims/{drop.load_id}/1.json")
+    assert start_run.handle(cloud.batch(drop_message(drop)), Invocation()) == {"batchItemFailures": []}
+    assert sweep() == {**NOTHING, "unnotified": 1}
+    calls.run()
+    assert (len(cloud.mails()), sweep(), len(cloud.runs())) == (1, NOTHING, 1)
+
+
+def test_run_of_a_dead_starter_is_mailed_without_a_redelivery(cloud: Cloud, calls: Calls) -> None:
+    drop = cloud.drop()
+    release = killed_at(start_run.dependencies().dispatcher.starter, "StartJobRun", after=True)
+    with pytest.raises(Killed):
+        started(cloud, drop)
+    release()
+    run_id = cloud.end_run(cloud.runs()[0], "SUCCEEDED", report=succeeded(drop, etag=etag(cloud, drop)))
+    archive.handle(run_request("process_transactions", run_id), Invocation())
+    cloud.outlive(f"claims/{drop.load_id}/1.json")
+    assert sweep() == {**NOTHING, "unnotified": 1}
+    calls.run()
+    assert (len(cloud.mails()), sweep()) == (1, NOTHING)
+
+
+def test_loaded_drop_that_is_not_archived_for_a_day_is_an_error(cloud: Cloud) -> None:
+    drop = cloud.drop()
+    cloud.end_run(started(cloud, drop), "SUCCEEDED", report=succeeded(drop, etag=etag(cloud, drop)))
+    assert sweep()["unarchived"] == 1
+    cloud.age(f"claims/{drop.load_id}/1.json", timedelta(days=1))
+    with pytest.raises(ExceptionGroup) as raised:
+        sweep()
+    [error] = raised.value.exceptions
+    assert "still not archived" in str(error)
+
+
+def test_lost_drop_does_not_wait_for_an_idle_queue_for_ever(cloud: Cloud) -> None:
+    cloud.drop()
+    cloud.sqs.send_message(QueueUrl=cloud.queue_url, MessageBody="{}")
+    assert sweep() == NOTHING
+    cloud.age(DAY_KEY, timedelta(hours=6), bucket=DROPS)
+    assert sweep() == {**NOTHING, "lost": 1}
+
+
+def test_drop_that_cannot_be_started_is_sent_ever_more_rarely(cloud: Cloud) -> None:
+    drop = cloud.drop()
+    cloud.age(DAY_KEY, timedelta(hours=1), bucket=DROPS)
+    sent = 0
+    for _ in range(4 * 24 * 2):  # two days of ticks, a quarter of an hour each
+        sent += sweep(grace_seconds=None)["lost"]
+        cloud.sent_messages()
+        for key in cloud.keys(f"sweep/{drop.load_id}/"):
+            cloud.age(key, timedelta(minutes=15))
+    assert 5 <= sent <= 10
+
+
+def test_failed_drop_costs_requests_once(cloud: Cloud, calls: Calls) -> None:
+    drop = cloud.drop()
+    cloud.end_run(started(cloud, drop), "FAILED", report=failed(drop))
+    sweep()
+    calls.run()
+    sweep()
+    requests: list[str] = []
+    handler.dependencies().s3.meta.events.register("before-call.s3", lambda model, **_: requests.append(model.name))
+    assert sweep() == NOTHING
+    assert [name for name in requests if not name.startswith("List")] == ["GetObject"], "when the last drop came"
+    cloud.s3.delete_object(Bucket=DROPS, Key=drop.key, VersionId=drop.version_id)
+    sweep()
+    assert cloud.keys(f"sweep/{drop.load_id}/") == []
+
+
+def test_figures_for_the_alarms_are_published(cloud: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
+    cloud.drop()
+    cloud.age(DAY_KEY, timedelta(hours=2), bucket=DROPS)
+    sweep(grace_seconds=None)
+    published = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"_aws"' in line]
+    [waiting] = [line["OldestWaitingDropMinutes"] for line in published if "OldestWaitingDropMinutes" in line]
+    [newest] = [line["HoursSinceLastDrop"] for line in published if "HoursSinceLastDrop" in line]
+    assert 119 <= waiting[0] <= 122
+    assert 1.9 <= newest[0] <= 2.1
+    assert {line["stack"] for line in published} == {"dev"}
