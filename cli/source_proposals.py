@@ -87,7 +87,8 @@ def _changed(lines: list[str], used: SourceSettings, check: CheckWith) -> Propos
     settings = _with(used, changes)
     outcome = check(settings)
     for _ in range(3):
-        more = {key: value for key, value in _value_changes(outcome, settings).items() if key not in changes}
+        asked_for = _value_changes(outcome, settings, lines)
+        more = {key: value for key, value in asked_for.items() if key not in changes}
         if not more:
             break
         changes.update(more)
@@ -113,7 +114,7 @@ def _shape_changes(lines: list[str], used: SourceSettings) -> dict[str, Any]:
     return {key: value for key, value in changes.items() if value != getattr(used, key)}
 
 
-def _value_changes(outcome: Outcome, settings: SourceSettings) -> dict[str, Any]:
+def _value_changes(outcome: Outcome, settings: SourceSettings, lines: list[str]) -> dict[str, Any]:
     """Settings of values, from what rows are rejected for."""
     changes: dict[str, Any] = {}
     formats = _orders_of(list(outcome.values.get("invalid_transaction_date", ())))
@@ -123,7 +124,8 @@ def _value_changes(outcome: Outcome, settings: SourceSettings) -> dict[str, Any]
     quantities = list(outcome.values.get("invalid_quantity", ()))
     if any(re.fullmatch(r"-[0-9.,]+", quantity) for quantity in quantities):
         changes["returns"] = NEGATIVE
-    if "malformed_row" in outcome.reasons and not settings.escape and settings.quote:
+    is_escaped = settings.quote and any("\\" + settings.quote in line for line in lines)
+    if "malformed_row" in outcome.reasons and is_escaped and not settings.escape:
         changes["escape"] = "\\"
     return changes
 

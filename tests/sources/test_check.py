@@ -126,6 +126,24 @@ def test_the_setting_that_would_let_a_file_in_is_proposed(content: str | bytes, 
     assert (proposal["source"], proposal["settings"]) in [(None, settings), ("excel-german", {})]
 
 
+def test_quotes_escaped_by_spark_are_proposed_as_such(folder: Path) -> None:
+    noted = (
+        HEADER.strip() + ',note\nT1,C1,P100,1,2023-03-15,completed,"vinyl 12\\""\nT2,C1,P100,1,2023-03-15,completed,\n'
+    )
+    proposal = as_json(check(folder, noted, "--json"))["proposal"]
+    assert proposal == {"source": None, "settings": {"escape": "\\"}, "loaded": 2}
+
+
+def test_a_setting_that_lets_no_more_rows_in_is_not_proposed(folder: Path) -> None:
+    torn = (
+        HEADER.strip() + ',note\nT1,C1,P100,1,2023-03-15,completed,"12\\" and 7"\nT2,C1,P100,1,2023-03-15,completed,\n'
+    )
+    assert as_json(check(folder, torn, "--json", "--source", "default"))["proposal"] is not None
+    short = GOOD + 'T3,C1\nT4,C1,"a\\"\n'
+    checked = as_json(check(folder, short, "--json"))
+    assert (checked["rejected"], checked["proposal"]) == (2, None)
+
+
 def test_a_proposed_setting_does_what_it_says(folder: Path) -> None:
     content = "Orders report\n" + GOOD.replace(",", "\t").replace("2023-03-15 10:00:00", "15.3.2023 8:26")
     proposal = as_json(check(folder, content, "--json"))["proposal"]
