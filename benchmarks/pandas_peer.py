@@ -82,13 +82,7 @@ def _judge(
     source: pd.DataFrame, products: pd.DataFrame, customers: pd.DataFrame
 ) -> tuple[pd.DataFrame, dict[str, pd.Series]]:
     """The staged columns as far as they can be read, and for each reject reason where its rule is kept."""
-    text = pd.DataFrame({name: source[name].str.strip(AROUND) for name in COLUMNS})
-    for name in _IDS:
-        text[name] = text[name].mask(text[name].str.contains(NULL_WORD), "")
-    for pattern, replacement in DATE_SPELLINGS:
-        odd = text["transaction_date"].str.contains(pattern)
-        changed = text.loc[odd, "transaction_date"].str.replace(pattern, replacement, regex=True)
-        text.loc[odd, "transaction_date"] = changed
+    text = _text(source)
     rows = text[list(_IDS)].merge(products, how="left", on="product_id", validate="m:1", indicator="product")
     rows = rows.merge(customers, how="left", on="customer_id", validate="m:1", indicator="customer")
     whole = text["quantity"].where(text["quantity"].str.fullmatch(WHOLE[1:-1]))
@@ -130,6 +124,18 @@ def _judge(
     }
     rules = {reason: (rule | ~is_well_formed).astype(bool) for reason, rule in rules.items()}
     return rows, {"malformed_row": is_well_formed.astype(bool), **rules}
+
+
+def _text(source: pd.DataFrame) -> pd.DataFrame:
+    """The values trimmed, ids that are none empty, and dates in one spelling."""
+    text = pd.DataFrame({name: source[name].str.strip(AROUND) for name in COLUMNS})
+    for name in _IDS:
+        text[name] = text[name].mask(text[name].str.contains(NULL_WORD), "")
+    for pattern, replacement in DATE_SPELLINGS:
+        odd = text["transaction_date"].str.contains(pattern)
+        changed = text.loc[odd, "transaction_date"].str.replace(pattern, replacement, regex=True)
+        text.loc[odd, "transaction_date"] = changed
+    return text
 
 
 def _dates(text: pd.Series) -> pd.Series:

@@ -102,12 +102,7 @@ def _judge(lines: DataFrame, products: DataFrame, customers: DataFrame) -> DataF
             ),
         )
     )
-    trimmed = text.select("*", *(F.trim(F.col(f"raw_{name}"), F.lit(AROUND)).alias(name) for name in COLUMNS))
-    for name in COLUMNS[:3]:
-        trimmed = trimmed.withColumn(name, F.when(F.col(name).rlike(NULL_WORD), F.lit("")).otherwise(F.col(name)))
-    for pattern, replacement in DATE_SPELLINGS:
-        respelled = F.regexp_replace("transaction_date", pattern, replacement.replace("\\", "$"))
-        trimmed = trimmed.withColumn("transaction_date", respelled)
+    trimmed = _trimmed(text)
     typed = trimmed.select(
         "source_line",
         "is_malformed",
@@ -146,6 +141,17 @@ def _judge(lines: DataFrame, products: DataFrame, customers: DataFrame) -> DataF
         F.lit(SOURCE_URI).alias("source_uri"),
         F.when(F.col("is_malformed"), F.lit("malformed_row")).otherwise(_reasons()).alias("reject_reasons"),
     )
+
+
+def _trimmed(text: DataFrame) -> DataFrame:
+    """The values trimmed, ids that are none empty, and dates in one spelling."""
+    trimmed = text.select("*", *(F.trim(F.col(f"raw_{name}"), F.lit(AROUND)).alias(name) for name in COLUMNS))
+    for name in COLUMNS[:3]:
+        trimmed = trimmed.withColumn(name, F.when(F.col(name).rlike(NULL_WORD), F.lit("")).otherwise(F.col(name)))
+    for pattern, replacement in DATE_SPELLINGS:
+        respelled = F.regexp_replace("transaction_date", pattern, replacement.replace("\\", "$"))
+        trimmed = trimmed.withColumn("transaction_date", respelled)
+    return trimmed
 
 
 def _without_conflicts(judged: DataFrame) -> DataFrame:

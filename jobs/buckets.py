@@ -15,7 +15,7 @@ import polars as pl
 HELD_BYTES = 32 * 1024 * 1024
 """What is held in memory before it is written to disk."""
 
-BATCH_ROWS = 250_000
+BATCH_ROWS = 100_000
 """Rows that `batches` puts together, where a bucket has as many."""
 
 _BUCKET = "bucket"

@@ -323,7 +323,7 @@ def _indices(forms: Sequence[Form], *, has_quotes: bool) -> Integers:
 # Which forms a file may have, by whether it has quotes.
 _SPELLING_FORMS = {has_quotes: _indices(SPELLINGS, has_quotes=has_quotes) for has_quotes in (False, True)}
 _FAULT_FORMS = {has_quotes: _indices(FAULTS, has_quotes=has_quotes) for has_quotes in (False, True)}
-_LINES = np.array([form.lines + form.blank_lines for form in FORMS])
+_LINES = np.array([1 + form.blank_lines for form in FORMS])
 _BLANK_LINES = np.array([form.blank_lines for form in FORMS])
 
 _IS_WAITING = np.array([form.is_waiting for form in FORMS])
