@@ -59,9 +59,13 @@ def start_what_is_current(stack: Stack, kind: str) -> None:
 
 
 def pass_over_a_drop_that_is_gone(stack: Stack) -> None:
+    """Whether the event names its version or not; that it is gone is told from a lack of rights."""
     drop = stack.drop(TRANSACTIONS)
     stack.take_away(drop)
     _ask(stack, drop_message(drop))
+    event = json.loads(drop_message(drop))
+    del event["Records"][0]["s3"]["object"]["versionId"]
+    _ask(stack, json.dumps(event))
 
 
 def leave_a_running_drop_alone(stack: Stack, kind: str) -> None:
@@ -133,9 +137,10 @@ def read_the_queue(stack: Stack) -> None:
 
 def _tell(stack: Stack, kind: str) -> Callable[[], Any]:
     drop = stack.drop(kind)
-    run = run_request(stack.job_of(drop), stack.ran(drop))
+    run_id = stack.ran(drop)
+    stack.claimed(drop, run_id)
     stack.reported(drop)
-    return partial(stack.invoke, "notify", run)
+    return partial(stack.invoke, "notify", run_request(stack.job_of(drop), run_id))
 
 
 def tell_an_outcome(stack: Stack, kind: str) -> None:
