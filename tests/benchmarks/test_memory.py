@@ -76,3 +76,21 @@ def test_two_million_rows_are_staged_within_the_limit(work: Work, tmp_path: Path
 def test_the_naive_transform_outgrows_the_limit(work: Work, tmp_path: Path) -> None:
     with pytest.raises(DiedError, match="needs more memory than"):
         measure(NAIVE, work, tmp_path, limit_bytes=LIMIT)
+
+
+def test_three_million_customers_are_read_within_the_limit(tmp_path: Path) -> None:
+    """What the warehouse's driver needs beside it is left free."""
+    rows = 3_000_000
+    with (tmp_path / "customers.csv").open("wb") as file:
+        file.write(b"customer_id,first_name,last_name,email,membership_level\n")
+        for first in range(0, rows, 500_000):
+            number = pl.int_range(first, first + 500_000, eager=True).alias("number")
+            columns = ("C{}", "Johanna", "Doe", "customer.{}@example.com", "Gold")
+            block = number.to_frame().select(
+                (pl.format(text, "number") if "{}" in text else pl.lit(text)).alias(text) for text in columns
+            )
+            block.write_csv(file, include_header=False)
+    (tmp_path / "out").mkdir()
+    peer = Peer("customers", "tests.benchmarks.customers")
+    measured = measure(peer, Work(tmp_path), tmp_path / "out", limit_bytes=LIMIT - 200 * MEBIBYTE)
+    assert measured.rows_read == rows

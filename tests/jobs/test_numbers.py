@@ -1,0 +1,65 @@
+"""How quantities and prices are written, by tables worked out by hand."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import polars as pl
+import pytest
+
+from jobs.rows.numbers import NumberReader
+
+POINT = {"decimal_comma": False, "thousands_separator": ""}
+ENGLISH = {"decimal_comma": False, "thousands_separator": ","}
+GERMAN = {"decimal_comma": True, "thousands_separator": "."}
+COMMA = {"decimal_comma": True, "thousands_separator": ""}
+FRENCH = {"decimal_comma": True, "thousands_separator": " "}
+
+
+@pytest.mark.parametrize(
+    ("settings", "text", "quantity"),
+    [
+        (POINT, "2.0000", 2),
+        (POINT, "1.000", None),  # a thousand to some
+        (POINT, "1,000", None),
+        (POINT, "2.5", None),
+        (POINT, "-3", -3),
+        (POINT, " 7\u200b", 7),
+        (ENGLISH, "1,234", 1234),
+        (ENGLISH, "1.000", 1),
+        (ENGLISH, "1,23", None),
+        (ENGLISH, "1,234,5", None),
+        (ENGLISH, "-1,234.00", -1234),
+        (GERMAN, "1.234", 1234),
+        (GERMAN, "1.000,0", 1000),
+        (GERMAN, "1,000", 1),
+        (GERMAN, "1,5", None),
+        (COMMA, "2,000", 2),
+        (COMMA, "2.000", None),
+        (FRENCH, "1\u202f234", 1234),
+        (FRENCH, "1 234,00", 1234),
+        (FRENCH, "12 34", None),
+    ],
+)
+def test_a_whole_number_has_one_reading(settings: dict[str, object], text: str, quantity: int | None) -> None:
+    read = NumberReader(**settings).read_whole(pl.Series([text, "5"]))  # type: ignore[arg-type]
+    assert read.to_list() == [quantity, 5]
+
+
+@pytest.mark.parametrize(
+    ("settings", "text", "price"),
+    [
+        (POINT, "29.990000", "29.99"),
+        (POINT, "29.990001", None),
+        (POINT, "-1", None),
+        (POINT, "29,99", None),
+        (ENGLISH, "1,299.50", "1299.5"),
+        (GERMAN, "1.299,50", "1299.5"),
+        (GERMAN, "1299.50", None),
+        (COMMA, "0,5", "0.5"),
+        (POINT, " 5 ", "5"),
+    ],
+)
+def test_a_price_has_one_reading(settings: dict[str, object], text: str, price: str | None) -> None:
+    read = NumberReader(**settings).read_price(pl.Series([text, None, "5"]))  # type: ignore[arg-type]
+    assert read.to_list() == [None if price is None else Decimal(price), None, Decimal(5)]
