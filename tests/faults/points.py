@@ -74,7 +74,7 @@ _STATEMENTS = {
     "DELETE of what is stale": "^DELETE FROM staged_transactions",
     "MERGE": "^MERGE INTO fact_transactions",
     "INSERT into the ledger": "^INSERT INTO load_ledger",
-    "COMMIT of the load": "^COMMIT after SELECT status, SUM",
+    "COMMIT of the load": "^COMMIT after SELECT DISTINCT waiting_rows",
 }
 _REQUESTS = {
     "download": "^GetObject .*transactions/year=",
