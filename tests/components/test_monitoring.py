@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
-from tests.components.program import Deployed, deploy
+from tests.components.program import ROOT, Deployed, deploy
 
 
 def test_these_things_raise_an_alarm(dev: Deployed) -> None:
@@ -101,3 +102,9 @@ def test_the_dashboard_shows_what_the_alarms_watch(dev: Deployed) -> None:
     places = [(widget["x"], widget["y"]) for widget in widgets]
     assert len(set(places)) == len(places)
     assert {widget["properties"]["region"] for widget in widgets} == {"eu-west-1"}
+
+
+def test_the_runbook_has_a_section_for_every_alarm(dev: Deployed) -> None:
+    alarms = {alarm.inputs["name"].removeprefix("transactions-pipeline-dev-") for alarm in dev.of("MetricAlarm")}
+    runbook = (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^### ([a-z]+(?:-[a-z]+)+)$", runbook, re.MULTILINE)) == alarms
