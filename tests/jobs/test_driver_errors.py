@@ -64,7 +64,7 @@ SPECTRUM_DETAIL = """
   -----------------------------------------------
   error:  Spectrum Scan Error
   code:      15007
-  context:   File 's3://work/staging/1/part-00000.parquet' has an incompatible Parquet schema for column
+  context:   File 's3://work-bucket/staging/1/part-00000.parquet' has an incompatible Parquet schema for column
              'quantity'. Column type: INT
   query:     4711
   location:  dory_util.cpp:1509
@@ -83,14 +83,14 @@ def test_the_detail_of_an_error_reaches_the_sentence_without_its_frame() -> None
     """The message alone says only that a scan failed; file, column and cause are in the detail."""
     sentence = sentence_of({"S": "ERROR", "C": "XX000", "M": "Spectrum Scan Error", "D": SPECTRUM_DETAIL})
     assert sentence == (
-        "the warehouse refused a statement (XX000): Spectrum Scan Error: File 's3://work/staging/1/part-00000.parquet' "
+        "the warehouse refused a statement (XX000): Spectrum Scan Error: File 's3://work-bucket/staging/1/part-00000.parquet' "
         "has an incompatible Parquet schema for column 'quantity'. Column type: INT"
     )
 
 
 def test_a_detail_without_a_frame_is_told_as_it_is() -> None:
-    fields = {"C": "XX000", "M": "S3ServiceException: AccessDenied", "D": "for s3://work/staging/1/"}
-    assert sentence_of(fields).endswith("S3ServiceException: AccessDenied: for s3://work/staging/1/")
+    fields = {"C": "XX000", "M": "S3ServiceException: AccessDenied", "D": "for s3://work-bucket/staging/1/"}
+    assert sentence_of(fields).endswith("S3ServiceException: AccessDenied: for s3://work-bucket/staging/1/")
 
 
 def test_a_usage_limit_that_is_reached_is_waited_out_until_midnight() -> None:
