@@ -83,7 +83,8 @@ def test_the_detail_of_an_error_reaches_the_sentence_without_its_frame() -> None
     """The message alone says only that a scan failed; file, column and cause are in the detail."""
     sentence = sentence_of({"S": "ERROR", "C": "XX000", "M": "Spectrum Scan Error", "D": SPECTRUM_DETAIL})
     assert sentence == (
-        "the warehouse refused a statement (XX000): Spectrum Scan Error: File 's3://work-bucket/staging/1/part-00000.parquet' "
+        "the warehouse refused a statement (XX000): Spectrum Scan Error: File "
+        "'s3://work-bucket/staging/1/part-00000.parquet' "
         "has an incompatible Parquet schema for column 'quantity'. Column type: INT"
     )
 
