@@ -12,7 +12,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from jobs.csv.file_format import unpack
+from jobs.csv.file_format import is_gzip, unpack
 from jobs.errors import DropGone, TerminalError
 from jobs.room import refuse_too_large
 from schemas.drops import SOURCE_ETAG, SOURCE_UPLOADED_AT, Drop
@@ -63,7 +63,7 @@ def fetch(
                 "so nothing was loaded; upload the file again if it should be loaded"
             ) from None
         raise
-    if drop.key.endswith(".gz"):
+    if is_gzip(path):
         packed, path = path, unpack(path, folder / "unpacked", name)
         packed.unlink()
     metadata = found["Metadata"] if archived else {}

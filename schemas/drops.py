@@ -21,8 +21,9 @@ PRODUCTS = "dim_products"
 CUSTOMERS = "dim_customers"
 KINDS = (TRANSACTIONS, PRODUCTS, CUSTOMERS)
 
-_TRANSACTIONS_KEY = re.compile(r"transactions/year=([0-9]{4})/month=([0-9]{2})/day=([0-9]{2})/([^/]+\.csv(?:\.gz)?)")
-_DIMENSION_KEY = re.compile(r"dimensions/(dim_products|dim_customers)([^/]*\.csv(?:\.gz)?)")
+_CSV = r"\.(?i:csv(?:\.gz)?)"
+_TRANSACTIONS_KEY = re.compile(rf"transactions/year=([0-9]{{4}})/month=([0-9]{{1,2}})/day=([0-9]{{1,2}})/([^/]+{_CSV})")
+_DIMENSION_KEY = re.compile(rf"dimensions/(dim_products|dim_customers)([^/]*{_CSV})")
 
 # Control and format characters, line and paragraph separators, lone surrogates: a name that has
 # one cannot be typed, and can look like another. Bytes that were no UTF-8 arrive as surrogates.
@@ -31,9 +32,14 @@ _UNSEEN = frozenset(("Cc", "Cf", "Zl", "Zp", "Cs"))
 LONGEST_KEY_BYTES = 1000
 """S3 takes 1,024, but the key of the rejected file is longer than that of its drop."""
 
-# What tools leave beside the data: a folder's marker, Spark's success file, an unfinished copy.
-_NOT_A_FILE = re.compile(r"(?:.*/)?(?:[_.][^/]*|[^/]*\.(?:tmp|part|crc))?")
-
+# What tools leave beside the data: a folder's marker, Spark's success file and staging folders, an unfinished
+# upload, what Windows, macOS and Office put into every folder.
+_UNFINISHED = r"tmp|temp|part|partial|filepart|crdownload|inprogress|crc|swp"
+_OF_A_DESKTOP = r"(?i:thumbs\.db|desktop\.ini)"
+_NOT_A_FILE = re.compile(
+    rf"(?:.*/)?(?:[_.][^/]*|~\$[^/]*|[^/]*_\$folder\$|{_OF_A_DESKTOP}|[^/]*\.(?i:{_UNFINISHED}))?"
+    r"|(?:.*/)?[_.][^/]*/.*"
+)
 
 SOURCE_UPLOADED_AT = "source-uploaded-at"
 """Metadata of an archived copy: when the drop was uploaded, in ISO 8601 with its offset."""
@@ -57,7 +63,7 @@ class DropKey:
 
 
 def is_not_a_drop(key: str) -> bool:
-    """True for folder markers and leftovers (`_SUCCESS`, `.tmp`, hidden files): to be passed over in silence."""
+    """True for folder markers and leftovers, and for all below a hidden folder: to be passed over in silence."""
     return _NOT_A_FILE.fullmatch(key) is not None
 
 
@@ -90,7 +96,7 @@ def parse_key(key: str) -> DropKey:
             partition_day = date(int(year), int(month), int(day))
         except ValueError:
             raise KeyOutsideLayout(
-                f"the key {key!r} names the day {year}-{month}-{day}, which is not in the calendar; "
+                f"the key {key!r} names the day {year}-{month:0>2}-{day:0>2}, which is not in the calendar; "
                 "drop the file again under its real day"
             ) from None
         return DropKey(TRANSACTIONS, file_name, partition_day)

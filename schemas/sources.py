@@ -45,7 +45,10 @@ KEY_SEPARATOR = "|"
 REJECT, NEGATIVE = "reject", "negative"
 ISO = "iso"
 """The date format that means ISO 8601 in every form that has one reading."""
-NULL_WORDS = ("NULL", "\\N", "nan", "None", "(null)", "#N/A", "N/A")
+# Of databases, pandas, R and JavaScript; then the errors of a spreadsheet's formulas.
+_MISSING = ("NULL", "\\N", "nan", "None", "(null)", "#N/A", "N/A", "NA", "<NA>", "<null>", "[NULL]", "undefined")
+_FORMULA_ERRORS = ("#REF!", "#NAME?", "#VALUE!", "#DIV/0!", "#NUM!", "#NULL!")
+NULL_WORDS = (*_MISSING, *_FORMULA_ERRORS)
 EARLIEST_YEARS = 20
 MAX_SKIPPED_ROWS = 1000
 
@@ -91,7 +94,7 @@ class SourceSettings:
     time_zone: str = "UTC"
     """Of a timestamp without an offset. The hour that comes twice is the first; one that never comes is no date."""
     null_words: tuple[str, ...] = NULL_WORDS
-    """Words that mean "no value" in an id, in any case."""
+    """Words that mean "no value" in an id, in any case; an id of nothing but ASCII punctuation is none either."""
     guest_customer: str = ""
     """The customer_id of a row without one; known even where dim_customers lacks it. Empty: such a row is rejected."""
     earliest_day: date | None = None

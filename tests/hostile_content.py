@@ -174,6 +174,7 @@ _WIDE = LONGEST_LINE - len(SOUND_LINE) - 1
 
 BROKEN_FILES = (
     _broken("zero bytes", b"", "empty_file"),
+    _broken("zero bytes, named as zipped", b"", "empty_file", gz=True),
     _broken("zero bytes, zipped", gzip.compress(b"", mtime=0), "empty_file", gz=True),
     _broken("a byte order mark alone", b"\xef\xbb\xbf", "empty_file"),
     _broken("blank lines alone", "\n\r\n\n", "empty_file"),
@@ -219,7 +220,7 @@ BROKEN_FILES = (
     HostileFile(
         "zipped twice", gzip.compress(gzip.compress(_SOUND.encode(), mtime=0), mtime=0), gz=True, reasons=((),)
     ),
-    _broken("plain, but named as zipped", _SOUND, "broken_gzip", gz=True),
+    HostileFile("plain, but named as zipped", _SOUND.encode(), gz=True, reasons=((),)),
     _broken("half a gzip", gzip.compress(_SOUND.encode(), mtime=0)[:-9], "broken_gzip", gz=True),
     _broken("a line too long", f"{HEADER},note\n{SOUND_LINE},{'x' * (_WIDE + 1)}\n", "line_too_long"),
     _broken("a last line too long", f"{HEADER},note\n{SOUND_LINE},{'x' * (_WIDE + 1)}", "line_too_long"),

@@ -5,7 +5,7 @@ reject reasons and the rule of which row wins stand here once more, and a test t
 compares two readings of the contract.
 
 What to call
-    oracle_files.read_file(content, gz=False)
+    oracle_files.read_file(content)
                                      bytes -> TransactionFile, or raises Refused (importable from here too)
     judge(row, products=, customers=, partition_day=, amount_classes=)
                                      Row -> Accepted(row, business) or Rejected(row, reasons)
@@ -14,7 +14,7 @@ What to call
     expected_rejected_file(file, rejected)
                                      -> RejectedFile(header, lines): every cell as text
     Drop(bucket=, key=, version_id=, uploaded_at=, content=)
-                                     one version of one source file: .load_id .uri .partition_day .gz
+                                     one version of one source file: .load_id .uri .partition_day
     Warehouse()                      the model: .load_products(drop, rows) .load_customers(drop, rows)
                                      .load(drop) -> Counts, or raises Refused and changes nothing
                                      .fact (transaction_id -> FactRow), .ledger (load_id -> LedgerEntry)
@@ -107,7 +107,7 @@ AMOUNT_CLASSES: AmountClasses = (("Small", Decimal(0)), ("Medium", Decimal(100))
 MAX_REJECT_RATIO = "0.5"
 
 _EXACT = Context(prec=80, rounding=ROUND_HALF_UP)
-_LAYOUT = re.compile("transactions/year=([0-9]{4})/month=([0-9]{2})/day=([0-9]{2})/[^/]+[.]csv(?:[.]gz)?")
+_LAYOUT = re.compile("transactions/year=([0-9]{4})/month=([0-9]{1,2})/day=([0-9]{1,2})/[^/]+[.](?i:csv(?:[.]gz)?)")
 
 
 @dataclass(frozen=True)
@@ -311,22 +311,26 @@ def judge_file(
 
 
 def _conflicting_lines(verdicts: Sequence[Accepted | Rejected], products: Products, customers: Customers) -> set[int]:
-    """Lines of rows with one id, moment and status that differ in customer, product or quantity.
+    """Lines of rows with one id that differ in customer or product, or also have one moment and status and
+    differ in quantity.
 
     A row that only its missing dimension rows keep out counts too: it is loaded once they are there, so what
     conflicts depends on the file alone.
     """
-    sales: dict[tuple[str, datetime | None, str | None], set[tuple[str, str, int | None]]] = {}
-    lines: dict[tuple[str, datetime | None, str | None], set[int]] = {}
+    sales: dict[tuple[Any, ...], set[tuple[Any, ...]]] = {}
+    lines: dict[tuple[Any, ...], set[int]] = {}
     for verdict in verdicts:
         if isinstance(verdict, Rejected) and not set(verdict.reasons) <= {"unknown_customer", "unknown_product"}:
             continue
         found = _read(verdict.row, products, customers)
-        event = (found.ids["transaction_id"], found.transaction_date, found.status)
-        sale = (found.ids["customer_id"], found.ids["product_id"], found.quantity)
-        sales.setdefault(event, set()).add(sale)
-        lines.setdefault(event, set()).add(verdict.row.source_line)
-    return {line for event, found in sales.items() if len(found) > 1 for line in lines[event]}
+        transaction = (found.ids["transaction_id"],)
+        for rows, sale in (
+            (transaction, (found.ids["customer_id"], found.ids["product_id"])),
+            ((*transaction, found.transaction_date, found.status), (found.quantity,)),
+        ):
+            sales.setdefault(rows, set()).add(sale)
+            lines.setdefault(rows, set()).add(verdict.row.source_line)
+    return {line for rows, found_sales in sales.items() if len(found_sales) > 1 for line in lines[rows]}
 
 
 def _in_conflict(verdict: Accepted | Rejected) -> Rejected:
@@ -381,10 +385,6 @@ class Drop:
     @property
     def uri(self) -> str:
         return f"s3://{self.bucket}/{self.key}"
-
-    @property
-    def gz(self) -> bool:
-        return self.key.endswith(".gz")
 
     @property
     def partition_day(self) -> date:
@@ -476,7 +476,7 @@ class Warehouse:
     def validate(self, drop: Drop) -> JudgedFile:
         """The drop's rows judged by the dimensions as they are now; Refused if its shape is wrong."""
         return judge_file(
-            read_file(drop.content, gz=drop.gz),
+            read_file(drop.content),
             products=self.products,
             customers=self.customers,
             partition_day=drop.partition_day,

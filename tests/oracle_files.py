@@ -1,11 +1,11 @@
 """How a transactions file is read: bytes in, numbered rows out, by the contract alone.
 
 What to call
-    read_file(content, gz=False)     bytes -> TransactionFile(header, rows, ignored_columns), or raises Refused
+    read_file(content)               bytes -> TransactionFile(header, rows, ignored_columns), or raises Refused
     trim, ascii_lower, heading_key   how values and headings are compared
 
 Decided here, where the contract leaves room
-    Format   Gzip is unpacked whatever the file is called, but a name that says gzip must be right. UTF-16 with a
+    Format   Gzip is unpacked, and what is not gzip is read, whatever the file is called. UTF-16 with a
              byte order mark is decoded. A file without any LF whose lines end with CR is read as if they were LF.
              A workbook, an archive, JSON, XML and the like are refused as what they are. 0x1A at the end of the
              file is its end. `sep=x` on line 1 names the delimiter and is no header.
@@ -350,14 +350,13 @@ def _text(content: bytes, kinds: set[str]) -> str:
         return content.decode("utf-8", "surrogateescape")
 
 
-def read_file(content: bytes, gz: bool = False) -> TransactionFile:
+def read_file(content: bytes) -> TransactionFile:
     """The header and the rows of a transactions file, or Refused with everything wrong with its shape."""
-    while gz or content[:2] == b"\x1f\x8b":
+    while content[:2] == b"\x1f\x8b":
         try:
             content = gzip.decompress(content)
         except (OSError, EOFError, zlib.error):
             raise Refused("broken_gzip") from None
-        gz = False
     if content.removeprefix(_BYTE_ORDER_MARK).lstrip().startswith(_OTHER_FORMATS):
         raise Refused("other_format")
     kinds: set[str] = set()

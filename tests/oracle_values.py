@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import string
 import unicodedata
 from collections.abc import Container
 from datetime import date, datetime, timedelta
@@ -12,7 +13,10 @@ from tests.oracle_files import trim
 STATUSES = ("pending", "processing", "completed", "shipped", "delivered", "cancelled", "refunded")
 """In rank order: a later one wins on the same transaction_date."""
 
-NULL_WORDS = ("null", "\\n", "nan", "none", "(null)", "#n/a", "n/a")
+NULL_WORDS = (
+    *("null", "\\n", "nan", "none", "(null)", "#n/a", "n/a", "na", "<na>", "<null>", "[null]", "undefined"),
+    *("#ref!", "#name?", "#value!", "#div/0!", "#num!", "#null!"),
+)
 """In small letters; an id that is one of them is none."""
 SPELLINGS = {"canceled": "cancelled", "complete": "completed", "fulfilled": "delivered", "dispatched": "shipped"}
 LARGEST_QUANTITY = 2147483647
@@ -47,7 +51,7 @@ def _bare(text: str) -> str:
 def read_id(text: str, known: Container[str] = ()) -> str:
     """The id, or nothing where there is none; `known` are the ids of its dimension."""
     found = meant(text)
-    if found.lower() in NULL_WORDS:
+    if found.lower() in NULL_WORDS or all(letter in string.punctuation for letter in found):
         return ""
     if re.fullmatch("[0-9]+[.]0", found) and found not in known and found[:-2] in known:
         return found[:-2]

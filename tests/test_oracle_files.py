@@ -49,10 +49,10 @@ def test_every_broken_file_has_the_outcome_written_beside_it(broken: HostileFile
     """29, 30, 31, 33."""
     if broken.refusals:
         with pytest.raises(Refused) as refused:
-            read_file(broken.content, gz=broken.gz)
+            read_file(broken.content)
         assert refused.value.kinds == broken.refusals
         return
-    file = read_file(broken.content, gz=broken.gz)
+    file = read_file(broken.content)
     result = judge_file(file, products=SOUND_PRODUCTS, customers=SOUND_CUSTOMERS, partition_day=DAY)
     verdicts = in_order(result)
     found = tuple(verdict.reasons if isinstance(verdict, Rejected) else () for verdict in verdicts)
@@ -158,14 +158,14 @@ def test_a_second_header_is_seen_in_any_order_and_in_any_width() -> None:
 
 def test_several_gzip_members_are_one_file() -> None:
     content = gzip.compress(f"{HEADER}\n".encode()) + gzip.compress(SOUND_LINE.encode())
-    assert [found.text for found in read_file(content, gz=True).rows] == [SOUND_LINE]
+    assert [found.text for found in read_file(content).rows] == [SOUND_LINE]
 
 
 @given(transaction_files(rows=st.one_of(transactions(), hostile_transactions()), gz=None))
 def test_what_was_written_is_what_is_read(rendered: RenderedFile) -> None:
     if any("\n" in values[column] for values in rendered.values for column in SOURCE_COLUMNS):
         return  # a value of the contract that spans lines is not one row
-    file = read_file(rendered.content, gz=rendered.gz)
+    file = read_file(rendered.content)
     assert file.header == rendered.header
     assert [found.source_line for found in file.rows] == [source_line for source_line, _ in rendered.rows]
     for found, (_, fields), given_values in zip(file.rows, rendered.rows, rendered.values):
@@ -177,7 +177,7 @@ def test_what_was_written_is_what_is_read(rendered: RenderedFile) -> None:
 @given(hostile_files())
 def test_any_bytes_are_refused_or_become_rows_and_nothing_is_lost(hostile: HostileFile) -> None:
     try:
-        file = read_file(hostile.content, gz=hostile.gz)
+        file = read_file(hostile.content)
     except Refused:
         return
     content = hostile.content

@@ -63,10 +63,15 @@ def unpack(packed: Path, unpacked: Path, name: str) -> Path:
     return unpacked
 
 
+def is_gzip(path: Path) -> bool:
+    """True by its first bytes: a tool may pack a file or unpack it on its way and leave its name."""
+    return _head(path).startswith(GZIP)
+
+
 def unpack_all(path: Path, name: str, scratch: Path) -> Path:
     """The content of a file that may be compressed with gzip, whatever it is called."""
     for layer in range(_MOST_LAYERS):
-        if _head(path)[:2] != GZIP:
+        if not is_gzip(path):
             return path
         path = unpack(path, scratch / f"{path.name}.{layer}.unpacked", name)
     return path

@@ -17,6 +17,9 @@ from jobs.rows.text import UNCLEAN, clean
 ROUNDED = r"^[0-9](?:[.,][0-9]+[Ee]\+?|[Ee]\+)[0-9]{1,3}$"
 """A spreadsheet's 1.23457E+11: its last digits are lost. `1E5` and `5e12` are ids."""
 
+_PUNCTUATION = r"^[!-/:-@\[-`{-~\s]+$"
+"""A dash or a question mark says that there is no id; many of them would be one sale."""
+
 _WHOLE = r"^[0-9]+\.0$"
 """What pandas makes of the ids of a column in which one is missing."""
 
@@ -43,7 +46,7 @@ class IdReader:
     def __init__(self, null_words: Sequence[str]) -> None:
         """`null_words` mean "no id", in any case."""
         words = "|".join(map(re.escape, null_words))
-        self._null = f"(?i)^(?:{words})$" if words else "^$"
+        self._null = f"(?i)^(?:{words})$|{_PUNCTUATION}" if words else _PUNCTUATION
         self._odd = f"{UNCLEAN}|{self._null}|{ROUNDED}"
 
     def read(self, text: pl.Series) -> pl.Series:

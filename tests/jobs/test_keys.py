@@ -107,6 +107,18 @@ def test_a_dimension_is_known_by_its_name(key: str, kind: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("key", "day", "name"),
+    [
+        ("transactions/year=2023/month=3/day=5/a.csv", date(2023, 3, 5), "a.csv"),
+        ("transactions/year=2023/month=03/day=15/A.CSV", date(2023, 3, 15), "A.CSV"),
+        ("transactions/year=2023/month=3/day=15/a.Csv.GZ", date(2023, 3, 15), "a.Csv.GZ"),
+    ],
+)
+def test_a_day_without_zeros_and_an_ending_in_capitals_are_read(key: str, day: date, name: str) -> None:
+    assert parse_key(key) == DropKey("transactions", name, day)
+
+
+@pytest.mark.parametrize(
     "key", ["dimensions/", "dimensions/products.csv", "dimensions/a/dim_products.csv", "dim_products.csv"]
 )
 def test_another_key_is_no_dimension(key: str) -> None:
@@ -127,6 +139,23 @@ def test_another_key_is_no_dimension(key: str) -> None:
         ("transactions/year=2023/month=03/day=15/a.csv", False),
         ("transactions/year=2023/month=03/day=15/a.csv.gz", False),
         ("transactions/year=2023/month=03/day=15/a.CSV", False),
+        ("transactions/year=2023/month=03/day=15/_temporary/0/part-00000.csv", True),
+        ("transactions/.spark-staging-1/year=2023/month=03/day=15/part-00000.csv", True),
+        ("transactions/year=2023/month=03/day=15/.hidden/a.csv", True),
+        ("__MACOSX/a.csv", True),
+        ("transactions/year=2023/month=03/day=15/~$a.csv", True),
+        ("transactions/year=2023/month=03/day=15/Thumbs.db", True),
+        ("transactions/year=2023/month=03/day=15/desktop.ini", True),
+        ("transactions/year=2023/month=03/day=15/.a.csv.crc", True),
+        ("transactions/year=2023/month=03/day=15/a.csv.filepart", True),
+        ("transactions/year=2023/month=03/day=15/a.csv.TMP", True),
+        ("transactions/year=2023/month=03/day=15/a.csv.crdownload", True),
+        ("transactions/year=2023/month=03/day=15_$folder$", True),
+        ("transactions/year=2023/month=03/day=15/a_b.csv", False),
+        ("transactions/year=2023/month=03/day=15/part-00000.csv", False),
+        ("transactions/year=2023/month=03/day=15/part.csv", False),
+        ("transactions/year=2023/month=03/day=15/thumbs.db.csv", False),
+        ("transactions/a_b/c.d/a.csv", False),
         ("stray.txt", False),
     ],
 )

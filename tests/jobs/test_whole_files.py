@@ -64,7 +64,7 @@ def check(
     with read_exactly() if exactly else nullcontext(), small_pieces(**pieces) if pieces else nullcontext():
         run = dry_run(content, gz=gz, **judged_by)
     assert run.left_staged == []
-    file = read_or_refuse(content, gz=gz)
+    file = read_or_refuse(content)
     if isinstance(file, Refused):
         assert run.error is not None, f"the job took a file that is {file}"
         assert refusal_kinds(run.error) <= file.kinds, str(run.error)
@@ -84,9 +84,9 @@ def check(
     return run
 
 
-def read_or_refuse(content: bytes, *, gz: bool) -> oracle.TransactionFile | Refused:
+def read_or_refuse(content: bytes) -> oracle.TransactionFile | Refused:
     try:
-        return read_file(content, gz=gz)
+        return read_file(content)
     except Refused as refused:
         return refused
 

@@ -17,7 +17,26 @@ from zoneinfo import ZoneInfo
 
 CONTRACT = ("transaction_id", "customer_id", "product_id", "quantity", "transaction_date", "status")
 RANKS = ("pending", "processing", "completed", "shipped", "delivered", "cancelled", "refunded")
-NULL_WORDS = ("NULL", "\\N", "nan", "None", "(null)", "#N/A", "N/A")
+NULL_WORDS = (
+    "NULL",
+    "\\N",
+    "nan",
+    "None",
+    "(null)",
+    "#N/A",
+    "N/A",
+    "NA",
+    "<NA>",
+    "<null>",
+    "[NULL]",
+    "undefined",
+    "#REF!",
+    "#NAME?",
+    "#VALUE!",
+    "#DIV/0!",
+    "#NUM!",
+    "#NULL!",
+)
 SPELLINGS = {"canceled": "cancelled", "complete": "completed"}
 
 _ISO = re.compile(
