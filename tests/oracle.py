@@ -21,8 +21,8 @@ What to call
                                      .columns() the fact as comparable dicts: business and lineage
 
 Decided here, where the contract leaves room
-    Dates    A zone needs a time before it; its hours go to 23, its minutes to 59. `T`, `Z`, `UTC` and `GMT` are
-             capitals. An invalid date is never called a future or a too early one as well.
+    Dates    A zone needs a time before it; its hours go to 23, its minutes to 59. `T`, `Z`, `UTC` and `GMT` may
+             be small. An invalid date is never called a future or a too early one as well.
     Ids      A rounded id of a customer or product is an unknown one as well. A quantity of 0 is right with
              cancelled and refunded.
     Rejected The rejected file repeats the drop's own header except columns named as the three it adds, so

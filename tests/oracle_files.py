@@ -350,6 +350,15 @@ def _text(content: bytes, kinds: set[str]) -> str:
         return content.decode("utf-8", "surrogateescape")
 
 
+def with_mark(content: bytes) -> bytes:
+    """The content; with its byte order mark where it begins with eight ASCII letters of UTF-16 that lack one."""
+    for zeros, letters, mark in ((1, 0, b"\xff\xfe"), (0, 1, b"\xfe\xff")):
+        first = content[letters:16:2]
+        if content[zeros:16:2] == bytes(8) and all(byte == 9 or 32 <= byte < 127 for byte in first):
+            return mark + content
+    return content
+
+
 def read_file(content: bytes) -> TransactionFile:
     """The header and the rows of a transactions file, or Refused with everything wrong with its shape."""
     while content[:2] == b"\x1f\x8b":
@@ -357,6 +366,7 @@ def read_file(content: bytes) -> TransactionFile:
             content = gzip.decompress(content)
         except (OSError, EOFError, zlib.error):
             raise Refused("broken_gzip") from None
+    content = with_mark(content)
     if content.removeprefix(_BYTE_ORDER_MARK).lstrip().startswith(_OTHER_FORMATS):
         raise Refused("other_format")
     kinds: set[str] = set()

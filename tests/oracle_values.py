@@ -23,8 +23,8 @@ LARGEST_QUANTITY = 2147483647
 
 _TRANSACTION_DATE = re.compile(
     "([0-9]{4})-([0-9]{2})-([0-9]{2})"
-    "(?:[T ]([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:[.,]([0-9]+))?)?"
-    "(?: ?(Z|UTC|GMT|[+-][0-9]{2}(?::?[0-9]{2})?))?)?"
+    "(?:[Tt ]([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:[.,]([0-9]+))?)?"
+    "(?: ?((?i:Z|UTC|GMT)|[+-][0-9]{2}(?::?[0-9]{2})?))?)?"
 )
 ROUNDED = re.compile("[0-9]([.,][0-9]+[Ee][+]?|[Ee][+])[0-9]{1,3}")
 
@@ -122,7 +122,7 @@ def is_too_early(text: str, partition_day: date) -> bool:
 
 
 def _zone_offset(zone: str | None) -> timedelta:
-    if zone in (None, "Z", "UTC", "GMT"):
+    if zone is None or zone.upper() in ("Z", "UTC", "GMT"):
         return timedelta(0)
     assert zone is not None
     hours, minutes = int(zone[1:3]), int(zone[3:].lstrip(":") or 0)

@@ -25,7 +25,7 @@ from tests.oracle import (
     Rejected,
     judge_file,
 )
-from tests.oracle_files import SOURCE_COLUMNS, Refused, as_dropped, as_shown, read_file, trim
+from tests.oracle_files import SOURCE_COLUMNS, Refused, as_dropped, as_shown, read_file, trim, with_mark
 from tests.strategies import (
     RenderedFile,
     hostile_files,
@@ -183,6 +183,7 @@ def test_any_bytes_are_refused_or_become_rows_and_nothing_is_lost(hostile: Hosti
     content = hostile.content
     while content[:2] == b"\x1f\x8b":
         content = gzip.decompress(content)
+    content = with_mark(content)
     text = content.decode("utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
     if "\n" not in text:
         text = text.replace("\r", "\n")

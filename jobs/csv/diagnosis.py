@@ -26,6 +26,8 @@ _SIGN_NAMES = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a vertic
 _SAMPLE_BYTES = 64 * 1024
 _SAMPLE_LINES = 100
 _SHOWN_HEADINGS = 30
+_IS_VALUE = re.compile(r"@|^\s*[+-]?\d[\d.,:/TZ +-]*$|^\s*[A-Za-z]{1,3}-?\d+\s*$")
+"""An e-mail address, a number, a date or an id: no heading is one."""
 _ISO_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
@@ -76,7 +78,13 @@ def find_faults(
         faults.append(_delimiter_fault(header, dialect))
     headings = _headings(header, dialect)
     faults += _heading_faults(header, headings, lines, dialect, columns)
-    return faults + _date_faults(header, headings, lines, dialect, columns, settings) if faults else []
+    faults += _date_faults(header, headings, lines, dialect, columns, settings) if faults else []
+    # The settings of a source are those of its transactions.
+    return faults if "quantity" in columns.wanted else [_without_setting(fault) for fault in faults]
+
+
+def _without_setting(fault: Fault) -> Fault:
+    return replace(fault, remedy=fault.remedy.partition(", or set `")[0], setting=None)
 
 
 def _encoding_fault(not_utf8: NotUtf8, sample: bytes) -> Fault:
@@ -133,6 +141,11 @@ def _heading_faults(
     missing = columns.missing(headings)
     if not missing:
         return faults
+    if "\r" in header.text:
+        sentence = f"{where}: a carriage return stands alone in it; these look like the line ends of an old Mac"
+        return [*faults, Fault(sentence, "save the file with line feeds (in Excel: CSV UTF-8, not CSV Macintosh)")]
+    if "\0" in header.text:
+        return [*faults, Fault(f"{where}: NUL characters stand in the header", "export the file as plain text")]
     later = _later_header(header, lines, dialect, columns)
     if later is not None:
         return [
@@ -144,10 +157,11 @@ def _heading_faults(
             ),
         ]
     found = f"its headings are {_quoted(headings)}"
-    if len(headings) == 1 and dialect.delimiter not in header.text:
+    if any(map(_IS_VALUE.search, headings)):
+        # Not shown: a row may be a person's.
+        found = "it looks like a row of data: is the header missing?"
+    elif len(headings) == 1 and dialect.delimiter not in header.text:
         found = f"there is no delimiter in it, {_quoted(headings)} is all"
-    if "\r" in header.text:
-        found += ", and a carriage return stands in it alone: are these the line ends of an old Mac?"
     wanted = ", ".join(columns.headings.values())
     sentence = f"{where}: the header lacks {_quoted(missing)}; {found}; wanted are {wanted}, in any order"
     remedy = "fix the header"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import gzip
+import re
 import zlib
 from pathlib import Path
 
@@ -28,6 +29,10 @@ _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
     (codecs.BOM_UTF8, "utf-8"),
 )
+_TWO_BYTES = (
+    (re.compile(rb"(?:[\t -~]\0){8}"), "utf-16-le"),
+    (re.compile(rb"(?:\0[\t -~]){8}"), "utf-16-be"),
+)
 _FORMATS = (
     (b"\xd0\xcf\x11\xe0", "a workbook of Excel 97; open it and save it as CSV UTF-8"),
     (b"%PDF", "a PDF document; export the rows as CSV"),
@@ -40,8 +45,13 @@ _FORMATS = (
     (b"Rar!", "a RAR archive; unpack it"),
     (b"{\\rtf", "an RTF document; save its rows as CSV"),
     (b"Obj\x01", "an Avro file; export the rows as CSV"),
+    (b"\x89PNG", "an image; export the rows as CSV"),
+    (b"\xff\xd8\xff", "an image; export the rows as CSV"),
+    (b"GIF8", "an image; export the rows as CSV"),
+    (b"version https://git-lfs", "a pointer of Git LFS and not the file itself; fetch that"),
     (b"ORC", "an ORC file; export the rows as CSV"),
 )
+_TAR_AT = 257
 _ZIP = b"PK\x03\x04"
 _WORKBOOK_SIGNS = (b"[Content_Types].xml", b"xl/", b"mimetypeapplication/vnd.oasis.opendocument.spreadsheet")
 
@@ -88,6 +98,8 @@ def refuse_other_formats(path: Path, name: str) -> None:
             if is_workbook
             else "a zip archive; unpack it"
         )
+    if what is None and head[_TAR_AT:].startswith(b"ustar"):
+        what = "a tar archive; unpack it"
     text = head.removeprefix(codecs.BOM_UTF8).lstrip()
     if what is None and text[:1] == b"<":
         is_html = b"<html" in text.lower()
@@ -99,9 +111,10 @@ def refuse_other_formats(path: Path, name: str) -> None:
 
 
 def encoding_of(path: Path, declared: str) -> str:
-    """The encoding that the byte order mark names, or else the declared one."""
+    """That of the byte order mark; without one, UTF-16 where ASCII takes two bytes, or else the declared one."""
     head = _head(path)
-    return next((encoding for mark, encoding in _BYTE_ORDER_MARKS if head.startswith(mark)), declared)
+    named = next((encoding for mark, encoding in _BYTE_ORDER_MARKS if head.startswith(mark)), None)
+    return named or next((encoding for pattern, encoding in _TWO_BYTES if pattern.match(head)), declared)
 
 
 def as_utf8(path: Path, name: str, encoding: str, scratch: Path) -> Path:

@@ -15,7 +15,7 @@ import polars as pl
 
 from jobs.buckets import Buckets
 from jobs.csv.header import refuse_second_header
-from jobs.csv.reader import IS_MALFORMED, SOURCE_LINE, SourceFile
+from jobs.csv.reader import IS_MALFORMED, SOURCE_LINE, SOURCE_TEXT, SourceFile
 from jobs.errors import DimensionRefused
 from jobs.rows.ids import ROUNDED, IdReader
 from jobs.rows.numbers import NumberReader
@@ -97,9 +97,8 @@ class DimensionRows:
         text = text.filter(pl.col(IS_MALFORMED) | ~pl.all_horizontal(pl.col(names).is_null()))
         refuse_second_header(text, self._source.layout, self._source.name)
         key = pl.col(self._key.name)
-        columns = len(self._source.layout.header)
         sound = text.filter(~pl.col(IS_MALFORMED))
-        self._fault(text.filter(IS_MALFORMED), "shape", f"the row has not one value for each of the {columns} columns")
+        self._find_malformed(chunk.filter(IS_MALFORMED))
         self._fault(sound.filter(key.is_null()), "key", f"the row has no {self._key.name}")
         typed = [sound.get_column(SOURCE_LINE), *(self._typed(sound, column) for column in self._columns)]
         keys = sound.select(self._key.name, SOURCE_LINE).drop_nulls()
@@ -130,6 +129,12 @@ class DimensionRows:
             cut = [_cut(value, column.max_bytes) for value in text.filter(is_too_long)]
             text = text.scatter(is_too_long.arg_true(), pl.Series(cut, dtype=pl.String()))
         return text.str.replace_all(_LINE_BREAK, " ")
+
+    def _find_malformed(self, malformed: pl.DataFrame) -> None:
+        if malformed.height:
+            layout = self._source.layout
+            reason = layout.dialect.fault(malformed.item(0, SOURCE_TEXT), len(layout.header))
+            self._fault(malformed, "shape", f"the row cannot be read: {reason}")
 
     def _unfit(self, rows: pl.DataFrame, is_unfit: pl.Series, column: Column, fault: str) -> None:
         unfit = rows.filter(is_unfit)

@@ -2,7 +2,7 @@
 
 By default ISO 8601 in every form that has one reading: `YYYY-MM-DD`, then optionally `T`
 or a blank with `HH:MM`, `HH:MM:SS` or a fraction of any length, then optionally `Z`,
-`UTC`, `GMT`, `±HH`, `±HHMM` or `±HH:MM`. A source may declare other formats instead: then
+`UTC`, `GMT`, `±HH`, `±HHMM` or `±HH:MM`; small letters mean the same. A source may declare other formats instead: then
 those are tried in their order, and nothing else is a date. What lacks an offset is in the
 source's time zone.
 """
@@ -35,8 +35,8 @@ _ISO_FORMS = {
 _HOUR, _SIXTY = "[01][0-9]|2[0-3]", "[0-5][0-9]"
 _ISO_8601 = (
     r"^(?P<Y>[0-9]{4})-(?P<m>[0-9]{2})-(?P<d>[0-9]{2})"
-    rf"(?:[T ](?P<H>{_HOUR}):(?P<M>{_SIXTY})(?::(?P<S>{_SIXTY})(?:[.,](?P<f>[0-9]+))?)?"
-    rf"(?: ?(?P<z>Z|UTC|GMT|[+-](?:{_HOUR})(?::?{_SIXTY})?))?)?$"
+    rf"(?:[Tt ](?P<H>{_HOUR}):(?P<M>{_SIXTY})(?::(?P<S>{_SIXTY})(?:[.,](?P<f>[0-9]+))?)?"
+    rf"(?: ?(?P<z>(?i:Z|UTC|GMT)|[+-](?:{_HOUR})(?::?{_SIXTY})?))?)?$"
 )
 _MONTHS = {
     name: month

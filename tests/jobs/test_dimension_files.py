@@ -78,8 +78,8 @@ def test_columns_may_stand_in_any_order_and_values_are_trimmed_and_may_be_empty(
 @pytest.mark.parametrize(
     ("rows", "fault"),
     [
-        ("P1,,,1\n", "the row has not one value for each of the 5 columns"),
-        ('"P1"x,,,1,\n', "the row has not one value for each of the 5 columns"),
+        ("P1,,,1\n", "the row cannot be read: 4 values under 5 headings"),
+        ('"P1"x,,,1,\n', "the row cannot be read: a quote is out of place or not closed"),
         (" ,Widget,,1,\n", "the row has no product_id"),
         (f"{'x' * 65},,,1,\n", f"product_id '{'x' * 65}' is longer than 64 bytes"),
         ("NULL,Widget,,1,\n", "the row has no product_id"),
@@ -158,8 +158,11 @@ def test_any_text_is_read_or_refused_by_line(rows: Sequence[tuple[str, str, Deci
     with small_pieces():
         found = read(f"{PRODUCT_HEADER}\n{quoted}")
     assert found.drop("source_line").rows() == [
-        (name, re.sub("\r\n|\r|\n", " ", oracle_values.meant(text)) or None, None, price, None)
-        for name, (_, text, price) in zip(ids, rows)
+        (name, re.sub("\r\n|\r|\n", " ", shortened) or None, None, price, None)
+        for name, shortened, price in (
+            (name, oracle_values.meant(text).encode()[:256].decode("utf-8", "ignore"), price)
+            for name, (_, text, price) in zip(ids, rows)
+        )
     ]
 
 
@@ -214,3 +217,17 @@ def test_repeated_keys_are_found_across_chunks_and_buckets() -> None:
         assert read(f"{PRODUCT_HEADER}\n{rows}").height == 50
         with pytest.raises(DimensionRefused, match=r"line 9: product_id 'P7' occurs .* next on line 52\)"):
             read(f"{PRODUCT_HEADER}\n{rows}P7,,,2,\n")
+
+
+def test_a_person_in_a_file_without_header_is_not_shown() -> None:
+    with pytest.raises(FileRefused) as refused:
+        read("C1,Max,Mustermann,max@example.com,Gold\n", CUSTOMERS)
+    assert "it looks like a row of data: is the header missing?" in str(refused.value)
+    assert not re.search("Max|Mustermann|max@", str(refused.value))
+
+
+def test_no_setting_is_named_that_a_dimension_does_not_read() -> None:
+    """The settings of a source are those of its transactions."""
+    with pytest.raises(FileRefused) as refused:
+        read(f"{PRODUCT_HEADER}\nP1,Größe,,1,\n".replace(",", ";"))
+    assert str(refused.value).endswith("not by a comma; save it with a comma, and upload the file again")

@@ -73,10 +73,27 @@ SENTENCES = {
         SOUND.encode() + b"\xf0\x9d",
         f"day.csv, line 3: the byte 0xf0 is not UTF-8 (unexpected end of data); save the file as UTF-8, {AGAIN}",
     ),
-    "UTF-16 without its mark": (
-        SOUND.replace("T1", "Tü").encode("utf-16-le"),
-        "day.csv cannot be read for 2 reasons: (1) line 2: the byte 0xfc is not UTF-8 (invalid start byte); it looks "
-        "like UTF-16 without its byte order mark: save the file as UTF-8; (2) ",
+    "no header": (
+        SOUND_LINE.encode(),
+        "day.csv, line 1: the header lacks 'transaction_id', 'customer_id', 'product_id', 'quantity', "
+        f"'transaction_date', 'status'; it looks like a row of data: is the header missing?; {LACKING}, {AGAIN}",
+    ),
+    "line ends of an old Mac, and one of today": (
+        SOUND.replace("\n", "\r").encode() + b"\n",
+        "day.csv, line 1: a carriage return stands alone in it; these look like the line ends of an old Mac; "
+        f"save the file with line feeds (in Excel: CSV UTF-8, not CSV Macintosh), {AGAIN}",
+    ),
+    "records filled up with NUL": (
+        "".join(line.ljust(80, "\0") + "\n" for line in SOUND.splitlines()).encode(),
+        f"day.csv, line 1: NUL characters stand in the header; export the file as plain text, {AGAIN}",
+    ),
+    "a tar archive": (
+        b"day.csv".ljust(257, b"\0") + b"ustar\0",
+        "day.csv is a tar archive; unpack it, and upload that; nothing was loaded",
+    ),
+    "an image": (
+        b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR",
+        "day.csv is an image; export the rows as CSV, and upload that; nothing was loaded",
     ),
     "a workbook": (
         b"PK\x03\x04 [Content_Types].xml",

@@ -92,7 +92,7 @@ def test_a_replay_of_a_dimension_changes_nothing(shop: Shop) -> None:
         ("P2,,,1e3,", "line 4: price '1e3' is not a decimal number from 0 up with at most 4 decimals"),
         (f"{'x' * 65},,,7,", f"line 4: product_id '{'x' * 65}' is longer than 64 bytes"),
         (",,,7,", "line 4: the row has no product_id"),
-        ("P2,,7,", "line 4: the row has not one value for each of the 5 columns"),
+        ("P2,,7,", "line 4: the row cannot be read: 4 values under 5 headings"),
     ],
     ids=["duplicate id", "negative price", "price in words of a computer", "too long", "no id", "short row"],
 )

@@ -40,7 +40,7 @@ NULL_WORDS = (
 SPELLINGS = {"canceled": "cancelled", "complete": "completed"}
 
 _ISO = re.compile(
-    r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d(?:[.,](\d+))?)?)(?: ?(Z|UTC|GMT|[+-]\d\d(?::?\d\d)?))?)?",
+    r"(\d{4}-\d\d-\d\d)(?:[Tt ](\d\d:\d\d(?::\d\d(?:[.,](\d+))?)?)(?: ?((?i:Z|UTC|GMT)|[+-]\d\d(?::?\d\d)?))?)?",
     re.ASCII,
 )
 _DIRECTIVES = {
@@ -334,7 +334,7 @@ def _read_iso(text: str) -> tuple[datetime, timedelta | None] | None:
 
 
 def _offset(zone: str | None) -> timedelta | None:
-    if zone is None or zone in ("Z", "UTC", "GMT"):
+    if zone is None or zone.upper() in ("Z", "UTC", "GMT"):
         return None if zone is None else timedelta(0)
     digits = zone[1:].replace(":", "").ljust(4, "0")
     offset = timedelta(hours=int(digits[:2]), minutes=int(digits[2:]))
