@@ -60,6 +60,7 @@ def find_content(loads: Loads, load: Load) -> str | None:
 
 def send_replay(loads: Loads, planned: PlannedReplay) -> None:
     """Ask for the planned attempt; sent twice, it is still one attempt."""
-    message = replay_message(planned.load.drop, after_attempt=planned.load.status.attempt)
-    pipeline = loads.pipeline
+    drop, pipeline = planned.load.drop, loads.pipeline
+    # Not `after_attempt`: that retries a failure, and a load that succeeded is replayed too.
+    message = replay_message(drop, request=f"replay:{drop.load_id}:{planned.load.status.attempt}")
     pipeline.client("sqs").send_message(QueueUrl=pipeline.output("queue_url"), MessageBody=message)

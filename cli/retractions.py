@@ -23,6 +23,7 @@ def obstacle_to_retraction(load: Load) -> str | None:
 
 
 def send_retraction(loads: Loads, load: Load) -> None:
-    """Ask for the attempt that takes the load back."""
+    """Ask for the attempt that takes the load back; sent twice, it is still one attempt."""
+    message = retract_message(load.drop, request=f"retract:{load.load_id}:{load.status.attempt}")
     pipeline = loads.pipeline
-    pipeline.client("sqs").send_message(QueueUrl=pipeline.output("queue_url"), MessageBody=retract_message(load.drop))
+    pipeline.client("sqs").send_message(QueueUrl=pipeline.output("queue_url"), MessageBody=message)

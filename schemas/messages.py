@@ -68,9 +68,9 @@ def drop_message(drop: Drop) -> str:
     return _notification(drop.bucket, drop.key, drop.version_id)
 
 
-def replay_message(drop: Drop, *, after_attempt: int | None = None) -> str:
+def replay_message(drop: Drop, *, request: str | None = None, after_attempt: int | None = None) -> str:
     """The message that asks for one more attempt at a drop."""
-    return _replay((drop.bucket, drop.key, drop.version_id), LOAD, None, after_attempt)
+    return _replay((drop.bucket, drop.key, drop.version_id), LOAD, request, after_attempt)
 
 
 def flow_in_message(drop: Drop, *, request: str) -> str:
@@ -78,9 +78,9 @@ def flow_in_message(drop: Drop, *, request: str) -> str:
     return _replay((drop.bucket, drop.key, drop.version_id), FLOW_IN, request, None)
 
 
-def retract_message(drop: Drop) -> str:
+def retract_message(drop: Drop, *, request: str | None = None) -> str:
     """The message that asks to take back what the load of a drop did."""
-    return _replay((drop.bucket, drop.key, drop.version_id), RETRACT, None, None)
+    return _replay((drop.bucket, drop.key, drop.version_id), RETRACT, request, None)
 
 
 def run_request(
