@@ -237,11 +237,14 @@ class Processing(PipelineComponent):
         }
 
     def _data_statements(self, drops: str, *, reads: Sequence[str], writes: Sequence[str]) -> list[Statement]:
-        """What the job itself does: with its drops, and below prefixes of the work bucket."""
-        drop_bucket, work_bucket = self._args.storage.drop.arn, self._args.storage.work.arn
+        """What the job itself does: with its drops, archived ones included, and below prefixes of the work bucket."""
+        drop_bucket, work_bucket, archive_bucket = (bucket.arn for bucket in self._args.storage.buckets)
         return [
             read_object_versions(drop_bucket, drops),
             list_bucket_for_404(drop_bucket),
+            # A load is replayed, and its waiting rows are added, after its drop was archived.
+            read_object_versions(archive_bucket, drops),
+            list_bucket_for_404(archive_bucket),
             read_objects(work_bucket, *reads),
             write_objects(work_bucket, *writes),
             delete_objects(work_bucket, STAGING),

@@ -50,8 +50,8 @@ def _job(drops: str, *, reads: Sequence[str], writes: Sequence[str]) -> set[tupl
         for streams in ("", ":*")
     ]
     return (
-        _on(_below(DROP, drops), "s3:GetObjectVersion")
-        | _on(DROP, "s3:ListBucket")
+        _on(_below(DROP, drops) + _below(ARCHIVE, drops), "s3:GetObjectVersion")
+        | _on([DROP, ARCHIVE], "s3:ListBucket")
         | _on(_below(WORK, *reads), "s3:GetObject")
         | _on(_below(WORK, *writes), "s3:PutObject")
         | _on(_below(WORK, "staging"), "s3:DeleteObject")

@@ -16,6 +16,7 @@ from local.in_flight import InFlightCounter
 from local.queue_reader import QueueReader, sqs_record
 from schemas.drops import Drop
 from schemas.messages import drop_message, replay_message, run_request
+from schemas.runs import ArchivedCopy
 from schemas.work_bucket import (
     CLAIMS,
     LAST_DROP_KEY,
@@ -310,6 +311,22 @@ def find_a_drop_gone(stack: Stack, kind: str) -> None:
         stack.run_job("process-transactions" if kind == TRANSACTIONS else "load-dimensions", drop)
 
 
+def load_an_archived_drop(stack: Stack, kind: str) -> None:
+    """Its copy is read, and that the copy is gone is told from a lack of rights."""
+    drop, job = _archived(stack, kind), "process-transactions" if kind == TRANSACTIONS else "load-dimensions"
+    archive, s3 = stack.laptop.outputs["archive_bucket"], stack.client("s3")
+    version = {
+        "Bucket": archive,
+        "Key": drop.key,
+        "VersionId": s3.head_object(Bucket=archive, Key=drop.key)["VersionId"],
+    }
+    copy = ArchivedCopy(archive, drop.key, version["VersionId"])
+    stack.run_job(job, drop, copy)
+    s3.delete_object(**version)
+    with pytest.raises(DropGone):
+        stack.run_job(job, drop, copy)
+
+
 def run_in_glue(stack: Stack, kind: str) -> None:
     assert stack.run_in_glue(stack.drop(kind)) == "SUCCEEDED"
 
@@ -323,6 +340,7 @@ PROBES = (
     *(_probe(load_a_dimension, kind) for kind in (PRODUCTS, CUSTOMERS)),
     _probe(load_transactions),
     *(_probe(find_a_drop_gone, kind) for kind in (TRANSACTIONS, PRODUCTS)),
+    *(_probe(load_an_archived_drop, kind) for kind in (TRANSACTIONS, PRODUCTS)),
     *(_probe(run_in_glue, kind) for kind in (TRANSACTIONS, PRODUCTS)),
     *(_probe(start_a_drop, kind) for kind in (TRANSACTIONS, PRODUCTS)),
     *(_probe(start_what_is_current, kind) for kind in (TRANSACTIONS, PRODUCTS)),
