@@ -8,13 +8,14 @@ the claim afterwards. Attempt n+1 is claimed only when attempt n is over.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from lambdas.leases import Lease, LeaseStore
 from lambdas.runs import get_run
 from schemas.drops import Drop
 from schemas.reports import SUCCEEDED, Report
-from schemas.retries import is_over, is_retried
+from schemas.retries import is_over, is_retried, waits_until
 from schemas.work_bucket import claims_prefix, parse_attempt_key, report_key
 
 if TYPE_CHECKING:
@@ -50,7 +51,10 @@ def drop_of(claim: Lease) -> Drop:
 
 
 def tries_of(claim: Lease) -> int:
-    """How many attempts were made at what was asked for, this one included: a request starts the count anew."""
+    """How many attempts were made at what was asked for, this one included: a request starts the count anew.
+
+    Those before it that had to wait (`schemas.retries.waits_until`) are not counted.
+    """
     return int(claim.payload.get("tries", claim.payload["attempt"]))
 
 
@@ -71,8 +75,18 @@ class Outcome:
         return is_over(self.report, self.state)
 
     def is_retried(self, tries: int) -> bool:
-        """True when the next attempt follows without a person asking for it."""
+        """True when the next attempt follows without a person asking for it, now or later."""
         return is_retried(tries, self.report, self.state)
+
+    @property
+    def waits_until(self) -> datetime | None:
+        """The instant before which the next attempt does not follow by itself; mostly None."""
+        return waits_until(self.report)
+
+    @property
+    def must_wait(self) -> bool:
+        """True while the next attempt cannot help yet."""
+        return self.waits_until is not None and datetime.now(UTC) < self.waits_until
 
 
 def outcome_of(claim: Lease, run_id: str, *, leases: LeaseStore, glue: GlueClient) -> Outcome:

@@ -5,15 +5,17 @@ Read by `start_run`, `notify`, `sweep` and the operator's command, so that all g
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from schemas.reports import SUCCEEDED, Report
 
 MAX_ATTEMPTS = 3
-"""How often a load is tried without a person asking for it."""
+"""How often a load is tried without a person asking for it. An attempt that had to wait does not count."""
 
 RETRIED_WITHIN = timedelta(days=2)
 """How long after it began an attempt may be followed by another without a person asking for it.
+
+Where the report says until when to wait (`waits_until`), the time is measured from that instant.
 
 Reports expire (no sooner than this: components/storage.py checks it), claims do not. Later on, a load
 that failed for good would look like one whose run died without a report.
@@ -31,14 +33,23 @@ def is_over(report: Report | None, state: str | None) -> bool:
     return report is not None or state not in LIVE_STATES
 
 
-def is_retried(attempt: int, report: Report | None, state: str | None) -> bool:
-    """True when the next attempt follows by itself.
+def waits_until(report: Report | None) -> datetime | None:
+    """The instant before which the next attempt cannot help (the warehouse's daily usage limit); mostly None."""
+    if report is None or report.error is None or report.error.not_before is None:
+        return None
+    return datetime.fromisoformat(report.error.not_before)
 
-    `report` is that of the attempt, None where there is none; `state` is that of its Glue run,
-    None where Glue does not know the run.
+
+def is_retried(tries: int, report: Report | None, state: str | None) -> bool:
+    """True when the next attempt follows by itself, now or after `waits_until`.
+
+    `tries` is how many attempts were made, this one included. `report` is that of the attempt, None
+    where there is none; `state` is that of its Glue run, None where Glue does not know the run.
     """
-    if attempt >= MAX_ATTEMPTS or not is_over(report, state):
+    if not is_over(report, state):
         return False
     if report is None:
-        return state not in _NOT_RETRIED
-    return report.outcome != SUCCEEDED and report.error is not None and report.error.is_transient
+        return tries < MAX_ATTEMPTS and state not in _NOT_RETRIED
+    if report.outcome == SUCCEEDED or report.error is None or not report.error.is_transient:
+        return False
+    return tries < MAX_ATTEMPTS or waits_until(report) is not None

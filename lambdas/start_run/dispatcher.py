@@ -78,7 +78,7 @@ class Claim:
     requested_by: str | None
     """The request that asks for it; None for the upload itself."""
     tries: int
-    """How many attempts were made at that request, this one included."""
+    """How many attempts were made at that request, this one included and those that had to wait left out."""
     released_claim: Lease | None = None
     """The claim of a worker that started no run, when this attempt is claimed already."""
 
@@ -156,8 +156,9 @@ class Dispatcher:
         if replay is None or replay.after_attempt is not None:
             # The upload once more retries what failed in words; only `sweep` knows when a run without words is dead.
             is_due = outcome.report is not None if replay is None else replay.after_attempt == latest
-            if is_due and outcome.is_retried(tries_of(claim)):
-                return Claim(latest + 1, _operation_of(claim), claim.payload["requested_by"], tries=tries_of(claim) + 1)
+            if is_due and outcome.is_retried(tries_of(claim)) and not outcome.must_wait:
+                tries = tries_of(claim) + (1 if outcome.waits_until is None else 0)
+                return Claim(latest + 1, _operation_of(claim), claim.payload["requested_by"], tries)
             return DispatchResult.NOTHING_TO_DO
         if replay.request == claim.payload["requested_by"]:
             return DispatchResult.NOTHING_TO_DO

@@ -211,7 +211,7 @@ class Scanner:
             return self._committed_is_open(findings, look, is_read=is_read)
         is_followed = look.attempt < last_started
         if not is_followed and self._is_retried(look):
-            if look.claim.age_seconds >= self._pause_before_retry(tries_of(look.claim)):
+            if self._is_time_to_retry(look.claim, look.outcome):
                 findings.retried.append((drop_of(look.claim), look.attempt))
             if not look.is_mailed and not look.is_deferred:
                 findings.unnotified.append(look.started_run())
@@ -246,7 +246,9 @@ class Scanner:
         """True when another attempt follows this one, the last one, by itself."""
         assert look.claim is not None
         assert look.outcome is not None
-        is_young = look.claim.age_seconds < RETRIED_WITHIN.total_seconds()
+        waits_until = look.outcome.waits_until
+        age_seconds = _seconds_since(waits_until) if waits_until is not None else look.claim.age_seconds
+        is_young = age_seconds < RETRIED_WITHIN.total_seconds()
         return is_young and look.outcome.is_retried(tries_of(look.claim)) and self._can_be_read(drop_of(look.claim))
 
     def _can_be_read(self, drop: Drop) -> bool:
@@ -256,9 +258,15 @@ class Scanner:
             return not version.is_withdrawn
         return find_copy(self.s3, self.leases, self.archive_bucket, drop) is not None
 
-    def _pause_before_retry(self, tries: int) -> float:
-        """None before the first retry, then 2 hours (8 times the grace): an outage of an hour must not use up all."""
-        return 0.0 if tries == 1 else self.grace.total_seconds() * 8 ** (tries - 1)
+    def _is_time_to_retry(self, claim: Lease, outcome: Outcome) -> bool:
+        """At once after the first try, then after 2 hours (8 times the grace): an hour's outage must not use up all.
+
+        Where the report says until when to wait, that alone counts.
+        """
+        if outcome.waits_until is not None:
+            return not outcome.must_wait
+        tries = tries_of(claim)
+        return tries == 1 or claim.age_seconds >= self.grace.total_seconds() * 8 ** (tries - 1)
 
     def _note_lost(self, findings: Findings, drop: Drop, age_seconds: float) -> None:
         """Send the drop again, each time after a longer pause: one that cannot be started would come at every tick."""
@@ -307,4 +315,8 @@ class AttemptLook:
 
 def _age_seconds(report: Report) -> float:
     """Since the attempt was finished."""
-    return (datetime.now(UTC) - datetime.fromisoformat(report.finished_at)).total_seconds()
+    return _seconds_since(datetime.fromisoformat(report.finished_at))
+
+
+def _seconds_since(instant: datetime) -> float:
+    return (datetime.now(UTC) - instant).total_seconds()

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from lambdas import attempts
 from lambdas.archive import handler as archive
 from lambdas.archive.archiver import Archiver
 from lambdas.leases import LeaseStore
@@ -23,7 +24,9 @@ from lambdas.sweep import handler as sweep
 from lambdas.sweep import scanner
 from schemas.settings import ArchiveSettings, NotifySettings, StartRunSettings, SweepSettings
 from tests.lambdas.cloud import Invocation
-from tests.model.world import ARCHIVE, DROPS, WORK, Broken, World
+from tests.model.memory_aws import ARCHIVE, DROPS, WORK
+from tests.model.workers import Broken
+from tests.model.world import World
 
 SCHEDULE_BYTES = 160
 
@@ -38,7 +41,7 @@ class Explorer:
         """Raises AssertionError when what must hold does not, with what happened."""
         world = World(
             schedule,
-            {
+            functions={
                 "start_run": lambda event: start_run.handle(event, Invocation(30)),
                 "notify": lambda event: notify.handle(event, Invocation(30)),
                 "archive": lambda event: archive.handle(event, Invocation(30)),
@@ -101,7 +104,8 @@ def exploring() -> Iterator[Explorer]:
         logging.disable(logging.CRITICAL)
         for name, module in (("start_run", start_run), ("notify", notify), ("archive", archive), ("sweep", sweep)):
             patched.setattr(module, "dependencies", lambda name=name: getattr(explorer, name))
-        patched.setattr(scanner, "datetime", ModelTime)
+        for module in (attempts, scanner):
+            patched.setattr(module, "datetime", ModelTime)
         patched.setattr(sweep, "publish_metrics", lambda *_: None)
         try:
             yield explorer

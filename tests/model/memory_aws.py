@@ -18,6 +18,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+DROPS, WORK, ARCHIVE = "drops", "work", "archive"
 LIVE = ("RUNNING", "WAITING")
 
 

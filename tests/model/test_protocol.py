@@ -126,6 +126,10 @@ def send_without_a_note(patched: pytest.MonkeyPatch) -> None:
     patched.setattr(Notifier, "send_at_most_once", send)
 
 
+def retry_before_midnight(patched: pytest.MonkeyPatch) -> None:
+    patched.setattr(Outcome, "must_wait", False)
+
+
 MUTANTS = {
     look_at_the_drop_before_the_claims: "nobody was told|does not come to rest",
     read_the_report_before_the_state: "which nobody asked for",
@@ -134,6 +138,7 @@ MUTANTS = {
     leave_the_archive_as_it_comes: "current object",
     load_what_was_withdrawn: "withdrawn",
     send_without_a_note: "a second mail",
+    retry_before_midnight: "which nobody asked for",
 }
 
 

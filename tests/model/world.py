@@ -9,23 +9,21 @@ from __future__ import annotations
 
 import json
 import re
-import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
-
-from botocore.exceptions import ReadTimeoutError
 
 from schemas.drops import TRANSACTIONS, Drop
 from schemas.messages import drop_message, replay_message
 from schemas.reports import FAILED, SUCCEEDED, Error, Report
 from schemas.runs import RunArguments, decode_run
-from schemas.work_bucket import OPEN, REPORTS, deferred_key, notified_stem, report_key, sent_key
-from tests.model.memory_aws import S3, Clock, Glue, GlueRun, refusal
+from schemas.work_bucket import OPEN, REPORTS, report_key
+from tests.model.memory_aws import DROPS, S3, WORK, Glue, GlueRun
+from tests.model.settled import check
+from tests.model.workers import Broken, Workers
 
-DROPS, WORK, ARCHIVE = "drops", "work", "archive"
 KEYS = (
     "transactions/year=2026/month=03/day=01/a.csv",
     "transactions/year=2026/month=03/day=01/a.csv",
@@ -35,24 +33,16 @@ FATES = {
     "succeeds": ("commit", "report", "end"),
     "fails": ("report", "end"),
     "fails for now": ("report", "end"),
+    "meets the limit": ("report", "end"),
     "dies": ("end",),
     "dies after its commit": ("commit", "end"),
     "dies after its report": ("commit", "report", "end"),
 }
 ENDS_WELL = "succeeds"
-DISTURBANCES = ("pause", "kill", "kill after", "lose answer", "refuse", "conflict", "a run ends meanwhile")
 DELIVERIES = 5
 """How often SQS delivers a message before it goes to the dead-letter queue."""
 LAMBDA_TRIES = 3
 _LOAD = re.compile(r"\bload +([0-9a-f]{16}), attempt ([0-9]+)")
-
-
-class Killed(BaseException):
-    """The worker's process ended here."""
-
-
-class Broken(BaseException):
-    """What must hold does not: no handler may catch it."""
 
 
 @dataclass
@@ -70,33 +60,11 @@ class Event:
     tries: int = 0
 
 
-@dataclass
-class Worker:
-    """One invocation in a thread of its own, so that it can be stopped anywhere."""
-
-    work: Callable[[], None]
-    done: Callable[[bool], None]
-    deadline: Any
-    may_run: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
-    has_stopped: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
-    is_over: bool = False
-    is_dead: bool = False
-    failure: BaseException | None = None
-
-
-@dataclass
-class World:
-    schedule: bytes
+@dataclass(kw_only=True)
+class World(Workers):
     functions: Mapping[str, Callable[[dict[str, Any]], Any]]
-    is_calm: bool = False
-    place: int = 0
-    gap: int = 20
-    trap: str | None = None
-    clock: Clock = field(default_factory=Clock)
     messages: list[Message] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
-    paused: list[Worker] = field(default_factory=list)
-    running: Worker | None = None
     uploads: list[Drop] = field(default_factory=list)
     withdrawn: dict[str, Any] = field(default_factory=dict)
     """The load ids of deleted files, and since when."""
@@ -107,115 +75,18 @@ class World:
     """How many attempts followed one that had said the last word."""
     mails: list[tuple[str, int]] = field(default_factory=list)
     dead_letters: int = 0
-    log: list[str] = field(default_factory=list)
+    waits_until: dict[str, datetime] = field(default_factory=dict)
+    """For each run that met the limit of the day, when the next day begins."""
 
     def __post_init__(self) -> None:
         self.s3 = S3(self.clock, self.before, self.after, self.conflicts)
         self.glue = Glue(self.clock, self.before, self.after, self.new_run)
 
-    # decisions
-
-    def choose(self, options: int) -> int:
-        if self.place >= len(self.schedule):
-            return 0
-        self.place += 1
-        return self.schedule[self.place - 1] % options
-
-    @property
-    def is_used_up(self) -> bool:
-        return self.place >= len(self.schedule)
-
-    def before(self, call: str) -> None:
-        """A worker is about to make this call."""
-        self.clock.advance(0.05)
-        worker = self.running
-        if worker is None or self.is_calm:
-            return
-        if worker.is_dead:
-            raise Killed(call)
-        self.gap -= 1
-        if self.gap > 0 or self.is_used_up:
-            return
-        self.gap = 1 + self.choose(48)
-        disturbance = DISTURBANCES[self.choose(len(DISTURBANCES))]
-        self.log.append(f"{disturbance} at {call}")
-        if disturbance == "pause":
-            self._pause(worker, call)
-        elif disturbance == "a run ends meanwhile":
-            for run in [run for run in self.glue.runs if run.is_live][:1]:
-                while run.is_live:
-                    self.progress(run)
-        elif disturbance == "kill":
-            raise Killed(call)
-        elif disturbance == "refuse":
-            raise refusal(call.partition(" ")[0], "ThrottlingException", 400)
-        else:
-            self.trap = disturbance
-
-    def after(self, call: str) -> None:
-        """The call has taken effect; its answer is on the way."""
-        trap, self.trap = self.trap, None
-        if trap == "kill after":
-            raise Killed(call)
-        if trap == "lose answer":
-            raise ReadTimeoutError(endpoint_url=call)
-
-    def conflicts(self) -> bool:
-        is_one = self.trap == "conflict"
-        if is_one:
-            self.trap = None
-        return is_one
-
-    def _pause(self, worker: Worker, call: str) -> None:
-        worker.has_stopped.release()
-        worker.may_run.acquire()
-        if worker.is_dead:
-            raise Killed(call)
-
-    # workers
-
-    def invoke(self, work: Callable[[], None], done: Callable[[bool], None], *, seconds: float = 60) -> None:
-        """Let a function work until it is over, dies, or is stopped in the middle."""
-        worker = Worker(work, done, self.clock.now + timedelta(seconds=seconds))
-        if self.is_calm:
-            self._run(worker)
-            return
-        threading.Thread(target=self._run, args=(worker,), daemon=True).start()
-        self._let_run(worker)
-
-    def resume(self, worker: Worker) -> None:
-        self.paused.remove(worker)
-        # Lambda ends an invocation that takes too long.
-        worker.is_dead = self.clock.now > worker.deadline
-        self._let_run(worker)
-
-    def _let_run(self, worker: Worker) -> None:
-        self.running = worker
-        worker.may_run.release()
-        worker.has_stopped.acquire()
-        self.running = None
-        self.trap = None
-        if isinstance(worker.failure, Broken):
-            raise worker.failure
-        if not worker.is_over:
-            self.paused.append(worker)
-
-    def _run(self, worker: Worker) -> None:
-        if not self.is_calm:
-            worker.may_run.acquire()
-        is_done = False
-        try:
-            worker.work()
-            is_done = True
-        except Broken as broken:
-            worker.failure = broken
-        except (Exception, Killed) as failure:
-            self.log.append(f"failed: {type(failure).__name__} {failure}"[:200])
-        worker.is_over = True
-        worker.done(is_done)
-        if self.is_calm and worker.failure is not None:
-            raise worker.failure
-        worker.has_stopped.release()
+    def end_a_run(self) -> None:
+        """A live run comes to its end while a worker is making a call."""
+        for run in [run for run in self.glue.runs if run.is_live][:1]:
+            while run.is_live:
+                self.progress(run)
 
     # what AWS does
 
@@ -326,13 +197,17 @@ class World:
         return GlueRun(run_id, job_name, arguments, now, visible, listed, fate)
 
     def _check_that_somebody_asked(self, started: RunArguments) -> None:
-        """Only a person has another attempt made after a success, or after a failure that a retry cannot help."""
+        """Only a person has another attempt made where a retry cannot help: after a success or a failure for good,
+        and before midnight where the warehouse's limit of the day was met.
+        """
         load_id = started.drop.load_id
         for run in self.glue.runs:
             earlier = decode_run(run.arguments)
             assert earlier is not None
-            is_before = earlier.drop == started.drop and earlier.attempt == started.attempt - 1
-            if is_before and run.has_reported and run.fate != "fails for now":
+            if earlier.drop != started.drop or earlier.attempt != started.attempt - 1 or not run.has_reported:
+                continue
+            is_worth_it = run.fate in ("fails for now", "meets the limit")
+            if not is_worth_it or self.clock.now < self.waits_until.get(run.run_id, self.clock.now):
                 self.unasked[load_id] += 1
         if self.unasked[load_id] > self.replays[load_id]:
             raise Broken(f"attempt {started.attempt} at {load_id}, which nobody asked for")
@@ -352,7 +227,7 @@ class World:
             self.committed.add(drop.load_id)
         elif step == "report":
             run.has_reported = True
-            self._report(drop, arguments.attempt, run.fate)
+            self._report(drop, arguments.attempt, run)
         else:
             run.state = "SUCCEEDED" if run.fate == ENDS_WELL else "FAILED"
             detail = {"jobName": run.job_name, "jobRunId": run.run_id, "state": run.state}
@@ -362,8 +237,8 @@ class World:
                 if self.choose(3) != 2:
                     self.events.append(Event(function, event))
 
-    def _report(self, drop: Drop, attempt: int, fate: str) -> None:
-        is_loaded = "commit" in FATES[fate]
+    def _report(self, drop: Drop, attempt: int, run: GlueRun) -> None:
+        is_loaded = "commit" in FATES[run.fate]
         source = self.s3.version(drop.bucket, drop.key, drop.version_id)
         report = Report(
             load_id=drop.load_id,
@@ -376,9 +251,16 @@ class World:
             started_at=self.clock.now.isoformat(),
             finished_at=self.clock.now.isoformat(),
             etag=source.etag.strip('"') if source else None,
-            error=None if is_loaded else Error("it is broken", fate == "fails for now", "Broken"),
+            error=None if is_loaded else self._error(run),
         )
         self.s3.put(WORK, report_key(drop.load_id, attempt), report.to_json().encode())
+
+    def _error(self, run: GlueRun) -> Error:
+        if run.fate == "meets the limit":
+            midnight = self.clock.now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+            self.waits_until[run.run_id] = midnight
+            return Error("the limit is reached", is_transient=True, type="Limit", not_before=midnight.isoformat())
+        return Error("it is broken", run.fate == "fails for now", "Broken")
 
     # a schedule
 
@@ -389,21 +271,15 @@ class World:
             while not self.is_used_up:
                 self._happen()
             self.come_to_rest()
-            self.check()
+            check(self)
             if self.schedule and self.schedule[0] % 4 == 0:
                 self._expire_reports()
                 for drop in self.uploads:
                     self.send_message(drop_message(drop))
                 self.come_to_rest()
-                self.check()
+                check(self)
         finally:
-            self._bury()
-
-    def _bury(self) -> None:
-        for worker in list(self.paused):
-            worker.is_dead = True
-            self.paused.remove(worker)
-            self._let_run(worker)
+            self.kill_the_paused()
 
     def _happen(self) -> None:
         happenings: list[Callable[[], None]] = []
@@ -443,7 +319,7 @@ class World:
             self.messages.append(Message(replay_message(drop), self.clock.now))
 
     def come_to_rest(self) -> None:
-        self._bury()
+        self.kill_the_paused()
         self.is_calm = True
         for number in range(60):
             for message in [message for message in self.messages if message.due_at <= self.clock.now]:
@@ -468,53 +344,3 @@ class World:
         self.s3.buckets[WORK] = {
             key: versions for key, versions in self.s3.buckets.get(WORK, {}).items() if not key.startswith(REPORTS)
         }
-
-    def check(self) -> None:
-        """What must hold once everything has come to rest."""
-        for drop in self.uploads:
-            attempts = [
-                arguments.attempt
-                for run in self.glue.runs
-                if (arguments := decode_run(run.arguments)) is not None and arguments.drop == drop
-            ]
-            if not attempts and drop.load_id not in self.withdrawn:
-                raise Broken(f"{drop.load_id} was never started")
-            if attempts != list(range(1, len(attempts) + 1)):
-                raise Broken(f"attempts at {drop.load_id} are {attempts}")
-            for attempt in attempts:
-                if not self._was_mailed(drop.load_id, attempt) and not (
-                    self._was_deferred(drop.load_id, attempt) and attempt < attempts[-1]
-                ):
-                    raise Broken(f"nobody was told of attempt {attempt} at {drop.load_id}")
-        self._check_archive()
-
-    def _was_mailed(self, load_id: str, attempt: int) -> bool:
-        # A sender that died while sending leaves a note instead of a second mail.
-        note = self.s3.current(WORK, sent_key(notified_stem(load_id, attempt)))
-        is_undecided = note is not None and b"undecided" in note.body
-        return (load_id, attempt) in self.mails or is_undecided
-
-    def _was_deferred(self, load_id: str, attempt: int) -> bool:
-        return self.s3.current(WORK, deferred_key(load_id, attempt)) is not None
-
-    def _check_archive(self) -> None:
-        held = self.s3.buckets.get(ARCHIVE, {})
-        archived = Counter(version.metadata["load-id"] for versions in held.values() for version in versions)
-        reported = {drop.load_id for drop in self.uploads if self._is_reported(drop)}
-        for load_id in reported | set(archived):
-            if archived[load_id] != 1:
-                raise Broken(f"the archive has {archived[load_id]} copies of {load_id}")
-        for drop in self.uploads:
-            if drop.load_id in reported and self.s3.version(DROPS, drop.key, drop.version_id) is not None:
-                raise Broken(f"{drop.load_id} is loaded and still in the drop bucket")
-        for key, versions in held.items():
-            newest = [drop.load_id for drop in self.uploads if drop.key == key and drop.load_id in archived][-1]
-            if versions[-1].metadata["load-id"] != newest:
-                raise Broken(f"the newest upload of {key} is not the archive's current object")
-
-    def _is_reported(self, drop: Drop) -> bool:
-        return any(
-            b'"outcome": "succeeded"' in versions[-1].body
-            for key, versions in self.s3.buckets.get(WORK, {}).items()
-            if key.startswith(f"{REPORTS}{drop.load_id}/")
-        )

@@ -1,0 +1,70 @@
+"""What must hold in a world once everything has come to rest."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from schemas.drops import Drop
+from schemas.runs import decode_run
+from schemas.work_bucket import REPORTS, deferred_key, notified_stem, sent_key
+from tests.model.memory_aws import ARCHIVE, DROPS, WORK
+from tests.model.workers import Broken
+
+if TYPE_CHECKING:
+    from tests.model.world import World
+
+
+def check(world: World) -> None:
+    """What must hold once everything has come to rest."""
+    for drop in world.uploads:
+        attempts = [
+            arguments.attempt
+            for run in world.glue.runs
+            if (arguments := decode_run(run.arguments)) is not None and arguments.drop == drop
+        ]
+        if not attempts and drop.load_id not in world.withdrawn:
+            raise Broken(f"{drop.load_id} was never started")
+        if attempts != list(range(1, len(attempts) + 1)):
+            raise Broken(f"attempts at {drop.load_id} are {attempts}")
+        for attempt in attempts:
+            if not _was_mailed(world, drop.load_id, attempt) and not (
+                _was_deferred(world, drop.load_id, attempt) and attempt < attempts[-1]
+            ):
+                raise Broken(f"nobody was told of attempt {attempt} at {drop.load_id}")
+    _check_archive(world)
+
+
+def _was_mailed(world: World, load_id: str, attempt: int) -> bool:
+    # A sender that died while sending leaves a note instead of a second mail.
+    note = world.s3.current(WORK, sent_key(notified_stem(load_id, attempt)))
+    is_undecided = note is not None and b"undecided" in note.body
+    return (load_id, attempt) in world.mails or is_undecided
+
+
+def _was_deferred(world: World, load_id: str, attempt: int) -> bool:
+    return world.s3.current(WORK, deferred_key(load_id, attempt)) is not None
+
+
+def _check_archive(world: World) -> None:
+    held = world.s3.buckets.get(ARCHIVE, {})
+    archived = Counter(version.metadata["load-id"] for versions in held.values() for version in versions)
+    reported = {drop.load_id for drop in world.uploads if _is_reported(world, drop)}
+    for load_id in reported | set(archived):
+        if archived[load_id] != 1:
+            raise Broken(f"the archive has {archived[load_id]} copies of {load_id}")
+    for drop in world.uploads:
+        if drop.load_id in reported and world.s3.version(DROPS, drop.key, drop.version_id) is not None:
+            raise Broken(f"{drop.load_id} is loaded and still in the drop bucket")
+    for key, versions in held.items():
+        newest = [drop.load_id for drop in world.uploads if drop.key == key and drop.load_id in archived][-1]
+        if versions[-1].metadata["load-id"] != newest:
+            raise Broken(f"the newest upload of {key} is not the archive's current object")
+
+
+def _is_reported(world: World, drop: Drop) -> bool:
+    return any(
+        b'"outcome": "succeeded"' in versions[-1].body
+        for key, versions in world.s3.buckets.get(WORK, {}).items()
+        if key.startswith(f"{REPORTS}{drop.load_id}/")
+    )

@@ -1,0 +1,168 @@
+"""The workers of a world: functions that can be stopped, killed or disturbed at every call they make.
+
+Which call is disturbed, and how, is the schedule's next byte.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from botocore.exceptions import ReadTimeoutError
+
+from tests.model.memory_aws import Clock, refusal
+
+DISTURBANCES = ("pause", "kill", "kill after", "lose answer", "refuse", "conflict", "a run ends meanwhile")
+
+
+class Killed(BaseException):
+    """The worker's process ended here."""
+
+
+class Broken(BaseException):
+    """What must hold does not: no handler may catch it."""
+
+
+@dataclass
+class Worker:
+    """One invocation in a thread of its own, so that it can be stopped anywhere."""
+
+    work: Callable[[], None]
+    done: Callable[[bool], None]
+    deadline: Any
+    may_run: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
+    has_stopped: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
+    is_over: bool = False
+    is_dead: bool = False
+    failure: BaseException | None = None
+
+
+@dataclass
+class Workers:
+    """Those that live, one of which runs at a time, and the schedule that disturbs them."""
+
+    schedule: bytes
+    is_calm: bool = False
+    place: int = 0
+    gap: int = 20
+    trap: str | None = None
+    clock: Clock = field(default_factory=Clock)
+    paused: list[Worker] = field(default_factory=list)
+    running: Worker | None = None
+    log: list[str] = field(default_factory=list)
+
+    def end_a_run(self) -> None:
+        """A live run comes to its end while a worker is making a call."""
+        raise NotImplementedError
+
+    # decisions
+
+    def choose(self, options: int) -> int:
+        if self.place >= len(self.schedule):
+            return 0
+        self.place += 1
+        return self.schedule[self.place - 1] % options
+
+    @property
+    def is_used_up(self) -> bool:
+        return self.place >= len(self.schedule)
+
+    def before(self, call: str) -> None:
+        """A worker is about to make this call."""
+        self.clock.advance(0.05)
+        worker = self.running
+        if worker is None or self.is_calm:
+            return
+        if worker.is_dead:
+            raise Killed(call)
+        self.gap -= 1
+        if self.gap > 0 or self.is_used_up:
+            return
+        self.gap = 1 + self.choose(48)
+        disturbance = DISTURBANCES[self.choose(len(DISTURBANCES))]
+        self.log.append(f"{disturbance} at {call}")
+        if disturbance == "pause":
+            self._pause(worker, call)
+        elif disturbance == "a run ends meanwhile":
+            self.end_a_run()
+        elif disturbance == "kill":
+            raise Killed(call)
+        elif disturbance == "refuse":
+            raise refusal(call.partition(" ")[0], "ThrottlingException", 400)
+        else:
+            self.trap = disturbance
+
+    def after(self, call: str) -> None:
+        """The call has taken effect; its answer is on the way."""
+        trap, self.trap = self.trap, None
+        if trap == "kill after":
+            raise Killed(call)
+        if trap == "lose answer":
+            raise ReadTimeoutError(endpoint_url=call)
+
+    def conflicts(self) -> bool:
+        is_one = self.trap == "conflict"
+        if is_one:
+            self.trap = None
+        return is_one
+
+    def _pause(self, worker: Worker, call: str) -> None:
+        worker.has_stopped.release()
+        worker.may_run.acquire()
+        if worker.is_dead:
+            raise Killed(call)
+
+    # workers
+
+    def invoke(self, work: Callable[[], None], done: Callable[[bool], None], *, seconds: float = 60) -> None:
+        """Let a function work until it is over, dies, or is stopped in the middle."""
+        worker = Worker(work, done, self.clock.now + timedelta(seconds=seconds))
+        if self.is_calm:
+            self._run(worker)
+            return
+        threading.Thread(target=self._run, args=(worker,), daemon=True).start()
+        self._let_run(worker)
+
+    def resume(self, worker: Worker) -> None:
+        self.paused.remove(worker)
+        # Lambda ends an invocation that takes too long.
+        worker.is_dead = self.clock.now > worker.deadline
+        self._let_run(worker)
+
+    def _let_run(self, worker: Worker) -> None:
+        self.running = worker
+        worker.may_run.release()
+        worker.has_stopped.acquire()
+        self.running = None
+        self.trap = None
+        if isinstance(worker.failure, Broken):
+            raise worker.failure
+        if not worker.is_over:
+            self.paused.append(worker)
+
+    def _run(self, worker: Worker) -> None:
+        if not self.is_calm:
+            worker.may_run.acquire()
+        is_done = False
+        try:
+            worker.work()
+            is_done = True
+        except Broken as broken:
+            worker.failure = broken
+        except (Exception, Killed) as failure:
+            self.log.append(f"failed: {type(failure).__name__} {failure}"[:200])
+        worker.is_over = True
+        worker.done(is_done)
+        if self.is_calm and worker.failure is not None:
+            raise worker.failure
+        worker.has_stopped.release()
+
+    def kill_the_paused(self) -> None:
+        """Nobody who was stopped in the middle goes on."""
+        for worker in list(self.paused):
+            worker.is_dead = True
+            self.paused.remove(worker)
+            self._let_run(worker)
