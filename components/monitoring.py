@@ -85,14 +85,14 @@ class Monitoring(PipelineComponent):
             "waiting-drops",
             f"A drop has been in the drop bucket for {args.waiting_drop_minutes} minutes without an outcome. "
             "Look for runs that hang, and whether jobMaxConcurrentRuns is enough.",
-            metric=self._swept(metrics.OLDEST_WAITING_DROP_MINUTES),
+            metric=self._published(metrics.OLDEST_WAITING_DROP_MINUTES),
             threshold=args.waiting_drop_minutes,
             **by_sweep,
         )
         self._alarm(
             "no-drop",
             f"Nothing was dropped for {args.quiet_hours} hours. Ask the sender of the daily file.",
-            metric=self._swept(metrics.HOURS_SINCE_LAST_DROP),
+            metric=self._published(metrics.HOURS_SINCE_LAST_DROP),
             threshold=args.quiet_hours,
             says_when_over=True,
             **by_sweep,
@@ -119,6 +119,12 @@ class Monitoring(PipelineComponent):
             "A run failed, ran out of time or was stopped. The mail about its drop says why and how to replay it.",
             metric=("AWS/Events", "Invocations", {"RuleName": args.notifications.notify.rules["failed"]}),
         )
+        self._count(
+            "unusual-load",
+            "A load has far fewer rows or less money, or far more rejects, than is usual for its weekday. "
+            "Read its mail and ask the sender whether the file is whole.",
+            metric=self._published(metrics.UNUSUAL_LOADS),
+        )
         for package, function_name in self._functions.items():
             self._count(
                 f"{package.replace('_', '-')}-errors",
@@ -126,7 +132,7 @@ class Monitoring(PipelineComponent):
                 metric=("AWS/Lambda", "Errors", {"FunctionName": function_name}),
             )
 
-    def _swept(self, name: str) -> Metric:
+    def _published(self, name: str) -> Metric:
         return metrics.NAMESPACE, name, {metrics.STACK: self._deployment.environment}
 
     def _count(self, thing: str, description: str, *, metric: Metric) -> None:
@@ -199,7 +205,7 @@ class Monitoring(PipelineComponent):
         def per_function(metric: str) -> list[list[Any]]:
             return [["AWS/Lambda", metric, "FunctionName", name] for name in self._functions.values()]
 
-        def swept(metric: str) -> list[list[Any]]:
+        def published(metric: str) -> list[list[Any]]:
             return [[metrics.NAMESPACE, metric, metrics.STACK, self._deployment.environment]]
 
         graphs: list[tuple[str, str, list[list[Any]]]] = [
@@ -209,8 +215,11 @@ class Monitoring(PipelineComponent):
                 "Maximum",
                 [["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", each] for each in queues],
             ),
-            ("Minutes the oldest drop waits", "Maximum", swept(metrics.OLDEST_WAITING_DROP_MINUTES)),
-            ("Hours since the last drop", "Maximum", swept(metrics.HOURS_SINCE_LAST_DROP)),
+            ("Minutes the oldest drop waits", "Maximum", published(metrics.OLDEST_WAITING_DROP_MINUTES)),
+            ("Hours since the last drop", "Maximum", published(metrics.HOURS_SINCE_LAST_DROP)),
+            ("Rows of a load", "Maximum", published(metrics.ROWS)),
+            ("Share of rejected rows", "Maximum", published(metrics.REJECTED_SHARE)),
+            ("Unusual loads", "Sum", published(metrics.UNUSUAL_LOADS)),
             ("Failed runs", "Sum", [["AWS/Events", "Invocations", "RuleName", failed]]),
             ("Functions: calls", "Sum", per_function("Invocations")),
             ("Functions: errors", "Sum", per_function("Errors")),

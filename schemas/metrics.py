@@ -1,4 +1,4 @@
-"""The metrics that `sweep` publishes and the alarms read: names that both sides must agree on."""
+"""The metrics that `sweep` and `notify` publish and the alarms read: names that both sides must agree on."""
 
 from __future__ import annotations
 
@@ -11,3 +11,12 @@ OLDEST_WAITING_DROP_MINUTES = "OldestWaitingDropMinutes"
 
 HOURS_SINCE_LAST_DROP = "HoursSinceLastDrop"
 """Age of the newest drop that was ever claimed. Every sweep, once the first drop has come: a new stack is silent."""
+
+ROWS = "Rows"
+"""Rows in the file of a load. Every loaded day of transactions, at least once; so are the next two."""
+
+REJECTED_SHARE = "RejectedShare"
+"""The share of these rows that was rejected, from 0 to 1."""
+
+UNUSUAL_LOADS = "UnusualLoads"
+"""1 for a load that fell below what is usual for its weekday (schemas.usual), 0 for any other."""

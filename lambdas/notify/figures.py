@@ -9,6 +9,7 @@ from lambdas.notify.mail_context import MailContext
 from lambdas.printable import printable
 from schemas.reject_reasons import REJECT_REASONS, RejectReason
 from schemas.reports import ClassAmount, RejectedFor, RejectSample, Report
+from schemas.usual import USUAL
 
 _MANY = 7
 """Of whatever a report lists, no more than this is shown."""
@@ -32,6 +33,22 @@ def signed(amount: str | None) -> str:
         return f"{value:+,.2f}" if value else "0.00"
     except (InvalidOperation, ValueError):
         return printable(amount or "", 40)
+
+
+def usual(context: MailContext) -> list[str]:
+    """How the load stands beside the recent ones of its weekday; nothing where they are too few."""
+    comparison = context.loaded.comparison if context.loaded is not None else None
+    if comparison is None or context.weekday is None:
+        return []
+    if comparison.is_usual:
+        return [f"As usual for a {context.weekday}."]
+    shown = [
+        (comparison.rows, "{:,.0f} rows, usually {:,.0f}"),
+        (comparison.change, "money {:+,.2f}, usually {:+,.2f}"),
+        (comparison.rejected_share, "{:.1%} of the rows rejected, usually {:.1%}"),
+    ]
+    unusual = [words.format(measure.value, measure.usual) for measure, words in shown if measure.verdict != USUAL]
+    return [f"Not as usual for a {context.weekday}: {'; '.join(unusual)}."]
 
 
 def money(context: MailContext) -> list[str]:

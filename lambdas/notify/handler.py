@@ -20,8 +20,12 @@ from lambdas.notify.earlier_attempts import earlier_attempts, note_deferred
 from lambdas.notify.failures import describe_failure
 from lambdas.notify.mail_context import MailContext
 from lambdas.notify.outcome_mail import outcome_mail
+from lambdas.published_metrics import put_metric
 from lambdas.run_events import ended_run
 from schemas.messages import is_last
+from schemas.metrics import REJECTED_SHARE, ROWS, UNUSUAL_LOADS
+from schemas.reports import Report
+from schemas.runs import LOAD
 from schemas.settings import NotifySettings, load_settings
 from schemas.work_bucket import claim_key, notified_stem
 
@@ -56,20 +60,20 @@ def handle(event: dict[str, Any], context: LambdaContext) -> dict[str, bool]:
     run = ended_run(event, glue=deps.glue, drop_bucket=settings.drop_bucket)
     if run is None or run.drop is None or run.attempt is None:
         logger.info("the event is not about the end of a run that was started for a drop")
-        return {"told": False}
+        return {"sent": False}
     load_id, attempt = run.drop.load_id, run.attempt
     logger.append_keys(load_id=load_id, attempt=attempt, run_id=run.run_id)
     stem = notified_stem(load_id, attempt)
     if deps.notifier.was_sent(stem):
         logger.info("the outcome was mailed before")
-        return {"told": False}
+        return {"sent": False}
     report = read_report(deps.leases, load_id, attempt)
     claim = deps.leases.find(claim_key(load_id, attempt))
     tries = tries_of(claim) if claim is not None else attempt
     if Outcome(report, run.state).is_retried(tries) and not is_last(event):
         note_deferred(deps.leases, load_id, attempt, failure=describe_failure(run, report))
         logger.info("the load is retried by itself, so the mail comes with its last attempt")
-        return {"told": False}
+        return {"sent": False}
     mail = outcome_mail(
         MailContext(
             run=run,
@@ -86,11 +90,23 @@ def handle(event: dict[str, Any], context: LambdaContext) -> dict[str, bool]:
     if not deps.notifier.has_reader():
         # Not an error: the sweep calls again until somebody has confirmed, or nobody can any more.
         logger.warning("nobody has confirmed a subscription yet, so the mail waits", extra={"subject": mail.subject})
-        return {"told": False}
+        return {"sent": False}
+    # Before the mail: a figure that is published twice does less harm than an alarm that never rings.
+    publish_metrics(settings.environment, report)
     # Between the note and the publish nothing can fail: the mail is written by now.
     was_sent = deps.notifier.send_at_most_once(stem, mail, lease_seconds=invocation_deadline_seconds(context))
     logger.info(
         "the outcome is mailed" if was_sent else "the outcome is being mailed by another",
         extra={"subject": mail.subject},
     )
-    return {"told": was_sent}
+    return {"sent": was_sent}
+
+
+def publish_metrics(stack: str, report: Report | None) -> None:
+    """The figures of a loaded day of transactions, for the alarm on unusual loads."""
+    if report is None or report.event != LOAD or report.counts is None or report.partition_day is None:
+        return
+    rows, rejected = report.counts["rows_read"], report.counts["rejected"]
+    put_metric(stack, ROWS, rows)
+    put_metric(stack, REJECTED_SHARE, rejected / rows if rows else 0)
+    put_metric(stack, UNUSUAL_LOADS, int(report.comparison is not None and report.comparison.is_alarming))

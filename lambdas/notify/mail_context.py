@@ -14,6 +14,7 @@ from schemas.reports import SUCCEEDED, Report
 from schemas.runs import FLOW_IN, RETRACT
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,11 @@ class MailContext:
         """`21 Mar`; None for a dimension."""
         day = self._day
         return f"{day.day} {_MONTHS[day.month - 1]}" if day else None
+
+    @property
+    def weekday(self) -> str | None:
+        """`Tuesday`; None for a dimension."""
+        return _WEEKDAYS[self._day.weekday()] if self._day else None
 
     @property
     def file_and_day(self) -> str:

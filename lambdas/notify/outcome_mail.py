@@ -13,7 +13,7 @@ from __future__ import annotations
 from lambdas.notifier import Mail
 from lambdas.notify.console_links import log_link, object_link
 from lambdas.notify.failures import describe_failure, state_of_the_warehouse, what_to_do
-from lambdas.notify.figures import money, notes, reasons, rows, signed
+from lambdas.notify.figures import money, notes, reasons, rows, signed, usual
 from lambdas.notify.mail_context import MailContext
 from lambdas.printable import printable
 from schemas.work_bucket import report_key
@@ -57,7 +57,8 @@ def _subject(context: MailContext) -> str:
         return f"{what}: nothing changed" + (f", {look}" if context.counts.get("rejected") else "")
     again = " again" if report.first_commit is not None and context.earlier.were_mailed else ""
     change = f"{signed(context.change)}, " if context.change is not None else ""
-    return f"{what} loaded{again}: {change}{look}"
+    unusual = ", not as usual" if report.comparison is not None and not report.comparison.is_usual else ""
+    return f"{what} loaded{again}{unusual}: {change}{look}"
 
 
 def _rows_in_short(context: MailContext) -> str:
@@ -92,7 +93,7 @@ def _sentences(context: MailContext) -> list[str]:
         sentence = f"{context.file_and_day} is loaded."
     if context.earlier.last_mail_was_failure:
         sentence += " This settles the failure that was mailed before."
-    return [sentence]
+    return [sentence, *usual(context)]
 
 
 def _earlier(context: MailContext) -> list[str]:
@@ -110,6 +111,8 @@ def _to_do(context: MailContext) -> str:
         return what_to_do(context)
     if context.is_retraction or context.is_flow_in:
         return "nothing."
+    if report.comparison is not None and report.comparison.is_alarming:
+        return "ask the sender whether the file is whole and right; if it is not, upload the right one."
     to_look_at = context.counts.get("rejected", 0) - report.waiting
     if to_look_at > 0:
         return f"correct the {to_look_at:,} rejected rows in the file of rejected rows and upload that file."

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 from aws_lambda_powertools import Logger
-from aws_lambda_powertools.metrics import MetricUnit, single_metric
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from lambdas.leases import LeaseStore
+from lambdas.published_metrics import put_metric
 from lambdas.sweep.listing import read_listing
 from lambdas.sweep.scanner import Findings, LostDrop, Scanner, StartedRun
 from schemas.messages import drop_message, replay_message, run_request
-from schemas.metrics import HOURS_SINCE_LAST_DROP, NAMESPACE, OLDEST_WAITING_DROP_MINUTES, STACK
+from schemas.metrics import HOURS_SINCE_LAST_DROP, OLDEST_WAITING_DROP_MINUTES
 from schemas.settings import SweepSettings, load_settings
 from schemas.work_bucket import LAST_DROP_KEY, resent_key, settled_key
 
@@ -144,10 +144,12 @@ def tidy_up(deps: Dependencies, findings: Findings) -> None:
 
 def publish_metrics(deps: Dependencies, findings: Findings) -> None:
     """The two figures that the alarms about drops watch."""
-    put_metric(deps, OLDEST_WAITING_DROP_MINUTES, findings.oldest_waiting_seconds / 60)
+    put_metric(deps.settings.environment, OLDEST_WAITING_DROP_MINUTES, findings.oldest_waiting_seconds / 60)
     newest = newest_drop(deps, findings)
     if newest is not None:
-        put_metric(deps, HOURS_SINCE_LAST_DROP, (datetime.now(UTC) - newest).total_seconds() / 3600)
+        put_metric(
+            deps.settings.environment, HOURS_SINCE_LAST_DROP, (datetime.now(UTC) - newest).total_seconds() / 3600
+        )
 
 
 def newest_drop(deps: Dependencies, findings: Findings) -> datetime | None:
@@ -166,14 +168,3 @@ def newest_drop(deps: Dependencies, findings: Findings) -> datetime | None:
     else:
         deps.leases.replace(note, payload)
     return seen
-
-
-def put_metric(deps: Dependencies, name: str, value: float) -> None:
-    with single_metric(
-        name=name,
-        unit=MetricUnit.NoUnit,
-        value=value,
-        namespace=NAMESPACE,
-        default_dimensions={STACK: deps.settings.environment},
-    ):
-        pass

@@ -32,6 +32,7 @@ def test_these_things_raise_an_alarm(dev: Deployed) -> None:
         "archive-failures": (*visible, "archiving-archive-failures-0a1b2c3", 0, 300),
         "sweep-failures": (*visible, "sweeping-sweep-failures-0a1b2c3", 0, 300),
         "waiting-drops": ("transactions-pipeline", "OldestWaitingDropMinutes", "dev", 60, 900),
+        "unusual-load": ("transactions-pipeline", "UnusualLoads", "dev", 0, 300),
         "failed-runs": ("AWS/Events", "Invocations", "notifications-notify-failed-0a1b2c3", 0, 300),
         "start-run-errors": (*errors, "start-run", 0, 300),
         "notify-errors": (*errors, "notify", 0, 300),
@@ -78,7 +79,7 @@ def test_an_alarm_on_what_the_sweep_sees_looks_once_a_sweep(minutes: int, wheel_
     periods = {
         found.inputs["period"]
         for found in stack.of("MetricAlarm")
-        if found.inputs["namespace"] == "transactions-pipeline"
+        if found.inputs["metricName"] in ("OldestWaitingDropMinutes", "HoursSinceLastDrop")
     }
     assert periods == {minutes * 60}
 

@@ -77,7 +77,7 @@ DEV_RESOURCES = {
     "TopicPolicy": 2,
     "TopicSubscription": 2,
     # monitoring
-    "MetricAlarm": 11,
+    "MetricAlarm": 12,
     "Dashboard": 1,
 }
 

@@ -18,6 +18,7 @@ from lambdas.notify.outcome_mail import outcome_mail
 from lambdas.runs import Run
 from schemas.drops import Drop
 from schemas.reports import ClassAmount, Error, RejectedFor, RejectSample, Report
+from schemas.usual import LOW, USUAL, Comparison, Measure
 from tests.lambdas.reports import failed, succeeded
 
 MAILS = Path(__file__).parent.parent.parent / "docs" / "mails"
@@ -93,9 +94,36 @@ def refused(sentence: str, **changes: Any) -> Report:
     return failed(DROP, error=Error(sentence, False, "Refused"), **changes)
 
 
+AS_USUAL = Comparison(
+    rows=Measure(8482, 8510, USUAL),
+    rejected_share=Measure(0, 0.013, USUAL),
+    change=Measure(101240.5, 99800, USUAL),
+    is_alarming=False,
+)
+
 CASES = {
-    "an_ordinary_day": context(clean_day()),
+    "an_ordinary_day": context(clean_day(comparison=AS_USUAL)),
     "a_day_with_news": context(day(ignored_columns=["email", "note"], waiting=60)),
+    "a_day_that_is_not_as_usual": context(
+        clean_day(
+            counts={
+                "rows_read": 4660,
+                "inserted": 4190,
+                "updated": 402,
+                "unchanged": 48,
+                "stale": 0,
+                "duplicate": 20,
+                "rejected": 0,
+            },
+            rows_read=4660,
+            comparison=Comparison(
+                rows=Measure(4660, 9300, LOW),
+                rejected_share=Measure(0, 0.013, USUAL),
+                change=Measure(101240.5, 204800, LOW),
+                is_alarming=True,
+            ),
+        )
+    ),
     "nothing_changed": context(
         clean_day(
             counts={

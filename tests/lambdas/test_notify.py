@@ -28,6 +28,7 @@ from schemas.messages import run_request
 from schemas.reject_reasons import REJECT_REASONS
 from schemas.reports import ClassAmount, Error, RejectedFor, RejectSample, Report
 from schemas.runs import RunArguments
+from schemas.usual import LOW, USUAL, Comparison, Measure
 from schemas.warehouse.tables import COUNTS
 from tests.lambdas.cloud import DAY_KEY, DROPS, TRANSACTIONS_JOB, Cloud, Invocation, Killed, killed_at, recorded
 from tests.lambdas.reports import failed, succeeded
@@ -47,8 +48,8 @@ def event_of(name: str, run_id: str) -> dict[str, Any]:
 
 
 def tell(event: dict[str, Any], seconds: float = 30) -> bool:
-    told: bool = handler.handle(event, Invocation(seconds))["told"]
-    return told
+    sent: bool = handler.handle(event, Invocation(seconds))["sent"]
+    return sent
 
 
 def only_mail(cloud: Cloud) -> tuple[str, str]:
@@ -183,6 +184,33 @@ def test_when_the_attempt_that_should_have_followed_never_came_the_failure_is_to
     subject, body = only_mail(cloud)
     assert subject.startswith("[dev] 15 Mar NOT loaded")
     assert "before it failed too" not in body
+
+
+@pytest.mark.parametrize("is_alarming", [True, False, None])
+def test_figures_of_a_loaded_day_are_published(
+    cloud: Cloud, capsys: pytest.CaptureFixture[str], is_alarming: bool | None
+) -> None:
+    drop = cloud.drop()
+    rows, share, change = Measure(10, 25, LOW), Measure(0.2, 0.1, USUAL), Measure(1, 1, USUAL)
+    comparison = None if is_alarming is None else Comparison(rows, share, change, is_alarming)
+    cloud.put_report(succeeded(drop, event="load", comparison=comparison))
+    assert tell(event_of("glue_succeeded", run_of(cloud, drop)))
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"_aws"' in line]
+    names = ("Rows", "RejectedShare", "UnusualLoads")
+    assert {name: line[name] for line in lines for name in names if name in line} == {
+        "Rows": [10],
+        "RejectedShare": [0.2],
+        "UnusualLoads": [1 if is_alarming else 0],
+    }
+    assert {line["stack"] for line in lines} == {"dev"}
+
+
+@pytest.mark.parametrize("report", [failed, lambda drop: succeeded(drop, event="retract")])
+def test_only_a_loaded_day_has_figures(cloud: Cloud, capsys: pytest.CaptureFixture[str], report: Any) -> None:
+    drop = cloud.drop()
+    cloud.put_report(report(drop))
+    assert tell(event_of("glue_succeeded", run_of(cloud, drop)))
+    assert '"_aws"' not in capsys.readouterr().out
 
 
 def test_a_replay_says_what_the_first_load_did(cloud: Cloud) -> None:

@@ -145,7 +145,7 @@ def _tell(stack: Stack, kind: str) -> Callable[[], Any]:
 
 
 def tell_an_outcome(stack: Stack, kind: str) -> None:
-    assert _tell(stack, kind)() == {"told": True}
+    assert _tell(stack, kind)() == {"sent": True}
 
 
 def tell_an_outcome_that_could_not_be_told_at_first(stack: Stack) -> None:
@@ -156,7 +156,7 @@ def tell_an_outcome_that_could_not_be_told_at_first(stack: Stack) -> None:
             tell()
     finally:
         stack.unthrottle()
-    assert tell() == {"told": True}
+    assert tell() == {"sent": True}
 
 
 def tell_of_attempts_before(stack: Stack) -> None:
@@ -165,7 +165,7 @@ def tell_of_attempts_before(stack: Stack) -> None:
     stack.note_deferred(drop, failure="it was killed")
     run = run_request(stack.job_of(drop), stack.ran(drop, attempt=2), is_last=True)
     before = len(stack.laptop.mails())
-    assert stack.invoke("notify", run) == {"told": True}
+    assert stack.invoke("notify", run) == {"sent": True}
     assert "it was killed" in stack.laptop.mails()[before].body
 
 
