@@ -67,7 +67,7 @@ def test_the_strategies_reach_every_outcome_and_every_reason(hostile: bool) -> N
     outcomes: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
 
-    @settings(derandomize=True, database=None, max_examples=200)
+    @settings(derandomize=True, database=None, max_examples=400)
     @given(drop_lists(hostile=hostile, min_size=2), dim_products(), dim_customers())
     def count(dropped: list[Drop], products: Mapping[str, Product], customers: Mapping[str, Customer]) -> None:
         made = Warehouse(max_reject_ratio="1")

@@ -29,7 +29,8 @@ def test_the_wheel_is_small_enough_to_be_installed_before_each_run(wheel: Path) 
     with zipfile.ZipFile(wheel) as packed:
         names = packed.namelist()
         unpacked = sum(entry.file_size for entry in packed.infolist())
-    assert len(names) <= 1_000
-    assert sum(name.endswith(".py") for name in names) <= 750
+    # Six hundred of them are the time zones of tzdata: a source's time zone is checked inside Glue, too.
+    assert len(names) <= 1_750
+    assert sum(name.endswith(".py") for name in names) <= 850
     assert wheel.stat().st_size <= 60e6
     assert unpacked <= 180e6

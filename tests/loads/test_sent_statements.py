@@ -95,4 +95,6 @@ def test_what_is_sent_is_what_is_committed(shop: Shop, monkeypatch: pytest.Monke
         if name not in ("tables.sql", "grants.sql")
         for statement in script.removesuffix(";\n").split(";\n\n")
     }
+    # Asked only where a COPY failed: tests/loads/test_warehouse_errors.py.
+    committed = {statement for statement in committed if "sys_load_error_detail" not in statement}
     assert {shape(statement) for statement in sent} - {"begin transaction"} == committed - {"BEGIN", "COMMIT"}
