@@ -32,7 +32,8 @@ def take_over(account: str, hooks: Hooks) -> None:
 def let_go(account: str) -> None:
     """Forget the account and all that moto holds of it."""
     forget_hooks(account)
-    for backends in list(BackendDict._instances):  # type: ignore[misc]
-        if account in backends:
-            backends[account].reset()
-            del backends[account]
+    with s3.content_of_others_kept(account):
+        for backends in list(BackendDict._instances):  # type: ignore[misc]
+            if account in backends:
+                backends[account].reset()
+                del backends[account]

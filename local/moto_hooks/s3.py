@@ -5,13 +5,14 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-how-to-event-
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from typing import Any
 
 from moto.iam.access_control import PermissionResult
 from moto.s3 import notifications
-from moto.s3.models import FakeBucket, FakeDeleteMarker, S3Backend
+from moto.s3.models import FakeBucket, FakeDeleteMarker, FakeKey, FakeMultipart, S3Backend
 
 from local.moto_hooks.account import ObjectEvent, hooks_of
 
@@ -25,6 +26,20 @@ def install() -> None:
     FakeBucket.get_permission = _get_permission(FakeBucket.get_permission)  # type: ignore[method-assign]
     # moto disposes of what it deletes, and forgot that a marker can be deleted too.
     FakeDeleteMarker.dispose = lambda _: None  # type: ignore[attr-defined]
+
+
+@contextmanager
+def content_of_others_kept(account: str) -> Iterator[None]:
+    """While the block runs, moto's reset of S3 closes the content of this account alone, not of every account."""
+    models: tuple[Any, ...] = (FakeKey, FakeMultipart)
+    others = [[one for one in model.instances_tracked if one.account_id != account] for model in models]
+    for model in models:
+        model.instances_tracked = [one for one in model.instances_tracked if one.account_id == account]
+    try:
+        yield
+    finally:
+        for model, kept in zip(models, others, strict=True):
+            model.instances_tracked = kept
 
 
 def _send_event(original: Callable[..., None]) -> Callable[..., None]:
