@@ -42,7 +42,7 @@ def build_wheel(folder: Path) -> Path:
     with zipfile.ZipFile(folder / WHEEL, "w") as wheel:
         for package in ("jobs", "schemas"):
             for path in sorted((ROOT / package).rglob("*")):
-                if path.suffix in (".py", ".sql"):
+                if path.suffix in (".py", ".sql", ".html"):
                     wheel.write(path, path.relative_to(ROOT).as_posix())
         for module in (boto3, botocore):
             file = Path(str(module.__file__))
