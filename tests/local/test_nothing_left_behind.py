@@ -1,0 +1,316 @@
+"""What comes after a load: replay, rows that waited, retraction, replacement and withdrawal, each by the front door.
+
+Files are uploaded to the drop bucket and commands typed. Events, the queue and the sweep do the rest.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli.drop_status import Stage
+from local.event_router import Delivery
+from local.local_cloud import LocalCloud
+from schemas.counts import COUNTS
+from schemas.drops import Drop
+from schemas.messages import drop_message
+from schemas.runs import decode_run
+from schemas.warehouse.tables import FACT_TRANSACTIONS, LEDGER_AMOUNTS, LOAD_LEDGER
+from schemas.work_bucket import OPEN
+from tests.cli.terminals import Terminal, terminal
+from tests.faults.model import found_fact, keys_in, rows_of
+from tests.local.local_clouds import mails_about, put, runs_of, stage_of, started, transactions, transactions_key
+
+SETTLED_WITHIN_SECONDS = 500.0
+PRODUCTS = "product_id,product_name,category,price,supplier_id\n"
+CUSTOMERS = "customer_id,first_name,last_name,email,membership_level\n"
+SALE = "{id},{customer},{product},{quantity},2023-03-{day:02},{status}"
+
+
+@pytest.fixture(scope="module")
+def operator(laptop: LocalCloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminal]:
+    with terminal(laptop, tmp_path_factory.mktemp("operator") / "running.json") as opened:
+        yield opened
+
+
+Fates = Sequence[Sequence[float]]
+ONCE: Fates = ((0.0,),)
+NEVER: Fates = ((),)
+
+
+@dataclass
+class Deliveries:
+    """A delivery policy: for each kind of event its fates in turn, each the seconds after which it is delivered."""
+
+    object_event: Fates = ONCE
+    run_event: Fates = ONCE
+    invocation: Fates = ONCE
+    # On a loaded machine the sweep's own time would come in the middle of a test; tests call `tick`.
+    schedule: Fates = NEVER
+    lost: int = 0
+    doubled: int = 0
+    _seen: Counter[str] = field(default_factory=Counter)
+
+    def __call__(self, delivery: Delivery) -> Sequence[float]:
+        fates: Fates = getattr(self, delivery.kind.replace(" ", "_"))
+        fate = fates[self._seen[delivery.kind] % len(fates)]
+        self._seen[delivery.kind] += 1
+        self.lost += not fate and delivery.kind != "schedule"
+        self.doubled += len(fate) > 1
+        return fate
+
+
+def settle(laptop: LocalCloud) -> None:
+    laptop.wait_until_idle(SETTLED_WITHIN_SECONDS)
+
+
+def wait_for_the_next_second() -> None:
+    """S3's times have whole seconds, and what happens within one has no certain order."""
+    second = int(datetime.now(UTC).timestamp())
+    while int(datetime.now(UTC).timestamp()) == second:
+        time.sleep(0.02)
+
+
+def upload(laptop: LocalCloud, key: str, content: str) -> Drop:
+    """Upload a file in a later second than every file before it."""
+    wait_for_the_next_second()
+    return put(laptop, key, content.encode("utf-8"))
+
+
+def upload_products(laptop: LocalCloud, **prices: str) -> Drop:
+    rows = [f"{name},Thing {name},Things,{price},S1\n" for name, price in prices.items()]
+    return upload(laptop, "dimensions/dim_products.csv", PRODUCTS + "".join(rows))
+
+
+def upload_customers(laptop: LocalCloud, *names: str) -> Drop:
+    rows = [f"{name},Ada,Lovelace,{name}@example.com,Gold\n" for name in names]
+    return upload(laptop, "dimensions/dim_customers.csv", CUSTOMERS + "".join(rows))
+
+
+def sale(name: str, day: int, **other: object) -> str:
+    """A row of a file: three of the sample product, bought by the sample customer, unless told otherwise."""
+    values = {"quantity": 3, "status": "completed", "customer": "C12345", "product": "P12345", **other}
+    return SALE.format(id=name, day=day, **values)
+
+
+def upload_day(laptop: LocalCloud, day: int, *rows: str) -> Drop:
+    return upload(laptop, transactions_key(day), transactions(*rows).decode("utf-8"))
+
+
+def rows_about(laptop: LocalCloud, prefix: str) -> dict[str, dict[str, Any]]:
+    """The fact's rows whose transaction_id begins so."""
+    return {name: row for name, row in found_fact(laptop).items() if name.startswith(prefix)}
+
+
+def amounts(laptop: LocalCloud, prefix: str) -> dict[str, str]:
+    return {name: str(row["total_amount"]) for name, row in rows_about(laptop, prefix).items()}
+
+
+def check_ledger(laptop: LocalCloud) -> None:
+    """The sums over the ledger are the fact, in rows and in money, and each entry adds up."""
+    ledger, changes, fact = (rows_of(laptop, table) for table in (LOAD_LEDGER, LEDGER_AMOUNTS, FACT_TRANSACTIONS))
+    for entry in ledger:
+        assert entry["rows_read"] == sum(entry[name] for name in COUNTS if name != "rows_read"), entry
+    assert sum(entry["inserted"] - entry["removed"] for entry in ledger) == len(fact)
+    assert sum(change["row_count"] for change in changes) == len(fact)
+    for column in ("status", "amount_class"):
+        booked: dict[str, Decimal] = {}
+        held: dict[str, Decimal] = {}
+        for change in changes:
+            booked[change[column]] = booked.get(change[column], Decimal(0)) + change["amount"]
+        for row in fact:
+            held[row[column]] = held.get(row[column], Decimal(0)) + row["total_amount"]
+        assert {name: amount for name, amount in booked.items() if amount} == held
+
+
+def nothing_moves(laptop: LocalCloud) -> None:
+    """Two ticks of the sweep start no run and send no mail."""
+    before = len(laptop.runs()), len(laptop.mails())
+    for _ in range(2):
+        laptop.router.tick(grace_seconds=0)
+        settle(laptop)
+    assert (len(laptop.runs()), len(laptop.mails())) == before
+
+
+def test_replay_prices_an_archived_load_anew(undisturbed: LocalCloud, operator: Terminal) -> None:
+    upload_products(undisturbed, PA1="10.00", PA2="20.00")
+    settle(undisturbed)
+    drop = upload_day(undisturbed, 1, sale("A1", 1, product="PA1"), sale("A2", 1, product="PA2"))
+    settle(undisturbed)
+    assert stage_of(undisturbed, drop) is Stage.ARCHIVED
+    upload_products(undisturbed, PA1="12.50")
+    settle(undisturbed)
+    assert amounts(undisturbed, "A") == {"A1": "30.00", "A2": "60.00"}, "a correction alone prices nothing anew"
+
+    told = operator.json("replay", drop.load_id)
+    assert [(load["starts"], load["reason"]) for load in told["loads"]] == [(True, "attempt 2 starts from the archive")]
+    settle(undisturbed)
+    assert amounts(undisturbed, "A") == {"A1": "37.50", "A2": "60.00"}
+    _, second = (decode_run(run.arguments) for run in runs_of(undisturbed, drop))
+    assert second is not None
+    assert second.archived is not None
+    assert second.archived.bucket == undisturbed.outputs["archive_bucket"]
+    _, mail = mails_about(undisturbed, drop)
+    assert "1 Mar loaded again: +7.50" in mail
+    check_ledger(undisturbed)
+    nothing_moves(undisturbed)
+
+
+def test_a_row_flows_in_when_its_customer_comes(undisturbed: LocalCloud) -> None:
+    first = upload_day(undisturbed, 2, sale("B1", 2), sale("B2", 2, customer="CB1"), sale("B3", 2))
+    second = upload_day(
+        undisturbed, 3, sale("B4", 3), sale("B5", 3, customer="CB1", product="PB1"), sale("B6", 3), sale("B1", 3)
+    )
+    settle(undisturbed)
+    assert sorted(amounts(undisturbed, "B")) == ["B1", "B3", "B4", "B6"]
+    upload_customers(undisturbed, "CB9")
+    settle(undisturbed)
+    nothing_moves(undisturbed)
+    assert [len(runs_of(undisturbed, drop)) for drop in (first, second)] == [1, 1], "nobody came whom they wait for"
+
+    upload_customers(undisturbed, "CB1")
+    settle(undisturbed)
+    assert sorted(amounts(undisturbed, "B")) == ["B1", "B2", "B3", "B4", "B6"]
+    assert mails_about(undisturbed, first)[1:] == ["[dev] 2 Mar: 1 waiting rows loaded, +89.97"]
+    assert len(mails_about(undisturbed, second)) == 1, "its row still waits for a product"
+    nothing_moves(undisturbed)
+
+    upload_products(undisturbed, PB1="5.00")
+    settle(undisturbed)
+    assert amounts(undisturbed, "B")["B5"] == "15.00"
+    assert mails_about(undisturbed, second)[1:] == ["[dev] 3 Mar: 1 waiting rows loaded, +15.00"]
+    check_ledger(undisturbed)
+    nothing_moves(undisturbed)
+    assert [len(runs_of(undisturbed, drop)) for drop in (first, second)] == [2, 2]
+
+
+def test_a_retracted_file_leaves_no_trace_in_the_table(undisturbed: LocalCloud, operator: Terminal) -> None:
+    upload_day(undisturbed, 5, sale("R1", 5, status="pending"), sale("R2", 5))
+    settle(undisturbed)
+    without = found_fact(undisturbed)
+    drop = upload_day(undisturbed, 6, sale("R1", 6), sale("R3", 6), sale("R4", 6, customer="CR1"))
+    settle(undisturbed)
+    loaded = found_fact(undisturbed)
+    assert loaded != without
+
+    assert operator.json("retract", drop.load_id, "--yes")["starts"] is True
+    operator.json("retract", drop.load_id, "--yes")
+    settle(undisturbed)
+    assert found_fact(undisturbed) == without
+    assert mails_about(undisturbed, drop)[1:] == ["[dev] 6 Mar taken back: -89.97, 1 transactions removed"]
+    check_ledger(undisturbed)
+    upload_customers(undisturbed, "CR1")
+    settle(undisturbed)
+    assert found_fact(undisturbed) == without, "a row of a file that is taken back waits no more"
+    nothing_moves(undisturbed)
+
+    operator.json("replay", drop.load_id)
+    settle(undisturbed)
+    again = found_fact(undisturbed)
+    assert again.pop("R4")["customer_id"] == "CR1"
+    assert again == loaded
+    check_ledger(undisturbed)
+
+
+def test_the_newest_upload_of_a_day_replaces_the_others(tmp_path: Path) -> None:
+    with started(tmp_path, {"sampleDimensions": "true", "sameKey": "replace"}) as laptop:
+        deliveries = Deliveries()
+        laptop.router.delivery_policy = deliveries
+        settle(laptop)
+        upload_day(laptop, 1, sale("D1", 1), sale("D2", 1))
+        settle(laptop)
+        upload_day(laptop, 1, sale("D1", 1))
+        settle(laptop)
+        assert sorted(amounts(laptop, "D")) == ["D1"], "the row that was taken out is gone"
+        check_ledger(laptop)
+
+        upload_day(laptop, 2, sale("D3", 2), sale("D4", 2))
+        settle(laptop)
+        deliveries.object_event = NEVER
+        late = upload_day(laptop, 2, sale("D3", 2), sale("D5", 2))
+        deliveries.object_event = ONCE
+        newest = upload_day(laptop, 2, sale("D3", 2, quantity=1))
+        settle(laptop)
+        before = rows_about(laptop, "D")
+        assert sorted(before) == ["D1", "D3"]
+        laptop.router.tick(grace_seconds=0)
+        settle(laptop)
+        assert rows_about(laptop, "D") == before, "an older upload that comes late changes nothing"
+        assert [len(mails_about(laptop, drop)) for drop in (late, newest)] == [1, 1]
+        archived = laptop.client("s3").get_object(Bucket=laptop.outputs["archive_bucket"], Key=newest.key)
+        assert archived["Metadata"]["source-version-id"] == newest.version_id
+        check_ledger(laptop)
+        nothing_moves(laptop)
+
+
+def test_a_withdrawn_file_is_not_loaded_and_its_correction_is(undisturbed: LocalCloud) -> None:
+    undisturbed.router.delivery_policy = Deliveries(object_event=NEVER)
+    drop = upload_day(undisturbed, 8, sale("W1", 8), sale("W2", 8))
+    wait_for_the_next_second()
+    undisturbed.client("s3").delete_object(Bucket=drop.bucket, Key=drop.key)
+    undisturbed.client("sqs").send_message(QueueUrl=undisturbed.outputs["queue_url"], MessageBody=drop_message(drop))
+    settle(undisturbed)
+    nothing_moves(undisturbed)
+    assert runs_of(undisturbed, drop) == []
+
+    undisturbed.router.delivery_policy = Deliveries()
+    corrected = upload_day(undisturbed, 8, sale("W1", 8, quantity=1))
+    settle(undisturbed)
+    assert amounts(undisturbed, "W") == {"W1": "29.99"}
+    assert mails_about(undisturbed, corrected) == ["[dev] 8 Mar loaded: +29.99, 1 rows"]
+    assert (runs_of(undisturbed, drop), mails_about(undisturbed, drop)) == ([], [])
+    check_ledger(undisturbed)
+    nothing_moves(undisturbed)
+
+
+def finish(laptop: LocalCloud) -> None:
+    """Ticks of the sweep until nothing is left to do."""
+    for _ in range(12):
+        settle(laptop)
+        before = len(laptop.runs()), len(laptop.mails())
+        laptop.router.tick(grace_seconds=0)
+        settle(laptop)
+        is_quiet = before == (len(laptop.runs()), len(laptop.mails()))
+        # A withdrawn version stays in the drop bucket, below its delete marker.
+        left = keys_in(laptop, "drop_bucket") + keys_in(laptop, "work_bucket", OPEN)
+        if is_quiet and not left:
+            return
+    pytest.fail(f"still open: {left}")
+
+
+def test_events_that_are_lost_or_doubled_change_none_of_it(undisturbed: LocalCloud, operator: Terminal) -> None:
+    chaos = Deliveries(object_event=((), (0.0, 0.0)), run_event=((0.0, 0.3), (), ()), invocation=((0.0, 0.2),))
+    finish(undisturbed)
+    undisturbed.router.delivery_policy = chaos
+    upload_products(undisturbed, PX1="10.00")
+    finish(undisturbed)
+    kept = upload_day(undisturbed, 11, sale("X1", 11, product="PX1"), sale("X2", 11, customer="CX1"), sale("X3", 11))
+    finish(undisturbed)
+    retracted = upload_day(undisturbed, 12, sale("X3", 12), sale("X4", 12, customer="CX1"), sale("X5", 12))
+    finish(undisturbed)
+    upload_products(undisturbed, PX1="12.50")
+    upload_customers(undisturbed, "CX1")
+    finish(undisturbed)
+    for _ in range(2):
+        operator.json("replay", kept.load_id)
+    finish(undisturbed)
+    for _ in range(2):
+        operator.json("retract", retracted.load_id, "--yes")
+    finish(undisturbed)
+    assert amounts(undisturbed, "X") == {"X1": "37.50", "X2": "89.97", "X3": "89.97"}
+    assert {row["load_id"] for row in rows_about(undisturbed, "X").values()} == {kept.load_id}
+    # Loaded, waiting rows loaded, replayed or taken back.
+    assert [len(mails_about(undisturbed, drop)) for drop in (kept, retracted)] == [3, 3]
+    assert [len(runs_of(undisturbed, drop)) for drop in (kept, retracted)] == [3, 3]
+    assert chaos.lost > 3
+    assert chaos.doubled > 3
+    check_ledger(undisturbed)
+    assert undisturbed.queue("dead_letter_queue_url").all == 0
