@@ -27,11 +27,12 @@ def write_work(folder: Path, rows: int) -> Work:
     drawn = np.random.default_rng(7)
     numbers = np.arange(rows)
     numbers[99::100] -= 1
+    # A later state names the same customer and product: it is the same sale.
     frame = pl.DataFrame(
         {
             "transaction_id": pl.Series(numbers + 10**10),
-            "customer_id": pl.Series(drawn.integers(CUSTOMERS, size=rows)),
-            "product_id": pl.Series(drawn.integers(PRODUCTS, size=rows)),
+            "customer_id": pl.Series(drawn.integers(CUSTOMERS, size=rows)[numbers]),
+            "product_id": pl.Series(drawn.integers(PRODUCTS, size=rows)[numbers]),
             "quantity": pl.Series(drawn.integers(1, 9, size=rows)),
             "transaction_date": pl.Series(np.arange(rows) % 86_400 * 1_000_000 + 1_678_838_400_000_000).cast(
                 pl.Datetime("us")
