@@ -76,21 +76,28 @@ class Layout:
         """True where a contract column is not simply a column of the file."""
         return any(names != (column,) for column, names in self.parts.items())
 
-    def rows_in(self, line: str) -> int:
-        """How many rows a person sees in a physical line, whatever quotes stand in it.
+    def rows_in(self, lines: pl.Series) -> pl.Series:
+        """How many rows a person sees in each physical line, whatever quotes stand in it: 0, 1, or 2 for more.
 
         A line as wide as the header is a row, and so is one in which the contract's values can be found in
         the header's order.
         """
         dialect = self.dialect
-        if line.count(dialect.delimiter) + 1 < len(self.read):
-            return 0
-        bare = line.replace(dialect.quote, "") if dialect.quote else line
-        values = [value.strip(WHITE_SPACE) for value in bare.split(dialect.delimiter)]
-        readings = (values, dialect.split(line), dialect.split(line + dialect.quote))
-        is_as_wide = any(reading is not None and len(reading) == self.width for reading in readings)
-        is_row = (is_as_wide and any(values)) or _contains(self.sale, bare)
-        return 2 if _contains(self.two_sales, bare) else int(is_row)
+        delimiters = lines.str.count_matches(dialect.delimiter, literal=True)
+        bare = lines.str.replace_all(dialect.quote, "", literal=True) if dialect.quote else lines
+        # Polars' patterns take linear time, whatever the text is; Python's do not.
+        is_row = (delimiters == self.width - 1) & ~bare.str.contains(dialect.without_value)
+        is_two = pl.repeat(False, lines.len(), dtype=pl.Boolean(), eager=True)
+        if self.sale:
+            is_row |= bare.str.contains(self.sale)
+            is_two = bare.str.contains(f"{self.sale}.*{self.sale}")
+        unsure = (~is_row & (delimiters >= self.width - 1)).arg_true()
+        wide = [at for at in unsure if self._is_wide(lines[at])]
+        return is_row.scatter(wide, True).cast(pl.Int8) + is_two.cast(pl.Int8)
+
+    def _is_wide(self, line: str) -> bool:
+        readings = (self.dialect.split(line), self.dialect.split(line + self.dialect.quote))
+        return any(values is not None and len(values) == self.width for values in readings)
 
     @cached_property
     def sale(self) -> str:
@@ -113,16 +120,6 @@ class Layout:
         between = f"{any_text}{mark}"
         # The last value is not looked at to its end: where a line end is lost, the next row begins in it.
         return f"{between}(?:.*{mark})?".join(between.join(group) for group in groups if group)
-
-    @cached_property
-    def two_sales(self) -> str:
-        """A pattern of a line in which there are two; empty for dimensions."""
-        return self.sale and f"{self.sale}.*{self.sale}"
-
-
-def _contains(pattern: str, text: str) -> bool:
-    # Polars' engine takes linear time, whatever the text is; Python's does not.
-    return bool(pattern) and bool(pl.Series([text]).str.contains(pattern).item())
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ file is refused where a value that spans lines hides a row.
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -45,9 +44,13 @@ def quoted_frame(
 
     A record that goes on beyond the block is left to the next one. Raises FileRefused where a value hides a row.
     """
-    lines = lines_of(block).str.strip_suffix("\r")
-    lines = lines.set(lines == "", None)
-    kinds = _Kinds.of(lines, layout)
+    has_controls = _has_controls(block)
+    lines = lines_of(block)
+    kinds = _Kinds.of(lines, layout, has_controls=has_controls)
+    if kinds.are_all_simple:
+        positions = pl.int_range(lines.len(), dtype=pl.UInt32(), eager=True)
+        frame = _checked(positions, lines, lines, block, layout, layout.dialect.quote)
+        return _numbered(unguarded(frame, layout), first_line, layout), lines.len()
     found = _spanning(lines, kinds, layout, first_line, is_last=is_last, file_name=file_name)
     used = lines.len() if found.unfinished is None else found.unfinished
     inside = [at for first, last in found.spans.items() for at in range(first, last + 1)]
@@ -62,10 +65,32 @@ def quoted_frame(
     rows = pl.concat([frame for frame in frames if frame.height] or frames[:1])
     if rows.height and not rows.get_column(_POSITION).is_sorted():
         rows = rows.sort(_POSITION)
-    rows = _without_controls(unguarded(rows, layout), lines, layout)
-    return rows.select(
-        (pl.col(_POSITION).cast(pl.Int64) + first_line).alias(SOURCE_LINE), IS_MALFORMED, SOURCE_TEXT, *layout.names
-    ), used
+    rows = unguarded(rows, layout)
+    return _numbered(_without_controls(rows, lines, layout) if has_controls else rows, first_line, layout), used
+
+
+def simple_column(block: bytes, layout: Layout, name: str) -> pl.DataFrame | None:
+    """One column of a block of whole lines, blank lines and records of another width included.
+
+    None where Polars alone would not read each line as the record it is.
+    """
+    if _has_controls(block):
+        return None
+    lines = lines_of(block)
+    if not _simple(lines, layout).all():
+        return None
+    frame = read_csv(block, layout, quote=layout.dialect.quote, columns=[layout.names.index(name)])
+    return frame if lines.null_count() or frame.height == lines.len() else None
+
+
+def _has_controls(block: bytes) -> bool:
+    """True where there is a NUL, or a carriage return that ends no line."""
+    return b"\0" in block or (b"\r" in block and block.count(b"\r") != block.count(b"\r\n"))
+
+
+def _numbered(rows: pl.DataFrame, first_line: int, layout: Layout) -> pl.DataFrame:
+    line = pl.col(_POSITION).cast(pl.Int64) + first_line
+    return rows.select(line.alias(SOURCE_LINE), IS_MALFORMED, SOURCE_TEXT, *layout.names)
 
 
 @dataclass(frozen=True)
@@ -77,20 +102,30 @@ class _Kinds:
     opens: list[int]
     """Positions of the lines with a value that goes on in the next line."""
 
+    are_all_simple: bool
+
     @classmethod
-    def of(cls, lines: pl.Series, layout: Layout) -> _Kinds:
+    def of(cls, lines: pl.Series, layout: Layout, *, has_controls: bool) -> _Kinds:
         dialect = layout.dialect
-        if len((dialect.delimiter + dialect.quote).encode("utf-8")) != 2:
-            is_simple = pl.repeat(False, lines.len(), dtype=pl.Boolean(), eager=True)
-        else:
-            is_simple = (lines.str.contains(dialect.simple) & ~lines.str.contains("\r", literal=True)).fill_null(False)
-            # One line of so many delimiters may be two rows, the second of them inside a value of the first.
-            most = layout.width + len(layout.read) - 2
-            delimiters = lines.str.count_matches(dialect.delimiter, literal=True)
-            is_simple &= (delimiters <= most).fill_null(False)
+        is_simple = _simple(lines, layout)
+        if has_controls:
+            is_simple &= ~lines.str.contains("\r", literal=True)
+        # One line of so many delimiters may be two rows, the second of them inside a value of the first.
+        most = layout.width + len(layout.read) - 2
+        is_simple &= lines.str.count_matches(dialect.delimiter, literal=True) <= most
+        if is_simple.all(ignore_nulls=False):
+            return cls(is_simple, [], True)
+        is_simple = is_simple.fill_null(False)
         rest = (~is_simple & lines.is_not_null()).arg_true()
         opens = rest.filter(lines.gather(rest).str.contains(dialect.opens)).to_list() if dialect.quote else []
-        return cls(is_simple, opens)
+        return cls(is_simple, opens, False)
+
+
+def _simple(lines: pl.Series, layout: Layout) -> pl.Series:
+    dialect = layout.dialect
+    if len((dialect.delimiter + dialect.quote).encode("utf-8")) != 2:
+        return pl.repeat(False, lines.len(), dtype=pl.Boolean(), eager=True)
+    return lines.str.contains(dialect.simple)
 
 
 def _spanning(
@@ -107,19 +142,19 @@ def _spanning(
         if first < used:
             continue
         last = ends.last_line(first)
-        if last is None:
-            if not is_last and ends.bytes_from(first) <= MAX_RECORD_BYTES:
-                found.unfinished = first
-                return found
+        if last == lines.len() and not is_last and ends.bytes_from(first) <= MAX_RECORD_BYTES:
+            found.unfinished = first
+            break
+        if last is None or last == lines.len():
             continue
         text = ends.text(first, last)
         values = layout.holds(text) if len(text) <= MAX_RECORD_BYTES else None
         if values is None:
             continue
-        _refuse_hidden_row(text, layout, first_line + first, file_name)
         found.spans[first] = last
         found.values.append(values)
         used = last + 1
+    _refuse_hidden_rows(lines, found.spans, layout, first_line, file_name)
     return found
 
 
@@ -137,11 +172,16 @@ class _Ends:
         self._text = self._lines.to_list()
 
     def last_line(self, first: int) -> int | None:
-        """The line on which the record ends that begins with an open value; None where it does not end soundly."""
+        """The line on which the record ends that begins with an open value.
+
+        None where it does not end soundly, and the number of lines where it does not end.
+        """
         at = bisect_left(self._positions, first + 1)
         while at < len(self._positions) and self._reopens[at]:
             at += 1
-        return self._positions[at] if at < len(self._positions) and self._closes[at] else None
+        if at == len(self._positions):
+            return len(self._text)
+        return self._positions[at] if self._closes[at] else None
 
     def bytes_from(self, first: int) -> int:
         return int(self._lines.slice(first).str.len_bytes().sum()) + self._lines.len() - first
@@ -150,31 +190,42 @@ class _Ends:
         return "\n".join(self._text[first : last + 1])
 
 
-def _refuse_hidden_row(text: str, layout: Layout, first_line: int, file_name: str) -> None:
+def _refuse_hidden_rows(
+    lines: pl.Series, spans: dict[int, int], layout: Layout, first_line: int, file_name: str
+) -> None:
     """Refuse where among the lines of one record there is more than one row, or one wholly inside a value."""
-    lines = text.split("\n")
-    rows = [layout.rows_in(physical) for physical in lines]
-    is_inside = re.compile(layout.dialect.continues)
-    if sum(rows) > 1 or any(seen and is_inside.match(line) for seen, line in zip(rows[1:-1], lines[1:-1])):
-        hidden = first_line + next((at for at, seen in enumerate(rows) if seen and at), 0)
-        closed = first_line + len(lines) - 1
-        raise FileRefused(
-            f"{file_name}, line {first_line}: a quote is opened here and closed on line {closed}, and line "
-            f"{hidden} in between is a row of its own, so rows would be lost; close the quote on its line, "
-            "or write it twice where it is part of a value, and upload the file again"
-        )
+    inside = [at for first, last in spans.items() for at in range(first, last + 1)]
+    texts = lines.gather(inside).fill_null("")
+    rows = dict(zip(inside, layout.rows_in(texts)))
+    wholly = dict(zip(inside, texts.str.contains(layout.dialect.continues)))
+    for first, last in spans.items():
+        hidden = [at for at in range(first + 1, last + 1) if rows[at]]
+        is_one_inside = any(wholly[at] for at in hidden if at < last)
+        if is_one_inside or sum(rows[at] for at in range(first, last + 1)) > 1:
+            raise FileRefused(
+                f"{file_name}, line {first_line + first}: a quote is opened here and closed on line "
+                f"{first_line + last}, and line {first_line + min(hidden, default=first)} in between is a row of its "
+                "own, so rows would be lost; close the quote on its line, or write it twice where it is part of a "
+                "value, and upload the file again"
+            )
 
 
 def _polars_frame(lines: pl.Series, mask: pl.Series, layout: Layout, quote: str) -> pl.DataFrame:
     """The lines under the mask as Polars reads them, each checked: is every byte in one of its values?"""
     positions, texts = mask.arg_true(), lines.filter(mask)
-    return _checked(positions, texts, texts, layout, quote)
+    return _checked(positions, texts, texts, _joined(texts), layout, quote)
 
 
-def _checked(positions: pl.Series, texts: pl.Series, originals: pl.Series, layout: Layout, quote: str) -> pl.DataFrame:
+def _joined(texts: pl.Series) -> bytes:
+    return ((texts.str.join("\n").item() or "") + "\n").encode("utf-8")
+
+
+def _checked(
+    positions: pl.Series, texts: pl.Series, originals: pl.Series, block: bytes, layout: Layout, quote: str
+) -> pl.DataFrame:
+    """The texts, which are the block's lines, as Polars reads them."""
     if texts.is_empty():
         return _exact_frame([], [], layout)
-    block = (texts.str.join("\n").item() + "\n").encode("utf-8")
     frame = read_csv(block, layout, quote=quote or None).select(layout.names)
     if frame.height != texts.len():
         return _split_frame(positions, originals, layout)
@@ -183,7 +234,7 @@ def _checked(positions: pl.Series, texts: pl.Series, originals: pl.Series, layou
     if quote:
         # Quotes round values go, and of two inside one stays: what is not a quote must all be there.
         wanted = wanted - texts.str.count_matches(quote, literal=True)
-        if quote * 2 in block.decode("utf-8"):
+        if (quote * 2).encode("utf-8") in block:
             kept = kept - values.str.count_matches(quote, literal=True)
             frame = frame.with_columns(pl.when(values.str.len_bytes() > 0).then(values))
     found = frame.select(pl.sum_horizontal(kept) + (layout.width - 1)).to_series()
@@ -213,30 +264,24 @@ def _other_frames(lines: pl.Series, mask: pl.Series, layout: Layout) -> list[pl.
         if dialect.escape
         else pl.repeat(False, texts.len(), dtype=pl.Boolean(), eager=True)
     )
-    is_special = is_escaped | texts.str.contains("\r", literal=True) | _is_crowded(texts, layout)
+    # The end of the first of two rows is lost, and quotes hide the second in a value of it.
+    is_crowded = layout.rows_in(texts) > 1
+    is_special = is_escaped | texts.str.contains("\r", literal=True) | is_crowded
     is_unquoted = texts.str.contains(dialect.unquoted) & ~is_special
     bare = texts.str.replace_all(dialect.padded, "${1}${2}")
     is_padded = bare.str.contains(dialect.simple) & ~is_special & ~is_unquoted
     exact = ~(is_unquoted | is_padded)
-    unquoted = texts.filter(is_unquoted)
+    unquoted, padded = texts.filter(is_unquoted), bare.filter(is_padded)
     return [
-        _checked(positions.filter(is_unquoted), unquoted, unquoted, layout, ""),
-        _checked(positions.filter(is_padded), bare.filter(is_padded), texts.filter(is_padded), layout, dialect.quote),
+        _checked(positions.filter(is_unquoted), unquoted, unquoted, _joined(unquoted), layout, ""),
+        _checked(positions.filter(is_padded), padded, texts.filter(is_padded), _joined(padded), layout, dialect.quote),
         _split_frame(positions.filter(exact), texts.filter(exact), layout),
     ]
 
 
-def _is_crowded(texts: pl.Series, layout: Layout) -> pl.Series:
-    """True where a line is two rows: the end of the first is lost, and quotes hide the second in a value of it."""
-    bare = texts.str.replace_all(layout.dialect.quote, "", literal=True) if layout.dialect.quote else texts
-    if not layout.two_sales:
-        return pl.repeat(False, texts.len(), dtype=pl.Boolean(), eager=True)
-    return bare.str.contains(layout.two_sales)
-
-
 def _split_frame(positions: pl.Series, texts: pl.Series, layout: Layout) -> pl.DataFrame:
     """Lines split one by one, the slow and exact way."""
-    found = [None if layout.rows_in(text) > 1 else layout.holds(text) for text in texts]
+    found = [None if rows > 1 else layout.holds(text) for text, rows in zip(texts, layout.rows_in(texts))]
     is_sound = pl.Series([values is not None for values in found], dtype=pl.Boolean())
     sound = [values for values in found if values is not None]
     malformed = pl.DataFrame({_POSITION: positions.filter(~is_sound), SOURCE_TEXT: texts.filter(~is_sound)})

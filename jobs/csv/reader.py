@@ -32,7 +32,7 @@ from jobs.csv.header import MOST_BLANK_LINES, Header, read_header
 from jobs.csv.inspection import Inspection, inspect
 from jobs.csv.layout import Columns, Layout
 from jobs.csv.orders import OrderRows
-from jobs.csv.quoted import quoted_frame
+from jobs.csv.quoted import quoted_frame, simple_column
 from jobs.csv.records import MAX_RECORD_BYTES, WHITE_SPACE
 from jobs.errors import FileRefused
 from jobs.map_ordered import map_ordered
@@ -76,8 +76,11 @@ class SourceFile:
     def transaction_ids(self) -> Iterator[pl.DataFrame]:
         """The first column of the contract alone, as in `chunks`; blank lines and malformed records may come along."""
         name = next(iter(self.layout.parts))
-        if not self.is_plain or self.layout.parts[name] != (name,) or self._filled():
+        if self.layout.parts[name] != (name,) or self._filled() or self.layout.is_rejected_file:
             yield from (chunk.select(name) for chunk in self.chunks())
+            return
+        if not self.is_plain:
+            yield from self._quoted_frames(column=name)
             return
         with self.path.open("rb") as file:
             file.seek(self.data_offset)
@@ -94,13 +97,13 @@ class SourceFile:
         return tuple(name for heading, name in named if heading_key(heading) in keys)
 
     def _frames(self) -> Iterator[pl.DataFrame]:
+        if not self.is_plain:
+            yield from self._quoted_frames()
+            return
         with self.path.open("rb") as file:
             file.seek(self.data_offset)
-            if self.is_plain:
-                for line, block in self._plain_blocks(file):
-                    yield unguarded(plain_frame(block, line, self.layout), self.layout)
-            else:
-                yield from self._quoted_frames(file)
+            for line, block in self._plain_blocks(file):
+                yield unguarded(plain_frame(block, line, self.layout), self.layout)
 
     def _plain_blocks(self, file: BinaryIO) -> Iterator[tuple[int, bytes]]:
         """Whole lines, with the number of the first; no block begins with a blank line."""
@@ -114,19 +117,24 @@ class SourceFile:
                 yield line + block.count(b"\n", 0, len(block) - len(data)), data
             line += lines
 
-    def _quoted_frames(self, file: BinaryIO) -> Iterator[pl.DataFrame]:
-        line = self.data_line
-        unfinished = b""
-        for block, _ in chain(whole_lines(file, end=self.end, width=self.layout.width), ((b"", 0),)):
-            lines = unfinished + block
-            if not lines:
-                continue
-            lines = lines if lines.endswith(b"\n") else lines + b"\n"
-            frame, used = quoted_frame(lines, line, self.layout, is_last=not block, file_name=self.name)
-            line += used
-            # A record that goes on beyond the block is read again, from its start, with the next one.
-            unfinished = _from_line(lines, used)
-            yield frame
+    def _quoted_frames(self, column: str | None = None) -> Iterator[pl.DataFrame]:
+        """All columns, or one, with which blank lines and malformed records come along."""
+        line, unfinished = self.data_line, b""
+        with self.path.open("rb") as file:
+            file.seek(self.data_offset)
+            for block, _ in chain(whole_lines(file, end=self.end, width=self.layout.width), ((b"", 0),)):
+                lines = unfinished + block
+                if not lines:
+                    continue
+                lines = lines if lines.endswith(b"\n") else lines + b"\n"
+                frame = simple_column(lines, self.layout, column) if column else None
+                used = lines.count(b"\n")
+                if frame is None:
+                    frame, used = quoted_frame(lines, line, self.layout, is_last=not block, file_name=self.name)
+                line += used
+                # A record that goes on beyond the block is read again, from its start, with the next one.
+                unfinished = _from_line(lines, used)
+                yield frame.select(column) if column else frame
 
 
 def _from_line(lines: bytes, number: int) -> bytes:
