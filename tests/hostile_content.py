@@ -344,9 +344,12 @@ BROKEN_FILES = (
         (),
     ),
     _odd("NUL inside a value", _SOUND.replace("T1", "T\x001"), _MALFORMED),
+    _odd("NUL inside a quoted value", _SOUND.replace("T1", '"T\x001"'), _MALFORMED),
     _odd("NUL in an ignored column", f"note,{HEADER}\n\x00,{SOUND_LINE}\n", ()),
     _odd("embedded quotes", _SOUND.replace("T1", '"T""1"'), ()),
     _odd("quote inside an unquoted value", _SOUND.replace("T1", 'T"1"'), _MALFORMED),
+    _odd("a backslash before a closing quote", _SOUND.replace("T1", '"T1\\"'), _MALFORMED),
+    _odd("a backslash at the end of an id", _SOUND.replace("T1", "T1\\"), ()),
     _odd("Excel's way to keep an id as it is", _SOUND.replace("T1", ' ="0012"'), ()),
     _odd("quote inside an unquoted value nobody reads", f'note,{HEADER}\n27" wide,{SOUND_LINE}\n', ()),
     _odd(

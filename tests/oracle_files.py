@@ -17,14 +17,17 @@ Decided here, where the contract leaves room
              blanks, and a comma or the end of the line. Anything else makes the line malformed, and reading
              goes on with the next line. A quote inside a field that does not start with one is text in an
              ignored column and makes the row malformed in any other, but for Excel's `="0012"`.
+             So does a backslash at the end of a field of the contract, in a record with `\\"`.
     Spans    Only a field of an ignored column may go on beyond its line, at most 1 MiB, in a record that is
              closed soundly and as wide as the header. Otherwise its first line is malformed and the next lines
              are read by themselves.
     Hidden   Where a record of several lines has more than one line that a person would call a row, or one that
-             lies wholly inside a field, the file is refused. A row, to a person, is a line as wide as the
+             lies wholly inside a field, the file is refused; also where its last line is a sale by itself, but
+             three or more fields of the contract stand ahead of it, or where quantity and date can be seen in
+             it more than once. A row, to a person, is a line as wide as the
              header (without its quotes, with them, or with a quote added at its end) or one that holds a sale:
-             the contract's fields in the header's order, with something for an id, a quantity with a digit and
-             no letter, and a date with three digits. A single line in which there are two sales is malformed.
+             the contract's fields in the header's order, ids of one word, a quantity with a digit and no
+             letter, and a date with a sign between two digits. A single line in which there are two sales is malformed.
     Second   A row among whose fields are all the headings that are read, in any order, is a second header.
     Wide     Where every row has one field too many, and it is empty, that field is passed over.
     Again    A header with all three columns that the rejected file adds is a rejected file uploaded again:
@@ -257,16 +260,22 @@ class _Reader:
                 return first
             rows = [self.rows(line, header, width) for line in self.lines[first : last + 1]]
             inside = ['"' not in line.replace('""', "") for line in self.lines[first : last + 1]]
-            if sum(rows) > 1 or any(seen and within for seen, within in zip(rows[1:-1], inside[1:-1])):
+            read = [at for at, heading in enumerate(header) if heading_key(heading) in _WANTED]
+            ahead = [at for at in read if at < spans[-1]]
+            is_sale_already = self.sales(self.lines[last], header) and len(ahead) >= 3
+            cores = sum(self.cores(line, header) for line in self.lines[first : last + 1])
+            is_hidden = any(seen and within for seen, within in zip(rows[1:-1], inside[1:-1]))
+            if is_hidden or is_sale_already or cores > 1 or sum(rows) > 1:
                 raise Refused("hidden_row")
             return last
         return first
 
     def has_stray_quote(self, text: str, header: tuple[str, ...]) -> bool:
-        """Whether a quote stands in a field of the contract that is not quoted."""
+        """Whether a quote stands in a field of the contract that is not quoted, or a backslash before its end."""
         named = zip(header, self.fields(text))
         return any(
-            '"' in value and not quoted and not re.fullmatch('="[^"]*"', trim(value))
+            ('"' in value and not quoted and not re.fullmatch('="[^"]*"', trim(value)))
+            or ('\\"' in text and value.endswith("\\"))
             for heading, (value, quoted) in named
             if heading_key(heading) in _WANTED
         )
@@ -281,26 +290,32 @@ class _Reader:
 
     def sales(self, line: str, header: tuple[str, ...]) -> int:
         """0, 1, or 2 for more than one."""
-        bare = line.replace('"', "")
-        if line.count(self.delimiter) < len(SOURCE_COLUMNS) - 1 or not self.has_sale(bare, header):
+        if line.count(self.delimiter) < len(SOURCE_COLUMNS) - 1:
             return 0
-        if bare.count(self.delimiter) < 2 * len(SOURCE_COLUMNS) - 2:
-            return 1
-        places = range(1, len(bare))
-        return 2 if any(self.has_sale(bare[:at], header) and self.has_sale(bare[at:], header) for at in places) else 1
+        return self.count(line.replace('"', ""), _groups(header), header)
 
-    def has_sale(self, text: str, header: tuple[str, ...]) -> bool:
-        """The fields that are read, in the header's order, those side by side in it side by side here."""
+    def cores(self, line: str, header: tuple[str, ...]) -> int:
+        """How often quantity or date stand in a line, with what is side by side with them: 0, 1, or 2 for more."""
+        telling = [group for group in _groups(header) if {"quantity", "transaction_date"} & set(group)]
+        return max(self.count(line.replace('"', ""), [group], header) for group in telling)
+
+    def count(self, text: str, groups: list[list[str]], header: tuple[str, ...]) -> int:
+        """How often these columns stand in a text, each time behind the last: 0, 1, or 2 for more."""
+        if not self.has(text, groups, header):
+            return 0
+        if text.count(self.delimiter) < 2 * sum(map(len, groups)) - 2:
+            return 1
+        places = range(1, len(text))
+        both = (self.has(text[:at], groups, header) and self.has(text[at:], groups, header) for at in places)
+        return 2 if any(both) else 1
+
+    def has(self, text: str, groups: list[list[str]], header: tuple[str, ...]) -> bool:
+        """Whether the columns stand in the text in this order, those of a group side by side."""
         values = text.split(self.delimiter)
-        groups: list[list[str]] = [[]]
-        for heading in header:
-            if heading_key(heading) in _WANTED:
-                groups[-1].append(_WANTED[heading_key(heading)])
-            elif groups[-1]:
-                groups.append([])
         at = 0
-        for group in filter(None, groups):
-            while at + len(group) <= len(values) and not all(map(_looks_like, group, values[at:])):
+        for number, group in enumerate(groups):
+            is_first, is_last = number == 0, group == _groups(header)[-1]
+            while at + len(group) <= len(values) and not _fits(group, values[at:], is_first, is_last):
                 at += 1
             if at + len(group) > len(values):
                 return False
@@ -308,13 +323,33 @@ class _Reader:
         return True
 
 
-def _looks_like(column: str, value: str) -> bool:
-    digits = sum(letter.isdecimal() for letter in value)
-    if column == "transaction_id":
-        return trim(value) != ""
-    if column == "quantity":
-        return digits > 0 and not any("a" <= letter.lower() <= "z" for letter in value if letter.isascii())
-    return column != "transaction_date" or digits >= 3
+def _groups(header: tuple[str, ...]) -> list[list[str]]:
+    """The columns of the contract in the header's order, those that stand side by side together."""
+    groups: list[list[str]] = [[]]
+    for heading in header:
+        if heading_key(heading) in _WANTED:
+            groups[-1].append(_WANTED[heading_key(heading)])
+        elif groups[-1]:
+            groups.append([])
+    return [group for group in groups if group]
+
+
+def _fits(group: list[str], values: list[str], is_first: bool, is_last: bool) -> bool:
+    """Whether values look like these columns. A sale may begin within a value, and end within one."""
+    for at, (column, value) in enumerate(zip(group, values)):
+        begins, ends = is_first and at == 0, is_last and at == len(group) - 1
+        is_word = begins or ends or not any(space in trim(value) for space in _WHITE_SPACE)
+        looks = {
+            "transaction_id": trim(value) != "" and is_word,
+            "customer_id": is_word,
+            "product_id": is_word,
+            "quantity": re.search(r"^[^A-Za-z]*\d" + ("" if ends else "[^A-Za-z]*$"), value),
+            "transaction_date": re.search(r"\d[-/.:]\d", value),
+            "status": True,
+        }
+        if not looks[column]:
+            return False
+    return True
 
 
 def _quoted(text: str, start: int) -> tuple[str, int]:

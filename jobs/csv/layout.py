@@ -17,6 +17,10 @@ REJECTED_FILE_COLUMNS = ("source_line", "reject_reasons", "source_text")
 """What the rejected file adds to the drop's own columns."""
 
 
+_FEWEST_IDS = 3
+"""The end of a note may look like one id or two, but hardly like three."""
+
+
 @dataclass(frozen=True)
 class Layout:
     """The columns of one file."""
@@ -64,8 +68,9 @@ class Layout:
         if parsed is None or len(parsed[0]) != self.width:
             return None
         values, strays = parsed
+        is_escaped = self.dialect.stray_escape and self.dialect.stray_escape in record
         is_slip = any(
-            at in strays or "\n" in value
+            at in strays or "\n" in value or (is_escaped and value.endswith("\\"))
             for at, (name, value) in enumerate(zip(self.names, values))
             if name not in self.spanning
         )
@@ -84,7 +89,7 @@ class Layout:
         """
         dialect = self.dialect
         delimiters = lines.str.count_matches(dialect.delimiter, literal=True)
-        bare = lines.str.replace_all(dialect.quote, "", literal=True) if dialect.quote else lines
+        bare = self._bare(lines)
         # Polars' patterns take linear time, whatever the text is; Python's do not.
         is_row = (delimiters == self.width - 1) & ~bare.str.contains(dialect.without_value)
         is_two = pl.repeat(False, lines.len(), dtype=pl.Boolean(), eager=True)
@@ -95,31 +100,86 @@ class Layout:
         wide = [at for at in unsure if self._is_wide(lines[at])]
         return is_row.scatter(wide, True).cast(pl.Int8) + is_two.cast(pl.Int8)
 
+    def sales_in(self, lines: pl.Series) -> pl.Series:
+        """True where the values of a whole sale can be found in a physical line."""
+        if not self.sale:
+            return pl.repeat(False, lines.len(), dtype=pl.Boolean(), eager=True)
+        return self._bare(lines).str.contains(self.sale)
+
+    def cores_in(self, lines: pl.Series) -> pl.Series:
+        """How many quantities and dates can be found in a physical line: 0, 1, or 2 for more."""
+        found = pl.repeat(0, lines.len(), dtype=pl.Int8(), eager=True)
+        bare = self._bare(lines)
+        for core in self.core:
+            counted = bare.str.contains(core).cast(pl.Int8) + bare.str.contains(f"{core}.*{core}").cast(pl.Int8)
+            found = pl.select(pl.max_horizontal(found, counted)).to_series()
+        return found
+
+    def _bare(self, lines: pl.Series) -> pl.Series:
+        return lines.str.replace_all(self.dialect.quote, "", literal=True) if self.dialect.quote else lines
+
+    def follows_ids(self, values: Sequence[str]) -> bool:
+        """True where three or more columns that are read stand before the last break of a record's values."""
+        last = max(at for at, value in enumerate(values) if "\n" in value)
+        return sum(name in self.read for name in self.names[:last]) >= _FEWEST_IDS
+
     def _is_wide(self, line: str) -> bool:
         readings = (self.dialect.split(line), self.dialect.split(line + self.dialect.quote))
         return any(values is not None and len(values) == self.width for values in readings)
 
+    def _beginning(self, name: str, mark: str) -> str:
+        """What the last value of a sale looks like as far as it must be seen."""
+        if name in self.parts["transaction_id"]:
+            return rf"[^{mark}]*[^\s{mark}]"
+        if name in self.parts["quantity"]:
+            return rf"[^A-Za-z{mark}]*\d"
+        return rf"[^{mark}]*\d[-/.:]\d" if name in self.parts["transaction_date"][:1] else ""
+
     @cached_property
     def sale(self) -> str:
         """A pattern, for Polars and Python, of the contract's values in the header's order; empty for dimensions."""
-        if "quantity" not in self.parts:
-            return ""
         mark = escaped(self.dialect.delimiter)
-        any_text, no_letters = f"[^{mark}]*", f"[^A-Za-z{mark}]*"
-        looks = {
-            **dict.fromkeys(self.parts["transaction_id"], rf"{any_text}[^\s{mark}]"),
-            **dict.fromkeys(self.parts["quantity"], rf"{no_letters}\d{no_letters}"),
-            **dict.fromkeys(self.parts["transaction_date"][:1], rf"(?:{any_text}\d){{3}}"),
-        }
+        return f"{mark}(?:.*{mark})?".join(map(self._side_by_side, self._groups))
+
+    @cached_property
+    def core(self) -> list[str]:
+        """Patterns of the values that no note looks like: quantity and date, with what stands beside them."""
+        telling = {*self.parts.get("quantity", ()), *self.parts.get("transaction_date", ())}
+        mark = escaped(self.dialect.delimiter)
+        return [
+            ("" if group == self._groups[0] else f"(?:^|{mark})") + self._side_by_side(group)
+            for group in self._groups
+            if telling & set(group)
+        ]
+
+    @cached_property
+    def _groups(self) -> list[list[str]]:
+        """The columns that are read, those that stand side by side together; none for a dimension."""
         groups: list[list[str]] = [[]]
-        for name in self.names:
+        for name in self.names if "quantity" in self.parts else ():
             if name in self.read:
-                groups[-1].append(looks.get(name, ""))
+                groups[-1].append(name)
             elif groups[-1]:
                 groups.append([])
-        between = f"{any_text}{mark}"
-        # The last value is not looked at to its end: where a line end is lost, the next row begins in it.
-        return f"{between}(?:.*{mark})?".join(between.join(group) for group in groups if group)
+        return [group for group in groups if group]
+
+    def _side_by_side(self, group: Sequence[str]) -> str:
+        mark = escaped(self.dialect.delimiter)
+        no_letters, a_word = f"[^A-Za-z{mark}]*", rf"[^\S{mark}]*[^\s{mark}]*[^\S{mark}]*"
+        looks = {
+            **dict.fromkeys(self.read, a_word),
+            **dict.fromkeys(self.parts["status"], f"[^{mark}]*"),
+            **dict.fromkeys(self.parts["transaction_id"], rf"[^\S{mark}]*[^\s{mark}]+[^\S{mark}]*"),
+            **dict.fromkeys(self.parts["quantity"], rf"{no_letters}\d{no_letters}"),
+            **dict.fromkeys(self.parts["transaction_date"][:1], rf"[^{mark}]*\d[-/.:]\d[^{mark}]*"),
+        }
+        whole = [looks[name] for name in group]
+        if group == self._groups[-1]:
+            # Not looked at to its end: where a line end is lost, the next row begins in it.
+            whole[-1] = self._beginning(group[-1], mark)
+        # Only an id may begin behind something else, where a line end is lost ahead of it.
+        start = "" if group[0] in self.parts["transaction_id"] else f"(?:^|{mark})"
+        return start + mark.join(whole) if group == self._groups[0] else mark.join(whole)
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,8 @@ def quoted_frame(
     has_controls = _has_controls(block)
     lines = lines_of(block)
     kinds = _Kinds.of(lines, layout, has_controls=has_controls)
-    if kinds.are_all_simple:
+    is_escaped = b"\\" in block and layout.dialect.stray_escape.encode("utf-8") in block
+    if kinds.are_all_simple and not (is_escaped or has_controls):
         positions = pl.int_range(lines.len(), dtype=pl.UInt32(), eager=True)
         frame = _checked(positions, lines, lines, block, layout, layout.dialect.quote)
         return _numbered(unguarded(frame, layout), first_line, layout), lines.len()
@@ -65,6 +66,7 @@ def quoted_frame(
     rows = pl.concat([frame for frame in frames if frame.height] or frames[:1])
     if rows.height and not rows.get_column(_POSITION).is_sorted():
         rows = rows.sort(_POSITION)
+    rows = _without_escapes(rows, lines, layout) if is_escaped else rows
     rows = unguarded(rows, layout)
     return _numbered(_without_controls(rows, lines, layout) if has_controls else rows, first_line, layout), used
 
@@ -154,7 +156,7 @@ def _spanning(
         found.spans[first] = last
         found.values.append(values)
         used = last + 1
-    _refuse_hidden_rows(lines, found.spans, layout, first_line, file_name)
+    _refuse_hidden_rows(lines, found, layout, first_line, file_name)
     return found
 
 
@@ -190,22 +192,30 @@ class _Ends:
         return "\n".join(self._text[first : last + 1])
 
 
-def _refuse_hidden_rows(
-    lines: pl.Series, spans: dict[int, int], layout: Layout, first_line: int, file_name: str
-) -> None:
-    """Refuse where among the lines of one record there is more than one row, or one wholly inside a value."""
+def _refuse_hidden_rows(lines: pl.Series, found: _Records, layout: Layout, first_line: int, file_name: str) -> None:
+    """Refuse where two slips of a quote may have made one record of several rows.
+
+    So it is where more than one row, or quantity and date of more than one, are among its lines, or a row is
+    wholly inside a value, or where its last line is a sale already, but the record takes ids from another.
+    """
+    spans = found.spans
     inside = [at for first, last in spans.items() for at in range(first, last + 1)]
     texts = lines.gather(inside).fill_null("")
     rows = dict(zip(inside, layout.rows_in(texts)))
     wholly = dict(zip(inside, texts.str.contains(layout.dialect.continues)))
-    for first, last in spans.items():
+    sales = dict(zip(inside, layout.sales_in(texts)))
+    cores = dict(zip(inside, layout.cores_in(texts)))
+    for (first, last), values in zip(spans.items(), found.values):
         hidden = [at for at in range(first + 1, last + 1) if rows[at]]
         is_one_inside = any(wholly[at] for at in hidden if at < last)
-        if is_one_inside or sum(rows[at] for at in range(first, last + 1)) > 1:
+        is_sale_already = sales[last] and layout.follows_ids(values)
+        physical = range(first, last + 1)
+        is_more = sum(rows[at] for at in physical) > 1 or sum(cores[at] for at in physical) > 1
+        if is_one_inside or is_sale_already or is_more:
             raise FileRefused(
                 f"{file_name}, line {first_line + first}: a quote is opened here and closed on line "
-                f"{first_line + last}, and line {first_line + min(hidden, default=first)} in between is a row of its "
-                "own, so rows would be lost; close the quote on its line, or write it twice where it is part of a "
+                f"{first_line + last}, and line {first_line + min(hidden, default=first)} is a row of its own, "
+                "so rows would be lost; close the quote on its line, or write it twice where it is part of a "
                 "value, and upload the file again"
             )
 
@@ -303,6 +313,23 @@ def _exact_frame(positions: Sequence[int], values: Sequence[Sequence[str]], layo
     ).with_columns(pl.when(pl.col(list(layout.names)).str.len_bytes() > 0).then(pl.col(list(layout.names))))
 
 
+def _without_escapes(rows: pl.DataFrame, lines: pl.Series, layout: Layout) -> pl.DataFrame:
+    """Rows in which a backslash before a closing quote would become part of a value of the contract are malformed."""
+    if not layout.dialect.stray_escape:
+        return rows
+    texts = lines.gather(rows.get_column(_POSITION))
+    ends = pl.any_horizontal(pl.col(name).str.ends_with("\\").fill_null(False) for name in layout.strict)
+    return _malformed_where(rows, ends & texts.str.contains(layout.dialect.stray_escape, literal=True), texts)
+
+
+def _malformed_where(rows: pl.DataFrame, is_slip: pl.Expr, texts: pl.Series) -> pl.DataFrame:
+    is_malformed = rows.select(pl.col(IS_MALFORMED) | is_slip).to_series()
+    return rows.with_columns(
+        pl.lit(is_malformed).alias(IS_MALFORMED),
+        pl.when(pl.lit(is_malformed)).then(pl.coalesce(SOURCE_TEXT, pl.lit(texts))).alias(SOURCE_TEXT),
+    )
+
+
 def _without_controls(rows: pl.DataFrame, lines: pl.Series, layout: Layout) -> pl.DataFrame:
     """Rows with a NUL or a carriage return inside a value of the contract are malformed."""
     if not lines.str.contains("[\0\r]").any():
@@ -311,9 +338,4 @@ def _without_controls(rows: pl.DataFrame, lines: pl.Series, layout: Layout) -> p
     has_control = pl.any_horizontal(
         value.str.contains("\0" if may_span else _CONTROLS).fill_null(False) for value, may_span in read
     )
-    is_malformed = rows.select(pl.col(IS_MALFORMED) | has_control).to_series()
-    text = pl.lit(lines).gather(pl.col(_POSITION))
-    return rows.with_columns(
-        pl.lit(is_malformed).alias(IS_MALFORMED),
-        pl.when(pl.lit(is_malformed)).then(pl.coalesce(SOURCE_TEXT, text)).alias(SOURCE_TEXT),
-    )
+    return _malformed_where(rows, has_control, lines.gather(rows.get_column(_POSITION)))

@@ -143,6 +143,11 @@ class Dialect:
         return re.compile(f"{self._blanks}{self._q}({self._content}){self._q}{self._blanks}({self._d}|\\Z)")
 
     @cached_property
+    def stray_escape(self) -> str:
+        """A backslash before a quote, where none is declared: it escapes for some programs, and here it ends an id."""
+        return "" if self.escape or not self.quote else "\\" + self.quote
+
+    @cached_property
     def excel_text(self) -> str:
         """Excel's way to keep a text as it is, `="0012"`: the quotes are no slip."""
         return f"^{self._blanks}={self._q}[^{self._q}]*{self._q}{self._blanks}$"

@@ -116,7 +116,7 @@ SENTENCES = {
     ),
     "two slips of a quote round a row": (
         f'{HEADER},note\n{SOUND_LINE},a\n{SOUND_LINE},"b\n{SOUND_LINE},c\n{SOUND_LINE},"\n'.encode(),
-        "day.csv, line 3: a quote is opened here and closed on line 5, and line 4 in between is a row of its own, "
+        "day.csv, line 3: a quote is opened here and closed on line 5, and line 4 is a row of its own, "
         "so rows would be lost; close the quote on its line, or write it twice where it is part of a value, "
         "and upload the file again",
     ),

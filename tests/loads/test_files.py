@@ -59,7 +59,7 @@ BROKEN = {
     ),
     "two slips of a quote round a row": (
         f'{HEADER},x\n{SOUND_LINE},"a\n{SOUND_LINE},b\n{SOUND_LINE},"\n'.encode(),
-        "day.csv, line 2: a quote is opened here and closed on line 4, and line 3 in between is a row of its own, "
+        "day.csv, line 2: a quote is opened here and closed on line 4, and line 3 is a row of its own, "
         "so rows would be lost; close the quote on its line, or write it twice where it is part of a value, "
         "and upload the file again",
     ),
