@@ -23,8 +23,8 @@ Decided here, where the contract leaves room
              are read by themselves.
     Hidden   Where a record of several lines has more than one line that a person would call a row, or one that
              lies wholly inside a field, the file is refused; also where its last line is a sale by itself, but
-             three or more fields of the contract stand ahead of it, or where quantity and date can be seen in
-             it more than once. A row, to a person, is a line as wide as the
+             three or more fields of the contract stand ahead of it, or where a date, with what is read beside it,
+             can be seen in it more than once. A row, to a person, is a line as wide as the
              header (without its quotes, with them, or with a quote added at its end) or one that holds a sale:
              the contract's fields in the header's order, ids of one word, a quantity with a digit and no
              letter, and a date with a sign between two digits. A single line in which there are two sales is malformed.
@@ -263,7 +263,7 @@ class _Reader:
             read = [at for at, heading in enumerate(header) if heading_key(heading) in _WANTED]
             ahead = [at for at in read if at < spans[-1]]
             is_sale_already = self.sales(self.lines[last], header) and len(ahead) >= 3
-            cores = sum(self.cores(line, header) for line in self.lines[first : last + 1])
+            cores = self.cores(self.lines[first : last + 1], header)
             is_hidden = any(seen and within for seen, within in zip(rows[1:-1], inside[1:-1]))
             if is_hidden or is_sale_already or cores > 1 or sum(rows) > 1:
                 raise Refused("hidden_row")
@@ -294,10 +294,21 @@ class _Reader:
             return 0
         return self.count(line.replace('"', ""), _groups(header), header)
 
-    def cores(self, line: str, header: tuple[str, ...]) -> int:
-        """How often quantity or date stand in a line, with what is side by side with them: 0, 1, or 2 for more."""
-        telling = [group for group in _groups(header) if {"quantity", "transaction_date"} & set(group)]
-        return max(self.count(line.replace('"', ""), [group], header) for group in telling)
+    def cores(self, lines: list[str], header: tuple[str, ...]) -> int:
+        """How often the date stands in lines, with what is side by side with it: 0, 1, or more."""
+        (dated,) = (group for group in _groups(header) if "transaction_date" in group)
+        if dated == _groups(header)[0] and dated[0] == "transaction_id":
+            return sum(self.count(line.replace('"', ""), [dated], header) for line in lines)
+        return sum(self.windows(line.replace('"', ""), dated, dated == _groups(header)[-1]) for line in lines)
+
+    def windows(self, text: str, group: list[str], is_last: bool) -> int:
+        """How often the columns of a group stand side by side in a text."""
+        values, at, found = text.split(self.delimiter), 0, 0
+        while at + len(group) <= len(values):
+            fits = _fits(group, values[at:], False, is_last)
+            found += fits
+            at += len(group) if fits else 1
+        return min(found, 2)
 
     def count(self, text: str, groups: list[list[str]], header: tuple[str, ...]) -> int:
         """How often these columns stand in a text, each time behind the last: 0, 1, or 2 for more."""

@@ -106,14 +106,13 @@ class Layout:
             return pl.repeat(False, lines.len(), dtype=pl.Boolean(), eager=True)
         return self._bare(lines).str.contains(self.sale)
 
-    def cores_in(self, lines: pl.Series) -> pl.Series:
-        """How many quantities and dates can be found in a physical line: 0, 1, or 2 for more."""
-        found = pl.repeat(0, lines.len(), dtype=pl.Int8(), eager=True)
+    def cores_in(self, lines: pl.Series) -> list[pl.Series]:
+        """For each of `core`, how often it can be found in each physical line: 0, 1, or 2 for more."""
         bare = self._bare(lines)
-        for core in self.core:
-            counted = bare.str.contains(core).cast(pl.Int8) + bare.str.contains(f"{core}.*{core}").cast(pl.Int8)
-            found = pl.select(pl.max_horizontal(found, counted)).to_series()
-        return found
+        return [
+            bare.str.contains(core).cast(pl.Int8) + bare.str.contains(f"{core}.*{core}").cast(pl.Int8)
+            for core in self.core
+        ]
 
     def _bare(self, lines: pl.Series) -> pl.Series:
         return lines.str.replace_all(self.dialect.quote, "", literal=True) if self.dialect.quote else lines
@@ -143,8 +142,8 @@ class Layout:
 
     @cached_property
     def core(self) -> list[str]:
-        """Patterns of the values that no note looks like: quantity and date, with what stands beside them."""
-        telling = {*self.parts.get("quantity", ()), *self.parts.get("transaction_date", ())}
+        """Patterns of what no note looks like: the date, with the values that are read side by side with it."""
+        telling = set(self.parts.get("transaction_date", ()))
         mark = escaped(self.dialect.delimiter)
         return [
             ("" if group == self._groups[0] else f"(?:^|{mark})") + self._side_by_side(group)

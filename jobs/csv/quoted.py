@@ -195,8 +195,8 @@ class _Ends:
 def _refuse_hidden_rows(lines: pl.Series, found: _Records, layout: Layout, first_line: int, file_name: str) -> None:
     """Refuse where two slips of a quote may have made one record of several rows.
 
-    So it is where more than one row, or quantity and date of more than one, are among its lines, or a row is
-    wholly inside a value, or where its last line is a sale already, but the record takes ids from another.
+    So it is where more than one row, or the date of more than one, is among its lines, or a row is wholly inside
+    a value, or where its last line is a sale already, but the record takes ids from another.
     """
     spans = found.spans
     inside = [at for first, last in spans.items() for at in range(first, last + 1)]
@@ -204,13 +204,12 @@ def _refuse_hidden_rows(lines: pl.Series, found: _Records, layout: Layout, first
     rows = dict(zip(inside, layout.rows_in(texts)))
     wholly = dict(zip(inside, texts.str.contains(layout.dialect.continues)))
     sales = dict(zip(inside, layout.sales_in(texts)))
-    cores = dict(zip(inside, layout.cores_in(texts)))
+    counted = [rows, *(dict(zip(inside, core)) for core in layout.cores_in(texts))]
     for (first, last), values in zip(spans.items(), found.values):
         hidden = [at for at in range(first + 1, last + 1) if rows[at]]
         is_one_inside = any(wholly[at] for at in hidden if at < last)
         is_sale_already = sales[last] and layout.follows_ids(values)
-        physical = range(first, last + 1)
-        is_more = sum(rows[at] for at in physical) > 1 or sum(cores[at] for at in physical) > 1
+        is_more = any(sum(counts[at] for at in range(first, last + 1)) > 1 for counts in counted)
         if is_one_inside or is_sale_already or is_more:
             raise FileRefused(
                 f"{file_name}, line {first_line + first}: a quote is opened here and closed on line "
