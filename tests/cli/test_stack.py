@@ -161,7 +161,7 @@ def test_an_archived_load_is_replayed_once_however_often_it_is_asked_for(stack: 
     assert stack.messages() == []
     for _ in range(2):
         assert stack.run("replay", "2023-03-05", "--version-id", drop.version_id).exit_code == 0
-    assert stack.messages() == [replay_message(drop, after_attempt=1)] * 2
+    assert stack.messages() == [replay_message(drop, request=f"replay:{drop.load_id}:1")] * 2
 
 
 def test_all_failed_loads_are_replayed_at_once(stack: Stack) -> None:
@@ -172,7 +172,8 @@ def test_all_failed_loads_are_replayed_at_once(stack: Stack) -> None:
     stack.attempt(worse, 1, FAILED)
     stack.attempt(worse, 2, FAILED)
     stack.run("replay", "--failed")
-    expected = [replay_message(bad, after_attempt=1), replay_message(worse, after_attempt=2)]
+    attempts = ((bad, 1), (worse, 2))
+    expected = [replay_message(drop, request=f"replay:{drop.load_id}:{last}") for drop, last in attempts]
     assert sorted(stack.messages()) == sorted(expected)
 
 
@@ -182,7 +183,7 @@ def test_a_load_is_retracted_only_when_that_is_said(stack: Stack) -> None:
     unsaid = stack.run("retract", drop.load_id)
     assert (unsaid.exit_code, "say so with --yes" in unsaid.stderr, stack.messages()) == (2, True, [])
     assert stack.json("retract", drop.load_id, "--yes") == {"load_id": drop.load_id, "starts": True, "reason": None}
-    assert stack.messages() == [retract_message(drop)]
+    assert stack.messages() == [retract_message(drop, request=f"retract:{drop.load_id}:1")]
 
 
 @pytest.mark.parametrize(
