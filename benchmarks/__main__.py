@@ -18,6 +18,7 @@ from benchmarks.measure import Peer
 from benchmarks.memory_group import memory_group
 from benchmarks.one_gib import run_in_one_gib
 from benchmarks.picture import draw
+from benchmarks.quotes import compare_quotes
 from benchmarks.results import Growth, Line, Results, lines
 from benchmarks.source_formats import compare_formats
 from benchmarks.table import show
@@ -47,6 +48,9 @@ def main(
     sources: Annotated[
         bool, typer.Option("--sources", help="Instead: the same sales in the format of each source, default = 1.")
     ] = False,
+    quotes: Annotated[
+        bool, typer.Option("--quotes", help="Instead: the same sales without and with quotes in every row.")
+    ] = False,
     out: Annotated[Path, typer.Option(help="Folder for bench.json, bench.png and the data.")] = Path("build"),
 ) -> None:
     """Our transform against the bare scan, DuckDB, pandas and PySpark: equal results, seconds, memory, dollars."""
@@ -59,6 +63,9 @@ def main(
     if sources:
         work = make_work(_data(max(rows or SOURCES_ROWS)), cache)
         raise typer.Exit(compare_formats(work, console, repetitions=_repetitions(max(rows or SOURCES_ROWS))))
+    if quotes:
+        work = make_work(_data(max(rows or SOURCES_ROWS)), cache)
+        raise typer.Exit(compare_quotes(work, console, repetitions=_repetitions(max(rows or SOURCES_ROWS))))
     sizes = rows or (QUICK_ROWS if quick else ALL_ROWS)
     varied = series(GROWTH_ROWS) if growth and not quick and not rows else ()
     results = _measure(sizes, varied, cache)
