@@ -57,14 +57,14 @@ class DeadLetters:
     def read(self) -> list[DeadLetter]:
         """Every dead letter, the oldest first; they stay in the queue."""
         letters = self._receive()
-        self._release(letters)
+        self.release(letters)
         return letters
 
     def choose(self, which: str) -> list[DeadLetter]:
         """The message of that id, or all of them; raises Refused when there is none. Nobody else receives them now."""
         letters = self._receive()
         chosen = [letter for letter in letters if which in ("all", letter.message_id)]
-        self._release([letter for letter in letters if letter not in chosen])
+        self.release([letter for letter in letters if letter not in chosen])
         if not chosen and which != "all":
             raise Refused(f"there is no dead letter {which}; `pipeline dead list` shows those there are")
         return chosen
@@ -99,7 +99,8 @@ class DeadLetters:
             found.update((message["MessageId"], _letter(message)) for message in received)
         return sorted(found.values(), key=lambda letter: letter.sent_at)
 
-    def _release(self, letters: list[DeadLetter]) -> None:
+    def release(self, letters: list[DeadLetter]) -> None:
+        """Let others receive them again."""
         for letter in letters:
             self._sqs.change_message_visibility(QueueUrl=self._url, ReceiptHandle=letter.receipt, VisibilityTimeout=0)
 

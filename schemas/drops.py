@@ -38,7 +38,8 @@ _UNFINISHED = r"tmp|temp|part|partial|filepart|crdownload|inprogress|crc|swp"
 _OF_A_DESKTOP = r"(?i:thumbs\.db|desktop\.ini)"
 _NOT_A_FILE = re.compile(
     rf"(?:.*/)?(?:[_.][^/]*|~\$[^/]*|[^/]*_\$folder\$|{_OF_A_DESKTOP}|[^/]*\.(?i:{_UNFINISHED}))?"
-    r"|(?:.*/)?[_.][^/]*/.*"
+    # `.` and `..` are no hidden folders: such a key comes from no tool that writes data.
+    r"|(?:.*/)?(?:_|\.(?!\.?/))[^/]*/.*"
 )
 
 SOURCE_UPLOADED_AT = "source-uploaded-at"
