@@ -66,7 +66,7 @@ REJECT_REASONS = {
         "unit_price is not a price", "unit_price", "a decimal number from 0 up with at most 4 decimals"
     ),
     "conflicting_rows": RejectReason(
-        "rows with this transaction_id name different customers or products, or one event of it different quantities",
+        "rows with this transaction_id, transaction_date and status name different sales",
         "transaction_id",
         "one id for one sale; where an order has several lines, several columns as its key in the source settings",
     ),

@@ -311,8 +311,7 @@ def judge_file(
 
 
 def _conflicting_lines(verdicts: Sequence[Accepted | Rejected], products: Products, customers: Customers) -> set[int]:
-    """Lines of rows with one id that differ in customer or product, or also have one moment and status and
-    differ in quantity.
+    """Lines of rows with one id, moment and status that differ in customer, product or quantity.
 
     A row that only its missing dimension rows keep out counts too: it is loaded once they are there, so what
     conflicts depends on the file alone.
@@ -323,14 +322,11 @@ def _conflicting_lines(verdicts: Sequence[Accepted | Rejected], products: Produc
         if isinstance(verdict, Rejected) and not set(verdict.reasons) <= {"unknown_customer", "unknown_product"}:
             continue
         found = _read(verdict.row, products, customers)
-        transaction = (found.ids["transaction_id"],)
-        for rows, sale in (
-            (transaction, (found.ids["customer_id"], found.ids["product_id"])),
-            ((*transaction, found.transaction_date, found.status), (found.quantity,)),
-        ):
-            sales.setdefault(rows, set()).add(sale)
-            lines.setdefault(rows, set()).add(verdict.row.source_line)
-    return {line for rows, found_sales in sales.items() if len(found_sales) > 1 for line in lines[rows]}
+        event = (found.ids["transaction_id"], found.transaction_date, found.status)
+        sale = (found.ids["customer_id"], found.ids["product_id"], found.quantity)
+        sales.setdefault(event, set()).add(sale)
+        lines.setdefault(event, set()).add(verdict.row.source_line)
+    return {line for event, found_sales in sales.items() if len(found_sales) > 1 for line in lines[event]}
 
 
 def _in_conflict(verdict: Accepted | Rejected) -> Rejected:

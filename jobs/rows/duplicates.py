@@ -5,11 +5,9 @@ ids alone are read first, as 64-bit hashes. Rows whose hash occurs once go strai
 warehouse. The others (a collision of hashes among them does no harm) are set aside in
 buckets and settled exactly, so only ids that do repeat are paid for.
 
-Rows with the same id must be states of one sale. Where they differ in what was sold or to
-whom, all of them are rejected: two stores that number their receipts alike made two sales.
-A later state may have another quantity or price. Rows with the same transaction_date and
-status too must agree in those as well. All this is decided by the file alone: a row that
-only waits for its customer or product takes part.
+Rows with the same id, transaction_date and status must be the same sale. Where they
+differ in what was sold, to whom or for how much, all of them are rejected. That is
+decided by the file alone: a row that only waits for its customer or product takes part.
 """
 
 from __future__ import annotations
@@ -40,9 +38,6 @@ _HASH = pl.col("transaction_id").hash()
 _SAME_EVENT = ("transaction_id", "event_precedence")
 _SALE = ("customer_id", "product_id", "quantity", "unit_price")
 """What rows of the same event must agree in."""
-_LASTING = ("customer_id", "product_id")
-"""What rows of the same id must agree in."""
-_SALE_HASH = "sale_hash"
 
 _CHUNK = "chunk"
 _IS_ACCEPTED = "is_accepted"
@@ -74,7 +69,6 @@ class DuplicateCandidates:
         self.duplicate = 0
         """Accepted rows that lost to another row of the file; complete once `winners` is read to its end."""
         self._contested = Buckets(folder, "contested")
-        self._sales = Buckets(folder, "sales")
         self._events = Buckets(folder, "events")
         self._find(source, folder, ids)
         self._mark = _HASH % max(self._marked.len(), 1)
@@ -132,18 +126,14 @@ class DuplicateCandidates:
         """Keep contested rows of a chunk, whose number comes back with those that are rejected."""
         event = pl.col("transaction_id").hash() ^ pl.col("event_precedence").hash()
         self._contested.add(contested.with_columns(pl.lit(chunk).alias(_CHUNK)), event % self._event_buckets)
-        sale = pl.struct(_LASTING).hash().alias(_SALE_HASH)
-        self._sales.add(contested.select("transaction_id", sale), _HASH % self._id_buckets)
 
     def rejected(self) -> Iterator[tuple[int, pl.DataFrame]]:
         """Set-aside rows that are rejected, by the number of their chunk; to be read before `winners`."""
-        several = self._ids_of_several_sales()
         for number in self._contested.numbers():
             spread, last = _events(self._contested.batches(number))
             is_conflicting = pl.any_horizontal(
                 pl.col(f"least_{name}").ne_missing(pl.col(f"most_{name}")) for name in _SALE
             )
-            is_conflicting |= pl.col("transaction_id").is_in(several.implode())
             conflicting = spread.filter(is_conflicting).select(_SAME_EVENT)
             for batch in self._contested.batches(number):
                 yield from _rejected(batch, conflicting)
@@ -162,18 +152,6 @@ class DuplicateCandidates:
                 self.duplicate += rows.height - standing.height
             assert standing is not None, "a bucket has rows"
             yield standing
-
-    def _ids_of_several_sales(self) -> pl.Series:
-        """Ids whose rows name more than one customer or product."""
-        found: list[pl.Series] = []
-        for number in self._sales.numbers():
-            spread: list[pl.DataFrame] = []
-            for batch in self._sales.batches(number):
-                sale = batch.rename({_SALE_HASH: "least"}).with_columns(pl.col("least").alias("most"))
-                together = pl.concat([*spread, sale]).group_by("transaction_id")
-                spread = [together.agg(pl.col("least").min(), pl.col("most").max())]
-            found += [one.filter(pl.col("least") != pl.col("most")).get_column("transaction_id") for one in spread]
-        return pl.concat(found) if found else pl.Series(dtype=pl.String())
 
     def _is_contested(self, rows: pl.DataFrame) -> pl.Series:
         if self._marked.is_empty() or rows.is_empty():
