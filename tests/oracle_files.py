@@ -24,10 +24,10 @@ Decided here, where the contract leaves room
     Hidden   Where a record of several lines has more than one line that a person would call a row, or one that
              lies wholly inside a field, the file is refused; also where its last line is a sale by itself, but
              three or more fields of the contract stand ahead of it, or where a date, with what is read beside it,
-             can be seen in it more than once. A row, to a person, is a line as wide as the
+             can be seen on more than one of its lines. A row, to a person, is a line as wide as the
              header (without its quotes, with them, or with a quote added at its end) or one that holds a sale:
              the contract's fields in the header's order, ids of one word, a quantity with a digit and no
-             letter, and a date with a sign between two digits. A single line in which there are two sales is malformed.
+             letter, and a date with its signs between digits. A single line in which there are two sales is malformed.
     Second   A row among whose fields are all the headings that are read, in any order, is a second header.
     Wide     Where every row has one field too many, and it is empty, that field is passed over.
     Again    A header with all three columns that the rejected file adds is a rejected file uploaded again:
@@ -295,11 +295,11 @@ class _Reader:
         return self.count(line.replace('"', ""), _groups(header), header)
 
     def cores(self, lines: list[str], header: tuple[str, ...]) -> int:
-        """How often the date stands in lines, with what is side by side with it: 0, 1, or more."""
+        """In how many lines the date stands, with what is side by side with it."""
         (dated,) = (group for group in _groups(header) if "transaction_date" in group)
         if dated == _groups(header)[0] and dated[0] == "transaction_id":
-            return sum(self.count(line.replace('"', ""), [dated], header) for line in lines)
-        return sum(self.windows(line.replace('"', ""), dated, dated == _groups(header)[-1]) for line in lines)
+            return sum(self.has(line.replace('"', ""), [dated], header) for line in lines)
+        return sum(self.windows(line.replace('"', ""), dated, dated == _groups(header)[-1]) > 0 for line in lines)
 
     def windows(self, text: str, group: list[str], is_last: bool) -> int:
         """How often the columns of a group stand side by side in a text."""
@@ -355,7 +355,7 @@ def _fits(group: list[str], values: list[str], is_first: bool, is_last: bool) ->
             "customer_id": is_word,
             "product_id": is_word,
             "quantity": re.search(r"^[^A-Za-z]*\d" + ("" if ends else "[^A-Za-z]*$"), value),
-            "transaction_date": re.search(r"\d[-/.:]\d", value),
+            "transaction_date": re.search(r"\d[-/:]\d|\d[.]\d\d?[.]\d", value),
             "status": True,
         }
         if not looks[column]:

@@ -17,6 +17,8 @@ REJECTED_FILE_COLUMNS = ("source_line", "reject_reasons", "source_text")
 """What the rejected file adds to the drop's own columns."""
 
 
+_DATE = r"(?:\d[-/:]\d|\d\.\d{1,2}\.\d)"
+"""Something of a date that no amount and no id of one number has."""
 _FEWEST_IDS = 3
 """The end of a note may look like one id or two, but hardly like three."""
 
@@ -107,12 +109,9 @@ class Layout:
         return self._bare(lines).str.contains(self.sale)
 
     def cores_in(self, lines: pl.Series) -> list[pl.Series]:
-        """For each of `core`, how often it can be found in each physical line: 0, 1, or 2 for more."""
+        """For each of `core`, whether it can be found in each physical line: 0 or 1."""
         bare = self._bare(lines)
-        return [
-            bare.str.contains(core).cast(pl.Int8) + bare.str.contains(f"{core}.*{core}").cast(pl.Int8)
-            for core in self.core
-        ]
+        return [bare.str.contains(core).cast(pl.Int8) for core in self.core]
 
     def _bare(self, lines: pl.Series) -> pl.Series:
         return lines.str.replace_all(self.dialect.quote, "", literal=True) if self.dialect.quote else lines
@@ -132,7 +131,7 @@ class Layout:
             return rf"[^{mark}]*[^\s{mark}]"
         if name in self.parts["quantity"]:
             return rf"[^A-Za-z{mark}]*\d"
-        return rf"[^{mark}]*\d[-/.:]\d" if name in self.parts["transaction_date"][:1] else ""
+        return rf"[^{mark}]*{_DATE}" if name in self.parts["transaction_date"][:1] else ""
 
     @cached_property
     def sale(self) -> str:
@@ -170,7 +169,7 @@ class Layout:
             **dict.fromkeys(self.parts["status"], f"[^{mark}]*"),
             **dict.fromkeys(self.parts["transaction_id"], rf"[^\S{mark}]*[^\s{mark}]+[^\S{mark}]*"),
             **dict.fromkeys(self.parts["quantity"], rf"{no_letters}\d{no_letters}"),
-            **dict.fromkeys(self.parts["transaction_date"][:1], rf"[^{mark}]*\d[-/.:]\d[^{mark}]*"),
+            **dict.fromkeys(self.parts["transaction_date"][:1], rf"[^{mark}]*{_DATE}[^{mark}]*"),
         }
         whole = [looks[name] for name in group]
         if group == self._groups[-1]:

@@ -50,6 +50,7 @@ _WORDS = {
     "two spellings of one heading, so no one can tell which is meant": "duplicate_column",
     "the header lacks": "missing_column",
     "the header is not here": "missing_column",
+    "NUL characters stand in the header": "missing_column",
     "the header is written a second time": "second_header",
     "are rejected, most of them for": "too_many_rejected",
 }
