@@ -40,7 +40,7 @@ Draw = Callable[[st.SearchStrategy[Any]], Any]
 
 PARTITION_DAYS = (date(2023, 3, 13), date(2023, 3, 14), date(2023, 3, 15))
 
-transaction_ids = st.integers(0, 6).map("T{}".format)
+transaction_ids = st.integers(0, 9).map("T{}".format)
 customer_ids = st.sampled_from(("C0", "C1", "C2"))
 product_ids = st.sampled_from(("P0", "P1", "P2", "P3"))
 quantities = st.sampled_from(("1", "2", "3", "7", "10", "33", "100", "007", "2.0", "3.00"))
