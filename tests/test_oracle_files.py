@@ -165,13 +165,19 @@ def test_several_gzip_members_are_one_file() -> None:
 def test_what_was_written_is_what_is_read(rendered: RenderedFile) -> None:
     if any("\n" in values[column] for values in rendered.values for column in SOURCE_COLUMNS):
         return  # a value of the contract that spans lines is not one row
-    file = read_file(rendered.content)
+    try:
+        file = read_file(rendered.content)
+    except Refused as refused:
+        if refused.kinds == {"hidden_row"}:
+            return  # a date that nobody reads may look like that of a hidden row
+        raise
     assert file.header == rendered.header
     assert [found.source_line for found in file.rows] == [source_line for source_line, _ in rendered.rows]
     for found, (_, fields), given_values in zip(file.rows, rendered.rows, rendered.values):
         trimmed = {column: trim(given_values[column]) for column in SOURCE_COLUMNS}
         breaks = any(letter in value for value in trimmed.values() for letter in "\r\n\0")
-        assert (found.fields, found.values) == (((), {}) if breaks else (fields, trimmed))
+        as_read = tuple(field.replace("\r\n", "\n") for field in fields)
+        assert (found.fields, found.values) == (((), {}) if breaks else (as_read, trimmed))
 
 
 @given(hostile_files())
