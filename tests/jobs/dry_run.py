@@ -21,6 +21,7 @@ import polars as pl
 from botocore.exceptions import ClientError
 
 import jobs.attempt
+import jobs.page
 import jobs.process_transactions
 from jobs.arguments import parse_arguments
 from jobs.errors import JobError
@@ -149,6 +150,9 @@ def dry_run(
         patches.enter_context(mock.patch.object(jobs.attempt, "read_past_loads", return_value=[]))
         patches.enter_context(mock.patch.object(jobs.process_transactions, "unload", warehouse.unload))
         patches.enter_context(mock.patch.object(jobs.process_transactions, "load", warehouse.load))
+        # Neither is asked for here, and each costs more than all the rest: one signs in to a warehouse, one draws.
+        patches.enter_context(mock.patch.object(jobs.attempt, "read_past_loads", return_value=[]))
+        patches.enter_context(mock.patch.object(jobs.page, "render_load", return_value=""))
         patches.enter_context(redirect_stdout(io.StringIO()))
         try:
             jobs.process_transactions.process_transactions(arguments)

@@ -22,7 +22,7 @@ from tests.hostile_content import SOUND_CUSTOMERS, SOUND_PRODUCTS
 from tests.jobs.dry_run import DryRun, dry_run, small_pieces
 
 IS_THOROUGH = os.environ.get("HYPOTHESIS_PROFILE") == "thorough"
-EXAMPLES = 10_000 if IS_THOROUGH else 200
+EXAMPLES = 10_000 if IS_THOROUGH else 100
 
 COLUMNS = ("transaction_id", "customer_id", "product_id", "quantity", "transaction_date", "status")
 HEADERS = (
