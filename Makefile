@@ -68,7 +68,7 @@ dist/ready: .venv/ready requirements/job.txt $(shell find jobs schemas -name "*.
 	$(UV) pip install --quiet --python .venv-glue --require-hashes -r requirements/glue_tests.txt
 	$(UV) pip install --quiet --python .venv-glue --no-deps dist/*.whl
 	rm -rf build/glue && mkdir -p build/glue/tests
-	cp tests/__init__.py tests/conftest.py tests/oracle*.py tests/strategies.py tests/hostile_content.py tests/test_oracle*.py build/glue/tests/
+	cp tests/__init__.py tests/conftest.py tests/oracle*.py tests/*strategies.py tests/hostile_content.py tests/test_oracle*.py build/glue/tests/
 	cp -r tests/jobs build/glue/tests/jobs
 	printf '[pytest]\nfilterwarnings =\n    error\nmarkers =\n    slow: long\n' > build/glue/pytest.ini
 	@touch $@

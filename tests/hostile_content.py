@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
-from tests.oracle import Customer, Product
-from tests.oracle_files import LONGEST_LINE, SOURCE_COLUMNS
+from tests.oracle_records import LONGEST_LINE
+from tests.oracle_rows import Customer, Product
+from tests.oracle_text import SOURCE_COLUMNS
 
 HEADER = ",".join(SOURCE_COLUMNS)
 

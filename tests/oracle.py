@@ -41,327 +41,61 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
-from decimal import ROUND_HALF_UP, Context, Decimal
 from fractions import Fraction
 from typing import Any
 
-from tests.oracle_files import (
-    REJECTED_COLUMNS,
-    SOURCE_COLUMNS,
-    Refused,
-    Row,
-    TransactionFile,
-    as_shown,
-    ascii_lower,
-    read_file,
-    trim,
+from tests.oracle_files import read_file
+from tests.oracle_rows import (
+    AMOUNT_CLASSES,
+    BUSINESS_COLUMNS,
+    REJECT_REASONS,
+    Accepted,
+    AmountClasses,
+    Customer,
+    Customers,
+    JudgedFile,
+    Product,
+    Products,
+    RejectedFile,
+    ResolvedFile,
+    amount,
+    amount_class,
+    expected_rejected_file,
+    judge_file,
+    resolve_file,
 )
-from tests.oracle_values import (
-    ROUNDED,
-    STATUSES,
-    is_future,
-    is_too_early,
-    meant,
-    read_id,
-    read_quantity,
-    read_status,
-    read_transaction_date,
-)
+from tests.oracle_text import Refused
 
-BUSINESS_COLUMNS = (
-    *SOURCE_COLUMNS,
-    "unit_price",
-    "total_amount",
+__all__ = [
+    "AMOUNT_CLASSES",
+    "BUSINESS_COLUMNS",
+    "LINEAGE_COLUMNS",
+    "MAX_REJECT_RATIO",
+    "REJECT_REASONS",
+    "Accepted",
+    "Counts",
+    "Customer",
+    "Customers",
+    "Drop",
+    "FactRow",
+    "JudgedFile",
+    "LedgerEntry",
+    "Product",
+    "Products",
+    "RejectedFile",
+    "ResolvedFile",
+    "Warehouse",
+    "amount",
     "amount_class",
-    "product_name",
-    "category",
-    "supplier_id",
-    "membership_level",
-)
+    "expected_rejected_file",
+    "judge_file",
+    "resolve_file",
+]
+
+
 LINEAGE_COLUMNS = ("load_id", "source_uri", "source_line")
-
-REJECT_REASONS = (
-    "malformed_row",
-    "missing_transaction_id",
-    "missing_customer_id",
-    "missing_product_id",
-    "unknown_customer",
-    "unknown_product",
-    "invalid_quantity",
-    "invalid_transaction_date",
-    "future_transaction_date",
-    "invalid_status",
-    "value_too_long",
-    "rounded_id",
-    "too_early_transaction_date",
-    "conflicting_rows",
-)
-WIDTHS = {"transaction_id": 64, "customer_id": 64, "product_id": 64, "status": 16}
-"""UTF-8 bytes a trimmed value may take."""
-
-AMOUNT_LIMIT = Decimal(10) ** 16
-"""The first amount that DECIMAL(18,2) cannot hold."""
-
-AmountClasses = Sequence[tuple[str, Decimal]]
-AMOUNT_CLASSES: AmountClasses = (("Small", Decimal(0)), ("Medium", Decimal(100)), ("Large", Decimal(1000)))
 MAX_REJECT_RATIO = "0.5"
-
-_EXACT = Context(prec=80, rounding=ROUND_HALF_UP)
 _LAYOUT = re.compile("transactions/year=([0-9]{4})/month=([0-9]{1,2})/day=([0-9]{1,2})/[^/]+[.](?i:csv(?:[.]gz)?)")
-
-
-@dataclass(frozen=True)
-class Product:
-    """One row of dim_products."""
-
-    product_id: str
-    product_name: str
-    category: str
-    price: Decimal
-    supplier_id: str
-
-
-@dataclass(frozen=True)
-class Customer:
-    """One row of dim_customers."""
-
-    customer_id: str
-    first_name: str
-    last_name: str
-    email: str
-    membership_level: str
-
-
-Products = Mapping[str, Product]
-Customers = Mapping[str, Customer]
-
-
-@dataclass(frozen=True)
-class Accepted:
-    """A row that meets every rule, as BUSINESS_COLUMNS."""
-
-    row: Row
-    business: Mapping[str, Any]
-
-    @property
-    def transaction_id(self) -> str:
-        return str(self.business["transaction_id"])
-
-    @property
-    def status_rank(self) -> int:
-        return STATUSES.index(self.business["status"])
-
-
-@dataclass(frozen=True)
-class Rejected:
-    """A row that breaks a rule, with all its reasons in the order of REJECT_REASONS."""
-
-    row: Row
-    reasons: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class JudgedFile:
-    """Every row of a file, in the file's order, on one side or the other."""
-
-    accepted: tuple[Accepted, ...]
-    rejected: tuple[Rejected, ...]
-
-
-@dataclass(frozen=True)
-class ResolvedFile:
-    """One winner for each transaction_id of a file; the accepted rows that lost are duplicates."""
-
-    winners: Mapping[str, Accepted]
-    duplicates: tuple[Accepted, ...]
-
-
-@dataclass(frozen=True)
-class RejectedFile:
-    """The cells of the rejected file."""
-
-    header: tuple[str, ...]
-    lines: tuple[tuple[str, ...], ...]
-
-
-def amount(quantity: int, price: Decimal) -> Decimal:
-    """quantity times price in whole cents, half a cent rounded away from zero."""
-    return _EXACT.quantize(_EXACT.multiply(Decimal(quantity), price), Decimal("0.01"))
-
-
-def amount_class(total_amount: Decimal, amount_classes: AmountClasses = AMOUNT_CLASSES) -> str:
-    """The class with the highest lower bound that the amount reaches."""
-    reached = [(bound, label) for label, bound in amount_classes if total_amount >= bound]
-    return max(reached)[1]
-
-
-@dataclass(frozen=True)
-class _Reading:
-    """What the values of a row mean; None, or an empty id, where they mean nothing."""
-
-    ids: Mapping[str, str]
-    product: Product | None
-    customer: Customer | None
-    quantity: int | None
-    transaction_date: datetime | None
-    status: str | None
-
-
-def _read(row: Row, products: Products, customers: Customers) -> _Reading:
-    values = row.values
-    ids = {
-        "transaction_id": read_id(values["transaction_id"]),
-        "customer_id": read_id(values["customer_id"], customers),
-        "product_id": read_id(values["product_id"], products),
-    }
-    return _Reading(
-        ids=ids,
-        product=products.get(ids["product_id"]),
-        customer=customers.get(ids["customer_id"]),
-        quantity=read_quantity(values["quantity"]),
-        transaction_date=read_transaction_date(values["transaction_date"]),
-        status=read_status(values["status"]),
-    )
-
-
-def _reasons(found: _Reading, values: Mapping[str, str], partition_day: date) -> set[str]:
-    """Every rule that the row breaks by itself."""
-    least = 0 if found.status in ("cancelled", "refunded") else 1
-    quantity, product, written = found.quantity, found.product, values["transaction_date"]
-    is_date = found.transaction_date is not None
-    texts = {**found.ids, "status": meant(values["status"])}
-    broken = {
-        **{f"missing_{column}": not text for column, text in found.ids.items()},
-        "unknown_customer": bool(found.ids["customer_id"]) and found.customer is None,
-        "unknown_product": bool(found.ids["product_id"]) and product is None,
-        "invalid_quantity": quantity is None
-        or quantity < least
-        or (product is not None and amount(quantity, product.price) >= AMOUNT_LIMIT),
-        "invalid_transaction_date": not is_date,
-        "future_transaction_date": is_date and is_future(written, partition_day),
-        "invalid_status": found.status is None,
-        "value_too_long": any(len(texts[column].encode()) > width for column, width in WIDTHS.items()),
-        "rounded_id": any(ROUNDED.fullmatch(text) for text in found.ids.values()),
-        "too_early_transaction_date": is_date and is_too_early(written, partition_day),
-    }
-    return {reason for reason, is_broken in broken.items() if is_broken}
-
-
-def validate(
-    row: Row,
-    *,
-    products: Products,
-    customers: Customers,
-    partition_day: date,
-    amount_classes: AmountClasses = AMOUNT_CLASSES,
-) -> Accepted | Rejected:
-    """The row as the fact would hold it, or every reason why it may not get there."""
-    if row.malformed:
-        return Rejected(row, ("malformed_row",))
-    found = _read(row, products, customers)
-    reasons = _reasons(found, row.values, partition_day)
-    if reasons:
-        return Rejected(row, tuple(reason for reason in REJECT_REASONS if reason in reasons))
-    product, customer, quantity = found.product, found.customer, found.quantity
-    assert product is not None
-    assert customer is not None
-    assert quantity is not None
-    total_amount = amount(quantity, product.price)
-    business = {
-        **found.ids,
-        "quantity": quantity,
-        "transaction_date": found.transaction_date,
-        "status": found.status,
-        "unit_price": _EXACT.quantize(product.price, Decimal("0.0001")),
-        "total_amount": total_amount,
-        "amount_class": amount_class(total_amount, amount_classes),
-        "product_name": product.product_name,
-        "category": product.category,
-        "supplier_id": product.supplier_id,
-        "membership_level": customer.membership_level,
-    }
-    return Accepted(row, business)
-
-
-def judge_file(
-    file: TransactionFile,
-    *,
-    products: Products,
-    customers: Customers,
-    partition_day: date,
-    amount_classes: AmountClasses = AMOUNT_CLASSES,
-) -> JudgedFile:
-    """Every row of the file judged by itself, and then beside the other rows of its transaction."""
-    alone = [
-        validate(
-            row,
-            products=products,
-            customers=customers,
-            partition_day=partition_day,
-            amount_classes=amount_classes,
-        )
-        for row in file.rows
-    ]
-    conflicting = _conflicting_lines(alone, products, customers)
-    verdicts = [_in_conflict(verdict) if verdict.row.source_line in conflicting else verdict for verdict in alone]
-    return JudgedFile(
-        accepted=tuple(verdict for verdict in verdicts if isinstance(verdict, Accepted)),
-        rejected=tuple(verdict for verdict in verdicts if isinstance(verdict, Rejected)),
-    )
-
-
-def _conflicting_lines(verdicts: Sequence[Accepted | Rejected], products: Products, customers: Customers) -> set[int]:
-    """Lines of rows with one id, moment and status that differ in customer, product or quantity.
-
-    A row that only its missing dimension rows keep out counts too: it is loaded once they are there, so what
-    conflicts depends on the file alone.
-    """
-    sales: dict[tuple[Any, ...], set[tuple[Any, ...]]] = {}
-    lines: dict[tuple[Any, ...], set[int]] = {}
-    for verdict in verdicts:
-        if isinstance(verdict, Rejected) and not set(verdict.reasons) <= {"unknown_customer", "unknown_product"}:
-            continue
-        found = _read(verdict.row, products, customers)
-        event = (found.ids["transaction_id"], found.transaction_date, found.status)
-        sale = (found.ids["customer_id"], found.ids["product_id"], found.quantity)
-        sales.setdefault(event, set()).add(sale)
-        lines.setdefault(event, set()).add(verdict.row.source_line)
-    return {line for event, found_sales in sales.items() if len(found_sales) > 1 for line in lines[event]}
-
-
-def _in_conflict(verdict: Accepted | Rejected) -> Rejected:
-    reasons = verdict.reasons if isinstance(verdict, Rejected) else ()
-    return Rejected(verdict.row, (*reasons, "conflicting_rows"))
-
-
-def resolve_file(accepted: Sequence[Accepted]) -> ResolvedFile:
-    """The row that wins inside one file: later date, then higher status, then later line."""
-
-    def order(row: Accepted) -> tuple[datetime, int, int]:
-        return row.business["transaction_date"], row.status_rank, row.row.source_line
-
-    winners: dict[str, Accepted] = {}
-    for candidate in accepted:
-        winner = winners.get(candidate.transaction_id)
-        if winner is None or order(candidate) > order(winner):
-            winners[candidate.transaction_id] = candidate
-    duplicates = tuple(row for row in accepted if winners[row.transaction_id] is not row)
-    return ResolvedFile(winners=winners, duplicates=duplicates)
-
-
-def expected_rejected_file(file: TransactionFile, rejected: Sequence[Rejected]) -> RejectedFile:
-    """The rejected rows as a person gets them back: their cells as they stood, where, and why."""
-    kept = [at for at, heading in enumerate(file.header) if ascii_lower(trim(heading)) not in REJECTED_COLUMNS]
-    lines = []
-    for verdict in rejected:
-        row = verdict.row
-        originals = ["" if row.malformed else as_shown(row.fields[at]) for at in kept]
-        source_text = as_shown(row.text) if row.malformed else ""
-        lines.append((*originals, str(row.source_line), ";".join(verdict.reasons), source_text))
-    return RejectedFile(
-        header=(*(as_shown(file.header[at]) for at in kept), *REJECTED_COLUMNS),
-        lines=tuple(lines),
-    )
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Container
 from datetime import date, datetime, timedelta
 
-from tests.oracle_files import trim
+from tests.oracle_text import trim
 
 STATUSES = ("pending", "processing", "completed", "shipped", "delivered", "cancelled", "refunded")
 """In rank order: a later one wins on the same transaction_date."""

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.file_strategies import render
 from tests.hostile_content import (
     HEADER,
     SOUND_CUSTOMERS,
@@ -19,7 +20,8 @@ from tests.hostile_content import (
     SOUND_LINE,
     SOUND_PRODUCTS,
 )
-from tests.oracle import (
+from tests.oracle_files import read_file
+from tests.oracle_rows import (
     BUSINESS_COLUMNS,
     REJECT_REASONS,
     Accepted,
@@ -31,17 +33,10 @@ from tests.oracle import (
     amount_class,
     expected_rejected_file,
     judge_file,
-    read_quantity,
-    read_transaction_date,
 )
-from tests.oracle_files import SOURCE_COLUMNS, read_file
-from tests.strategies import (
-    dim_customers,
-    dim_products,
-    hostile_transactions,
-    render,
-    transactions,
-)
+from tests.oracle_text import SOURCE_COLUMNS
+from tests.oracle_values import read_quantity, read_transaction_date
+from tests.strategies import dim_customers, dim_products, hostile_transactions, transactions
 
 DAY = SOUND_DAY
 

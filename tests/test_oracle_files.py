@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.file_strategies import RenderedFile, hostile_files, transaction_files
 from tests.hostile_content import (
     BROKEN_FILES,
     HEADER,
@@ -19,21 +20,10 @@ from tests.hostile_content import (
     SOUND_PRODUCTS,
     HostileFile,
 )
-from tests.oracle import (
-    Accepted,
-    JudgedFile,
-    Rejected,
-    judge_file,
-)
-from tests.oracle_files import SOURCE_COLUMNS, Refused, as_dropped, as_shown, read_file, trim, with_mark
-from tests.strategies import (
-    RenderedFile,
-    hostile_files,
-    hostile_texts,
-    hostile_transactions,
-    transaction_files,
-    transactions,
-)
+from tests.oracle_files import read_file, with_mark
+from tests.oracle_rows import Accepted, JudgedFile, Rejected, judge_file
+from tests.oracle_text import SOURCE_COLUMNS, Refused, as_dropped, as_shown, trim
+from tests.strategies import hostile_texts, hostile_transactions, transactions
 
 DAY = SOUND_DAY
 

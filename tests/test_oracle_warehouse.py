@@ -14,30 +14,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.file_strategies import drop_lists, render
 from tests.hostile_content import (
     HEADER,
     SOUND_CUSTOMERS,
     SOUND_DAY,
     SOUND_PRODUCTS,
 )
-from tests.oracle import (
-    Counts,
-    Customer,
-    Drop,
-    JudgedFile,
-    Product,
-    Warehouse,
-    judge_file,
-    resolve_file,
-)
-from tests.oracle_files import Refused, read_file
-from tests.strategies import (
-    dim_customers,
-    dim_products,
-    drop_lists,
-    render,
-    transactions,
-)
+from tests.oracle import Counts, Drop, Warehouse
+from tests.oracle_files import read_file
+from tests.oracle_rows import Customer, JudgedFile, Product, judge_file, resolve_file
+from tests.oracle_text import Refused
+from tests.strategies import dim_customers, dim_products, transactions
 
 DAY = SOUND_DAY
 NOON = datetime(2023, 3, 16, 12)

@@ -9,29 +9,15 @@ from datetime import date, datetime
 import pytest
 from hypothesis import Phase, given, settings
 
+from tests.file_strategies import drop_lists, drops, s3_keys, stray_keys, write
 from tests.hostile_content import (
     HEADER,
     SOUND_LINE,
 )
-from tests.oracle import (
-    REJECT_REASONS,
-    Counts,
-    Customer,
-    Drop,
-    Product,
-    Refused,
-    Warehouse,
-)
-from tests.strategies import (
-    PARTITION_DAYS,
-    dim_customers,
-    dim_products,
-    drop_lists,
-    drops,
-    s3_keys,
-    stray_keys,
-    write,
-)
+from tests.oracle import Counts, Drop, Warehouse
+from tests.oracle_rows import REJECT_REASONS, Customer, Product
+from tests.oracle_text import Refused
+from tests.strategies import PARTITION_DAYS, dim_customers, dim_products
 
 NOON = datetime(2023, 3, 16, 12)
 

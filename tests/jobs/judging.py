@@ -15,7 +15,7 @@ from schemas.drops import CUSTOMERS, PRODUCTS
 from schemas.warehouse.tables import DIMENSIONS
 from tests import oracle
 from tests.hostile_content import SOUND_CUSTOMERS, SOUND_DAY, SOUND_PRODUCTS
-from tests.oracle_files import SOURCE_COLUMNS
+from tests.oracle_text import SOURCE_COLUMNS
 
 ENRICHMENT = {
     PRODUCTS: ("product_id", "product_name", "category", "price", "supplier_id"),

@@ -22,7 +22,7 @@ from schemas.drops import CUSTOMERS, PRODUCTS
 from schemas.warehouse.tables import DIMENSIONS
 from tests import oracle_values
 from tests.jobs.dry_run import small_pieces
-from tests.oracle_files import trim
+from tests.oracle_text import trim
 from tests.strategies import PRICES, hostile_texts
 
 PRODUCT_HEADER = "product_id,product_name,category,price,supplier_id"

@@ -20,11 +20,12 @@ from jobs.rows.ids import IdReader
 from jobs.rows.validation import ValidationResult
 from schemas.sources import DEFAULT
 from tests import oracle_values
+from tests.file_strategies import render, write
 from tests.hostile_content import HEADER
 from tests.jobs.dry_run import dry_run, small_pieces
 from tests.jobs.test_whole_files import check, pieces
-from tests.oracle_files import SOURCE_COLUMNS, trim
-from tests.strategies import Transaction, hostile_texts, render, write
+from tests.oracle_text import SOURCE_COLUMNS, trim
+from tests.strategies import Transaction, hostile_texts
 
 ids = st.one_of(st.sampled_from(("T1", " T1", "T1 ", "t1", "T2", "T2\u3000", "")), hostile_texts)
 SALE = ("T1", "C0", "P0", "1", "2023-03-15", "pending")

@@ -28,7 +28,8 @@ from jobs.rows.validation import SOURCE_COLUMNS
 from schemas.reports import Report
 from tests.hostile_content import HEADER, SOUND_LINE
 from tests.jobs.dry_run import DryRun, dry_run
-from tests.oracle_files import FORMULA_SIGNS, read_cells
+from tests.oracle_files import read_cells
+from tests.oracle_text import FORMULA_SIGNS
 
 MIB = 1024 * 1024
 

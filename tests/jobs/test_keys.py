@@ -21,7 +21,7 @@ from schemas.drops import (
 )
 from schemas.work_bucket import rejected_key, report_key, staging_prefix
 from tests import oracle
-from tests.strategies import s3_keys, stray_keys
+from tests.file_strategies import s3_keys, stray_keys
 
 
 @given(s3_keys())

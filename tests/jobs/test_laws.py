@@ -16,20 +16,13 @@ from jobs.csv.reader import SOURCE_LINE
 from jobs.rows.duplicates import keep_winners
 from jobs.rows.validation import REJECT_REASONS_COLUMN, ValidationResult
 from tests import oracle
+from tests.file_strategies import transaction_files
 from tests.hostile_content import HEADER, SOUND_CUSTOMERS, SOUND_LINE, SOUND_PRODUCTS
 from tests.jobs.dry_run import dry_run
 from tests.jobs.judging import text_rows, transform
 from tests.jobs.test_whole_files import check
-from tests.oracle_files import SOURCE_COLUMNS
-from tests.strategies import (
-    PRICES,
-    Transaction,
-    dim_customers,
-    dim_products,
-    hostile_transactions,
-    transaction_files,
-    transactions,
-)
+from tests.oracle_text import SOURCE_COLUMNS
+from tests.strategies import PRICES, Transaction, dim_customers, dim_products, hostile_transactions, transactions
 
 rows_of_text = st.lists(st.one_of(transactions(), hostile_transactions(), transactions()), max_size=8)
 KNOWN = {

@@ -15,7 +15,7 @@ from jobs.rows.lookup import Lookup
 from tests.hostile_content import HEADER, SOUND_CUSTOMERS, SOUND_LINE, SOUND_PRODUCTS
 from tests.jobs.dry_run import dry_run
 from tests.jobs.judging import text_rows, transform
-from tests.oracle import Product
+from tests.oracle_rows import Product
 from tests.strategies import hostile_texts
 
 

@@ -13,7 +13,7 @@ from tests import oracle
 from tests.hostile_content import SOUND_LINE
 from tests.jobs.dry_run import dry_run, small_pieces
 from tests.jobs.judging import text_rows, transform
-from tests.oracle_files import SOURCE_COLUMNS
+from tests.oracle_text import SOURCE_COLUMNS
 
 quantities = st.one_of(st.integers(1, 200), st.integers(1, 2147483647), st.sampled_from((1, 2147483647)))
 prices = st.one_of(

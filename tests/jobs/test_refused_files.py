@@ -8,7 +8,7 @@ import pytest
 
 from tests.hostile_content import HEADER, SOUND_LINE
 from tests.jobs.dry_run import dry_run
-from tests.oracle_files import LONGEST_LINE
+from tests.oracle_records import LONGEST_LINE
 
 SOUND = f"{HEADER}\n{SOUND_LINE}\n"
 COLUMNS = "transaction_id, customer_id, product_id, quantity, transaction_date, status"

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from schemas.reports import Report
 from tests import oracle
+from tests.file_strategies import RenderedFile, hostile_files, render, transaction_files
 from tests.hostile_content import (
     BROKEN_FILES,
     HEADER,
@@ -26,18 +27,9 @@ from tests.hostile_content import (
     HostileFile,
 )
 from tests.jobs.dry_run import UPLOADED_AT, DryRun, dry_run, read_exactly, refusal_kinds, small_pieces
-from tests.oracle_files import Refused, read_file
-from tests.strategies import (
-    RenderedFile,
-    dim_customers,
-    dim_products,
-    hostile_files,
-    hostile_transactions,
-    partition_days,
-    render,
-    transaction_files,
-    transactions,
-)
+from tests.oracle_files import read_file
+from tests.oracle_text import Refused
+from tests.strategies import dim_customers, dim_products, hostile_transactions, partition_days, transactions
 
 pieces = st.builds(
     dict,

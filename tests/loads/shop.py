@@ -35,7 +35,8 @@ from schemas.work_bucket import report_key
 from tests import oracle
 from tests.hostile_content import HEADER, SOUND_DAY
 from tests.jobs.dry_run import refusal_kinds
-from tests.oracle_files import Refused, read_cells
+from tests.oracle_files import read_cells
+from tests.oracle_text import Refused
 
 ACCOUNT = "123456789012"
 DATABASE_USER = "IAMR:developer"

@@ -16,7 +16,7 @@ import jobs.glue_entry
 from tests import oracle
 from tests.hostile_content import SOUND_CUSTOMERS, SOUND_PRODUCTS
 from tests.loads.shop import Shop, counts_of
-from tests.oracle import STATUSES
+from tests.oracle_values import STATUSES
 
 LOADS = 6
 SEEDS = range(30 if os.environ.get("HYPOTHESIS_PROFILE") == "thorough" else 3)

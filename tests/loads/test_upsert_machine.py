@@ -20,9 +20,10 @@ from hypothesis.stateful import (
 )
 
 from tests import oracle
+from tests.file_strategies import render
 from tests.hostile_content import BROKEN_FILES, HEADER, HostileFile
 from tests.loads.shop import CUSTOMERS, FIRST_UPLOAD, PRODUCTS, Shop, csv_bytes, key_of
-from tests.oracle_files import SOURCE_COLUMNS
+from tests.oracle_text import SOURCE_COLUMNS
 from tests.strategies import (
     PARTITION_DAYS,
     Transaction,
@@ -30,7 +31,6 @@ from tests.strategies import (
     dim_products,
     hostile_transactions,
     partition_days,
-    render,
     transactions,
     uploads,
 )
