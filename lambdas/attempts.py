@@ -9,20 +9,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from lambdas.leases import Lease, LeaseStore
-from lambdas.runs import get_run
+from lambdas.runs import Runner
 from schemas.drops import Drop
 from schemas.reports import SUCCEEDED, Report
 from schemas.retries import is_over, is_retried, waits_until
 from schemas.work_bucket import claims_prefix, parse_attempt_key, report_key
 
-if TYPE_CHECKING:
-    from types_boto3_glue.client import GlueClient
-
-GLUE_LAG_SECONDS = 15 * 60
-"""How long Glue may not know a run that it has started: its reads are eventually consistent."""
+RUNNER_LAG_SECONDS = 15 * 60
+"""How long a runner may not know a run that it has started: Glue's reads are eventually consistent."""
 
 _STARTING = "STARTING"
 
@@ -64,7 +60,7 @@ class Outcome:
 
     report: Report | None
     state: str | None
-    """None when Glue has forgotten the run (after 90 days, or with its job)."""
+    """None when the runner has forgotten the run (Glue: after 90 days, or with its job)."""
 
     @property
     def is_committed(self) -> bool:
@@ -89,15 +85,15 @@ class Outcome:
         return self.waits_until is not None and datetime.now(UTC) < self.waits_until
 
 
-def outcome_of(claim: Lease, run_id: str, *, leases: LeaseStore, glue: GlueClient) -> Outcome:
+def outcome_of(claim: Lease, run_id: str, *, leases: LeaseStore, runner: Runner) -> Outcome:
     """The outcome of a claimed attempt whose run was started.
 
     The state is read before the report. In the other order a run that ends between the two reads
     looks as if it had died without a report.
     """
     payload = claim.payload
-    run = get_run(glue, payload["job_name"], run_id)
+    run = runner.get(payload["job_name"], run_id)
     state = run.state if run else None
-    if state is None and claim.age_seconds < GLUE_LAG_SECONDS:
+    if state is None and claim.age_seconds < RUNNER_LAG_SECONDS:
         state = _STARTING
     return Outcome(read_report(leases, payload["load_id"], payload["attempt"]), state)

@@ -17,14 +17,15 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from lambdas.archive.archiver import Archived, Archiver
 from lambdas.attempts import read_report
 from lambdas.errors import TerminalError
+from lambdas.glue_runner import GlueRunner
 from lambdas.leases import LeaseStore
 from lambdas.run_events import ended_run
+from lambdas.runs import Runner
 from lambdas.waiting_loads import ask_to_flow_in
 from schemas.reports import SUCCEEDED
 from schemas.settings import ArchiveSettings, load_settings
 
 if TYPE_CHECKING:
-    from types_boto3_glue.client import GlueClient
     from types_boto3_sqs.client import SQSClient
 
 logger = Logger(service="archive")
@@ -33,7 +34,7 @@ logger = Logger(service="archive")
 @dataclass(frozen=True)
 class Dependencies:
     settings: ArchiveSettings
-    glue: GlueClient
+    runner: Runner
     sqs: SQSClient
     leases: LeaseStore
     archiver: Archiver
@@ -46,14 +47,14 @@ def dependencies() -> Dependencies:
     s3 = boto3.client("s3")
     leases = LeaseStore(s3, settings.work_bucket)
     archiver = Archiver(s3, settings.archive_bucket, leases)
-    return Dependencies(settings, boto3.client("glue"), boto3.client("sqs"), leases, archiver)
+    return Dependencies(settings, GlueRunner.connect(), boto3.client("sqs"), leases, archiver)
 
 
 @logger.inject_lambda_context(clear_state=True)
 def handle(event: dict[str, Any], context: LambdaContext) -> dict[str, bool]:  # noqa: ARG001
     """Archive the drop of a run that committed its load. Every failure is raised, so that Lambda retries."""
     deps = dependencies()
-    run = ended_run(event, glue=deps.glue, drop_bucket=deps.settings.drop_bucket)
+    run = ended_run(event, runner=deps.runner, drop_bucket=deps.settings.drop_bucket)
     if run is None or run.drop is None or run.attempt is None:
         logger.info("the event is not about the end of a run that was started for a drop")
         return {"archived": False}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import boto3
 from aws_lambda_powertools import Logger
@@ -13,6 +13,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from lambdas.attempts import Outcome, read_report, tries_of
 from lambdas.deadlines import invocation_deadline_seconds
+from lambdas.glue_runner import GlueRunner
 from lambdas.leases import LeaseStore
 from lambdas.no_retries import NO_RETRIES
 from lambdas.notifier import Notifier
@@ -22,6 +23,7 @@ from lambdas.notify.mail_context import MailContext
 from lambdas.notify.outcome_mail import outcome_mail
 from lambdas.published_metrics import put_metric
 from lambdas.run_events import ended_run
+from lambdas.runs import Runner
 from schemas.messages import is_last
 from schemas.metrics import REJECTED_SHARE, ROWS, UNUSUAL_LOADS
 from schemas.reports import Report
@@ -29,16 +31,13 @@ from schemas.runs import LOAD
 from schemas.settings import NotifySettings, load_settings
 from schemas.work_bucket import claim_key, notified_stem
 
-if TYPE_CHECKING:
-    from types_boto3_glue.client import GlueClient
-
 logger = Logger(service="notify")
 
 
 @dataclass(frozen=True)
 class Dependencies:
     settings: NotifySettings
-    glue: GlueClient
+    runner: Runner
     leases: LeaseStore
     notifier: Notifier
 
@@ -49,7 +48,7 @@ def dependencies() -> Dependencies:
     settings = load_settings(NotifySettings, os.environ)
     leases = LeaseStore(boto3.client("s3"), settings.work_bucket)
     notifier = Notifier(leases, boto3.client("sns", config=NO_RETRIES), settings.topic_arn)
-    return Dependencies(settings, boto3.client("glue"), leases, notifier)
+    return Dependencies(settings, GlueRunner.connect(), leases, notifier)
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -57,7 +56,7 @@ def handle(event: dict[str, Any], context: LambdaContext) -> dict[str, bool]:
     """Mail the outcome of the run, unless it was mailed."""
     deps = dependencies()
     settings = deps.settings
-    run = ended_run(event, glue=deps.glue, drop_bucket=settings.drop_bucket)
+    run = ended_run(event, runner=deps.runner, drop_bucket=settings.drop_bucket)
     if run is None or run.drop is None or run.attempt is None:
         logger.info("the event is not about the end of a run that was started for a drop")
         return {"sent": False}
@@ -82,7 +81,7 @@ def handle(event: dict[str, Any], context: LambdaContext) -> dict[str, bool]:
             report=report,
             earlier=earlier_attempts(deps.leases, load_id, attempt),
             stack=settings.environment,
-            region=deps.glue.meta.region_name,
+            region=deps.runner.region,
             work_bucket=settings.work_bucket,
             job_log_group=settings.job_log_group,
         )

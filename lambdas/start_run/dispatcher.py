@@ -1,9 +1,9 @@
 """Whether a request starts a run, and how it is started so that nobody else starts it too.
 
-The claim comes before StartJobRun and the run's id is written into it afterwards. A worker
-that finds a claim without a run waits while its holder may live. Then it asks Glue whether
-the dead holder started the run, and takes the claim over if not. So at any moment at most
-one worker may start attempt n, and attempt n+1 is claimed only when attempt n is over.
+The claim comes before the start and the run's id is written into it afterwards. A worker
+that finds a claim without a run waits while its holder may live. Then it asks the runner
+whether the dead holder started the run, and takes the claim over if not. So at any moment
+at most one worker may start attempt n, and attempt n+1 is claimed only when attempt n is over.
 
 The claims are read before the drop is looked for: a drop that was loaded is archived and
 gone, and a run that a dead worker started must be found all the same.
@@ -16,7 +16,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
 from lambdas.archived_copies import find_copy
 from lambdas.attempts import claimed_attempts, outcome_of, tries_of
@@ -24,7 +24,7 @@ from lambdas.drop_versions import find_version
 from lambdas.errors import TerminalError
 from lambdas.leases import Lease, LeaseStore, held_for, released
 from lambdas.notifier import Notifier
-from lambdas.runs import find_run
+from lambdas.runs import Runner, RunnerIsFull, StartRefused, StartUnanswered
 from lambdas.start_run.refusals import outside_layout_mail, refused_request_mail
 from schemas.drops import TRANSACTIONS, Drop, KeyOutsideLayout, is_not_a_drop, parse_key
 from schemas.messages import Replay, Request
@@ -33,27 +33,12 @@ from schemas.settings import StartRunSettings
 from schemas.work_bucket import claim_key, open_key, outside_layout_stem, refused_stem
 
 if TYPE_CHECKING:
-    from types_boto3_glue.client import GlueClient
     from types_boto3_s3.client import S3Client
 
 logger = Logger(service="start_run", child=True)
 
 LISTING_LAG_SECONDS = 60
-"""How long Glue's list of runs may lack one that was started: a claim is held that much longer."""
-
-_FULL = frozenset(
-    {
-        "ConcurrentRunsExceededException",
-        "RequestLimitExceeded",
-        "ResourceNumberLimitExceededException",
-        "SlowDown",
-        "Throttling",
-        "ThrottlingException",
-        "TooManyRequestsException",
-    }
-)
-# HTTP 400 all the same: whether the run was started is not known.
-_UNANSWERED = "OperationTimeoutException"
+"""How long a runner's list of runs may lack one that was started: a claim is held that much longer."""
 
 
 class DispatchResult(Enum):
@@ -89,9 +74,7 @@ class Dispatcher:
 
     settings: StartRunSettings
     s3: S3Client
-    glue: GlueClient
-    starter: GlueClient
-    """A client that sends each request once: a repeated StartJobRun is a second run."""
+    runner: Runner
     leases: LeaseStore
     notifier: Notifier
 
@@ -152,7 +135,7 @@ class Dispatcher:
             return DispatchResult.NOTHING_TO_DO
         if claim.payload["run_id"] is None:
             return self._plan_without_run(drop, request, claim)
-        outcome = outcome_of(claim, claim.payload["run_id"], leases=self.leases, glue=self.glue)
+        outcome = outcome_of(claim, claim.payload["run_id"], leases=self.leases, runner=self.runner)
         if replay is None or replay.after_attempt is not None:
             # The upload once more retries what failed in words; only `sweep` knows when a run without words is dead.
             is_due = outcome.report is not None if replay is None else replay.after_attempt == latest
@@ -173,7 +156,7 @@ class Dispatcher:
             return DispatchResult.WAITS
         attempt = claim.payload["attempt"]
         if not claim.was_released:
-            run = find_run(self.glue, claim.payload["job_name"], drop=drop, attempt=attempt, since=claim.written_at)
+            run = self.runner.find(claim.payload["job_name"], drop=drop, attempt=attempt, since=claim.written_at)
             if run is not None:
                 payload = {name: value for name, value in claim.payload.items() if name not in held_for(0)}
                 noted = self.leases.replace(claim, {**payload, "run_id": run.run_id})
@@ -218,31 +201,23 @@ class Dispatcher:
         if claim is None:
             return DispatchResult.WAITS
         try:
-            run_id = self._start_job_run(job_name, RunArguments(drop, plan.attempt, plan.operation, archived))
-        except ClientError as error:
-            if _may_have_been_started(error):
-                return self._unanswered(error)
+            run_id = self.runner.start(job_name, RunArguments(drop, plan.attempt, plan.operation, archived))
+        except StartUnanswered as error:
+            logger.warning("the drop waits until its claim expires", extra={"error": str(error)})
+            return DispatchResult.WAITS
+        except StartRefused as error:
             self.leases.replace(claim, {**payload, **released()})
-            if error.response["Error"]["Code"] in _FULL:
+            if isinstance(error, RunnerIsFull):
                 return DispatchResult.WAITS
             raise
-        except BotoCoreError as error:
-            return self._unanswered(error)
         logger.info(
             "run started",
             extra={"load_id": drop.load_id, "attempt": plan.attempt, "job_name": job_name, "run_id": run_id},
         )
         if self.leases.replace(claim, {**payload, "run_id": run_id}) is None:
-            # We were slower than our own lease; the worker that took over finds this run in Glue.
+            # We were slower than our own lease; the worker that took over finds this run.
             logger.warning("the claim was taken over before the run's id was noted", extra={"run_id": run_id})
         return DispatchResult.STARTED
-
-    def _start_job_run(self, job_name: str, arguments: RunArguments) -> str:
-        return self.starter.start_job_run(JobName=job_name, Arguments=arguments.encode())["JobRunId"]
-
-    def _unanswered(self, error: Exception) -> DispatchResult:
-        logger.warning("Glue did not answer; the drop waits until its claim expires", extra={"error": str(error)})
-        return DispatchResult.WAITS
 
     def _refused(self, request: Request, result: DispatchResult, lease_seconds: float) -> DispatchResult:
         """Tell the person who asked when nothing will start; for all others a line in the log is enough."""
@@ -270,8 +245,3 @@ def _operation_of(claim: Lease) -> str:
 def _is_ours(replay: Replay) -> bool:
     """True for a request that a function made, not a person."""
     return replay.request.startswith("flow_in:")
-
-
-def _may_have_been_started(error: ClientError) -> bool:
-    status: int = error.response["ResponseMetadata"]["HTTPStatusCode"]
-    return status >= 500 or error.response["Error"]["Code"] == _UNANSWERED

@@ -15,6 +15,7 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from lambdas.deadlines import invocation_deadline_seconds
+from lambdas.glue_runner import GlueRunner
 from lambdas.leases import LeaseStore
 from lambdas.no_retries import NO_RETRIES
 from lambdas.notifier import Notifier
@@ -47,8 +48,7 @@ def dependencies() -> Dependencies:
     dispatcher = Dispatcher(
         settings=settings,
         s3=s3,
-        glue=boto3.client("glue"),
-        starter=boto3.client("glue", config=NO_RETRIES),
+        runner=GlueRunner.connect(),
         leases=leases,
         notifier=Notifier(leases, boto3.client("sns", config=NO_RETRIES), settings.topic_arn),
     )

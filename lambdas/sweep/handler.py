@@ -13,8 +13,10 @@ import boto3
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from lambdas.glue_runner import GlueRunner
 from lambdas.leases import LeaseStore
 from lambdas.published_metrics import put_metric
+from lambdas.runs import Runner
 from lambdas.sweep.listing import read_listing
 from lambdas.sweep.scanner import Findings, LostDrop, Scanner, StartedRun
 from schemas.messages import drop_message, replay_message, run_request
@@ -23,7 +25,6 @@ from schemas.settings import SweepSettings, load_settings
 from schemas.work_bucket import LAST_DROP_KEY, resent_key, settled_key
 
 if TYPE_CHECKING:
-    from types_boto3_glue.client import GlueClient
     from types_boto3_lambda.client import LambdaClient
     from types_boto3_s3.client import S3Client
     from types_boto3_sqs.client import SQSClient
@@ -41,7 +42,7 @@ logger = Logger(service="sweep")
 class Dependencies:
     settings: SweepSettings
     s3: S3Client
-    glue: GlueClient
+    runner: Runner
     sqs: SQSClient
     functions: LambdaClient
     leases: LeaseStore
@@ -55,7 +56,7 @@ def dependencies() -> Dependencies:
     return Dependencies(
         settings=settings,
         s3=s3,
-        glue=boto3.client("glue"),
+        runner=GlueRunner.connect(),
         sqs=boto3.client("sqs"),
         functions=boto3.client("lambda"),
         leases=LeaseStore(s3, settings.work_bucket),
@@ -70,7 +71,7 @@ def handle(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:  # 
     scanner = Scanner(
         listing=read_listing(deps.s3, deps.leases, deps.settings.drop_bucket, grace=grace),
         s3=deps.s3,
-        glue=deps.glue,
+        runner=deps.runner,
         leases=deps.leases,
         archive_bucket=deps.settings.archive_bucket,
         grace=grace,

@@ -19,7 +19,7 @@ from lambdas.attempts import Outcome, claimed_attempts, drop_of, outcome_of, tri
 from lambdas.drop_versions import DropVersion
 from lambdas.errors import TerminalError
 from lambdas.leases import Lease, LeaseStore
-from lambdas.runs import find_run
+from lambdas.runs import Runner
 from lambdas.sweep.listing import Listing
 from lambdas.waiting_loads import were_asked
 from schemas.drops import Drop
@@ -28,7 +28,6 @@ from schemas.retries import RETRIED_WITHIN
 from schemas.work_bucket import claim_key, notified_prefix, parse_attempt_key, parse_deferred_key
 
 if TYPE_CHECKING:
-    from types_boto3_glue.client import GlueClient
     from types_boto3_s3.client import S3Client
 
 STARTING_SECONDS = 120
@@ -94,7 +93,7 @@ class Scanner:
 
     listing: Listing
     s3: S3Client
-    glue: GlueClient
+    runner: Runner
     leases: LeaseStore
     archive_bucket: str
     grace: timedelta
@@ -161,7 +160,7 @@ class Scanner:
         if claim is not None:
             run_id = claim.payload["run_id"] or self._run_of_dead_starter(claim)
         if claim is not None and run_id is not None:
-            outcome = outcome_of(claim, run_id, leases=self.leases, glue=self.glue)
+            outcome = outcome_of(claim, run_id, leases=self.leases, runner=self.runner)
         return AttemptLook(
             load_id=load_id,
             attempt=attempt,
@@ -178,9 +177,7 @@ class Scanner:
         if not claim.is_expired or claim.was_released:
             return None
         attempt = claim.payload["attempt"]
-        run = find_run(
-            self.glue, claim.payload["job_name"], drop=drop_of(claim), attempt=attempt, since=claim.written_at
-        )
+        run = self.runner.find(claim.payload["job_name"], drop=drop_of(claim), attempt=attempt, since=claim.written_at)
         return run.run_id if run is not None else None
 
     def _start_is_open(self, findings: Findings, look: AttemptLook) -> bool:

@@ -57,7 +57,7 @@ class Events(RuleBasedStateMachine):
     @precondition(lambda self: self.queue)
     @rule(after=st.booleans())
     def a_worker_dies_at_the_start(self, after: bool) -> None:
-        release = killed_at(handler.dependencies().dispatcher.starter, "StartJobRun", after=after)
+        release = killed_at(handler.dependencies().dispatcher.runner.starter, "StartJobRun", after=after)
         try:
             self.deliver(self.queue[-1])
             self.queue.pop()

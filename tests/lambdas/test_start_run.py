@@ -40,7 +40,7 @@ def deliver(cloud: Cloud, *bodies: dict[str, Any] | str, waits: int | None = Non
 
 def glue_answers(monkeypatch: pytest.MonkeyPatch, error: Exception, *, but_starts: bool = False) -> list[int]:
     """From now on StartJobRun ends in this error; the list counts the calls."""
-    client = handler.dependencies().dispatcher.starter
+    client = handler.dependencies().dispatcher.runner.starter
     start, calls = client.start_job_run, []
 
     def start_job_run(**request: Any) -> Any:
@@ -348,7 +348,7 @@ def test_a_job_that_does_not_exist_fails_the_message_and_leaves_the_claim_free(c
 def test_a_start_is_sent_once_whatever_the_answer(cloud: Cloud) -> None:
     """botocore would repeat StartJobRun after a lost answer, and a repeated start is a second run."""
     sent: list[str] = []
-    client = handler.dependencies().dispatcher.starter
+    client = handler.dependencies().dispatcher.runner.starter
 
     def lose_the_answer(request: Any, **_: Any) -> None:
         sent.append(request.url)
@@ -366,7 +366,7 @@ def test_a_start_is_sent_once_whatever_the_answer(cloud: Cloud) -> None:
 @pytest.mark.parametrize("started", [False, True])
 def test_a_worker_that_dies_at_the_start_is_followed_by_one_that_starts_it_once(cloud: Cloud, started: bool) -> None:
     drop = cloud.drop()
-    release = killed_at(handler.dependencies().dispatcher.starter, "StartJobRun", after=started)
+    release = killed_at(handler.dependencies().dispatcher.runner.starter, "StartJobRun", after=started)
     with pytest.raises(Killed):
         deliver(cloud, drop_message(drop))
     release()
@@ -395,7 +395,7 @@ def test_an_answer_lost_on_the_way_does_not_start_a_second_run(cloud: Cloud, mon
 
 def test_the_claim_names_how_long_its_holder_can_live(cloud: Cloud) -> None:
     drop = cloud.drop()
-    release = killed_at(handler.dependencies().dispatcher.starter, "StartJobRun")
+    release = killed_at(handler.dependencies().dispatcher.runner.starter, "StartJobRun")
     with pytest.raises(Killed):
         deliver(cloud, drop_message(drop), seconds=60)
     release()
@@ -405,7 +405,7 @@ def test_the_claim_names_how_long_its_holder_can_live(cloud: Cloud) -> None:
 def test_two_workers_cannot_hold_one_claim(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     """The second comes while the first stands between its claim and its run, and again while both take over."""
     drop = cloud.drop()
-    client = handler.dependencies().dispatcher.starter
+    client = handler.dependencies().dispatcher.runner.starter
     start = client.start_job_run
 
     def start_while_another_tries(**request: Any) -> Any:
@@ -431,7 +431,7 @@ def test_only_one_of_two_that_find_the_same_starts_a_run(
             glue_answers(patched, refusal("ConcurrentRunsExceededException"))
             deliver(cloud, drop_message(drop))
     elif found == "a dead worker's claim":
-        release = killed_at(dispatcher.starter, "StartJobRun")
+        release = killed_at(dispatcher.runner.starter, "StartJobRun")
         with pytest.raises(Killed):
             deliver(cloud, drop_message(drop))
         release()

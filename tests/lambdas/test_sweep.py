@@ -111,7 +111,7 @@ def test_drops_that_wait_in_the_queue_are_not_sent_again(cloud: Cloud) -> None:
 
 def test_a_claim_whose_holder_died_is_taken_up(cloud: Cloud) -> None:
     drop = cloud.drop()
-    release = killed_at(start_run.dependencies().dispatcher.starter, "StartJobRun")
+    release = killed_at(start_run.dependencies().dispatcher.runner.starter, "StartJobRun")
     with pytest.raises(Killed):
         started(cloud, drop)
     release()
@@ -319,7 +319,7 @@ def test_what_is_settled_costs_only_listings_however_much_it_is(cloud: Cloud) ->
 def test_load_whose_starter_died_is_mailed_though_its_drop_is_archived(cloud: Cloud, calls: Calls) -> None:
     """The claim names no run, and the event to notify was lost."""
     drop = cloud.drop()
-    release = killed_at(start_run.dependencies().dispatcher.starter, "StartJobRun", after=True)
+    release = killed_at(start_run.dependencies().dispatcher.runner.starter, "StartJobRun", after=True)
     with pytest.raises(Killed):
         started(cloud, drop)
     release()
@@ -335,7 +335,7 @@ def test_load_whose_starter_died_is_mailed_though_its_drop_is_archived(cloud: Cl
 
 def test_run_of_a_dead_starter_is_mailed_without_a_redelivery(cloud: Cloud, calls: Calls) -> None:
     drop = cloud.drop()
-    release = killed_at(start_run.dependencies().dispatcher.starter, "StartJobRun", after=True)
+    release = killed_at(start_run.dependencies().dispatcher.runner.starter, "StartJobRun", after=True)
     with pytest.raises(Killed):
         started(cloud, drop)
     release()

@@ -15,6 +15,7 @@ import pytest
 from lambdas import attempts
 from lambdas.archive import handler as archive
 from lambdas.archive.archiver import Archiver
+from lambdas.glue_runner import GlueRunner
 from lambdas.leases import LeaseStore
 from lambdas.notifier import Notifier
 from lambdas.notify import handler as notify
@@ -69,19 +70,20 @@ class Explorer:
         """Give every handler this world instead of AWS."""
         s3: Any = world.s3
         glue: Any = world.glue
+        runner = GlueRunner(glue, starter=glue)
         queue: Any = world
         leases = LeaseStore(s3, WORK)
         notifier = Notifier(leases, queue, "topic")
         start_settings = StartRunSettings(DROPS, ARCHIVE, WORK, "transactions", "dimensions", "queue", "topic", "dev")
-        dispatcher = Dispatcher(start_settings, s3, glue, glue, leases, notifier)
+        dispatcher = Dispatcher(start_settings, s3, runner, leases, notifier)
         self.start_run = start_run.Dependencies(start_settings, dispatcher, queue, random.Random(0))
         notify_settings = NotifySettings(WORK, DROPS, "topic", "/aws-glue/python-jobs/output", "dev")
-        self.notify = notify.Dependencies(notify_settings, glue, leases, notifier)
+        self.notify = notify.Dependencies(notify_settings, runner, leases, notifier)
         archive_settings = ArchiveSettings(DROPS, ARCHIVE, WORK, "queue")
-        self.archive = archive.Dependencies(archive_settings, glue, queue, leases, Archiver(s3, ARCHIVE, leases))
+        self.archive = archive.Dependencies(archive_settings, runner, queue, leases, Archiver(s3, ARCHIVE, leases))
         sweep_settings = SweepSettings(DROPS, ARCHIVE, WORK, "queue", "archive", "notify", "dev")
         functions: Any = SimpleNamespace(invoke=world.invoke_function)
-        self.sweep = sweep.Dependencies(sweep_settings, s3, glue, queue, functions, leases)
+        self.sweep = sweep.Dependencies(sweep_settings, s3, runner, queue, functions, leases)
 
     def now(self) -> datetime:
         """The world's time."""

@@ -21,7 +21,6 @@ from lambdas.archived_copies import archived_copies
 from lambdas.attempts import Outcome, outcome_of, read_report
 from lambdas.drop_versions import find_version
 from lambdas.notifier import Notifier
-from lambdas.runs import get_run
 from lambdas.start_run import dispatcher
 from lambdas.start_run.dispatcher import Dispatcher, DispatchResult
 from lambdas.sweep import scanner
@@ -65,11 +64,11 @@ def look_at_the_drop_before_the_claims(patched: pytest.MonkeyPatch) -> None:
 def read_the_report_before_the_state(patched: pytest.MonkeyPatch) -> None:
     """A run that ends in between looks as if it had died without a report, and the starter does not ask again."""
 
-    def report_first(claim: Any, run_id: str, *, leases: Any, glue: Any) -> Outcome:
+    def report_first(claim: Any, run_id: str, *, leases: Any, runner: Any) -> Outcome:
         report = read_report(leases, claim.payload["load_id"], claim.payload["attempt"])
         if report is not None:
             return Outcome(report, None)
-        run = get_run(glue, claim.payload["job_name"], run_id)
+        run = runner.get(claim.payload["job_name"], run_id)
         state = run.state if run else None
         return Outcome(None, "STARTING" if state is None else state)
 
@@ -83,8 +82,8 @@ def read_the_report_before_the_state(patched: pytest.MonkeyPatch) -> None:
         is_retry["now"] = request.replay is not None and request.replay.after_attempt is not None
         return plan(self, drop, request)
 
-    def unasked(claim: Any, run_id: str, *, leases: Any, glue: Any) -> Outcome:
-        outcome = outcome_of(claim, run_id, leases=leases, glue=glue)
+    def unasked(claim: Any, run_id: str, *, leases: Any, runner: Any) -> Outcome:
+        outcome = outcome_of(claim, run_id, leases=leases, runner=runner)
         return WorthIt(outcome.report, outcome.state)
 
     patched.setattr(scanner, "outcome_of", report_first)
@@ -93,7 +92,7 @@ def read_the_report_before_the_state(patched: pytest.MonkeyPatch) -> None:
 
 
 def take_a_run_that_glue_does_not_show_for_dead(patched: pytest.MonkeyPatch) -> None:
-    patched.setattr(attempts, "GLUE_LAG_SECONDS", 0)
+    patched.setattr(attempts, "RUNNER_LAG_SECONDS", 0)
 
 
 def take_over_before_the_list_shows_the_run(patched: pytest.MonkeyPatch) -> None:
