@@ -49,10 +49,12 @@ def load(case: Path, drop: Path, settings: SourceSettings) -> DryRun:
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_a_file_of_a_shop_comes_out_right(case: Path) -> None:
     expected = json.loads((case / "expected.json").read_text(encoding="utf-8"))
-    settings = SourceSettings.parse(expected["settings"], name="shop") if "settings" in expected else DEFAULT
     drops = sorted(path for path in (case / "transactions").rglob("*") if path.is_file())
-    for drop, outcome in zip(drops, expected["files"], strict=True):
-        check(load(case, drop, settings), outcome, expected["right_outcome"])
+    # `also_with` are other settings for the same drops.
+    for variant in [expected, *expected.get("also_with", [])]:
+        settings = SourceSettings.parse(variant["settings"], name="shop") if "settings" in variant else DEFAULT
+        for drop, outcome in zip(drops, variant["files"], strict=True):
+            check(load(case, drop, settings), outcome, expected["right_outcome"])
 
 
 def check(run: DryRun, outcome: dict[str, Any], right: str) -> None:
@@ -66,3 +68,7 @@ def check(run: DryRun, outcome: dict[str, Any], right: str) -> None:
     assert accepted == outcome["accepted"], right
     rejected = {row[-3]: row[-2].split(";") for row in run.rejected.lines} if run.rejected else {}
     assert rejected == outcome["rejected"], right
+    moments = {row["transaction_id"]: str(row["transaction_date"]) for row in run.staged}
+    assert moments == outcome.get("moments", moments), right
+    total = sum((row["total_amount"] for row in run.staged), Decimal(0))
+    assert total == Decimal(outcome.get("total", total)), right
