@@ -88,39 +88,9 @@ def _lines(path: Path) -> DataFrame:
 
 
 def _judge(lines: DataFrame, products: DataFrame, customers: DataFrame) -> DataFrame:
-    fields = F.split("value", ",", -1)
-    text = (
-        lines.withColumn("fields", fields)
-        .withColumn("is_malformed", F.size("fields") != len(COLUMNS))
-        .select(
-            "source_line",
-            "is_malformed",
-            F.when(F.col("is_malformed"), F.col("value")).alias("source_text"),
-            *(
-                F.coalesce(F.get("fields", F.lit(at)), F.lit("")).alias(f"raw_{name}")
-                for at, name in enumerate(COLUMNS)
-            ),
-        )
-    )
-    trimmed = _trimmed(text)
-    typed = trimmed.select(
-        "source_line",
-        "is_malformed",
-        "source_text",
-        *(f"raw_{name}" for name in COLUMNS),
-        *COLUMNS[:3],
-        F.when(F.col("quantity").rlike(WHOLE), F.regexp_extract("quantity", "^[0-9]+", 0).cast("int")).alias(
-            "quantity"
-        ),
-        F.when(
-            F.col("transaction_date").rlike(f"^(?:{UTC_DATE}|{ZONED_DATE})$"), F.to_timestamp("transaction_date")
-        ).alias("transaction_date"),
-        F.col("transaction_date").alias("written_date"),
-        F.lower("status").alias("status"),
-        _any_too_long().alias("is_too_long"),
-    )
     joined = (
-        typed.join(products.withColumn("has_product", F.lit(True)), "product_id", "left")
+        _typed(lines)
+        .join(products.withColumn("has_product", F.lit(True)), "product_id", "left")
         .join(customers.withColumn("has_customer", F.lit(True)), "customer_id", "left")
         .withColumnRenamed("price", "unit_price")
         .withColumn(
@@ -140,6 +110,40 @@ def _judge(lines: DataFrame, products: DataFrame, customers: DataFrame) -> DataF
         F.lit(LOAD_ID).alias("load_id"),
         F.lit(SOURCE_URI).alias("source_uri"),
         F.when(F.col("is_malformed"), F.lit("malformed_row")).otherwise(_reasons()).alias("reject_reasons"),
+    )
+
+
+def _typed(lines: DataFrame) -> DataFrame:
+    fields = F.split("value", ",", -1)
+    text = (
+        lines.withColumn("fields", fields)
+        .withColumn("is_malformed", F.size("fields") != len(COLUMNS))
+        .select(
+            "source_line",
+            "is_malformed",
+            F.when(F.col("is_malformed"), F.col("value")).alias("source_text"),
+            *(
+                F.coalesce(F.get("fields", F.lit(at)), F.lit("")).alias(f"raw_{name}")
+                for at, name in enumerate(COLUMNS)
+            ),
+        )
+    )
+    trimmed = _trimmed(text)
+    return trimmed.select(
+        "source_line",
+        "is_malformed",
+        "source_text",
+        *(f"raw_{name}" for name in COLUMNS),
+        *COLUMNS[:3],
+        F.when(F.col("quantity").rlike(WHOLE), F.regexp_extract("quantity", "^[0-9]+", 0).cast("int")).alias(
+            "quantity"
+        ),
+        F.when(
+            F.col("transaction_date").rlike(f"^(?:{UTC_DATE}|{ZONED_DATE})$"), F.to_timestamp("transaction_date")
+        ).alias("transaction_date"),
+        F.col("transaction_date").alias("written_date"),
+        F.lower("status").alias("status"),
+        _any_too_long().alias("is_too_long"),
     )
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
@@ -113,9 +113,8 @@ class LocalCloud:
         """Deploy the program in `root` with the settings of a stack, some keys changed.
 
         `name` is what the deployed stack is called; without it, it is called as the stack whose settings it has.
-        `folder` takes logs and what processes need while they run. `libraries` keeps unpacked
-        wheels for the next local cloud. `before_deploy` makes what the account holds already.
-        `on_resource` is told how many resources exist.
+        `folder` takes logs and what processes need while they run. `libraries` keeps unpacked wheels for the next
+        local cloud. `before_deploy` makes what the account holds already. `on_resource` is told their number.
         Raises DeployFailed where the program cannot be deployed.
         """
         folder = folder.resolve()
@@ -124,15 +123,11 @@ class LocalCloud:
         aws = Aws.start(account=account, region=values["aws:region"])
         warehouse, mails = ProgramWarehouse(aws), Mailbox()
         data_api = DataApi(warehouse)
-        try:
+        with ExitStack() as on_failure:
+            on_failure.callback(_stop, aws, warehouse, data_api)
             provider = MotoProvider(aws, warehouse)
-            processes = GlueProcesses(
-                aws,
-                folder,
-                (libraries or folder).resolve(),
-                python or glue_python(),
-                job_environment=lambda: warehouse.running().client_environment(),
-            )
+            unpacked = (libraries or folder).resolve()
+            processes = GlueProcesses(aws, folder, unpacked, python or glue_python(), warehouse.client_environment)
             router = _router(aws, provider, folder, processes, pace=pace, on_warning=on_warning)
             _play_what_moto_does_not(aws, warehouse, data_api, router)
             hooks = Hooks(
@@ -146,12 +141,7 @@ class LocalCloud:
                 before_deploy(aws)
                 deployed = deploy(root, provider, stack=name or stack, config=values, on_resource=on_resource)
                 router.start()
-        except BaseException:
-            data_api.stop()
-            warehouse.stop()
-            aws.stop()
-            let_go(account)
-            raise
+            on_failure.pop_all()
         return cls(aws, warehouse, data_api, router, deployed, processes.python, folder, mails)
 
     def stop(self) -> None:
@@ -161,10 +151,7 @@ class LocalCloud:
         self.router.glue.stop()
         self.router.functions.stop()
         self.router.stop()
-        self.data_api.stop()
-        self.warehouse.stop()
-        self.aws.stop()
-        let_go(self.aws.account)
+        _stop(self.aws, self.warehouse, self.data_api)
 
     def __enter__(self) -> LocalCloud:
         return self
@@ -247,6 +234,13 @@ class LocalCloud:
             f"after {timeout:g} seconds something is still in flight: the queue holds {self.queue('queue_url')}; "
             f"the last warning was: {(self.router.warnings or ['none'])[-1]}"
         )
+
+
+def _stop(aws: Aws, warehouse: ProgramWarehouse, data_api: DataApi) -> None:
+    data_api.stop()
+    warehouse.stop()
+    aws.stop()
+    let_go(aws.account)
 
 
 @contextmanager

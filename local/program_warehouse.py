@@ -71,6 +71,10 @@ class ProgramWarehouse:
         """The warehouse once it is open; raises TimeoutError when the program declares none."""
         return self._opened.result(_OPENING_SECONDS)
 
+    def client_environment(self) -> dict[str, str]:
+        """The environment variables with which a client process reaches the warehouse."""
+        return self.running().client_environment()
+
     def stop(self) -> None:
         if self._opened.done() and self._opened.exception() is None:
             self._opened.result().stop()

@@ -84,14 +84,8 @@ class Warehouse:
         try:
             passwords, observer, admin_password = Passwords(), StatementObserver(), secrets.token_urlsafe(16)
             tls, authority = make_certificates(engine.socket_path.parent)
-            shared = SharedState(
-                socket_path=engine.socket_path,
-                tls=tls,
-                passwords=passwords,
-                superuser=SUPERUSER,
-                store=ObjectStore(s3_endpoint_url, service_credentials, region),
-                observer=observer,
-            )
+            store = ObjectStore(s3_endpoint_url, service_credentials, region)
+            shared = SharedState(engine.socket_path, tls, passwords, SUPERUSER, store, observer)
             loop.run(_prepare(engine, database=database, admin_user=admin_user, admin_password=admin_password))
             server = loop.run(_listen(shared))
             users = user_of or user_by_sts(s3_endpoint_url, default_role=default_role, region=region)

@@ -147,7 +147,6 @@ def dry_run(
     error: JobError | None = None
     with ExitStack() as patches:
         patches.enter_context(mock.patch.object(jobs.attempt, "s3_client", return_value=s3))
-        patches.enter_context(mock.patch.object(jobs.attempt, "read_past_loads", return_value=[]))
         patches.enter_context(mock.patch.object(jobs.process_transactions, "unload", warehouse.unload))
         patches.enter_context(mock.patch.object(jobs.process_transactions, "load", warehouse.load))
         # Neither is asked for here, and each costs more than all the rest: one signs in to a warehouse, one draws.
