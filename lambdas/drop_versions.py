@@ -29,25 +29,54 @@ class DropVersion:
     is_withdrawn: bool
 
 
+@dataclass(frozen=True)
+class _Marker:
+    """The newest delete marker of a key."""
+
+    key: str
+    version_id: str
+    is_latest: bool
+    deleted_at: datetime
+
+
 def drop_versions(s3: S3Client, bucket: str, prefix: str = "") -> Iterator[DropVersion]:
     """Every version whose key begins with the prefix; versions of a key come newest first."""
-    markers: dict[str, tuple[bool, datetime]] = {}
+    markers: dict[str, _Marker] = {}
     for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=prefix):
         now = server_time(page)
         # S3 lists a marker before the versions below it, so it is on this page or an earlier one.
-        for marker in page.get("DeleteMarkers", []):
-            is_latest, deleted_at = markers.get(marker["Key"], (False, marker["LastModified"]))
-            newest = max(deleted_at, marker["LastModified"])
-            markers[marker["Key"]] = (is_latest or marker["IsLatest"], newest)
+        for listed in page.get("DeleteMarkers", []):
+            marker = _Marker(listed["Key"], listed["VersionId"], listed["IsLatest"], listed["LastModified"])
+            markers.setdefault(marker.key, marker)
         for version in page.get("Versions", []):
-            key, uploaded_at = version["Key"], version["LastModified"]
-            is_latest, deleted_at = markers.get(key, (False, uploaded_at))
+            drop, uploaded_at = Drop(bucket, version["Key"], version["VersionId"]), version["LastModified"]
             yield DropVersion(
-                drop=Drop(bucket, key, version["VersionId"]),
+                drop=drop,
                 age_seconds=(now - uploaded_at).total_seconds(),
-                # S3's times have whole seconds: a marker of the same second counts only while it is on top.
-                is_withdrawn=is_latest or deleted_at > uploaded_at,
+                is_withdrawn=_is_below(s3, drop, uploaded_at, markers.get(drop.key)),
             )
+
+
+def _is_below(s3: S3Client, drop: Drop, uploaded_at: datetime, marker: _Marker | None) -> bool:
+    """True for a version that is older than the marker of its key.
+
+    S3's times have whole seconds. Within one, only a listing that begins at the marker tells the order: it has
+    the versions below the marker and no others.
+    """
+    if marker is None:
+        return False
+    if marker.is_latest or marker.deleted_at != uploaded_at:
+        return marker.is_latest or marker.deleted_at > uploaded_at
+    after: str | None = marker.version_id
+    while after is not None:
+        page = s3.list_object_versions(Bucket=drop.bucket, Prefix=drop.key, KeyMarker=drop.key, VersionIdMarker=after)
+        for version in page.get("Versions", []):
+            if (version["Key"], version["VersionId"]) == (drop.key, drop.version_id):
+                return True
+            if version["Key"] != drop.key or version["LastModified"] < uploaded_at:
+                return False
+        after = page.get("NextVersionIdMarker") if page.get("NextKeyMarker") == drop.key else None
+    return False
 
 
 def find_version(s3: S3Client, drop: Drop) -> DropVersion | None:

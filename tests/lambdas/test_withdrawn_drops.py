@@ -60,6 +60,37 @@ def test_upload_after_a_deletion_is_loaded_and_the_one_before_is_not(cloud: Clou
     assert [cloud.drop_of(run)[0] for run in cloud.runs()] == [newer]
 
 
+def test_order_within_one_second_is_known(cloud: Cloud) -> None:
+    older = cloud.drop(body=b"older")
+    withdraw(cloud)
+    newer, newest = (cloud.drop(body=body) for body in (b"newer", b"newest"))
+    cloud.move_into_one_second(DAY_KEY)
+    deliver(cloud, drop_message(older), drop_message(newer), drop_message(newest))
+    assert [cloud.drop_of(run)[0] for run in cloud.runs()] == [newer, newest]
+
+
+def test_order_of_many_versions_within_one_second_is_known(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MOTO_S3_DEFAULT_MAX_KEYS", "2")
+    withdrawn = []
+    for body in (b"1", b"2"):
+        withdrawn += [cloud.drop(body=body), cloud.drop(body=body + b"again")]
+        withdraw(cloud)
+    newest = [cloud.drop(body=body) for body in (b"3", b"4", b"5")]
+    cloud.move_into_one_second(DAY_KEY)
+    deliver(cloud, *map(drop_message, [*withdrawn, *newest]))
+    assert [cloud.drop_of(run)[0] for run in cloud.runs()] == newest
+
+
+def test_sweep_revives_only_what_was_uploaded_after_the_deletion(cloud: Cloud, calls: list[Any]) -> None:
+    cloud.drop(body=b"older")
+    withdraw(cloud)
+    newer = cloud.drop(body=b"newer")
+    cloud.move_into_one_second(DAY_KEY)
+    assert sweep.handle({"grace_seconds": 0}, Invocation())["lost"] == 1
+    assert [message.body for message in cloud.sent_messages()] == [drop_message(newer)]
+    assert calls == []
+
+
 @pytest.mark.usefixtures("calls")
 def test_sweep_does_not_revive_a_withdrawn_drop(cloud: Cloud) -> None:
     cloud.drop()

@@ -102,11 +102,21 @@ class S3:
         return [{"Contents": contents, **self._metadata()}]
 
     def _list_versions(self, Bucket: str, Prefix: str = "") -> list[dict[str, Any]]:
+        return [self.list_object_versions(Bucket, Prefix)]
+
+    def list_object_versions(
+        self, Bucket: str, Prefix: str = "", KeyMarker: str | None = None, VersionIdMarker: str | None = None
+    ) -> dict[str, Any]:
+        """Newest first; with a marker, what comes after it."""
         self.before(f"ListObjectVersions {Prefix}")
         listed: dict[bool, list[dict[str, Any]]] = {False: [], True: []}
+        is_reached = KeyMarker is None
         for key, versions in sorted(self.buckets.get(Bucket, {}).items()):
             if key.startswith(Prefix):
                 for version in reversed(versions):
+                    if not is_reached:
+                        is_reached = (key, version.version_id) == (KeyMarker, VersionIdMarker)
+                        continue
                     listed[version.is_marker].append(
                         {
                             "Key": key,
@@ -115,7 +125,7 @@ class S3:
                             "IsLatest": version is versions[-1],
                         }
                     )
-        return [{"Versions": listed[False], "DeleteMarkers": listed[True], **self._metadata()}]
+        return {"Versions": listed[False], "DeleteMarkers": listed[True], **self._metadata()}
 
     def get_object(self, Bucket: str, Key: str, VersionId: str | None = None) -> dict[str, Any]:
         self.before(f"GetObject {Key}")

@@ -304,8 +304,6 @@ class World(Workers):
         drop = self.uploads[self.choose(len(self.uploads))]
         if self.choose(4) == 3 and self.s3.current(DROPS, drop.key) is not None:
             self.log.append(f"withdraw {drop.key}")
-            # S3's times have whole seconds: a marker of the upload's own second proves nothing once it is covered.
-            self.clock.advance(1)
             self.s3.withdraw(DROPS, drop.key)
             for other in self.uploads:
                 if other.key == drop.key:
