@@ -10,6 +10,8 @@ contract's columns are shown.
 
 from __future__ import annotations
 
+from datetime import date, datetime, timedelta, timezone
+
 from lambdas.notifier import Mail
 from lambdas.notify.console_links import log_link, object_link
 from lambdas.notify.failures import describe_failure, state_of_the_warehouse, what_to_do
@@ -57,7 +59,8 @@ def _subject(context: MailContext) -> str:
     again = " again" if report.first_commit is not None and context.earlier.were_mailed else ""
     change = f"{signed(context.change)}, " if context.change is not None else ""
     unusual = ", not as usual" if report.comparison is not None and not report.comparison.is_usual else ""
-    return f"{what} loaded{again}{unusual}: {change}{look}"
+    to_come = ", of a day to come" if _is_of_a_day_to_come(report) else ""
+    return f"{what} loaded{again}{to_come or unusual}: {change}{look}"
 
 
 def _failure(context: MailContext, longest: int) -> str:
@@ -115,12 +118,26 @@ def _to_do(context: MailContext) -> str:
         return what_to_do(context)
     if context.is_retraction or context.is_flow_in:
         return "nothing."
+    if _is_of_a_day_to_come(report):
+        return (
+            f"check the day in the file's key, {report.partition_day}, which is after the upload. Rows of a later day win "
+            f"over corrections from files of earlier days. If the day is wrong, run `pipeline retract "
+            f"{report.load_id} --stack {context.stack}`, then upload the file under its own day."
+        )
     if report.comparison is not None and report.comparison.is_alarming:
         return "ask the sender whether the file is whole and right; if it is not, upload the right one."
     to_look_at = context.counts.get("rejected", 0) - report.waiting
     if to_look_at > 0:
         return f"correct the {to_look_at:,} rejected rows in the file of rejected rows and upload that file."
     return "nothing."
+
+
+def _is_of_a_day_to_come(report: Report) -> bool:
+    """True when the day of the file had begun nowhere on earth (UTC+14) when the file was uploaded."""
+    if report.partition_day is None or report.uploaded_at is None:
+        return False
+    uploaded_at = datetime.fromisoformat(report.uploaded_at).astimezone(timezone(timedelta(hours=14)))
+    return date.fromisoformat(report.partition_day) > uploaded_at.date()
 
 
 def _commands(context: MailContext) -> list[str]:

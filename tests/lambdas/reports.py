@@ -24,7 +24,7 @@ def succeeded(drop: Drop, *, attempt: int = 1, **changes: Any) -> Report:
         finished_at="2023-03-16T00:10:52Z",
         etag="4af981f98d22a0b9979da24b259e5e42",
         bytes=711,
-        uploaded_at="2023-03-16T00:10:07Z",
+        uploaded_at=f"{parsed.partition_day or '2023-03-16'}T22:10:07Z",
         partition_day=parsed.partition_day.isoformat() if parsed.partition_day else None,
         counts={
             "rows_read": 10,

@@ -239,6 +239,18 @@ def test_commands_name_the_stack(name: str) -> None:
     assert all(command.endswith(f" {DROP.load_id} --stack prod") for command in commands)
 
 
+@pytest.mark.parametrize(
+    ("uploaded_at", "is_to_come"),
+    [("2013-03-21T06:00:00+00:00", True), ("2023-03-20T09:59:59Z", True), ("2023-03-20T10:00:00Z", False)],
+)
+def test_a_day_that_has_begun_nowhere_asks_whether_it_is_right(uploaded_at: str, is_to_come: bool) -> None:
+    """Its rows would win over every correction: 2033 for 2023. In UTC+14 the 21st begins at 10:00 UTC on the 20th."""
+    mail = outcome_mail(context(clean_day(uploaded_at=uploaded_at)))
+    assert ("loaded, of a day to come: " in mail.subject) is is_to_come
+    assert ("check the day in the file's key, 2023-03-21" in mail.body) is is_to_come
+    assert (f"`pipeline retract {clean_day().load_id} --stack prod`" in mail.body) is is_to_come
+
+
 def test_ignored_columns_are_never_shown() -> None:
     sample = RejectSample(17, values={"quantity": "x"})
     report = day(ignored_columns=["ann@example.com"], reject_reasons={"invalid_quantity": RejectedFor(1, [sample])})
