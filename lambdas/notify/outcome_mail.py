@@ -18,6 +18,7 @@ from lambdas.notify.failures import describe_failure, state_of_the_warehouse, wh
 from lambdas.notify.figures import money, notes, reasons, rows, signed, usual
 from lambdas.notify.mail_context import MailContext
 from lambdas.printable import printable
+from schemas.reports import Report
 from schemas.work_bucket import report_key
 
 _URI, _SENTENCE, _RUN_MESSAGE, _EARLIER = 1200, 1500, 1000, 300
@@ -120,8 +121,8 @@ def _to_do(context: MailContext) -> str:
         return "nothing."
     if _is_of_a_day_to_come(report):
         return (
-            f"check the day in the file's key, {report.partition_day}, which is after the upload. Rows of a later day win "
-            f"over corrections from files of earlier days. If the day is wrong, run `pipeline retract "
+            f"check the day in the file's key, {report.partition_day}, which is after the upload. Rows of a later "
+            f"day win over corrections from files of earlier days. If the day is wrong, run `pipeline retract "
             f"{report.load_id} --stack {context.stack}`, then upload the file under its own day."
         )
     if report.comparison is not None and report.comparison.is_alarming:
