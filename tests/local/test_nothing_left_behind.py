@@ -286,6 +286,7 @@ def finish(laptop: LocalCloud) -> None:
     pytest.fail(f"still open: {left}")
 
 
+@pytest.mark.slow
 def test_events_that_are_lost_or_doubled_change_none_of_it(undisturbed: LocalCloud, operator: Terminal) -> None:
     chaos = Deliveries(object_event=((), (0.0, 0.0)), run_event=((0.0, 0.3), (), ()), invocation=((0.0, 0.2),))
     finish(undisturbed)

@@ -69,6 +69,7 @@ def test_every_right_is_used_or_listed_as_needed_by_aws_alone(undisturbed: Calm,
     assert {str(right) for right in unused} == {str(right) for right in rights if is_for_aws_alone(actor, right)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("actor", ACTORS)
 def test_without_any_one_of_its_rights_an_actor_fails(undisturbed: Calm, actor: str) -> None:
     stack, role = undisturbed.stack, undisturbed.stack.role_name(actor)
