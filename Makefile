@@ -7,7 +7,7 @@ OUT ?= build/demo
 # Where it is set, every process of every test would compile all it imports once more.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-long test-glue check wheel bench lock clean
+.PHONY: demo test test-long test-glue test-313 check wheel bench lock clean
 
 demo: .venv/ready dist/ready
 	$(BIN)/pipeline demo --out $(OUT) $(DEMO)
@@ -23,8 +23,12 @@ test-long: .venv/ready dist/ready
 	HYPOTHESIS_PROFILE=thorough $(PYTEST) $(TEST)
 
 # The job's own tests on Glue's Python, against the wheel that Glue installs.
-test-glue: .venv-glue/ready
-	cd build/glue && ../../.venv-glue/bin/python -m pytest -q -c pytest.ini tests
+test-glue: .venv-job-3.9/ready
+	cd build/job-3.9 && ../../.venv-job-3.9/bin/python -m pytest -q -c pytest.ini tests
+
+# The same on the Python of a runner after Glue (docs/when-python-shell-ends.md), from the same sources and pins.
+test-313: .venv-job-3.13/ready
+	cd build/job-3.13 && ../../.venv-job-3.13/bin/python -m pytest -q -c pytest.ini tests
 
 check: .venv/ready
 	$(BIN)/ruff check .
@@ -49,7 +53,7 @@ lock: .venv/ready
 	$(COMPILE) --python-version 3.11 requirements/bench_spark.in -o requirements/bench_spark.txt
 
 clean:
-	rm -rf build dist .venv .venv-glue
+	rm -rf build dist .venv .venv-job-*
 
 .venv/ready: requirements/uv.txt requirements/dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, but $(PYTHON) is " + sys.version.split()[0] + "; name another: make PYTHON=/path/to/python")'
@@ -59,16 +63,24 @@ clean:
 	$(UV) pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-dist/ready: .venv/ready requirements/job.txt $(shell find jobs schemas -name "*.py") cli/wheel.py
+IN_WHEEL := requirements/job.txt $(shell find jobs schemas -name "*.py") cli/wheel.py
+
+dist/ready: .venv/ready $(IN_WHEEL)
 	$(BIN)/pipeline wheel
 	@touch $@
 
-.venv-glue/ready: .venv/ready dist/ready requirements/glue_tests.txt $(wildcard tests/*.py tests/jobs/*.py)
-	$(UV) venv --quiet --clear --python "$$($(BIN)/python -m local.glue_python)" .venv-glue
-	$(UV) pip install --quiet --python .venv-glue --require-hashes -r requirements/glue_tests.txt
-	$(UV) pip install --quiet --python .venv-glue --no-deps dist/*.whl
-	rm -rf build/glue && mkdir -p build/glue/tests
-	cp tests/__init__.py tests/conftest.py tests/oracle*.py tests/*strategies.py tests/hostile_content.py tests/test_oracle*.py build/glue/tests/
-	cp -r tests/jobs build/glue/tests/jobs
-	printf '[pytest]\nfilterwarnings =\n    error\nmarkers =\n    slow: long\n' > build/glue/pytest.ini
+dist/ready-3.13: .venv/ready $(IN_WHEEL)
+	$(BIN)/pipeline wheel --python 3.13
+	@touch $@
+
+.venv-job-3.9/ready: dist/ready
+.venv-job-3.13/ready: dist/ready-3.13
+.venv-job-%/ready: .venv/ready requirements/glue_tests.txt $(wildcard tests/*.py tests/jobs/*.py)
+	python=$$($(BIN)/python -m local.glue_python $*) && $(UV) venv --quiet --clear --python "$$python" .venv-job-$*
+	$(UV) pip install --quiet --python .venv-job-$* --require-hashes -r requirements/glue_tests.txt
+	$(UV) pip install --quiet --python .venv-job-$* --no-deps dist/*-cp$(subst .,,$*)-*.whl
+	rm -rf build/job-$* && mkdir -p build/job-$*/tests
+	cp tests/__init__.py tests/conftest.py tests/oracle*.py tests/*strategies.py tests/hostile_content.py tests/test_oracle*.py build/job-$*/tests/
+	cp -r tests/jobs build/job-$*/tests/jobs
+	printf '[pytest]\nfilterwarnings =\n    error\nmarkers =\n    slow: long\n' > build/job-$*/pytest.ini
 	@touch $@

@@ -13,9 +13,9 @@ from pathlib import Path
 from benchmarks.measure import DiedError, Measurement, Peer, measure
 from benchmarks.outcome import Outcome, read_outcome
 from benchmarks.work import Work
-from jobs.glue_entry import BEFORE_POLARS
+from jobs.main import BEFORE_POLARS
 
-# Polars is loaded by then, so what glue_entry sets for the job comes from outside here.
+# Polars is loaded by then, so what jobs.main sets for the job comes from outside here.
 OURS = Peer("ours", "benchmarks.ours", environment=dict(BEFORE_POLARS))
 BARE_SCAN = Peer("bare scan", "benchmarks.bare_scan", does_the_work=False)
 DUCKDB = Peer("DuckDB", "benchmarks.duckdb_peer", needs="duckdb")

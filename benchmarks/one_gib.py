@@ -25,7 +25,7 @@ from rich.table import Table
 
 from benchmarks.measure import ROOT, DiedError, Finished, run_watched
 from benchmarks.work import PARTITION_DAY, Work
-from jobs.glue_entry import BEFORE_POLARS
+from jobs.main import BEFORE_POLARS
 from local.glue_python import find_glue_python
 from redshift_emulator import Warehouse
 from schemas.counts import COUNTS

@@ -14,7 +14,7 @@ from rich.table import Table
 from benchmarks import ours
 from benchmarks.measure import Measurement, Peer, measure
 from benchmarks.work import Work
-from jobs.glue_entry import BEFORE_POLARS
+from jobs.main import BEFORE_POLARS
 from sources import read_source
 
 MOST = 1.5

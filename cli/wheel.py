@@ -13,8 +13,9 @@ from pathlib import Path
 from jobs import __version__
 
 ROOT = Path(__file__).parent.parent
-PYTHON, PLATFORM = "3.9", "x86_64-manylinux2014"
-TAG = "cp39-cp39-manylinux2014_x86_64"
+PLATFORM = "x86_64-manylinux2014"
+PYTHONS = ("3.9", "3.13")
+"""What Glue Python Shell runs, and what would run the job after it (docs/when-python-shell-ends.md)."""
 OURS = ("jobs", "schemas")
 
 # Of the 400 services that botocore describes, only those that a job uses stay in the wheel. The
@@ -28,24 +29,31 @@ _NOT_IMPORTED = ("_distutils_hack", "pkg_resources", "pytz", "setuptools")
 _TIMESTAMP = (1980, 1, 1, 0, 0, 0)
 
 
-def build_wheel(out: Path, work: Path) -> Path:
-    """Returns the wheel's path; the same sources and pins give the same bytes."""
+def build_wheel(out: Path, work: Path, python: str = PYTHONS[0]) -> Path:
+    """Build the wheel for one of PYTHONS; returns its path. The same sources and pins give the same bytes."""
     shutil.rmtree(work, ignore_errors=True)
-    _install_dependencies(work)
+    _install_dependencies(work, python)
     for package in OURS:
         shutil.copytree(ROOT / package, work / package, ignore=shutil.ignore_patterns("__pycache__"))
     _prune(work)
     out.mkdir(parents=True, exist_ok=True)
-    for old in out.glob("transactions_pipeline-*.whl"):
+    tag = _tag(python)
+    for old in out.glob(f"transactions_pipeline-*-{tag}.whl"):
         old.unlink()
-    path = out / f"transactions_pipeline-{__version__}-{TAG}.whl"
-    _write(path, work)
+    path = out / f"transactions_pipeline-{__version__}-{tag}.whl"
+    _write(path, work, tag)
     return path
 
 
-def _install_dependencies(work: Path) -> None:
+def _tag(python: str) -> str:
+    """`3.13` -> `cp313-cp313-manylinux2014_x86_64`."""
+    interpreter = f"cp{python.replace('.', '')}"
+    return f"{interpreter}-{interpreter}-manylinux2014_x86_64"
+
+
+def _install_dependencies(work: Path, python: str) -> None:
     command = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--target", str(work)]
-    command += ["--python-version", PYTHON, "--python-platform", PLATFORM, "--only-binary", ":all:"]
+    command += ["--python-version", python, "--python-platform", PLATFORM, "--only-binary", ":all:"]
     command += ["--no-deps", "--require-hashes", "--requirement", str(ROOT / "requirements" / "job.txt")]
     subprocess.run(command, check=True)
 
@@ -71,11 +79,11 @@ def _prune(work: Path) -> None:
         (work / file).unlink(missing_ok=True)
 
 
-def _write(path: Path, work: Path) -> None:
+def _write(path: Path, work: Path, tag: str) -> None:
     info = f"transactions_pipeline-{__version__}.dist-info"
     metadata = {
         f"{info}/METADATA": f"Metadata-Version: 2.1\nName: transactions-pipeline\nVersion: {__version__}\n",
-        f"{info}/WHEEL": f"Wheel-Version: 1.0\nGenerator: pipeline wheel\nRoot-Is-Purelib: false\nTag: {TAG}\n",
+        f"{info}/WHEEL": f"Wheel-Version: 1.0\nGenerator: pipeline wheel\nRoot-Is-Purelib: false\nTag: {tag}\n",
     }
     record = []
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:

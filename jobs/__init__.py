@@ -1,3 +1,3 @@
-"""What runs inside Glue: one job for transactions, one for dimensions; and the mock data, which does not."""
+"""What a run does: one job for transactions, one for dimensions. Glue reaches it through glue_entry."""
 
 __version__ = "1.0.0"

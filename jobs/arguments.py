@@ -61,7 +61,7 @@ class Arguments:
 
 
 def parse_arguments(argv: Sequence[str]) -> Arguments:
-    """Read a Glue command line; raises TerminalError naming the argument that is missing or wrong."""
+    """Read a run's command line; raises TerminalError naming the argument that is missing or wrong."""
     try:
         given = read_command_line(argv)
         return _typed(decode_job_arguments(given), RunArguments.decode(given))

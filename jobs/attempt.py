@@ -144,7 +144,7 @@ class Attempt:
                 Key=report_key(self.load_id, self.arguments.attempt),
                 Body=self.report.to_json().encode("utf-8"),
                 ContentType="application/json",
-                # A run started again from Glue's console must not replace the report of the run it repeats.
+                # A run started again from the console must not replace the report of the run it repeats.
                 IfNoneMatch="*",
             )
         except ClientError as reason:

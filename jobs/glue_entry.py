@@ -1,4 +1,4 @@
-"""The script that Glue runs: puts our wheel first on the path, then runs the job that the arguments name.
+"""The script that Glue runs: puts our wheel first on the path, then runs jobs.main from it.
 
 Glue starts this script inside a process of its own that has already imported a boto3 of 2022, which knows
 neither Redshift Serverless nor conditional writes. Where pip leaves the wheel of `--extra-py-files` is not
@@ -11,21 +11,12 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 INSTALLATION = "/glue/lib/installation"
 """Where users have seen pip install wheels; looked at even if Glue leaves it off the path."""
-OUR_FILES = (os.path.join("jobs", "process_transactions.py"), os.path.join("schemas", "drops.py"))
+OUR_FILES = (os.path.join("jobs", "main.py"), os.path.join("schemas", "drops.py"))
 """No other package has these."""
-
-BEFORE_POLARS = {
-    # Threads have heaps of their own by default, and what one of them frees is of no use to the others.
-    "_RJEM_MALLOC_CONF": "narenas:1",
-    # Polars starts a thread with buffers for every core it sees, and a container sees all of its host's.
-    # Memory was measured with two.
-    "POLARS_MAX_THREADS": "2",
-}
-"""Polars reads these while it is imported. What the environment already sets stays."""
 
 
 def find_wheel_folder(path: Iterable[str]) -> str:
@@ -57,29 +48,16 @@ def _comes_from(folder: str, module: str) -> bool:
     return file is not None and os.path.realpath(file).startswith(os.path.join(os.path.realpath(folder), ""))
 
 
-def main() -> None:
-    # Glue's stdout is block buffered: a killed job would leave no trace of how far it came.
-    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+def run_from_wheel(argv: Sequence[str]) -> None:
+    """Run jobs.main from the wheel's folder."""
     import_first_from(find_wheel_folder([*sys.path, INSTALLATION]))
-    for name, value in BEFORE_POLARS.items():
-        os.environ.setdefault(name, value)
     import boto3
 
-    print(f"boto3 {boto3.__version__} from {boto3.__file__}")
-    from jobs.arguments import parse_arguments
+    print(f"boto3 {boto3.__version__} from {boto3.__file__}", flush=True)
+    from jobs.main import main
 
-    arguments = parse_arguments(sys.argv[1:])
-    # Without a Region boto3 would look for S3 in us-east-1, which the private network cannot reach.
-    os.environ.setdefault("AWS_DEFAULT_REGION", arguments.warehouse.region)
-    if arguments.job == "process_transactions":
-        from jobs.process_transactions import process_transactions
-
-        process_transactions(arguments)
-    else:
-        from jobs.load_dimensions import load_dimensions
-
-        load_dimensions(arguments)
+    main(argv)
 
 
 if __name__ == "__main__":
-    main()
+    run_from_wheel(sys.argv[1:])

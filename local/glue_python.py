@@ -1,4 +1,7 @@
-"""Finds the interpreter for the jobs: CPython 3.9 if the machine has one, else the running one."""
+"""Finds the interpreter for the jobs: CPython 3.9 if the machine has one, else the running one.
+
+`python -m local.glue_python 3.13` finds another version, for the runner after Glue.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +17,9 @@ GLUE_PYTHON = "3.9"
 
 
 @cache
-def find_glue_python() -> Path | None:
-    """The path of a CPython 3.9 that runs, or None; GLUE_PYTHON_PATH names one outright."""
-    for candidate in _candidates():
+def find_python(version: str) -> Path | None:
+    """The path of a CPython of this version that runs, or None; JOB_PYTHON_PATH names one outright."""
+    for candidate in _candidates(version):
         asked = [
             str(candidate),
             "-c",
@@ -26,9 +29,14 @@ def find_glue_python() -> Path | None:
             answer = subprocess.run(asked, capture_output=True, text=True, timeout=20, check=False).stdout.split()
         except OSError:
             continue
-        if answer and answer[0].startswith(f"{GLUE_PYTHON}.") and answer[-1] == "CPython":
+        if answer and answer[0].startswith(f"{version}.") and answer[-1] == "CPython":
             return candidate
     return None
+
+
+def find_glue_python() -> Path | None:
+    """The path of a CPython of Glue's version, or None."""
+    return find_python(GLUE_PYTHON)
 
 
 def glue_python() -> Path:
@@ -36,23 +44,24 @@ def glue_python() -> Path:
     return find_glue_python() or Path(sys.executable)
 
 
-def _candidates() -> Iterator[Path]:
-    if named := os.environ.get("GLUE_PYTHON_PATH"):
+def _candidates(version: str) -> Iterator[Path]:
+    if named := os.environ.get("JOB_PYTHON_PATH"):
         yield Path(named)
     # pyenv's shims stand in the way of `uv python find`: one for a version that is not selected only complains.
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
-    yield from sorted(pyenv.glob(f"versions/{GLUE_PYTHON}.*/bin/python{GLUE_PYTHON}"))
-    if on_path := shutil.which(f"python{GLUE_PYTHON}"):
+    yield from sorted(pyenv.glob(f"versions/{version}.*/bin/python{version}"))
+    if on_path := shutil.which(f"python{version}"):
         yield Path(on_path)
     found = subprocess.run(
-        [sys.executable, "-m", "uv", "python", "find", GLUE_PYTHON], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "uv", "python", "find", version], capture_output=True, text=True, check=False
     )
     if found.returncode == 0:
         yield Path(found.stdout.strip())
 
 
 if __name__ == "__main__":
-    path = find_glue_python()
+    [wanted] = sys.argv[1:] or [GLUE_PYTHON]
+    path = find_python(wanted)
     if path is None:
-        sys.exit(f"no CPython {GLUE_PYTHON} found: install one, or name it in GLUE_PYTHON_PATH")
+        sys.exit(f"no CPython {wanted} found: install one, or name it in JOB_PYTHON_PATH")
     print(path)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from cli.invocation import Invocation, command
+from cli.refusals import Refused
 
 ROOT = Path(__file__).parents[2]
 
@@ -16,14 +17,17 @@ ROOT = Path(__file__).parents[2]
 def wheel(
     invocation: Invocation,
     out: Annotated[Path, typer.Option(help="The folder the wheel is written to.", show_default="dist")] = ROOT / "dist",
+    python: Annotated[str, typer.Option(help="3.9, or 3.13 for a runner after Glue Python Shell.")] = "3.9",
 ) -> None:
-    """Build the job's wheel for CPython 3.9 on manylinux2014.
+    """Build the job's wheel for CPython 3.9, which Glue runs, on manylinux2014.
 
     It has our code and all it needs in one file. A private subnet has no package index, so nothing
     may be left to install there: the wheel declares no dependencies because it contains them.
     """
-    from cli.wheel import build_wheel
+    from cli.wheel import PYTHONS, build_wheel
 
-    path = build_wheel(out, ROOT / "build" / "wheel")
+    if python not in PYTHONS:
+        raise Refused(f"--python is {python}, but the job's wheel is built for {' and '.join(PYTHONS)}; choose one")
+    path = build_wheel(out, ROOT / "build" / "wheel", python)
     size = path.stat().st_size
     invocation.show({"path": str(path), "bytes": size}, f"{path} ({size / 1e6:.1f} MB)")

@@ -62,7 +62,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(cli.local_pipeline, "STATE_FILE", tmp_path / "running.json")
     # What a wheel holds is tested where it is installed; here nothing is downloaded.
     monkeypatch.setattr(
-        "cli.wheel._install_dependencies", lambda work: (work / "botocore" / "data").mkdir(parents=True)
+        "cli.wheel._install_dependencies", lambda work, _: (work / "botocore" / "data").mkdir(parents=True)
     )
     monkeypatch.setattr("cli.commands.wheel.ROOT", tmp_path)
     return tmp_path

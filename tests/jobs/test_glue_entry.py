@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import jobs.glue_entry
+import jobs.main
 
 ENTRY = Path(jobs.glue_entry.__file__)
 
@@ -39,7 +40,7 @@ spec = importlib.util.spec_from_file_location("entry", {entry!r})
 entry = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(entry)
 entry.INSTALLATION = {installation!r}
-entry.main()
+entry.run_from_wheel(sys.argv[1:])
 print("awscli", sys.modules["awscli"] is awscli)
 """
 
@@ -68,6 +69,7 @@ def _wheel(folder: Path) -> Path:
             **_boto3(OURS),
             "polars/__init__.py": f"import os\n{threads}",
             "jobs/__init__.py": "",
+            "jobs/main.py": Path(jobs.main.__file__).read_text(),
             "jobs/arguments.py": FAKE_ARGUMENTS,
             "jobs/process_transactions.py": FAKE_JOB,
             "schemas/__init__.py": "",
@@ -137,9 +139,23 @@ def test_the_region_of_the_arguments_is_used_where_glue_sets_none(tmp_path: Path
     assert "region eu-north-1" in _run(path, AWS_DEFAULT_REGION="eu-north-1").stdout
 
 
+def test_without_glue_the_job_is_a_module_that_any_container_can_start(tmp_path: Path) -> None:
+    ours = _wheel(tmp_path / "site-packages")
+    command = [sys.executable, "-S", "-m", "jobs.main"]
+    ran = subprocess.run(
+        command, cwd=tmp_path, env={"PYTHONPATH": str(ours)}, capture_output=True, text=True, check=False, timeout=120
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.splitlines() == [
+        f"botocore {OURS}",
+        "polars ('2', 'narenas:1')",
+        "region eu-west-1",
+    ]
+
+
 def test_polars_obeys_both_variables() -> None:
     """Told by Polars itself, since the names of the variables are its own affair."""
-    names = jobs.glue_entry.BEFORE_POLARS
+    names = jobs.main.BEFORE_POLARS
     assert set(names) == {"_RJEM_MALLOC_CONF", "POLARS_MAX_THREADS"}
     environment = {**os.environ, **names, "POLARS_MAX_THREADS": "3"}
     environment["_RJEM_MALLOC_CONF"] += ",confirm_conf:true"

@@ -1,0 +1,44 @@
+"""A run of a job, whatever runs it: `python -m jobs.main --pipeline-…`, as schemas.runs encodes the arguments.
+
+Glue reaches it through jobs/glue_entry.py; a container can start it as it is.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+BEFORE_POLARS = {
+    # Threads have heaps of their own by default, and what one of them frees is of no use to the others.
+    "_RJEM_MALLOC_CONF": "narenas:1",
+    # Polars starts a thread with buffers for every core it sees, and a container sees all of its host's.
+    # Memory was measured with two.
+    "POLARS_MAX_THREADS": "2",
+}
+"""Polars reads these while it is imported. What the environment already sets stays."""
+
+
+def main(argv: Sequence[str]) -> None:
+    """Run the job that the arguments name; raises JobError where a person or another attempt is needed."""
+    # Output to a pipe is block buffered: a killed job would leave no trace of how far it came.
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    for name, value in BEFORE_POLARS.items():
+        os.environ.setdefault(name, value)
+    from jobs.arguments import parse_arguments
+
+    arguments = parse_arguments(argv)
+    # Without a Region boto3 would look for S3 in us-east-1, which the private network cannot reach.
+    os.environ.setdefault("AWS_DEFAULT_REGION", arguments.warehouse.region)
+    if arguments.job == "process_transactions":
+        from jobs.process_transactions import process_transactions
+
+        process_transactions(arguments)
+    else:
+        from jobs.load_dimensions import load_dimensions
+
+        load_dimensions(arguments)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
