@@ -128,11 +128,11 @@ def _reason(reason: str, rejected: RejectedFor) -> str:
 
 
 def _shown(declared: RejectReason | None, sample: RejectSample) -> str:
-    """The value of the column that is wrong; of a malformed row what is wrong about it."""
+    """The value of the column that is wrong, or of all where any may be; of a malformed row what is wrong about it."""
     column = declared.column if declared is not None else None
     if column is not None and column in sample.values:
         return f' has {column} "{printable(sample.values[column], _VALUE)}"'
-    return f" has {printable(sample.fault, 2 * _VALUE)}" if sample.fault else ""
+    return f" has {printable(sample.in_words, 2 * _VALUE)}" if sample.in_words else ""
 
 
 def _parts(label: str, changes: Mapping[str, ClassAmount]) -> list[str]:

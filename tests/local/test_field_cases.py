@@ -1,0 +1,144 @@
+"""Twelve real-world files of different kinds through the whole local cloud: the mail and the table of each.
+
+The files and what is right about them are in tests/field; the words of the mails are here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local.local_cloud import LocalCloud, Mail
+from schemas.drops import Drop
+from schemas.warehouse.tables import HISTORY
+from tests.faults.model import rows_of
+from tests.local.local_clouds import put, started
+
+FIELD = Path(__file__).parents[1] / "field"
+WAIT_SECONDS = 500.0
+
+
+@dataclass(frozen=True)
+class Case:
+    name: str
+    variant: int | None = None
+    """Which of the expectations `also_with`: those of the contract's own settings."""
+    subject: str = ""
+    words: tuple[str, ...] = ()
+    """What the mail must say beside the reject reasons."""
+
+    @property
+    def file(self) -> Path:
+        (file,) = (path for path in (FIELD / "cases" / self.name / "transactions").rglob("*") if path.is_file())
+        return file
+
+    @property
+    def outcome(self) -> dict[str, Any]:
+        expected = json.loads((FIELD / "cases" / self.name / "expected.json").read_text(encoding="utf-8"))
+        chosen = expected if self.variant is None else expected["also_with"][self.variant]
+        outcome: dict[str, Any] = chosen["files"][0]
+        return outcome
+
+
+FILES = (
+    Case("14-us-evening-orders-written-in-utc", words=("4  in the file",)),
+    Case("22-order-of-several-lines", variant=0, subject="NOT loaded: ", words=("3 of 4 rows", "conflicting_rows")),
+    Case("27-ids-in-scientific-notation", subject="NOT loaded: ", words=("1.23457E+11",)),
+    Case("28-null-written-as-a-word", subject="4 of 8 rows", words=("NULL", "missing_transaction_id")),
+    Case("46-german-excel-export", variant=0, subject="NOT loaded: ", words=("encoding: cp1252", "a semicolon")),
+    Case("48-unicode-text-of-excel", words=("2  in the file",)),
+    Case("58-quotes-escaped-by-spark", subject="2 of 8 rows", words=("malformed_row: line 2",)),
+    Case("65-workbook-renamed-to-csv", subject="NOT loaded: ", words=("save it as CSV",)),
+    Case("66-gzip-without-its-ending", words=("2  in the file",)),
+)
+"""With three sequences below: prices that cannot be read, a customer who comes later, another tool's folders."""
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """What all the drops came to."""
+
+    mails: list[Mail]
+    history: dict[str, dict[str, list[Any]]]
+    """load_id -> transaction_id -> [product, quantity, status]: what the load staged."""
+    drops: dict[str, Drop]
+    """Case, with the number of the drop in a sequence, -> its drop."""
+
+    def mails_about(self, name: str) -> list[Mail]:
+        return [mail for mail in self.mails if self.drops[name].load_id in mail.body]
+
+
+def _drop_sequence(laptop: LocalCloud, name: str, numbers: tuple[int, ...]) -> dict[str, Drop]:
+    """The drops of a sequence with these numbers, under names of their own."""
+    dropped = {}
+    for number in numbers:
+        folder = FIELD / "sequences" / name / str(number)
+        (file,) = (path for path in folder.rglob("*") if path.is_file())
+        dropped[f"{name}/{number}"] = put(laptop, file.relative_to(folder).as_posix(), file.read_bytes())
+    return dropped
+
+
+@pytest.fixture(scope="module")
+def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outcomes]:
+    """The dimensions first, then everything at once, then the customer who comes later."""
+    late = "81-customer-comes-a-day-later"
+    with started(tmp_path_factory.mktemp("field")) as laptop:
+        drops = _drop_sequence(laptop, late, (1, 2))
+        laptop.wait_until_idle(WAIT_SECONDS)
+        for case in FILES:
+            _, found, key = case.file.as_posix().partition("/transactions/")
+            folder, _, file_name = key.rpartition("/")
+            # A name of its own for each: the cases' files are named alike.
+            drops[case.name] = put(laptop, f"transactions/{folder}/{case.name[:2]}-{file_name}", case.file.read_bytes())
+        drops |= _drop_sequence(laptop, late, (3,))
+        drops |= _drop_sequence(laptop, "74-prices-with-commas-and-signs", (3,))
+        drops |= _drop_sequence(laptop, "89-temporary-files-of-spark", (3, 4, 5))
+        drops |= _drop_sequence(laptop, "91-a-folder-per-hour", (3, 4, 5))
+        laptop.wait_until_idle(WAIT_SECONDS)
+        drops |= _drop_sequence(laptop, late, (4,))
+        laptop.wait_until_idle(WAIT_SECONDS)
+        history: dict[str, dict[str, list[Any]]] = {}
+        for row in rows_of(laptop, HISTORY):
+            values = [row[name] for name in ("product_id", "quantity", "status")]
+            history.setdefault(row["load_id"], {})[row["transaction_id"]] = values
+        yield Outcomes(laptop.mails(), history, drops)
+
+
+@pytest.mark.parametrize("case", FILES, ids=lambda case: case.name)
+def test_mail_and_table_say_what_is_right(outcomes: Outcomes, case: Case) -> None:
+    outcome = case.outcome
+    (mail,) = outcomes.mails_about(case.name)
+    assert case.subject in mail.subject
+    reasons = {reason for reasons in outcome.get("rejected", {}).values() for reason in reasons}
+    missing = [words for words in (*case.words, *reasons, *outcome.get("refused", ())) if words not in mail.body]
+    assert missing == [], mail.body
+    loaded = outcomes.history.get(outcomes.drops[case.name].load_id, {})
+    assert loaded == outcome.get("accepted", {})
+
+
+def test_prices_that_cannot_be_read_are_mailed_with_the_form_wanted(outcomes: Outcomes) -> None:
+    (mail,) = outcomes.mails_about("74-prices-with-commas-and-signs/3")
+    assert "NOT loaded: " in mail.subject
+    assert "line 2: price '1,299.00' is not a decimal number from 0 up with at most 4 decimals" in mail.body
+
+
+def test_a_sale_flows_in_when_its_customer_comes(outcomes: Outcomes) -> None:
+    day = "81-customer-comes-a-day-later/3"
+    first, second = outcomes.mails_about(day)
+    assert "1 of 3 rows" in first.subject
+    assert "waiting rows loaded" in second.subject
+    assert sorted(outcomes.history[outcomes.drops[day].load_id]) == ["T1", "T2", "T3"]
+
+
+def test_folders_of_other_tools_are_passed_over_or_told_of_once(outcomes: Outcomes) -> None:
+    outside = [mail for mail in outcomes.mails if "outside the layout" in mail.subject]
+    keys = sorted(outcomes.drops[f"91-a-folder-per-hour/{number}"].key for number in (3, 4, 5))
+    assert sorted(key for mail in outside for key in keys if key in mail.body) == keys
+    assert len(outside) == len(keys)
+    assert all("transactions/year=YYYY/month=MM/day=DD/NAME.csv" in mail.body for mail in outside)
+    assert not [mail for mail in outcomes.mails if "_temporary" in mail.body or "spark-staging" in mail.body]
