@@ -91,7 +91,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outcomes]:
         drops = _drop_sequence(laptop, late, (1, 2))
         laptop.wait_until_idle(WAIT_SECONDS)
         for case in FILES:
-            _, found, key = case.file.as_posix().partition("/transactions/")
+            key = case.file.as_posix().partition("/transactions/")[2]
             folder, _, file_name = key.rpartition("/")
             # A name of its own for each: the cases' files are named alike.
             drops[case.name] = put(laptop, f"transactions/{folder}/{case.name[:2]}-{file_name}", case.file.read_bytes())
