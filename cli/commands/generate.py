@@ -11,36 +11,40 @@ import typer
 from cli.invocation import Invocation, command
 from cli.refusals import Refused
 
+Out = Annotated[Path | None, typer.Option(help="Folder to write to; it is made, or must be empty.", show_default=False)]
+Upload = Annotated[
+    bool,
+    typer.Option("--upload", help="Upload to the pipeline's drop bucket instead: dimensions first, then day by day."),
+]
+Bucket = Annotated[
+    str | None,
+    typer.Option(help="Upload to this drop bucket on AWS, with your own AWS sign-in.", show_default=False),
+]
+Start = Annotated[str, typer.Option(metavar="YYYY-MM-DD", help="The first day.")]
+Days = Annotated[int, typer.Option(help="Number of days; each gets one file.")]
+Rows = Annotated[int, typer.Option(help="Rows of an average day. All files together have exactly days x rows.")]
+Products = Annotated[int, typer.Option(help="Rows of dim_products.")]
+Customers = Annotated[int, typer.Option(help="Rows of dim_customers.")]
+Seed = Annotated[int, typer.Option(help="The same seed gives the same bytes.")]
+Faults = Annotated[
+    float, typer.Option(help="Share of rows to be rejected, 0 to 1; about as many are valid but oddly written.")
+]
+
 
 @command(on_pipeline=True)
 def generate(
     invocation: Invocation,
-    out: Annotated[
-        Path | None, typer.Option(help="Folder to write to; it is made, or must be empty.", show_default=False)
-    ] = None,
-    upload: Annotated[
-        bool,
-        typer.Option(
-            "--upload", help="Upload to the pipeline's drop bucket instead: dimensions first, then day by day."
-        ),
-    ] = False,
-    bucket: Annotated[
-        str | None,
-        typer.Option(help="Upload to this drop bucket on AWS, with your own AWS sign-in.", show_default=False),
-    ] = None,
+    out: Out = None,
+    upload: Upload = False,
+    bucket: Bucket = None,
     minutes: Annotated[int, typer.Option(min=1, help="How long to wait for the dimensions at most.")] = 30,
-    start: Annotated[str, typer.Option(metavar="YYYY-MM-DD", help="The first day.")] = "2023-03-15",
-    days: Annotated[int, typer.Option(help="Number of days; each gets one file.")] = 30,
-    rows: Annotated[
-        int, typer.Option(help="Rows of an average day. All files together have exactly days x rows.")
-    ] = 10_000,
-    products: Annotated[int, typer.Option(help="Rows of dim_products.")] = 500,
-    customers: Annotated[int, typer.Option(help="Rows of dim_customers.")] = 5_000,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 7,
-    faults: Annotated[
-        float,
-        typer.Option(help="Share of rows to be rejected, 0 to 1; about as many are valid but oddly written."),
-    ] = 0.02,
+    start: Start = "2023-03-15",
+    days: Days = 30,
+    rows: Rows = 10_000,
+    products: Products = 500,
+    customers: Customers = 5_000,
+    seed: Seed = 7,
+    faults: Faults = 0.02,
     expected: Annotated[
         bool,
         typer.Option(help="Write the outcome of every row beside the data, in expected/ (with --out)."),
