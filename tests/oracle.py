@@ -44,7 +44,7 @@ from datetime import date, datetime
 from fractions import Fraction
 from typing import Any
 
-from tests.oracle_files import read_file
+from tests.oracle_files import TransactionFile, read_file
 from tests.oracle_rows import (
     AMOUNT_CLASSES,
     BUSINESS_COLUMNS,
@@ -64,7 +64,8 @@ from tests.oracle_rows import (
     judge_file,
     resolve_file,
 )
-from tests.oracle_text import Refused
+from tests.oracle_text import SOURCE_COLUMNS, Refused
+from tests.oracle_values import STATUSES
 
 __all__ = [
     "AMOUNT_CLASSES",
@@ -72,6 +73,8 @@ __all__ = [
     "LINEAGE_COLUMNS",
     "MAX_REJECT_RATIO",
     "REJECT_REASONS",
+    "SOURCE_COLUMNS",
+    "STATUSES",
     "Accepted",
     "Counts",
     "Customer",
@@ -84,11 +87,13 @@ __all__ = [
     "Products",
     "RejectedFile",
     "ResolvedFile",
+    "TransactionFile",
     "Warehouse",
     "amount",
     "amount_class",
     "expected_rejected_file",
     "judge_file",
+    "read_file",
     "resolve_file",
 ]
 
