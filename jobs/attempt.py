@@ -18,7 +18,7 @@ from botocore.exceptions import ConnectionError as BotoConnectionError
 
 from jobs import __version__
 from jobs.arguments import Arguments
-from jobs.errors import JobError, TransientError, WarehouseSpent
+from jobs.errors import DropGone, JobError, TransientError, WarehouseSpent
 from jobs.load.driver_errors import explain
 from jobs.load.ledger import read_booked_upload
 from jobs.load.past_loads import read_past_loads
@@ -222,14 +222,19 @@ def _peak_memory_bytes() -> int:
 def describe(reason: BaseException) -> Error:
     """An error as the report tells it."""
     sentence = str(reason) if isinstance(reason, JobError) else f"{type(reason).__name__}: {reason}"
-    not_before = _next_midnight() if isinstance(reason, WarehouseSpent) else None
-    return Error(sentence, _is_transient(reason), type(reason).__name__, not_before)
+    return Error(sentence, _is_transient(reason), type(reason).__name__, _not_before(reason))
 
 
-def _next_midnight() -> str:
-    # Redshift Serverless counts a daily usage limit by the day in UTC.
-    today = datetime.now(timezone.utc).replace(hour=0, minute=0, second=0, microsecond=0)
-    return (today + timedelta(days=1)).isoformat()
+def _not_before(reason: BaseException) -> str | None:
+    """From when the next attempt can help, where this one shall not count as a try."""
+    now = datetime.now(timezone.utc)
+    if isinstance(reason, DropGone):
+        return now.isoformat()
+    if isinstance(reason, WarehouseSpent):
+        # Redshift Serverless counts a daily usage limit by the day in UTC.
+        midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+        return (midnight + timedelta(days=1)).isoformat()
+    return None
 
 
 def _is_transient(reason: BaseException) -> bool:

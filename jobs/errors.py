@@ -5,12 +5,12 @@
     │   ├── FileRefused        the file's shape: columns, encoding, quotes, size
     │   ├── TooManyRejected    more rows rejected than max_reject_ratio allows
     │   ├── DimensionRefused   a dimension that cannot be joined or loaded
-    │   ├── DropGone           the object version is not there any more
     │   └── Unbalanced         the counts do not add up: nothing was committed
     └── TransientError         trying again may help
         ├── WarehouseBusy      serialisation failure, lock not had in time
         ├── WarehouseLost      the connection broke or could not be made
-        └── WarehouseSpent     the day's usage limit is reached: wait until tomorrow
+        ├── WarehouseSpent     the day's usage limit is reached: wait until tomorrow
+        └── DropGone           the object version is not there any more; its drop may have been archived meanwhile
 
 Every message is one sentence for the mail: what, which value, where, what to do.
 """
@@ -38,10 +38,6 @@ class DimensionRefused(TerminalError):
     pass
 
 
-class DropGone(TerminalError):
-    pass
-
-
 class Unbalanced(TerminalError):
     pass
 
@@ -60,3 +56,7 @@ class WarehouseLost(TransientError):
 
 class WarehouseSpent(TransientError):
     pass
+
+
+class DropGone(TransientError):
+    """A run can start while `archive` moves its drop. The next attempt reads the copy; without one, none is started."""

@@ -9,6 +9,7 @@ from unittest import mock
 import pytest
 from botocore.exceptions import ClientError
 
+from jobs.attempt import describe
 from jobs.errors import DropGone, FileRefused
 from schemas.drops import Drop
 from tests.hostile_content import HEADER, SOUND_LINE
@@ -103,6 +104,9 @@ def test_a_drop_that_is_not_there_any_more_is_gone() -> None:
     with mock.patch.object(S3InMemory, "_get", side_effect=_gone):
         run = dry_run(CONTENT)
     assert isinstance(run.error, DropGone)
+    error = describe(run.error)
+    assert error.is_transient, "the drop may have been archived meanwhile"
+    assert error.not_before is not None, "and then the attempt counts as no try"
     assert str(run.error) == (
         "s3://drop-bucket/transactions/year=2023/month=03/day=15/day.csv (version v1) does not exist any more, "
         "so nothing was loaded; upload the file again if it should be loaded"

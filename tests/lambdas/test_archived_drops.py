@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from jobs.attempt import describe
+from jobs.errors import DropGone
 from lambdas.archive import handler as archive
 from lambdas.errors import TerminalError
+from lambdas.notify import handler as notify
 from lambdas.start_run import handler as start_run
+from lambdas.sweep import handler as sweep
 from schemas.drops import Drop
 from schemas.messages import drop_message, flow_in_message, read_message, replay_message, retract_message
-from schemas.runs import FLOW_IN, RETRACT, ArchivedCopy, decode_run
+from schemas.runs import FLOW_IN, LOAD, RETRACT, ArchivedCopy, decode_run
 from tests.lambdas.cloud import ARCHIVE, DAY_KEY, DROPS, WORK, Cloud, Invocation, recorded
 from tests.lambdas.reports import failed, succeeded
 
@@ -104,6 +109,70 @@ def test_flow_in_waits_for_a_live_run_and_is_made_once(cloud: Cloud) -> None:
     assert arguments.archived is not None
     archive_run(cloud, run)
     deliver(cloud, wish)
+    assert cloud.live_runs() == []
+
+
+@pytest.fixture
+def calls(cloud: Cloud) -> list[Any]:
+    """What the sweep asks other functions, for them to be called with."""
+    asked: list[Any] = []
+
+    def caught(params: dict[str, Any], **_: Any) -> Any:
+        asked.append((params["url_path"].split("/")[3], json.loads(params["body"])))
+        return SimpleNamespace(status_code=202), {"StatusCode": 202}
+
+    sweep.dependencies().functions.meta.events.register("before-call.lambda.Invoke", caught)
+    return asked
+
+
+def replay_that_found_no_drop(cloud: Cloud) -> Drop:
+    """A replay began while its drop was in the drop bucket, and its run looked for it when it had gone."""
+    drop = cloud.drop()
+    deliver(cloud, drop_message(drop))
+    [first] = cloud.live_runs()
+    cloud.end_run(first, "SUCCEEDED", report=succeeded(drop, etag=None))
+    deliver(cloud, replay_message(drop))
+    [replay] = cloud.live_runs()
+    archive_run(cloud, first)
+    error = describe(DropGone("the drop does not exist any more"))
+    cloud.end_run(replay, "FAILED", report=failed(drop, attempt=2, error=error))
+    return drop
+
+
+def notify_of(cloud: Cloud, run: Any) -> bool:
+    sent: bool = notify.handle({"job_name": run.job_name, "run_id": run.job_run_id}, Invocation())["sent"]
+    return sent
+
+
+def test_replay_that_found_its_drop_gone_is_retried_with_the_copy(cloud: Cloud, calls: list[Any]) -> None:
+    drop = replay_that_found_no_drop(cloud)
+    assert notify_of(cloud, cloud.runs()[1]) is False
+    assert sweep.handle({"grace_seconds": 0}, Invocation())["retried"] == 1
+    deliver(cloud, *[message.body for message in cloud.sent_messages()])
+    [run] = cloud.live_runs()
+    arguments = decode_run(run.arguments)
+    assert arguments is not None
+    assert (arguments.drop, arguments.attempt, arguments.operation) == (drop, 3, LOAD)
+    assert arguments.archived is not None
+    assert arguments.archived.version_id in cloud.versions(ARCHIVE)
+    archive_run(cloud, run)
+    assert notify_of(cloud, run) is True
+    [(subject, _)] = cloud.mails()
+    assert "NOT loaded" not in subject
+    assert [function for function, _ in calls] == ["shop-notify"], "only the first load's mail is still missing"
+
+
+def test_replay_of_a_drop_that_is_nowhere_is_mailed_once(cloud: Cloud, calls: list[Any]) -> None:
+    replay_that_found_no_drop(cloud)
+    for version in cloud.versions(ARCHIVE):
+        cloud.s3.delete_object(Bucket=ARCHIVE, Key=DAY_KEY, VersionId=version)
+    assert notify_of(cloud, cloud.runs()[1]) is False
+    for _ in range(2):
+        assert sweep.handle({"grace_seconds": 0}, Invocation())["retried"] == 0
+        for function, event in calls:
+            assert function == "shop-notify"
+            notify.handle(event, Invocation())
+    assert sorted("NOT loaded" in subject for subject, _ in cloud.mails()) == [False, True]
     assert cloud.live_runs() == []
 
 

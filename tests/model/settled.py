@@ -27,12 +27,24 @@ def check(world: World) -> None:
             raise Broken(f"{drop.load_id} was never started")
         if attempts != list(range(1, len(attempts) + 1)):
             raise Broken(f"attempts at {drop.load_id} are {attempts}")
+        if attempts and _missed_the_copy(world, drop):
+            raise Broken(f"the last attempt at {drop.load_id} found no drop, though its copy is in the archive")
         for attempt in attempts:
             if not _was_mailed(world, drop.load_id, attempt) and not (
                 _was_deferred(world, drop.load_id, attempt) and attempt < attempts[-1]
             ):
                 raise Broken(f"nobody was told of attempt {attempt} at {drop.load_id}")
     _check_archive(world)
+
+
+def _missed_the_copy(world: World, drop: Drop) -> bool:
+    """True when the last run of a drop looked for it in the drop bucket, and it is in the archive."""
+    last = [run for run in world.glue.runs if (found := decode_run(run.arguments)) is not None and found.drop == drop][
+        -1
+    ]
+    versions = world.s3.buckets.get(ARCHIVE, {}).get(drop.key, [])
+    is_archived = any(version.metadata["load-id"] == drop.load_id for version in versions)
+    return last.fate == "finds no drop" and is_archived
 
 
 def _was_mailed(world: World, load_id: str, attempt: int) -> bool:

@@ -11,10 +11,12 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from jobs.attempt import describe
+from jobs.errors import DropGone
 from schemas.drops import TRANSACTIONS, Drop
 from schemas.messages import drop_message, replay_message
 from schemas.reports import FAILED, SUCCEEDED, Error, Report
@@ -33,6 +35,7 @@ FATES = {
     "succeeds": ("commit", "report", "end"),
     "fails": ("report", "end"),
     "fails for now": ("report", "end"),
+    "finds no drop": ("report", "end"),
     "meets the limit": ("report", "end"),
     "dies": ("end",),
     "dies after its commit": ("commit", "end"),
@@ -189,7 +192,8 @@ class World(Workers):
         # A starter that had looked at the drop before may still start the run.
         if withdrawn_at is not None and (now - withdrawn_at).total_seconds() > 60 and not is_archived:
             raise Broken(f"a run of {decoded.drop.load_id}, which was withdrawn")
-        fate = ENDS_WELL if self.is_calm else list(FATES)[self.choose(len(FATES))]
+        chosen = [fate for fate in FATES if fate != "finds no drop"]
+        fate = ENDS_WELL if self.is_calm else chosen[self.choose(len(chosen))]
         lag = 0 if self.is_calm else self.choose(3)
         self.log.append(f"run {run_id} of {decoded.drop.load_id} attempt {decoded.attempt}, it {fate}, lag {lag}")
         visible = now + timedelta(seconds=(0, 50, 600)[lag])
@@ -206,7 +210,7 @@ class World(Workers):
             assert earlier is not None
             if earlier.drop != started.drop or earlier.attempt != started.attempt - 1 or not run.has_reported:
                 continue
-            is_worth_it = run.fate in ("fails for now", "meets the limit")
+            is_worth_it = run.fate in ("fails for now", "meets the limit", "finds no drop")
             if not is_worth_it or self.clock.now < self.waits_until.get(run.run_id, self.clock.now):
                 self.unasked[load_id] += 1
         if self.unasked[load_id] > self.replays[load_id]:
@@ -220,7 +224,7 @@ class World(Workers):
         source = archived if archived is not None else drop
         step = FATES[run.fate][run.steps]
         if run.steps == 0 and self.s3.version(source.bucket, source.key, source.version_id) is None:
-            run.fate, step = "fails", "report"
+            run.fate, step = "finds no drop", "report"
         run.steps += 1
         self.log.append(f"{run.run_id} {step}")
         if step == "commit":
@@ -260,6 +264,9 @@ class World(Workers):
             midnight = self.clock.now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
             self.waits_until[run.run_id] = midnight
             return Error("the limit is reached", is_transient=True, type="Limit", not_before=midnight.isoformat())
+        if run.fate == "finds no drop":
+            error = describe(DropGone("the drop is gone"))
+            return replace(error, not_before=self.clock.now.isoformat() if error.not_before else None)
         return Error("it is broken", run.fate == "fails for now", "Broken")
 
     # a schedule
