@@ -69,18 +69,25 @@ class DropStatus:
 
 
 def drop_status(
-    drop: Drop, *, attempt: int, state: str | None, report: Report | None, message: str, is_in_drop_bucket: bool
+    drop: Drop,
+    *,
+    attempt: int,
+    tries: int,
+    state: str | None,
+    report: Report | None,
+    message: str,
+    is_in_drop_bucket: bool,
 ) -> DropStatus:
     """The status of a drop from its last attempt: the run's `state` in Glue, and the attempt's report if there is one.
 
-    `state` is None where Glue does not know the run.
+    `tries` is what its claim says (`schemas.retries.tries_of`). `state` is None where Glue does not know the run.
     """
     if attempt == 0:
         return DropStatus(drop, Stage.QUEUED)
     if not is_over(report, state):
         return DropStatus(drop, Stage.RUNNING, attempt=attempt)
     if report is None or report.outcome != SUCCEEDED:
-        retried = is_retried(attempt, report, state)
+        retried = is_retried(tries, report, state)
         return DropStatus(drop, Stage.FAILED, report, retried, message or "the run left no report", attempt)
     return DropStatus(drop, Stage.LOADED if is_in_drop_bucket else Stage.ARCHIVED, report, attempt=attempt)
 

@@ -20,6 +20,7 @@ from cli.drop_status import DropStatus, drop_status
 from cli.pipeline import Pipeline
 from schemas.drops import Drop, is_drop
 from schemas.reports import Report
+from schemas.retries import tries_of
 from schemas.work_bucket import (
     CLAIMS,
     REPORTS,
@@ -37,6 +38,8 @@ class Attempt:
     """One attempt at a load."""
 
     number: int
+    tries: int
+    """How many attempts were made at what was asked for, this one included."""
     drop: Drop
     job_name: str | None
     run_id: str | None
@@ -167,6 +170,7 @@ class Loads:
         status = drop_status(
             drop,
             attempt=last.number if is_started else 0,
+            tries=last.tries,
             state=last.state,
             report=last.report,
             message=last.message,
@@ -186,7 +190,7 @@ class Loads:
             drop = Drop(report.bucket, report.key, report.version_id)
         else:
             drop = Drop(claim["bucket"], claim["key"], claim["version_id"])
-        return Attempt(number, drop, job_name, run_id, state, message, report)
+        return Attempt(number, tries_of({"attempt": number, **claim}), drop, job_name, run_id, state, message, report)
 
     def _run(self, job_name: str, run_id: str) -> tuple[str | None, str]:
         try:
@@ -205,7 +209,7 @@ class Loads:
         return [drop for drop in self.in_drop_bucket if is_drop(drop.key) and drop.load_id not in self._traces]
 
     def _waiting(self, drop: Drop) -> Load:
-        status = drop_status(drop, attempt=0, state=None, report=None, message="", is_in_drop_bucket=True)
+        status = drop_status(drop, attempt=0, tries=0, state=None, report=None, message="", is_in_drop_bucket=True)
         return Load(status, ())
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -11,9 +12,10 @@ from cli.drop_status import DropStatus, drop_status
 from local.local_cloud import LocalCloud
 from local.moto_hooks import PlayedRun
 from schemas.drops import Drop
-from schemas.reports import Report
+from schemas.reports import SUCCEEDED, Report
+from schemas.retries import tries_of
 from schemas.runs import decode_run
-from schemas.work_bucket import report_key
+from schemas.work_bucket import claim_key, report_key
 
 
 @dataclass
@@ -46,22 +48,38 @@ class Progress:
         known = self._reports.get((load_id, attempt))
         if known is not None:
             return known
-        where = {"Bucket": self.laptop.outputs["work_bucket"], "Key": report_key(load_id, attempt)}
+        text = self._text(report_key(load_id, attempt))
+        return None if text is None else self._reports.setdefault((load_id, attempt), Report.from_json(text))
+
+    def _status(self, drop: Drop, runs: Mapping[Drop, tuple[int, PlayedRun]], present: set[Drop]) -> DropStatus:
+        if drop not in runs:
+            return drop_status(drop, attempt=0, tries=0, state=None, report=None, message="", is_in_drop_bucket=True)
+        attempt, run = runs[drop]
+        # The state first: a run that ends between the two reads has written its report by then.
+        state, message = run.status, run.error_message
+        report = self.report(drop.load_id, attempt)
+        is_loaded = report is not None and report.outcome == SUCCEEDED
+        return drop_status(
+            drop,
+            attempt=attempt,
+            tries=attempt if is_loaded else self._tries(drop.load_id, attempt),
+            state=state,
+            report=report,
+            message=message,
+            is_in_drop_bucket=drop in present,
+        )
+
+    def _tries(self, load_id: str, attempt: int) -> int:
+        claim = self._text(claim_key(load_id, attempt))
+        return tries_of({"attempt": attempt, **json.loads(claim or "{}")})
+
+    def _text(self, key: str) -> str | None:
+        """An object of the work bucket; None when it is not there."""
         try:
+            where = {"Bucket": self.laptop.outputs["work_bucket"], "Key": key}
             body = self.laptop.client("s3").get_object(**where)["Body"].read()
         except ClientError as error:
             if error.response["Error"]["Code"] == "NoSuchKey":
                 return None
             raise
-        return self._reports.setdefault((load_id, attempt), Report.from_json(body.decode("utf-8")))
-
-    def _status(self, drop: Drop, runs: Mapping[Drop, tuple[int, PlayedRun]], present: set[Drop]) -> DropStatus:
-        if drop not in runs:
-            return drop_status(drop, attempt=0, state=None, report=None, message="", is_in_drop_bucket=True)
-        attempt, run = runs[drop]
-        # The state first: a run that ends between the two reads has written its report by then.
-        state, message = run.status, run.error_message
-        report = self.report(drop.load_id, attempt)
-        return drop_status(
-            drop, attempt=attempt, state=state, report=report, message=message, is_in_drop_bucket=drop in present
-        )
+        return str(body.decode("utf-8"))

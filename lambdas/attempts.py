@@ -46,14 +46,6 @@ def drop_of(claim: Lease) -> Drop:
     return Drop(claim.payload["bucket"], claim.payload["key"], claim.payload["version_id"])
 
 
-def tries_of(claim: Lease) -> int:
-    """How many attempts were made at what was asked for, this one included: a request starts the count anew.
-
-    Those before it that had to wait (`schemas.retries.waits_until`) are not counted.
-    """
-    return int(claim.payload.get("tries", claim.payload["attempt"]))
-
-
 @dataclass(frozen=True)
 class Outcome:
     """How far an attempt has come: the state of its run, and its report where there is one."""

@@ -5,7 +5,9 @@ Read by `start_run`, `notify`, `sweep` and the operator's command, so that all g
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
 from schemas.reports import SUCCEEDED, Report
 
@@ -26,6 +28,14 @@ LIVE_STATES = frozenset({"STARTING", "RUNNING", "STOPPING", "WAITING"})
 
 # A person stopped a STOPPED run. A SUCCEEDED run without a report would hardly write one next time.
 _NOT_RETRIED = frozenset({"STOPPED", "SUCCEEDED"})
+
+
+def tries_of(claim: Mapping[str, Any]) -> int:
+    """How many attempts were made at what was asked for, by the claim of the last one: a request starts the count anew.
+
+    Those before it that had to wait (`waits_until`) are not counted.
+    """
+    return int(claim.get("tries", claim["attempt"]))
 
 
 def is_over(report: Report | None, state: str | None) -> bool:

@@ -11,7 +11,7 @@ import boto3
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from lambdas.attempts import Outcome, read_report, tries_of
+from lambdas.attempts import Outcome, read_report
 from lambdas.deadlines import invocation_deadline_seconds
 from lambdas.glue_runner import GlueRunner
 from lambdas.leases import LeaseStore
@@ -27,6 +27,7 @@ from lambdas.runs import Runner
 from schemas.messages import is_last
 from schemas.metrics import REJECTED_SHARE, ROWS, UNUSUAL_LOADS
 from schemas.reports import Report
+from schemas.retries import tries_of
 from schemas.runs import LOAD
 from schemas.settings import NotifySettings, load_settings
 from schemas.work_bucket import claim_key, notified_stem
@@ -68,7 +69,7 @@ def handle(event: dict[str, Any], context: LambdaContext) -> dict[str, bool]:
         return {"sent": False}
     report = read_report(deps.leases, load_id, attempt)
     claim = deps.leases.find(claim_key(load_id, attempt))
-    tries = tries_of(claim) if claim is not None else attempt
+    tries = tries_of(claim.payload) if claim is not None else attempt
     if Outcome(report, run.state).is_retried(tries) and not is_last(event):
         note_deferred(deps.leases, load_id, attempt, failure=describe_failure(run, report))
         logger.info("the load is retried by itself, so the mail comes with its last attempt")

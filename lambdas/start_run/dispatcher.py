@@ -19,7 +19,7 @@ from aws_lambda_powertools import Logger
 from botocore.exceptions import ClientError
 
 from lambdas.archived_copies import find_copy
-from lambdas.attempts import claimed_attempts, outcome_of, tries_of
+from lambdas.attempts import claimed_attempts, outcome_of
 from lambdas.drop_versions import find_version
 from lambdas.errors import TerminalError
 from lambdas.leases import Lease, LeaseStore, held_for, released
@@ -28,6 +28,7 @@ from lambdas.runs import Runner, RunnerIsFull, StartRefused, StartUnanswered
 from lambdas.start_run.refusals import outside_layout_mail, refused_request_mail
 from schemas.drops import TRANSACTIONS, Drop, KeyOutsideLayout, is_not_a_drop, parse_key
 from schemas.messages import Replay, Request
+from schemas.retries import tries_of
 from schemas.runs import LOAD, RETRACT, ArchivedCopy, RunArguments
 from schemas.settings import StartRunSettings
 from schemas.work_bucket import claim_key, open_key, outside_layout_stem, refused_stem
@@ -139,8 +140,8 @@ class Dispatcher:
         if replay is None or replay.after_attempt is not None:
             # The upload once more retries what failed in words; only `sweep` knows when a run without words is dead.
             is_due = outcome.report is not None if replay is None else replay.after_attempt == latest
-            if is_due and outcome.is_retried(tries_of(claim)) and not outcome.must_wait:
-                tries = tries_of(claim) + (1 if outcome.waits_until is None else 0)
+            if is_due and outcome.is_retried(tries_of(claim.payload)) and not outcome.must_wait:
+                tries = tries_of(claim.payload) + (1 if outcome.waits_until is None else 0)
                 return Claim(latest + 1, _operation_of(claim), claim.payload["requested_by"], tries)
             return DispatchResult.NOTHING_TO_DO
         if replay.request == claim.payload["requested_by"]:
@@ -163,7 +164,7 @@ class Dispatcher:
                 return DispatchResult.WAITS if noted is None else self._plan(drop, request)
         replay = request.replay
         if replay is None or replay.after_attempt is not None:
-            return Claim(attempt, _operation_of(claim), claim.payload["requested_by"], tries_of(claim), claim)
+            return Claim(attempt, _operation_of(claim), claim.payload["requested_by"], tries_of(claim.payload), claim)
         return Claim(attempt, replay.operation, replay.request, 1, claim)
 
     def _source(self, drop: Drop, claim: Claim) -> ArchivedCopy | DispatchResult | None:

@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from lambdas.archived_copies import find_copy
-from lambdas.attempts import Outcome, claimed_attempts, drop_of, outcome_of, tries_of
+from lambdas.attempts import Outcome, claimed_attempts, drop_of, outcome_of
 from lambdas.drop_versions import DropVersion
 from lambdas.errors import TerminalError
 from lambdas.leases import Lease, LeaseStore
@@ -24,7 +24,7 @@ from lambdas.sweep.listing import Listing
 from lambdas.waiting_loads import were_asked
 from schemas.drops import Drop
 from schemas.reports import Report
-from schemas.retries import RETRIED_WITHIN
+from schemas.retries import RETRIED_WITHIN, tries_of
 from schemas.work_bucket import claim_key, notified_prefix, parse_attempt_key, parse_deferred_key
 
 if TYPE_CHECKING:
@@ -246,7 +246,11 @@ class Scanner:
         waits_until = look.outcome.waits_until
         age_seconds = _seconds_since(waits_until) if waits_until is not None else look.claim.age_seconds
         is_young = age_seconds < RETRIED_WITHIN.total_seconds()
-        return is_young and look.outcome.is_retried(tries_of(look.claim)) and self._can_be_read(drop_of(look.claim))
+        return (
+            is_young
+            and look.outcome.is_retried(tries_of(look.claim.payload))
+            and self._can_be_read(drop_of(look.claim))
+        )
 
     def _can_be_read(self, drop: Drop) -> bool:
         """True while the drop is in the drop bucket and not withdrawn, or in the archive."""
@@ -262,7 +266,7 @@ class Scanner:
         """
         if outcome.waits_until is not None:
             return not outcome.must_wait
-        tries = tries_of(claim)
+        tries = tries_of(claim.payload)
         return tries == 1 or claim.age_seconds >= self.grace.total_seconds() * 8 ** (tries - 1)
 
     def _note_lost(self, findings: Findings, drop: Drop, age_seconds: float) -> None:

@@ -1,0 +1,68 @@
+"""Whether a failed drop is retried by itself: counted from what was asked for, not from the first attempt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import boto3
+import pytest
+
+from cli.drop_status import DropStatus, Stage
+from cli.loads import Loads
+from cli.pipeline import Pipeline
+from cli.progress import Progress
+from lambdas.start_run import handler as start_run
+from schemas.drops import Drop
+from schemas.messages import drop_message, replay_message
+from tests.lambdas.cloud import DROPS, SESSION, WORK, Cloud, Invocation, running_cloud
+from tests.lambdas.reports import failed
+
+
+@pytest.fixture
+def cloud() -> Iterator[Cloud]:
+    with running_cloud() as running:
+        yield running
+
+
+def try_and_fail(cloud: Cloud, message: str) -> None:
+    """One attempt, which fails in a way that another may not."""
+    start_run.handle(cloud.batch(message), Invocation())
+    [run] = cloud.live_runs()
+    run.error_message = ""
+    drop, attempt = cloud.drop_of(run)
+    cloud.end_run(run, "FAILED", report=failed(drop, attempt=attempt, is_transient=True))
+
+
+def fail_three_times(cloud: Cloud) -> Drop:
+    drop = cloud.drop()
+    for message in (drop_message(drop), *(replay_message(drop, after_attempt=attempt) for attempt in (1, 2))):
+        try_and_fail(cloud, message)
+    return drop
+
+
+def of_a_stack(cloud: Cloud, drop: Drop) -> DropStatus:
+    return Loads(Pipeline("the stack", {"drop_bucket": DROPS, "work_bucket": WORK}, SESSION)).of(drop).status
+
+
+def of_a_demo(cloud: Cloud, drop: Drop) -> DropStatus:
+    outputs = {"drop_bucket": DROPS, "work_bucket": WORK}
+    laptop: Any = SimpleNamespace(runs=cloud.runs, outputs=outputs, client=boto3.client)
+    return Progress(laptop).look([drop])[0]
+
+
+@pytest.mark.parametrize("look", [of_a_stack, of_a_demo])
+def test_third_failure_of_an_upload_is_settled(cloud: Cloud, look: Any) -> None:
+    drop = fail_three_times(cloud)
+    status = look(cloud, drop)
+    assert (status.stage, status.attempt, status.is_settled) == (Stage.FAILED, 3, True)
+
+
+@pytest.mark.parametrize("look", [of_a_stack, of_a_demo])
+def test_first_failure_of_a_replay_is_retried_whatever_came_before(cloud: Cloud, look: Any) -> None:
+    drop = fail_three_times(cloud)
+    try_and_fail(cloud, replay_message(drop, request="again"))
+    status = look(cloud, drop)
+    assert (status.stage, status.attempt, status.is_settled) == (Stage.FAILED, 4, False)
+    assert status.summary.endswith("(it is retried by itself)")
