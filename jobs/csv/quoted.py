@@ -9,7 +9,7 @@ file is refused where a value that spans lines hides a row.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -66,9 +66,11 @@ def quoted_frame(
     rows = pl.concat([frame for frame in frames if frame.height] or frames[:1])
     if rows.height and not rows.get_column(_POSITION).is_sorted():
         rows = rows.sort(_POSITION)
-    rows = _without_escapes(rows, lines, layout) if is_escaped else rows
+    if is_escaped or has_controls:
+        texts = _record_texts(lines, found.spans).gather(rows.get_column(_POSITION))
+        rows = _without_escapes(rows, texts, layout) if is_escaped else rows
     rows = unguarded(rows, layout)
-    return _numbered(_without_controls(rows, lines, layout) if has_controls else rows, first_line, layout), used
+    return _numbered(_without_controls(rows, texts, layout) if has_controls else rows, first_line, layout), used
 
 
 def simple_column(block: bytes, layout: Layout, name: str) -> pl.DataFrame | None:
@@ -312,11 +314,18 @@ def _exact_frame(positions: Sequence[int], values: Sequence[Sequence[str]], layo
     ).with_columns(pl.when(pl.col(list(layout.names)).str.len_bytes() > 0).then(pl.col(list(layout.names))))
 
 
-def _without_escapes(rows: pl.DataFrame, lines: pl.Series, layout: Layout) -> pl.DataFrame:
+def _record_texts(lines: pl.Series, spans: Mapping[int, int]) -> pl.Series:
+    """By position of a record's first line: the whole record as it stood."""
+    if not spans:
+        return lines
+    whole = ["\n".join(lines.slice(first, last + 1 - first).fill_null("")) for first, last in spans.items()]
+    return lines.clone().scatter(list(spans), whole)
+
+
+def _without_escapes(rows: pl.DataFrame, texts: pl.Series, layout: Layout) -> pl.DataFrame:
     """Rows in which a backslash before a closing quote would become part of a value of the contract are malformed."""
     if not layout.dialect.stray_escape:
         return rows
-    texts = lines.gather(rows.get_column(_POSITION))
     ends = pl.any_horizontal(pl.col(name).str.ends_with("\\").fill_null(False) for name in layout.strict)
     return _malformed_where(rows, ends & texts.str.contains(layout.dialect.stray_escape, literal=True), texts)
 
@@ -329,12 +338,12 @@ def _malformed_where(rows: pl.DataFrame, is_slip: pl.Expr, texts: pl.Series) -> 
     )
 
 
-def _without_controls(rows: pl.DataFrame, lines: pl.Series, layout: Layout) -> pl.DataFrame:
+def _without_controls(rows: pl.DataFrame, texts: pl.Series, layout: Layout) -> pl.DataFrame:
     """Rows with a NUL or a carriage return inside a value of the contract are malformed."""
-    if not lines.str.contains("[\0\r]").any():
+    if not texts.str.contains("[\0\r]").any():
         return rows
     read = ((pl.col(name).str.strip_chars(), name in layout.spanning) for name in layout.names if name in layout.read)
     has_control = pl.any_horizontal(
         value.str.contains("\0" if may_span else _CONTROLS).fill_null(False) for value, may_span in read
     )
-    return _malformed_where(rows, has_control, lines.gather(rows.get_column(_POSITION)))
+    return _malformed_where(rows, has_control, texts)

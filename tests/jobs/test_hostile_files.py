@@ -29,7 +29,7 @@ from schemas.reports import Report
 from tests.hostile_content import HEADER, SOUND_LINE
 from tests.jobs.dry_run import DryRun, dry_run
 from tests.oracle_files import read_cells
-from tests.oracle_text import FORMULA_SIGNS
+from tests.oracle_text import FORMULA_SIGNS, as_shown
 
 MIB = 1024 * 1024
 
@@ -204,6 +204,15 @@ def test_every_other_row_rejected_for_every_reason_there_is() -> None:
 
 
 UNSEEN = ("\x00", "\x07", "\x1b[31m", "\u202e", "\u2066", "\u200b", "\ufeff", "\x85", "\u2028", "\x7f")
+
+
+@pytest.mark.parametrize("slip", ["T\0", "T\r1"], ids=["NUL", "CR"])
+def test_a_malformed_record_of_several_lines_is_kept_whole(slip: str) -> None:
+    record = f'{slip},C0,P0,1,2023-03-15,pending,"of two\nlines","and two\nmore\n"'
+    run = dry_run(f"{HEADER},note,memo\n{record}\n{SOUND_LINE},,\n".encode())
+    assert [row["transaction_id"] for row in run.staged] == ["T1"]
+    assert run.rejected is not None
+    assert [line[-1] for line in run.rejected.lines] == [as_shown(record)]
 
 
 def test_what_cannot_be_seen_is_kept_as_it_stood() -> None:
