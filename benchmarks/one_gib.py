@@ -28,10 +28,11 @@ from benchmarks.work import PARTITION_DAY, Work
 from jobs.main import BEFORE_POLARS
 from local.glue_python import find_glue_python
 from redshift_emulator import Warehouse
+from schemas import amount_classes
 from schemas.counts import COUNTS
-from schemas.drops import CUSTOMERS, PRODUCTS, Drop, transactions_key
+from schemas.drops import CUSTOMERS, PRODUCTS, Drop, dimension_key, transactions_key
 from schemas.reports import Report
-from schemas.runs import RunArguments, encode_job_arguments
+from schemas.runs import LOAD_DIMENSIONS, PROCESS_TRANSACTIONS, RunArguments, encode_job_arguments
 from schemas.sources import DEFAULT
 from schemas.warehouse import ddl
 from schemas.work_bucket import report_key
@@ -76,7 +77,7 @@ class _Cloud:
                 "region": REGION,
                 "copy_role_arn": self.copy_role_arn,
                 "max_reject_ratio": "0.5",
-                "amount_classes": "Small:0,Medium:100,Large:1000",
+                "amount_classes": amount_classes.DEFAULT,
                 "source_settings": DEFAULT.to_argument(),
             }
         )
@@ -100,9 +101,9 @@ def run_in_one_gib(work: Work, console: Console) -> int:
         try:
             for name in (PRODUCTS, CUSTOMERS):
                 console.print(f"Loading {name} within 1 GiB")
-                cloud.run("load_dimensions", f"dimensions/{name}.csv", work.folder / f"{name}.csv")
+                cloud.run(LOAD_DIMENSIONS, dimension_key(name), work.folder / f"{name}.csv")
             console.print(f"Loading {work.transactions.stat().st_size / 1e6:,.0f} MB of transactions within 1 GiB")
-            report, finished = cloud.run("process_transactions", transactions_key(PARTITION_DAY), work.transactions)
+            report, finished = cloud.run(PROCESS_TRANSACTIONS, transactions_key(PARTITION_DAY), work.transactions)
         except DiedError as reason:
             console.print(f"[red]The job died: {reason}[/red]")
             return 1

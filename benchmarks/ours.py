@@ -16,10 +16,10 @@ from jobs.load.staging import Stager
 from jobs.rows.duplicates import DuplicateCandidates
 from jobs.rows.ids import IdReader
 from jobs.rows.lookup import Lookup
-from jobs.rows.validation import SOURCE_COLUMNS, RowValidator
+from jobs.rows.validation import RowValidator
 from jobs.s3 import Prefix
 from schemas.drops import Drop
-from schemas.sources import DEFAULT, SourceSettings
+from schemas.sources import CONTRACT_COLUMNS, DEFAULT, SourceSettings
 
 
 class _LocalPrefix:
@@ -53,7 +53,7 @@ def run(work: Work, out: Path, settings: SourceSettings = DEFAULT) -> int:
         source=settings,
     )
     source = open_source_file(
-        work.transactions, name=work.transactions.name, required=SOURCE_COLUMNS, settings=settings, scratch=out
+        work.transactions, name=work.transactions.name, required=CONTRACT_COLUMNS, settings=settings, scratch=out
     )
     prefix = cast(Prefix, _LocalPrefix(out / "staged"))
     candidates = DuplicateCandidates(source, out, IdReader(settings.null_words))

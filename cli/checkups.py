@@ -12,7 +12,7 @@ from cli.local_pipeline import ROOT
 from cli.pipeline import Pipeline
 from cli.pipeline_status import queue_depth, subscriptions
 from cli.refusals import Refused, explain
-from schemas.drops import CUSTOMERS, PRODUCTS
+from schemas.drops import CUSTOMERS, DIMENSIONS_PREFIX, PRODUCTS
 
 _PACKAGES = ("jobs", "schemas")
 
@@ -55,7 +55,7 @@ def _versioning(pipeline: Pipeline, output: str) -> str | None:
 
 def _dimension(pipeline: Pipeline, kind: str) -> str | None:
     """A dimension that was ever loaded is in the archive."""
-    where = {"Bucket": pipeline.output("archive_bucket"), "Prefix": f"dimensions/{kind}", "MaxKeys": 1}
+    where = {"Bucket": pipeline.output("archive_bucket"), "Prefix": f"{DIMENSIONS_PREFIX}{kind}", "MaxKeys": 1}
     if pipeline.client("s3").list_object_versions(**where).get("Versions"):
         return None
     return f"no {kind} was ever loaded, so every row would be rejected; drop one: `pipeline drop {kind}.csv`"

@@ -25,7 +25,7 @@ from local.chaos import Chaos
 from local.glue_python import GLUE_PYTHON
 from local.local_cloud import LocalCloud, Mail
 from mock_data import MockData, MockDataArgs
-from schemas.drops import TRANSACTIONS, Drop, KeyOutsideLayout, parse_key
+from schemas.drops import DIMENSIONS_PREFIX, TRANSACTIONS, TRANSACTIONS_PREFIX, Drop, KeyOutsideLayout, parse_key
 
 _LOOK_SECONDS = 0.25
 # When nothing moves and a drop is not settled, the sweep's time comes; more calls than this do not help.
@@ -258,7 +258,9 @@ def drop_keys(data: Path) -> list[str]:
     """The files of a folder that can be dropped, dimensions first, then day by day; raises Refused."""
     if not data.is_dir():
         raise Refused(f"--data {data} is not a folder; name one with dimensions/ and transactions/ in it")
-    found = [path for part in ("dimensions", "transactions") for path in sorted((data / part).rglob("*.csv*"))]
+    found = [
+        path for part in (DIMENSIONS_PREFIX, TRANSACTIONS_PREFIX) for path in sorted((data / part).rglob("*.csv*"))
+    ]
     keys = [path.relative_to(data).as_posix() for path in found if path.is_file()]
     for key in keys:
         try:

@@ -21,7 +21,7 @@ from schemas.drops import TRANSACTIONS
 from schemas.reports import SUCCEEDED, Report
 from schemas.runs import argument_name
 from schemas.warehouse.tables import FACT_TRANSACTIONS, LOAD_LEDGER, Table
-from schemas.work_bucket import REJECTED, REPORTS
+from schemas.work_bucket import REJECTED, REPORTS, STAGING
 
 FACT_FILE = "fact_transactions.parquet"
 
@@ -141,7 +141,7 @@ def _write_mails(mails: list[Mail], folder: Path) -> None:
 def _table(laptop: LocalCloud, table: Table) -> pl.DataFrame:
     """A whole table as it stands, by UNLOAD, in the order of its key."""
     s3, bucket = laptop.client("s3"), laptop.outputs["work_bucket"]
-    prefix = f"staging/results/{table.name}/"
+    prefix = f"{STAGING}results/{table.name}/"
     columns = ", ".join(table.names)
     statement = (
         f"UNLOAD ('SELECT {columns} FROM {table.name}') TO 's3://{bucket}/{prefix}' "

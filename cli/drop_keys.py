@@ -8,7 +8,16 @@ from datetime import date
 from pathlib import Path
 
 from cli.refusals import Refused
-from schemas.drops import CUSTOMERS, PRODUCTS, TRANSACTIONS, KeyOutsideLayout, is_drop, parse_key, partition
+from schemas.drops import (
+    CUSTOMERS,
+    DIMENSIONS_PREFIX,
+    PRODUCTS,
+    TRANSACTIONS,
+    KeyOutsideLayout,
+    day_prefix,
+    is_drop,
+    parse_key,
+)
 
 _DAY = re.compile(r"(?<![0-9])([0-9]{4}-[0-9]{2}-[0-9]{2})(?![0-9])")
 _FILES = ("*.csv", "*.csv.gz")
@@ -42,14 +51,14 @@ def files_to_drop(paths: list[Path], day: str | None) -> list[FileToDrop]:
 def key_of(name: str, day: str | None) -> str:
     """The key of a file of this name; raises Refused when neither its name nor the day says one."""
     if name.startswith((PRODUCTS, CUSTOMERS)):
-        key = f"dimensions/{name}"
+        key = f"{DIMENSIONS_PREFIX}{name}"
     else:
         named = _DAY.search(name)
         text = day or (named[1] if named else None)
         if text is None:
             raise Refused(f"{name} does not say which day it is of; say it with --day YYYY-MM-DD")
         try:
-            key = f"{TRANSACTIONS}/{partition(date.fromisoformat(text))}/{name}"
+            key = f"{day_prefix(date.fromisoformat(text))}{name}"
         except ValueError:
             raise Refused(f"{text} is not a day of the calendar; say it with --day YYYY-MM-DD") from None
     try:

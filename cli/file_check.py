@@ -25,12 +25,13 @@ from jobs.rows.dimensions import DimensionRows
 from jobs.rows.duplicates import DuplicateCandidates
 from jobs.rows.ids import IdReader
 from jobs.rows.lookup import Lookup
-from jobs.rows.validation import REASON_SEPARATOR, REJECT_REASONS_COLUMN, SOURCE_COLUMNS, RowValidator, ValidationResult
+from jobs.rows.validation import RowValidator, ValidationResult
 from jobs.s3 import Prefix
 from schemas.drops import CUSTOMERS, PRODUCTS, TRANSACTIONS, Drop
 from schemas.reject_reasons import REJECT_REASONS
+from schemas.rejected_file import REASON_SEPARATOR, REJECT_REASONS_COLUMN
 from schemas.reports import RejectedFor
-from schemas.sources import SourceSettings
+from schemas.sources import CONTRACT_COLUMNS, SourceSettings
 from schemas.warehouse.tables import DIMENSIONS
 
 _FOLDERS = re.compile(r"year=([0-9]{4})/month=([0-9]{1,2})/day=([0-9]{1,2})/")
@@ -144,7 +145,9 @@ def _check_transactions(
     with tempfile.TemporaryDirectory(prefix="check-") as name:
         folder = Path(name)
         try:
-            source = open_source_file(path, name=path.name, required=SOURCE_COLUMNS, settings=settings, scratch=folder)
+            source = open_source_file(
+                path, name=path.name, required=CONTRACT_COLUMNS, settings=settings, scratch=folder
+            )
             validator = _validator(settings, day, dimensions)
             candidates = DuplicateCandidates(source, folder, IdReader(settings.null_words))
             stager = Stager(Drop("", "", ""), Prefix(_Discarded(), "", ""), folder)

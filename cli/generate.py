@@ -19,7 +19,7 @@ from cli.refusals import Failed, Refused
 from cli.uploads import refuse_unversioned, upload, wait_until_settled
 from mock_data import MockData, MockDataArgs
 from mock_data.profile import Profile
-from schemas.drops import TRANSACTIONS, Drop, parse_key
+from schemas.drops import DIMENSIONS_PREFIX, TRANSACTIONS, Drop, parse_key
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ def _wait_until_gone(pipeline: Pipeline, dimensions: list[Drop], *, timeout_seco
     until = time.monotonic() + timeout_seconds
     s3, bucket = pipeline.client("s3"), pipeline.output("drop_bucket")
     while True:
-        versions = s3.list_object_versions(Bucket=bucket, Prefix="dimensions/").get("Versions", [])
+        versions = s3.list_object_versions(Bucket=bucket, Prefix=DIMENSIONS_PREFIX).get("Versions", [])
         present = {(version["Key"], version["VersionId"]) for version in versions}
         waiting = [drop for drop in dimensions if (drop.key, drop.version_id) in present]
         if not waiting:

@@ -11,7 +11,7 @@ from typing import Any
 
 from cli.loads import Load, Loads
 from cli.refusals import Refused
-from schemas.drops import Drop, partition
+from schemas.drops import TRANSACTIONS_PREFIX, Drop, day_prefix
 
 _LOAD_ID = re.compile(r"[0-9a-f]{16}")
 _DAYS = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})(?:\.\.([0-9]{4}-[0-9]{2}-[0-9]{2}))?")
@@ -68,9 +68,9 @@ class LoadNames:
         days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
         # A listing of one day reads a page; of many, the whole prefix is as quick.
         if len(days) == 1:
-            return self._drops(f"transactions/{partition(first)}/", lambda _: True)
-        wanted = {f"transactions/{partition(day)}" for day in days}
-        return self._drops("transactions/", lambda key: key.rpartition("/")[0] in wanted)
+            return self._drops(day_prefix(first), lambda _: True)
+        wanted = {day_prefix(day) for day in days}
+        return self._drops(TRANSACTIONS_PREFIX, lambda key: key[: key.rfind("/") + 1] in wanted)
 
     def _drops_named(self, file_name: str) -> list[Drop]:
         return self._drops("", lambda key: file_name in (key, key.rpartition("/")[2]))

@@ -11,8 +11,7 @@ from pathlib import Path
 from cli.loads import Load
 from cli.pipeline import Pipeline
 from cli.refusals import Refused
-
-_LINE, _REASONS, _TEXT = "source_line", "reject_reasons", "source_text"
+from schemas.rejected_file import REASON_SEPARATOR, REJECT_REASONS_COLUMN, SOURCE_LINE, SOURCE_TEXT
 
 
 @dataclass(frozen=True)
@@ -72,8 +71,8 @@ def _read(pipeline: Pipeline, load: Load) -> bytes:
 
 
 def _row(values: dict[str, str]) -> RejectedRow:
-    reasons = (values.pop(_REASONS, "") or "").replace(";", " ").replace(",", " ").split()
-    line, text = int(values.pop(_LINE)), values.pop(_TEXT, "") or ""
+    reasons = [reason for reason in (values.pop(REJECT_REASONS_COLUMN) or "").split(REASON_SEPARATOR) if reason]
+    line, text = int(values.pop(SOURCE_LINE)), values.pop(SOURCE_TEXT, "") or ""
     named = {name: value for name, value in values.items() if name is not None and value}
     shown = text or "  ".join(f'{name} "{value}"' for name, value in named.items())
     return RejectedRow(line, reasons, named, shown)

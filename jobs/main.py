@@ -26,11 +26,12 @@ def main(argv: Sequence[str]) -> None:
     for name, value in BEFORE_POLARS.items():
         os.environ.setdefault(name, value)
     from jobs.arguments import parse_arguments
+    from schemas.runs import PROCESS_TRANSACTIONS
 
     arguments = parse_arguments(argv)
     # Without a Region boto3 would look for S3 in us-east-1, which the private network cannot reach.
     os.environ.setdefault("AWS_DEFAULT_REGION", arguments.warehouse.region)
-    if arguments.job == "process_transactions":
+    if arguments.job == PROCESS_TRANSACTIONS:
         from jobs.process_transactions import process_transactions
 
         process_transactions(arguments)

@@ -26,12 +26,13 @@ from jobs.load.transactions import Batch, Committed, Rules, flow_in, load, retra
 from jobs.rows.duplicates import DuplicateCandidates
 from jobs.rows.ids import IdReader
 from jobs.rows.lookup import Lookup
-from jobs.rows.validation import SOURCE_COLUMNS, RowValidator
+from jobs.rows.validation import RowValidator
 from jobs.s3 import Fetched
 from schemas.counts import Counts
 from schemas.drops import CUSTOMERS, PRODUCTS, drop_precedence
 from schemas.reports import ClassAmount
 from schemas.runs import FLOW_IN, LOAD, RETRACT
+from schemas.sources import CONTRACT_COLUMNS
 from schemas.statuses import STATUSES, counts_as_sale
 from schemas.warehouse.tables import DIMENSIONS
 from schemas.work_bucket import rejected_key
@@ -83,7 +84,7 @@ def _stage(attempt: Attempt, fetched: Fetched, lines: pl.Series | None = None) -
     """Every row of the drop validated, those on `lines` (without it, all) staged."""
     with attempt.step(READ):
         source = open_source_file(
-            fetched.path, name=attempt.key.file_name, required=SOURCE_COLUMNS, settings=attempt.arguments.source
+            fetched.path, name=attempt.key.file_name, required=CONTRACT_COLUMNS, settings=attempt.arguments.source
         )
         attempt.note(ignored_columns=source.ignored_columns)
 

@@ -23,9 +23,10 @@ from local.iam_middleware import Refused
 from local.local_cloud import LocalCloud
 from redshift_emulator.session import ObservedStatement
 from schemas.runs import decode_run
+from schemas.work_bucket import STAGING, parse_staging_key
 
 JOB = "job"
-_STAGED = re.compile(r"staging/([0-9a-f]{16})/([0-9]+)/")
+_STAGED = re.compile(rf"{STAGING}\S*")
 _LOAD = re.compile(r"(?:archiving|claims|reports|notified|load)[ /]+([0-9a-f]{16})")
 _LEASE = re.compile(r"PutObject (\S+?)/((?:archiving|claims|notified)/\S+)")
 # Longer than any function may run.
@@ -116,9 +117,10 @@ class FaultPoints(AbstractContextManager["FaultPoints"]):
         )
 
     def _statement(self, observed: ObservedStatement) -> None:
-        staged = _STAGED.search(observed.sql)
-        if staged:
-            self._sessions[observed.session] = (staged[1], int(staged[2]))
+        named = _STAGED.search(observed.sql)
+        attempt_of = parse_staging_key(named[0]) if named else None
+        if attempt_of:
+            self._sessions[observed.session] = attempt_of
         if observed.session not in self._sessions:
             return
         load_id, attempt = self._sessions[observed.session]

@@ -23,11 +23,13 @@ from mock_data.order_histories import LAST_SECOND, OUTCOMES
 from mock_data.rng import Integers
 from mock_data.row_variants import FORMS
 from mock_data.rows import Piece
+from schemas.amount_classes import DEFAULT, parse_amount_classes
 from schemas.reject_reasons import REJECT_REASONS
+from schemas.rejected_file import REASON_SEPARATOR
 from schemas.statuses import STATUSES
 
-AMOUNT_CLASSES = (("Small", 0), ("Medium", 100), ("Large", 1000))
-"""The default classes: label and lower bound."""
+AMOUNT_CLASSES = parse_amount_classes(DEFAULT)
+"""Label -> lower bound."""
 
 OUTCOME_SCHEMA = {
     "source_line": pl.Int64(),
@@ -203,7 +205,7 @@ class _ParquetFile:
         return frame.to_arrow(compat_level=pl.CompatLevel.oldest())
 
 
-_REASONS = pl.Series([";".join(form.reasons) for form in FORMS])
+_REASONS = pl.Series([REASON_SEPARATOR.join(form.reasons) for form in FORMS])
 _FORM_NAMES = pl.Series([form.name for form in FORMS])
 
 
@@ -219,5 +221,5 @@ def _decimals(numbers: Integers, *, scale: int) -> pl.Series:
 
 
 def _amount_classes(cents: Integers) -> pl.Series:
-    bounds = np.array([bound * 100 for _, bound in AMOUNT_CLASSES])
-    return pl.Series([label for label, _ in AMOUNT_CLASSES]).gather(np.searchsorted(bounds, cents, side="right") - 1)
+    bounds = np.array([bound * 100 for bound in AMOUNT_CLASSES.values()])
+    return pl.Series(list(AMOUNT_CLASSES)).gather(np.searchsorted(bounds, cents, side="right") - 1)

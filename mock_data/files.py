@@ -13,7 +13,7 @@ from mock_data.calendar import Day, plan_days
 from mock_data.dimensions import Customers, Products, make_customers, make_products
 from mock_data.expected import Expected
 from mock_data.rows import HEADER, Piece, RowWriter
-from schemas.drops import CUSTOMERS, PRODUCTS, transactions_key
+from schemas.drops import CUSTOMERS, DIMENSIONS_PREFIX, PRODUCTS, dimension_key, transactions_key
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,9 @@ class MockData:
 
     @staticmethod
     def _dimensions(folder: Path, *, products: Products, customers: Customers) -> Iterator[str]:
-        (folder / "dimensions").mkdir(parents=True)
+        (folder / DIMENSIONS_PREFIX).mkdir(parents=True)
         for name, dimension in ((PRODUCTS, products), (CUSTOMERS, customers)):
-            key = f"dimensions/{name}.csv"
+            key = dimension_key(name)
             with open(folder / key, "wb") as file:
                 dimension.write(file)
             yield key

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-COLUMNS = ("transaction_id", "customer_id", "product_id", "quantity", "transaction_date", "status")
+from schemas.reject_reasons import WAITS_FOR
+from schemas.sources import CONTRACT_COLUMNS
 
 NUL_STAND_IN = "\x01"
 """Written as NUL; until then NUL is what pads the values of a plain row."""
@@ -29,7 +30,7 @@ def _padded(name: str, before: str, after: str) -> pl.Expr:
     return pl.concat_str(pl.lit(before), pl.col(name), pl.lit(after))
 
 
-ID, CUSTOMER, PRODUCT, QUANTITY, DATE, STATUS = (pl.col(name) for name in COLUMNS)
+ID, CUSTOMER, PRODUCT, QUANTITY, DATE, STATUS = (pl.col(name) for name in CONTRACT_COLUMNS)
 AS_IT_IS = _line(ID, CUSTOMER, PRODUCT, QUANTITY, DATE, STATUS)
 
 _INSTANT = pl.col("instant")
@@ -63,7 +64,7 @@ class Form:
     @property
     def is_waiting(self) -> bool:
         """True where only the dimensions keep the row out, so that it may conflict with another row."""
-        return bool(self.reasons) and set(self.reasons) <= {"unknown_customer", "unknown_product"}
+        return bool(self.reasons) and set(self.reasons) <= set(WAITS_FOR)
 
 
 PLAIN = Form("plain")
@@ -80,8 +81,8 @@ CONFLICTING = Form("conflicting", ("conflicting_rows",))
 LIFE_FORMS = (DATE_ALONE, BY_THE_MINUTE, EVENING_IN_THE_WEST, LOWERCASE_ID, LONGEST_ID, CONFLICTING)
 
 SPELLINGS = (
-    Form("padded with spaces", columns={name: _padded(name, " ", "  ") for name in COLUMNS}),
-    Form("padded with tabs", columns={name: _padded(name, "\t", "\t") for name in COLUMNS}),
+    Form("padded with spaces", columns={name: _padded(name, " ", "  ") for name in CONTRACT_COLUMNS}),
+    Form("padded with tabs", columns={name: _padded(name, "\t", "\t") for name in CONTRACT_COLUMNS}),
     Form(
         "padded with unicode spaces",
         columns={
@@ -117,10 +118,10 @@ SPELLINGS = (
             .otherwise(_in_zone(0, "%Y-%m-%dT%H:%M:%S+00:00"))
         },
     ),
-    Form("quoted", line=_line(*(_quoted(pl.col(name)) for name in COLUMNS)), has_quotes=True),
+    Form("quoted", line=_line(*(_quoted(pl.col(name)) for name in CONTRACT_COLUMNS)), has_quotes=True),
     Form(
         "quoted and padded inside",
-        line=_line(*(_quoted(_padded(name, " ", " ")) for name in COLUMNS)),
+        line=_line(*(_quoted(_padded(name, " ", " ")) for name in CONTRACT_COLUMNS)),
         has_quotes=True,
     ),
     Form("carriage return at the end", line=pl.concat_str(AS_IT_IS, pl.lit("\r"))),
@@ -245,7 +246,7 @@ FAULTS = (
         "invalid_transaction_date",
         "invalid_status",
         # A record without any value is a blank line.
-        **{**dict.fromkeys(COLUMNS, ""), "quantity": "0"},
+        **{**dict.fromkeys(CONTRACT_COLUMNS, ""), "quantity": "0"},
     ),
     _fault(
         "all values wrong",

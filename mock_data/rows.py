@@ -19,10 +19,11 @@ from mock_data.calendar import Day, Segment, known_customers
 from mock_data.dimensions import MEMBERSHIP_LEVELS, SALES_BITS, Customers, Products
 from mock_data.order_histories import FIRST, LAST_SECOND, LATER, LIVES, MOMENTS, OUTCOMES, REJECTED
 from mock_data.rng import Integers, below, bits, draws, quantiles
-from mock_data.row_variants import COLUMNS, FAULTS, FORM_INDEX, FORMS, NUL_STAND_IN, PLAIN, SPELLINGS, Form
+from mock_data.row_variants import FAULTS, FORM_INDEX, FORMS, NUL_STAND_IN, PLAIN, SPELLINGS, Form
+from schemas.sources import CONTRACT_COLUMNS
 from schemas.statuses import STATUS_RANK, STATUSES
 
-HEADER = (",".join(COLUMNS) + "\n").encode()
+HEADER = (",".join(CONTRACT_COLUMNS) + "\n").encode()
 
 PIECE_ROWS = 262_144
 """Rows made at a time: what bounds the memory, whatever a day's size."""

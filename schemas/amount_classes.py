@@ -8,10 +8,12 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 
+DEFAULT = "Small:0,Medium:100,Large:1000"
+"""What `amountClasses` is where the stack's configuration does not say it."""
 LABEL_BYTES = 64
 """What the warehouse's column holds."""
 
-FORM = "different labels with rising lower bounds, the first of them 0, such as Small:0,Medium:100,Large:1000"
+FORM = f"different labels with rising lower bounds, the first of them 0, such as {DEFAULT}"
 
 _CLASS = re.compile(r"([^:,\s](?:[^:,]*[^:,\s])?):([0-9]+(?:\.[0-9]{1,2})?)")
 

@@ -111,9 +111,19 @@ def parse_key(key: str) -> DropKey:
     )
 
 
+def day_prefix(day: date) -> str:
+    """Below it lie the drops of a day: `transactions/year=2023/month=03/day=15/`."""
+    return f"{TRANSACTIONS_PREFIX}{partition(day)}/"
+
+
 def transactions_key(day: date) -> str:
     """The key of a day's file, as the generator and the operator's command write it."""
-    return f"transactions/{partition(day)}/transactions_{day.isoformat()}.csv"
+    return f"{day_prefix(day)}transactions_{day.isoformat()}.csv"
+
+
+def dimension_key(kind: str) -> str:
+    """The key of a dimension's file, as the generator writes it."""
+    return f"{DIMENSIONS_PREFIX}{kind}.csv"
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from schemas.drops import CUSTOMERS, PRODUCTS
 from schemas.statuses import STATUSES
 
 
@@ -72,3 +73,6 @@ REJECT_REASONS = {
     ),
 }
 """In the order in which a row's reasons are listed."""
+
+WAITS_FOR = {"unknown_customer": CUSTOMERS, "unknown_product": PRODUCTS}
+"""The reasons that end by themselves, and the dimension that each waits for: nothing else is wrong with the row."""

@@ -11,15 +11,13 @@ import polars as pl
 from jobs.csv.formulas import unguard
 from jobs.csv.layout import Layout
 from jobs.csv.records import WHITE_SPACE
+from schemas.rejected_file import SOURCE_LINE, SOURCE_TEXT
 
 CHUNK_BYTES = 12 * 1024 * 1024
 CHUNK_VALUES = 1_800_000
 """A line of nothing but commas is short in the file and long in memory."""
 
-SOURCE_LINE = "source_line"
 IS_MALFORMED = "is_malformed"
-SOURCE_TEXT = "source_text"
-"""The record as it stood; null unless it is malformed."""
 
 _OVERFLOW = "overflow"
 

@@ -10,11 +10,11 @@ from typing import BinaryIO
 
 import polars as pl
 
-from jobs.csv.blocks import SOURCE_LINE, SOURCE_TEXT
 from jobs.csv.formulas import unguard_text
-from jobs.csv.layout import REJECTED_FILE_COLUMNS, Layout
+from jobs.csv.layout import Layout
 from jobs.csv.records import MAX_RECORD_BYTES, WHITE_SPACE, Dialect
 from jobs.errors import FileRefused
+from schemas.rejected_file import REJECTED_FILE_COLUMNS, SOURCE_LINE, SOURCE_TEXT
 from schemas.sources import SourceSettings, heading_key
 
 MOST_BLANK_LINES = 10_000

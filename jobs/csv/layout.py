@@ -13,9 +13,6 @@ from schemas.sources import LINE_NUMBER, heading_key
 
 ORDER_LINE = "order_line"
 """The frame's name of the column that the reader supplies for LINE_NUMBER."""
-REJECTED_FILE_COLUMNS = ("source_line", "reject_reasons", "source_text")
-"""What the rejected file adds to the drop's own columns."""
-
 
 _DATE = r"(?:\d[-/:]\d|\d\.\d{1,2}\.\d)"
 """Something of a date that no amount and no id of one number has."""

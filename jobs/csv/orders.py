@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from jobs.csv.blocks import IS_MALFORMED, SOURCE_LINE
+from jobs.csv.blocks import IS_MALFORMED
 from jobs.csv.layout import ORDER_LINE, Layout
+from schemas.rejected_file import SOURCE_LINE
 from schemas.sources import KEY_SEPARATOR, SourceSettings
 
 _ORDER = "order_of_row"

@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from jobs.csv.blocks import IS_MALFORMED, SOURCE_LINE, SOURCE_TEXT, lines_of, read_csv, unguarded
+from jobs.csv.blocks import IS_MALFORMED, lines_of, read_csv, unguarded
 from jobs.csv.layout import Layout
 from jobs.csv.records import MAX_RECORD_BYTES
 from jobs.errors import FileRefused
+from schemas.rejected_file import SOURCE_LINE, SOURCE_TEXT
 
 _POSITION = "position"
 """Of a record's first line in its block."""

@@ -18,8 +18,6 @@ import polars as pl
 
 from jobs.csv.blocks import (
     IS_MALFORMED,
-    SOURCE_LINE,
-    SOURCE_TEXT,
     plain_frame,
     read_csv,
     unguarded,
@@ -36,9 +34,10 @@ from jobs.csv.quoted import quoted_frame, simple_column
 from jobs.csv.records import MAX_RECORD_BYTES, WHITE_SPACE
 from jobs.errors import FileRefused
 from jobs.map_ordered import map_ordered
+from schemas.rejected_file import SOURCE_TEXT
 from schemas.sources import CONTRACT_COLUMNS, DEFAULT, SourceSettings, heading_key
 
-__all__ = ["IS_MALFORMED", "SOURCE_LINE", "SOURCE_TEXT", "SourceFile", "open_source_file"]
+__all__ = ["IS_MALFORMED", "SourceFile", "open_source_file"]
 
 
 @dataclass(frozen=True)

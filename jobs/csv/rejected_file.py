@@ -9,11 +9,17 @@ import polars as pl
 
 from jobs.buckets import Buckets
 from jobs.csv.formulas import guard, guard_text
-from jobs.csv.layout import ORDER_LINE, REJECTED_FILE_COLUMNS
-from jobs.csv.reader import SOURCE_LINE, SOURCE_TEXT, SourceFile
+from jobs.csv.layout import ORDER_LINE
+from jobs.csv.reader import SourceFile
 from jobs.csv.records import WHITE_SPACE
-from jobs.rows.validation import REASON_SEPARATOR, REJECT_REASONS_COLUMN
 from schemas.reject_reasons import REJECT_REASONS
+from schemas.rejected_file import (
+    REASON_SEPARATOR,
+    REJECT_REASONS_COLUMN,
+    REJECTED_FILE_COLUMNS,
+    SOURCE_LINE,
+    SOURCE_TEXT,
+)
 from schemas.reports import RejectedFor, RejectSample
 from schemas.sources import LINE_NUMBER
 

@@ -22,8 +22,9 @@ from jobs.s3 import Prefix
 from schemas.runs import ADD, REPLACE
 from schemas.warehouse import ddl, sql
 from schemas.warehouse.tables import DIMENSIONS, LOAD_LEDGER
+from schemas.work_bucket import STAGING
 
-_STAGING = "staging/LOAD_ID/ATTEMPT/"
+_STAGING = f"{STAGING}LOAD_ID/ATTEMPT/"
 _STAGED = Staged(1, f"s3://WORK_BUCKET/{_STAGING}manifest.json")
 _WAITING = Staged(1, f"s3://WORK_BUCKET/{_STAGING}waiting/manifest.json")
 _THEN = datetime(2023, 3, 15)

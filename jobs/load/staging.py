@@ -11,19 +11,21 @@ from typing import NamedTuple
 import polars as pl
 
 from jobs.csv.header import refuse_second_header
-from jobs.csv.reader import SOURCE_LINE, SourceFile
+from jobs.csv.reader import SourceFile
 from jobs.csv.rejected_file import RejectedRows
 from jobs.load.protocol import Staged
 from jobs.map_ordered import map_ordered
 from jobs.rows.duplicates import DuplicateCandidates
 from jobs.rows.ids import waited_for
-from jobs.rows.validation import REASON_SEPARATOR, REJECT_REASONS_COLUMN, RowValidator
+from jobs.rows.validation import RowValidator
 from jobs.s3 import Prefix
 from schemas.drops import Drop
+from schemas.reject_reasons import REJECT_REASONS, WAITS_FOR
+from schemas.rejected_file import REASON_SEPARATOR, REJECT_REASONS_COLUMN, SOURCE_LINE
 from schemas.warehouse.tables import STAGED_TRANSACTIONS, STAGED_WAITING, Table
 
-_WAITING = ("unknown_customer", "unknown_product", f"unknown_customer{REASON_SEPARATOR}unknown_product")
-"""Reasons that end by themselves: nothing is wrong with the row, a dimension is late."""
+_WAITING = (*WAITS_FOR, REASON_SEPARATOR.join(WAITS_FOR))
+"""What the reasons of a row look like that only waits for its customer, its product or both."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +148,6 @@ class Stager:
         return selected.height
 
     def _as_waiting(self, rejected: pl.DataFrame) -> pl.DataFrame:
-        lacks = {"customer_id": "unknown_customer", "product_id": "unknown_product"}
         return rejected.select(
             pl.lit(self._drop.load_id).alias("load_id"),
             pl.lit(self._drop.bucket).alias("bucket"),
@@ -157,6 +158,7 @@ class Stager:
                 pl.when(pl.col(REJECT_REASONS_COLUMN).str.contains(reason, literal=True))
                 .then(pl.lit(waited_for(rejected.get_column(column))))
                 .alias(column)
-                for column, reason in lacks.items()
+                for reason in WAITS_FOR
+                if (column := REJECT_REASONS[reason].column) is not None
             ),
         )

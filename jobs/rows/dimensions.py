@@ -15,11 +15,12 @@ import polars as pl
 
 from jobs.buckets import Buckets
 from jobs.csv.header import refuse_second_header
-from jobs.csv.reader import IS_MALFORMED, SOURCE_LINE, SOURCE_TEXT, SourceFile
+from jobs.csv.reader import IS_MALFORMED, SourceFile
 from jobs.errors import DimensionRefused
 from jobs.rows.ids import ROUNDED, IdReader
 from jobs.rows.numbers import NumberReader
 from jobs.rows.text import clean
+from schemas.rejected_file import SOURCE_LINE, SOURCE_TEXT
 from schemas.sources import DEFAULT
 from schemas.warehouse.tables import Column, Dimension
 

@@ -19,9 +19,10 @@ from typing import NamedTuple
 import polars as pl
 
 from jobs.buckets import Buckets
-from jobs.csv.reader import SOURCE_LINE, SourceFile
+from jobs.csv.reader import SourceFile
 from jobs.rows.ids import IdReader
-from jobs.rows.validation import REASON_SEPARATOR, REJECT_REASONS_COLUMN, ValidationResult
+from jobs.rows.validation import ValidationResult
+from schemas.rejected_file import REASON_SEPARATOR, REJECT_REASONS_COLUMN, SOURCE_LINE
 
 # At 8 bytes a hash and as much again to sort them, a bucket of a file of this size stays below
 # 0.4 GB even where rows are as short as rows can be.

@@ -16,23 +16,21 @@ from typing import NamedTuple
 
 import polars as pl
 
-from jobs.csv.reader import IS_MALFORMED, SOURCE_LINE, SOURCE_TEXT
+from jobs.csv.reader import IS_MALFORMED
 from jobs.rows.ids import IdReader
 from jobs.rows.lookup import Lookup
 from jobs.rows.numbers import NumberReader
 from jobs.rows.statuses import StatusReader
 from jobs.rows.text import clean
 from jobs.rows.timestamps import LATEST_DAY, MOMENT, WRITTEN_DAY, TimestampReader
-from schemas.reject_reasons import REJECT_REASONS
-from schemas.sources import DEFAULT, NEGATIVE, SourceSettings
+from schemas.reject_reasons import REJECT_REASONS, WAITS_FOR
+from schemas.rejected_file import REASON_SEPARATOR, REJECT_REASONS_COLUMN, SOURCE_LINE, SOURCE_TEXT
+from schemas.sources import CONTRACT_COLUMNS, DEFAULT, NEGATIVE, SourceSettings
 from schemas.statuses import WITHOUT_QUANTITY
-from schemas.warehouse.tables import FACT_TRANSACTIONS, STAGED_TRANSACTIONS, TRANSACTION_COLUMNS, Column
+from schemas.warehouse.tables import FACT_TRANSACTIONS, STAGED_TRANSACTIONS, Column
 
-REJECT_REASONS_COLUMN = "reject_reasons"
-REASON_SEPARATOR = ";"
 _BITS = {reason: 1 << place for place, reason in enumerate(REJECT_REASONS)}
-_WAITING = _BITS["unknown_customer"] | _BITS["unknown_product"]
-SOURCE_COLUMNS = tuple(column.name for column in TRANSACTION_COLUMNS)
+_WAITING = sum(_BITS[reason] for reason in WAITS_FOR)
 
 # Room for sixteen statuses; a microsecond of the year 9999 times this still fits a BIGINT.
 RANKS = 16
@@ -46,7 +44,7 @@ _IS_ROUNDED = "is_rounded"
 UNIT_PRICE = "unit_price"
 """What the customer paid for one, where the source says so; the list price elsewhere."""
 _ACCEPTED_COLUMNS = (
-    *SOURCE_COLUMNS,
+    *CONTRACT_COLUMNS,
     UNIT_PRICE,
     "total_amount",
     "event_precedence",

@@ -7,12 +7,11 @@ import re
 from lambdas.notify.mail_context import MailContext
 from lambdas.run_events import FORGOTTEN
 from lambdas.runs import Run
+from schemas.reject_reasons import WAITS_FOR
 from schemas.reports import Report
 
 # 10 is the exit code of Glue's own wrapper; 137 and -9 are the kernel's SIGKILL.
 _OUT_OF_MEMORY = re.compile(r"exit code:? (?:10|137|-9)\b|SIGKILL|signal 9\b|out of memory|MemoryError", re.IGNORECASE)
-
-_DIMENSION_OF = {"unknown_customer": "dim_customers", "unknown_product": "dim_products"}
 
 
 def describe_failure(run: Run, report: Report | None) -> str:
@@ -48,7 +47,7 @@ def state_of_the_warehouse(context: MailContext) -> str:
 
 def _empty_dimension(report: Report) -> str | None:
     """The dimension that knows none of the file's ids."""
-    for reason, dimension in _DIMENSION_OF.items():
+    for reason, dimension in WAITS_FOR.items():
         rejected = report.reject_reasons.get(reason)
         if rejected is not None and 0 < report.rows_read <= rejected.rows:
             return dimension

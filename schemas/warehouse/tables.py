@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from schemas.amount_classes import LABEL_BYTES
 from schemas.counts import COUNTS
 from schemas.drops import CUSTOMERS, PRODUCTS
 
@@ -95,7 +96,7 @@ BUSINESS_COLUMNS = (
     *TRANSACTION_COLUMNS[1:],
     decimal("unit_price", 18, 4),
     decimal("total_amount", 18, 2),
-    text("amount_class", 64),
+    text("amount_class", LABEL_BYTES),
     PRODUCT_NAME,
     CATEGORY,
     SUPPLIER_ID,
@@ -224,7 +225,7 @@ LEDGER_AMOUNTS = Table(
     (
         text("load_id", 16),
         integer("attempt"),
-        text("amount_class", 64),
+        text("amount_class", LABEL_BYTES),
         text("status", 16),
         Column("is_sale", "BOOLEAN", pl.Boolean()),
         bigint("row_count"),

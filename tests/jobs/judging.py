@@ -8,10 +8,11 @@ from decimal import Decimal
 
 import polars as pl
 
-from jobs.csv.reader import IS_MALFORMED, SOURCE_LINE, SOURCE_TEXT
+from jobs.csv.reader import IS_MALFORMED
 from jobs.rows.lookup import Lookup
 from jobs.rows.validation import RowValidator, ValidationResult
 from schemas.drops import CUSTOMERS, PRODUCTS
+from schemas.rejected_file import SOURCE_LINE, SOURCE_TEXT
 from schemas.warehouse.tables import DIMENSIONS
 from tests import oracle
 from tests.hostile_content import SOUND_CUSTOMERS, SOUND_DAY, SOUND_PRODUCTS

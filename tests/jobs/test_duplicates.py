@@ -14,10 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.csv.reader import SOURCE_LINE, SourceFile, open_source_file
+from jobs.csv.reader import SourceFile, open_source_file
 from jobs.rows.duplicates import DuplicateCandidates
 from jobs.rows.ids import IdReader
 from jobs.rows.validation import ValidationResult
+from schemas.rejected_file import SOURCE_LINE
 from schemas.sources import DEFAULT
 from tests import oracle_values
 from tests.file_strategies import render, write

@@ -24,12 +24,11 @@ import jobs.csv.reader
 from jobs.csv.reader import open_source_file
 from jobs.csv.records import MAX_RECORD_BYTES
 from jobs.errors import FileRefused
-from jobs.rows.validation import SOURCE_COLUMNS
 from schemas.reports import Report
 from tests.hostile_content import HEADER, SOUND_LINE
 from tests.jobs.dry_run import DryRun, dry_run
 from tests.oracle_files import read_cells
-from tests.oracle_text import FORMULA_SIGNS, as_shown
+from tests.oracle_text import FORMULA_SIGNS, SOURCE_COLUMNS, as_shown
 
 MIB = 1024 * 1024
 

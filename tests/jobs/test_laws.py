@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from jobs.csv.reader import SOURCE_LINE
 from jobs.rows.duplicates import keep_winners
-from jobs.rows.validation import REJECT_REASONS_COLUMN, ValidationResult
+from jobs.rows.validation import ValidationResult
+from schemas.rejected_file import REJECT_REASONS_COLUMN, SOURCE_LINE
 from tests import oracle
 from tests.file_strategies import transaction_files
 from tests.hostile_content import HEADER, SOUND_CUSTOMERS, SOUND_LINE, SOUND_PRODUCTS

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.rows.validation import REJECT_REASONS_COLUMN
+from schemas.rejected_file import REJECT_REASONS_COLUMN
 from tests import oracle
 from tests.hostile_content import SOUND_LINE
 from tests.jobs.dry_run import dry_run, small_pieces
