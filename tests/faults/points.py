@@ -117,14 +117,11 @@ SWEEP_POINTS = (
 )
 POINTS = (*JOB_POINTS, *START_RUN_POINTS, *NOTIFY_POINTS, *ARCHIVE_POINTS, *SWEEP_POINTS)
 
-# Between what is done and what is done next, nobody else sees anything: of two such points the quick form takes one.
-_TWINS = (
-    *("job, having begun to fetch", "job, having begun to look", "job, having begun to find"),
-    *("job, having begun to validate", "job, having begun to load", "job, having begun to clean up"),
-    *("job, before", "job, after CREATE", "job, after INSERT into the ledger"),
-    *("job, after the count of outcomes", "job, after DELETE of what is stale"),
-    *("start_run, before StartJobRun", "notify, before Publish", "archive, before the copy"),
-    *("archive, before the deletion", "sweep, before"),
+_QUICK = (
+    *("job, after download", "job, after upload of a part", "job, after COPY"),
+    *("job, before COMMIT of the load", "job, after COMMIT of the load", "job, after the report"),
+    *("start_run, after the claim", "start_run, after StartJobRun", SILENT, "notify, after Publish"),
+    *("archive, after the copy", "sweep, after Invoke", "sweep, after the next attempt is asked for"),
 )
-COMMITS = "job, before COMMIT of the load"
-QUICK_POINTS = tuple(point for point in POINTS if point.name == COMMITS or not point.name.startswith(_TWINS))
+QUICK_POINTS = tuple(point for point in POINTS if point.name in _QUICK)
+"""Once in each kind of work; `make test-long` takes all."""

@@ -49,11 +49,8 @@ FIRST_DAY = date(2023, 1, 1)
 _SETTLED_WITHIN_SECONDS = 240
 
 
-@pytest.mark.parametrize(
-    ("seed", "days", "rows"),
-    [(3, 1, 60), *(pytest.param(seed, 5, 500, marks=pytest.mark.slow) for seed in range(11, 17))],
-    ids=str,
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("seed", "days", "rows"), [(3, 1, 60), *((seed, 5, 500) for seed in range(11, 17))], ids=str)
 def test_a_chaos_demo_ends_with_the_expected_rows(
     tmp_path: Path, seed: int, days: int, rows: int, record_property: Record
 ) -> None:
