@@ -14,7 +14,7 @@ from lambdas.archive.same_content import compare_checksums, is_same_content
 from lambdas.errors import TerminalError
 from lambdas.leases import LeaseStore
 from schemas.drops import Drop
-from schemas.runs import RunArguments
+from tests.lambdas.archiving import archive, archived_bodies, ended, loaded
 from tests.lambdas.cloud import (
     ARCHIVE,
     DAY_KEY,
@@ -22,41 +22,12 @@ from tests.lambdas.cloud import (
     TRANSACTIONS_JOB,
     WORK,
     Cloud,
-    Invocation,
     Killed,
     recorded,
 )
 from tests.lambdas.reports import failed, succeeded
 
 FIVE_MB = 5 * 1024**2
-
-
-def loaded(cloud: Cloud, drop: Drop, *, attempt: int = 1) -> dict[str, Any]:
-    """The drop's run has committed; the event that says so."""
-    etag = cloud.s3.head_object(Bucket=drop.bucket, Key=drop.key, VersionId=drop.version_id)["ETag"].strip('"')
-    cloud.put_report(succeeded(drop, attempt=attempt, etag=etag))
-    return ended(cloud, drop, "glue_succeeded", attempt=attempt)
-
-
-def ended(cloud: Cloud, drop: Drop, name: str, *, attempt: int = 1) -> dict[str, Any]:
-    run = cloud.glue.start_job_run(JobName=TRANSACTIONS_JOB, Arguments=RunArguments(drop, attempt).encode())
-    event = recorded(name)
-    event["detail"]["jobRunId"] = run["JobRunId"]
-    return event
-
-
-def archive(event: dict[str, Any]) -> bool:
-    archived: bool = handler.handle(event, Invocation())["archived"]
-    return archived
-
-
-def archived_bodies(cloud: Cloud, key: str = DAY_KEY) -> list[bytes]:
-    """The content of every version in the archive, the oldest first."""
-    versions = cloud.s3.list_object_versions(Bucket=ARCHIVE, Prefix=key).get("Versions", [])
-    return [
-        cloud.s3.get_object(Bucket=ARCHIVE, Key=key, VersionId=version["VersionId"])["Body"].read()
-        for version in reversed(versions)
-    ]
 
 
 def test_a_loaded_drop_is_moved_to_the_same_key_with_all_that_belongs_to_it(cloud: Cloud) -> None:
@@ -344,8 +315,6 @@ def test_a_run_that_succeeded_without_a_report_is_an_error(cloud: Cloud) -> None
         archive(ended(cloud, drop, "glue_succeeded"))
     assert cloud.versions(DROPS) == [drop.version_id]
 
-
-# Which checksum decides
 
 DIGEST, OTHER_DIGEST, OF_PARTS = '"4af981f98d22a0b9979da24b259e5e42"', '"00f981f98d22a0b9979da24b259e5e42"', '"4af9-3"'
 

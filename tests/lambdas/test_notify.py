@@ -4,57 +4,20 @@ from __future__ import annotations
 
 import json
 import shlex
-import subprocess
-from dataclasses import replace
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from lambdas.attempts import read_report
 from lambdas.errors import TerminalError, TransientError
-from lambdas.notifier import MAX_BODY_BYTES, Mail
 from lambdas.notify import handler
 from lambdas.notify.console_links import log_link
-from lambdas.notify.earlier_attempts import EarlierAttempts
-from lambdas.notify.mail_context import MailContext
-from lambdas.notify.outcome_mail import outcome_mail
-from lambdas.printable import printable, shell_word
-from lambdas.runs import Run
 from schemas.drops import Drop
 from schemas.messages import run_request
-from schemas.reject_reasons import REJECT_REASONS
-from schemas.reports import ClassAmount, Error, RejectedFor, RejectSample, Report
-from schemas.runs import RunArguments
 from schemas.usual import LOW, USUAL, Comparison, Measure
-from schemas.warehouse.tables import COUNTS
-from tests.lambdas.cloud import DAY_KEY, DROPS, TRANSACTIONS_JOB, Cloud, Invocation, Killed, killed_at, recorded
+from tests.lambdas.cloud import DAY_KEY, DROPS, TRANSACTIONS_JOB, Cloud, recorded
+from tests.lambdas.notifying import NO_STATUS, event_of, only_mail, run_of, tell
 from tests.lambdas.reports import failed, succeeded
-
-NO_STATUS = "the file has no column status; add it and drop the file again"
-
-
-def run_of(cloud: Cloud, drop: Drop, *, attempt: int = 1, job: str = TRANSACTIONS_JOB) -> str:
-    run_id: str = cloud.glue.start_job_run(JobName=job, Arguments=RunArguments(drop, attempt).encode())["JobRunId"]
-    return run_id
-
-
-def event_of(name: str, run_id: str) -> dict[str, Any]:
-    event = recorded(name)
-    event["detail"]["jobRunId"] = run_id
-    return event
-
-
-def tell(event: dict[str, Any], seconds: float = 30) -> bool:
-    sent: bool = handler.handle(event, Invocation(seconds))["sent"]
-    return sent
-
-
-def only_mail(cloud: Cloud) -> tuple[str, str]:
-    [mail] = cloud.mails()
-    return mail
 
 
 def test_loaded_drop_is_mailed_with_its_rows(cloud: Cloud) -> None:
@@ -257,9 +220,6 @@ def test_a_report_that_cannot_be_read_is_no_report(cloud: Cloud) -> None:
     assert "the run's report is missing or cannot be read" in only_mail(cloud)[1]
 
 
-# What is not told
-
-
 def test_runs_that_have_not_ended_are_not_told(cloud: Cloud) -> None:
     run_id = run_of(cloud, cloud.drop())
     assert tell(event_of("glue_run_status", run_id)) is False
@@ -289,272 +249,9 @@ def test_an_event_of_another_shape_is_refused_by_its_fields() -> None:
         tell(recorded("s3_put"))
 
 
-# Never two mails for one outcome
-
-
-def test_the_same_outcome_is_told_once_however_often_it_comes(cloud: Cloud) -> None:
-    drop = cloud.drop()
-    cloud.put_report(failed(drop))
-    run_id = run_of(cloud, drop)
-    assert tell(event_of("glue_failed", run_id)) is True
-    assert tell(event_of("glue_failed", run_id)) is False
-    cloud.runs()[0].status = "FAILED"
-    assert tell({"job_name": TRANSACTIONS_JOB, "run_id": run_id}) is False
-    assert len(cloud.mails()) == 1
-    assert cloud.read(f"notified/{drop.load_id}/1.json")["subject"] == only_mail(cloud)[0]
-
-
-def test_each_attempt_has_its_own_mail(cloud: Cloud) -> None:
-    drop = cloud.drop()
-    for attempt in (1, 11):  # 1 must not be mistaken for a part of 11
-        cloud.put_report(failed(drop, attempt=attempt))
-        assert tell(event_of("glue_failed", run_of(cloud, drop, attempt=attempt))) is True
-    assert len(cloud.mails()) == 2
-
-
-def test_two_that_tell_at_once_send_one_mail(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
-    drop = cloud.drop()
-    cloud.put_report(succeeded(drop))
-    event = event_of("glue_succeeded", run_of(cloud, drop))
-    sns = handler.dependencies().notifier.sns
-    publish = sns.publish
-
-    def publish_while_another_tries(**mail: Any) -> Any:
-        assert tell(event) is False
-        return publish(**mail)
-
-    monkeypatch.setattr(sns, "publish", publish_while_another_tries)
-    assert tell(event) is True
-    assert len(cloud.mails()) == 1
-
-
-def test_a_sender_that_dies_before_it_takes_the_note_is_followed_by_one_that_sends(cloud: Cloud) -> None:
-    drop = cloud.drop()
-    cloud.put_report(succeeded(drop))
-    event = event_of("glue_succeeded", run_of(cloud, drop))
-    release = killed_at(handler.dependencies().leases.s3, "PutObject")
-    with pytest.raises(Killed):
-        tell(event)
-    release()
-    assert tell(event) is True
-    assert len(cloud.mails()) == 1
-
-
-@pytest.mark.parametrize("was_published", [False, True])
-def test_a_sender_that_dies_while_sending_is_never_followed_by_a_second_mail(cloud: Cloud, was_published: bool) -> None:
-    drop = cloud.drop()
-    cloud.put_report(succeeded(drop))
-    event = event_of("glue_succeeded", run_of(cloud, drop))
-    release = killed_at(handler.dependencies().notifier.sns, "Publish", after=was_published)
-    with pytest.raises(Killed):
-        tell(event, seconds=30)
-    release()
-    assert tell(event) is False, "its sender may still live"
-    cloud.outlive(f"notified/{drop.load_id}/1.sending.json")
-    with pytest.raises(TerminalError, match="may or may not have been sent"):  # an alarm, once
-        tell(event)
-    assert tell(event) is False
-    assert len(cloud.mails()) == was_published
-    assert cloud.read(f"notified/{drop.load_id}/1.json") == {"undecided": True}
-
-
-def publish_fails(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
-    def publish(**_: Any) -> Any:
-        raise error
-
-    monkeypatch.setattr(handler.dependencies().notifier.sns, "publish", publish)
-
-
-def sns_error(code: str, status: int) -> ClientError:
-    answer: Any = {"Error": {"Code": code, "Message": code}, "ResponseMetadata": {"HTTPStatusCode": status}}
-    return ClientError(answer, "Publish")
-
-
-@pytest.mark.parametrize(
-    "error",
-    [sns_error("Throttled", 429), sns_error("AuthorizationError", 403), EndpointConnectionError(endpoint_url="x")],
-)
-def test_a_mail_that_was_surely_not_sent_is_sent_at_the_next_try(
-    cloud: Cloud, monkeypatch: pytest.MonkeyPatch, error: Exception
-) -> None:
-    drop = cloud.drop()
-    cloud.put_report(succeeded(drop))
-    event = event_of("glue_succeeded", run_of(cloud, drop))
-    with monkeypatch.context() as patched:
-        publish_fails(patched, error)
-        with pytest.raises(type(error)):
-            tell(event)
-    assert tell(event) is True
-    assert len(cloud.mails()) == 1
-
-
-@pytest.mark.parametrize("error", [sns_error("InternalError", 500), ReadTimeoutError(endpoint_url="x")])
-def test_a_mail_whose_answer_was_lost_is_not_sent_again(
-    cloud: Cloud, monkeypatch: pytest.MonkeyPatch, error: Exception
-) -> None:
-    drop = cloud.drop()
-    cloud.put_report(succeeded(drop))
-    event = event_of("glue_succeeded", run_of(cloud, drop))
-    with monkeypatch.context() as patched:
-        publish_fails(patched, error)
-        with pytest.raises(type(error)):
-            tell(event)
-    assert tell(event) is False
-    cloud.outlive(f"notified/{drop.load_id}/1.sending.json")
-    with pytest.raises(TerminalError):
-        tell(event)
-    assert cloud.mails() == []
-
-
-def test_a_publish_is_sent_once_whatever_the_answer(cloud: Cloud) -> None:
-    sent: list[str] = []
-    sns = handler.dependencies().notifier.sns
-
-    def lose_the_answer(request: Any, **_: Any) -> None:
-        sent.append(request.url)
-        raise ReadTimeoutError(endpoint_url=request.url)
-
-    sns.meta.events.register("before-send.sns.Publish", lose_the_answer)
-    with pytest.raises(ReadTimeoutError):
-        tell(event_of("glue_stopped", run_of(cloud, cloud.drop())))
-    assert len(sent) == 1
-
-
-@pytest.mark.parametrize(("confirmed", "pending", "is_sent"), [(0, 1, False), (1, 1, True), (0, 0, True)])
-def test_mail_that_nobody_could_receive_is_not_marked_as_sent(
-    cloud: Cloud, monkeypatch: pytest.MonkeyPatch, confirmed: int, pending: int, is_sent: bool
-) -> None:
-    drop = cloud.drop()
-    cloud.put_report(succeeded(drop))
-    event = event_of("glue_succeeded", run_of(cloud, drop))
-    attributes = {"SubscriptionsConfirmed": str(confirmed), "SubscriptionsPending": str(pending)}
-    with monkeypatch.context() as patched:
-        sns = handler.dependencies().notifier.sns
-        patched.setattr(sns, "get_topic_attributes", lambda **_: {"Attributes": attributes})
-        assert tell(event) is is_sent
-    assert cloud.keys("notified/") == ([] if not is_sent else sorted(cloud.keys("notified/")))
-    tell(event)
-    assert len(cloud.mails()) == 1
-
-
 def test_report_with_a_field_more_than_is_known_is_still_a_report(cloud: Cloud) -> None:
     drop = cloud.drop()
     content = {**json.loads(succeeded(drop).to_json()), "a_newer_field": {"x": 1}}
     cloud.s3.put_object(Bucket="shop-work", Key=f"reports/{drop.load_id}/1.json", Body=json.dumps(content).encode())
     tell(event_of("glue_succeeded", run_of(cloud, drop)))
     assert only_mail(cloud)[0].startswith("[dev] 15 Mar loaded")
-
-
-# Hostile and huge
-
-
-def test_what_a_file_says_cannot_look_like_a_line_of_the_mail() -> None:
-    drop = Drop(DROPS, DAY_KEY, "v1")
-    evil = "x\r\n\r\nAll is well\u2028\u202egpj\x1b[31m\x00\n"
-    report = succeeded(
-        drop,
-        reject_reasons={"malformed_row": RejectedFor(1, [RejectSample(2, {}, evil)])},
-        ignored_columns=[evil],
-        amount_classes={evil: ClassAmount(1, evil)},
-        rejected_uri=evil,
-    )
-    body = outcome_mail(mail_context(drop, report, message=evil)).body
-    assert not [character for character in body if not character.isprintable() and character != "\n"]
-    assert not [line for line in body.splitlines() if line.startswith("All is well")]
-
-
-NO_MAIL_BEFORE = EarlierAttempts(were_mailed=False, last_mail_was_failure=False, deferred={})
-
-
-def mail_context(
-    drop: Drop,
-    report: Report | None,
-    *,
-    message: str = "",
-    state: str = "FAILED",
-    earlier: EarlierAttempts = NO_MAIL_BEFORE,
-) -> MailContext:
-    return MailContext(
-        run=Run(TRANSACTIONS_JOB, "jr_1", state, message, 60, drop, 1),
-        drop=drop,
-        attempt=1,
-        report=report,
-        earlier=earlier,
-        stack="dev",
-        region="eu-west-1",
-        work_bucket="shop-work",
-        job_log_group="/aws-glue/python-jobs/output",
-    )
-
-
-texts = st.text(max_size=2000) | st.sampled_from(["🙂" * 500, "\x00" * 500, "\U000e0001" * 500])
-numbers = st.integers(0, 10**15)
-rejected = st.builds(
-    RejectedFor,
-    numbers,
-    st.lists(
-        st.builds(RejectSample, numbers, st.fixed_dictionaries({"quantity": texts, "status": texts}), texts),
-        max_size=5,
-    ),
-)
-reports_of_any_content = st.builds(
-    lambda outcome, error, **found: replace(
-        succeeded(Drop(DROPS, DAY_KEY, "v1")), outcome=outcome, error=error, **found
-    ),
-    outcome=st.sampled_from(["succeeded", "failed"]),
-    error=st.none() | st.builds(Error, texts, st.booleans(), texts),
-    counts=st.none() | st.fixed_dictionaries(dict.fromkeys(COUNTS, numbers)),
-    reject_reasons=st.dictionaries(texts | st.sampled_from(sorted(REJECT_REASONS)), rejected, max_size=40),
-    amount_classes=st.dictionaries(texts, st.builds(ClassAmount, numbers, texts), max_size=40),
-    rejected_uri=st.none() | texts,
-    change=st.none() | texts,
-    statuses=st.dictionaries(texts, st.builds(ClassAmount, numbers, texts), max_size=40),
-    event=st.sampled_from([None, "load", "replay", "flow_in", "retract"]),
-    ignored_columns=st.lists(texts, max_size=60),
-)
-keys = st.from_regex(r"transactions/year=2023/month=03/day=15/[^/\x00-\x1f\x7f]{1,200}\.csv", fullmatch=True).filter(
-    lambda key: key.encode("utf-8", "ignore").decode("utf-8") == key
-)
-
-
-@settings(max_examples=100, deadline=None)
-@given(
-    report=st.none() | reports_of_any_content,
-    key=keys,
-    message=texts,
-    state=st.sampled_from(["FAILED", "SUCCEEDED"]),
-    earlier=st.builds(
-        EarlierAttempts, st.booleans(), st.booleans(), st.dictionaries(st.integers(1, 9), texts, max_size=3)
-    ),
-)
-def test_whatever_the_report_and_key_say_sns_takes_the_mail(
-    report: Report | None, key: str, message: str, state: str, earlier: EarlierAttempts
-) -> None:
-    mail = outcome_mail(mail_context(Drop(DROPS, key, "v1"), report, message=message, state=state, earlier=earlier))
-    assert mail.subject.isascii()
-    assert mail.subject.isprintable()
-    assert 0 < len(mail.subject) < 100
-    assert len(mail.body.encode("utf-8")) <= 262_144 - 1_000
-    assert all(character.isprintable() or character == "\n" for character in mail.body)
-
-
-def test_a_mail_that_is_too_long_says_so_where_it_is_cut() -> None:
-    mail = Mail("é\n" * 200, "🙂" * 100_000)
-    assert mail.subject == ("??" * 200)[:99]
-    assert len(mail.body.encode("utf-8")) < MAX_BODY_BYTES + 100
-    assert mail.body.endswith("🙂\n\nThe rest of this mail was too long to send.\n")
-
-
-@given(texts, st.integers(1, 300))
-def test_shown_text_prints_as_itself_and_keeps_to_its_limit(text: str, limit: int) -> None:
-    assert printable(text, limit).isprintable()
-    assert len(printable(text, limit)) <= limit
-
-
-@pytest.mark.parametrize("word", ["plain", "it's", "$(rm)", "`x`", "a b", "\u202eevil\u2028'\\x'\U000e0001", "é 🙂"])
-def test_a_shell_reads_the_word_as_it_was(word: str) -> None:
-    assert shell_word(word).isprintable()
-    printed = subprocess.run(
-        ["bash", "-c", f"printf %s {shell_word(word)}"], capture_output=True, check=True, env={"LC_ALL": "C.UTF-8"}
-    )
-    assert printed.stdout.decode("utf-8") == word

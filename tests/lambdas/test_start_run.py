@@ -7,7 +7,6 @@ import random
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError, ReadTimeoutError
 from hypothesis import given
 from hypothesis import strategies as st
 from moto.glue.models import glue_backends
@@ -25,37 +24,10 @@ from tests.lambdas.cloud import (
     TRANSACTIONS_JOB,
     Cloud,
     Invocation,
-    Killed,
-    killed_at,
     recorded,
 )
 from tests.lambdas.reports import failed, succeeded
-
-
-def deliver(cloud: Cloud, *bodies: dict[str, Any] | str, waits: int | None = None, seconds: float = 30) -> list[str]:
-    """Hand the messages to the function; the ids of those that failed."""
-    answer = handler.handle(cloud.batch(*bodies, waits=waits), Invocation(seconds))
-    return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
-
-
-def glue_answers(monkeypatch: pytest.MonkeyPatch, error: Exception, *, but_starts: bool = False) -> list[int]:
-    """From now on StartJobRun ends in this error; the list counts the calls."""
-    client = handler.dependencies().dispatcher.runner.starter
-    start, calls = client.start_job_run, []
-
-    def start_job_run(**request: Any) -> Any:
-        calls.append(1)
-        if but_starts:
-            start(**request)
-        raise error
-
-    monkeypatch.setattr(client, "start_job_run", start_job_run)
-    return calls
-
-
-def refusal(code: str, status: int = 400) -> ClientError:
-    answer: Any = {"Error": {"Code": code, "Message": code}, "ResponseMetadata": {"HTTPStatusCode": status}}
-    return ClientError(answer, "StartJobRun")
+from tests.lambdas.starting import deliver, glue_answers, refusal
 
 
 def test_a_drop_starts_a_run_that_is_told_which_version_to_load(cloud: Cloud) -> None:
@@ -290,9 +262,6 @@ def test_a_replay_of_a_drop_that_was_never_started_is_its_first_attempt(cloud: C
     assert [cloud.drop_of(run) for run in cloud.runs()] == [(drop, 1)]
 
 
-# Throttled or full
-
-
 def test_a_full_glue_sends_the_drop_back_to_wait_and_fails_nothing(cloud: Cloud) -> None:
     drops = [cloud.drop(DAY_KEY.replace("_2023-03-15", str(number))) for number in range(5)]
     assert deliver(cloud, *map(drop_message, drops)) == []
@@ -343,132 +312,6 @@ def test_a_job_that_does_not_exist_fails_the_message_and_leaves_the_claim_free(c
     cloud.glue.create_job(Name=TRANSACTIONS_JOB, Role="job", Command={"Name": "pythonshell"})
     assert deliver(cloud, drop_message(drop)) == []
     assert [cloud.drop_of(run) for run in cloud.runs()] == [(drop, 1)]
-
-
-def test_a_start_is_sent_once_whatever_the_answer(cloud: Cloud) -> None:
-    """botocore would repeat StartJobRun after a lost answer, and a repeated start is a second run."""
-    sent: list[str] = []
-    client = handler.dependencies().dispatcher.runner.starter
-
-    def lose_the_answer(request: Any, **_: Any) -> None:
-        sent.append(request.url)
-        raise ReadTimeoutError(endpoint_url=request.url)
-
-    client.meta.events.register("before-send.glue.StartJobRun", lose_the_answer)
-    assert deliver(cloud, drop_message(cloud.drop())) == []
-    assert len(sent) == 1
-    assert [message.waits for message in cloud.sent_messages()] == [1]
-
-
-# Death
-
-
-@pytest.mark.parametrize("started", [False, True])
-def test_a_worker_that_dies_at_the_start_is_followed_by_one_that_starts_it_once(cloud: Cloud, started: bool) -> None:
-    drop = cloud.drop()
-    release = killed_at(handler.dependencies().dispatcher.runner.starter, "StartJobRun", after=started)
-    with pytest.raises(Killed):
-        deliver(cloud, drop_message(drop))
-    release()
-    assert len(cloud.runs()) == started
-    assert deliver(cloud, drop_message(drop)) == []
-    assert [message.waits for message in cloud.sent_messages()] == [1], "its holder may still live, so the drop waits"
-    assert len(cloud.runs()) == started
-    cloud.outlive(f"claims/{drop.load_id}/1.json")
-    assert deliver(cloud, drop_message(drop)) == []
-    assert [cloud.drop_of(run) for run in cloud.runs()] == [(drop, 1)]
-    assert cloud.read(f"claims/{drop.load_id}/1.json")["run_id"] == cloud.runs()[0].job_run_id
-    assert deliver(cloud, drop_message(drop)) == []
-    assert len(cloud.runs()) == 1
-
-
-def test_an_answer_lost_on_the_way_does_not_start_a_second_run(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
-    with monkeypatch.context() as patched:
-        glue_answers(patched, refusal("InternalServiceException", 500), but_starts=True)
-        drop = cloud.drop()
-        assert deliver(cloud, drop_message(drop)) == []
-    [waiting] = cloud.sent_messages()
-    cloud.outlive(f"claims/{drop.load_id}/1.json")
-    deliver(cloud, waiting.body)
-    assert [cloud.drop_of(run) for run in cloud.runs()] == [(drop, 1)]
-
-
-def test_the_claim_names_how_long_its_holder_can_live(cloud: Cloud) -> None:
-    drop = cloud.drop()
-    release = killed_at(handler.dependencies().dispatcher.runner.starter, "StartJobRun")
-    with pytest.raises(Killed):
-        deliver(cloud, drop_message(drop), seconds=60)
-    release()
-    assert cloud.read(f"claims/{drop.load_id}/1.json")["lease_seconds"] == 60 + 5 + 60
-
-
-def test_two_workers_cannot_hold_one_claim(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The second comes while the first stands between its claim and its run, and again while both take over."""
-    drop = cloud.drop()
-    client = handler.dependencies().dispatcher.runner.starter
-    start = client.start_job_run
-
-    def start_while_another_tries(**request: Any) -> Any:
-        monkeypatch.setattr(client, "start_job_run", start)
-        assert deliver(cloud, drop_message(drop)) == []
-        assert cloud.runs() == []
-        return start(**request)
-
-    monkeypatch.setattr(client, "start_job_run", start_while_another_tries)
-    deliver(cloud, drop_message(drop))
-    assert len(cloud.runs()) == 1
-
-
-@pytest.mark.parametrize("found", ["no claim", "a claim given back", "a dead worker's claim", "an attempt to follow"])
-def test_only_one_of_two_that_find_the_same_starts_a_run(
-    cloud: Cloud, monkeypatch: pytest.MonkeyPatch, found: str
-) -> None:
-    """The first stands before its write while the second does all of its work."""
-    drop = cloud.drop()
-    dispatcher = handler.dependencies().dispatcher
-    if found == "a claim given back":
-        with monkeypatch.context() as patched:
-            glue_answers(patched, refusal("ConcurrentRunsExceededException"))
-            deliver(cloud, drop_message(drop))
-    elif found == "a dead worker's claim":
-        release = killed_at(dispatcher.runner.starter, "StartJobRun")
-        with pytest.raises(Killed):
-            deliver(cloud, drop_message(drop))
-        release()
-        cloud.outlive(f"claims/{drop.load_id}/1.json")
-    elif found == "an attempt to follow":
-        deliver(cloud, drop_message(drop))
-        cloud.end_run(cloud.runs()[0], "FAILED", report=failed(drop, is_transient=True))
-    put = dispatcher.s3.put_object
-    second: list[int] = []
-
-    def put_after_another(**request: Any) -> Any:
-        if not second:
-            second.append(1)
-            deliver(cloud, drop_message(drop))
-            assert len(cloud.live_runs()) == 1
-        return put(**request)
-
-    monkeypatch.setattr(dispatcher.s3, "put_object", put_after_another)
-    cloud.sent_messages()
-    assert deliver(cloud, drop_message(drop)) == []
-    assert len(cloud.live_runs()) == 1
-    assert [message.waits for message in cloud.sent_messages()] == [1], "the first comes again and finds the run"
-
-
-def test_a_claim_whose_write_was_answered_too_late_is_still_ours(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
-    """botocore repeats a write whose answer was lost; S3 refuses the repetition because of the first."""
-    leases = handler.dependencies().dispatcher.leases
-    put = leases.s3.put_object
-
-    def put_twice(**request: Any) -> Any:
-        put(**request)
-        return put(**request)
-
-    monkeypatch.setattr(leases.s3, "put_object", put_twice)
-    drop = cloud.drop()
-    deliver(cloud, drop_message(drop))
-    assert cloud.read(f"claims/{drop.load_id}/1.json")["run_id"] == cloud.runs()[0].job_run_id
 
 
 def test_a_queue_made_anew_brings_every_event_again_and_starts_nothing(cloud: Cloud) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
@@ -18,28 +16,9 @@ from schemas.messages import drop_message, replay_message, run_request
 from schemas.retries import RETRIED_WITHIN
 from tests.lambdas.cloud import DAY_KEY, DROPS, Cloud, Invocation, Killed, killed_at, recorded
 from tests.lambdas.reports import failed, succeeded
+from tests.lambdas.sweeping import Calls, deliver_what_was_sent, etag, started, sweep
 
-FUNCTIONS = {"shop-archive": archive.handle, "shop-notify": notify.handle}
 NOTHING = {"lost": 0, "retried": 0, "unarchived": 0, "unnotified": 0}
-
-
-class Calls:
-    """The invocations the sweep asked for, caught at the door of Lambda."""
-
-    def __init__(self) -> None:
-        self.asked: list[tuple[str, dict[str, str]]] = []
-
-    def __call__(self, params: dict[str, Any], **_: Any) -> Any:
-        assert params["headers"]["X-Amz-Invocation-Type"] == "Event"
-        name = params["url_path"].split("/")[-2]
-        self.asked.append((name, json.loads(params["body"])))
-        return SimpleNamespace(status_code=202), {"StatusCode": 202}
-
-    def run(self) -> None:
-        """Let every function that was asked for do its work."""
-        asked, self.asked = self.asked, []
-        for name, payload in asked:
-            FUNCTIONS[name](payload, Invocation())
 
 
 pytestmark = pytest.mark.usefixtures("calls")
@@ -50,28 +29,6 @@ def calls(cloud: Cloud) -> Calls:
     caught = Calls()
     handler.dependencies().functions.meta.events.register("before-call.lambda.Invoke", caught)
     return caught
-
-
-def sweep(*, grace_seconds: float | None = 0) -> dict[str, int]:
-    event = recorded("eventbridge_scheduled")
-    swept: dict[str, int] = handler.handle(
-        event if grace_seconds is None else {"grace_seconds": grace_seconds}, Invocation()
-    )
-    return swept
-
-
-def deliver_what_was_sent(cloud: Cloud) -> None:
-    for message in cloud.sent_messages():
-        assert start_run.handle(cloud.batch(message.body), Invocation()) == {"batchItemFailures": []}
-
-
-def started(cloud: Cloud, drop: Drop) -> Any:
-    start_run.handle(cloud.batch(drop_message(drop)), Invocation())
-    return cloud.runs()[-1]
-
-
-def etag(cloud: Cloud, drop: Drop) -> str:
-    return str(cloud.s3.head_object(Bucket=DROPS, Key=drop.key, VersionId=drop.version_id)["ETag"]).strip('"')
 
 
 def test_there_is_nothing_to_do_in_an_empty_house() -> None:

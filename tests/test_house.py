@@ -1,0 +1,36 @@
+"""What keeps the code readable at a sight: no long module, no long function."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+MOST_LINES_OF_A_MODULE = 400
+MOST_LINES_OF_A_FUNCTION = 50
+_NOT_OURS = (".", "build", "dist")
+
+
+def modules() -> Iterator[tuple[str, str]]:
+    """Path and text of every module of the repository."""
+    for folder in sorted(ROOT.iterdir()):
+        if not folder.name.startswith(_NOT_OURS):
+            for path in sorted(folder.rglob("*.py")) if folder.is_dir() else [folder] * (folder.suffix == ".py"):
+                yield path.relative_to(ROOT).as_posix(), path.read_text(encoding="utf-8")
+
+
+def test_no_module_is_long() -> None:
+    lengths = {path: text.count("\n") for path, text in modules()}
+    assert len(lengths) > 400
+    assert {path: lines for path, lines in lengths.items() if lines > MOST_LINES_OF_A_MODULE} == {}
+
+
+def test_no_function_is_long() -> None:
+    lengths = {
+        f"{path}: {node.name}": (node.end_lineno or 0) - node.lineno + 1
+        for path, text in modules()
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    }
+    assert {name: lines for name, lines in lengths.items() if lines > MOST_LINES_OF_A_FUNCTION} == {}
