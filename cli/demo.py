@@ -73,33 +73,33 @@ def run_demo(
     A chaos run must end as a calm one on the same data: as the generator expects, or else as a calm run in `calm/`.
     """
     out = folder.path
-    meant = data / "expected" / FACT_FILE
-    if disturbance.chaos is not None and not meant.is_file():
+    expected_fact = data / "expected" / FACT_FILE
+    if disturbance.chaos is not None and not expected_fact.is_file():
         console.print("A calm run first, to know how the data must end.")
         with demo_folder(out / "calm") as calm:
             run_demo(data, keys, calm, disturbance=Disturbance(disturbance.shuffle), console=console, start=start)
-        meant = out / "calm" / FACT_FILE
+        expected_fact = out / "calm" / FACT_FILE
     folder.clear(*RESULTS)
-    played = _play(data, keys, out, disturbance=disturbance, console=console, start=start)
-    surprises = differences(data, out, played.results.summary, in_order=disturbance == Disturbance())
-    complaints = [*played.results.complaints, *(surprises or [])]
-    if played.faults is not None and surprises is None:
-        complaints += fact_differences(out / FACT_FILE, meant, of="the calm run")
-    summary = played.results.summary
-    show_verdict(console, complaints, summary, is_expected=surprises == [])
+    run = _run(data, keys, out, disturbance=disturbance, console=console, start=start)
+    unexpected = differences(data, out, run.results.summary, in_order=disturbance == Disturbance())
+    complaints = [*run.results.complaints, *(unexpected or [])]
+    if run.faults is not None and unexpected is None:
+        complaints += fact_differences(out / FACT_FILE, expected_fact, of="the calm run")
+    summary = run.results.summary
+    show_verdict(console, complaints, summary, is_expected=unexpected == [])
     show_totals(console, summary)
-    if played.faults is not None:
-        for fault, times in played.faults.items():
+    if run.faults is not None:
+        for fault, times in run.faults.items():
             console.print(f"{times:>6} {fault}")
-        console.print(f"rows lost: {lost_rows(out / FACT_FILE, meant)}")
-    if played.mails:
-        show_mail(console, _most_urgent(played.mails))
+        console.print(f"rows lost: {lost_rows(out / FACT_FILE, expected_fact)}")
+    if run.mails:
+        show_mail(console, _most_urgent(run.mails))
     show_places(console, out, has_rejected=bool(summary["reject_reasons"]))
-    return replace(played.results, complaints=complaints)
+    return replace(run.results, complaints=complaints)
 
 
 @dataclass(frozen=True)
-class _Played:
+class _DemoRun:
     """What a run on the local cloud came to."""
 
     results: Results
@@ -108,7 +108,7 @@ class _Played:
     """Fault -> how often it was injected; None for a calm run."""
 
 
-def _play(
+def _run(
     data: Path,
     keys: list[str],
     out: Path,
@@ -116,7 +116,7 @@ def _play(
     disturbance: Disturbance,
     console: Console,
     start: Callable[..., LocalCloud],
-) -> _Played:
+) -> _DemoRun:
     """Deploy, drop and follow the files, and write the results."""
     began = time.perf_counter()
     chaos = disturbance.chaos
@@ -145,7 +145,7 @@ def _play(
             )
         results = write_results(laptop, out, seen=statuses, seconds=time.perf_counter() - began)
         faults = uploader.done if isinstance(uploader, Chaos) else None
-        return _Played(results, laptop.mails(), faults)
+        return _DemoRun(results, laptop.mails(), faults)
 
 
 def _most_urgent(mails: list[Mail]) -> Mail:

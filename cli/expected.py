@@ -19,25 +19,25 @@ def differences(data: Path, out: Path, summary: dict[str, Any], *, in_order: boo
     expected = data / "expected"
     if not (expected / "fact_transactions.parquet").is_file():
         return None
-    surprises = fact_differences(
+    unexpected = fact_differences(
         out / "fact_transactions.parquet", expected / "fact_transactions.parquet", of="expected/"
     )
     if in_order:
         totals = json.loads((expected / "summary.json").read_text(encoding="utf-8"))
-        surprises += [
+        unexpected += [
             f"{name} is {summary[name]}, but expected/ says {total}"
             for name, total in totals.items()
             if summary[name] != total
         ]
-    return surprises
+    return unexpected
 
 
-def fact_differences(found_in: Path, meant_in: Path, *, of: str) -> list[str]:
+def fact_differences(found_in: Path, expected_in: Path, *, of: str) -> list[str]:
     """What one fact holds otherwise than another, a sentence or none; `of` names the other."""
-    found, meant = _fact(pl.read_parquet(found_in)), _fact(pl.read_parquet(meant_in))
+    found, expected = _fact(pl.read_parquet(found_in)), _fact(pl.read_parquet(expected_in))
     missing, surplus = (
-        meant.join(found, on=meant.columns, how="anti", nulls_equal=True),
-        found.join(meant, on=meant.columns, how="anti", nulls_equal=True),
+        expected.join(found, on=expected.columns, how="anti", nulls_equal=True),
+        found.join(expected, on=expected.columns, how="anti", nulls_equal=True),
     )
     if not missing.height and not surplus.height:
         return []
@@ -48,10 +48,10 @@ def fact_differences(found_in: Path, meant_in: Path, *, of: str) -> list[str]:
     ]
 
 
-def lost_rows(found_in: Path, meant_in: Path) -> int:
+def lost_rows(found_in: Path, expected_in: Path) -> int:
     """How many transactions of one fact another does not have."""
-    found, meant = (pl.read_parquet(path, columns=["transaction_id"]) for path in (found_in, meant_in))
-    return meant.join(found, on="transaction_id", how="anti").height
+    found, expected = (pl.read_parquet(path, columns=["transaction_id"]) for path in (found_in, expected_in))
+    return expected.join(found, on="transaction_id", how="anti").height
 
 
 def _fact(rows: pl.DataFrame) -> pl.DataFrame:

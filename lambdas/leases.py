@@ -58,14 +58,14 @@ class Listed:
     age_seconds: float
 
 
-def held_for(lease_seconds: float) -> dict[str, Any]:
+def leased(lease_seconds: float) -> dict[str, Any]:
     """The payload of a lease that is held; the holder's name makes it unlike any other's."""
     return {"holder": uuid.uuid4().hex, "lease_seconds": lease_seconds}
 
 
 def released() -> dict[str, Any]:
     """The payload of a lease that its holder gave back."""
-    return held_for(0)
+    return leased(0)
 
 
 @dataclass(frozen=True)

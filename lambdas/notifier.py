@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError, ConnectTimeoutError, EndpointConnectionError
 
 from lambdas.errors import TerminalError, TransientError
-from lambdas.leases import Lease, LeaseStore, held_for, released
+from lambdas.leases import Lease, LeaseStore, leased, released
 from schemas.work_bucket import sending_key, sent_key
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class Notifier:
 
     def _take(self, stem: str, lease_seconds: float) -> Lease | None:
         key = sending_key(stem)
-        payload = held_for(lease_seconds)
+        payload = leased(lease_seconds)
         sending = self.leases.find(key)
         if sending is None:
             return self.leases.create(key, payload)

@@ -73,7 +73,7 @@ class Aws:
     account: str
     region: str
     url: str
-    gate: IamMiddleware
+    iam: IamMiddleware
     _server: BaseWSGIServer = field(repr=False)
     _thread: threading.Thread = field(repr=False)
     _clients: dict[tuple[str, str], Any] = field(default_factory=dict, repr=False)
@@ -82,13 +82,13 @@ class Aws:
     def start(cls, *, account: str, region: str) -> Aws:
         # The machine images would take half a second to load, and nobody starts one.
         os.environ.setdefault("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
-        gate = IamMiddleware(_Moto(), account=account, region=region)
-        server = make_server("127.0.0.1", 0, gate, threaded=True, request_handler=_Quiet)
+        iam = IamMiddleware(_Moto(), account=account, region=region)
+        server = make_server("127.0.0.1", 0, iam, threaded=True, request_handler=_Quiet)
         # Each request has its own connection; a burst of them must not be refused.
         server.socket.listen(512)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, name="aws", daemon=True)
         thread.start()
-        return cls(account, region, f"http://127.0.0.1:{server.server_address[1]}", gate, server, thread)
+        return cls(account, region, f"http://127.0.0.1:{server.server_address[1]}", iam, server, thread)
 
     def stop(self) -> None:
         self._server.shutdown()

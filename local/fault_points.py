@@ -66,17 +66,17 @@ class FaultPoints(AbstractContextManager["FaultPoints"]):
     _before_commit: dict[int, str] = field(default_factory=dict)
 
     def __enter__(self) -> FaultPoints:
-        gate = self.laptop.aws.gate
-        gate.before = lambda request: self._request(request, is_done=False)
-        gate.after = lambda request: self._request(request, is_done=True)
+        iam = self.laptop.aws.iam
+        iam.before = lambda request: self._request(request, is_done=False)
+        iam.after = lambda request: self._request(request, is_done=True)
         self.laptop.warehouse.running().observer.on_statement = self._statement
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        gate = self.laptop.aws.gate
-        gate.before = gate.after = None
+        iam = self.laptop.aws.iam
+        iam.before = iam.after = None
         self.laptop.warehouse.running().observer.on_statement = None
 
     def _request(self, request: AwsRequest, *, is_done: bool) -> None:

@@ -47,8 +47,8 @@ class IamMiddleware:
         """What was refused, in sentences, the oldest first."""
         self.on_permission: Callable[[str, RequiredPermission], None] = lambda _role, _need: None
         """Called with role and permission before each check."""
-        self.played: dict[str, Callable[[AwsRequest], Mapping[str, Any]]] = {}
-        """What moto does not play: a service by the name that requests are signed for, or `service:Operation`."""
+        self.emulated: dict[str, Callable[[AwsRequest], Mapping[str, Any]]] = {}
+        """What moto does not emulate: a service by the name that requests are signed for, or `service:Operation`."""
         self.on_invoke: Callable[[AwsRequest], bytes] | None = None
         """Plays Lambda's Invoke; moto would need Docker."""
         self.before: Callable[[AwsRequest], None] | None = None
@@ -77,9 +77,9 @@ class IamMiddleware:
             payload = self.on_invoke(request)
             length = [("Content-Length", str(len(payload)))]
             return self._finish(start_response, request, "202 Accepted" if accepted else "200 OK", length, [payload])
-        play = self.played.get(request.service) or self.played.get(f"{request.service}:{request.operation}")
-        if play is not None:
-            return self._play(start_response, request, play)
+        emulate = self.emulated.get(request.service) or self.emulated.get(f"{request.service}:{request.operation}")
+        if emulate is not None:
+            return self._emulate(start_response, request, emulate)
         return self._ask_moto(environ, start_response, request, role)
 
     def role_of(self, access_key: str) -> str | None:
@@ -145,14 +145,14 @@ class IamMiddleware:
                 return list(found.policies.values())
         return []
 
-    def _play(
+    def _emulate(
         self,
         start_response: Callable[..., Any],
         request: AwsRequest,
-        play: Callable[[AwsRequest], Mapping[str, Any]],
+        emulate: Callable[[AwsRequest], Mapping[str, Any]],
     ) -> Iterable[bytes]:
         try:
-            body = json.dumps(play(request)).encode("utf-8")
+            body = json.dumps(emulate(request)).encode("utf-8")
         except Denied as denied:
             self.denials.append(str(denied))
             return _answer(start_response, *_refusal(request, "AccessDenied", str(denied), status="403 Forbidden"))

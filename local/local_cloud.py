@@ -129,7 +129,7 @@ class LocalCloud:
             unpacked = (libraries or folder).resolve()
             processes = GlueProcesses(aws, folder, unpacked, python or glue_python(), warehouse.client_environment)
             router = _router(aws, provider, folder, processes, pace=pace, on_warning=on_warning)
-            _play_what_moto_does_not(aws, warehouse, data_api, router)
+            _emulate_what_moto_lacks(aws, warehouse, data_api, router)
             hooks = Hooks(
                 on_object_event=router.object_event,
                 pace=pace,
@@ -273,11 +273,11 @@ def _router(
     return router
 
 
-def _play_what_moto_does_not(aws: Aws, warehouse: ProgramWarehouse, data_api: DataApi, router: EventRouter) -> None:
-    aws.gate.played = {
+def _emulate_what_moto_lacks(aws: Aws, warehouse: ProgramWarehouse, data_api: DataApi, router: EventRouter) -> None:
+    aws.iam.emulated = {
         "redshift-data": data_api.answer,
         "redshift-serverless": warehouse.answer,
         "glue:BatchStopJobRun": router.glue.batch_stop,
     }
-    aws.gate.on_invoke = router.invoked
-    aws.gate.after_run_start = router.glue.run_started
+    aws.iam.on_invoke = router.invoked
+    aws.iam.after_run_start = router.glue.run_started

@@ -119,16 +119,16 @@ class ProgramWarehouse:
             raise Refused("ResourceNotFoundException", f"the workgroup {workgroup!r} does not exist")
         if request.access_key == OPERATOR:
             return
-        role = self.aws.gate.role_of(str(request.access_key))
+        role = self.aws.iam.role_of(str(request.access_key))
         if role is None:
             raise Denied(f"the access key {request.access_key} is no role's")
-        self.aws.gate.check(role, RequiredPermission(action, known.arn))
+        self.aws.iam.check(role, RequiredPermission(action, known.arn))
 
     def database_user(self, access_key: str) -> str:
         """The database user of a caller: IAMR:<role> for a role, the admin user for the operator."""
         if access_key == OPERATOR:
             return self.running().admin_user
-        return f"IAMR:{self.aws.gate.role_of(access_key)}"
+        return f"IAMR:{self.aws.iam.role_of(access_key)}"
 
     def _sign_in(self, access_key: str) -> str:
         """The user that the driver's GetCredentials signs a caller in as; raises PermissionError where IAM refuses."""
@@ -137,7 +137,7 @@ class ProgramWarehouse:
             for workgroup in self.workgroups:
                 self.authorize(request, "redshift-serverless:GetCredentials", workgroup)
         except Denied as denied:
-            self.aws.gate.denials.append(str(denied))
+            self.aws.iam.denials.append(str(denied))
             raise PermissionError(str(denied)) from denied
         return self.database_user(access_key)
 

@@ -17,14 +17,14 @@ from local.in_flight import InFlightCounter
 
 _POLL_SECONDS = 0.1
 # How long a mapping and its function are cached.
-_WIRING_SECONDS = 1.0
+_EVENT_SOURCE_SECONDS = 1.0
 # Temporary credentials last an hour.
 _FRESH_SECONDS = 45 * 60
 _AWS_BATCHES_AT_ONCE = 5
 
 
 @dataclass(frozen=True)
-class _Wiring:
+class _EventSource:
     mapping: Mapping[str, Any]
     function: Function
     queue_url: str
@@ -53,27 +53,27 @@ class QueueReader:
 
     def read(self) -> None:
         """Returns once `closing` is set and every batch is done."""
-        wiring: _Wiring | None = None
+        source: _EventSource | None = None
         while not self.closing.wait(_POLL_SECONDS):
             try:
-                if wiring is None or time.monotonic() - wiring.read_at > _WIRING_SECONDS:
-                    wiring = self._read_wiring()
-                if wiring is not None:
-                    self._sign_in(wiring.function)
-                    self._receive(wiring)
+                if source is None or time.monotonic() - source.read_at > _EVENT_SOURCE_SECONDS:
+                    source = self._read_event_source()
+                if source is not None:
+                    self._sign_in(source.function)
+                    self._receive(source)
             except (ClientError, BotoCoreError) as error:
                 self._warn(f"the queue of {self.mapping_id} could not be read: {error}")
-                self.closing.wait(_WIRING_SECONDS)
+                self.closing.wait(_EVENT_SOURCE_SECONDS)
         self._batches.shutdown(wait=True)
 
-    def _read_wiring(self) -> _Wiring | None:
+    def _read_event_source(self) -> _EventSource | None:
         """None while there is no such mapping, or it is off."""
         found = self.aws.client("lambda").list_event_source_mappings()["EventSourceMappings"]
         for mapping in found:
             if mapping["UUID"] == self.mapping_id and mapping["State"] == "Enabled":
                 queue = mapping["EventSourceArn"].rpartition(":")[2]
                 url = self.aws.client("sqs").get_queue_url(QueueName=queue)["QueueUrl"]
-                return _Wiring(mapping, self.functions.describe(mapping["FunctionArn"]), url, time.monotonic())
+                return _EventSource(mapping, self.functions.describe(mapping["FunctionArn"]), url, time.monotonic())
         return None
 
     def _sign_in(self, function: Function) -> None:
@@ -82,20 +82,20 @@ class QueueReader:
             self._sqs = self.aws.client_as("sqs", self.functions.credentials(function))
             self._signed_in = (time.monotonic(), function.role)
 
-    def _receive(self, wiring: _Wiring) -> None:
+    def _receive(self, source: _EventSource) -> None:
         """Hand over batches while there are messages and free slots."""
         while not self.closing.is_set() and self._free.acquire(blocking=False):
             self.in_flight.begin()
             try:
                 received = self._sqs.receive_message(
-                    QueueUrl=wiring.queue_url,
-                    MaxNumberOfMessages=min(10, wiring.mapping["BatchSize"]),
+                    QueueUrl=source.queue_url,
+                    MaxNumberOfMessages=min(10, source.mapping["BatchSize"]),
                     MessageSystemAttributeNames=["All"],
                     MessageAttributeNames=["All"],
                 )
                 messages = received.get("Messages", [])
                 if messages:
-                    self._batches.submit(self._handle, wiring, self._sqs, messages)
+                    self._batches.submit(self._handle, source, self._sqs, messages)
             except BaseException:
                 self._done()
                 raise
@@ -103,15 +103,15 @@ class QueueReader:
                 self._done()
                 return
 
-    def _handle(self, wiring: _Wiring, sqs: Any, messages: Sequence[dict[str, Any]]) -> None:
+    def _handle(self, source: _EventSource, sqs: Any, messages: Sequence[dict[str, Any]]) -> None:
         """Invoke the function for a batch and delete the messages that it does not report as failed."""
-        mapping, name = wiring.mapping, wiring.function.name
+        mapping, name = source.mapping, source.function.name
         try:
             queue_arn = mapping["EventSourceArn"]
             event = {"Records": [sqs_record(message, queue_arn, self.aws.region) for message in messages]}
             failed = {message["MessageId"] for message in messages}
             try:
-                response = self.functions.invoke(wiring.function.arn, event)
+                response = self.functions.invoke(source.function.arn, event)
             except FunctionFailed as error:
                 self._warn(str(error))
             else:
@@ -119,7 +119,7 @@ class QueueReader:
                 failed = failed_items(response, failed) if is_partial else set()
             for message in messages:
                 if message["MessageId"] not in failed:
-                    sqs.delete_message(QueueUrl=wiring.queue_url, ReceiptHandle=message["ReceiptHandle"])
+                    sqs.delete_message(QueueUrl=source.queue_url, ReceiptHandle=message["ReceiptHandle"])
             if failed:
                 self._warn(f"{name}: {len(failed)} of {len(messages)} messages are delivered again")
         except (ClientError, BotoCoreError) as error:

@@ -14,7 +14,7 @@ import numpy as np
 
 from mock_data.args import MockDataArgs
 from mock_data.order_histories import LIVES, ONE_ROW, Life
-from mock_data.rng import bits, draws
+from mock_data.rng import bits, random_words
 
 _WEEK = (0.90, 0.88, 0.92, 0.97, 1.12, 1.22, 0.99)
 """Sales by day of the week, from Monday."""
@@ -107,7 +107,7 @@ def plan_days(args: MockDataArgs) -> list[Day]:
 
 def _rows_and_faults(args: MockDataArgs) -> tuple[list[int], list[int]]:
     days = np.arange(args.days)
-    chance = bits(draws(args.seed, _DAY_STREAM, days), low=0, count=16) / 2**16
+    chance = bits(random_words(args.seed, _DAY_STREAM, days), low=0, count=16) / 2**16
     usual = [_sales_of(args.day(day)) for day in range(args.days)]
     weights = np.array(usual) * _GROWTH ** (days / 365) * (0.97 + 0.06 * chance)
     for day in range(1, args.days):

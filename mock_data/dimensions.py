@@ -15,7 +15,7 @@ import polars as pl
 from faker import Faker
 
 from mock_data.catalogue import GOODS, PRICE_ENDINGS
-from mock_data.rng import Integers, below, bits, draws, quantiles
+from mock_data.rng import Integers, below, bits, quantiles, random_words
 
 MEMBERSHIP_LEVELS = ("Bronze", "Silver", "Gold", "Platinum")
 _MEMBERSHIP_SHARES = (0.55, 0.27, 0.14, 0.04)
@@ -67,7 +67,7 @@ def make_products(seed: int, count: int) -> Products:
     brands = [faker.unique.last_name() for _ in range(_SUPPLIERS)]
     offers = [(at, good.name, variant) for at, (_, good) in enumerate(GOODS) for variant in good.variants]
 
-    words = draws(seed, _PRODUCTS, np.arange(count))
+    words = random_words(seed, _PRODUCTS, np.arange(count))
     offer = below(len(offers), bits(words, low=0, count=12), count=12)
     supplier = below(_SUPPLIERS, bits(words, low=24, count=12), count=12)
     good = np.array([at for at, _, _ in offers])[offer]
@@ -100,7 +100,7 @@ def make_customers(seed: int, count: int) -> Customers:
         last_names += [faker.last_name() for _ in range(_NAMES_PER_LOCALE)]
 
     numbers = np.arange(count)
-    words = draws(seed, _CUSTOMERS, numbers)
+    words = random_words(seed, _CUSTOMERS, numbers)
     locale_start = below(len(_LOCALES), bits(words, low=0, count=8), count=8) * _NAMES_PER_LOCALE
     first = locale_start + bits(words, low=8, count=8)
     last = locale_start + bits(words, low=16, count=8)

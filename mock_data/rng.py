@@ -18,7 +18,7 @@ _GOLDEN = 0x9E3779B97F4A7C15
 _WORD = 2**64 - 1
 
 
-def draws(seed: int, stream: int, numbers: Words | Integers) -> Words:
+def random_words(seed: int, stream: int, numbers: Words | Integers) -> Words:
     """64 uniform bits for each number (SplitMix64); each stream of a seed is independent of the others."""
     offset = _mix_one(_mix_one(seed) + stream)
     words: Words = numbers.astype(np.uint64) * np.uint64(_GOLDEN)

@@ -18,7 +18,7 @@ from mock_data.args import MockDataArgs
 from mock_data.calendar import Day, Segment, known_customers
 from mock_data.dimensions import MEMBERSHIP_LEVELS, SALES_BITS, Customers, Products
 from mock_data.order_histories import FIRST, LAST_SECOND, LATER, LIVES, MOMENTS, OUTCOMES, REJECTED
-from mock_data.rng import Integers, below, bits, draws, quantiles
+from mock_data.rng import Integers, below, bits, quantiles, random_words
 from mock_data.row_variants import FAULTS, FORM_INDEX, FORMS, NUL_STAND_IN, PLAIN, SPELLINGS, Form
 from schemas.sources import CONTRACT_COLUMNS
 from schemas.statuses import STATUS_RANK, STATUSES
@@ -150,13 +150,13 @@ class RowWriter:
         )
 
     def _told(self, day: Day, facts: _SegmentFacts, *, number: Integers, segment: Integers) -> RowContents:
-        words = draws(self._args.seed, _ORDERS, number)
+        words = random_words(self._args.seed, _ORDERS, number)
         event_day = facts.event_day[segment]
         # The square makes some customers come often.
         share = bits(words, low=16, count=24)
         known = np.array([known_customers(self._args, born) for born in range(self._args.days)])[facts.born[segment]]
         customer = ((share * share >> 24) * known) >> 24
-        quantity_share = bits(draws(self._args.seed, _QUANTITIES, number), low=0, count=_QUANTITY_BITS)
+        quantity_share = bits(random_words(self._args.seed, _QUANTITIES, number), low=0, count=_QUANTITY_BITS)
         told = RowContents(
             number=number,
             customer=customer,
@@ -181,7 +181,7 @@ class RowWriter:
 
     def _forms(self, day: Day, form: Integers, *, number: Integers, row: Integers) -> Integers:
         """Some of the rows that could be plain get a spelling instead."""
-        words = draws(self._args.seed, _FORMS, number * 64 + row)
+        words = random_words(self._args.seed, _FORMS, number * 64 + row)
         chosen = bits(words, low=0, count=32) < self._args.faults * 2**32
         spellings = _SPELLING_FORMS[day.has_quotes]
         spelling = spellings[below(len(spellings), bits(words, low=32, count=16), count=16)]
@@ -190,7 +190,7 @@ class RowWriter:
     def _make_faulty(self, day: Day, told: RowContents, places: Places) -> None:
         """Give the rows at these places, which tell of no order yet, each its fault."""
         since = told.number[places] - day.first_fault
-        words = draws(self._args.seed, _FAULTS, told.number[places])
+        words = random_words(self._args.seed, _FAULTS, told.number[places])
         faults = _FAULT_FORMS[day.has_quotes]
         told.form[places] = faults[(day.fault_number + since) % len(faults)]
         told.status[places] = bits(words, low=0, count=16) % len(STATUSES)

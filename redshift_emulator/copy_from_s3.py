@@ -89,7 +89,7 @@ def copy_command(statement: Statement) -> CopyCommand:
     return CopyCommand(table, tuple(columns), source, manifest, role)
 
 
-async def play_copy(command: CopyCommand, backend: Backend, store: ObjectStore) -> int:
+async def emulate_copy(command: CopyCommand, backend: Backend, store: ObjectStore) -> int:
     """Loads the objects into the table, all or nothing: the number of rows."""
     columns, temporary = await _target(command, backend)
     objects = await in_thread(_objects, command, store)

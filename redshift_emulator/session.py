@@ -1,6 +1,6 @@
 """One client's connection: TLS, sign-in, and a decision about every statement before PostgreSQL sees it.
 
-Requests are read up to their Sync and answered as a whole. A statement is passed on, rewritten, played (COPY,
+Requests are read up to their Sync and answered as a whole. A statement is passed on, rewritten, emulated (COPY,
 UNLOAD, TRUNCATE) or refused. A refused statement also fails in PostgreSQL, so the transaction fails as in Redshift.
 """
 
@@ -17,13 +17,13 @@ from pathlib import Path
 
 from redshift_emulator import wire
 from redshift_emulator.backend import Backend, BackendError
-from redshift_emulator.copy_from_s3 import play_copy
+from redshift_emulator.copy_from_s3 import emulate_copy
 from redshift_emulator.errors import RedshiftError, as_redshift
 from redshift_emulator.s3 import ObjectStore
 from redshift_emulator.sign_in import Passwords
-from redshift_emulator.statements import Plan, Played, split_statements, understand
+from redshift_emulator.statements import Emulated, Plan, split_statements, understand
 from redshift_emulator.threads import in_thread
-from redshift_emulator.unload_to_s3 import play_unload
+from redshift_emulator.unload_to_s3 import emulate_unload
 
 SERVER_VERSION = "8.0.2"
 """What Redshift reports; the driver counts rows by it."""
@@ -210,16 +210,16 @@ class _Session:
             plan = understand(statement)
             self.executing = statement
             await self._observe(is_done=False)
-            if plan.played is None:
+            if plan.emulated is None:
                 self.backend.writer.write(wire.query_message(plan.sql))
                 failed = await self._relay(plan.refusal)
             else:
-                failed = not await self._play(plan.played)
+                failed = not await self._emulate(plan.emulated)
             if failed:
                 return
 
     async def _extended(self, request: list[wire.Message]) -> None:
-        """Passes a request on; before a played statement PostgreSQL is made to finish what came before."""
+        """Passes a request on; before a emulated statement PostgreSQL is made to finish what came before."""
         refusal: RedshiftError | None = None
         outgoing: list[bytes] = []
         for message in request:
@@ -237,10 +237,10 @@ class _Session:
             elif message.kind == b"E":
                 await self._observe(is_done=False)
                 executed = self.portals.get(message.body.split(b"\0", 1)[0])
-                if executed is not None and executed.played is not None:
+                if executed is not None and executed.emulated is not None:
                     self.backend.writer.write(b"".join(outgoing) + wire.SYNC)
                     outgoing = []
-                    if await self._relay(refusal) or not await self._play(executed.played):
+                    if await self._relay(refusal) or not await self._emulate(executed.emulated):
                         return
                     continue
             outgoing.append(wire.framed(*message))
@@ -270,10 +270,10 @@ class _Session:
     def _send_error(self, error: RedshiftError) -> None:
         self.client.write(wire.error_message({"S": "ERROR", **error.fields()}))
 
-    async def _play(self, played: Played) -> bool:
+    async def _emulate(self, emulated: Emulated) -> bool:
         """Plays what PostgreSQL cannot do; False when it failed, and then the transaction has failed too."""
         try:
-            tag = await self._perform(played)
+            tag = await self._perform(emulated)
         except BackendError as error:
             self._send_error(as_redshift(error.fields))
             return False
@@ -285,18 +285,18 @@ class _Session:
         self.client.write(wire.framed(b"C", tag.encode() + b"\0"))
         return True
 
-    async def _perform(self, played: Played) -> str:
-        if played.copy is not None:
-            count = await play_copy(played.copy, self.backend, self.shared.store)
+    async def _perform(self, emulated: Emulated) -> str:
+        if emulated.copy is not None:
+            count = await emulate_copy(emulated.copy, self.backend, self.shared.store)
             self.last_copy_count = count
             self.copy_count_is_stale = self.backend.status == b"T"
             await self._publish_copy_count()
             return "COPY"
-        if played.unload is not None:
-            await play_unload(played.unload, self.backend, self.shared.store)
+        if emulated.unload is not None:
+            await emulate_unload(emulated.unload, self.backend, self.shared.store)
             return "UNLOAD"
-        assert played.commits is not None
-        await self.backend.run(played.commits)
+        assert emulated.commits is not None
+        await self.backend.run(emulated.commits)
         if self.backend.status == b"T":
             await self.backend.run("COMMIT")
         return "TRUNCATE TABLE"

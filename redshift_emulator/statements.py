@@ -15,15 +15,15 @@ from redshift_emulator.unload_to_s3 import UnloadCommand, unload_command
 
 _REFUSED_SQL = "refused by the emulator"
 _PASSWORD_DISABLE = re.compile(r"(?i)\bPASSWORD\s+DISABLE\b")
-_PLAYED_SQL = "DISCARD PLANS"
-"""Prepared in the place of a played statement: like that it takes no binds, returns no rows; it is never executed."""
+_EMULATED_SQL = "DISCARD PLANS"
+"""Prepared in the place of a emulated statement: like that it takes no binds, returns no rows; it is never executed."""
 
 _OWN_SETTINGS = "QUERY_GROUP|ENABLE_CASE_SENSITIVE_IDENTIFIER|ENABLE_RESULT_CACHE_FOR_SESSION|WLM_QUERY_SLOT_COUNT"
 
 
 @dataclass(frozen=True)
-class Played:
-    """A statement that the emulator plays: exactly one of the three."""
+class Emulated:
+    """A statement that the emulator carries out: exactly one of the three."""
 
     copy: CopyCommand | None = None
     unload: UnloadCommand | None = None
@@ -36,7 +36,7 @@ class Plan:
     """What PostgreSQL is given for a statement, and what the emulator does or says instead."""
 
     sql: str
-    played: Played | None = None
+    emulated: Emulated | None = None
     refusal: RedshiftError | None = None
 
 
@@ -84,11 +84,11 @@ def _plan(sql: str, binds: int) -> Plan:
     if command in ("COPY", "UNLOAD", "LOCK") and (binds or any(token.kind == "bind" for token in statement.tokens)):
         raise RedshiftError("42601", f"{command} takes no bind parameters")
     if command == "COPY":
-        return Plan(_PLAYED_SQL, Played(copy=copy_command(statement)))
+        return Plan(_EMULATED_SQL, Emulated(copy=copy_command(statement)))
     if command == "UNLOAD":
-        return Plan(_PLAYED_SQL, Played(unload=unload_command(statement, rewritten)))
+        return Plan(_EMULATED_SQL, Emulated(unload=unload_command(statement, rewritten)))
     if command == "TRUNCATE":
-        return Plan(_PLAYED_SQL, Played(commits=statement.text))
+        return Plan(_EMULATED_SQL, Emulated(commits=statement.text))
     return Plan(_for_postgresql(statement))
 
 

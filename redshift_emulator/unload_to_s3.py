@@ -98,7 +98,7 @@ def _select(sql: str, rewrite: Callable[[Statement], str]) -> str:
     return rewrite(found[0])
 
 
-async def play_unload(command: UnloadCommand, backend: Backend, store: ObjectStore) -> None:
+async def emulate_unload(command: UnloadCommand, backend: Backend, store: ObjectStore) -> None:
     """Writes the query's rows to S3; nothing is written where something is, unless the statement says so."""
     prefix = ObjectName.of(command.prefix)
     schema = await _schema(command.select, backend)

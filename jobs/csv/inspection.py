@@ -26,7 +26,7 @@ class NotUtf8:
 
 @dataclass(frozen=True)
 class Inspection:
-    is_plain: bool
+    is_unquoted: bool
     """No quote, no NUL, no carriage return but before a line feed: Polars can parse it as it stands."""
     not_utf8: NotUtf8 | None
     end: int
@@ -37,7 +37,7 @@ def inspect(path: Path, name: str, quote: str) -> Inspection:
     """Read the file once; raises FileRefused where a line is too long to hold in memory."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     not_utf8: NotUtf8 | None = None
-    is_plain, offset, line_bytes, ends_in_return = True, 0, 0, False
+    is_unquoted, offset, line_bytes, ends_in_return = True, 0, 0, False
     marks = [mark.encode("utf-8") for mark in (quote, "\0") if mark]
     with path.open("rb") as file:
         # No larger than the longest line allowed: a longer one then covers a whole block without a line end.
@@ -48,8 +48,8 @@ def inspect(path: Path, name: str, quote: str) -> Inspection:
             if b"\r" in block or ends_in_return:
                 text = b"\r" + block if ends_in_return else block
                 ends_in_return = block.endswith(b"\r")
-                is_plain &= text.count(b"\r") - ends_in_return == text.count(b"\r\n")
-            is_plain &= not any(mark in block for mark in marks)
+                is_unquoted &= text.count(b"\r") - ends_in_return == text.count(b"\r\n")
+            is_unquoted &= not any(mark in block for mark in marks)
             first_end = block.find(b"\n")
             line_bytes += len(block) if first_end < 0 else first_end
             if line_bytes > MAX_RECORD_BYTES:
@@ -61,7 +61,7 @@ def inspect(path: Path, name: str, quote: str) -> Inspection:
                 line_bytes = len(block) - block.rfind(b"\n") - 1
             offset += len(block)
     not_utf8 = not_utf8 or _decode(decoder, b"", path, offset)
-    return Inspection(is_plain and not ends_in_return, not_utf8, _end(path, offset))
+    return Inspection(is_unquoted and not ends_in_return, not_utf8, _end(path, offset))
 
 
 def _decode(decoder: codecs.IncrementalDecoder, block: bytes, path: Path, offset: int) -> NotUtf8 | None:

@@ -54,7 +54,7 @@ class SourceFile:
     """The physical line on which the data begins."""
     end: int
     """The byte behind the last row."""
-    is_plain: bool
+    is_unquoted: bool
 
     @property
     def ignored_columns(self) -> list[str]:
@@ -78,7 +78,7 @@ class SourceFile:
         if self.layout.parts[name] != (name,) or self._filled() or self.layout.is_rejected_file:
             yield from (chunk.select(name) for chunk in self.chunks())
             return
-        if not self.is_plain:
+        if not self.is_unquoted:
             yield from self._quoted_frames(column=name)
             return
         with self.path.open("rb") as file:
@@ -96,7 +96,7 @@ class SourceFile:
         return tuple(name for heading, name in named if heading_key(heading) in keys)
 
     def _frames(self) -> Iterator[pl.DataFrame]:
-        if not self.is_plain:
+        if not self.is_unquoted:
             yield from self._quoted_frames()
             return
         with self.path.open("rb") as file:
@@ -204,7 +204,7 @@ def _source_file(
         data_offset=header.data_offset,
         data_line=header.data_line,
         end=seen.end,
-        is_plain=seen.is_plain,
+        is_unquoted=seen.is_unquoted,
     )
 
 

@@ -19,8 +19,8 @@ from jobs.rows.text import clean
 from schemas.source_values import date_pattern
 from schemas.sources import ISO
 
-MOMENT = "moment"
-WRITTEN_DAY = "written_day"
+INSTANT_UTC = "instant_utc"
+LOCAL_DATE = "local_date"
 LATEST_DAY = "latest_day"
 
 _DAY = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
@@ -69,7 +69,7 @@ class TimestampReader:
         )
 
     def read(self, text: pl.Series) -> pl.DataFrame:
-        """Columns MOMENT (UTC, microseconds), WRITTEN_DAY, and LATEST_DAY; null where a text is no date.
+        """Columns INSTANT_UTC (UTC, microseconds), LOCAL_DATE, and LATEST_DAY; null where a text is no date.
 
         LATEST_DAY is compared with the day of the file. A shop's file holds the days of its
         own calendar, so without an offset it is the written day. With one it is the day of
@@ -94,7 +94,7 @@ class TimestampReader:
         is_local = not form.endswith("Z")
         found = self._as_read(written, written, is_local=is_local)
         # Four digits cannot be too late, and hardly ever are too early.
-        return _in_range(found) if (found.get_column(MOMENT).to_physical() < _YEAR_1).any() else found
+        return _in_range(found) if (found.get_column(INSTANT_UTC).to_physical() < _YEAR_1).any() else found
 
     def _as_read(self, local: pl.Series, instant_utc: pl.Series, *, is_local: bool) -> pl.DataFrame:
         """`local` is the written clock time; `instant_utc` the moment, where there is an offset."""
@@ -103,12 +103,12 @@ class TimestampReader:
             moment = self._to_utc(local)
             if self._time_zone != _UTC:
                 day = day.set(moment.is_null(), None)
-            return pl.DataFrame([moment.alias(MOMENT), day.alias(WRITTEN_DAY), day.alias(LATEST_DAY)])
+            return pl.DataFrame([moment.alias(INSTANT_UTC), day.alias(LOCAL_DATE), day.alias(LATEST_DAY)])
         if self._time_zone == _UTC:
             latest = (instant_utc - _BEHIND_UTC).dt.date()
         else:
             latest = instant_utc.dt.replace_time_zone(_UTC).dt.convert_time_zone(self._time_zone).dt.date()
-        return pl.DataFrame([instant_utc.alias(MOMENT), day.alias(WRITTEN_DAY), latest.alias(LATEST_DAY)])
+        return pl.DataFrame([instant_utc.alias(INSTANT_UTC), day.alias(LOCAL_DATE), latest.alias(LATEST_DAY)])
 
     def _to_utc(self, local: pl.Series) -> pl.Series:
         """Of the hour that comes twice the first; null for one that never comes."""
@@ -128,7 +128,7 @@ class TimestampReader:
         found = self._read_form(cleaned, self._patterns[0])
         for pattern in self._patterns[1:]:
             other = self._read_form(cleaned, pattern)
-            is_read = found.get_column(MOMENT).is_not_null()
+            is_read = found.get_column(INSTANT_UTC).is_not_null()
             found = pl.DataFrame([one.zip_with(is_read, two) for one, two in zip(found, other)])
         return found
 
@@ -177,7 +177,7 @@ def _offset() -> pl.Expr:
 
 
 def _in_range(found: pl.DataFrame) -> pl.DataFrame:
-    is_in_range = pl.col(MOMENT).dt.year().is_between(1, 9999)
+    is_in_range = pl.col(INSTANT_UTC).dt.year().is_between(1, 9999)
     return found.select(pl.when(is_in_range).then(pl.all()))
 
 

@@ -22,7 +22,7 @@ from jobs.rows.lookup import Lookup
 from jobs.rows.numbers import NumberReader
 from jobs.rows.statuses import StatusReader
 from jobs.rows.text import clean
-from jobs.rows.timestamps import LATEST_DAY, MOMENT, WRITTEN_DAY, TimestampReader
+from jobs.rows.timestamps import INSTANT_UTC, LATEST_DAY, LOCAL_DATE, TimestampReader
 from schemas.reject_reasons import REJECT_REASONS, WAITS_FOR
 from schemas.rejected_file import REASON_SEPARATOR, REJECT_REASONS_COLUMN, SOURCE_LINE, SOURCE_TEXT
 from schemas.sources import CONTRACT_COLUMNS, DEFAULT, NEGATIVE, SourceSettings
@@ -147,8 +147,8 @@ class RowValidator:
                 product.rows.alias(_PRODUCT_ROW),
                 (own.is_rounded | customer.is_rounded | product.is_rounded).alias(_IS_ROUNDED),
                 numbers.read_whole(rows.get_column("quantity")),
-                instants.get_column(MOMENT).alias("transaction_date"),
-                instants.get_column(WRITTEN_DAY),
+                instants.get_column(INSTANT_UTC).alias("transaction_date"),
+                instants.get_column(LOCAL_DATE),
                 instants.get_column(LATEST_DAY),
                 statuses.read(status),
                 _clean_bytes(status, FACT_TRANSACTIONS["status"]).alias("status_bytes"),
@@ -178,7 +178,7 @@ class RowValidator:
         """Reject reason -> true where a row keeps the rule. Unknown is not valid: no rule is ever null."""
         size = {name: pl.col(f"{name}_bytes").fill_null(0) for name in _TEXT_COLUMNS}
         amount = pl.col(UNIT_PRICE).is_null() | pl.col("total_amount").is_not_null()
-        day = pl.col(WRITTEN_DAY)
+        day = pl.col(LOCAL_DATE)
         names_one = ~pl.col(_IS_ROUNDED)
         rules = {
             "missing_transaction_id": size["transaction_id"] > 0,

@@ -26,7 +26,7 @@ from botocore.exceptions import ClientError
 from lambdas.archive.same_content import ObjectVersion, head, is_same_content
 from lambdas.archived_copies import Copy, archived_copies, origin_metadata, remember_copies
 from lambdas.errors import TerminalError, TransientError
-from lambdas.leases import Lease, LeaseStore, held_for, released
+from lambdas.leases import Lease, LeaseStore, leased, released
 from schemas.drops import Drop
 from schemas.work_bucket import archiving_key
 
@@ -128,7 +128,7 @@ class Archiver:
     def _claim(self, drop: Drop, size: int) -> Lease | None:
         """The right to copy the drop; None while another worker has it."""
         key = archiving_key(drop.load_id)
-        held = held_for(_LEASE_SECONDS + size / _LEASED_BYTES_PER_SECOND)
+        held = leased(_LEASE_SECONDS + size / _LEASED_BYTES_PER_SECOND)
         lease = self.leases.find(key)
         if lease is None:
             return self.leases.create(key, held)

@@ -22,7 +22,7 @@ from lambdas.archived_copies import find_copy
 from lambdas.attempts import claimed_attempts, outcome_of
 from lambdas.drop_versions import find_version
 from lambdas.errors import TerminalError
-from lambdas.leases import Lease, LeaseStore, held_for, released
+from lambdas.leases import Lease, LeaseStore, leased, released
 from lambdas.notifier import Notifier
 from lambdas.runs import Runner, RunnerIsFull, StartRefused, StartUnanswered
 from lambdas.start_run.refusals import outside_layout_mail, refused_request_mail
@@ -159,7 +159,7 @@ class Dispatcher:
         if not claim.was_released:
             run = self.runner.find(claim.payload["job_name"], drop=drop, attempt=attempt, since=claim.written_at)
             if run is not None:
-                payload = {name: value for name, value in claim.payload.items() if name not in held_for(0)}
+                payload = {name: value for name, value in claim.payload.items() if name not in leased(0)}
                 noted = self.leases.replace(claim, {**payload, "run_id": run.run_id})
                 return DispatchResult.WAITS if noted is None else self._plan(drop, request)
         replay = request.replay
@@ -191,7 +191,7 @@ class Dispatcher:
             "tries": plan.tries,
             "run_id": None,
         }
-        held = {**payload, **held_for(lease_seconds + LISTING_LAG_SECONDS)}
+        held = {**payload, **leased(lease_seconds + LISTING_LAG_SECONDS)}
         # Before the claim: an attempt that `sweep` does not know of would be lost with this worker.
         if self.leases.create(open_key(drop.load_id, plan.attempt, held["holder"]), {}) is None:
             return DispatchResult.WAITS

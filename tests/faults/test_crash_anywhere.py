@@ -61,7 +61,7 @@ def check_the_whole(laptop: LocalCloud, trials: Sequence[Trial], record: Record)
     assert keys_in(laptop, "work_bucket", "staging/") == []
     assert laptop.queue("dead_letter_queue_url").all == 0
     assert len(laptop.mails()) == MAILS_OF_THE_SAMPLES + sum(trial.point.mails for trial in trials)
-    assert laptop.aws.gate.denials == []
+    assert laptop.aws.iam.denials == []
 
 
 @pytest.fixture(scope="module")

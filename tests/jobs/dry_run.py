@@ -267,6 +267,6 @@ def small_pieces(
 def read_exactly() -> Iterator[None]:
     """Have every file read as one with quotes, also a plain one."""
     seen = jobs.csv.reader.inspect
-    not_plain = mock.patch("jobs.csv.reader.inspect", lambda *given: replace(seen(*given), is_plain=False))
+    not_plain = mock.patch("jobs.csv.reader.inspect", lambda *given: replace(seen(*given), is_unquoted=False))
     with not_plain:
         yield

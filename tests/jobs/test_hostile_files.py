@@ -156,7 +156,7 @@ def test_short_lines_do_not_make_a_chunk_large(tmp_path: Path, quote: str) -> No
     path = tmp_path / "drop"
     path.write_bytes(f"{HEADER},{quote}extra{quote}\n".encode() + b"x,,,,,,\n" * 300_000 + SOUND_LINE.encode() + b",")
     source = open_drop(path)
-    assert source.is_plain == (not quote)
+    assert source.is_unquoted == (not quote)
     heights, lines = zip(*((chunk.height, chunk.item(0, "source_line")) for chunk in source.chunks()))
     assert sum(heights) == 300_001
     assert max(heights) <= jobs.csv.blocks.CHUNK_VALUES / source.layout.width

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.rows.timestamps import LATEST_DAY, MOMENT, WRITTEN_DAY, TimestampReader
+from jobs.rows.timestamps import INSTANT_UTC, LATEST_DAY, LOCAL_DATE, TimestampReader
 from schemas.source_values import date_format
 from tests import oracle_values
 from tests.hostile_content import HOSTILE_TEXTS
@@ -47,7 +47,7 @@ def read(texts: Sequence[str | None], formats: Sequence[str] = ("iso",), time_zo
 
 
 def moments(texts: Sequence[str], formats: Sequence[str] = ("iso",), time_zone: str = "UTC") -> list[datetime | None]:
-    return read(texts, formats, time_zone).get_column(MOMENT).to_list()
+    return read(texts, formats, time_zone).get_column(INSTANT_UTC).to_list()
 
 
 @given(st.lists(st.one_of(transaction_dates(), shaped, shaped, hostile_texts), max_size=30))
@@ -55,9 +55,9 @@ def test_every_text_is_read_as_the_oracle_reads_it(texts: Sequence[str]) -> None
     """Whole columns at a time, as the job reads them: one odd text must not change how others are read."""
     expected = [oracle_values.read_transaction_date(text) for text in texts]
     found = read(texts)
-    assert found.get_column(MOMENT).to_list() == expected
+    assert found.get_column(INSTANT_UTC).to_list() == expected
     days = [oracle_values.written_day(text) if moment else None for text, moment in zip(texts, expected)]
-    assert found.get_column(WRITTEN_DAY).to_list() == days
+    assert found.get_column(LOCAL_DATE).to_list() == days
     for text, moment, latest in zip(texts, expected, found.get_column(LATEST_DAY)):
         if moment is not None and datetime(1, 1, 2) < moment < datetime(9999, 12, 30):
             assert not oracle_values.is_future(text, latest)

@@ -1,4 +1,4 @@
-"""What the generator meant every row to become is what the job made of it."""
+"""The job makes of every row what the generator expects of it."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def test_every_row_becomes_what_the_generator_meant(shop: Shop, tmp_path: Path, 
 
     lines_of_winners = Counter()
     for key, report in reports.items():
-        meant = pl.read_parquet(tmp_path / "expected" / "outcomes" / f"{Path(key).stem}.parquet")
-        outcomes = Counter(meant["outcome"].to_list())
-        assert report.counts == {"rows_read": meant.height, **{name: outcomes[name] for name in COUNTS[1:]}}
+        expected = pl.read_parquet(tmp_path / "expected" / "outcomes" / f"{Path(key).stem}.parquet")
+        outcomes = Counter(expected["outcome"].to_list())
+        assert report.counts == {"rows_read": expected.height, **{name: outcomes[name] for name in COUNTS[1:]}}
         header, rejected = shop.rejected(report)
         line, reasons = header.index("source_line"), header.index("reject_reasons")
-        is_rejected = meant.filter(pl.col("outcome") == "rejected").sort("source_line")
+        is_rejected = expected.filter(pl.col("outcome") == "rejected").sort("source_line")
         assert [(row[line], row[reasons]) for row in rejected] == [
             (str(number), text) for number, text in is_rejected.select("source_line", "reject_reasons").rows()
         ]

@@ -22,10 +22,10 @@ def laptop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
 def undisturbed(laptop: LocalCloud) -> Iterator[LocalCloud]:
     """The laptop, with whatever a test does to it undone."""
     laptop.router.warnings.clear()
-    laptop.aws.gate.denials.clear()
+    laptop.aws.iam.denials.clear()
     # On a loaded machine the sweep's own time would come in the middle of a test; tests call `tick`.
     laptop.router.delivery_policy = lambda delivery: () if delivery.kind == "schedule" else (0.0,)
     yield laptop
     laptop.router.delivery_policy = lambda _: (0.0,)
-    laptop.aws.gate.before = None
+    laptop.aws.iam.before = None
     laptop.wait_until_idle()

@@ -138,7 +138,7 @@ def test_a_role_without_the_right_may_not_ask(laptop: LocalCloud) -> None:
     credentials = laptop.aws.assume(role, service="lambda.amazonaws.com", session="test")
     with pytest.raises(ClientError, match="not authorized to perform redshift-data:ExecuteStatement"):
         laptop.aws.client_as("redshift-data", credentials).execute_statement(**where(laptop), Sql="SELECT 1")
-    laptop.aws.gate.denials.clear()
+    laptop.aws.iam.denials.clear()
 
 
 def test_a_workgroups_arn_ends_in_its_id(laptop: LocalCloud) -> None:

@@ -71,7 +71,7 @@ def test_a_dropped_file_is_loaded_mailed_and_archived(undisturbed: LocalCloud) -
     assert [(status, str(amount)) for status, amount in fact(undisturbed, "T1")] == [("completed", "89.97")]
     assert mails_about(undisturbed, drop) == ["[dev] 1 Mar loaded: +89.97, 1 of 2 rows need a look (50.0 %)"]
     assert undisturbed.queue("dead_letter_queue_url").all == 0
-    assert (undisturbed.router.warnings, undisturbed.aws.gate.denials) == ([], [])
+    assert (undisturbed.router.warnings, undisturbed.aws.iam.denials) == ([], [])
 
 
 def test_a_file_that_cannot_be_loaded_fails_and_stays_where_it_is(undisturbed: LocalCloud) -> None:
@@ -121,7 +121,7 @@ def test_a_throttled_start_is_retried(undisturbed: LocalCloud) -> None:
             throttled.append(asked.facts["JobName"])
             raise Refused("ThrottlingException", "Rate exceeded")
 
-    undisturbed.aws.gate.before = throttle
+    undisturbed.aws.iam.before = throttle
     drop = put(undisturbed, transactions_key(5), transactions(GOOD.format(number=6, day=5)))
     undisturbed.wait_until_idle()
     assert len(throttled) == 2

@@ -41,9 +41,9 @@ def test_without_the_right_to_start_a_run_no_drop_is_loaded(tmp_path: Path, monk
         drop_products(laptop)
         refused = "is not authorized to perform glue:StartJobRun on"
         until = time.monotonic() + 300
-        while not laptop.aws.gate.denials and time.monotonic() < until:
+        while not laptop.aws.iam.denials and time.monotonic() < until:
             time.sleep(0.05)
-        assert [denial for denial in laptop.aws.gate.denials if refused in denial] == laptop.aws.gate.denials != []
+        assert [denial for denial in laptop.aws.iam.denials if refused in denial] == laptop.aws.iam.denials != []
         assert laptop.runs() == []
 
 

@@ -76,10 +76,10 @@ class Stack:
     _signed_in: dict[str, Credentials] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        gate, router = self.laptop.aws.gate, self.laptop.router
-        gate.on_permission = lambda role, need: self.needed.append((role, need))
-        gate.on_invoke = self._note_invocation
-        gate.after_run_start = lambda job, run: router.glue.run(job, run).end("SUCCEEDED", "")
+        iam, router = self.laptop.aws.iam, self.laptop.router
+        iam.on_permission = lambda role, need: self.needed.append((role, need))
+        iam.on_invoke = self._note_invocation
+        iam.after_run_start = lambda job, run: router.glue.run(job, run).end("SUCCEEDED", "")
         router.delivery_policy = lambda _: ()
         # Lambda's minutes between its tries.
         router.pace = 1e9
@@ -299,10 +299,10 @@ class Stack:
                 left[0] -= 1
                 raise Refused("ThrottlingException", "Rate exceeded")
 
-        self.laptop.aws.gate.before = refuse
+        self.laptop.aws.iam.before = refuse
 
     def unthrottle(self) -> None:
-        self.laptop.aws.gate.before = None
+        self.laptop.aws.iam.before = None
 
     @contextmanager
     def _acting_as(self, actor: str) -> Iterator[None]:

@@ -73,7 +73,7 @@ def test_every_right_is_used_or_listed_as_needed_by_aws_alone(undisturbed: Calm,
 @pytest.mark.parametrize("actor", ACTORS)
 def test_without_any_one_of_its_rights_an_actor_fails(undisturbed: Calm, actor: str) -> None:
     stack, role = undisturbed.stack, undisturbed.stack.role_name(actor)
-    denials = stack.laptop.aws.gate.denials
+    denials = stack.laptop.aws.iam.denials
     needless = []
     for right in stack.rights(actor):
         probe = probe_of(undisturbed, actor, right)
