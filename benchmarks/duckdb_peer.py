@@ -199,8 +199,7 @@ SELECT
             CASE WHEN has_date IS NOT TRUE THEN 'invalid_transaction_date'
                 WHEN is_future THEN 'future_transaction_date' END,
             CASE WHEN status IS NULL THEN 'invalid_status' END,
-            CASE WHEN has_long_id OR strlen(trim(written_status, getvariable('around'))) > {MOST_BYTES["status"]}
-                THEN 'value_too_long' END,
+            CASE WHEN has_long_id THEN 'value_too_long' END,
             CASE WHEN has_rounded_id THEN 'rounded_id' END,
             CASE WHEN has_date AND is_early THEN 'too_early_transaction_date' END
         )

@@ -52,9 +52,15 @@ def run(work: Work, out: Path, settings: SourceSettings = DEFAULT) -> int:
         source_uri=SOURCE_URI,
         source=settings,
     )
+    ids = IdReader(settings.null_words)
     source = open_source_file(
-        work.transactions, name=work.transactions.name, required=CONTRACT_COLUMNS, settings=settings, scratch=out
+        work.transactions,
+        name=work.transactions.name,
+        required=CONTRACT_COLUMNS,
+        settings=settings,
+        scratch=out,
+        read_part=ids.read,
     )
     prefix = cast(Prefix, _LocalPrefix(out / "staged"))
-    candidates = DuplicateCandidates(source, out, IdReader(settings.null_words))
+    candidates = DuplicateCandidates(source, out, ids)
     return Stager(Drop("bucket", "key", "version"), prefix, out).stage(source, transform, candidates).rows_read

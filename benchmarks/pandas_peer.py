@@ -118,7 +118,7 @@ def _judge(
         "invalid_transaction_date": has_date,
         "future_transaction_date": ~is_future.fillna(False) | ~has_date,
         "invalid_status": rank.notna(),
-        "value_too_long": fits[0] & fits[1] & fits[2] & fits[3],
+        "value_too_long": fits[0] & fits[1] & fits[2],
         "rounded_id": ~(is_rounded[0] | is_rounded[1] | is_rounded[2]),
         "too_early_transaction_date": (text["transaction_date"] >= FIRST_DAY) | ~has_date,
     }

@@ -19,7 +19,7 @@ from schemas.warehouse.tables import STAGED_TRANSACTIONS, TRANSACTION_COLUMNS
 
 COLUMNS = tuple(column.name for column in TRANSACTION_COLUMNS)
 STAGED_COLUMNS = STAGED_TRANSACTIONS.names
-MOST_BYTES = {"transaction_id": 64, "customer_id": 64, "product_id": 64, "status": 16}
+MOST_BYTES = {"transaction_id": 64, "customer_id": 64, "product_id": 64}
 """As the columns have it; written out, for the peers' rules must not move with ours unseen."""
 
 AMOUNT_CLASSES = {"Small": Decimal(0), "Medium": Decimal(100), "Large": Decimal(1000)}

@@ -145,11 +145,17 @@ def _check_transactions(
     with tempfile.TemporaryDirectory(prefix="check-") as name:
         folder = Path(name)
         try:
+            ids = IdReader(settings.null_words)
             source = open_source_file(
-                path, name=path.name, required=CONTRACT_COLUMNS, settings=settings, scratch=folder
+                path,
+                name=path.name,
+                required=CONTRACT_COLUMNS,
+                settings=settings,
+                scratch=folder,
+                read_part=ids.read,
             )
             validator = _validator(settings, day, dimensions)
-            candidates = DuplicateCandidates(source, folder, IdReader(settings.null_words))
+            candidates = DuplicateCandidates(source, folder, ids)
             stager = Stager(Drop("", "", ""), Prefix(_Discarded(), "", ""), folder)
             staged = stager.stage(source, validator, candidates)
         except JobError as refused:

@@ -83,8 +83,14 @@ def _retract(attempt: Attempt) -> None:
 def _stage(attempt: Attempt, fetched: Fetched, lines: pl.Series | None = None) -> StagedRows:
     """Every row of the drop validated, those on `lines` (without it, all) staged."""
     with attempt.step(READ):
+        settings = attempt.arguments.source
+        ids = IdReader(settings.null_words)
         source = open_source_file(
-            fetched.path, name=attempt.key.file_name, required=CONTRACT_COLUMNS, settings=attempt.arguments.source
+            fetched.path,
+            name=attempt.key.file_name,
+            required=CONTRACT_COLUMNS,
+            settings=settings,
+            read_part=ids.read,
         )
         attempt.note(ignored_columns=source.ignored_columns)
 
@@ -92,7 +98,7 @@ def _stage(attempt: Attempt, fetched: Fetched, lines: pl.Series | None = None) -
         validator = _validator(attempt, fetched)
 
     with attempt.step(FIND_DUPLICATES):
-        candidates = DuplicateCandidates(source, attempt.folder, IdReader(attempt.arguments.source.null_words))
+        candidates = DuplicateCandidates(source, attempt.folder, ids)
 
     with attempt.step(VALIDATE):
         stager = Stager(attempt.arguments.drop, attempt.staging, attempt.folder, lines)

@@ -225,8 +225,8 @@ FAULTS = (
     ),
     _fault("customer_id too long in bytes", "unknown_customer", "value_too_long", customer_id="\U0001f6d2" * 17),
     _fault("product_id too long in bytes", "unknown_product", "value_too_long", product_id="商" * 22),
-    _fault("status too long", "invalid_status", "value_too_long", status="awaiting collection"),
-    _fault("status too long in bytes", "invalid_status", "value_too_long", status="livré à la porte"),
+    _fault("status too long", "invalid_status", status="awaiting collection"),
+    _fault("status too long in bytes", "invalid_status", status="livré à la porte"),
     _fault(
         "neither customer nor product known", "unknown_customer", "unknown_product", customer_id="C0", product_id="P0"
     ),

@@ -51,9 +51,7 @@ REJECT_REASONS = {
     "invalid_status": RejectReason(
         "status is not one of those declared", "status", f"{', '.join(STATUSES)}, or a word of the source settings"
     ),
-    "value_too_long": RejectReason(
-        "a value is longer, in bytes, than its column", wanted="ids of up to 64 bytes and a status of up to 16"
-    ),
+    "value_too_long": RejectReason("an id is longer, in bytes, than its column", wanted="ids of up to 64 bytes"),
     "rounded_id": RejectReason(
         "an id in scientific notation: a spreadsheet has rounded it, so it may stand for several",
         wanted="the id with all its digits; export it as text",

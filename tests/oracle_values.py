@@ -26,15 +26,30 @@ _TRANSACTION_DATE = re.compile(
     "(?:[Tt ]([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:[.,]([0-9]+))?)?"
     "(?: ?((?i:Z|UTC|GMT)|[+-][0-9]{2}(?::?[0-9]{2})?))?)?"
 )
-ROUNDED = re.compile("[0-9]([.,][0-9]+[Ee][+]?|[Ee][+])[0-9]{1,3}")
+ROUNDED = re.compile("[0-9]([.,][0-9]+[Ee][+]?|[Ee][+])[0-9]{1,3}|[0-9]{16,}[.]0")
+QUOTATION_MARKS = "“”„‟«»‹›‘’‚‛`´"
 
 
-def meant(text: str) -> str:
+ITSELF: Container[str] = ()
+"""What a transaction_id, or an id in a dimension's own file, is looked up in."""
+
+
+def cleaned(text: str) -> str:
     """The text without white space and format characters around it, and without Excel's `="` and `"`."""
     bare = _bare(text)
     if len(bare) >= 3 and bare.startswith('="') and bare.endswith('"'):
         bare = _bare(bare[2:-1])
     return bare
+
+
+def meant(text: str) -> str:
+    """`cleaned`, and without quotation marks around it or Excel's `'` ahead of it: a value that has none of its own."""
+    bare = cleaned(text)
+    if len(bare) >= 2 and bare.startswith('"') and bare.endswith('"'):
+        bare = bare[1:-1]
+    if bare.startswith("'"):
+        bare = bare[1:-1] if len(bare) > 1 and bare.endswith("'") else bare[1:]
+    return _bare(bare.strip(QUOTATION_MARKS))
 
 
 def _bare(text: str) -> str:
@@ -48,12 +63,13 @@ def _bare(text: str) -> str:
     return text
 
 
-def read_id(text: str, known: Container[str] = ()) -> str:
-    """The id, or nothing where there is none; `known` are the ids of its dimension."""
+def read_id(text: str, known: Container[str] = ITSELF) -> str:
+    """The id, or nothing where there is none; `known` are the ids of its dimension, if it is of one."""
     found = meant(text)
     if found.lower() in NULL_WORDS or all(letter in string.punctuation for letter in found):
         return ""
-    if re.fullmatch("[0-9]+[.]0", found) and found not in known and found[:-2] in known:
+    is_whole = re.fullmatch("[0-9]{1,15}[.]0", found) is not None
+    if is_whole and found not in known and (known is ITSELF or found[:-2] in known):
         return found[:-2]
     return found
 

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from typing import Callable
 
 import polars as pl
 
 from jobs.csv.blocks import IS_MALFORMED
 from jobs.csv.layout import ORDER_LINE, Layout
 from schemas.rejected_file import SOURCE_LINE
-from schemas.sources import KEY_SEPARATOR, SourceSettings
+from schemas.sources import CONTRACT_COLUMNS, KEY_SEPARATOR
 
-_ORDER = "order_of_row"
+ReadPart = Callable[[pl.Series], pl.Series]
+_NOTHING = ""
+"""Stands for a missing value that is not to be filled: a trimmed value is never empty."""
 _RECORD = "record_number"
-_RUN = "run_of_rows"
-_GAP = "malformed_above"
+_IS_START = "is_start_of_run"
 
 
 @dataclass
@@ -23,12 +25,16 @@ class OrderRows:
     """Fills and derives columns chunk by chunk, in the order of the file."""
 
     layout: Layout
-    settings: SourceSettings
+    read_part: ReadPart
+    """Reads a part of a key as an id is read: null where there is none."""
     filled: tuple[str, ...]
     """Names of the columns whose empty values take that of the row above, if that is of the same order."""
-    _last: pl.DataFrame | None = field(default=None, init=False)
-    """The last sound row so far, filled."""
-    _gaps: int = field(default=0, init=False)
+    _above: dict[str, str] = field(default_factory=dict, init=False)
+    """The last values of the filled columns so far."""
+    _last_order: str | None = field(default=None, init=False)
+    """Of the last sound row."""
+    _run_start: int = field(default=0, init=False)
+    """The record with which the run of the last sound row began."""
     _records: int = field(default=0, init=False)
 
     @property
@@ -36,75 +42,99 @@ class OrderRows:
         return self.layout.parts["transaction_id"][0]
 
     @property
-    def _is_numbered(self) -> bool:
+    def is_numbered(self) -> bool:
+        """True where the reader numbers the rows of an order."""
         return ORDER_LINE in self.layout.parts["transaction_id"]
 
-    def complete(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """The frame with its contract columns."""
-        if self.filled or self._is_numbered:
+    def complete(self, frame: pl.DataFrame, columns: Collection[str] = CONTRACT_COLUMNS) -> pl.DataFrame:
+        """The frame with its contract columns, or those of them that are named."""
+        if self.filled or self.is_numbered:
             frame = self._fill(frame)
-        return frame.with_columns(
-            self._contract_column(column, parts) for column, parts in self.layout.parts.items() if parts != (column,)
-        )
+        derived = {column: parts for column, parts in self.layout.parts.items() if parts != (column,)}
+        named = [
+            self._contract_column(frame, column, parts)
+            for column, parts in derived.items()
+            if column in columns or column not in CONTRACT_COLUMNS
+        ]
+        return frame.with_columns(named)
 
     def _fill(self, frame: pl.DataFrame) -> pl.DataFrame:
-        frame = frame.with_columns(
-            (pl.int_range(pl.len(), dtype=pl.Int64) + self._records).alias(_RECORD),
-            (pl.col(IS_MALFORMED).cum_sum().cast(pl.Int64) + self._gaps).alias(_GAP),
-        )
+        is_malformed = frame.get_column(IS_MALFORMED)
+        record = pl.int_range(self._records, self._records + frame.height, eager=True).alias(_RECORD)
         self._records += frame.height
-        self._gaps += int(frame.get_column(IS_MALFORMED).sum())
-        sound, malformed = frame.filter(~pl.col(IS_MALFORMED)), frame.filter(IS_MALFORMED)
-        rows = sound if self._last is None else pl.concat([self._last, sound], how="diagonal")
-        order = _trimmed(self._order)
-        if self._order in self.filled:
-            # Below a malformed row nobody knows whose row it is.
-            order = order.forward_fill().over(_GAP)
-            rows = rows.with_columns(order.alias(self._order))
-            order = pl.col(self._order)
-        is_same = (order == order.shift()).fill_null(False)
-        rows = rows.with_columns((~is_same).cum_sum().alias(_RUN))
-        others = [name for name in self.filled if name != self._order]
-        rows = rows.with_columns(_trimmed(name).forward_fill().over(_RUN).alias(name) for name in others)
-        first = pl.col(_RECORD).first().over(_RUN)
-        if self._last is not None:
-            # The row kept from the chunk before stands for its whole run.
-            carried = self._last.get_column(_ORDER).item()
-            first = pl.when(pl.col(_RUN) == pl.col(_RUN).first()).then(carried).otherwise(first)
-        rows = rows.with_columns(first.alias(_ORDER))
-        if self._is_numbered:
-            rows = rows.with_columns((pl.col(_RECORD) - pl.col(_ORDER) + 1).cast(pl.String()).alias(ORDER_LINE))
-        fresh = rows if self._last is None else rows.slice(1)
-        self._last = rows.tail(1).drop(_RUN)
-        fresh = fresh.drop(_RUN, _ORDER)
-        return pl.concat([fresh, malformed], how="diagonal").sort(SOURCE_LINE).drop(_RECORD, _GAP)
+        frame = frame.with_columns(record, self._orders(frame, is_malformed))
+        if not is_malformed.any():
+            return self._fill_sound(frame).drop(_RECORD)
+        sound = self._fill_sound(frame.filter(~is_malformed))
+        return pl.concat([sound, frame.filter(is_malformed)], how="diagonal").sort(SOURCE_LINE).drop(_RECORD)
 
-    def _contract_column(self, column: str, parts: Sequence[str]) -> pl.Expr:
+    def _orders(self, frame: pl.DataFrame, is_malformed: pl.Series) -> pl.Series:
+        """The order of each row."""
+        order = frame.select(_trimmed(self._order)).to_series()
+        if self._order not in self.filled:
+            return order
+        # Below a malformed row nobody knows whose row it is.
+        filled = self._filled_down(order.set(is_malformed, _NOTHING))
+        return filled.set(filled == _NOTHING, None)
+
+    def _fill_sound(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Rows with their orders: the other filled columns, and the number of each row within its order."""
+        if rows.is_empty():
+            return rows.with_columns(pl.lit(None, dtype=pl.String()).alias(ORDER_LINE)) if self.is_numbered else rows
+        order = pl.col(self._order)
+        above = order.shift(1, fill_value=pl.lit(self._last_order, dtype=pl.String()))
+        is_start = rows.select((order.ne_missing(above) | order.is_null()).alias(_IS_START)).to_series()
+        self._last_order = rows.item(-1, self._order)
+        for name in self.filled:
+            if name != self._order:
+                value = rows.select(_trimmed(name)).to_series()
+                filled = self._filled_down(value.set(is_start & value.is_null(), _NOTHING))
+                rows = rows.with_columns(filled.set(filled == _NOTHING, None))
+        if not self.is_numbered:
+            return rows
+        record = rows.get_column(_RECORD)
+        first = record.set(~is_start, None).forward_fill().fill_null(self._run_start)
+        self._run_start = first[-1]
+        return rows.with_columns((record - first + 1).cast(pl.String()).alias(ORDER_LINE))
+
+    def _filled_down(self, values: pl.Series) -> pl.Series:
+        filled = values.forward_fill().fill_null(self._above.get(values.name, _NOTHING))
+        if filled.len():
+            self._above[values.name] = filled[-1]
+        return filled
+
+    def _contract_column(self, frame: pl.DataFrame, column: str, parts: Sequence[str]) -> pl.Series:
         if not parts:
-            return pl.lit(None, dtype=pl.String()).alias(column)
+            return pl.repeat(None, frame.height, dtype=pl.String(), eager=True).alias(column)
         if len(parts) == 1:
-            return pl.col(parts[0]).alias(column)
+            return frame.get_column(parts[0]).alias(column)
         if column == "transaction_id":
-            return self._key(parts).alias(column)
+            return self._key(frame, parts).alias(column)
         # A date and a time.
-        text = pl.concat_str([_trimmed(part) for part in parts], separator=" ", ignore_nulls=True)
-        return pl.when(text.str.len_bytes() > 0).then(text).alias(column)
+        text = frame.select(pl.concat_str([_trimmed(part) for part in parts], separator=" ", ignore_nulls=True))
+        return text.to_series().set(text.to_series() == "", None).alias(column)
 
-    def _key(self, parts: Sequence[str]) -> pl.Expr:
+    def _key(self, frame: pl.DataFrame, parts: Sequence[str]) -> pl.Series:
         """The parts in one text that no other parts give; null where a part is missing."""
-        words = [word.lower() for word in self.settings.null_words]
-        values = [_trimmed(part) for part in parts]
-        is_whole = pl.all_horizontal(value.is_not_null() & ~value.str.to_lowercase().is_in(words) for value in values)
-        escaped = [
-            value.str.replace_all("\\", "\\\\", literal=True).str.replace_all(
-                KEY_SEPARATOR, "\\" + KEY_SEPARATOR, literal=True
-            )
-            for value in values
+        values = [
+            frame.get_column(part) if part == ORDER_LINE else self._part(frame.get_column(part)) for part in parts
         ]
-        return pl.when(is_whole).then(pl.concat_str(escaped, separator=KEY_SEPARATOR))
+        return pl.DataFrame(values).select(pl.concat_str(pl.all(), separator=KEY_SEPARATOR)).to_series()
+
+    def _part(self, text: pl.Series) -> pl.Series:
+        value = self.read_part(text)
+        if not value.str.contains(r"[\\|]").any():
+            return value
+        escaped = value.str.replace_all("\\", "\\\\", literal=True)
+        return escaped.str.replace_all(KEY_SEPARATOR, "\\" + KEY_SEPARATOR, literal=True)
+
+
+def trimmed(text: pl.Series) -> pl.Series:
+    """Null where nothing is left."""
+    return text.to_frame().select(_trimmed(text.name)).to_series()
 
 
 def _trimmed(name: str) -> pl.Expr:
     """Null where nothing is left."""
     value = pl.col(name).str.strip_chars()
-    return pl.when(value.str.len_bytes() > 0).then(value)
+    return pl.when(value.str.len_bytes() > 0).then(value).alias(name)

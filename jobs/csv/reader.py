@@ -27,9 +27,9 @@ from jobs.csv.blocks import (
 from jobs.csv.diagnosis import find_faults, refuse_faults
 from jobs.csv.file_format import as_utf8, encoding_of, refuse_other_formats, unpack_all, with_line_feeds
 from jobs.csv.header import MOST_BLANK_LINES, Header, read_header
-from jobs.csv.inspection import Inspection, inspect
+from jobs.csv.inspection import inspect
 from jobs.csv.layout import Columns, Layout
-from jobs.csv.orders import OrderRows
+from jobs.csv.orders import OrderRows, ReadPart, trimmed
 from jobs.csv.quoted import quoted_frame, simple_column
 from jobs.csv.records import MAX_RECORD_BYTES, WHITE_SPACE
 from jobs.errors import FileRefused
@@ -55,6 +55,7 @@ class SourceFile:
     end: int
     """The byte behind the last row."""
     is_unquoted: bool
+    read_part: ReadPart
 
     @property
     def ignored_columns(self) -> list[str]:
@@ -66,7 +67,7 @@ class SourceFile:
         They have the file's own columns by the layout's names, and the contract's. A value is null where it
         is empty. The values of a malformed record mean nothing. Raises FileRefused where a quote hides rows.
         """
-        orders = OrderRows(self.layout, self.settings, self._filled())
+        orders = OrderRows(self.layout, self.read_part, self._filled())
         for frame in self._frames():
             frame = without_blank_records(frame, self.layout)
             if frame.height:
@@ -75,17 +76,22 @@ class SourceFile:
     def transaction_ids(self) -> Iterator[pl.DataFrame]:
         """The first column of the contract alone, as in `chunks`; blank lines and malformed records may come along."""
         name = next(iter(self.layout.parts))
-        if self.layout.parts[name] != (name,) or self._filled() or self.layout.is_rejected_file:
-            yield from (chunk.select(name) for chunk in self.chunks())
+        parts = self.layout.parts[name]
+        key = OrderRows(self.layout, self.read_part, tuple(one for one in self._filled() if one in parts))
+        if key.filled or key.is_numbered or self.layout.is_rejected_file or not (self.is_unquoted or parts == (name,)):
+            for frame in self._frames():
+                frame = without_blank_records(frame, self.layout)
+                yield key.complete(frame, [name]).select(name)
             return
         if not self.is_unquoted:
             yield from self._quoted_frames(column=name)
             return
         with self.path.open("rb") as file:
             file.seek(self.data_offset)
-            column = [self.layout.names.index(name)]
+            columns = sorted(self.layout.names.index(part) for part in parts)
             yield from map_ordered(
-                lambda numbered: read_csv(numbered[1], self.layout, columns=column), self._plain_blocks(file)
+                lambda numbered: key.complete(read_csv(numbered[1], self.layout, columns=columns), [name]).select(name),
+                self._plain_blocks(file),
             )
 
     def _filled(self) -> tuple[str, ...]:
@@ -153,12 +159,14 @@ def open_source_file(
     settings: SourceSettings = DEFAULT,
     spanning: Sequence[str] = (),
     scratch: Path | None = None,
+    read_part: ReadPart = trimmed,
 ) -> SourceFile:
     """Look the whole file over once and read its header.
 
     `required` are the contract's columns, `spanning` those of them whose values may hold line breaks, `name` is
     what the person who uploaded the file calls it. Files that have to be converted are written to `scratch`,
-    beside the file where none is given. Raises FileRefused with one sentence that names all that is wrong.
+    beside the file where none is given. `read_part` reads a part of a key as an id is read. Raises FileRefused
+    with one sentence that names all that is wrong.
     """
     scratch = scratch or path.parent
     path = unpack_all(path, name, scratch)
@@ -175,7 +183,17 @@ def open_source_file(
         header = read_header(path, settings, seen.end)
     wanted = _columns(header, required, settings, frozenset(spanning))
     refuse_faults(name, find_faults(path, header, seen.not_utf8, wanted, settings))
-    source = _source_file(path, name, header, seen, wanted, settings)
+    source = SourceFile(
+        path=path,
+        name=name,
+        layout=wanted.layout(header.fields or (), header.dialect, is_rejected_file=header.is_rejected_file),
+        settings=settings,
+        data_offset=header.data_offset,
+        data_line=header.data_line,
+        end=seen.end,
+        is_unquoted=seen.is_unquoted,
+        read_part=read_part,
+    )
     return _with_empty_last_column(source)
 
 
@@ -191,21 +209,6 @@ def _columns(header: Header, required: Sequence[str], settings: SourceSettings, 
         return configured
     price = Columns({"unit_price": ("unit_price",)})
     return Columns({**contract.wanted, **(price.wanted if priced and not price.missing(found) else {})}, spanning)
-
-
-def _source_file(
-    path: Path, name: str, header: Header, seen: Inspection, wanted: Columns, settings: SourceSettings
-) -> SourceFile:
-    return SourceFile(
-        path=path,
-        name=name,
-        layout=wanted.layout(header.fields or (), header.dialect, is_rejected_file=header.is_rejected_file),
-        settings=settings,
-        data_offset=header.data_offset,
-        data_line=header.data_line,
-        end=seen.end,
-        is_unquoted=seen.is_unquoted,
-    )
 
 
 def _with_empty_last_column(source: SourceFile) -> SourceFile:

@@ -1,6 +1,6 @@
 """Which texts are ids, which mean that there is none, and which stood for several ids before they were rounded.
 
-Leading zeros count: 00123 is not 123. Only a dimension can tell that 13085.0 is 13085.
+Leading zeros count: 00123 is not 123. 13085.0 is 13085, unless a dimension knows it as it is written.
 """
 
 from __future__ import annotations
@@ -12,22 +12,29 @@ from typing import NamedTuple
 import polars as pl
 
 from jobs.rows.lookup import Lookup
-from jobs.rows.text import UNCLEAN, clean
+from jobs.rows.text import UNCLEAN, bare
 
-ROUNDED = r"^[0-9](?:[.,][0-9]+[Ee]\+?|[Ee]\+)[0-9]{1,3}$"
-"""A spreadsheet's 1.23457E+11: its last digits are lost. `1E5` and `5e12` are ids."""
+_DIGITS_LOST = r"[0-9](?:[.,][0-9]+[Ee]\+?|[Ee]\+)[0-9]{1,3}|[0-9]{16,}\.0"
+_PART = r"(?:^|\|)"
+ROUNDED = rf"{_PART}(?:{_DIGITS_LOST})(?:\||$)"
+"""A spreadsheet's 1.23457E+11, or pandas' number of 16 digits: its last digits are lost. Also as a part of a key.
+`1E5` and `5e12` are ids."""
 
 _PUNCTUATION = r"^[!-/:-@\[-`{-~\s]+$"
 """A dash or a question mark says that there is no id; many of them would be one sale."""
 
-_WHOLE = r"^[0-9]+\.0$"
+_WHOLE = r"^[0-9]{1,15}\.0$"
 """What pandas makes of the ids of a column in which one is missing."""
 
 
 def waited_for(ids: pl.Series) -> pl.Series:
     """The ids that a dimension must get before rows with these unknown ones are known."""
-    cleaned = clean(ids)
-    return cleaned.zip_with(~cleaned.str.contains(_WHOLE).fill_null(False), cleaned.str.strip_suffix(".0"))
+    return _shortened(bare(ids))
+
+
+def _shortened(ids: pl.Series) -> pl.Series:
+    is_whole = ids.str.contains(_WHOLE).fill_null(False)
+    return ids.zip_with(~is_whole, ids.str.strip_suffix(".0")) if is_whole.any() else ids
 
 
 class Ids(NamedTuple):
@@ -47,15 +54,18 @@ class IdReader:
         """`null_words` mean "no id", in any case."""
         words = "|".join(map(re.escape, null_words))
         self._null = f"(?i)^(?:{words})$|{_PUNCTUATION}" if words else _PUNCTUATION
-        self._odd = f"{UNCLEAN}|{self._null}|{ROUNDED}"
+        self._odd = f"{UNCLEAN}|{self._null}|{ROUNDED}|{_WHOLE}"
 
     def read(self, text: pl.Series) -> pl.Series:
-        """The ids, cleaned; null where there is none."""
-        return self._of_odd(text, text.str.contains(self._odd).fill_null(False))
+        """The ids without what surrounds them; null where there is none."""
+        return self._of_odd(text, self._is_odd(text))
+
+    def _is_odd(self, text: pl.Series) -> pl.Series:
+        return text.str.contains(self._odd).fill_null(False)
 
     def read_own(self, text: pl.Series) -> Ids:
         """Ids that no dimension has."""
-        odd = text.str.contains(self._odd).fill_null(False)
+        odd = self._is_odd(text)
         ids = self._of_odd(text, odd)
         is_rounded = ids.str.contains(ROUNDED).fill_null(False) if odd.any() else odd
         return Ids(ids, ids.clear(ids.len()).cast(pl.Int64), ids.str.len_bytes(), is_rounded)
@@ -70,13 +80,12 @@ class IdReader:
         is_rounded = pl.repeat(False, text.len(), dtype=pl.Boolean(), eager=True)
         if not unknown.any():
             return Ids(text, rows, size, is_rounded)
-        where, ids = unknown.arg_true(), self.read(text.filter(unknown))
+        where, ids = unknown.arg_true(), self._without_missing(text.filter(unknown))
         if otherwise:
             ids = ids.fill_null(otherwise)
-        is_whole = ids.str.contains(_WHOLE) & dimension.rows_of(ids).is_null()
-        if is_whole.any():
-            shortened = ids.str.strip_suffix(".0")
-            ids = ids.zip_with(~(is_whole & dimension.rows_of(shortened).is_not_null()).fill_null(False), shortened)
+        shortened = _shortened(ids)
+        is_meant = dimension.rows_of(ids).is_null() & dimension.rows_of(shortened).is_not_null()
+        ids = ids.zip_with(~is_meant, shortened)
         return Ids(
             text.scatter(where, ids),
             rows.scatter(where, dimension.rows_of(ids)),
@@ -87,6 +96,9 @@ class IdReader:
     def _of_odd(self, text: pl.Series, odd: pl.Series) -> pl.Series:
         if not odd.any():
             return text
-        cleaned = clean(text.filter(odd))
-        is_missing = (cleaned.str.len_bytes() == 0) | cleaned.str.contains(self._null)
-        return text.scatter(odd.arg_true(), cleaned.set(is_missing.fill_null(True), None))
+        return text.scatter(odd.arg_true(), _shortened(self._without_missing(text.filter(odd))))
+
+    def _without_missing(self, text: pl.Series) -> pl.Series:
+        found = bare(text)
+        is_missing = (found.str.len_bytes() == 0) | found.str.contains(self._null)
+        return found.set(is_missing.fill_null(True), None)

@@ -6,7 +6,7 @@ import re
 
 import polars as pl
 
-from jobs.rows.text import clean, read
+from jobs.rows.text import bare, read
 
 _PRICE = pl.Decimal(18, 4)
 
@@ -39,7 +39,7 @@ class NumberReader:
         """Decimal(18, 4): from 0 up, at most four decimals, then only zeros."""
         found = self._prices(text)
         # Not `read`: Polars scatters no decimals.
-        return self._prices(clean(text)) if found.null_count() > text.null_count() else found
+        return self._prices(bare(text)) if found.null_count() > text.null_count() else found
 
     def _any_whole(self, text: pl.Series) -> pl.Series:
         is_whole = text.str.contains(self._whole) & ~text.str.contains(self._ambiguous)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
-from jobs.rows.text import clean, read
+from jobs.rows.text import bare, read
 from schemas.statuses import SPELLINGS, STATUSES
 
 
@@ -26,5 +26,5 @@ class StatusReader:
         return read(text, lambda values: values.cast(self._statuses, strict=False), self._of_words)
 
     def _of_words(self, text: pl.Series) -> pl.Series:
-        words = clean(text.fill_null("")).str.to_lowercase()
+        words = bare(text.fill_null("")).str.to_lowercase()
         return words.replace_strict(self._words, default=None, return_dtype=self._statuses)

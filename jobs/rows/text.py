@@ -8,8 +8,10 @@ import polars as pl
 
 # White space, and the format characters that nobody sees: zero width spaces, direction marks, byte order marks.
 _AROUND = r"[\s\p{Cf}]"
-UNCLEAN = rf"^{_AROUND}|{_AROUND}$|^="
-"""What `clean` may change."""
+_MARKS = "“”„‟«»‹›‘’‚‛`´"
+"""Quotation marks of text programs: no id, number, date or status begins or ends with one."""
+UNCLEAN = rf"^(?:{_AROUND}|[='\"{_MARKS}])|(?:{_AROUND}|[{_MARKS}])$"
+"""What `bare` may change."""
 
 _ENDS = rf"^{_AROUND}+|{_AROUND}+$"
 _EXCEL_TEXT = '^="(.*)"$'
@@ -21,16 +23,25 @@ def clean(text: pl.Series) -> pl.Series:
     return text.str.replace_all(_ENDS, "").str.replace(_EXCEL_TEXT, "${1}").str.replace_all(_ENDS, "")
 
 
+def bare(text: pl.Series) -> pl.Series:
+    """The values as `clean` has them, and without quotation marks around them or Excel's `'` ahead of them.
+
+    For values that have no such mark of their own. A name has: 'n Sync.
+    """
+    unquoted = clean(text).str.replace('^"(.*)"$', "${1}").str.replace("^'(.*?)'?$", "${1}")
+    return unquoted.str.strip_chars(_MARKS).str.replace_all(_ENDS, "")
+
+
 def read(
     values: pl.Series, read_plain: Callable[[pl.Series], pl.Series], read_any: Callable[[pl.Series], pl.Series]
 ) -> pl.Series:
     """What the values mean, null where they mean nothing.
 
     Nearly every value is written as it should be: all are read as they stand, and only
-    what that leaves unread is cleaned and read again.
+    what that leaves unread is laid bare and read again.
     """
     found = read_plain(values)
     unread = found.is_null()
     if not unread.any():
         return found
-    return found.scatter(unread.arg_true(), read_any(clean(values.filter(unread))))
+    return found.scatter(unread.arg_true(), read_any(bare(values.filter(unread))))

@@ -15,7 +15,7 @@ from datetime import timedelta
 
 import polars as pl
 
-from jobs.rows.text import clean
+from jobs.rows.text import bare
 from schemas.source_values import date_pattern
 from schemas.sources import ISO
 
@@ -124,7 +124,7 @@ class TimestampReader:
 
     def _read_any(self, text: pl.Series) -> pl.DataFrame:
         """As `read`, for every form."""
-        cleaned = clean(text)
+        cleaned = bare(text)
         found = self._read_form(cleaned, self._patterns[0])
         for pattern in self._patterns[1:]:
             other = self._read_form(cleaned, pattern)

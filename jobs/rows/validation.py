@@ -21,13 +21,12 @@ from jobs.rows.ids import IdReader
 from jobs.rows.lookup import Lookup
 from jobs.rows.numbers import NumberReader
 from jobs.rows.statuses import StatusReader
-from jobs.rows.text import clean
 from jobs.rows.timestamps import INSTANT_UTC, LATEST_DAY, LOCAL_DATE, TimestampReader
 from schemas.reject_reasons import REJECT_REASONS, WAITS_FOR
 from schemas.rejected_file import REASON_SEPARATOR, REJECT_REASONS_COLUMN, SOURCE_LINE, SOURCE_TEXT
 from schemas.sources import CONTRACT_COLUMNS, DEFAULT, NEGATIVE, SourceSettings
 from schemas.statuses import WITHOUT_QUANTITY
-from schemas.warehouse.tables import FACT_TRANSACTIONS, STAGED_TRANSACTIONS, Column
+from schemas.warehouse.tables import FACT_TRANSACTIONS, STAGED_TRANSACTIONS
 
 _BITS = {reason: 1 << place for place, reason in enumerate(REJECT_REASONS)}
 _WAITING = sum(_BITS[reason] for reason in WAITS_FOR)
@@ -37,7 +36,7 @@ RANKS = 16
 
 _TOTAL_AMOUNT = FACT_TRANSACTIONS["total_amount"].polars
 _CENTS = 2
-_TEXT_COLUMNS = ("transaction_id", "customer_id", "product_id", "status")
+_IDS = ("transaction_id", "customer_id", "product_id")
 _PRODUCT_ROW = "product_row"
 _CUSTOMER_ROW = "customer_row"
 _IS_ROUNDED = "is_rounded"
@@ -132,7 +131,6 @@ class RowValidator:
         product = ids.read_known(rows.get_column("product_id"), self.products)
         customer = ids.read_known(rows.get_column("customer_id"), self.customers, otherwise=self.source.guest_customer)
         instants = timestamps.read(rows.get_column("transaction_date"))
-        status = rows.get_column("status")
         return pl.DataFrame(
             [
                 rows.get_column(SOURCE_LINE),
@@ -150,8 +148,7 @@ class RowValidator:
                 instants.get_column(INSTANT_UTC).alias("transaction_date"),
                 instants.get_column(LOCAL_DATE),
                 instants.get_column(LATEST_DAY),
-                statuses.read(status),
-                _clean_bytes(status, FACT_TRANSACTIONS["status"]).alias("status_bytes"),
+                statuses.read(rows.get_column("status")),
                 self._unit_price(rows, product.rows),
             ]
         ).with_columns(
@@ -176,7 +173,7 @@ class RowValidator:
 
     def _rules(self, rows: pl.DataFrame) -> dict[str, pl.Expr]:
         """Reject reason -> true where a row keeps the rule. Unknown is not valid: no rule is ever null."""
-        size = {name: pl.col(f"{name}_bytes").fill_null(0) for name in _TEXT_COLUMNS}
+        size = {name: pl.col(f"{name}_bytes").fill_null(0) for name in _IDS}
         amount = pl.col(UNIT_PRICE).is_null() | pl.col("total_amount").is_not_null()
         day = pl.col(LOCAL_DATE)
         names_one = ~pl.col(_IS_ROUNDED)
@@ -190,12 +187,8 @@ class RowValidator:
             "invalid_transaction_date": day.is_not_null(),
             "future_transaction_date": (pl.col(LATEST_DAY) <= self.partition_day).fill_null(True),
             "invalid_status": pl.col("status").is_not_null(),
-            # A word that was read is stored as the status that it means.
-            "value_too_long": pl.all_horizontal(
-                (size[name] <= FACT_TRANSACTIONS[name].max_bytes)
-                | (pl.col("status").is_not_null() if name == "status" else False)
-                for name in _TEXT_COLUMNS
-            ),
+            # A status that was read is one of those declared.
+            "value_too_long": pl.all_horizontal(size[name] <= FACT_TRANSACTIONS[name].max_bytes for name in _IDS),
             "rounded_id": names_one,
             "too_early_transaction_date": (day >= self.source.first_plausible_day(self.partition_day)).fill_null(True),
         }
@@ -245,15 +238,6 @@ def _rejected(
 @functools.cache
 def _reasons(bits: int) -> str:
     return REASON_SEPARATOR.join(reason for reason, bit in _BITS.items() if bits & bit)
-
-
-def _clean_bytes(text: pl.Series, column: Column) -> pl.Series:
-    """Bytes of each cleaned value; cleaning can only matter where one is too long for its column."""
-    size = text.str.len_bytes()
-    is_too_long = (size > (column.max_bytes or 0)).fill_null(False)
-    if not is_too_long.any():
-        return size
-    return size.scatter(is_too_long.arg_true(), clean(text.filter(is_too_long)).str.len_bytes())
 
 
 def _constant(value: str) -> pl.Expr:

@@ -160,7 +160,7 @@ def test_any_text_is_read_or_refused_by_line(rows: Sequence[tuple[str, str, Deci
     assert found.drop("source_line").rows() == [
         (name, re.sub("\r\n|\r|\n", " ", shortened) or None, None, price, None)
         for name, shortened, price in (
-            (name, oracle_values.meant(text).encode()[:256].decode("utf-8", "ignore"), price)
+            (name, oracle_values.cleaned(text).encode()[:256].decode("utf-8", "ignore"), price)
             for name, (_, text, price) in zip(ids, rows)
         )
     ]

@@ -18,7 +18,7 @@ DAY = date(2023, 3, 15)
 PRICES = {"P100": Decimal("12.50"), "P200": Decimal("0.335"), "P|1": Decimal(4), "SKU-9": Decimal("120.0001")}
 CUSTOMERS = ("C1", "C2", "ann@example.com")
 
-_ORDERS = ("1001", "1001", "1002", "A|7", "A\\", "", "NULL", "0")
+_ORDERS = ("1001", "1001", "1002", "A|7", "A\\", "", "NULL", "0", "'1001", "1001.0", "“1002”", "1.2E+10", "-")
 _ITEMS = ("1", "2", "7|", "\\N", "", "-")
 _STATUSES = ("completed", "Pending", "SHIPPED", "refunded", "cancelled", "paid", "Fertig", "complete", "lost", "", "0")
 _QUANTITIES = ("1", "2", "12", "0", "-3", "1.0", "2,0", "2.5", "1,234", "1.234", "1'234", "1 234", "12,34", "x", "")

@@ -16,6 +16,8 @@ from itertools import groupby
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from tests.oracle_values import ROUNDED, meant
+
 CONTRACT = ("transaction_id", "customer_id", "product_id", "quantity", "transaction_date", "status")
 RANKS = ("pending", "processing", "completed", "shipped", "delivered", "cancelled", "refunded")
 NULL_WORDS = (
@@ -192,8 +194,9 @@ class SourceOracle:
         parts = {name: [row.get(one, str(number)) for one in headings] for name, headings in columns.items()}
         key = parts["transaction_id"]
         if len(key) > 1:
-            escaped = [part.replace("\\", "\\\\").replace("|", "\\|") for part in key]
-            parts["transaction_id"] = ["" if any(map(self._is_missing, key)) else "|".join(escaped)]
+            ids = [self._id(part) for part in key]
+            escaped = [part.replace("\\", "\\\\").replace("|", "\\|") for part in ids]
+            parts["transaction_id"] = ["|".join(escaped) if all(ids) else ""]
         values = {name: " ".join(part for part in found if part) for name, found in parts.items()}
         return values if price is None else {**values, "unit_price": row[price]}
 
@@ -212,14 +215,16 @@ class SourceOracle:
 
     # The row
 
-    def _is_missing(self, text: str) -> bool:
-        """Nothing, a word that means it, or punctuation alone."""
-        words = self.settings.get("null_words", NULL_WORDS)
-        return all(char in PUNCTUATION for char in text) or text.lower() in [word.lower() for word in words]
+    def _id(self, text: str) -> str:
+        """Empty where there is nothing, a word that means it, or punctuation alone."""
+        found, words = meant(text), self.settings.get("null_words", NULL_WORDS)
+        if all(char in PUNCTUATION for char in found) or found.lower() in [word.lower() for word in words]:
+            return ""
+        return found.removesuffix(".0") if re.fullmatch(r"[0-9]{1,15}\.0", found) else found
 
     def _judge(self, values: Mapping[str, str]) -> tuple[set[str], Row | None]:
         reasons = set()
-        ids = {name: "" if self._is_missing(values[name]) else values[name] for name in CONTRACT[:3]}
+        ids = {name: self._id(values[name]) for name in CONTRACT[:3]}
         guest = self.settings.get("guest_customer", "")
         ids["customer_id"] = ids["customer_id"] or guest
         reasons |= {f"missing_{name}" for name, value in ids.items() if not value}
@@ -227,6 +232,8 @@ class SourceOracle:
             reasons.add("unknown_customer")
         if ids["product_id"] and ids["product_id"] not in self.prices:
             reasons.add("unknown_product")
+        if any(ROUNDED.fullmatch(part) for value in ids.values() for part in value.split("|")):
+            reasons.add("rounded_id")
         status = self.statuses.get(values["status"].lower())
         reasons |= set() if status else {"invalid_status"}
         quantity = self._quantity(values["quantity"], status)
