@@ -206,7 +206,7 @@ def _dimension_rows(path: Path, name: str, null_words: Sequence[str]) -> pl.Data
         link = Path(folder) / path.name
         link.symlink_to(path.absolute())
         source = open_dimension(link, name=path.name, dimension=dimension)
-        read = DimensionRows(source, dimension, Path(folder), null_words)
+        read = DimensionRows(source, dimension, null_words)
         chunks = [pl.DataFrame(schema=columns), *(chunk.select(*columns) for chunk in read.chunks())]
         read.refuse_faults()
     return pl.concat(chunks)

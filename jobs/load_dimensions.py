@@ -38,7 +38,7 @@ def _steps(attempt: Attempt) -> None:
         attempt.note(ignored_columns=source.ignored_columns)
 
     with attempt.step(VALIDATE):
-        rows = DimensionRows(source, dimension, attempt.folder, attempt.arguments.source.null_words)
+        rows = DimensionRows(source, dimension, attempt.arguments.source.null_words)
         staged = _stage(attempt, fetched, rows, dimension)
         rows.refuse_faults()
         attempt.note(rows_read=staged.rows, notes=rows.notes)

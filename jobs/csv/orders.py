@@ -44,7 +44,7 @@ class OrderRows:
     @property
     def is_numbered(self) -> bool:
         """True where the reader numbers the rows of an order."""
-        return ORDER_LINE in self.layout.parts["transaction_id"]
+        return ORDER_LINE in self.layout.read
 
     def complete(self, frame: pl.DataFrame, columns: Collection[str] = CONTRACT_COLUMNS) -> pl.DataFrame:
         """The frame with its contract columns, or those of them that are named."""

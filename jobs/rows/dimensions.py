@@ -2,18 +2,17 @@
 
 A dimension is small beside the facts and everything is priced by it, so no row is
 rejected: one wrong id or price refuses the file. A text that describes something is no
-such reason. It is cut where it is too long, and a line break in it becomes a blank.
+such reason. It is cut where it is too long, and a line break in it becomes a blank. A row
+that says the same as an earlier one is passed over.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import polars as pl
 
-from jobs.buckets import Buckets
 from jobs.csv.header import refuse_second_header
 from jobs.csv.reader import IS_MALFORMED, SourceFile
 from jobs.errors import DimensionRefused
@@ -24,7 +23,6 @@ from schemas.rejected_file import SOURCE_LINE, SOURCE_TEXT
 from schemas.sources import DEFAULT
 from schemas.warehouse.tables import Column, Dimension
 
-_BYTES_PER_BUCKET = 64 * 1024 * 1024
 _LINE_BREAK = r"\r\n|\r|\n"
 _SHOWN = 80
 
@@ -50,16 +48,18 @@ class DimensionRows:
     """The rows of one file, a chunk at a time; `refuse_faults` is asked when all are read."""
 
     def __init__(
-        self, source: SourceFile, dimension: Dimension, folder: Path, null_words: Sequence[str] = DEFAULT.null_words
+        self, source: SourceFile, dimension: Dimension, null_words: Sequence[str] = DEFAULT.null_words
     ) -> None:
-        """`folder` takes the keys where they do not fit into memory."""
+        """Reads the keys of the file once."""
         self._source = source
         self._columns = dimension.source_columns
         self._key = dimension.source_columns[0]
         self._ids = IdReader(null_words)
         self._prices = NumberReader()
-        self._keys = Buckets(folder, "keys")
-        self._buckets = 1 + source.path.stat().st_size // _BYTES_PER_BUCKET
+        self._repeated = self._find_repeated()
+        # The first row of each key that is repeated, so far.
+        self._first = pl.DataFrame()
+        self._repeats = _Rows()
         self._faults: dict[str, tuple[str, _Rows]] = {}
         self._cut: dict[str, _Rows] = {}
 
@@ -73,7 +73,6 @@ class DimensionRows:
 
     def refuse_faults(self) -> None:
         """Raises DimensionRefused naming the first kind of fault, its first line and how often it occurs."""
-        self._find_repeated_keys()
         for fault, found in self._faults.values():
             raise DimensionRefused(
                 f"{self._source.name}, line {found.lines[0]}: {fault}{found.more}; "
@@ -82,13 +81,18 @@ class DimensionRows:
 
     @property
     def notes(self) -> list[str]:
-        """A sentence for each column whose texts were cut; without the texts, which may be a person's."""
-        return [
+        """A sentence for each column whose texts were cut, and one for rows that were passed over; without the texts,
+        which may be a person's."""
+        cut = [
             f"{name} is longer than {max_bytes} bytes on line {found.lines[0]}{found.more}; it was cut there"
             for name, max_bytes in ((column.name, column.max_bytes) for column in self._columns)
             for found in [self._cut.get(name)]
             if found is not None
         ]
+        if not self._repeats.rows:
+            return cut
+        line = self._repeats.lines[0]
+        return [*cut, f"line {line} repeats an earlier row{self._repeats.more}; such a row was passed over"]
 
     def _read(self, chunk: pl.DataFrame) -> pl.DataFrame:
         names = [column.name for column in self._columns]
@@ -102,9 +106,7 @@ class DimensionRows:
         self._find_malformed(chunk.filter(IS_MALFORMED))
         self._fault(sound.filter(key.is_null()), "key", f"the row has no {self._key.name}")
         typed = [sound.get_column(SOURCE_LINE), *(self._typed(sound, column) for column in self._columns)]
-        keys = sound.select(self._key.name, SOURCE_LINE).drop_nulls()
-        self._keys.add(keys, key.hash() % self._buckets)
-        return pl.DataFrame(typed)
+        return self._without_repeats(pl.DataFrame(typed))
 
     def _cleaned(self, text: pl.Series, column: Column) -> pl.Series:
         """Null where there is nothing."""
@@ -148,17 +150,31 @@ class DimensionRows:
         if rows.height:
             self._faults.setdefault(kind, (sentence, _Rows()))[1].add(rows)
 
-    def _find_repeated_keys(self) -> None:
-        name = self._key.name
-        repeated = [
-            keys.filter(pl.col(name).is_duplicated())
-            for keys in (pl.concat(self._keys.batches(number)) for number in self._keys.numbers())
-        ]
-        found = pl.concat(repeated).sort(SOURCE_LINE) if repeated else pl.DataFrame()
-        if found.height:
-            value = found.item(0, name)[:_SHOWN]
-            fault = f"{name} {value!r} occurs in the file more than once, and only one row can be right"
-            self._fault(found, "repeated", fault)
+    def _find_repeated(self) -> pl.Series:
+        """The hashes of the keys that more than one row has."""
+        chunks = (self._ids.read(chunk.to_series()).drop_nulls() for chunk in self._source.transaction_ids())
+        hashes = pl.concat([pl.Series([], dtype=pl.UInt64()), *(keys.hash() for keys in chunks)])
+        return hashes.filter(hashes.is_duplicated()).unique()
+
+    def _without_repeats(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """The rows without those that say the same as an earlier one; one that says something else is a fault."""
+        key = self._key.name
+        is_repeated = rows.get_column(key).hash().is_in(self._repeated.implode())
+        if not is_repeated.any():
+            return rows
+        found = pl.concat([*([self._first] if self._first.height else []), rows.filter(is_repeated)])
+        self._first = found.unique(key, keep="first", maintain_order=True)
+        texts = [column.name for column in self._columns]
+        says = pl.struct(texts)
+        other = found.filter(says.n_unique().over(key) > 1)
+        if "repeated" in self._faults:
+            other = other.filter(pl.col(SOURCE_LINE).is_in(rows.get_column(SOURCE_LINE).implode()))
+        if other.height:
+            value = other.item(0, key)[:_SHOWN]
+            self._fault(other, "repeated", f"{key} {value!r} has rows that differ, and only one of them can be right")
+        again = found.filter(~pl.col(SOURCE_LINE).is_in(self._first.get_column(SOURCE_LINE).implode()))
+        self._repeats.add(again)
+        return rows.filter(~pl.col(SOURCE_LINE).is_in(again.get_column(SOURCE_LINE).implode()))
 
 
 def _cut(text: str, max_bytes: int) -> str:

@@ -14,7 +14,7 @@ from schemas.warehouse.tables import DIMENSIONS
 def run(work: Work, out: Path) -> int:
     dimension = DIMENSIONS[CUSTOMERS]
     source = open_dimension(work.folder / "customers.csv", name="customers.csv", dimension=dimension)
-    rows = DimensionRows(source, dimension, out)
+    rows = DimensionRows(source, dimension)
     read = 0
     for number, chunk in enumerate(rows.chunks()):
         read += chunk.height
