@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,19 @@ from schemas.reports import RejectedFor, RejectSample
 from schemas.sources import LINE_NUMBER
 
 _SAMPLES = 3
+_ADDRESS = re.compile(r"[^\s@<>(),;:\"]+@")
 _SAMPLE_CHARACTERS = 100
 _VALUES = 10
 _VALUE_CHARACTERS = 64
+
+
+def without_address(text: str) -> str:
+    """The text without what names a person in an e-mail address: `…@example.com`.
+
+    Where an address is the customer_id, it would else stand in reports, pages and mails. The line number leads to
+    the row, and the rejected file has it whole.
+    """
+    return _ADDRESS.sub("…@", text)
 
 
 class RejectedRows:
@@ -104,12 +115,12 @@ class RejectedRows:
             return
         found = rejected.filter(pl.col(REJECT_REASONS_COLUMN).is_in(combinations)).get_column(column)
         different = found.drop_nulls().str.strip_chars().str.slice(0, _VALUE_CHARACTERS).unique(maintain_order=True)
-        values.extend(value for value in different.head(2 * _VALUES) if value and value not in values)
-        del values[_VALUES:]
+        shown = dict.fromkeys([*values, *map(without_address, different.head(2 * _VALUES))])
+        self._values[reason] = [value for value in shown if value][:_VALUES]
 
     def _sample_of(self, row: dict[str, Any]) -> RejectSample:
         line, text = int(row[SOURCE_LINE]), row[SOURCE_TEXT]
         if text is not None:
             return RejectSample(line, fault=self._layout.dialect.fault(text, len(self._layout.header)))
-        values = {column: str(row[column] or "")[:_SAMPLE_CHARACTERS] for column in self._layout.parts}
+        values = {column: without_address(str(row[column] or ""))[:_SAMPLE_CHARACTERS] for column in self._layout.parts}
         return RejectSample(line, values)

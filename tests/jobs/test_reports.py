@@ -140,3 +140,15 @@ def test_a_reason_comes_with_the_different_values_that_were_found() -> None:
     assert report.reject_reasons["unknown_customer"].values == ["C9"]
     assert report.reject_reasons["malformed_row"].values == []
     assert Report.from_json(report.to_json()) == report
+
+
+def test_an_address_that_is_an_id_is_only_in_the_rejected_file() -> None:
+    line = SOUND_LINE.replace("C12345", "ann.one@example.com")
+    run = dry_run(f"{HEADER}\n{line}\n{line.replace('T1', 'by ben+x@example.com')}\n".encode())
+    report = run.report.to_json()
+    assert "ann.one" not in report
+    assert "ben" not in report
+    assert run.report.reject_reasons["unknown_customer"].values == ["…@example.com"]
+    assert run.report.reject_reasons["unknown_customer"].samples[0].values["customer_id"] == "…@example.com"
+    assert run.rejected is not None
+    assert run.rejected.lines[0][1] == "ann.one@example.com"
