@@ -11,7 +11,7 @@ import pulumi
 def account_of(arn: pulumi.Input[str]) -> pulumi.Output[str]:
     """The account in an ARN; empty in a bucket's.
 
-    It is the same whichever resource tells it, so nobody comes to depend on that resource: what is protected
+    It is the same for every resource, so nothing depends on the resource that it is read from: what is protected
     would otherwise keep it from being destroyed.
     """
     account = pulumi.Output.from_input(arn).apply(lambda text: text.split(":")[4])

@@ -44,7 +44,7 @@ class NotificationsArgs:
     emails: Sequence[str]
     """Who gets a mail about every outcome. Each address must first confirm a message from AWS."""
     operators: Sequence[str]
-    """Who gets alarms and failures; where nobody is named, the addresses of `emails`."""
+    """The addresses for alarms and failures; empty means those of `emails`."""
 
     def __post_init__(self) -> None:
         for field in ("emails", "operators"):

@@ -36,7 +36,7 @@ def compact_json(value: Any) -> pulumi.Output[str]:
 
 
 def assume_role_policy(*services: str, account: pulumi.Input[str] | None = None) -> pulumi.Output[str]:
-    """The document that lets AWS services, and nobody else, assume a role.
+    """The document that lets only AWS services assume a role.
 
     With an account, a service may do so on behalf of that account alone: another customer of the
     service could otherwise name this role as its own ("confused deputy").
@@ -104,7 +104,7 @@ def publish_to(topic_arn: pulumi.Input[str]) -> Statement:
 
 
 def count_readers(topic_arn: pulumi.Input[str]) -> Statement:
-    """See whether any subscription is confirmed: a mail to nobody is not sent."""
+    """See whether any subscription is confirmed: without one no mail is sent."""
     return allow(["sns:GetTopicAttributes"], [topic_arn])
 
 

@@ -285,7 +285,7 @@ class Processing(PipelineComponent):
             key=f"{CODE}{path.name}",
             source=pulumi.FileAsset(path),
             tags=self._tags(thing),
-            # Once the bucket keeps versions and its guards stand.
+            # After the bucket has versioning and its guards.
             opts=self._child(self._args.storage),
         )
 

@@ -1,6 +1,6 @@
 """What the Pulumi CLI hands the program: the stack's values over Pulumi.yaml's defaults.
 
-Programs that run without that CLI read both files here, so that no default stands in two places.
+Programs that run without that CLI read both files here, so that each default has one place.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class StackConfigError(ValueError):
 def stack_config(root: Path, stack: str) -> dict[str, str]:
     """The configuration of a stack as `pulumi.runtime.set_all_config` wants it, keys with their namespace.
 
-    Raises StackConfigError for a file that is missing, empty or broken, and for a key nobody declares.
+    Raises StackConfigError for a file that is missing, empty or broken, and for an undeclared key.
     """
     project = _read(root / "Pulumi.yaml")
     declared = {f"{project['name']}:{key}": facts for key, facts in project["config"].items()}

@@ -142,7 +142,7 @@ class Storage(PipelineComponent):
         return bucket
 
     def _guard_access(self, name: str, bucket: s3.Bucket) -> None:
-        """Nobody outside the account and nobody without TLS.
+        """No access from outside the account, and none without TLS.
 
         This and the other guards are kept with a bucket that is kept: `pulumi destroy --exclude-protected`
         would otherwise leave the data without versions, without encryption rules and open to public policies.
@@ -180,7 +180,7 @@ class Storage(PipelineComponent):
             rules=[
                 {
                     "apply_server_side_encryption_by_default": {"sse_algorithm": "AES256"},
-                    # An object under a key of the uploader's own could be read by nobody here.
+                    # This account could not read an object that an uploader encrypted with its own key.
                     "blocked_encryption_types": ["SSE-C"],
                 }
             ],

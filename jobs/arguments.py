@@ -1,4 +1,4 @@
-"""What a run of a job is told, typed: schemas.runs has the names and the encoding."""
+"""The arguments of a run, typed: schemas.runs has the names and the encoding."""
 
 from __future__ import annotations
 

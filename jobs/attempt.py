@@ -156,7 +156,7 @@ class Attempt:
         print(f"load {self.load_id} attempt {self.arguments.attempt}: {_in_words(self.report)}", flush=True)
 
     def compare(self) -> None:
-        """Note how the committed load stands beside the recent ones of its weekday."""
+        """Compare the committed load with the recent ones of its weekday."""
         with self._only_for_the_reader("a comparison with earlier loads"):
             day, counts = self.key.partition_day, self.report.counts
             if day is None or counts is None or self.report.event != LOAD_EVENT:

@@ -76,7 +76,7 @@ def fetch(
 
 
 def _uploaded_at(metadata: Mapping[str, str], booked_upload: Callable[[], datetime | None]) -> datetime:
-    """When the drop behind an archived copy was uploaded; raises TerminalError where nobody knows."""
+    """When the drop behind an archived copy was uploaded; raises TerminalError where no record has it."""
     if SOURCE_UPLOADED_AT in metadata:
         return datetime.fromisoformat(metadata[SOURCE_UPLOADED_AT])
     booked = booked_upload()
@@ -90,7 +90,7 @@ def _uploaded_at(metadata: Mapping[str, str], booked_upload: Callable[[], dateti
 
 @dataclass(frozen=True)
 class Prefix:
-    """Everything below one prefix of the work bucket; nobody else writes there."""
+    """Everything below one prefix of the work bucket; no other attempt writes there."""
 
     s3: Any
     bucket: str

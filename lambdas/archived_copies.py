@@ -2,7 +2,7 @@
 
 Every copy says in its metadata which drop it is and when that was uploaded. The index of a
 key (`archived/<digest>.json` in the work bucket) remembers the metadata of its versions,
-so that nobody has to ask for all of them again. It is a cache: what it does not know is
+so that no function has to ask for all of them again. It is a cache: what it does not know is
 looked up, and what it knows of a version never changes.
 """
 

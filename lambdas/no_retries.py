@@ -1,7 +1,7 @@
 """The client setting for requests that must not be repeated behind our back.
 
 botocore sends a request again when its answer was lost; for StartJobRun that is a second
-run and for Publish a second mail. Whoever calls decides himself what a lost answer means.
+run and for Publish a second mail. The caller decides what a lost response means.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""When a mail may be published: at most once, and never to nobody.
+"""When a mail may be published: at most once, and only when a subscription can receive it.
 
 SNS has no idempotency on a topic with e-mail subscriptions, so the note comes first:
 `<stem>.sending.json` is created (only one worker can), the mail is published, and
@@ -60,7 +60,7 @@ class Notifier:
         return sent_key(stem) in self.leases.names(f"{stem}.")
 
     def has_reader(self) -> bool:
-        """False while subscriptions wait to be confirmed and none is: SNS takes the mail and delivers it to nobody.
+        """False while subscriptions wait to be confirmed and none is: SNS accepts the mail and delivers it to no one.
 
         A topic without any subscription has a reader in this sense: nobody will confirm later.
         """

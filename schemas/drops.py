@@ -112,7 +112,7 @@ def parse_key(key: str) -> DropKey:
 
 
 def day_prefix(day: date) -> str:
-    """Below it lie the drops of a day: `transactions/year=2023/month=03/day=15/`."""
+    """The prefix of the drops of a day: `transactions/year=2023/month=03/day=15/`."""
     return f"{TRANSACTIONS_PREFIX}{partition(day)}/"
 
 
@@ -143,7 +143,7 @@ class Drop:
     def load_id(self) -> str:
         """16 hex digits, the same for every attempt at this drop."""
         identity = f"{self.bucket}/{self.key}@{self.version_id}"
-        # surrogatepass: what is refused for its key is told once, and for that it needs a name too.
+        # surrogatepass: a drop that is refused for its key is mailed once, and that mail needs a load_id too.
         return hashlib.sha256(identity.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 

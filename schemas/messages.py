@@ -1,4 +1,4 @@
-"""What may stand in the queue, and how a function is asked to look at a run.
+"""What the queue may hold, and how a function is asked to look at a run.
 
 The queue holds S3's notifications and our own requests for one more attempt at a drop.
 S3, `sweep`, `archive` and the operator's command write them; `start_run` reads them.
@@ -30,7 +30,7 @@ _OPERATIONS = {"replay": LOAD, "flow_in": FLOW_IN, "retract": RETRACT}
 
 
 class UnreadableMessage(ValueError):
-    """A message that nobody of ours sends; the text says what it is and what to do."""
+    """A message that neither S3 nor this product sends; the text says what it is and what to do."""
 
 
 @dataclass(frozen=True)

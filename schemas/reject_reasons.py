@@ -1,4 +1,4 @@
-"""Why a row can be rejected, and in which words a person is told. Declared here and nowhere else."""
+"""Why a row can be rejected, and the words that say so. Declared here and nowhere else."""
 
 from __future__ import annotations
 

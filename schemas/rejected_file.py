@@ -7,7 +7,7 @@ SOURCE_LINE = "source_line"
 REJECT_REASONS_COLUMN = "reject_reasons"
 """All reasons of the row, in the order in which they are declared."""
 SOURCE_TEXT = "source_text"
-"""A malformed row as it stood; empty for any other row, whose values stand in the drop's own columns."""
+"""A malformed row as it was written; empty for any other row, whose values are in the drop's own columns."""
 
 REJECTED_FILE_COLUMNS = (SOURCE_LINE, REJECT_REASONS_COLUMN, SOURCE_TEXT)
 """What the file adds to the drop's own columns."""

@@ -31,7 +31,7 @@ _NOT_RETRIED = frozenset({"STOPPED", "SUCCEEDED"})
 
 
 def tries_of(claim: Mapping[str, Any]) -> int:
-    """How many attempts were made at what was asked for, by the claim of the last one: a request starts the count anew.
+    """How many attempts were made at what was asked for, by the claim of the last one: a request restarts the count.
 
     Those before it that had to wait (`waits_until`) are not counted.
     """

@@ -1,4 +1,4 @@
-"""What a run of a Glue job is told: encoded and decoded side by side.
+"""The arguments of a Glue run: encoded and decoded side by side.
 
 A run gets two sets of arguments. The job's definition fixes those of `JobArguments`
 (Pulumi sets them, no run can override them); each run brings those of `RunArguments`.
@@ -165,7 +165,7 @@ def decode_run(arguments: Mapping[str, str] | None) -> RunArguments | None:
 
 
 def read_command_line(argv: Sequence[str]) -> dict[str, str]:
-    """Our arguments on a Glue command line, by name; Glue's own flags stand between them and are skipped.
+    """Our arguments on a Glue command line, by name; Glue's own flags between them are skipped.
 
     Raises UnreadableArguments where one of ours has no value.
     """

@@ -88,7 +88,7 @@ class SourceSettings:
     """Physical lines above the header."""
     decimal_comma: bool = False
     thousands_separator: str = ""
-    """A blank stands for any blank, also one that does not break."""
+    """A blank matches any blank, the non-breaking one included."""
     date_formats: tuple[str, ...] = (ISO,)
     """Tried in this order; nothing else is a date."""
     time_zone: str = "UTC"

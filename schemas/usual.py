@@ -1,7 +1,7 @@
 """Is a load as usual? Its rows, its rejects and its money beside the recent loads of the same weekday.
 
 Robust and simple: the median of the last loads of the same weekday, and bounds around it. Nothing
-here changes what becomes of a load; it is for the mail, the report and the alarms.
+here changes a load; it serves the mail, the report and the alarms.
 """
 
 from __future__ import annotations

@@ -70,7 +70,7 @@ def page_key(load_id: str, attempt: int) -> str:
 
 
 def claims_prefix(load_id: str) -> str:
-    """Below it lie the claims of every attempt at a load."""
+    """The prefix of the claims of every attempt at a load."""
     return f"{CLAIMS}{load_id}/"
 
 
@@ -90,7 +90,7 @@ def refused_stem(load_id: str, request: str) -> str:
 
 
 def archiving_key(load_id: str) -> str:
-    """The lease of whoever copies a drop to the archive."""
+    """The lease of the worker that copies a drop to the archive."""
     return f"{ARCHIVING}{load_id}{_JSON}"
 
 
@@ -118,7 +118,7 @@ def settled_key(load_id: str) -> str:
 
 
 def resent_key(load_id: str, times: int) -> str:
-    """The note that `sweep` has sent a drop to the queue so often."""
+    """The note that `sweep` has sent a drop to the queue for the nth time."""
     return f"{SWEEP}{load_id}/{times}{_JSON}"
 
 
@@ -127,7 +127,7 @@ LAST_DROP_KEY = f"{SWEEP}last_drop{_JSON}"
 
 
 def notified_prefix(load_id: str) -> str:
-    """Below it lie the notes about the mails of a load."""
+    """The prefix of the notes about the mails of a load."""
     return f"{NOTIFIED}{load_id}/"
 
 
@@ -142,7 +142,7 @@ def sent_key(stem: str) -> str:
 
 
 def sending_key(stem: str) -> str:
-    """The lease of whoever is sending a mail."""
+    """The lease of the worker that sends a mail."""
     return stem + _SENDING
 
 

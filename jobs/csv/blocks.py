@@ -23,7 +23,7 @@ _OVERFLOW = "overflow"
 
 
 def whole_lines(file: BinaryIO, *, end: int, width: int) -> Iterator[tuple[bytes, int]]:
-    """The file from where it stands up to the byte `end`, in blocks of whole lines and how many lines they are.
+    """The file from its position up to the byte `end`: blocks of whole lines, each with its number of lines.
 
     The last line may lack its line feed.
     """

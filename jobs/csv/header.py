@@ -1,4 +1,4 @@
-"""The header: where it stands, and the same header written a second time."""
+"""The header: its line, and the same header written a second time."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def _record(line: str, number: int, lines: Iterator[tuple[int, str]], dialect: D
 
 
 def refuse_second_header(rows: pl.DataFrame, layout: Layout, file_name: str) -> None:
-    """Two files in one: below the second header, columns may stand in another order, and nothing would tell.
+    """Two files in one: below the second header, columns may have another order, and no check would notice.
 
     `rows` have the file's own columns and SOURCE_LINE. Raises FileRefused where the values of a row are the
     headings that are read, in any order.

@@ -27,7 +27,7 @@ class NotUtf8:
 @dataclass(frozen=True)
 class Inspection:
     is_unquoted: bool
-    """No quote, no NUL, no carriage return but before a line feed: Polars can parse it as it stands."""
+    """No quote, no NUL, no carriage return but before a line feed: Polars can parse it unchanged."""
     not_utf8: NotUtf8 | None
     end: int
     """Bytes up to DOS's end-of-file character, or all."""

@@ -26,7 +26,7 @@ class Layout:
 
     dialect: Dialect
     header: tuple[str, ...]
-    """The headings as they stand in the file."""
+    """The headings as written in the file."""
     names: tuple[str, ...]
     """The frame's name for each: the contract's for a contract column, `extra_<position>` for another. There is
     one name more where each row ends with a delimiter that the header lacks."""
@@ -81,7 +81,7 @@ class Layout:
         return any(names != (column,) for column, names in self.parts.items())
 
     def rows_in(self, lines: pl.Series) -> pl.Series:
-        """How many rows a person sees in each physical line, whatever quotes stand in it: 0, 1, or 2 for more.
+        """How many rows a person sees in each physical line, whatever quotes it has: 0, 1, or 2 for more.
 
         A line as wide as the header is a row, and so is one in which the contract's values can be found in
         the header's order.
@@ -197,7 +197,7 @@ class Columns:
         return [heading for key, heading in self.headings.items() if key not in found]
 
     def written_twice(self, header: Sequence[str]) -> list[str]:
-        """Headings as they stand that are two spellings of one wanted heading."""
+        """Headings, as written, that are two spellings of one wanted heading."""
         keys = [heading_key(heading) for heading in header]
         return [heading for heading, key in zip(header, keys) if key in self.headings and keys.count(key) > 1]
 

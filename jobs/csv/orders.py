@@ -73,7 +73,7 @@ class OrderRows:
         order = frame.select(_trimmed(self._order)).to_series()
         if self._order not in self.filled:
             return order
-        # Below a malformed row nobody knows whose row it is.
+        # Below a malformed row the order is unknown.
         filled = self._filled_down(order.set(is_malformed, _NOTHING))
         return filled.set(filled == _NOTHING, None)
 

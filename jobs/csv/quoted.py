@@ -1,4 +1,4 @@
-"""Which lines of a block are which records, where quotes stand in it.
+"""Which lines of a block are which records, in a block with quotes.
 
 A record is one physical line, unless a value of it is quoted, may span lines, and is closed
 soundly. Any other line is malformed by itself, and reading goes on with the next one: a slip
@@ -103,7 +103,7 @@ class _Kinds:
     """What each line of a block can be."""
 
     is_simple: pl.Series
-    """Polars reads it right as it stands."""
+    """Polars reads it correctly unchanged."""
     opens: list[int]
     """Positions of the lines with a value that goes on in the next line."""
 

@@ -1,6 +1,6 @@
 """Reading a drop: every field as text, every record with its line.
 
-A file without quotes (nearly every one) is parsed by Polars as it stands. In a file with
+A file without quotes (nearly every one) is parsed by Polars unchanged. In a file with
 quotes, `quoted` decides which lines are which records. Both give the same frames, a chunk
 at a time, so memory does not grow with the file.
 """

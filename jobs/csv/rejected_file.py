@@ -49,7 +49,7 @@ class RejectedRows:
         # By chunk: that a row conflicts with another is known when all chunks are read.
         self._by_chunk = Buckets(folder, "rejected")
         self._layout = source.layout
-        # A rejected file that was corrected and uploaded again has these three already: they are written anew.
+        # A rejected file that was corrected and uploaded again has these three already: they are written again.
         kept = [
             (heading, column)
             for heading, column in zip(source.layout.header, source.layout.names)

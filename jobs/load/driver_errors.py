@@ -22,7 +22,7 @@ LOCK_TIMEOUT_SECONDS = 300
 
 STATEMENT_TIMEOUT_SECONDS = 1800
 
-# Redshift's own number has no SQLSTATE of its own. A load_id of digits may stand further on in any text.
+# Redshift's own number has no SQLSTATE of its own. A load_id of digits may follow anywhere in a text.
 _SERIALISATION_FAILURE = re.compile(r"^(?:ERROR:\s*)?1023\b|Serializable isolation")
 _LOST = ("57P01", "57P02", "57P03", "08006", "08003")
 # The text is documented nowhere; the console calls the limit a usage limit, and its action turns queries off.

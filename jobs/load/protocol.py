@@ -145,7 +145,7 @@ def locked(connection: Connection) -> Iterator[None]:
     """One transaction under the lock that all loads share; commits at the end, rolls back on any error.
 
     LOCK comes first because whatever comes before it fixes the snapshot. The lock is on a table that
-    nobody reads, so a query never waits for a load, nor a load for a query.
+    no query reads, so no query waits for a load, and no load for a query.
     """
     execute(connection, sql.LOCK)
     execute(connection, sql.set_statement_timeout(STATEMENT_TIMEOUT_SECONDS))
@@ -154,7 +154,7 @@ def locked(connection: Connection) -> Iterator[None]:
 
 
 def weigh(connection: Connection, target: UpsertTarget, staged_rows: int) -> Outcomes:
-    """Count what will become of the staged rows, then delete those that are stale."""
+    """Count the outcomes of the staged rows, then delete those that are stale."""
     rows, ids, *counts = (int(value) for value in fetch_row(connection, target.count_outcomes()))
     outcomes = Outcomes(*counts)
     if not rows == ids == outcomes.rows == staged_rows:

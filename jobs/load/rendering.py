@@ -39,7 +39,7 @@ _LEDGER: dict[str, object] = {
 
 @dataclass
 class _Recorder:
-    """A connection and a cursor in one: notes what it is sent, and answers from what it is told to."""
+    """A connection and a cursor in one: records what it is sent, and returns prepared rows."""
 
     ledger: list[dict[str, object]] = field(default_factory=list)
     sent: list[str] = field(default_factory=list)

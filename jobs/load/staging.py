@@ -49,7 +49,7 @@ class StagedParts:
         if rows.is_empty():
             return
         path = self._folder / name
-        # Snappy and file format 1.0 are what every COPY reads; nobody looks at the statistics.
+        # Snappy and file format 1.0 are what every COPY reads; it does not use statistics.
         rows.select(self._table.names).write_parquet(path, compression="snappy", statistics=False)
         self._parts.append(_Part(self._prefix.upload(path, name), path.stat().st_size, rows.height))
         path.unlink()
@@ -59,7 +59,7 @@ class StagedParts:
         return sum(part.rows for part in self._parts)
 
     def staged(self) -> Staged:
-        """What COPY is told. It demands each part's length and fails where one is missing."""
+        """The manifest for COPY. It demands each part's length and fails where one is missing."""
         if not self._parts:
             return Staged(0)
         parts = sorted(self._parts, key=lambda part: part.uri)

@@ -1,4 +1,4 @@
-"""What surrounds a value and means nothing, and how a value is read: as it stands first, cleaned only where needed."""
+"""What surrounds a value and means nothing, and how a value is read: unchanged first, cleaned only where needed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Callable
 
 import polars as pl
 
-# White space, and the format characters that nobody sees: zero width spaces, direction marks, byte order marks.
+# White space, and the invisible format characters: zero width spaces, direction marks, byte order marks.
 _AROUND = r"[\s\p{Cf}]"
 _MARKS = "“”„‟«»‹›‘’‚‛`´"
 """Quotation marks of text programs: no id, number, date or status begins or ends with one."""
@@ -37,7 +37,7 @@ def read(
 ) -> pl.Series:
     """What the values mean, null where they mean nothing.
 
-    Nearly every value is written as it should be: all are read as they stand, and only
+    Nearly every value is written as it should be: all are read unchanged, and only
     what that leaves unread is laid bare and read again.
     """
     found = read_plain(values)

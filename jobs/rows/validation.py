@@ -51,7 +51,7 @@ _ACCEPTED_COLUMNS = (
     _PRODUCT_ROW,
     _CUSTOMER_ROW,
 )
-"""What a row says, what it is worth, where it stands, and where the dimensions have its product and customer."""
+"""The row's values, its price and amount, its line, and its positions in both dimensions."""
 
 
 class _Readers(NamedTuple):
@@ -63,7 +63,7 @@ class _Readers(NamedTuple):
 
 class ValidationResult(NamedTuple):
     accepted: pl.DataFrame
-    """Typed, with what `enrich` needs to know of them; several rows may still speak of one transaction."""
+    """Typed, with what `enrich` needs to know of them; several rows may still have one transaction_id."""
     rejected: pl.DataFrame
     """The columns as they stood, SOURCE_LINE, SOURCE_TEXT and all reasons in one text."""
     waiting: pl.DataFrame
@@ -72,7 +72,7 @@ class ValidationResult(NamedTuple):
 
 @dataclass(frozen=True)
 class RowValidator:
-    """All that the rows of one drop are judged by."""
+    """Everything that decides about the rows of one drop."""
 
     products: Lookup
     """product_id -> product_name, category, price, supplier_id."""
@@ -88,7 +88,7 @@ class RowValidator:
     """How the source writes its values."""
 
     def validate(self, rows: pl.DataFrame) -> ValidationResult:
-        """Judge a chunk: text columns, SOURCE_LINE, IS_MALFORMED and SOURCE_TEXT."""
+        """Validate a chunk: text columns, SOURCE_LINE, IS_MALFORMED and SOURCE_TEXT."""
         typed = self._typed(rows)
         rules = self._rules(rows)
         is_accepted = typed.select(pl.all_horizontal(rules.values())).to_series()
@@ -194,7 +194,7 @@ class RowValidator:
         }
         if self._is_priced_by(rows):
             rules["invalid_unit_price"] = pl.col(UNIT_PRICE).is_not_null()
-        # The values of a malformed row may stand in the wrong columns: it is judged by its shape alone.
+        # The values of a malformed row may be in the wrong columns, so no other rule applies.
         is_malformed = pl.col(IS_MALFORMED)
         judged = {reason: is_malformed | rule for reason, rule in rules.items()}
         return {"malformed_row": ~is_malformed, **judged}
@@ -228,7 +228,7 @@ def _rejected(
         pl.sum_horizontal((~rule).cast(pl.UInt32) * _BITS[reason] for reason, rule in rules.items())
     ).to_series()
     reasons = pl.Series(REJECT_REASONS_COLUMN, [_reasons(bits) for bits in broken], dtype=pl.String())
-    # What Polars padded or cut of a malformed row stands in no certain column: its text tells all.
+    # What Polars padded or cut of a malformed row has no certain column: its text is kept instead.
     is_sound = pl.col(SOURCE_TEXT).is_null()
     as_it_stood = pl.when(is_sound).then(pl.all().exclude(SOURCE_LINE, SOURCE_TEXT))
     rejected = rows.drop(IS_MALFORMED).with_columns(as_it_stood).with_columns(reasons)

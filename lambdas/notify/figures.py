@@ -36,7 +36,7 @@ def signed(amount: str | None) -> str:
 
 
 def usual(context: MailContext) -> list[str]:
-    """How the load stands beside the recent ones of its weekday; nothing where they are too few."""
+    """The load compared with the recent ones of its weekday; empty while they are too few."""
     comparison = context.loaded.comparison if context.loaded is not None else None
     if comparison is None or context.weekday is None:
         return []

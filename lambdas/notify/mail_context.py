@@ -47,7 +47,7 @@ class MailContext:
 
     @property
     def tells_first_commit(self) -> bool:
-        """True when an earlier attempt committed the load, nobody was told, and this one found all as it was."""
+        """True when an earlier attempt committed the load, no mail was sent, and this attempt changed nothing."""
         report = self.loaded
         if report is None or report.first_commit is None or report.counts is None or self.earlier.were_mailed:
             return False

@@ -1,7 +1,7 @@
 """The mail about the last attempt at a load, in words for a shop's analyst.
 
 The subject says what happened and whether somebody must act. What went wrong on the way to
-a load that succeeded is not mailed: it asks nobody to act.
+a load that succeeded is not mailed: it needs no action.
 
 Everything that comes from a file, a key or a log is shown on one line and cut
 (lambdas.printable): nothing in it can look like a line of the mail's own. Of a row only the
@@ -65,7 +65,7 @@ def _subject(context: MailContext) -> str:
 
 
 def _failure(context: MailContext, longest: int) -> str:
-    """What failed, without the file's name in front: the day or the name stands before it already."""
+    """What failed, without the file's name in front: the subject begins with the day or the name already."""
     sentence = describe_failure(context.run, context.report)
     return printable(sentence.removeprefix(f"{context.drop.key.rpartition('/')[2]}, "), longest)
 

@@ -1,4 +1,4 @@
-"""Whether a request starts a run, and how it is started so that nobody else starts it too.
+"""Whether a request starts a run, and how a claim keeps other workers from starting it too.
 
 The claim comes before the start and the run's id is written into it afterwards. A worker
 that finds a claim without a run waits while its holder may live. Then it asks the runner

@@ -155,7 +155,7 @@ WAITING_ROWS = Table("waiting_rows", (*_WAITING, timestamp("since")), "DISTSTYLE
 """Rows rejected only because a dimension lacks their customer or product."""
 
 LOAD_LOCK = Table("load_lock", (text("reason", 64),))
-"""Locked by every load from its first statement to its commit; nobody reads it, so nobody waits but loads."""
+"""Locked by every load from its first statement to its commit. No query reads it, so only loads wait."""
 
 _DIMENSION_LINEAGE = (
     text("drop_precedence", 64),

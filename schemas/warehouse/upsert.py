@@ -86,7 +86,7 @@ WHEN NOT MATCHED THEN INSERT ({", ".join(table.names)})
 VALUES ({values})"""
 
     def count_merged(self) -> str:
-        """How many rows of the table now have a staged key: more than staged means that a key stands twice."""
+        """How many rows of the table now have a staged key: more than staged means that a key occurs twice."""
         return f"SELECT COUNT(*) FROM {self.table.name}\nJOIN {self.staged.name} ON {self.same_key}"
 
     @property
