@@ -19,10 +19,20 @@ from jobs.attempt import LOAD as LOAD_STEP
 from jobs.csv.reader import open_source_file
 from jobs.csv.rejected_file import RejectedRows
 from jobs.errors import TooManyRejected
-from jobs.load.ledger import AmountChange
+from jobs.load.ledger import AmountChange, read_booked_upload
 from jobs.load.protocol import unload
 from jobs.load.staging import StagedRows, Stager
-from jobs.load.transactions import Batch, Committed, Rules, flow_in, load, retract, waiting_lines
+from jobs.load.transactions import (
+    NOTHING_STAGED,
+    Batch,
+    Committed,
+    Rules,
+    await_dimensions,
+    flow_in,
+    load,
+    retract,
+    waiting_lines,
+)
 from jobs.rows.duplicates import DuplicateCandidates
 from jobs.rows.ids import IdReader
 from jobs.rows.lookup import Lookup
@@ -58,7 +68,13 @@ def _load(attempt: Attempt) -> None:
 
 
 def _flow_in(attempt: Attempt) -> None:
-    """The whole drop is validated again, and of all its rows those are loaded that waited."""
+    """The whole drop is validated again, and of all its rows those are loaded that waited.
+
+    A drop that was refused because of its waiting rows is loaded as a whole.
+    """
+    if read_booked_upload(attempt.warehouse, attempt.arguments.drop) is None:
+        _load(attempt)
+        return
     with attempt.step(FETCH):
         waited = waiting_lines(attempt.warehouse, attempt.load_id, _rules(attempt))
         if not waited:
@@ -153,14 +169,28 @@ def _keep_rejected(attempt: Attempt, rejected: RejectedRows) -> None:
 def _refuse_too_many_rejected(attempt: Attempt, staged: StagedRows) -> None:
     rejected, allowed = staged.rejected.rows, attempt.arguments.max_reject_ratio
     ratio = Fraction(rejected, staged.rows_read or 1)
-    if ratio > allowed:
-        reason = next(iter(attempt.report.reject_reasons))
-        raise TooManyRejected(
-            f"{rejected:,} of {staged.rows_read:,} rows ({float(ratio):.1%}) of {attempt.key.file_name} "
-            f"are rejected, most of them for {reason}, and max_reject_ratio allows {float(allowed):.1%}, "
-            "so nothing was loaded; "
-            f"the rows and their reasons are in {attempt.report.rejected_uri}"
-        )
+    if ratio <= allowed:
+        return
+    if _waits_for_dimensions(attempt, staged):
+        attempt.note(waiting=staged.waiting.rows)
+    reason = next(iter(attempt.report.reject_reasons))
+    raise TooManyRejected(
+        f"{rejected:,} of {staged.rows_read:,} rows ({float(ratio):.1%}) of {attempt.key.file_name} "
+        f"are rejected, most of them for {reason}, and max_reject_ratio allows {float(allowed):.1%}, "
+        "so nothing was loaded; "
+        f"the rows and their reasons are in {attempt.report.rejected_uri}"
+    )
+
+
+def _waits_for_dimensions(attempt: Attempt, staged: StagedRows) -> bool:
+    """True when a refused drop would be loaded if its waiting rows found their customers and products, and so waits."""
+    others = staged.rejected.rows - staged.waiting.rows
+    is_healed = Fraction(others, staged.rows_read) <= attempt.arguments.max_reject_ratio
+    if not is_healed and attempt.arguments.attempt == 1:
+        return False
+    waiting = staged.waiting if is_healed else NOTHING_STAGED
+    with attempt.step(LOAD_STEP):
+        return await_dimensions(attempt.warehouse, waiting, attempt.arguments.drop)
 
 
 def _rules(attempt: Attempt) -> Rules:

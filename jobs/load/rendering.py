@@ -14,11 +14,13 @@ from typing import Any, Callable
 
 from jobs.arguments import Warehouse
 from jobs.load import transactions
+from jobs.load.ledger import read_booked_upload
 from jobs.load.past_loads import read_past_loads
 from jobs.load.protocol import Staged, load_dimension, unload
 from jobs.load.session import Connection, WarehouseSession
 from jobs.load.transactions import Batch, Rules
 from jobs.s3 import Prefix
+from schemas.drops import Drop
 from schemas.runs import ADD, REPLACE
 from schemas.warehouse import ddl, sql
 from schemas.warehouse.tables import DIMENSIONS, LOAD_LEDGER
@@ -27,6 +29,7 @@ from schemas.work_bucket import STAGING
 _STAGING = f"{STAGING}LOAD_ID/ATTEMPT/"
 _STAGED = Staged(1, f"s3://WORK_BUCKET/{_STAGING}manifest.json")
 _WAITING = Staged(1, f"s3://WORK_BUCKET/{_STAGING}waiting/manifest.json")
+_DROP = Drop("DROP_BUCKET", "KEY", "VERSION_ID")
 _THEN = datetime(2023, 3, 15)
 _LEDGER: dict[str, object] = {
     **dict.fromkeys(LOAD_LEDGER.names, ""),
@@ -123,8 +126,10 @@ def rendered() -> dict[str, str]:
         "replace_transactions.sql": _sent(
             lambda session: transactions.load(session, batch, _LEDGER, replace), own, older
         ),
+        "refuse_transactions.sql": _sent(lambda session: transactions.await_dimensions(session, _WAITING, _DROP)),
         "flow_in.sql": _sent(
             lambda session: (
+                read_booked_upload(session, _DROP),
                 transactions.waiting_lines(session, "LOAD_ID", add),
                 transactions.flow_in(session, arriving, [1], _LEDGER, add),
             ),

@@ -172,6 +172,32 @@ def load(session: WarehouseSession, batch: Batch, ledger: Mapping[str, object], 
     return session.run(send)
 
 
+def await_dimensions(session: WarehouseSession, waiting: Staged, drop: Drop) -> bool:
+    """Remember the rows of a refused drop that wait for a dimension, in place of those remembered before.
+
+    The load of that dimension asks for another attempt at the drop. False for a drop that was loaded before: it
+    waits as it did. Raises TransientError where what they wait for has come while the drop was being read.
+    """
+
+    def send(connection: Connection) -> bool:
+        stage(connection, [(STAGED_WAITING, waiting)], session.warehouse)
+        with locked(connection):
+            if KeyLedger.read(connection, drop.uri).of(drop.load_id):
+                return False
+            execute(connection, sql.delete_waiting(), [drop.load_id])
+            if not waiting.rows:
+                return False
+            execute(connection, sql.insert_waiting())
+            has_come = fetch_rows(connection, sql.select_awaited_by_itself(), [drop.load_id])
+        if has_come:
+            raise TransientError(
+                f"customers or products that {drop.uri} names were loaded while it was being read; it is tried again"
+            )
+        return True
+
+    return session.run(send)
+
+
 def waiting_lines(session: WarehouseSession, load_id: str, rules: Rules) -> list[int]:
     """The source lines of a load's rows that still wait for a dimension."""
 
@@ -228,6 +254,8 @@ def retract(session: WarehouseSession, ledger: Mapping[str, object], rules: Rule
     def send(connection: Connection) -> Committed:
         stage(connection, [(STAGED_TRANSACTIONS, NOTHING_STAGED)], session.warehouse)
         with locked(connection):
+            # A load that was refused may wait, too.
+            execute(connection, sql.delete_waiting(), [ledger["load_id"]])
             past = KeyLedger.read(connection, str(ledger["source_uri"]))
             own = past.of(str(ledger["load_id"]))
             if not own or past.is_retracted(own[0].load_id):
@@ -235,7 +263,6 @@ def retract(session: WarehouseSession, ledger: Mapping[str, object], rules: Rule
             # The drop need not exist any more: the ledger knows what it was.
             work = _Work(connection, {**own[0].columns, **ledger}, rules, past)
             execute(connection, sql.delete_history(), [work.load_id])
-            execute(connection, sql.delete_waiting(), [work.load_id])
             effect = _withdraw(work, [work.load_id])
             earlier = past.standing(but=work.load_id)
             if rules.same_key == REPLACE and earlier and not work.is_superseded:

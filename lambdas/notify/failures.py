@@ -31,6 +31,9 @@ def what_to_do(context: MailContext) -> str:
     if report is None:
         return f"{_describe_crash(context.run)[1]}, then replay the load (command below)."
     empty = _empty_dimension(report)
+    if report.waiting:
+        missing = empty or "the missing customers and products"
+        return f"upload {missing}. This file is then loaded by itself."
     if empty is not None:
         return f"upload {empty}, wait for the mail about it, then replay this load (command below)."
     if context.is_retraction:

@@ -160,6 +160,7 @@ CASES = {
         refused(
             "8,655 of 8,655 rows were rejected, more than the share of 0.5 that is allowed",
             rows_read=8655,
+            waiting=8655,
             reject_reasons={"unknown_product": RejectedFor(8655, [RejectSample(2, values={"product_id": "P-0001"})])},
             rejected_uri=day().rejected_uri,
         ),

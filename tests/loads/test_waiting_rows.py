@@ -7,9 +7,11 @@ from datetime import date
 
 import pytest
 
+from jobs import process_transactions
 from jobs.attempt import Attempt
+from jobs.load.staging import StagedRows
 from jobs.s3 import Fetched
-from schemas.runs import FLOW_IN
+from schemas.runs import FLOW_IN, RETRACT
 from tests import oracle
 from tests.hostile_content import SOUND_CUSTOMERS, SOUND_PRODUCTS
 from tests.loads.shop import CUSTOMERS, PRODUCTS, Shop, csv_bytes
@@ -112,6 +114,91 @@ def test_a_dimension_that_arrives_while_the_drop_is_read_is_not_missed(shop: Sho
     assert [awaited.load_id for awaited in committed.awaited_by] == [drop.load_id]
     shop.run(drop, 2, FLOW_IN)
     assert sorted(shop.fact()) == ["T1", "T2"]
+    shop.assert_books_balance()
+
+
+REFUSED = LINES[:2] + LINES[3:]
+"""Of three rows two are rejected, and of these one waits."""
+
+
+def test_a_refused_drop_is_awaited_and_then_loaded_as_a_whole(shop: Shop) -> None:
+    opened(shop).max_reject_ratio = "0.5"
+    drop = shop.drop(*REFUSED)
+    refused = shop.run(drop)
+    assert (refused.outcome, refused.waiting) == ("failed", 1)
+    assert arrive(shop, customer="C8") == []
+    assert arrive(shop, customer="C9") == [drop.load_id]
+    report = shop.run(drop, 2, FLOW_IN)
+    assert (report.event, report.waiting, report.counts) == ("load", 0, counts(rows_read=3, inserted=2, rejected=1))
+    assert sorted(shop.fact()) == ["T1", "T2"]
+    assert arrive(shop, customer="C9") == [], "nobody waits any more"
+    assert [entry["event"] for entry in shop.ledger_entries()] == ["load"]
+    shop.assert_books_balance()
+
+
+def test_a_drop_that_no_dimension_can_heal_waits_for_none(shop: Shop) -> None:
+    opened(shop).max_reject_ratio = "0.2"
+    drop = shop.drop(*REFUSED)
+    assert shop.run(drop).waiting == 0
+    assert arrive(shop, customer="C9") == []
+
+
+def test_a_drop_that_stays_refused_waits_for_what_it_still_lacks(shop: Shop) -> None:
+    opened(shop).max_reject_ratio = "0.2"
+    drop = shop.drop(*LINES[:3])
+    assert shop.run(drop).waiting == 2
+    assert arrive(shop, customer="C9") == [drop.load_id]
+    again = shop.run(drop, 2, FLOW_IN)
+    assert (again.outcome, again.waiting) == ("failed", 1)
+    assert arrive(shop, customer="C9") == []
+    assert arrive(shop, product="P9") == [drop.load_id]
+    assert shop.run(drop, 3, FLOW_IN).counts == counts(rows_read=3, inserted=3)
+
+
+def test_a_refused_drop_stops_waiting_for_a_dimension_that_would_not_heal_it(shop: Shop) -> None:
+    opened(shop).max_reject_ratio = "0.5"
+    drop = shop.drop(*REFUSED)
+    assert shop.run(drop).waiting == 1
+    shop.max_reject_ratio = "0.2"
+    assert shop.run(drop, 2).waiting == 0
+    assert arrive(shop, customer="C9") == []
+
+
+def test_a_loaded_drop_that_a_replay_refuses_waits_as_before(shop: Shop) -> None:
+    drop = opened(shop).drop(*REFUSED)
+    assert shop.run(drop).waiting == 1
+    shop.max_reject_ratio = "0.5"
+    refused = shop.run(drop, 2)
+    assert (refused.outcome, refused.waiting) == ("failed", 0)
+    assert arrive(shop, customer="C9") == [drop.load_id]
+    assert shop.run(drop, 3, FLOW_IN).counts == counts(inserted=1, rejected=-1)
+    shop.assert_books_balance()
+
+
+def test_a_refused_drop_that_is_taken_back_waits_no_more(shop: Shop) -> None:
+    opened(shop).max_reject_ratio = "0.5"
+    drop = shop.drop(*REFUSED)
+    shop.run(drop)
+    assert shop.run(drop, 2, RETRACT).changed_nothing
+    assert arrive(shop, customer="C9") == []
+
+
+def test_a_dimension_that_arrives_while_a_refused_drop_is_read_has_it_tried_again(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened(shop).max_reject_ratio = "0.5"
+    drop, other = shop.drop(*REFUSED), replace(shop)
+    waits = process_transactions._waits_for_dimensions
+
+    def overtaken(attempt: Attempt, staged: StagedRows) -> bool:
+        arrive(other, customer="C9")
+        return waits(attempt, staged)
+
+    monkeypatch.setattr(process_transactions, "_waits_for_dimensions", overtaken)
+    report = shop.run(drop)
+    assert report.error is not None
+    assert report.error.is_transient
+    assert shop.run(drop, 2).counts == counts(rows_read=3, inserted=2, rejected=1)
     shop.assert_books_balance()
 
 

@@ -192,6 +192,27 @@ def test_a_row_flows_in_when_its_customer_comes(undisturbed: LocalCloud) -> None
     assert [len(runs_of(undisturbed, drop)) for drop in (first, second)] == [2, 2]
 
 
+def test_a_refused_day_is_loaded_when_its_customers_come(undisturbed: LocalCloud) -> None:
+    rows = [sale(f"E{number}", 4, customer="CE1") for number in range(5)]
+    day = upload_day(undisturbed, 4, *rows, sale("E9", 4))
+    settle(undisturbed)
+    [refused] = mails_about(undisturbed, day)
+    assert refused.startswith("[dev] 4 Mar NOT loaded")
+    nothing_moves(undisturbed)
+    assert amounts(undisturbed, "E") == {}
+
+    upload_customers(undisturbed, "CE1")
+    settle(undisturbed)
+    assert sorted(amounts(undisturbed, "E")) == ["E0", "E1", "E2", "E3", "E4", "E9"]
+    assert stage_of(undisturbed, day) is Stage.ARCHIVED
+    assert mails_about(undisturbed, day)[1:] == ["[dev] 4 Mar loaded: +539.82, 6 rows"]
+    upload_customers(undisturbed, "CE1")
+    settle(undisturbed)
+    nothing_moves(undisturbed)
+    assert len(runs_of(undisturbed, day)) == 2
+    check_ledger(undisturbed)
+
+
 def test_a_retracted_file_leaves_no_trace_in_the_table(undisturbed: LocalCloud, operator: Terminal) -> None:
     upload_day(undisturbed, 5, sale("R1", 5, status="pending"), sale("R2", 5))
     settle(undisturbed)

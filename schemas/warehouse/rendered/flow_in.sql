@@ -1,3 +1,9 @@
+SELECT load_id, attempt, source_uri, version_id, etag, bytes, partition_day, uploaded_at, rows_read, inserted, updated, unchanged, stale, duplicate, rejected, staged_amount, started_at, committed_at, job_version, polars_version, event, removed, restored FROM load_ledger
+WHERE source_uri = %s
+ORDER BY attempt, committed_at;
+
+COMMIT;
+
 SELECT source_line FROM waiting_rows
 WHERE load_id = %s AND since >= %s
 ORDER BY source_line;

@@ -32,13 +32,13 @@ LOCK load_lock;
 
 SET statement_timeout TO 1800000;
 
+DELETE FROM waiting_rows WHERE load_id = %s;
+
 SELECT load_id, attempt, source_uri, version_id, etag, bytes, partition_day, uploaded_at, rows_read, inserted, updated, unchanged, stale, duplicate, rejected, staged_amount, started_at, committed_at, job_version, polars_version, event, removed, restored FROM load_ledger
 WHERE source_uri = %s
 ORDER BY attempt, committed_at;
 
 DELETE FROM transaction_history WHERE load_id = %s;
-
-DELETE FROM waiting_rows WHERE load_id = %s;
 
 CREATE TEMP TABLE withdrawn_transactions (
     transaction_id VARCHAR(64) NOT NULL
