@@ -8,6 +8,7 @@ from typing import Any
 
 from cli.file_check import FileCheck, Outcome
 from cli.source_proposals import TITLES, Proposal, ambiguous_dates
+from schemas.counted import agreeing, counted
 from schemas.reject_reasons import REJECT_REASONS
 
 _MOST_WORDS = 12
@@ -20,7 +21,7 @@ def as_text(check: FileCheck) -> str:
     if outcome.rows:
         counts = [f"{outcome.accepted:,} accepted", f"{outcome.rejected:,} rejected"]
         counts += [f"{outcome.duplicate:,} of the accepted rows repeat another row"] if outcome.duplicate else []
-        lines.append(f"  {outcome.rows:,} rows: {', '.join(counts)}")
+        lines.append(f"  {counted(outcome.rows, 'row')}: {', '.join(counts)}")
     if outcome.refusal:
         lines.append(f"  refused: {outcome.refusal}")
     lines += _reasons(outcome)
@@ -77,7 +78,7 @@ def _advice(check: FileCheck) -> list[str]:
 
 def _proposal(proposal: Proposal) -> str:
     outcome = proposal.outcome
-    then = f"then {outcome.loaded:,} of {outcome.rows:,} rows are loaded"
+    then = f"then {outcome.loaded:,} of {counted(outcome.rows, 'row')} {agreeing(outcome.loaded, 'is', 'are')} loaded"
     if proposal.preset:
         return f"it looks like {TITLES.get(proposal.preset, proposal.preset)}: `source: {proposal.preset}`; {then}"
     settings = "; ".join(f"`{key}: {json.dumps(value, ensure_ascii=False)}`" for key, value in proposal.changes.items())

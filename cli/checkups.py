@@ -12,6 +12,7 @@ from cli.local_pipeline import ROOT
 from cli.pipeline import Pipeline
 from cli.pipeline_status import queue_depth, subscriptions
 from cli.refusals import Refused, explain
+from schemas.counted import counted
 from schemas.drops import CUSTOMERS, DIMENSIONS_PREFIX, PRODUCTS
 
 _PACKAGES = ("jobs", "schemas")
@@ -70,7 +71,7 @@ def _mails(pipeline: Pipeline) -> str | None:
 
 def _dead_letters(pipeline: Pipeline) -> str | None:
     waiting = queue_depth(pipeline, "dead_letter_queue_url").waiting
-    return f"{waiting} messages could not be handled; see `pipeline dead list`" if waiting else None
+    return f"{counted(waiting, 'message')} could not be handled; see `pipeline dead list`" if waiting else None
 
 
 def _jobs(pipeline: Pipeline) -> str | None:

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from local.local_cloud import Mail
+from schemas.counted import agreeing, counted
 
 _MAIL_LINES = 12
 
@@ -20,7 +21,8 @@ def show_verdict(console: Console, complaints: list[str], summary: dict[str, obj
             console.print(f"FAILED: {complaint}", style="bold red", markup=False, soft_wrap=not console.is_terminal)
         return
     files = int(str(summary["loads"])) + int(str(summary["dimension_loads"]))
-    console.print(f"All {files} files are loaded, mailed and archived.", style="bold green")
+    subject = agreeing(files, "The file is", f"All {files:,} files are")
+    console.print(f"{subject} loaded, mailed and archived.", style="bold green")
     if is_expected:
         console.print("All rows match the expected results (expected/).", style="green")
 
@@ -46,7 +48,7 @@ def show_mail(console: Console, mail: Mail, *, lines: int | None = _MAIL_LINES) 
     shown = body if lines is None else body[:lines]
     text = [f"To: {mail.to}", f"Subject: {mail.subject}", "", *shown]
     if len(shown) < len(body):
-        text.append(f"… {len(body) - len(shown)} more lines")
+        text.append(f"… {counted(len(body) - len(shown), 'more line')}")
     console.print(Text("\n".join(text)), soft_wrap=not console.is_terminal)
 
 

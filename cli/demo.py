@@ -25,6 +25,7 @@ from local.chaos import Chaos
 from local.glue_python import GLUE_PYTHON
 from local.local_cloud import LocalCloud, Mail
 from mock_data import MockData, MockDataArgs
+from schemas.counted import counted
 from schemas.drops import DIMENSIONS_PREFIX, TRANSACTIONS, TRANSACTIONS_PREFIX, Drop, KeyOutsideLayout, parse_key
 
 _LOOK_SECONDS = 0.25
@@ -54,7 +55,9 @@ def demo_from(
             folder.clear(DATA)
             data = out / DATA
             keys = list(MockData(generator).write(data))
-            console.print(f"{generator.days} days of about {generator.rows:,} rows generated in {data}")
+            console.print(
+                f"{counted(generator.days, 'day')} of about {counted(generator.rows, 'row')} generated in {data}"
+            )
         assert data is not None
         return run_demo(data, keys, folder, disturbance=disturbance, console=console)
 

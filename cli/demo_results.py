@@ -16,6 +16,7 @@ from cli.drop_status import DropStatus, Stage
 from cli.pages import save_index
 from cli.progress import Progress
 from local.local_cloud import LocalCloud, Mail
+from schemas.counted import counted
 from schemas.counts import COUNTS
 from schemas.drops import TRANSACTIONS
 from schemas.reports import SUCCEEDED, Report
@@ -85,16 +86,16 @@ def _complaints(
     complaints += [f"{one.file_name} is still {one.stage.value}" for one in unsettled]
     left = len(progress.in_drop_bucket()) - sum(one.stage is Stage.FAILED for one in seen) - len(unsettled)
     if left > 0:
-        complaints.append(f"{left} files lie in the drop bucket that nobody loads")
+        complaints.append(f"{counted(left, 'file')} in the drop bucket will be loaded by nobody")
     well = sum(one.stage is Stage.ARCHIVED for one in seen)
     if archived != well:
-        complaints.append(f"the archive holds {archived} files, but {well} drops were archived")
+        complaints.append(f"the archive holds {counted(archived, 'file')}, but {counted(well, 'drop')} should be in it")
     readers = len({mail.to for mail in mails}) or 1
     if len(mails) != len(seen) * readers:
-        complaints.append(f"{len(mails)} mails were sent for {len(seen)} loads")
+        complaints.append(f"{counted(len(seen), 'load')} led to {counted(len(mails), 'mail')}")
     dead = laptop.queue("dead_letter_queue_url").all
     if dead:
-        complaints.append(f"{dead} messages lie in the dead-letter queue")
+        complaints.append(f"the dead-letter queue holds {counted(dead, 'message')}")
     return complaints
 
 

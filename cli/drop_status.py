@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
+from schemas.counted import counted
 from schemas.drops import Drop
 from schemas.reports import SUCCEEDED, Report
 from schemas.retries import is_over, is_retried
@@ -65,7 +66,7 @@ class DropStatus:
         if counts is None:
             return ""
         parts = [f"{rows:,} {name}" for name, rows in counts.items() if name != "rows_read" and rows]
-        return f"{counts['rows_read']:,} rows: {', '.join(parts) or 'nothing to do'}"
+        return f"{counted(counts['rows_read'], 'row')}: {', '.join(parts) or 'nothing to do'}"
 
 
 def drop_status(

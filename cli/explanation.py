@@ -7,6 +7,7 @@ from typing import Any
 
 from cli.pipeline import Pipeline
 from cli.statements import run_statement
+from schemas.counted import counted
 
 _COLUMNS = (
     "source_uri",
@@ -53,7 +54,7 @@ class Explanation:
         return {"transaction_id": self.transaction_id, "rows": [asdict(row) for row in self.rows]}
 
     def __str__(self) -> str:
-        lines = [f"{self.transaction_id}: {len(self.rows)} loaded rows, the winner first"]
+        lines = [f"{self.transaction_id}: {counted(len(self.rows), 'loaded row')}, the winner first"]
         for row in self.rows:
             lines.append(f"\n  {row.transaction_date}  {row.status}  quantity {row.quantity}  {row.total_amount}")
             lines.append(f"  {row.source_uri}, line {row.source_line} (load {row.load_id})")

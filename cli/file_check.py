@@ -27,6 +27,7 @@ from jobs.rows.ids import IdReader
 from jobs.rows.lookup import Lookup
 from jobs.rows.validation import RowValidator, ValidationResult
 from jobs.s3 import Prefix
+from schemas.counted import agreeing, counted
 from schemas.drops import CUSTOMERS, PRODUCTS, TRANSACTIONS, Drop
 from schemas.reject_reasons import REJECT_REASONS
 from schemas.rejected_file import REASON_SEPARATOR, REJECT_REASONS_COLUMN
@@ -168,7 +169,8 @@ def _outcome(staged: StagedRows, source: SourceFile, validator: _Observer, most:
     refusal = None
     if rejected and Fraction(rejected, staged.rows_read) > most:
         refusal = (
-            f"{rejected:,} of {staged.rows_read:,} rows are rejected, and max_reject_ratio allows {float(most):.1%}, "
+            f"{rejected:,} of {counted(staged.rows_read, 'row')} {agreeing(rejected, 'is', 'are')} rejected, "
+            f"and max_reject_ratio allows {float(most):.1%}, "
             "so nothing would be loaded"
         )
     return Outcome(

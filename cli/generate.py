@@ -19,6 +19,7 @@ from cli.refusals import Failed, Refused
 from cli.uploads import refuse_unversioned, upload, wait_until_settled
 from mock_data import MockData, MockDataArgs
 from mock_data.profile import Profile
+from schemas.counted import counted
 from schemas.drops import DIMENSIONS_PREFIX, TRANSACTIONS, Drop, parse_key
 
 
@@ -51,7 +52,7 @@ class Generated:
 
     def __str__(self) -> str:
         text = (
-            f"{self.rows:,} rows in {self.files - 2} transactions files and 2 dimension files "
+            f"{counted(self.rows, 'row')} in {counted(self.files - 2, 'transactions file')} and 2 dimension files "
             f"({self.bytes / 1e6:,.1f} MB) in {self.place}, in {self.seconds:.1f} s "
             f"({self.rows / self.seconds:,.0f} rows/s)"
         )

@@ -18,6 +18,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from cli.drop_status import DropStatus, Stage, count_stages
+from schemas.counted import counted
 
 _COLOURS = {
     Stage.QUEUED: "dim",
@@ -103,7 +104,11 @@ def screen(statuses: list[DropStatus], *, total: int, waiting: int, mails: int, 
     )
     settled = sum(status.is_settled for status in statuses)
     total = max(total, len(statuses))
-    foot = Text(f"{settled} of {total} files done   {waiting} messages waiting   {mails} mails sent", style="dim")
+    foot = Text(
+        f"{settled} of {counted(total, 'file')} done   {counted(waiting, 'message')} waiting   "
+        f"{counted(mails, 'mail')} sent",
+        style="dim",
+    )
     lines = _files(statuses, width=width - 1, room=height - _LINES_AROUND)
     return Group(_cut(head, width - 1), _bar(settled, total, width - 1), _cut(foot, width - 1), *lines)
 
@@ -144,7 +149,7 @@ def _in_short(status: DropStatus) -> str:
     counts = status.report.counts if status.report else None
     if counts is None:
         return ""
-    return f"{counts['rows_read']:,} rows, {counts['inserted']:,} inserted, {counts['rejected']:,} rejected"
+    return f"{counted(counts['rows_read'], 'row')}, {counts['inserted']:,} inserted, {counts['rejected']:,} rejected"
 
 
 def _cut(line: Text, width: int) -> Text:

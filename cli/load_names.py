@@ -11,6 +11,7 @@ from typing import Any
 
 from cli.loads import Load, Loads
 from cli.refusals import Refused
+from schemas.counted import counted
 from schemas.drops import TRANSACTIONS_PREFIX, Drop, day_prefix
 
 _LOAD_ID = re.compile(r"[0-9a-f]{16}")
@@ -109,5 +110,5 @@ def _days(name: str, matched: re.Match[str]) -> tuple[date, date]:
     if last < first:
         raise Refused(f"{name} ends before it begins; give the earlier day first")
     if (last - first).days > _MOST_DAYS:
-        raise Refused(f"{name} is {(last - first).days:,} days long; ask for at most {_MOST_DAYS:,} at once")
+        raise Refused(f"{name} is {counted((last - first).days, 'day')} long; ask for at most {_MOST_DAYS:,} at once")
     return first, last

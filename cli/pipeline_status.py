@@ -9,6 +9,7 @@ from cli.drop_status import Stage
 from cli.load_json import load_json
 from cli.loads import Load, Loads
 from cli.pipeline import Pipeline
+from schemas.counted import counted
 from schemas.drops import TRANSACTIONS, parse_key
 
 _RECENT = 60
@@ -49,9 +50,9 @@ class PipelineStatus:
         """What a person must do, a sentence each."""
         found = [f"{load.status.file_name} failed; see `pipeline show {load.load_id}`" for load in self.failed[:3]]
         if len(self.failed) > 3:
-            found.append(f"{len(self.failed) - 3} more loads failed; see `pipeline loads --failed`")
+            found.append(f"{counted(len(self.failed) - 3, 'more load')} failed; see `pipeline loads --failed`")
         if self.dead_letters:
-            found.append(f"{self.dead_letters} messages could not be handled; see `pipeline dead list`")
+            found.append(f"{counted(self.dead_letters, 'message')} could not be handled; see `pipeline dead list`")
         if self.subscriptions.pending:
             found.append(f"{self.subscriptions.pending} addresses get no mail until they confirm the subscription")
         elif not self.subscriptions.confirmed:

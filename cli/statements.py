@@ -10,6 +10,7 @@ from typing import Any
 
 from cli.pipeline import Pipeline
 from cli.refusals import Failed
+from schemas.counted import counted
 
 _LOOK_SECONDS = 0.2
 _WIDEST = 40
@@ -73,13 +74,13 @@ def read_statements() -> Iterator[str]:
 def result_text(result: Result) -> str:
     """The rows in columns, wide values cut."""
     if result.affected is not None:
-        return f"{result.affected:,} rows"
+        return counted(result.affected, "row")
     cells = [result.columns, *([("" if value is None else str(value)) for value in row] for row in result.rows)]
     widths = [min(_WIDEST, max(len(row[column]) for row in cells)) for column in range(len(result.columns))]
     lines = ["  ".join(_fit(text, width) for text, width in zip(row, widths, strict=True)).rstrip() for row in cells]
     lines.insert(1, "  ".join("-" * width for width in widths))
     more = "; there are more, --limit shows them" if result.is_cut else ""
-    return "\n".join([*lines, f"({len(result.rows):,} rows{more})"])
+    return "\n".join([*lines, f"({counted(len(result.rows), 'row')}{more})"])
 
 
 def _fit(text: str, width: int) -> str:

@@ -38,6 +38,7 @@ from jobs.rows.ids import IdReader
 from jobs.rows.lookup import Lookup
 from jobs.rows.validation import RowValidator
 from jobs.s3 import Fetched
+from schemas.counted import agreeing, counted
 from schemas.counts import Counts
 from schemas.drops import CUSTOMERS, PRODUCTS, drop_precedence
 from schemas.reports import ClassAmount
@@ -174,9 +175,10 @@ def _refuse_too_many_rejected(attempt: Attempt, staged: StagedRows) -> None:
     if _waits_for_dimensions(attempt, staged):
         attempt.note(waiting=staged.waiting.rows)
     reason = next(iter(attempt.report.reject_reasons))
+    are_rejected = agreeing(rejected, "is rejected", "are rejected, most of them")
     raise TooManyRejected(
-        f"{rejected:,} of {staged.rows_read:,} rows ({float(ratio):.1%}) of {attempt.key.file_name} "
-        f"are rejected, most of them for {reason}, and max_reject_ratio allows {float(allowed):.1%}, "
+        f"{rejected:,} of {counted(staged.rows_read, 'row')} ({float(ratio):.1%}) of {attempt.key.file_name} "
+        f"{are_rejected} for {reason}, and max_reject_ratio allows {float(allowed):.1%}, "
         "so nothing was loaded; "
         f"the rows and their reasons are in {attempt.report.rejected_uri}"
     )

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from jobs.errors import FileRefused
+from schemas.counted import counted
 
 MAX_FILE_BYTES = 10 * 1024**3
 """A Python Shell job has about 14 GiB of temporary disk; the rest is for what is staged."""
@@ -19,10 +20,10 @@ _ADVICE = "split the file and upload the parts of the day one by one"
 def refuse_too_large(name: str, size: int, folder: Path) -> None:
     """Raises FileRefused where a file of this size (bytes) is over the limit or does not fit into the folder."""
     if size > MAX_FILE_BYTES:
-        raise FileRefused(f"{name} has {size:,} bytes, more than {MAX_FILE_BYTES:,}; {_ADVICE}")
+        raise FileRefused(f"{name} has {counted(size, 'byte')}, more than {MAX_FILE_BYTES:,}; {_ADVICE}")
     free = shutil.disk_usage(folder).free
     if size > free:
-        raise FileRefused(f"{name} has {size:,} bytes, but the job's disk has room for {free:,}; {_ADVICE}")
+        raise FileRefused(f"{name} has {counted(size, 'byte')}, but the job's disk has room for {free:,}; {_ADVICE}")
 
 
 @contextmanager

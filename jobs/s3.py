@@ -15,6 +15,7 @@ from botocore.exceptions import ClientError
 from jobs.csv.file_format import is_gzip, unpack
 from jobs.errors import DropGone, TerminalError
 from jobs.room import refuse_too_large
+from schemas.counted import counted
 from schemas.drops import SOURCE_ETAG, SOURCE_UPLOADED_AT, Drop
 from schemas.runs import ArchivedCopy
 
@@ -131,7 +132,7 @@ class Prefix:
             if answer.get("Errors"):
                 first = answer["Errors"][0]
                 raise TerminalError(
-                    f"S3 did not delete {len(answer['Errors'])} objects below {self.uri}, the first of them "
+                    f"S3 did not delete {counted(len(answer['Errors']), 'object')} below {self.uri}, the first of them "
                     f"s3://{self.bucket}/{first['Key']}: {first['Code']}; let the job's role delete them"
                 )
 

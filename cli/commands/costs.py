@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from cli.invocation import Invocation, command
+from schemas.counted import counted
 
 
 @command()
@@ -32,7 +33,8 @@ def costs(
     if region != prices.region:
         lines.append(f"The stack {config} runs in {region}, where prices differ somewhat: look them up.")
     lines += ["", *(f"{f'a month idle: {name}':<58}{dollars:>12,.2f}" for name, dollars in idle.items())]
-    lines += [f"{f'a load of {rows:,} rows: {name}':<58}{dollars:>12,.4f}" for name, dollars in one.items()]
+    of_rows = f"a load of {counted(rows, 'row')}"
+    lines += [f"{f'{of_rows}: {name}':<58}{dollars:>12,.4f}" for name, dollars in one.items()]
     lines += [f"{name:<58}{dollars:>12,.2f}" for name, dollars in beside.items()]
     lines.append(f"{'a month of such days, idle cost included':<58}{month:>12,.2f}")
     result = {

@@ -9,6 +9,7 @@ import typer
 
 from cli.invocation import Invocation, command
 from cli.load_argument import LoadName
+from schemas.counted import counted
 
 
 @command(on_pipeline=True)
@@ -38,7 +39,9 @@ def rejected(
     lines += [""] if shown else []
     lines += [f"line {row.line}  {', '.join(row.reasons)}\n    {row.text}" for row in shown]
     if len(rows.rows) > limit:
-        lines.append(f"… and {len(rows.rows) - limit:,} more rows; --limit shows more, --out FILE saves all of them")
+        lines.append(
+            f"… and {counted(len(rows.rows) - limit, 'more row')}; --limit shows more, --out FILE saves all of them"
+        )
     result = {
         "load_id": found.load_id,
         "reasons": rows.reasons,

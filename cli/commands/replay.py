@@ -8,6 +8,7 @@ import typer
 
 from cli.invocation import Invocation, command
 from cli.refusals import FAILED, Refused
+from schemas.counted import agreeing, counted
 
 
 @command(on_pipeline=True)
@@ -63,6 +64,6 @@ def _summary(starting: int, found: int, *, dry_run: bool) -> str:
     if not found:
         return "No load has failed."
     if dry_run:
-        return f"{starting} of {found} loads would be replayed; nothing was sent."
+        return f"{starting} of {counted(found, 'load')} would be replayed; nothing was sent."
     mails = "; a mail will follow for each" if starting else ""
-    return f"{starting} of {found} loads are replayed{mails}."
+    return f"{starting} of {counted(found, 'load')} {agreeing(starting, 'is', 'are')} replayed{mails}."

@@ -17,6 +17,7 @@ from jobs.csv.inspection import NotUtf8
 from jobs.csv.layout import Columns
 from jobs.csv.records import WHITE_SPACE, Dialect
 from jobs.errors import FileRefused
+from schemas.counted import counted
 from schemas.sources import ISO, SourceSettings, heading_key
 
 MAX_COLUMNS = 1000
@@ -69,7 +70,7 @@ def find_faults(
         return [
             *faults,
             Fault(
-                f"line {header.line}: the header has {len(header.fields):,} columns and {most}",
+                f"line {header.line}: the header has {counted(len(header.fields), 'column')} and {most}",
                 "take out what nobody reads",
             ),
         ]

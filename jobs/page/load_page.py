@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from jobs.page import charts
 from jobs.page.templates import money, page, signed
+from schemas.counted import agreeing, counted
 from schemas.reject_reasons import REJECT_REASONS
 from schemas.reports import SUCCEEDED, Report
 from schemas.runs import FLOW_IN, RETRACT
@@ -44,14 +45,17 @@ def _verdict(report: Report) -> str:
     if report.error is not None:
         return f"Not loaded: {report.error.sentence}"
     if report.event == FLOW_IN:
-        return f"Loaded: {-(report.counts or {}).get('rejected', 0):,} rows that had waited for a customer or product."
+        arrived = -(report.counts or {}).get("rejected", 0)
+        return f"Loaded: {counted(arrived, 'row')} that had waited for a customer or product."
     if report.event == RETRACT:
-        return f"Taken back: {report.removed:,} transactions are gone, {report.restored:,} are as before the load."
+        removed = counted(report.removed, "transaction")
+        gone, back = (agreeing(rows, "is", "are") for rows in (report.removed, report.restored))
+        return f"Taken back: {removed} {gone} gone, {report.restored:,} {back} as before the load."
     if report.changed_nothing:
         return "Loaded. It changed nothing: the warehouse already had every row."
     counts = report.counts or {}
     return (
-        f"Loaded: {counts.get('rows_read', 0):,} rows read, {counts.get('inserted', 0):,} new, "
+        f"Loaded: {counted(counts.get('rows_read', 0), 'row')} read, {counts.get('inserted', 0):,} new, "
         f"{counts.get('updated', 0):,} changed, {counts.get('rejected', 0):,} rejected."
     )
 

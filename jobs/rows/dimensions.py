@@ -19,6 +19,7 @@ from jobs.errors import DimensionRefused
 from jobs.rows.ids import ROUNDED, IdReader
 from jobs.rows.numbers import NumberReader
 from jobs.rows.text import clean
+from schemas.counted import counted
 from schemas.rejected_file import SOURCE_LINE, SOURCE_TEXT
 from schemas.sources import DEFAULT
 from schemas.warehouse.tables import Column, Dimension
@@ -41,7 +42,9 @@ class _Rows:
 
     @property
     def more(self) -> str:
-        return f" (so it is on {self.rows - 1:,} more rows, next on line {self.lines[1]})" if self.rows > 1 else ""
+        if self.rows < 2:
+            return ""
+        return f" (so it is on {counted(self.rows - 1, 'more row')}, next on line {self.lines[1]})"
 
 
 class DimensionRows:

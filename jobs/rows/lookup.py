@@ -10,6 +10,7 @@ from __future__ import annotations
 import polars as pl
 
 from jobs.errors import DimensionRefused
+from schemas.counted import counted
 
 # A Parquet part holds the whole dictionary of an Enum column: worth it for few values only.
 _MOST_CATEGORIES = 20_000
@@ -22,14 +23,16 @@ class Lookup:
         """`table` is the dimension; raises DimensionRefused where an id is missing or not unique."""
         ids = table.get_column(key)
         if ids.null_count():
-            raise DimensionRefused(f"{name} has {ids.null_count()} rows without {key}; delete them and replay the load")
+            raise DimensionRefused(
+                f"{name} has {counted(ids.null_count(), 'row')} without {key}; delete them and replay the load"
+            )
         try:
             row_numbers = pl.Enum(ids)
         except ValueError:
             twice = ids.filter(ids.is_duplicated()).unique().sort()
             raise DimensionRefused(
-                f"{name} has {key} {twice[0]!r} more than once ({twice.len()} such ids), so a join would multiply "
-                "transactions; delete all rows but one of each id and replay the load"
+                f"{name} has {key} {twice[0]!r} more than once ({counted(twice.len(), 'such id')}), so a join would "
+                "multiply transactions; delete all rows but one of each id and replay the load"
             ) from None
         self._key = key
         self._row_number = pl.col(key).cast(row_numbers, strict=False).to_physical()

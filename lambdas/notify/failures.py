@@ -7,6 +7,7 @@ import re
 from lambdas.notify.mail_context import MailContext
 from lambdas.run_events import FORGOTTEN
 from lambdas.runs import Run
+from schemas.counted import agreeing, counted
 from schemas.reject_reasons import WAITS_FOR
 from schemas.reports import Report
 
@@ -19,7 +20,7 @@ def describe_failure(run: Run, report: Report | None) -> str:
     if report is not None:
         empty = _empty_dimension(report)
         if empty is not None:
-            return f"{empty} is empty or has none of the file's ids, so all {report.rows_read:,} rows are unknown"
+            return f"{empty} is empty or has none of the file's ids, so {_all_rows(report.rows_read)} unknown"
         if report.error is not None:
             return report.error.sentence.rstrip(".")
     return _describe_crash(run)[0]
@@ -48,6 +49,10 @@ def state_of_the_warehouse(context: MailContext) -> str:
     return "Whether its rows reached the warehouse is not known. A replay is safe: a row loaded twice stays one row."
 
 
+def _all_rows(rows: int) -> str:
+    return agreeing(rows, "its only row is", f"all {rows:,} rows are")
+
+
 def _empty_dimension(report: Report) -> str | None:
     """The dimension that knows none of the file's ids."""
     for reason, dimension in WAITS_FOR.items():
@@ -60,7 +65,7 @@ def _empty_dimension(report: Report) -> str | None:
 def _describe_crash(run: Run) -> tuple[str, str]:
     """What happened to a run that left no report, and how to prevent it."""
     if run.state == "TIMEOUT":
-        limit = f" of {run.timeout_minutes} minutes" if run.timeout_minutes else ""
+        limit = f" of {counted(run.timeout_minutes, 'minute')}" if run.timeout_minutes else ""
         return (
             f"the run exceeded the job's time limit{limit} and was ended before it could report",
             "give the job more time (`pulumi config set jobTimeoutMinutes MINUTES`, then `pulumi up`)",

@@ -7,6 +7,7 @@ from decimal import Decimal, InvalidOperation
 
 from lambdas.notify.mail_context import MailContext
 from lambdas.printable import printable
+from schemas.counted import agreeing, counted
 from schemas.reject_reasons import REJECT_REASONS, RejectReason
 from schemas.reports import ClassAmount, RejectedFor, RejectSample, Report
 from schemas.usual import USUAL
@@ -80,16 +81,19 @@ def rows(context: MailContext) -> list[str]:
         ]
     counts = context.counts
     if context.is_flow_in:
-        lines = ["Rows that had waited", _count(-counts.get("rejected", 0), "are not rejected any more")]
+        arrived = -counts.get("rejected", 0)
+        lines = ["Rows that had waited", _count(arrived, f"{agreeing(arrived, 'is', 'are')} not rejected any more")]
     else:
         lines = ["Rows", _count(counts.get("rows_read", 0), "in the file")]
     for name, words in _WORDS.items():
         if counts.get(name, 0) > 0:
             lines.append(_count(counts[name], words))
     if report.waiting:
-        lines.append(_count(report.waiting, "of the rejected wait: they are loaded when their customer or product is"))
+        those = agreeing(report.waiting, "waits: it is loaded when its", "wait: they are loaded when their")
+        lines.append(_count(report.waiting, f"of the rejected {those} customer or product is"))
     if report.stopped_waiting:
-        lines.append(_count(report.stopped_waiting, "had waited too long and are not loaded by themselves any more"))
+        those = agreeing(report.stopped_waiting, "is not loaded by itself", "are not loaded by themselves")
+        lines.append(_count(report.stopped_waiting, f"had waited too long and {those} any more"))
     if report.first_commit is not None and not context.tells_first_commit and report.event != "flow_in":
         first = report.first_commit
         lines.append(
@@ -108,7 +112,8 @@ def reasons(report: Report | None) -> list[str]:
     lines += [_reason(reason, rejected) for reason, rejected in ordered[:_TOP_REASONS]]
     others = ordered[_TOP_REASONS:]
     if others:
-        lines.append(f"  and {sum(rejected.rows for _, rejected in others):,} rows for {len(others)} other reasons")
+        rows_of_others = counted(sum(rejected.rows for _, rejected in others), "row")
+        lines.append(f"  and {rows_of_others} for {counted(len(others), 'other reason')}")
     return lines
 
 
@@ -119,7 +124,7 @@ def notes(report: Report | None) -> list[str]:
 
 def _reason(reason: str, rejected: RejectedFor) -> str:
     declared = REJECT_REASONS.get(reason)
-    text = f"  {rejected.rows:,} rows, {printable(reason, 40)}"
+    text = f"  {counted(rejected.rows, 'row')}, {printable(reason, 40)}"
     if rejected.samples:
         text += f": line {rejected.samples[0].source_line:,}{_shown(declared, rejected.samples[0])}"
     if declared is None:

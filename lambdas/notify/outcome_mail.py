@@ -18,6 +18,7 @@ from lambdas.notify.failures import describe_failure, state_of_the_warehouse, wh
 from lambdas.notify.figures import money, notes, reasons, rows, signed, usual
 from lambdas.notify.mail_context import MailContext
 from lambdas.printable import printable
+from schemas.counted import agreeing, counted
 from schemas.reports import Report
 from schemas.work_bucket import report_key
 
@@ -50,10 +51,10 @@ def _subject(context: MailContext) -> str:
         failure = _failure(context, _FAILURE_IN_SUBJECT).replace("…", "...")
         return f"{what} NOT {'taken back' if context.is_retraction else 'loaded'}: {failure}"
     if context.is_retraction:
-        return f"{what} taken back: {signed(report.change)}, {report.removed:,} transactions removed"
+        return f"{what} taken back: {signed(report.change)}, {counted(report.removed, 'transaction')} removed"
     if context.is_flow_in:
         added = -context.counts.get("rejected", 0)
-        return f"{what}: {added:,} waiting rows loaded, {signed(report.change)}"
+        return f"{what}: {counted(added, 'waiting row')} loaded, {signed(report.change)}"
     look = _rows_in_short(context)
     if context.changed_nothing:
         return f"{what}: nothing changed" + (f", {look}" if context.counts.get("rejected") else "")
@@ -76,10 +77,12 @@ def _rows_in_short(context: MailContext) -> str:
     waiting = context.report.waiting if context.report is not None else 0
     to_look_at = max(rejected - waiting, 0)
     if to_look_at:
-        return f"{to_look_at:,} of {read:,} rows need a look ({_PERCENT * to_look_at / read if read else 0:.1f} %)"
+        share = _PERCENT * to_look_at / read if read else 0
+        need = agreeing(to_look_at, "needs", "need")
+        return f"{to_look_at:,} of {counted(read, 'row')} {need} a look ({share:.1f} %)"
     if waiting:
-        return f"{waiting:,} of {read:,} rows wait for a customer or product"
-    return f"{read:,} rows"
+        return f"{waiting:,} of {counted(read, 'row')} {agreeing(waiting, 'waits', 'wait')} for a customer or product"
+    return counted(read, "row")
 
 
 def _sentences(context: MailContext) -> list[str]:
@@ -129,7 +132,7 @@ def _to_do(context: MailContext) -> str:
         return "ask the sender whether the file is whole and right; if it is not, upload the right one."
     to_look_at = context.counts.get("rejected", 0) - report.waiting
     if to_look_at > 0:
-        return f"correct the {to_look_at:,} rejected rows in the file of rejected rows and upload that file."
+        return f"correct the {counted(to_look_at, 'rejected row')} in the file of rejected rows and upload that file."
     return "nothing."
 
 
@@ -168,7 +171,7 @@ def _operator(context: MailContext) -> list[str]:
             rejected_key = report.rejected_uri.removeprefix(f"s3://{context.work_bucket}/")
             named["rejected"] = object_link(context.region, context.work_bucket, rejected_key[:_URI])
         if report.ignored_columns:
-            named["ignored"] = f"{len(report.ignored_columns):,} columns that the contract does not have"
+            named["ignored"] = f"{counted(len(report.ignored_columns), 'column')} that the contract does not have"
     if context.run.message and context.loaded is None:
         named["message"] = printable(context.run.message, _RUN_MESSAGE)
     return ["-" * 60, *(f"  {name:<9}{value}" for name, value in named.items())]

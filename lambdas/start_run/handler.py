@@ -22,6 +22,7 @@ from lambdas.notifier import Notifier
 from lambdas.printable import printable
 from lambdas.start_run.backoff import backoff_seconds
 from lambdas.start_run.dispatcher import Dispatcher, DispatchResult
+from schemas.counted import counted
 from schemas.messages import Request, read_message
 from schemas.settings import StartRunSettings, load_settings
 
@@ -79,7 +80,7 @@ def handle_message(record: SQSRecord, context: LambdaContext) -> None:
             except Exception as error:
                 failures.append(error)
         if failures:
-            raise ExceptionGroup(f"{len(failures)} request(s) in message {record.message_id} failed", failures)
+            raise ExceptionGroup(f"{counted(len(failures), 'request')} in message {record.message_id} failed", failures)
     except Exception:
         # Powertools keeps the exception to itself.
         logger.exception("the message is not done and will be delivered again", extra={"message_id": record.message_id})

@@ -177,7 +177,7 @@ def test_a_text_that_is_too_long_is_cut_at_a_character_and_noted() -> None:
     found, notes = read_with_notes(content)
     assert found["product_name"].to_list() == ["a" + "é" * 127, "short", "x" * 256, "x" * 256]
     assert notes == [
-        "product_name is longer than 256 bytes on line 2 (so it is on 1 more rows, next on line 5); it was cut there"
+        "product_name is longer than 256 bytes on line 2 (so it is on 1 more row, next on line 5); it was cut there"
     ]
 
 

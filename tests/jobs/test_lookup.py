@@ -59,7 +59,7 @@ def test_a_duplicate_id_is_refused_instead_of_multiplying_transactions() -> None
 def test_a_dimension_row_without_an_id_is_refused() -> None:
     with pytest.raises(DimensionRefused) as refused:
         Lookup(products("P2", None), name="dim_products", key="product_id")
-    assert str(refused.value) == "dim_products has 1 rows without product_id; delete them and replay the load"
+    assert str(refused.value) == "dim_products has 1 row without product_id; delete them and replay the load"
 
 
 def test_an_empty_dimension_makes_orphans_and_no_crash() -> None:

@@ -86,7 +86,7 @@ def test_a_replay_of_a_dimension_changes_nothing(shop: Shop) -> None:
         (
             "P1,,,7,",
             "line 3: product_id 'P1' has rows that differ, and only one of them can be right "
-            "(so it is on 1 more rows, next on line 4)",
+            "(so it is on 1 more row, next on line 4)",
         ),
         ("P2,,,-7,", "line 4: price '-7' is not a decimal number from 0 up with at most 4 decimals"),
         ("P2,,,1e3,", "line 4: price '1e3' is not a decimal number from 0 up with at most 4 decimals"),

@@ -179,14 +179,14 @@ def test_a_row_flows_in_when_its_customer_comes(undisturbed: LocalCloud) -> None
     upload_customers(undisturbed, "CB1")
     settle(undisturbed)
     assert sorted(amounts(undisturbed, "B")) == ["B1", "B2", "B3", "B4", "B6"]
-    assert mails_about(undisturbed, first)[1:] == ["[dev] 2 Mar: 1 waiting rows loaded, +89.97"]
+    assert mails_about(undisturbed, first)[1:] == ["[dev] 2 Mar: 1 waiting row loaded, +89.97"]
     assert len(mails_about(undisturbed, second)) == 1, "its row still waits for a product"
     nothing_moves(undisturbed)
 
     upload_products(undisturbed, PB1="5.00")
     settle(undisturbed)
     assert amounts(undisturbed, "B")["B5"] == "15.00"
-    assert mails_about(undisturbed, second)[1:] == ["[dev] 3 Mar: 1 waiting rows loaded, +15.00"]
+    assert mails_about(undisturbed, second)[1:] == ["[dev] 3 Mar: 1 waiting row loaded, +15.00"]
     check_ledger(undisturbed)
     nothing_moves(undisturbed)
     assert [len(runs_of(undisturbed, drop)) for drop in (first, second)] == [2, 2]
@@ -226,7 +226,7 @@ def test_a_retracted_file_leaves_no_trace_in_the_table(undisturbed: LocalCloud, 
     operator.json("retract", drop.load_id, "--yes")
     settle(undisturbed)
     assert found_fact(undisturbed) == without
-    assert mails_about(undisturbed, drop)[1:] == ["[dev] 6 Mar taken back: -89.97, 1 transactions removed"]
+    assert mails_about(undisturbed, drop)[1:] == ["[dev] 6 Mar taken back: -89.97, 1 transaction removed"]
     check_ledger(undisturbed)
     upload_customers(undisturbed, "CR1")
     settle(undisturbed)
@@ -286,7 +286,7 @@ def test_a_withdrawn_file_is_not_loaded_and_its_correction_is(undisturbed: Local
     corrected = upload_day(undisturbed, 8, sale("W1", 8, quantity=1))
     settle(undisturbed)
     assert amounts(undisturbed, "W") == {"W1": "29.99"}
-    assert mails_about(undisturbed, corrected) == ["[dev] 8 Mar loaded: +29.99, 1 rows"]
+    assert mails_about(undisturbed, corrected) == ["[dev] 8 Mar loaded: +29.99, 1 row"]
     assert (runs_of(undisturbed, drop), mails_about(undisturbed, drop)) == ([], [])
     check_ledger(undisturbed)
     nothing_moves(undisturbed)

@@ -80,7 +80,7 @@ def test_rejected_rows_end_with_3_and_show_the_words_found(folder: Path) -> None
 def test_too_many_rejected_rows_are_a_refusal_and_end_with_1(folder: Path) -> None:
     result = check(folder, HEADER + "T3,C1,P100,1,2023-03-15,lost\n")
     assert result.exit_code == 1
-    assert "refused: 1 of 1 rows are rejected, and max_reject_ratio allows 50.0%" in result.stdout
+    assert "refused: 1 of 1 row is rejected, and max_reject_ratio allows 50.0%" in result.stdout
     assert check(folder, HEADER + "T3,C1,P100,1,2023-03-15,lost\n", "--max-reject-ratio", "1").exit_code == 3
 
 
