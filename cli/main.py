@@ -20,6 +20,7 @@ from cli.commands.generate import generate
 from cli.commands.loads import loads
 from cli.commands.logs import logs
 from cli.commands.open import open_
+from cli.commands.prove import prove
 from cli.commands.rejected import rejected
 from cli.commands.replay import replay
 from cli.commands.retract import retract
@@ -82,7 +83,7 @@ GROUPS = {
     "Try it": (demo, up, down, open_, sql, env),
     "Files": (check, drop, generate),
     "Operate": (status, loads, show, rejected, explain, replay, retract, dead, logs, doctor),
-    "Build": (wheel, costs),
+    "Build": (wheel, costs, prove),
 }
 
 for _group, _commands in GROUPS.items():

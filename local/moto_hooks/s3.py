@@ -66,7 +66,7 @@ def _delete_object(original: Callable[..., tuple[bool, dict[str, Any]]]) -> Call
         if hooks is None:
             return original(self, bucket_name, key_name, version_id=version_id, bypass=bypass)
         bucket = self.get_bucket(bucket_name)
-        there = {str(version.version_id) for version in bucket.keys.getlist(key_name)}
+        there = {str(version.version_id) for version in bucket.keys.getlist(key_name, [])}
         done, headers = original(self, bucket_name, key_name, version_id=version_id, bypass=bypass)
         if done and bucket.is_versioned and version_id is None:
             marker = headers["version-id"]

@@ -85,6 +85,14 @@ def test_deleting_a_version_that_is_not_there_makes_no_event(s3: Any, events: li
     assert len(told(events)) == 1
 
 
+def test_what_is_deleted_a_second_time_is_no_error(s3: Any, events: list[ObjectEvent]) -> None:
+    version = s3.put_object(Bucket="drops", Key=KEY, Body=b"x")["VersionId"]
+    for _ in range(2):
+        answer = s3.delete_objects(Bucket="drops", Delete={"Objects": [{"Key": KEY, "VersionId": version}]})
+        assert "Errors" not in answer
+    assert told(events) == [("Created:Put", version), ("Removed:Delete", version)]
+
+
 def test_a_pending_subscription_receives_nothing(aws: Aws, mails: list[tuple[str, str, str]]) -> None:
     sns = aws.client("sns")
     topic = sns.create_topic(Name="outcomes")["TopicArn"]

@@ -1,0 +1,59 @@
+"""`pipeline prove`: a throw-away stack on a person's AWS account, used, checked and destroyed."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated
+
+import typer
+
+from cli.invocation import Invocation, command
+from cli.refusals import FAILED, Refused
+
+
+@command()
+def prove(
+    invocation: Invocation,
+    stack: Annotated[
+        str, typer.Option(metavar="NAME", help="The stack to deploy and destroy; none of this name may exist.")
+    ] = "proof",
+    region: Annotated[
+        str | None, typer.Option(metavar="REGION", help="An AWS Region.", show_default="that of your AWS settings")
+    ] = None,
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the table is written.")] = Path(),
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Prove on your own AWS account that the pipeline works there.
+
+    Deploys a stack of its own, loads a week, a hostile file, a killed run and a late customer,
+    compares table, mails and archive with what they must be, and destroys the stack again.
+    Time and cost are printed first, and it asks before it starts.
+    """
+    import boto3
+
+    from cli.proof_steps import Proof
+    from cli.prove import LIMITS, PROOF_MINUTES, as_markdown
+    from cli.prove import prove as run_proof
+    from cli.throwaway_stack import PulumiStack
+
+    region = region or boto3.session.Session().region_name
+    if region is None:
+        raise Refused("no AWS Region is set; name one with --region, or set AWS_REGION")
+    # Also with --quiet: nobody may say yes without having read it.
+    typer.echo(LIMITS.format(stack=stack, region=region), err=True)
+    if not yes and not typer.confirm("Start?", err=True):
+        raise Refused("nothing was started")
+    at = datetime.now(UTC)
+    with TemporaryDirectory() as folder:
+        proof = Proof(PulumiStack(stack, region), Path(folder), minutes=PROOF_MINUTES, began=at)
+        results = run_proof(proof, on_result=lambda result: invocation.say(str(result)))
+    table = as_markdown(results, stack=stack, region=region, at=at)
+    path = out / f"proof-{at:%Y-%m-%dT%H%M}Z.md"
+    path.write_text(table, encoding="utf-8")
+    good = sum(one.is_good for one in results)
+    shown = {"good": good, "of": len(results), "table": str(path), "steps": [vars(one) for one in results]}
+    invocation.show(shown, f"{table}\n{good}/{len(results)} good; the table is in {path}")
+    if good < len(results):
+        invocation.end(FAILED)

@@ -1,0 +1,414 @@
+"""Every step of `pipeline prove`, against the local cloud: on AWS only AWS is new."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from moto.glue.models import glue_backends
+from typer.testing import CliRunner
+
+from cli import proof_steps, throwaway_stack
+from cli.declared_resources import Resource, declared_resources
+from cli.main import app
+from cli.pipeline import Pipeline
+from cli.proof_steps import CLOSING, Proof, Step
+from cli.prove import STOPPED, Result, as_markdown, prove
+from cli.refusals import Failed, Refused
+from cli.throwaway_stack import SETTINGS, PulumiStack, leftovers
+from cli.up import describe
+from components.stack_config import stack_config
+from local.local_cloud import LocalCloud
+from schemas.drops import Drop
+from tests.local.local_clouds import ROOT, started
+
+STACK = "proof"
+
+
+@dataclass
+class LaptopStack:
+    """A throw-away stack of the local cloud. Its AWS goes on after `destroy`, so that leftovers can be looked for."""
+
+    folder: Path
+    running: ExitStack
+    name: str = STACK
+    laptop: LocalCloud | None = None
+    kept: set[str] = field(default_factory=set)
+    """Words of ARNs that `destroy` forgets."""
+
+    def refuse_taken_name(self) -> None:
+        if self.laptop is not None:
+            raise Refused("the stack proof exists")
+
+    def deploy(self) -> Pipeline:
+        own = {name: value for name, value in SETTINGS.items() if name not in ("jobMaxConcurrentRuns",)}
+        self.laptop = self.running.enter_context(started(self.folder, own, name=STACK))
+        local = describe(self.laptop)
+        session = boto3.session.Session(
+            aws_access_key_id=local.environment["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=local.environment["AWS_SECRET_ACCESS_KEY"],
+            region_name=local.region,
+        )
+        return Pipeline("the stack proof", self.laptop.outputs, session, local=local)
+
+    def changes(self) -> str:
+        """The program declares the same a second time."""
+        first, second = (sorted(map(in_words, declared_resources(ROOT, "dev")[0])) for _ in range(2))
+        return "" if first == second else "the program declares something else each time"
+
+    def destroy(self) -> None:
+        assert self.laptop is not None
+        destroy_tagged(self.laptop, kept=self.kept)
+
+
+def in_words(resource: Resource) -> str:
+    """A file that is uploaded is told by its kind alone."""
+    return json.dumps([resource.type, dict(resource.inputs)], default=lambda value: type(value).__name__)
+
+
+def destroy_tagged(laptop: LocalCloud, *, kept: set[str]) -> None:
+    """Delete all that has tags, in an order that AWS accepts."""
+    client: Callable[[str], Any] = laptop.client
+    arns = leftovers_of(laptop)
+    delete: dict[str, Callable[[str], Any]] = {
+        ":s3:": lambda arn: delete_bucket(client("s3"), arn.rpartition(":")[2]),
+        ":sns:": lambda arn: client("sns").delete_topic(TopicArn=arn),
+        ":sqs:": lambda arn: client("sqs").delete_queue(
+            QueueUrl=client("sqs").get_queue_url(QueueName=arn.rpartition(":")[2])["QueueUrl"]
+        ),
+        ":alarm:": lambda arn: client("cloudwatch").delete_alarms(AlarmNames=[arn.rpartition(":")[2]]),
+        ":log-group:": lambda arn: client("logs").delete_log_group(logGroupName=arn.partition("log-group:")[2]),
+        ":function:": lambda arn: client("lambda").delete_function(FunctionName=arn),
+        ":job/": lambda arn: client("glue").delete_job(JobName=untagged(client("glue"), arn)),
+        # moto has no DeleteConnection.
+        ":connection/": lambda arn: glue_backends[laptop.aws.account][laptop.aws.region].connections.pop(
+            untagged(client("glue"), arn)
+        ),
+        ":role/": lambda arn: delete_role(client("iam"), arn.rpartition("/")[2]),
+        ":security-group/": lambda arn: client("ec2").delete_security_group(GroupId=arn.rpartition("/")[2]),
+        ":subnet/": lambda arn: client("ec2").delete_subnet(SubnetId=arn.rpartition("/")[2]),
+        ":route-table/": lambda arn: delete_route_table(client("ec2"), arn.rpartition("/")[2]),
+        ":vpc/": lambda arn: client("ec2").delete_vpc(VpcId=arn.rpartition("/")[2]),
+    }
+    for kind, act in delete.items():
+        for arn in arns:
+            if kind in arn and not any(word in arn for word in kept):
+                act(arn)
+
+
+def leftovers_of(laptop: LocalCloud) -> list[str]:
+    return leftovers(as_pipeline(laptop), STACK, since=datetime.now(UTC) - timedelta(days=1))
+
+
+def as_pipeline(laptop: LocalCloud) -> Any:
+    @dataclass
+    class Clients:
+        def client(self, service: str) -> Any:
+            return laptop.client(service)
+
+    return Clients()
+
+
+def untagged(glue: Any, arn: str) -> str:
+    """The name in an ARN, its tags taken away: moto keeps those of what is deleted."""
+    glue.untag_resource(ResourceArn=arn, TagsToRemove=["project", "environment"])
+    return arn.rpartition("/")[2]
+
+
+def delete_bucket(s3: Any, bucket: str) -> None:
+    for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
+        for version in [*page.get("Versions", []), *page.get("DeleteMarkers", [])]:
+            s3.delete_object(Bucket=bucket, Key=version["Key"], VersionId=version["VersionId"])
+    s3.delete_bucket(Bucket=bucket)
+
+
+def delete_role(iam: Any, role: str) -> None:
+    for name in iam.list_role_policies(RoleName=role)["PolicyNames"]:
+        iam.delete_role_policy(RoleName=role, PolicyName=name)
+    iam.delete_role(RoleName=role)
+
+
+def delete_route_table(ec2: Any, table: str) -> None:
+    [described] = ec2.describe_route_tables(RouteTableIds=[table])["RouteTables"]
+    for association in described["Associations"]:
+        ec2.disassociate_route_table(AssociationId=association["RouteTableAssociationId"])
+    ec2.delete_route_table(RouteTableId=table)
+
+
+@pytest.fixture(scope="module")
+def proven(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Proof, list[Result]]]:
+    """One proof, its closing steps left out."""
+    with ExitStack() as running:
+        stack = LaptopStack(tmp_path_factory.mktemp("proof"), running)
+        proof = Proof(stack, tmp_path_factory.mktemp("files"), minutes=10, began=datetime.now(UTC))
+        yield proof, prove(proof, closing=())
+
+
+def test_every_step_is_good_on_the_local_cloud(proven: tuple[Proof, list[Result]]) -> None:
+    assert [str(result) for result in proven[1] if not result.is_good] == []
+    assert len(proven[1]) == 12
+
+
+def fails(proof: Proof, function: Any) -> str:
+    """The sentence with which a step fails."""
+    with pytest.raises(Failed) as failed:
+        function(proof)
+    return str(failed.value)
+
+
+def statement(proof: Proof, text: str) -> None:
+    connection = proof.stack.laptop.connect()
+    try:
+        connection.cursor().execute(text)
+        connection.commit()
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize(
+    ("change", "undo"),
+    [
+        (
+            "UPDATE fact_transactions SET total_amount = total_amount + 0.01 WHERE transaction_id = 'PROOF-1'",
+            "UPDATE fact_transactions SET total_amount = 89.97 WHERE transaction_id = 'PROOF-1'",
+        ),
+        (
+            "UPDATE fact_transactions SET status = 'refunded' WHERE transaction_id = 'PROOF-2'",
+            "UPDATE fact_transactions SET status = 'completed' WHERE transaction_id = 'PROOF-2'",
+        ),
+    ],
+)
+def test_a_cent_or_a_status_that_is_wrong_fails_the_proof(
+    proven: tuple[Proof, list[Result]], change: str, undo: str
+) -> None:
+    proof = proven[0]
+    statement(proof, change)
+    assert fails(proof, proof_steps.compare_table).startswith("1 expected rows are not in the table and 1 others")
+    statement(proof, undo)
+    assert proof_steps.compare_table(proof).endswith("each as the generator means it")
+
+
+def test_a_mail_too_few_or_too_many_fails_the_proof(proven: tuple[Proof, list[Result]]) -> None:
+    proof = proven[0]
+    drop = proof.uploads[proof.files.week[1]][0]
+    told = next(body for body in proof.mails.bodies if drop.load_id in body)
+    proof.mails.bodies.append(told)
+    with pytest.raises(Failed, match=f"^2 mails are about {drop.uri}, not 1"):
+        proof.mails.compare({drop: 1}, timeout_seconds=0)
+    proof.mails.bodies[:] = [body for body in proof.mails.bodies if body != told]
+    with pytest.raises(Failed, match=f"^0 mails are about {drop.uri}, not 1"):
+        proof.mails.compare({drop: 1}, timeout_seconds=0)
+    proof.mails.bodies.append(told)
+
+
+def test_an_archived_copy_that_differs_or_is_missing_fails_the_proof(proven: tuple[Proof, list[Result]]) -> None:
+    proof = proven[0]
+    path = proof.files.folder / proof.files.week[0]
+    content = path.read_bytes()
+    path.write_bytes(content + b"\n")
+    assert "is not what was uploaded" in fails(proof, proof_steps.verify_archive)
+    path.write_bytes(content)
+    lost = Drop(proof.pipeline.output("drop_bucket"), proof.files.week[0], "a-version-that-never-was")
+    proof.uploads[proof.files.week[0]].append(lost)
+    assert fails(proof, proof_steps.verify_archive) == f"{lost.uri} is not in the archive"
+    proof.uploads[proof.files.week[0]].remove(lost)
+
+
+@pytest.mark.parametrize(("alarm", "is_expected"), [("failed-runs", True), ("sweep-errors", False)])
+def test_only_the_alarm_about_failed_runs_may_ring(
+    proven: tuple[Proof, list[Result]], alarm: str, is_expected: bool
+) -> None:
+    proof = proven[0]
+    cloudwatch, name = proof.pipeline.client("cloudwatch"), f"transactions-pipeline-{STACK}-{alarm}"
+    cloudwatch.set_alarm_state(AlarmName=name, StateValue="ALARM", StateReason="test")
+    if is_expected:
+        assert proof_steps.look_at_alarms(proof).startswith("1 rings")
+    else:
+        assert fails(proof, proof_steps.look_at_alarms) == f"these ring: {name}; 0 dead letters"
+    cloudwatch.set_alarm_state(AlarmName=name, StateValue="OK", StateReason="test")
+
+
+def test_a_file_that_was_loaded_is_no_refused_one(proven: tuple[Proof, list[Result]]) -> None:
+    proof = proven[0]
+    files = proof.deployed.files
+    proof.deployed = replace(proof.deployed, files=replace(files, hostile=files.week[2]))
+    assert "was not refused, but is archived" in fails(proof, proof_steps.refuse_hostile_file)
+    proof.deployed = replace(proof.deployed, files=files)
+
+
+def test_what_is_left_is_named_until_it_is_gone(
+    proven: tuple[Proof, list[Result]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last test of this module: nothing is left after it."""
+    proof = proven[0]
+    monkeypatch.setattr(proof_steps, "_LEFTOVER_SECONDS", 0.0)
+    proof.stack.kept = {":transactions-pipeline-proof-drops", "role/warehouse-copy-"}
+    assert proof_steps.destroy(proof) == "everything is destroyed"
+    named = fails(proof, proof_steps.look_for_leftovers)
+    assert named.startswith("2 things with the stack's tags are left: "), named
+    assert ":transactions-pipeline-proof-drops" in named
+    assert ":role/warehouse-copy-" in named
+    proof.stack.kept.clear()
+    destroy_tagged(proof.stack.laptop, kept=set())
+    assert proof_steps.look_for_leftovers(proof) == "nothing with the stack's tags is left"
+
+
+# How steps are run, without a cloud.
+
+
+@dataclass
+class Nothing:
+    """A stack that is never deployed."""
+
+    name: str = STACK
+    is_taken: bool = False
+    is_destroyed: bool = False
+
+    def refuse_taken_name(self) -> None:
+        if self.is_taken:
+            raise Refused("the stack proof exists")
+
+    def deploy(self) -> Pipeline:
+        raise Failed("no rights")
+
+    def changes(self) -> str:
+        return ""
+
+    def destroy(self) -> None:
+        self.is_destroyed = True
+
+
+def proof_of(stack: Nothing, folder: Path) -> Proof:
+    return Proof(stack, folder, minutes=1, began=datetime.now(UTC))
+
+
+def test_a_stack_that_exists_is_never_destroyed(tmp_path: Path) -> None:
+    stack = Nothing(is_taken=True)
+    with pytest.raises(Refused, match="exists"):
+        prove(proof_of(stack, tmp_path))
+    assert not stack.is_destroyed
+
+
+def test_a_deployment_that_fails_ends_the_proof_and_is_destroyed(tmp_path: Path) -> None:
+    stack = Nothing()
+    results = prove(proof_of(stack, tmp_path))
+    assert stack.is_destroyed
+    assert results[0].evidence == "no rights"
+    assert {result.evidence for result in results[1:-2]} == {"not done: a step before it failed"}
+    assert [result.is_good for result in results[-2:]] == [True, False]
+
+
+def test_control_c_leaves_nothing_behind(tmp_path: Path) -> None:
+    def interrupted(proof: Proof) -> str:
+        raise KeyboardInterrupt
+
+    stack = Nothing()
+    never = Step("never", lambda _: "reached")
+    results = prove(proof_of(stack, tmp_path), steps=(Step("stopped", interrupted), never), closing=CLOSING[:1])
+    assert stack.is_destroyed
+    assert [result.evidence for result in results] == [
+        STOPPED,
+        "not done: a step before it failed",
+        "everything is destroyed",
+    ]
+
+
+def test_a_step_fails_once_the_time_is_over(proven: tuple[Proof, list[Result]]) -> None:
+    proof = proven[0]
+    late = replace(proof, deployed=replace(proof.deployed, until=0.0))
+    assert fails(late, proof_steps.refuse_hostile_file) == "not done: the 10 minutes are over"
+
+
+def test_the_table_is_dated_and_counts_the_good_steps() -> None:
+    at = datetime(2026, 11, 27, 8, 5, tzinfo=UTC)
+    results = [Result("deployed", True, "in eu-west-1", 480.4), Result("mails", False, "2 | 3\nmails", 3)]
+    assert as_markdown(results, stack="proof", region="eu-west-1", at=at).splitlines() == [
+        "# Proof of 2026-11-27 08:05 UTC: 1/2",
+        "",
+        "Stack `proof` in eu-west-1, 8 minutes.",
+        "",
+        "| step | | seen | seconds |",
+        "|---|---|---|---|",
+        "| deployed | good | in eu-west-1 | 480 |",
+        "| mails | **failed** | 2 \\| 3 mails | 3 |",
+    ]
+
+
+# The stack on AWS, with a Pulumi CLI that only notes what it is asked.
+
+PULUMI = """#!/bin/sh
+echo "$@" >> "{log}"
+case "$1 $2" in
+    "stack ls") echo '[{{"name": "somebody/taken"}}]' ;;
+    "stack output") echo '{{"topic_arn": "arn:aws:sns:eu-west-1:123456789012:outcomes"}}' ;;
+    "up --yes") case "$*" in *expect-no-changes*) echo "error: 1 change"; exit 255 ;; esac ;;
+    "destroy --yes") test ! -e "{log}.stuck" || {{ echo "error: a bucket is not empty"; exit 255; }} ;;
+esac
+"""
+
+
+@pytest.fixture
+def pulumi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file in which the calls are noted."""
+    log, program = tmp_path / "calls", tmp_path / "bin" / "pulumi"
+    program.parent.mkdir()
+    program.write_text(PULUMI.format(log=log))
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(program.parent), prepend=os.pathsep)
+    monkeypatch.setattr(throwaway_stack, "zones_of", lambda region: [f"{region}{letter}" for letter in "abc"])
+    return log
+
+
+def test_pulumi_deploys_and_destroys_a_stack_of_its_own(pulumi: Path) -> None:
+    stack = PulumiStack("proof", "eu-west-1")
+    stack.refuse_taken_name()
+    assert stack.deploy().region == "eu-west-1"
+    assert stack.changes() == "error: 1 change"
+    stack.destroy()
+    calls = [line.partition(" --non-interactive")[0] for line in pulumi.read_text().splitlines()]
+    assert [" ".join(call.split()[:2]) for call in calls] == [
+        *("stack ls", "stack init", "config set-all", "up --yes", "stack output", "up --yes", "destroy --yes"),
+        "stack rm",
+    ]
+    settings = calls[2]
+    assert "aws:region=eu-west-1" in settings
+    assert "transactions-pipeline:availabilityZones[2]=eu-west-1c" in settings
+    assert "transactions-pipeline:keepData=false" in settings
+    assert "transactions-pipeline:warehouseRpuHoursPerDay=5" in settings
+    assert all(
+        "--stack proof" in line for line in pulumi.read_text().splitlines() if line.startswith(("up", "destroy"))
+    )
+
+
+def test_a_stack_that_pulumi_knows_is_refused(pulumi: Path) -> None:
+    with pytest.raises(Refused, match="the stack taken exists; the proof destroys its stack"):
+        PulumiStack("taken", "eu-west-1").refuse_taken_name()
+
+
+def test_what_pulumi_cannot_destroy_is_said_in_its_words(pulumi: Path) -> None:
+    Path(f"{pulumi}.stuck").touch()
+    with pytest.raises(Failed, match="`pulumi destroy --yes` failed: error: a bucket is not empty"):
+        PulumiStack("proof", "eu-west-1").destroy()
+    assert "stack rm" not in pulumi.read_text(), "a stack that stands must not be forgotten"
+
+
+def test_the_settings_are_keys_of_the_program() -> None:
+    declared = stack_config(ROOT, "dev")
+    assert {f"{throwaway_stack.PROJECT}:{key}" for key in SETTINGS} <= set(declared)
+
+
+def test_limits_are_printed_before_it_asks(pulumi: Path) -> None:
+    asked = CliRunner().invoke(app, ["prove", "--region", "eu-west-1", "--quiet"], input="n\n")
+    assert asked.exit_code == 2
+    assert "at most about $2" in asked.stderr
+    assert "at most 20" in asked.stderr
+    assert "nothing was started" in asked.stderr
+    assert not pulumi.exists()
