@@ -1,0 +1,105 @@
+"""README's commands for AWS, exactly as written, against the local cloud."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from cli.drop_status import Stage
+from cli.loads import Loads
+from cli.main import app
+from cli.pipeline import find_pipeline
+from local.local_cloud import LocalCloud
+from tests.local.local_clouds import ROOT, started
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PULUMI = '#!/bin/sh\ncase "$1 $2" in "stack output") cat "{outputs}" ;; *) exit 9 ;; esac\n'
+SETTLED_WITHIN_SECONDS = 500.0
+
+
+def commands() -> list[list[str]]:
+    """The first block of the section, a command a line."""
+    section = README.partition("## On AWS")[2]
+    block = re.findall(r"```console\n(.*?)```", section, re.DOTALL)[0]
+    return [shlex.split(line.removeprefix("$ ")) for line in block.splitlines()]
+
+
+@dataclass
+class Typed:
+    """What a person's machine makes of the commands: `pulumi up` deploys onto the local cloud."""
+
+    folder: Path
+    running: ExitStack
+    config: dict[str, list[str] | str] = field(default_factory=dict)
+    stack: str = ""
+    laptop: LocalCloud | None = None
+
+    def type(self, words: list[str]) -> None:
+        match words:
+            case ["make", target]:
+                subprocess.run(["make", "-n", target], cwd=ROOT, check=True, capture_output=True)
+            case ["pulumi", "stack", "init", stack]:
+                self.stack = stack
+            case ["pulumi", "config", "set", "--path", key, value]:
+                name, at = re.fullmatch(r"(\w+)\[(\d+)\]", key).groups()  # type: ignore[union-attr]
+                assert at == "0"
+                self.config[name] = [value]
+            case ["pulumi", "config", "set", key, value]:
+                self.config[key] = value
+            case ["pulumi", "up"]:
+                self._up()
+            case [".venv/bin/pipeline", *rest]:
+                ended = CliRunner().invoke(app, rest)
+                assert ended.exit_code == 0, ended.output
+            case _:
+                raise AssertionError(f"README has a command that this test cannot type: {words}")
+
+    def _up(self) -> None:
+        assert self.config.pop("aws:region") == "eu-west-1", "the zones of Pulumi.dev.yaml are of this Region"
+        config = {name: json.dumps(value) for name, value in self.config.items()}
+        config["sampleDimensions"] = "true"
+        self.laptop = self.running.enter_context(
+            started(self.folder, config, stack=self.stack, confirms_subscriptions=False)
+        )
+        # "Confirm the subscription mail while `pulumi up` still runs."
+        self.laptop.confirm_subscriptions()
+        (self.folder / "outputs.json").write_text(json.dumps(dict(self.laptop.outputs)))
+
+
+@pytest.fixture
+def typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Typed]:
+    program = tmp_path / "bin" / "pulumi"
+    program.parent.mkdir()
+    program.write_text(PULUMI.format(outputs=tmp_path / "outputs.json"))
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(program.parent), prepend=os.pathsep)
+    monkeypatch.delenv("PIPELINE_STACK", raising=False)
+    with ExitStack() as running:
+        yield Typed(tmp_path, running)
+
+
+@pytest.mark.slow
+def test_readmes_commands_for_aws_load_a_week(typed: Typed, monkeypatch: pytest.MonkeyPatch) -> None:
+    for words in commands():
+        typed.type(words)
+        if words == ["pulumi", "up"]:
+            assert typed.laptop is not None
+            for name, value in typed.laptop.operator_environment().items():
+                monkeypatch.setenv(name, value)
+    assert typed.laptop is not None
+    typed.laptop.wait_until_idle(SETTLED_WITHIN_SECONDS)
+    loads = Loads(find_pipeline("dev")).recent()
+    # Two samples, two dimensions and seven days.
+    assert [load.status.stage for load in loads] == [Stage.ARCHIVED] * 11
+    assert {mail.to for mail in typed.laptop.mails()} == {"you@example.com"}
+    assert len(typed.laptop.mails()) == 11
