@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Container
 from datetime import date, datetime, timedelta
 
-from tests.oracle_text import trim
+from tests.oracle_text import WHITE_SPACE, trim
 
 STATUSES = ("pending", "processing", "completed", "shipped", "delivered", "cancelled", "refunded")
 """In rank order: a later one wins on the same transaction_date."""
@@ -66,7 +66,7 @@ def _bare(text: str) -> str:
 def read_id(text: str, known: Container[str] = ITSELF) -> str:
     """The id, or nothing where there is none; `known` are the ids of its dimension, if it is of one."""
     found = meant(text)
-    if found.lower() in NULL_WORDS or all(letter in string.punctuation for letter in found):
+    if found.lower() in NULL_WORDS or all(letter in string.punctuation + WHITE_SPACE for letter in found):
         return ""
     is_whole = re.fullmatch("[0-9]{1,15}[.]0", found) is not None
     if is_whole and found not in known and (known is ITSELF or found[:-2] in known):
