@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from cli.commands.backfill import backfill
 from cli.commands.check import check
 from cli.commands.costs import costs
 from cli.commands.dead import dead
@@ -20,6 +21,7 @@ from cli.commands.generate import generate
 from cli.commands.loads import loads
 from cli.commands.logs import logs
 from cli.commands.open import open_
+from cli.commands.plan import plan
 from cli.commands.prove import prove
 from cli.commands.rejected import rejected
 from cli.commands.replay import replay
@@ -81,7 +83,7 @@ def pipeline(
 
 GROUPS = {
     "Try it": (demo, up, down, open_, sql, env),
-    "Files": (check, drop, generate),
+    "Files": (check, plan, drop, backfill, generate),
     "Operate": (status, loads, show, rejected, explain, replay, retract, dead, logs, doctor),
     "Build": (wheel, costs, prove),
 }

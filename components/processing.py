@@ -245,6 +245,8 @@ class Processing(PipelineComponent):
             # A load is replayed, and its waiting rows are added, after its drop was archived.
             read_object_versions(archive_bucket, drops),
             list_bucket_for_404(archive_bucket),
+            # A file that is only planned lies where its run stages; which version of it, the run is told.
+            read_object_versions(work_bucket, STAGING),
             read_objects(work_bucket, *reads),
             write_objects(work_bucket, *writes),
             delete_objects(work_bucket, STAGING),

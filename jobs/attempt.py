@@ -29,8 +29,9 @@ from schemas.counts import COUNTS, Counts
 from schemas.drops import parse_key
 from schemas.reports import FAILED, SUCCEEDED, Error, Report
 from schemas.runs import LOAD as LOAD_EVENT
+from schemas.runs import PLAN
 from schemas.usual import PastLoad, compare
-from schemas.work_bucket import page_key, report_key, staging_prefix
+from schemas.work_bucket import page_key, plan_key, report_key, staging_prefix
 
 FETCH = "fetch"
 READ = "read"
@@ -79,6 +80,11 @@ class Attempt:
     @property
     def load_id(self) -> str:
         return self.arguments.drop.load_id
+
+    @property
+    def is_plan(self) -> bool:
+        """True when it only finds out what a load would do."""
+        return self.arguments.operation == PLAN
 
     @property
     def staging(self) -> Prefix:
@@ -141,7 +147,7 @@ class Attempt:
         try:
             self.s3.put_object(
                 Bucket=self.arguments.work_bucket,
-                Key=report_key(self.load_id, self.arguments.attempt),
+                Key=plan_key(self.load_id) if self.is_plan else report_key(self.load_id, self.arguments.attempt),
                 Body=self.report.to_json().encode("utf-8"),
                 ContentType="application/json",
                 # A run started again from the console must not replace the report of the run it repeats.
@@ -152,7 +158,8 @@ class Attempt:
                 raise
             print(f"load {self.load_id} attempt {self.arguments.attempt} has its report already", flush=True)
         else:
-            self._draw_page()
+            if not self.is_plan:
+                self._draw_page()
         print(f"load {self.load_id} attempt {self.arguments.attempt}: {_in_words(self.report)}", flush=True)
 
     def compare(self) -> None:
@@ -191,7 +198,10 @@ class Attempt:
 
 
 def run_attempt(arguments: Arguments, steps: Callable[[Attempt], None]) -> None:
-    """Run the steps, leave nothing staged, write the report; raises what the steps raised."""
+    """Run the steps, leave nothing staged, write the report; raises what the steps raised.
+
+    A plan that finds out that a load would fail has done its work: it raises no JobError.
+    """
     with tempfile.TemporaryDirectory(prefix="load-") as folder, WarehouseSession(arguments.warehouse) as warehouse:
         attempt = Attempt(arguments, s3_client(arguments.warehouse.region), warehouse, Path(folder))
         error: Error | None = None
@@ -201,7 +211,8 @@ def run_attempt(arguments: Arguments, steps: Callable[[Attempt], None]) -> None:
         # A panic of Polars is no Exception.
         except BaseException as reason:
             error = describe(reason)
-            raise
+            if not (attempt.is_plan and isinstance(reason, JobError)):
+                raise
         finally:
             attempt.clean_up()
             attempt.end(error)

@@ -44,7 +44,9 @@ def _steps(attempt: Attempt) -> None:
         attempt.note(rows_read=staged.rows, notes=rows.notes)
 
     with attempt.step(LOAD):
-        committed = load_dimension(attempt.warehouse, dimension, staged, waiting_since=attempt.waiting_since)
+        committed = load_dimension(
+            attempt.warehouse, dimension, staged, waiting_since=attempt.waiting_since, is_plan=attempt.is_plan
+        )
         attempt.note(counts=as_report(committed.counts), awaited_by=committed.awaited_by)
 
 

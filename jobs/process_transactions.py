@@ -1,6 +1,7 @@
 """From a drop of transactions to `fact_transactions`: how a file flows, a step a paragraph.
 
-An attempt loads the drop, or its rows that waited for a dimension, or takes the load back.
+An attempt loads the drop, or its rows that waited for a dimension, or takes the load back. A plan is a load
+that is not committed.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ from schemas.counted import agreeing, counted
 from schemas.counts import Counts
 from schemas.drops import CUSTOMERS, PRODUCTS, drop_precedence
 from schemas.reports import ClassAmount
-from schemas.runs import FLOW_IN, LOAD, RETRACT
+from schemas.runs import FLOW_IN, LOAD, PLAN, RETRACT
 from schemas.sources import CONTRACT_COLUMNS
 from schemas.statuses import STATUSES, counts_as_sale
 from schemas.warehouse.tables import DIMENSIONS
@@ -51,7 +52,7 @@ from schemas.work_bucket import rejected_key
 
 def process_transactions(arguments: Arguments) -> None:
     """Do what the run asks for; raises JobError where a person or another attempt is needed."""
-    run_attempt(arguments, {LOAD: _load, FLOW_IN: _flow_in, RETRACT: _retract}[arguments.operation])
+    run_attempt(arguments, {LOAD: _load, PLAN: _load, FLOW_IN: _flow_in, RETRACT: _retract}[arguments.operation])
 
 
 def _load(attempt: Attempt) -> None:
@@ -161,10 +162,13 @@ def _keep_rejected(attempt: Attempt, rejected: RejectedRows) -> None:
     """Put the rejected rows where a person finds them, also when there are too many to go on."""
     if not rejected.rows:
         return
+    attempt.note(reject_reasons=rejected.reject_reasons())
+    if attempt.is_plan:
+        return
     key = rejected_key(_day(attempt), attempt.key.file_name, attempt.load_id)
     bucket = attempt.arguments.work_bucket
     attempt.s3.upload_file(str(rejected.path), bucket, key, ExtraArgs={"ContentType": "text/csv; charset=utf-8"})
-    attempt.note(reject_reasons=rejected.reject_reasons(), rejected_uri=f"s3://{bucket}/{key}")
+    attempt.note(rejected_uri=f"s3://{bucket}/{key}")
 
 
 def _refuse_too_many_rejected(attempt: Attempt, staged: StagedRows) -> None:
@@ -179,8 +183,8 @@ def _refuse_too_many_rejected(attempt: Attempt, staged: StagedRows) -> None:
     raise TooManyRejected(
         f"{rejected:,} of {counted(staged.rows_read, 'row')} ({float(ratio):.1%}) of {attempt.key.file_name} "
         f"{are_rejected} for {reason}, and max_reject_ratio allows {float(allowed):.1%}, "
-        "so nothing was loaded; "
-        f"the rows and their reasons are in {attempt.report.rejected_uri}"
+        "so nothing was loaded"
+        + ("" if attempt.is_plan else f"; the rows and their reasons are in {attempt.report.rejected_uri}")
     )
 
 
@@ -192,11 +196,11 @@ def _waits_for_dimensions(attempt: Attempt, staged: StagedRows) -> bool:
         return False
     waiting = staged.waiting if is_healed else NOTHING_STAGED
     with attempt.step(LOAD_STEP):
-        return await_dimensions(attempt.warehouse, waiting, attempt.arguments.drop)
+        return await_dimensions(attempt.warehouse, waiting, attempt.arguments.drop, is_plan=attempt.is_plan)
 
 
 def _rules(attempt: Attempt) -> Rules:
-    return Rules(attempt.arguments.keep_history, attempt.arguments.same_key, attempt.waiting_since)
+    return Rules(attempt.arguments.keep_history, attempt.arguments.same_key, attempt.waiting_since, attempt.is_plan)
 
 
 def _ledger(attempt: Attempt, staged_amount: Decimal, fetched: Fetched | None = None) -> dict[str, object]:
@@ -247,6 +251,7 @@ def _tell(attempt: Attempt, committed: Committed) -> None:
         waiting=committed.waiting,
         stopped_waiting=committed.stopped_waiting,
         awaited_by=committed.awaited_by,
+        largest_changes=committed.largest_changes,
     )
     if first and first.rejected and not attempt.report.rejected_uri:
         # The first commit left a file of rejected rows, and none is rejected any more.

@@ -52,6 +52,17 @@ class ClassAmount:
 
 
 @dataclass(frozen=True)
+class ChangedTransaction:
+    """One transaction whose amount changes. What it was is None where it is new, what it becomes where it goes."""
+
+    transaction_id: str
+    old_status: str | None
+    old_amount: str | None
+    new_status: str | None
+    new_amount: str | None
+
+
+@dataclass(frozen=True)
 class Error:
     sentence: str
     """For the mail: what, which value, where, what to do."""
@@ -113,6 +124,8 @@ class Report:
     """Rows, of any drop, that had waited for too long and are not loaded by themselves any more."""
     awaited_by: list[Drop] = field(default_factory=list)
     """Drops with rows that waited for what this attempt loaded: each needs an attempt with operation flow_in."""
+    largest_changes: list[ChangedTransaction] = field(default_factory=list)
+    """The transactions whose amount a load would change most, the largest first; of a plan alone."""
     comparison: Comparison | None = None
     """The load beside the recent loads of the same weekday; None where there are too few."""
     ignored_columns: list[str] = field(default_factory=list)
@@ -155,6 +168,7 @@ class Report:
         for name in ("amount_classes", "statuses"):
             content[name] = {label: _known(ClassAmount, amount) for label, amount in content.get(name, {}).items()}
         content["awaited_by"] = [_known(Drop, drop) for drop in content.get("awaited_by", [])]
+        content["largest_changes"] = [_known(ChangedTransaction, each) for each in content.get("largest_changes", [])]
         if content.get("comparison") is not None:
             content["comparison"] = _comparison(content["comparison"])
         if content["error"] is not None:

@@ -26,7 +26,9 @@ FLOW_IN = "flow_in"
 """Load only the drop's rows that waited for a dimension."""
 RETRACT = "retract"
 """Take back what the load did."""
-OPERATIONS = (LOAD, FLOW_IN, RETRACT)
+PLAN = "plan"
+"""Find out what a load of the drop would do, and take it back before anybody sees it."""
+OPERATIONS = (LOAD, FLOW_IN, RETRACT, PLAN)
 
 ADD = "add"
 """Every upload of a key counts."""
@@ -157,11 +159,12 @@ class RunArguments:
 
 
 def decode_run(arguments: Mapping[str, str] | None) -> RunArguments | None:
-    """The arguments of a run; None for a run that was started for something else."""
+    """The arguments of a run that loads a drop; None for a run that was started for something else, as a plan is."""
     try:
-        return RunArguments.decode(arguments or {})
+        decoded = RunArguments.decode(arguments or {})
     except UnreadableArguments:
         return None
+    return None if decoded.operation == PLAN else decoded
 
 
 def read_command_line(argv: Sequence[str]) -> dict[str, str]:

@@ -47,6 +47,16 @@ def staging_prefix(load_id: str, attempt: int) -> str:
     return f"{STAGING}{load_id}/{attempt}/"
 
 
+def planned_key(load_id: str) -> str:
+    """The file that a plan reads. Nobody has dropped it, so it lies with what the plan's run stages."""
+    return f"{staging_prefix(load_id, 1)}file"
+
+
+def plan_key(load_id: str) -> str:
+    """What a plan found: a report (schemas.reports) about a load that never was."""
+    return f"{staging_prefix(load_id, 1)}plan{_JSON}"
+
+
 def parse_staging_key(key: str) -> tuple[str, int] | None:
     """The load_id and attempt of a key below `staging_prefix`; None for any other key."""
     match = _STAGED_KEY.match(key)
@@ -134,6 +144,15 @@ def notified_prefix(load_id: str) -> str:
 def notified_stem(load_id: str, attempt: int) -> str:
     """The note that the outcome of an attempt was mailed, without its ending."""
     return f"{notified_prefix(load_id)}{attempt}"
+
+
+BACKFILL_KEY = f"{NOTIFIED}backfill{_JSON}"
+"""The backfill that runs now (schemas.backfills): while it does, one digest tells the outcomes of its drops."""
+
+
+def digest_key(backfill: str) -> str:
+    """The note that the digest of a backfill was sent."""
+    return f"{NOTIFIED}backfill/{backfill}{_JSON}"
 
 
 def sent_key(stem: str) -> str:

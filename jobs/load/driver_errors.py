@@ -22,6 +22,9 @@ LOCK_TIMEOUT_SECONDS = 300
 
 STATEMENT_TIMEOUT_SECONDS = 1800
 
+PLAN_TIMEOUT_SECONDS = 10
+"""How long a statement of a plan may take while loads wait for it."""
+
 # Redshift's own number has no SQLSTATE of its own. A load_id of digits may follow anywhere in a text.
 _SERIALISATION_FAILURE = re.compile(r"^(?:ERROR:\s*)?1023\b|Serializable isolation")
 _LOST = ("57P01", "57P02", "57P03", "08006", "08003")
@@ -67,8 +70,9 @@ def _translated(error: Exception) -> Exception:
         )
     if code == "57014":
         return WarehouseBusy(
-            f"a statement did not finish within its time ({LOCK_TIMEOUT_SECONDS} s to get the lock, "
-            f"{STATEMENT_TIMEOUT_SECONDS} s for any other): {text}; SVV_TRANSACTIONS shows which session holds the lock"
+            f"a statement did not finish within its time ({LOCK_TIMEOUT_SECONDS} s to get the lock, for any other "
+            f"{STATEMENT_TIMEOUT_SECONDS} s in a load and {PLAN_TIMEOUT_SECONDS} s in a plan): {text}; "
+            "SVV_TRANSACTIONS shows which session holds the lock"
         )
     if code in _LOST or (not fields and _is_lost_connection(error)):
         return WarehouseLost(f"the connection to the warehouse was lost or could not be made: {text}")

@@ -19,7 +19,7 @@ from redshift_connector.error import Error as DriverError
 from jobs.arguments import Warehouse
 from jobs.errors import TerminalError, Unbalanced
 from jobs.load import driver_errors
-from jobs.load.driver_errors import STATEMENT_TIMEOUT_SECONDS, explain
+from jobs.load.driver_errors import PLAN_TIMEOUT_SECONDS, STATEMENT_TIMEOUT_SECONDS, explain
 from jobs.load.session import Connection, WarehouseSession, execute, fetch_row, fetch_rows
 from jobs.s3 import Prefix
 from schemas.counts import Counts
@@ -76,17 +76,18 @@ def unload(session: WarehouseSession, dimension: Dimension, columns: Sequence[st
 
 
 def load_dimension(
-    session: WarehouseSession, dimension: Dimension, staged: Staged, *, waiting_since: datetime
+    session: WarehouseSession, dimension: Dimension, staged: Staged, *, waiting_since: datetime, is_plan: bool = False
 ) -> CommittedDimension:
     """Upsert the staged rows of a dimension; a row of an earlier upload than the dimension's own is stale.
 
     `waiting_since` (UTC, no zone): transactions that have waited from before then wait no more.
+    `is_plan`: nothing is committed.
     """
     target = dimension_upsert(dimension)
 
     def send(connection: Connection) -> CommittedDimension:
         stage(connection, [(dimension.staged, staged)], session.warehouse)
-        with locked(connection):
+        with locked(connection, is_plan=is_plan):
             outcomes = weigh(connection, target, staged.rows)
             merge(connection, target, outcomes.rows - outcomes.stale)
             awaited_by = [Drop(*row) for row in fetch_rows(connection, sql.select_awaited(dimension), [waiting_since])]
@@ -141,16 +142,18 @@ def _copy_error(connection: Connection) -> str | None:
 
 
 @contextmanager
-def locked(connection: Connection) -> Iterator[None]:
+def locked(connection: Connection, *, is_plan: bool = False) -> Iterator[None]:
     """One transaction under the lock that all loads share; commits at the end, rolls back on any error.
+
+    A plan is rolled back always, and gives its lock up for loads where a statement takes too long.
 
     LOCK comes first because whatever comes before it fixes the snapshot. The lock is on a table that
     no query reads, so no query waits for a load, and no load for a query.
     """
     execute(connection, sql.LOCK)
-    execute(connection, sql.set_statement_timeout(STATEMENT_TIMEOUT_SECONDS))
+    execute(connection, sql.set_statement_timeout(PLAN_TIMEOUT_SECONDS if is_plan else STATEMENT_TIMEOUT_SECONDS))
     yield
-    connection.commit()
+    connection.rollback() if is_plan else connection.commit()
 
 
 def weigh(connection: Connection, target: UpsertTarget, staged_rows: int) -> Outcomes:

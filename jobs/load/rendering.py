@@ -70,6 +70,7 @@ class _Recorder:
         self._is_in_transaction = False
 
     def rollback(self) -> None:
+        self.sent.append("ROLLBACK")
         self._is_in_transaction = False
 
     def close(self) -> None:
@@ -84,7 +85,11 @@ class _Recorder:
             return [(1, 1, 1, 0, 0, 0)]
         if statement.startswith("SELECT COALESCE"):
             return [(0,)]
-        return [] if statement.startswith(("SELECT status", "SELECT DISTINCT", "SELECT load_ledger")) else [(1,)]
+        return (
+            []
+            if statement.startswith(("SELECT status", "SELECT DISTINCT", "SELECT load_ledger", "SELECT transaction_id"))
+            else [(1,)]
+        )
 
 
 class _Session(WarehouseSession):
@@ -110,7 +115,7 @@ class _NoS3:
 
 def rendered() -> dict[str, str]:
     """File name -> the statements of one piece of work, in the order they are sent."""
-    add, replace = Rules(True, ADD, _THEN), Rules(True, REPLACE, _THEN)
+    add, replace, plan = Rules(True, ADD, _THEN), Rules(True, REPLACE, _THEN), Rules(True, REPLACE, _THEN, is_plan=True)
     batch = Batch(_STAGED, _WAITING, 2, 0, 1)
     arriving = Batch(_STAGED, _WAITING, 0, 0, 0)
     own = {**_LEDGER, "event": "load"}
@@ -123,6 +128,7 @@ def rendered() -> dict[str, str]:
         "grants.sql": grants,
         "unload_dimensions.sql": _sent(_unload_dimensions),
         "load_transactions.sql": _sent(lambda session: transactions.load(session, batch, _LEDGER, add)),
+        "plan_transactions.sql": _sent(lambda session: transactions.load(session, batch, _LEDGER, plan), older),
         "replace_transactions.sql": _sent(
             lambda session: transactions.load(session, batch, _LEDGER, replace), own, older
         ),

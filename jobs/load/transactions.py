@@ -18,6 +18,7 @@ from jobs.load.protocol import Outcomes, Staged, locked, merge, stage, weigh
 from jobs.load.session import Connection, WarehouseSession, execute, fetch_row, fetch_rows
 from schemas.counts import Counts
 from schemas.drops import Drop
+from schemas.reports import ChangedTransaction
 from schemas.runs import FLOW_IN, LOAD, REPLACE, RETRACT
 from schemas.statuses import counts_as_sale
 from schemas.warehouse import sql
@@ -25,6 +26,7 @@ from schemas.warehouse.tables import (
     RESTORED_TRANSACTIONS,
     STAGED_TRANSACTIONS,
     STAGED_WAITING,
+    TRANSACTIONS_BEFORE,
     WITHDRAWN_TRANSACTIONS,
 )
 from schemas.warehouse.upsert import RESTORE, TRANSACTIONS_UPSERT
@@ -41,6 +43,8 @@ class Rules:
     """One of schemas.runs.SAME_KEY."""
     waiting_since: datetime
     """UTC, no zone: a row that has waited from before then waits no more."""
+    is_plan: bool = False
+    """True: nothing is committed, and what would change most is found out."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,8 @@ class Committed:
     """The drop itself, if what its rows wait for has come while it was being read."""
     day_sales: Decimal = Decimal(0)
     """Net sales of the drop's day, this commit included."""
+    largest_changes: list[ChangedTransaction] = field(default_factory=list)
+    """Of a plan alone."""
 
 
 @dataclass(frozen=True)
@@ -140,17 +146,19 @@ def load(session: WarehouseSession, batch: Batch, ledger: Mapping[str, object], 
     """Upsert a drop's rows, for the first time or once more, and book what it changed.
 
     Raises Unbalanced, with nothing committed, where the rows do not add up; TransientError where the
-    warehouse stayed busy or out of reach through every retry.
+    warehouse stayed busy or out of reach through every retry. For a plan nothing is committed at all.
     """
 
     def send(connection: Connection) -> Committed:
         _stage(connection, session, batch)
-        with locked(connection):
+        with locked(connection, is_plan=rules.is_plan):
             work = _work(connection, ledger, rules)
             expired = _expire(work)
             own = work.past.of(work.load_id)
             if own and rules.keep_history:
                 execute(connection, sql.delete_history(), [work.load_id])
+            if rules.is_plan:
+                _note_before(work)
             effect = _apply(work, batch.staged.rows, replaced=[work.load_id] if own else [])
             execute(connection, sql.delete_waiting(), [work.load_id])
             if batch.waiting.rows:
@@ -167,12 +175,14 @@ def load(session: WarehouseSession, batch: Batch, ledger: Mapping[str, object], 
             )
             is_booked = not own or effect.is_a_change or work.past.is_retracted(work.load_id)
             committed = _book(work, REPLAY if own else LOAD, counts, effect, is_booked=is_booked)
+            if rules.is_plan:
+                committed = replace(committed, largest_changes=_largest_changes(work))
             return _with_waiting(work, committed, batch.waiting.rows, expired)
 
     return session.run(send)
 
 
-def await_dimensions(session: WarehouseSession, waiting: Staged, drop: Drop) -> bool:
+def await_dimensions(session: WarehouseSession, waiting: Staged, drop: Drop, *, is_plan: bool = False) -> bool:
     """Remember the rows of a refused drop that wait for a dimension, in place of those remembered before.
 
     The load of that dimension asks for another attempt at the drop. False for a drop that was loaded before: it
@@ -181,7 +191,7 @@ def await_dimensions(session: WarehouseSession, waiting: Staged, drop: Drop) -> 
 
     def send(connection: Connection) -> bool:
         stage(connection, [(STAGED_WAITING, waiting)], session.warehouse)
-        with locked(connection):
+        with locked(connection, is_plan=is_plan):
             if KeyLedger.read(connection, drop.uri).of(drop.load_id):
                 return False
             execute(connection, sql.delete_waiting(), [drop.load_id])
@@ -353,6 +363,22 @@ def _book(work: _Work, event: str, counts: Counts, effect: _Effect, *, is_booked
         first_changes=read_changes(work.connection, work.load_id, first.attempt) if first else [],
         day_sales=_day_sales(work),
     )
+
+
+def _note_before(work: _Work) -> None:
+    """Keep, for a plan, the rows of the fact that its load may change: those staged, and those of loads it replaces."""
+    execute(work.connection, sql.create_temporary(TRANSACTIONS_BEFORE))
+    execute(work.connection, sql.insert_before_staged())
+    for load_id in work.older_loads():
+        execute(work.connection, sql.insert_before_replaced(), [load_id])
+
+
+def _largest_changes(work: _Work) -> list[ChangedTransaction]:
+    rows = fetch_rows(work.connection, sql.select_largest_changes())
+    return [
+        ChangedTransaction(transaction_id, *(None if value is None else str(value) for value in values))
+        for transaction_id, *values in rows
+    ]
 
 
 def _expire(work: _Work) -> int:

@@ -24,6 +24,7 @@ from schemas.warehouse.tables import (
     RESTORED_TRANSACTIONS,
     STAGED_TRANSACTIONS,
     STAGED_WAITING,
+    TRANSACTIONS_BEFORE,
     WAITING_ROWS,
     WITHDRAWN_TRANSACTIONS,
     Dimension,
@@ -39,6 +40,8 @@ _FACT, _STAGED, _HISTORY, _WAITING = (
 )
 _WITHDRAWN, _RESTORED = WITHDRAWN_TRANSACTIONS.name, RESTORED_TRANSACTIONS.name
 _STAGED_NAMES = ", ".join(STAGED_TRANSACTIONS.names)
+_BEFORE, _BEFORE_NAMES = TRANSACTIONS_BEFORE.name, ", ".join(TRANSACTIONS_BEFORE.names)
+_MONEY = FACT_TRANSACTIONS["total_amount"].redshift
 _PRECEDENCE = tuple(column.name for column in PRECEDENCE_COLUMNS)
 
 
@@ -180,6 +183,51 @@ FROM (
 GROUP BY amount_class, status
 HAVING SUM(row_count) <> 0 OR SUM(amount) <> 0
 ORDER BY 1, 2"""
+
+
+def insert_before_staged() -> str:
+    """The fact's rows with a staged id, as they are before a plan's load."""
+    return (
+        f"INSERT INTO {_BEFORE} ({_BEFORE_NAMES})\n"
+        f"SELECT {_FACT}.transaction_id, {_FACT}.status, {_FACT}.total_amount\n"
+        f"FROM {_FACT}\nJOIN {_STAGED} ON {_STAGED}.transaction_id = {_FACT}.transaction_id"
+    )
+
+
+def insert_before_replaced() -> str:
+    """The fact's rows of a load that a plan's load takes the place of. Bind: load_id."""
+    return (
+        f"INSERT INTO {_BEFORE} ({_BEFORE_NAMES})\nSELECT {_BEFORE_NAMES} FROM {_FACT}\n"
+        f"WHERE load_id = %s AND transaction_id NOT IN (SELECT transaction_id FROM {_BEFORE})"
+    )
+
+
+LARGEST_CHANGES = 10
+"""How many transactions `select_largest_changes` gives at most."""
+
+
+def select_largest_changes() -> str:
+    """The transactions whose amount a plan's load changes most: id, status and amount before, status and amount
+    after; NULL where there is no row."""
+    nothing = f"CAST(NULL AS {FACT_TRANSACTIONS['status'].redshift})", f"CAST(NULL AS {_MONEY})"
+    difference = "COALESCE(SUM(new_amount), 0) - COALESCE(SUM(old_amount), 0)"
+    return f"""SELECT transaction_id, MAX(old_status) AS old_status, SUM(old_amount) AS old_amount,
+    MAX(new_status) AS new_status, SUM(new_amount) AS new_amount
+FROM (
+    SELECT transaction_id, status AS old_status, total_amount AS old_amount,
+        {nothing[0]} AS new_status, {nothing[1]} AS new_amount
+    FROM {_BEFORE}
+    UNION ALL
+    SELECT transaction_id, {nothing[0]} AS old_status, {nothing[1]} AS old_amount,
+        status AS new_status, total_amount AS new_amount
+    FROM {_FACT}
+    WHERE transaction_id IN (SELECT transaction_id FROM {_BEFORE})
+     OR transaction_id IN (SELECT transaction_id FROM {_STAGED})
+) AS changes
+GROUP BY transaction_id
+HAVING {difference} <> 0
+ORDER BY ABS({difference}) DESC, transaction_id
+LIMIT {LARGEST_CHANGES}"""
 
 
 def sum_difference(table: Table) -> str:

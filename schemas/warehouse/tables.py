@@ -125,6 +125,13 @@ WITHDRAWN_TRANSACTIONS = Table(
 )
 """A temp table: the ids whose row in the fact no longer counts."""
 
+TRANSACTIONS_BEFORE = Table(
+    "transactions_before",
+    tuple(STAGED_TRANSACTIONS[name] for name in ("transaction_id", "status", "total_amount")),
+    STAGED_TRANSACTIONS.distribution,
+)
+"""A temp table: rows of the fact before a plan's load."""
+
 FACT_TRANSACTIONS = Table(
     "fact_transactions",
     (*STAGED_TRANSACTIONS.columns, timestamp("loaded_at"), timestamp("updated_at")),

@@ -7,13 +7,16 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+import cli.local_pipeline
 from schemas.drops import Drop
-from tests.cli.terminals import Terminal, terminal
+from schemas.work_bucket import OPEN, SWEEP
+from tests.cli.terminals import ROOT, Terminal, terminal
 from tests.local.local_clouds import put, started, transactions, transactions_key
 
 GOOD = "T{number},C12345,P12345,3,2023-03-{day:02},Completed"
@@ -131,6 +134,117 @@ def test_the_status_names_what_needs_a_person(shop: Terminal, loaded: Drop, fail
     assert "2023-03-15" in shown["latest_days"]
     assert f"broken.csv failed; see `pipeline show {failed.load_id}`" in shown["advice"]
     assert "To do: broken.csv failed" in result.stdout
+
+
+def objects(shop: Terminal) -> dict[str, list[tuple[str, str]]]:
+    """Every object in every bucket of the pipeline, without the notes that the sweep makes and deletes meanwhile."""
+    s3 = shop.laptop.client("s3")
+    listed = {}
+    for output in ("drop_bucket", "work_bucket", "archive_bucket"):
+        pages = s3.get_paginator("list_objects_v2").paginate(Bucket=shop.laptop.outputs[output])
+        found = [(entry["Key"], entry["ETag"]) for page in pages for entry in page.get("Contents", [])]
+        listed[output] = sorted(entry for entry in found if not entry[0].startswith((OPEN, SWEEP)))
+    return listed
+
+
+def contents_kept(shop: Terminal, word: bytes) -> list[str]:
+    """Keys of the work bucket with a version, however old, that holds the word."""
+    s3, bucket = shop.laptop.client("s3"), shop.laptop.outputs["work_bucket"]
+    versions = [
+        found
+        for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix="staging/")
+        for found in page.get("Versions", [])
+    ]
+    return [
+        version["Key"]
+        for version in versions
+        if word in s3.get_object(Bucket=bucket, Key=version["Key"], VersionId=version["VersionId"])["Body"].read()
+    ]
+
+
+def test_a_plan_says_what_the_load_then_does_and_touches_nothing(shop: Terminal, loaded: Drop, tmp_path: Path) -> None:
+    lines = [
+        "T1,C12345,P12345,9,2023-03-16,Shipped",
+        "T70,C12345,P12345,1,2023-03-16,Shipped",
+        "T71,NOBODY,P12345,1,2023-03-16,Shipped",
+    ]
+    file, unread = tmp_path / "till_2023-03-16.csv", tmp_path / "unread_2023-03-16.csv"
+    file.write_bytes(transactions(*lines))
+    unread.write_bytes(b"")
+    before, mails = objects(shop), len(shop.laptop.mails())
+    (planned,) = shop.json("plan", str(file))["plans"]
+    shop.laptop.wait_until_idle()
+    assert (objects(shop), len(shop.laptop.mails())) == (before, mails)
+    assert contents_kept(shop, b"NOBODY,P12345,1,2023-03-16") == []
+    assert planned["counts"] | {"rows_read": 3, "inserted": 1, "updated": 1, "rejected": 1} == planned["counts"]
+    assert [change["transaction_id"] for change in planned["largest_changes"]] == ["T1", "T70"]
+    assert list(planned["reject_reasons"]) == ["unknown_customer"]
+
+    (dropped,) = shop.json("drop", str(file), "--wait")["loads"]
+    assert dropped["counts"] == planned["counts"]
+    again = shop.run("plan", str(file))
+    assert (again.exit_code, "2  say what is known already" in again.stdout) == (3, True)
+    refused = shop.run("plan", str(unread))
+    assert (refused.exit_code, "would not be loaded: " in refused.stdout) == (1, True)
+
+
+_KILLED = """
+import sys
+from pathlib import Path
+import cli.local_pipeline
+from cli.main import app
+cli.local_pipeline.STATE_FILE = Path(sys.argv[1])
+app(["backfill", sys.argv[2], "--batch", "1"])
+"""
+
+
+@pytest.mark.parametrize("days", [4, pytest.param(14, marks=pytest.mark.slow)])
+def test_a_backfill_that_is_killed_goes_on_and_sends_one_digest(
+    shop: Terminal, loaded: Drop, tmp_path: Path, days: int
+) -> None:
+    month = 4 if days == 4 else 5
+    for day in range(1, days + 1):
+        row = f"B{month}-{day},C12345,P12345,{day},2023-{month:02}-{day:02},Completed"
+        (tmp_path / f"till_2023-{month:02}-{day:02}.csv").write_bytes(transactions(row))
+    mails = len(shop.laptop.mails())
+    (planned,) = [shop.json("backfill", str(tmp_path), "--dry-run")]
+    assert len(planned["dropped"]) == days
+
+    def of_the_month() -> list[dict[str, object]]:
+        return [load for load in shop.json("loads")["loads"] if str(load["day"]).startswith(f"2023-{month:02}-")]
+
+    state = str(cli.local_pipeline.STATE_FILE)
+    process = subprocess.Popen([sys.executable, "-c", _KILLED, state, str(tmp_path)], cwd=ROOT)
+    while len(of_the_month()) < days // 2:
+        assert process.poll() is None
+        time.sleep(0.2)
+    process.kill()
+    process.wait()
+
+    left = shop.json("backfill", str(tmp_path), "--dry-run")["dropped"]
+    assert 0 < len(left) < days
+    resumed = shop.json("backfill", str(tmp_path), "--batch", "3")
+    assert resumed["dropped"] == left
+    shop.laptop.wait_until_idle()
+    assert sorted(str(load["file"]) for load in of_the_month()) == sorted(path.name for path in tmp_path.iterdir())
+    assert {load["stage"] for load in of_the_month()} == {"archived"}
+    query = f"SELECT transaction_id, quantity FROM fact_transactions WHERE transaction_id LIKE 'B{month}-%'"
+    assert sorted(shop.json("sql", query)["rows"]) == sorted([f"B{month}-{day}", day] for day in range(1, days + 1))
+    assert [mail.subject for mail in shop.laptop.mails()[mails:]] == [
+        f"[local] Backfill of {days} files: +{planned_money(shop, month)}, {days} rows"
+    ]
+
+    again = shop.json("backfill", str(tmp_path))
+    assert (again["dropped"], len(shop.laptop.mails())) == ([], mails + 1)
+    single = put(shop.laptop, f"transactions/year=2023/month={month:02}/day=28/x.csv", transactions("B,C,P,1,2,3"))
+    shop.laptop.wait_until_idle()
+    assert [single.load_id in mail.body for mail in shop.laptop.mails()[mails + 1 :]] == [True]
+
+
+def planned_money(shop: Terminal, month: int) -> str:
+    query = f"SELECT SUM(total_amount) FROM fact_transactions WHERE transaction_id LIKE 'B{month}-%'"
+    ((amount,),) = shop.json("sql", query)["rows"]
+    return f"{float(amount):,.2f}"
 
 
 def test_dead_letters_are_listed_redriven_and_discarded(shop: Terminal) -> None:

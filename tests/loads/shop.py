@@ -25,13 +25,13 @@ from jobs.process_transactions import process_transactions
 from jobs.s3 import Prefix
 from redshift_emulator import Warehouse
 from schemas.counts import Counts
-from schemas.drops import Drop
+from schemas.drops import SOURCE_UPLOADED_AT, Drop
 from schemas.reports import Report
-from schemas.runs import LOAD, ArchivedCopy, RunArguments, encode_job_arguments
+from schemas.runs import LOAD, PLAN, ArchivedCopy, RunArguments, encode_job_arguments
 from schemas.sources import DEFAULT, SourceSettings
 from schemas.warehouse import ddl
 from schemas.warehouse.tables import COUNTS, FACT_TRANSACTIONS, LOAD_LEDGER, STAGED_TRANSACTIONS
-from schemas.work_bucket import report_key
+from schemas.work_bucket import plan_key, planned_key, report_key
 from tests import oracle
 from tests.hostile_content import HEADER, SOUND_DAY
 from tests.jobs.dry_run import refusal_kinds
@@ -96,6 +96,23 @@ class Shop:
         report = Report.from_json(body.decode("utf-8"))
         assert (report.outcome == "failed") == (self.error is not None), "the report must say what the run did"
         return report
+
+    def plan(self, key: str, content: bytes, uploaded_at: datetime) -> Report:
+        """What the job says of a file that nobody has dropped; file and answer are deleted, as `pipeline plan` does."""
+        drop = oracle.Drop(
+            bucket=self.drop_bucket, key=key, version_id="planned", uploaded_at=uploaded_at, content=content
+        )
+        # The work bucket of these tests keeps no versions; the one on AWS does.
+        file = {"Bucket": self.drop_bucket, "Key": planned_key(drop.load_id)}
+        metadata = {SOURCE_UPLOADED_AT: uploaded_at.isoformat()}
+        version_id = self.s3.put_object(**file, Body=content, Metadata=metadata)["VersionId"]
+        job = load_dimensions if key.startswith("dimensions/") else process_transactions
+        job(parse_arguments(self.arguments(drop, 1, PLAN, ArchivedCopy(*file.values(), version_id))))
+        answer = {"Bucket": self.work_bucket, "Key": plan_key(drop.load_id)}
+        body = self.s3.get_object(**answer)["Body"].read()
+        self.s3.delete_object(**answer)
+        self.s3.delete_object(**file, VersionId=version_id)
+        return Report.from_json(body.decode("utf-8"))
 
     def arguments(
         self, drop: oracle.Drop, attempt: int = 1, operation: str = LOAD, archived: ArchivedCopy | None = None

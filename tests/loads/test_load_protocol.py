@@ -131,7 +131,8 @@ def test_a_lock_that_cannot_be_had_ends_in_a_clear_sentence(sound_shop: Shop, mo
     assert len(tries) == 2
     assert isinstance(sound_shop.error, WarehouseBusy)
     assert str(sound_shop.error) == (
-        "a statement did not finish within its time (1 s to get the lock, 1800 s for any other): "
+        "a statement did not finish within its time (1 s to get the lock, "
+        "for any other 1800 s in a load and 10 s in a plan): "
         "canceling statement due to statement timeout; SVV_TRANSACTIONS shows which session holds the lock"
     )
     assert report.error is not None

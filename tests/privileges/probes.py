@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -14,9 +14,10 @@ import pytest
 from jobs.errors import DropGone
 from local.in_flight import InFlightCounter
 from local.queue_reader import QueueReader, sqs_record
-from schemas.drops import Drop
+from schemas.drops import SOURCE_UPLOADED_AT, Drop
 from schemas.messages import drop_message, replay_message, run_request
-from schemas.runs import ArchivedCopy
+from schemas.reports import Report
+from schemas.runs import PLAN, ArchivedCopy
 from schemas.work_bucket import (
     CLAIMS,
     LAST_DROP_KEY,
@@ -25,6 +26,8 @@ from schemas.work_bucket import (
     archived_key,
     claim_key,
     notified_stem,
+    plan_key,
+    planned_key,
     resent_key,
     sent_key,
 )
@@ -327,6 +330,21 @@ def load_an_archived_drop(stack: Stack, kind: str) -> None:
         stack.run_job(job, drop, copy)
 
 
+def plan_a_file(stack: Stack, kind: str) -> None:
+    """It lies where the run stages, and the run finds out what a load would do."""
+    drop, s3 = replace(stack.drop(kind), version_id="not-dropped"), stack.client("s3")
+    bucket, key = stack.laptop.outputs["work_bucket"], planned_key(drop.load_id)
+    body = s3.get_object(Bucket=drop.bucket, Key=drop.key)["Body"].read()
+    version = s3.put_object(
+        Bucket=bucket, Key=key, Body=body, Metadata={SOURCE_UPLOADED_AT: "2023-03-16T06:00:00+00:00"}
+    )
+    job = "process-transactions" if kind == TRANSACTIONS else "load-dimensions"
+    stack.run_job(job, drop, ArchivedCopy(bucket, key, version["VersionId"]), operation=PLAN)
+    found = Report.from_json(s3.get_object(Bucket=bucket, Key=plan_key(drop.load_id))["Body"].read().decode())
+    assert found.error is None
+    assert found.counts is not None
+
+
 def run_in_glue(stack: Stack, kind: str) -> None:
     assert stack.run_in_glue(stack.drop(kind)) == "SUCCEEDED"
 
@@ -341,6 +359,7 @@ PROBES = (
     _probe(load_transactions),
     *(_probe(find_a_drop_gone, kind) for kind in (TRANSACTIONS, PRODUCTS)),
     *(_probe(load_an_archived_drop, kind) for kind in (TRANSACTIONS, PRODUCTS)),
+    *(_probe(plan_a_file, kind) for kind in (TRANSACTIONS, PRODUCTS)),
     *(_probe(run_in_glue, kind) for kind in (TRANSACTIONS, PRODUCTS)),
     *(_probe(start_a_drop, kind) for kind in (TRANSACTIONS, PRODUCTS)),
     *(_probe(start_what_is_current, kind) for kind in (TRANSACTIONS, PRODUCTS)),

@@ -29,7 +29,7 @@ from local.permissions import RequiredPermission
 from local.queue_reader import QueueReader
 from schemas.drops import Drop
 from schemas.reports import SUCCEEDED, Report
-from schemas.runs import ArchivedCopy, RunArguments
+from schemas.runs import LOAD, ArchivedCopy, RunArguments
 from schemas.work_bucket import (
     CLAIMS,
     NOTIFIED,
@@ -263,11 +263,11 @@ class Stack:
         found = self.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=names)
         return int(found["Attributes"][names[0]])
 
-    def run_job(self, actor: str, drop: Drop, archived: ArchivedCopy | None = None) -> None:
+    def run_job(self, actor: str, drop: Drop, archived: ArchivedCopy | None = None, *, operation: str = LOAD) -> None:
         """The job in this process, with its role's rights; raises what the job raises."""
         job = self.client("glue").get_job(JobName=self.job_of(drop))["Job"]
         assert _last(job["Name"]) == actor
-        given = {**job["NonOverridableArguments"], **RunArguments(drop, 1, archived=archived).encode()}
+        given = {**job["NonOverridableArguments"], **RunArguments(drop, 1, operation, archived).encode()}
         arguments = parse_arguments([word for pair in given.items() for word in pair])
         with self._acting_as(actor):
             (process_transactions if arguments.job == "process_transactions" else load_dimensions)(arguments)

@@ -1,0 +1,161 @@
+"""A plan says what the load then does, and touches nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from schemas.reports import Report
+from schemas.warehouse.tables import COUNTS
+from tests import oracle
+from tests.hostile_content import SOUND_DAY, SOUND_PRODUCTS
+from tests.loads.shop import FIRST_UPLOAD, PRODUCTS, Shop, csv_bytes, key_of
+from tests.strategies import (
+    PARTITION_DAYS,
+    Transaction,
+    dim_customers,
+    dim_products,
+    render,
+    transactions,
+)
+
+TABLES = (
+    "fact_transactions",
+    "transaction_history",
+    "load_ledger",
+    "ledger_amounts",
+    "waiting_rows",
+    "dim_products",
+    "dim_customers",
+)
+NOON = datetime(2023, 3, 16, 12, tzinfo=UTC)
+UPLOADS = 4
+"""Of one table: so many pairs of a table and a file."""
+Upload = tuple[date, str, Sequence[Transaction], datetime]
+
+
+def everything(shop: Shop) -> object:
+    """All that a plan could touch: every row of every table, and every object of both buckets."""
+    rows = {table: sorted(map(repr, shop.sql(f"SELECT * FROM {table}"))) for table in TABLES}
+    objects = {
+        bucket: sorted(
+            (entry["Key"], entry["ETag"])
+            for page in shop.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket)
+            for entry in page.get("Contents", [])
+        )
+        for bucket in (shop.drop_bucket, shop.work_bucket)
+    }
+    return rows, objects
+
+
+def plan(shop: Shop, key: str, content: bytes, uploaded_at: datetime) -> Report:
+    """What the job says of a file that nobody has dropped; nothing is touched."""
+    before = everything(shop)
+    report = shop.plan(key, content, uploaded_at)
+    assert everything(shop) == before
+    return report
+
+
+def changed_most(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+    """Id, amount before and amount after of the ten transactions whose amount changed most."""
+
+    def amount(fact: Mapping[str, Any], key: str) -> Decimal | None:
+        return fact[key]["total_amount"] if key in fact else None
+
+    def size(change: tuple[str, Decimal | None, Decimal | None]) -> Decimal:
+        return abs((change[2] or Decimal(0)) - (change[1] or Decimal(0)))
+
+    changes = [(key, amount(before, key), amount(after, key)) for key in sorted({*before, *after})]
+    return sorted((change for change in changes if size(change)), key=lambda change: (-size(change), change[0]))[:10]
+
+
+def compare(shop: Shop, key: str, content: bytes, uploaded_at: datetime) -> None:
+    """Plan a file, then load it: both say the same."""
+    planned = plan(shop, key, content, uploaded_at)
+    before = shop.fact()
+    loaded = shop.run(shop.upload(key, content, uploaded_at))
+    assert planned.counts == loaded.counts
+    assert planned.reject_reasons == loaded.reject_reasons
+    assert planned.rejected_uri is None
+    if loaded.error is not None:
+        assert planned.error is not None
+        assert (planned.error.type, planned.error.is_transient) == (loaded.error.type, loaded.error.is_transient)
+        assert loaded.error.sentence.startswith(planned.error.sentence)
+        return
+    entry = shop.ledger()[loaded.load_id]
+    assert planned.counts == {name: entry[name] for name in COUNTS}
+    assert (planned.removed, planned.restored) == (entry["removed"], entry["restored"])
+    assert (planned.change, planned.waiting) == (loaded.change, loaded.waiting)
+    assert (planned.amount_classes, planned.statuses) == (loaded.amount_classes, loaded.statuses)
+    found = [
+        (
+            change.transaction_id,
+            None if change.old_amount is None else Decimal(change.old_amount),
+            None if change.new_amount is None else Decimal(change.new_amount),
+        )
+        for change in planned.largest_changes
+    ]
+    assert found == changed_most(before, shop.fact())
+    assert loaded.largest_changes == []
+
+
+@st.composite
+def some_uploads(draw: st.DrawFn) -> list[Upload]:
+    """Uploads in any order of their moments, no two of which are the same: the one that is planned has no id yet."""
+    minutes = draw(st.permutations(range(UPLOADS)))
+    uploads = []
+    for minute in minutes:
+        day = draw(st.sampled_from(PARTITION_DAYS))
+        sound, any_row = transactions(partition_day=day, faults=False), transactions(partition_day=day)
+        rows = draw(st.lists(st.one_of(sound, sound, sound, any_row), min_size=1, max_size=8))
+        uploads.append((day, draw(st.sampled_from(("a.csv", "b.csv"))), rows, NOON + timedelta(minutes=minute)))
+    return uploads
+
+
+@pytest.mark.parametrize("pairs", [20, pytest.param(1000, marks=pytest.mark.slow)])
+def test_a_plan_is_what_the_ledger_says_after_the_load(shop: Shop, pairs: int) -> None:
+    # Not shrunk: a pair takes a second, and any pair is small.
+    @settings(settings.default, max_examples=pairs // UPLOADS, phases=(Phase.reuse, Phase.generate))
+    @given(dim_products(), dim_customers(), some_uploads(), st.sampled_from(("add", "replace")))
+    def check(
+        products: Mapping[str, oracle.Product],
+        customers: Mapping[str, oracle.Customer],
+        uploads: Sequence[Upload],
+        same_key: str,
+    ) -> None:
+        shop.clean(dimensions=True)
+        shop.same_key = same_key
+        shop.load_dimension_rows(products, customers)
+        for day, name, rows, uploaded_at in uploads:
+            compare(shop, key_of(day, name), render(rows).content, uploaded_at)
+            compared.append(name)
+
+    compared: list[str] = []
+    check()
+    assert len(compared) >= pairs
+
+
+def test_a_file_that_would_be_refused_is_said_to_be(sound_shop: Shop) -> None:
+    compare(sound_shop, key_of(SOUND_DAY, "empty.csv"), b"", NOON)
+    content = b"transaction_id,customer_id,product_id,quantity,transaction_date,status\nT1,C0,P0,x,2023-03-15,sold\n"
+    refused = plan(sound_shop, key_of(SOUND_DAY, "day.csv"), content, NOON)
+    assert refused.error is not None
+    assert "max_reject_ratio allows 50.0%, so nothing was loaded" in refused.error.sentence
+    assert list(refused.reject_reasons) == ["invalid_quantity", "invalid_status"]
+
+
+def test_a_plan_of_a_dimension_loads_nothing(shop: Shop) -> None:
+    shop.load_dimension_rows(SOUND_PRODUCTS, {})
+    first, *_ = SOUND_PRODUCTS.values()
+    changed = [oracle.Product(first.product_id, "New name", first.category, first.price, first.supplier_id)]
+    changed.append(oracle.Product("P99", "New", "New", Decimal(5), "S"))
+    content = csv_bytes(PRODUCTS, changed)
+    planned = plan(shop, "dimensions/dim_products.csv", content, FIRST_UPLOAD + timedelta(1))
+    assert planned.counts is not None
+    assert planned.counts | {"rows_read": 2, "inserted": 1, "updated": 1} == planned.counts
