@@ -70,6 +70,10 @@ class Notifier:
         )
         return confirmed > 0 or pending == 0
 
+    def note_told_by_digest(self, stem: str) -> None:
+        """Note that a digest tells the outcome: no mail of its own is sent, not even by the sweep."""
+        self.leases.create(sent_key(stem), {"told_by": "digest"})
+
     def send_at_most_once(self, stem: str, mail: Mail, *, lease_seconds: float) -> bool:
         """Publish the mail unless it was, or is being, published; True when it was published now.
 

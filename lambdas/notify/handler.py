@@ -17,6 +17,7 @@ from lambdas.glue_runner import GlueRunner
 from lambdas.leases import LeaseStore
 from lambdas.no_retries import NO_RETRIES
 from lambdas.notifier import Notifier
+from lambdas.notify.digests import is_told_by_digest
 from lambdas.notify.earlier_attempts import earlier_attempts, note_deferred
 from lambdas.notify.failures import describe_failure
 from lambdas.notify.mail_context import MailContext
@@ -73,6 +74,11 @@ def handle(event: dict[str, Any], context: LambdaContext) -> dict[str, bool]:
     if Outcome(report, run.state).is_retried(tries) and not is_last(event):
         note_deferred(deps.leases, load_id, attempt, failure=describe_failure(run, report))
         logger.info("the load is retried by itself, so the mail comes with its last attempt")
+        return {"sent": False}
+    if is_told_by_digest(deps.leases, run.drop):
+        publish_metrics(settings.environment, report)
+        deps.notifier.note_told_by_digest(stem)
+        logger.info("the digest of a backfill tells the outcome")
         return {"sent": False}
     mail = outcome_mail(
         MailContext(

@@ -1,0 +1,115 @@
+"""The one mail about a backfill: what its files did, and which of them need a person."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+
+from cli.loads import Load
+from lambdas.notifier import Mail
+from lambdas.notify.figures import signed
+from lambdas.printable import printable
+from schemas.counts import COUNTS
+from schemas.drops import parse_key
+from schemas.reject_reasons import REJECT_REASONS
+from schemas.reports import Report
+
+_MANY = 7
+"""Of whatever is listed, no more than this is shown."""
+_NAME, _SENTENCE = 80, 160
+_WORDS = {
+    "rows_read": "in the files",
+    "inserted": "new",
+    "updated": "changed: a later state of what was known",
+    "unchanged": "as before",
+    "stale": "older than what is known, so not used",
+    "duplicate": "repeated in their file",
+    "rejected": "rejected",
+}
+
+
+def digest_mail(loads: Sequence[Load], *, name: str, stack: str) -> Mail:
+    """The mail about all loads of a backfill, once each is settled."""
+    failed = [load for load in loads if load.is_failed]
+    reports = [load.report for load in loads if load.report is not None and not load.is_failed]
+    counts = _counts(reports)
+    subject = f"[{stack}] Backfill of {len(loads):,} files: {signed(_change(reports))}, "
+    subject += f"{len(failed):,} files NOT loaded" if failed else _look(counts)
+    sections = [
+        [_what_happened(loads, failed), f"What you need to do: {_to_do(failed, counts)}"],
+        ["Money, as the change of the warehouse", f"  {'all transactions':<42}{signed(_change(reports)):>18}"],
+        ["Rows", *(f"  {counts[count]:>12,}  {words}" for count, words in _WORDS.items() if counts[count])],
+        _reasons(reports),
+        _files("Not loaded", [(load, load.status.summary) for load in failed]),
+        _files("Most rejected rows", [(load, f"{load.status.rejected:,} rows") for load in _most_rejected(loads)]),
+        [f"  pipeline loads --stack {stack}", *([f"  pipeline loads --failed --stack {stack}"] if failed else [])],
+        ["-" * 60, f"  backfill  {name}", f"  days      {_days(loads)}"],
+    ]
+    return Mail(subject, "\n\n".join("\n".join(section) for section in sections if section) + "\n")
+
+
+def _what_happened(loads: Sequence[Load], failed: Sequence[Load]) -> str:
+    loaded = len(loads) - len(failed)
+    what = f"{loaded:,} of {len(loads):,} files of a backfill are loaded" + (
+        f", {len(failed):,} are NOT." if failed else "."
+    )
+    return f"{what} This mail is about all of them: there was none about each."
+
+
+def _to_do(failed: Sequence[Load], counts: Counter[str]) -> str:
+    steps = [f"correct the {len(failed):,} files that are not loaded and upload them"] if failed else []
+    if counts["rejected"]:
+        steps.append(f"look at the {counts['rejected']:,} rejected rows with `pipeline rejected`")
+    return "; ".join(steps) + "." if steps else "nothing."
+
+
+def _look(counts: Counter[str]) -> str:
+    read, rejected = counts["rows_read"], counts["rejected"]
+    share = f" ({100 * rejected / read:.1f} %)" if rejected else ""
+    return f"{rejected:,} of {read:,} rows need a look{share}" if rejected else f"{read:,} rows"
+
+
+def _counts(reports: Iterable[Report]) -> Counter[str]:
+    counted: Counter[str] = Counter(dict.fromkeys(COUNTS, 0))
+    for report in reports:
+        # Products and customers are no transactions, and their rows are not counted beside them.
+        if report.partition_day is not None:
+            counted.update(report.first_commit or report.counts or {})
+    return counted
+
+
+def _change(reports: Iterable[Report]) -> str:
+    return str(sum((Decimal(report.first_change or report.change or 0) for report in reports), Decimal(0)))
+
+
+def _reasons(reports: Iterable[Report]) -> list[str]:
+    counted: Counter[str] = Counter()
+    for report in reports:
+        counted.update({reason: rejected.rows for reason, rejected in report.reject_reasons.items()})
+    lines = [
+        f"  {rows:>12,}  {reason}: {REJECT_REASONS[reason].meaning}"
+        for reason, rows in counted.most_common(_MANY)
+        if reason in REJECT_REASONS
+    ]
+    return ["Why rows were rejected (a row can have several reasons)", *lines] if lines else []
+
+
+def _most_rejected(loads: Sequence[Load]) -> list[Load]:
+    return sorted((load for load in loads if load.status.rejected), key=lambda load: -load.status.rejected)
+
+
+def _files(title: str, files: Sequence[tuple[Load, str]]) -> list[str]:
+    if not files:
+        return []
+    lines = [
+        f"  {printable(load.status.file_name, _NAME)} ({load.load_id}): {printable(text, _SENTENCE)}"
+        for load, text in files[:_MANY]
+    ]
+    more = [f"  and {len(files) - _MANY:,} more"] if len(files) > _MANY else []
+    return [title, *lines, *more]
+
+
+def _days(loads: Sequence[Load]) -> str:
+    days = sorted(day for load in loads if (day := parse_key(load.drop.key).partition_day) is not None)
+    return f"{days[0]} to {days[-1]}" if days else "none"

@@ -1,0 +1,92 @@
+"""`pipeline backfill`: many days of files, dropped in batches and told by one mail."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli.invocation import Invocation, command
+from cli.refusals import FAILED, NEEDS_A_LOOK, Refused
+
+if TYPE_CHECKING:
+    from cli.drop_keys import FileToDrop
+    from cli.loads import Load
+
+
+@command(on_pipeline=True)
+def backfill(
+    invocation: Invocation,
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where the files are; it may be flat.")],
+    first: Annotated[
+        str | None, typer.Option("--from", metavar="YYYY-MM-DD", help="Only days from this one.", show_default=False)
+    ] = None,
+    last: Annotated[
+        str | None, typer.Option("--to", metavar="YYYY-MM-DD", help="Only days up to this one.", show_default=False)
+    ] = None,
+    batch: Annotated[int, typer.Option(min=1, help="So many files are on their way at once.")] = 20,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be dropped, and drop nothing.")] = False,
+    minutes: Annotated[int, typer.Option(min=1, help="How long to wait for each batch at most.")] = 120,
+) -> None:
+    """Drop a folder of many days, batch after batch, and get one mail about all of them.
+
+    Products and customers come first. Stopped and run again it goes on where it was: a file whose content was
+    dropped before is not dropped twice. The exit status is 1 when a file failed, 3 when rows were rejected.
+    """
+    from cli.backfills import BackfillRun
+    from cli.drop_keys import files_to_drop
+    from cli.load_json import load_json
+    from cli.uploads import refuse_unversioned
+
+    if not folder.is_dir():
+        raise Refused(f"{folder} is not a folder; `pipeline drop` takes files")
+    files = [file for file in files_to_drop([folder], None) if _is_between(file, first, last)]
+    if not files:
+        raise Refused(f"{folder} has no file of the days that are asked for; check --from and --to")
+    pipeline = invocation.pipeline
+    refuse_unversioned(pipeline)
+    run = BackfillRun(pipeline, files, say=invocation.say, timeout_seconds=minutes * 60)
+    left = [file.key for file in run.left]
+    loads = [] if dry_run else run.run(batch)
+    failed = [load for load in loads if load.is_failed]
+    lines = [f"would drop {key}" for key in left] if dry_run else [f"NOT loaded: {_line(load)}" for load in failed]
+    if dry_run:
+        lines.append(f"{len(left):,} of {len(files):,} files would be dropped; nothing was sent.")
+    else:
+        loaded = len(loads) - len(failed)
+        lines.append(
+            f"{loaded:,} of {len(files):,} files are loaded, {len(left):,} were dropped now; one mail tells all."
+        )
+    result = {
+        "backfill": run.name,
+        "dry_run": dry_run,
+        "files": len(files),
+        "dropped": left,
+        "loads": [load_json(load) for load in loads],
+    }
+    invocation.show(result, "\n".join(lines))
+    if failed:
+        invocation.end(FAILED)
+    if any(load.status.rejected for load in loads):
+        invocation.end(NEEDS_A_LOOK)
+
+
+def _is_between(file: FileToDrop, first: str | None, last: str | None) -> bool:
+    """True for products and customers too: they have no day."""
+    from schemas.drops import parse_key
+
+    day = parse_key(file.key).partition_day
+    return day is None or (_day(first) or day) <= day <= (_day(last) or day)
+
+
+def _day(text: str | None) -> date | None:
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError:
+        raise Refused(f"{text!r} is not a day of the calendar; write it as YYYY-MM-DD") from None
+
+
+def _line(load: Load) -> str:
+    return f"{load.load_id}  {load.status.file_name}  {load.status.summary}"
