@@ -15,7 +15,7 @@ from schemas.drops import parse_key
 from schemas.reject_reasons import REJECT_REASONS
 from schemas.reports import Report
 
-_MANY = 7
+_MANY = 4
 """Of whatever is listed, no more than this is shown."""
 _NAME, _SENTENCE = 80, 160
 _WORDS = {
@@ -35,7 +35,7 @@ def digest_mail(loads: Sequence[Load], *, name: str, stack: str) -> Mail:
     reports = [load.report for load in loads if load.report is not None and not load.is_failed]
     counts = _counts(reports)
     subject = f"[{stack}] Backfill of {len(loads):,} files: {signed(_change(reports))}, "
-    subject += f"{len(failed):,} files NOT loaded" if failed else _look(counts)
+    subject += f"{_number_of_files(failed)} NOT loaded" if failed else _look(counts)
     sections = [
         [_what_happened(loads, failed), f"What you need to do: {_to_do(failed, counts)}"],
         ["Money, as the change of the warehouse", f"  {'all transactions':<42}{signed(_change(reports)):>18}"],
@@ -52,16 +52,20 @@ def digest_mail(loads: Sequence[Load], *, name: str, stack: str) -> Mail:
 def _what_happened(loads: Sequence[Load], failed: Sequence[Load]) -> str:
     loaded = len(loads) - len(failed)
     what = f"{loaded:,} of {len(loads):,} files of a backfill are loaded" + (
-        f", {len(failed):,} are NOT." if failed else "."
+        f"; {_number_of_files(failed)} NOT." if failed else "."
     )
     return f"{what} This mail is about all of them: there was none about each."
 
 
 def _to_do(failed: Sequence[Load], counts: Counter[str]) -> str:
-    steps = [f"correct the {len(failed):,} files that are not loaded and upload them"] if failed else []
+    steps = [f"correct and upload again what is not loaded ({_number_of_files(failed)})"] if failed else []
     if counts["rejected"]:
-        steps.append(f"look at the {counts['rejected']:,} rejected rows with `pipeline rejected`")
+        steps.append(f"look at the {counts['rejected']:,} rejected rows with `pipeline rejected LOAD`")
     return "; ".join(steps) + "." if steps else "nothing."
+
+
+def _number_of_files(loads: Sequence[Load]) -> str:
+    return "1 file" if len(loads) == 1 else f"{len(loads):,} files"
 
 
 def _look(counts: Counter[str]) -> str:

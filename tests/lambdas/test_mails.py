@@ -225,7 +225,8 @@ def test_a_mail_reads_as_reviewed(name: str) -> None:
 
 
 def test_every_reviewed_mail_is_one_that_is_sent() -> None:
-    assert sorted(path.stem for path in MAILS.glob("*.txt")) == sorted(CASES)
+    # The digest is not notify's: tests/cli/test_backfill_digest.py.
+    assert {path.stem for path in MAILS.glob("*.txt")} - {"backfill_digest"} == set(CASES)
 
 
 @pytest.mark.parametrize("name", CASES)
