@@ -36,29 +36,22 @@ def backfill(
     dropped before is not dropped twice. The exit status is 1 when a file failed, 3 when rows were rejected.
     """
     from cli.backfills import BackfillRun
-    from cli.drop_keys import files_to_drop
     from cli.load_json import load_json
     from cli.uploads import refuse_unversioned
 
-    if not folder.is_dir():
-        raise Refused(f"{folder} is not a folder; `pipeline drop` takes files")
-    files = [file for file in files_to_drop([folder], None) if _is_between(file, first, last)]
-    if not files:
-        raise Refused(f"{folder} has no file of the days that are asked for; check --from and --to")
+    files = _files(folder, first, last)
     pipeline = invocation.pipeline
     refuse_unversioned(pipeline)
     run = BackfillRun(pipeline, files, say=invocation.say, timeout_seconds=minutes * 60)
     left = [file.key for file in run.left]
     loads = [] if dry_run else run.run(batch)
     failed = [load for load in loads if load.is_failed]
-    lines = [f"would drop {key}" for key in left] if dry_run else [f"NOT loaded: {_line(load)}" for load in failed]
     if dry_run:
+        lines = [f"would drop {key}" for key in left]
         lines.append(f"{len(left):,} of {len(files):,} files would be dropped; nothing was sent.")
     else:
-        loaded = len(loads) - len(failed)
-        lines.append(
-            f"{loaded:,} of {len(files):,} files are loaded, {len(left):,} were dropped now; one mail tells all."
-        )
+        lines = [f"NOT loaded: {_line(load)}" for load in failed]
+        lines.append(f"{len(loads) - len(failed):,} of {len(files):,} files are loaded; one mail is about all of them.")
     result = {
         "backfill": run.name,
         "dry_run": dry_run,
@@ -71,6 +64,18 @@ def backfill(
         invocation.end(FAILED)
     if any(load.status.rejected for load in loads):
         invocation.end(NEEDS_A_LOOK)
+
+
+def _files(folder: Path, first: str | None, last: str | None) -> list[FileToDrop]:
+    """Raises Refused where there is none."""
+    from cli.drop_keys import files_to_drop
+
+    if not folder.is_dir():
+        raise Refused(f"{folder} is not a folder; `pipeline drop` takes files")
+    files = [file for file in files_to_drop([folder], None) if _is_between(file, first, last)]
+    if not files:
+        raise Refused(f"{folder} has no file of the days that are asked for; check --from and --to")
+    return files
 
 
 def _is_between(file: FileToDrop, first: str | None, last: str | None) -> bool:

@@ -76,9 +76,7 @@ def handle(event: dict[str, Any], context: LambdaContext) -> dict[str, bool]:
         logger.info("the load is retried by itself, so the mail comes with its last attempt")
         return {"sent": False}
     if is_told_by_digest(deps.leases, run.drop):
-        publish_metrics(settings.environment, report)
         deps.notifier.note_told_by_digest(stem)
-        logger.info("the digest of a backfill tells the outcome")
         return {"sent": False}
     mail = outcome_mail(
         MailContext(

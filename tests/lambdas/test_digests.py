@@ -11,8 +11,8 @@ from schemas.drops import Drop
 from schemas.messages import run_request
 from schemas.work_bucket import BACKFILL_KEY, notified_stem, sent_key
 from tests.lambdas.cloud import DAY_KEY, TRANSACTIONS_JOB, WORK, Cloud
+from tests.lambdas.notifying import event_of, run_of, tell
 from tests.lambdas.reports import failed, succeeded
-from tests.lambdas.test_notify import event_of, run_of, tell
 
 
 def begin_backfill(cloud: Cloud, *keys: str) -> None:

@@ -99,9 +99,7 @@ class Shop:
 
     def plan(self, key: str, content: bytes, uploaded_at: datetime) -> Report:
         """What the job says of a file that nobody has dropped; file and answer are deleted, as `pipeline plan` does."""
-        drop = oracle.Drop(
-            bucket=self.drop_bucket, key=key, version_id="planned", uploaded_at=uploaded_at, content=content
-        )
+        drop = oracle.Drop(self.drop_bucket, key, "planned", uploaded_at, content)
         # The work bucket of these tests keeps no versions; the one on AWS does.
         file = {"Bucket": self.drop_bucket, "Key": planned_key(drop.load_id)}
         metadata = {SOURCE_UPLOADED_AT: uploaded_at.isoformat()}

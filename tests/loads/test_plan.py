@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from schemas.reports import Report
 from schemas.warehouse.tables import COUNTS
 from tests import oracle
+from tests.file_strategies import render
 from tests.hostile_content import SOUND_DAY, SOUND_PRODUCTS
 from tests.loads.shop import FIRST_UPLOAD, PRODUCTS, Shop, csv_bytes, key_of
 from tests.strategies import (
@@ -21,7 +22,6 @@ from tests.strategies import (
     Transaction,
     dim_customers,
     dim_products,
-    render,
     transactions,
 )
 
