@@ -13,6 +13,7 @@ from datetime import date, datetime, time
 from decimal import Decimal
 
 from jobs.errors import TerminalError, TransientError, Unbalanced
+from jobs.load.changed_transactions import largest_changes, note_before
 from jobs.load.ledger import REPLAY, AmountChange, KeyLedger, read_changes, to_changes, total, write_entry
 from jobs.load.protocol import Outcomes, Staged, locked, merge, stage, weigh
 from jobs.load.session import Connection, WarehouseSession, execute, fetch_row, fetch_rows
@@ -26,7 +27,6 @@ from schemas.warehouse.tables import (
     RESTORED_TRANSACTIONS,
     STAGED_TRANSACTIONS,
     STAGED_WAITING,
-    TRANSACTIONS_BEFORE,
     WITHDRAWN_TRANSACTIONS,
 )
 from schemas.warehouse.upsert import RESTORE, TRANSACTIONS_UPSERT
@@ -158,7 +158,7 @@ def load(session: WarehouseSession, batch: Batch, ledger: Mapping[str, object], 
             if own and rules.keep_history:
                 execute(connection, sql.delete_history(), [work.load_id])
             if rules.is_plan:
-                _note_before(work)
+                note_before(connection, work.older_loads())
             effect = _apply(work, batch.staged.rows, replaced=[work.load_id] if own else [])
             execute(connection, sql.delete_waiting(), [work.load_id])
             if batch.waiting.rows:
@@ -176,7 +176,7 @@ def load(session: WarehouseSession, batch: Batch, ledger: Mapping[str, object], 
             is_booked = not own or effect.is_a_change or work.past.is_retracted(work.load_id)
             committed = _book(work, REPLAY if own else LOAD, counts, effect, is_booked=is_booked)
             if rules.is_plan:
-                committed = replace(committed, largest_changes=_largest_changes(work))
+                committed = replace(committed, largest_changes=largest_changes(connection))
             return _with_waiting(work, committed, batch.waiting.rows, expired)
 
     return session.run(send)
@@ -363,22 +363,6 @@ def _book(work: _Work, event: str, counts: Counts, effect: _Effect, *, is_booked
         first_changes=read_changes(work.connection, work.load_id, first.attempt) if first else [],
         day_sales=_day_sales(work),
     )
-
-
-def _note_before(work: _Work) -> None:
-    """Keep, for a plan, the rows of the fact that its load may change: those staged, and those of loads it replaces."""
-    execute(work.connection, sql.create_temporary(TRANSACTIONS_BEFORE))
-    execute(work.connection, sql.insert_before_staged())
-    for load_id in work.older_loads():
-        execute(work.connection, sql.insert_before_replaced(), [load_id])
-
-
-def _largest_changes(work: _Work) -> list[ChangedTransaction]:
-    rows = fetch_rows(work.connection, sql.select_largest_changes())
-    return [
-        ChangedTransaction(transaction_id, *(None if value is None else str(value) for value in values))
-        for transaction_id, *values in rows
-    ]
 
 
 def _expire(work: _Work) -> int:

@@ -15,7 +15,7 @@ from schemas.reports import Report
 from schemas.warehouse.tables import COUNTS
 from tests import oracle
 from tests.file_strategies import render
-from tests.hostile_content import SOUND_DAY, SOUND_PRODUCTS
+from tests.hostile_content import HEADER, SOUND_DAY, SOUND_PRODUCTS
 from tests.loads.shop import FIRST_UPLOAD, PRODUCTS, Shop, csv_bytes, key_of
 from tests.strategies import (
     PARTITION_DAYS,
@@ -148,6 +148,11 @@ def test_a_file_that_would_be_refused_is_said_to_be(sound_shop: Shop) -> None:
     assert refused.error is not None
     assert "max_reject_ratio allows 50.0%, so nothing was loaded" in refused.error.sentence
     assert list(refused.reject_reasons) == ["invalid_quantity", "invalid_status"]
+
+
+def test_a_plan_of_rows_that_wait_leaves_none_waiting(sound_shop: Shop) -> None:
+    lines = "T1,NOBODY,P0,1,2023-03-15,pending\nT2,NOBODY,P0,1,2023-03-15,pending\n"
+    compare(sound_shop, key_of(SOUND_DAY, "day.csv"), f"{HEADER}\n{lines}".encode(), NOON)
 
 
 def test_a_plan_of_a_dimension_loads_nothing(shop: Shop) -> None:
