@@ -54,7 +54,7 @@ def _job(drops: str, *, reads: Sequence[str], writes: Sequence[str]) -> set[tupl
         | _on([DROP, ARCHIVE], "s3:ListBucket")
         | _on(_below(WORK, *reads), "s3:GetObject")
         | _on(_below(WORK, *writes), "s3:PutObject")
-        | _on(_below(WORK, "staging"), "s3:DeleteObject")
+        | _on(_below(WORK, "staging"), "s3:DeleteObject", "s3:GetObjectVersion")
         | _list(WORK, "staging")
         | _on("redshift-serverless:workgroup/warehouse", "redshift-serverless:GetCredentials")
         | _on(logs, "logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents")

@@ -78,7 +78,7 @@ def test_what_is_left_in_peace_is_loaded_told_and_archived_in_one_run(quick: Aft
     assert [ledger[name] for name in counts] == [6, 3, 0, 0, 0, 1, 2]
     (archived,), (_,), ((subject, _),) = quick.in_peace.archived, quick.in_peace.rejected, quick.in_peace.mails
     assert archived["is what was dropped"] is True
-    assert subject == "[dev] <day> loaded: +1,349.55, 1 of 6 rows need a look (16.7 %)"
+    assert subject == "[dev] <day> loaded: +1,349.55, 1 of 6 rows needs a look (16.7 %)"
     assert len(runs_of(quick.laptop, quick.trials[0].drop)) == 1
 
 

@@ -250,7 +250,7 @@ def test_a_nasty_file_name_is_a_name_and_nothing_else(sound_shop: Shop, name: st
 
 
 HOSTILE_IDS = (
-    *("'; DROP TABLE fact_transactions; --", "a\\", "\\Nx", "NULLIF", "%s", "$1", 'a"', "a,b"),
+    *("x'; DROP TABLE fact_transactions; --", "a\\", "\\Nx", "NULLIF", "%s", "$1", 'a"', "a,b"),
     *("\x1b[31m", "=1+1", "$a$", "/*a"),
 )
 

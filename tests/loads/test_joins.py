@@ -26,7 +26,7 @@ def test_a_duplicate_dimension_key_is_refused_instead_of_fanning_out(shop: Shop)
     report = shop.run(shop.drop(SALE))
     assert report.error is not None
     assert report.error.sentence == (
-        "dim_products has product_id 'P0' more than once (1 such ids), so a join would multiply transactions; "
+        "dim_products has product_id 'P0' more than once (1 such id), so a join would multiply transactions; "
         "delete all rows but one of each id and replay the load"
     )
     assert (shop.fact(), shop.ledger(), shop.left_staged()) == ({}, {}, [])

@@ -131,7 +131,7 @@ def test_a_sale_flows_in_when_its_customer_comes(outcomes: Outcomes) -> None:
     day = "81-customer-comes-a-day-later/3"
     first, second = outcomes.mails_about(day)
     assert "1 of 3 rows" in first.subject
-    assert "waiting rows loaded" in second.subject
+    assert "1 waiting row loaded" in second.subject
     assert sorted(outcomes.history[outcomes.drops[day].load_id]) == ["T1", "T2", "T3"]
 
 

@@ -69,7 +69,7 @@ def test_a_dropped_file_is_loaded_mailed_and_archived(undisturbed: LocalCloud) -
     undisturbed.wait_until_idle()
     assert stage_of(undisturbed, drop) is Stage.ARCHIVED
     assert [(status, str(amount)) for status, amount in fact(undisturbed, "T1")] == [("completed", "89.97")]
-    assert mails_about(undisturbed, drop) == ["[dev] 1 Mar loaded: +89.97, 1 of 2 rows need a look (50.0 %)"]
+    assert mails_about(undisturbed, drop) == ["[dev] 1 Mar loaded: +89.97, 1 of 2 rows needs a look (50.0 %)"]
     assert undisturbed.queue("dead_letter_queue_url").all == 0
     assert (undisturbed.router.warnings, undisturbed.aws.iam.denials) == ([], [])
 
