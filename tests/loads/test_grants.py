@@ -7,6 +7,7 @@ import re
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
 import boto3
@@ -76,7 +77,9 @@ class Staff:
         """One key three times, of which the newest upload counts, with a row that waits; the last is taken back."""
         self.shop.clean()
         for quantity in (1, 2, 3):
-            day = self.shop.drop(f"T1,C0,P0,{quantity},2023-03-1{quantity},pending", "T2,C9,P0,1,2023-03-11,pending")
+            lines = f"T1,C0,P0,{quantity},2023-03-1{quantity},pending", "T2,C9,P0,1,2023-03-11,pending"
+            # S3's own times have whole seconds: which upload is the newest would be left to chance.
+            day = self.shop.drop(*lines, uploaded_at=datetime(2023, 3, 16, quantity, tzinfo=UTC))
             yield day, 1, LOAD
         yield day, 2, LOAD
         yield day, 3, RETRACT
