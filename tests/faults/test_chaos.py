@@ -109,7 +109,9 @@ rows = st.lists(
     st.tuples(st.integers(0, 3), st.integers(1, 60), st.integers(0, 2), st.sampled_from(STATUSES)),
     min_size=1,
     max_size=4,
+    unique_by=lambda row: (row[0], row[2], row[3]),
 )
+"""Number, quantity, age in days and status. Two sales of one event in one file conflict: it would not be loaded."""
 examples = itertools.count(1)
 
 
