@@ -8,8 +8,9 @@ from decimal import Decimal
 
 from cli.loads import Load
 from lambdas.notifier import Mail
-from lambdas.notify.figures import signed
+from lambdas.notify.figures import ROW_WORDS, need_a_look, signed
 from lambdas.printable import printable
+from schemas.counted import agreeing, counted
 from schemas.counts import COUNTS
 from schemas.drops import parse_key
 from schemas.reject_reasons import REJECT_REASONS
@@ -18,31 +19,27 @@ from schemas.reports import Report
 _MANY = 4
 """Of whatever is listed, no more than this is shown."""
 _NAME, _SENTENCE = 80, 160
-_WORDS = {
-    "rows_read": "in the files",
-    "inserted": "new",
-    "updated": "changed: a later state of what was known",
-    "unchanged": "as before",
-    "stale": "older than what is known, so not used",
-    "duplicate": "repeated in their file",
-    "rejected": "rejected",
-}
 
 
 def digest_mail(loads: Sequence[Load], *, name: str, stack: str) -> Mail:
     """The mail about all loads of a backfill, once each is settled."""
     failed = [load for load in loads if load.is_failed]
     reports = [load.report for load in loads if load.report is not None and not load.is_failed]
-    counts = _counts(reports)
-    subject = f"[{stack}] Backfill of {len(loads):,} files: {signed(_change(reports))}, "
-    subject += f"{_number_of_files(failed)} NOT loaded" if failed else _look(counts)
+    counts, waiting = _counts(reports), sum(report.waiting for report in reports)
+    to_look_at = max(counts["rejected"] - waiting, 0)
+    subject = f"[{stack}] Backfill of {counted(len(loads), 'file')}: {signed(_change(reports))}, "
+    if failed:
+        subject += f"{counted(len(failed), 'file')} NOT loaded"
+    else:
+        read = counts["rows_read"]
+        subject += need_a_look(to_look_at, read) if to_look_at else counted(read, "row")
     sections = [
-        [_what_happened(loads, failed), f"What you need to do: {_to_do(failed, counts)}"],
+        [_what_happened(loads, failed), f"What you need to do: {_to_do(failed, to_look_at)}"],
         ["Money, as the change of the warehouse", f"  {'all transactions':<42}{signed(_change(reports)):>18}"],
-        ["Rows", *(f"  {counts[count]:>12,}  {words}" for count, words in _WORDS.items() if counts[count])],
+        ["Rows", f"  {counts['rows_read']:>12,}  in the files", *_rows(counts, waiting)],
         _reasons(reports),
         _files("Not loaded", [(load, load.status.summary) for load in failed]),
-        _files("Most rejected rows", [(load, f"{load.status.rejected:,} rows") for load in _most_rejected(loads)]),
+        _files("Most rejected rows", [(load, counted(load.status.rejected, "row")) for load in _most_rejected(loads)]),
         [f"  pipeline loads --stack {stack}", *([f"  pipeline loads --failed --stack {stack}"] if failed else [])],
         ["-" * 60, f"  backfill  {name}", f"  days      {_days(loads)}"],
     ]
@@ -51,36 +48,33 @@ def digest_mail(loads: Sequence[Load], *, name: str, stack: str) -> Mail:
 
 def _what_happened(loads: Sequence[Load], failed: Sequence[Load]) -> str:
     loaded = len(loads) - len(failed)
-    what = f"{loaded:,} of {len(loads):,} files of a backfill are loaded" + (
-        f"; {_number_of_files(failed)} NOT." if failed else "."
-    )
+    what = f"{loaded:,} of {counted(len(loads), 'file')} of a backfill {agreeing(loaded, 'is', 'are')} loaded"
+    what += f"; {counted(len(failed), 'file')} NOT." if failed else "."
     return f"{what} This mail is about all of them: there was none about each."
 
 
-def _to_do(failed: Sequence[Load], counts: Counter[str]) -> str:
-    steps = [f"correct and upload again what is not loaded ({_number_of_files(failed)})"] if failed else []
-    if counts["rejected"]:
-        steps.append(f"look at the {counts['rejected']:,} rejected rows with `pipeline rejected LOAD`")
+def _to_do(failed: Sequence[Load], to_look_at: int) -> str:
+    steps = [f"correct and upload again what is not loaded ({counted(len(failed), 'file')})"] if failed else []
+    if to_look_at:
+        steps.append(f"look at the {counted(to_look_at, 'rejected row')} with `pipeline rejected LOAD`")
     return "; ".join(steps) + "." if steps else "nothing."
 
 
-def _number_of_files(loads: Sequence[Load]) -> str:
-    return "1 file" if len(loads) == 1 else f"{len(loads):,} files"
-
-
-def _look(counts: Counter[str]) -> str:
-    read, rejected = counts["rows_read"], counts["rejected"]
-    share = f" ({100 * rejected / read:.1f} %)" if rejected else ""
-    return f"{rejected:,} of {read:,} rows need a look{share}" if rejected else f"{read:,} rows"
+def _rows(counts: Counter[str], waiting: int) -> list[str]:
+    lines = [f"  {counts[count]:>12,}  {words}" for count, words in ROW_WORDS.items() if counts[count]]
+    if waiting:
+        those = agreeing(waiting, "waits", "wait")
+        lines.append(f"  {waiting:>12,}  of the rejected {those} for a customer or product")
+    return lines
 
 
 def _counts(reports: Iterable[Report]) -> Counter[str]:
-    counted: Counter[str] = Counter(dict.fromkeys(COUNTS, 0))
+    counts: Counter[str] = Counter(dict.fromkeys(COUNTS, 0))
     for report in reports:
         # Products and customers are no transactions, and their rows are not counted beside them.
         if report.partition_day is not None:
-            counted.update(report.first_commit or report.counts or {})
-    return counted
+            counts.update(report.first_commit or report.counts or {})
+    return counts
 
 
 def _change(reports: Iterable[Report]) -> str:
@@ -88,12 +82,12 @@ def _change(reports: Iterable[Report]) -> str:
 
 
 def _reasons(reports: Iterable[Report]) -> list[str]:
-    counted: Counter[str] = Counter()
+    rows: Counter[str] = Counter()
     for report in reports:
-        counted.update({reason: rejected.rows for reason, rejected in report.reject_reasons.items()})
+        rows.update({reason: rejected.rows for reason, rejected in report.reject_reasons.items()})
     lines = [
-        f"  {rows:>12,}  {reason}: {REJECT_REASONS[reason].meaning}"
-        for reason, rows in counted.most_common(_MANY)
+        f"  {number:>12,}  {reason}: {REJECT_REASONS[reason].meaning}"
+        for reason, number in rows.most_common(_MANY)
         if reason in REJECT_REASONS
     ]
     return ["Why rows were rejected (a row can have several reasons)", *lines] if lines else []

@@ -11,6 +11,7 @@ from schemas.counted import counted
 from schemas.drops import Drop
 from schemas.reports import SUCCEEDED, Report
 from schemas.retries import is_over, is_retried
+from schemas.runs import FLOW_IN, RETRACT
 
 
 class Stage(Enum):
@@ -53,8 +54,9 @@ class DropStatus:
 
     @property
     def rejected(self) -> int:
+        """Rows that the last attempt rejected: one that adds rows that had waited rejects none."""
         counts = self.report.counts if self.report else None
-        return counts["rejected"] if counts else 0
+        return max(counts["rejected"], 0) if counts else 0
 
     @property
     def summary(self) -> str:
@@ -63,10 +65,14 @@ class DropStatus:
             error = self.report.error.sentence if self.report and self.report.error else self.message
             return f"{error} (it is retried by itself)" if self.is_retried else error
         counts = self.report.counts if self.report else None
-        if counts is None:
+        if self.report is None or counts is None:
             return ""
-        parts = [f"{rows:,} {name}" for name, rows in counts.items() if name != "rows_read" and rows]
-        return f"{counted(counts['rows_read'], 'row')}: {', '.join(parts) or 'nothing to do'}"
+        if self.report.event == RETRACT:
+            return f"taken back: {counted(self.report.removed, 'transaction')} removed"
+        parts = [f"{rows:,} {name}" for name, rows in counts.items() if name != "rows_read" and rows > 0]
+        arrived = self.report.event == FLOW_IN
+        rows = counted(-counts["rejected"], "waiting row") if arrived else counted(counts["rows_read"], "row")
+        return f"{rows}: {', '.join(parts) or 'nothing to do'}"
 
 
 def drop_status(
@@ -78,17 +84,19 @@ def drop_status(
     report: Report | None,
     message: str,
     is_in_drop_bucket: bool,
+    is_told: bool = False,
 ) -> DropStatus:
     """The status of a drop from its last attempt: the run's `state` in Glue, and the attempt's report if there is one.
 
     `tries` is what its claim says (`schemas.retries.tries_of`). `state` is None where Glue does not know the run.
+    `is_told`: a mail has told the outcome, which `notify` sends only where no attempt follows by itself.
     """
     if attempt == 0:
         return DropStatus(drop, Stage.QUEUED)
     if not is_over(report, state):
         return DropStatus(drop, Stage.RUNNING, attempt=attempt)
     if report is None or report.outcome != SUCCEEDED:
-        retried = is_retried(tries, report, state)
+        retried = not is_told and is_retried(tries, report, state)
         return DropStatus(drop, Stage.FAILED, report, retried, message or "the run left no report", attempt)
     return DropStatus(drop, Stage.LOADED if is_in_drop_bucket else Stage.ARCHIVED, report, attempt=attempt)
 

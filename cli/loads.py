@@ -19,15 +19,17 @@ from botocore.exceptions import ClientError
 from cli.drop_status import DropStatus, drop_status
 from cli.pipeline import Pipeline
 from schemas.drops import Drop, is_drop
-from schemas.reports import Report
+from schemas.reports import SUCCEEDED, Report
 from schemas.retries import tries_of
 from schemas.work_bucket import (
     CLAIMS,
     REPORTS,
     claim_key,
     claims_prefix,
+    notified_stem,
     parse_attempt_key,
     report_key,
+    sent_key,
 )
 
 _READERS = 16
@@ -167,6 +169,7 @@ class Loads:
         # A claim without a run waits for its start: Glue was full, or the function that claimed it died.
         is_started = last.report is not None or last.run_id is not None
         drop = last.drop
+        is_loaded = last.report is not None and last.report.outcome == SUCCEEDED
         status = drop_status(
             drop,
             attempt=last.number if is_started else 0,
@@ -175,6 +178,7 @@ class Loads:
             report=last.report,
             message=last.message,
             is_in_drop_bucket=drop in self.in_drop_bucket,
+            is_told=not is_loaded and self._text(sent_key(notified_stem(load_id, last.number))) is not None,
         )
         return Load(status, attempts, traces.changed_at)
 

@@ -18,6 +18,8 @@ from botocore.exceptions import ClientError
 from cli.drop_keys import FileToDrop
 from cli.pipeline import Pipeline
 from cli.refusals import Failed
+from lambdas.notify.figures import signed
+from schemas.counted import agreeing, counted
 from schemas.drops import SOURCE_UPLOADED_AT, TRANSACTIONS, Drop, parse_key
 from schemas.reject_reasons import REJECT_REASONS
 from schemas.reports import ChangedTransaction, Report
@@ -101,18 +103,19 @@ def plan_json(plan: Plan) -> dict[str, Any]:
 def plan_text(plan: Plan) -> str:
     """The file, its rows by what would become of them, the money, the largest changes, and why rows are rejected."""
     report = plan.report
-    lines = [f"{plan.path.name} as {plan.key}: {report.rows_read:,} rows"]
+    lines = [f"{plan.path.name} as {plan.key}: {counted(report.rows_read, 'row')}"]
     if plan.refusal:
         lines.append(f"  would not be loaded: {plan.refusal}")
     counts = report.counts or {}
     lines += [f"  {counts[name]:>12,}  {words}" for name, words in _IN_WORDS.items() if counts.get(name)]
     if report.removed or report.restored:
         lines.append(
-            f"  {report.removed:,} transactions leave the warehouse and {report.restored:,} are as they were before, "
-            "for the file replaces an earlier upload"
+            f"  {counted(report.removed, 'transaction')} {agreeing(report.removed, 'leaves', 'leave')} the warehouse "
+            f"and {report.restored:,} {agreeing(report.restored, 'is', 'are')} again as before, because the file "
+            "replaces an earlier upload"
         )
     if report.change is not None:
-        lines.append(f"  money: {_money(report.change)}, net sales {_money(report.sales_change or '0')}")
+        lines.append(f"  money: {signed(report.change)}, net sales {signed(report.sales_change)}")
     if report.largest_changes:
         lines += ["  largest changes", *map(_change_line, report.largest_changes)]
     lines += _reasons(report)
@@ -122,11 +125,13 @@ def plan_text(plan: Plan) -> str:
 def _reasons(report: Report) -> list[str]:
     lines = ["  rejected, by reason"] if report.reject_reasons else []
     for reason, rejected in report.reject_reasons.items():
-        known = REJECT_REASONS[reason]
-        lines.append(f"  {rejected.rows:>12,}  {reason}: {known.meaning}; wanted: {known.wanted}")
+        known = REJECT_REASONS.get(reason)
+        words = f": {known.meaning}; wanted: {known.wanted}" if known else ""
+        lines.append(f"  {rejected.rows:>12,}  {reason}{words}")
         lines += [f"                line {sample.source_line}: {sample.in_words}" for sample in rejected.samples[:1]]
     if report.waiting:
-        lines.append(f"  {report.waiting:,} of them are loaded by themselves when their customer or product arrives")
+        those = agreeing(report.waiting, "is loaded by itself when its", "are loaded by themselves when their")
+        lines.append(f"  {report.waiting:,} of them {those} customer or product arrives")
     return lines
 
 
@@ -134,10 +139,6 @@ def _change_line(change: ChangedTransaction) -> str:
     old = f"{change.old_amount} {change.old_status}" if change.old_amount is not None else "nothing"
     new = f"{change.new_amount} {change.new_status}" if change.new_amount is not None else "nothing"
     return f"    {change.transaction_id}: {old} → {new}"
-
-
-def _money(amount: str) -> str:
-    return amount if amount.startswith("-") else f"+{amount}"
 
 
 def _wait_for_run(pipeline: Pipeline, arguments: RunArguments, until: float) -> None:

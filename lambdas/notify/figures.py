@@ -15,9 +15,10 @@ from schemas.usual import USUAL
 _MANY = 7
 """Of whatever a report lists, no more than this is shown."""
 _TOP_REASONS = 3
+_PERCENT = 100
 _VALUE = 100
 
-_WORDS = {
+ROW_WORDS = {
     "inserted": "new",
     "updated": "changed: a later state of what was known",
     "unchanged": "as before",
@@ -25,6 +26,7 @@ _WORDS = {
     "duplicate": "repeated in the file",
     "rejected": "rejected",
 }
+"""What each count of a load means, but for the rows that were read."""
 
 
 def signed(amount: str | None) -> str:
@@ -34,6 +36,12 @@ def signed(amount: str | None) -> str:
         return f"{value:+,.2f}" if value else "0.00"
     except (InvalidOperation, ValueError):
         return printable(amount or "", 40)
+
+
+def need_a_look(rows: int, read: int) -> str:
+    """`173 of 8,655 rows need a look (2.0 %)`."""
+    share = _PERCENT * rows / read if read else 0
+    return f"{rows:,} of {counted(read, 'row')} {agreeing(rows, 'needs', 'need')} a look ({share:.1f} %)"
 
 
 def usual(context: MailContext) -> list[str]:
@@ -85,7 +93,7 @@ def rows(context: MailContext) -> list[str]:
         lines = ["Rows that had waited", _count(arrived, f"{agreeing(arrived, 'is', 'are')} not rejected any more")]
     else:
         lines = ["Rows", _count(counts.get("rows_read", 0), "in the file")]
-    for name, words in _WORDS.items():
+    for name, words in ROW_WORDS.items():
         if counts.get(name, 0) > 0:
             lines.append(_count(counts[name], words))
     if report.waiting:

@@ -15,7 +15,7 @@ from datetime import date, datetime, timedelta, timezone
 from lambdas.notifier import Mail
 from lambdas.notify.console_links import log_link, object_link
 from lambdas.notify.failures import describe_failure, state_of_the_warehouse, what_to_do
-from lambdas.notify.figures import money, notes, reasons, rows, signed, usual
+from lambdas.notify.figures import money, need_a_look, notes, reasons, rows, signed, usual
 from lambdas.notify.mail_context import MailContext
 from lambdas.printable import printable
 from schemas.counted import agreeing, counted
@@ -25,7 +25,6 @@ from schemas.work_bucket import report_key
 _URI, _SENTENCE, _RUN_MESSAGE, _EARLIER = 1200, 1500, 1000, 300
 # The subject is cut at its end.
 _NAME_IN_SUBJECT, _FAILURE_IN_SUBJECT = 40, 60
-_PERCENT = 100
 
 
 def outcome_mail(context: MailContext) -> Mail:
@@ -77,9 +76,7 @@ def _rows_in_short(context: MailContext) -> str:
     waiting = context.report.waiting if context.report is not None else 0
     to_look_at = max(rejected - waiting, 0)
     if to_look_at:
-        share = _PERCENT * to_look_at / read if read else 0
-        need = agreeing(to_look_at, "needs", "need")
-        return f"{to_look_at:,} of {counted(read, 'row')} {need} a look ({share:.1f} %)"
+        return need_a_look(to_look_at, read)
     if waiting:
         return f"{waiting:,} of {counted(read, 'row')} {agreeing(waiting, 'waits', 'wait')} for a customer or product"
     return counted(read, "row")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,6 +17,8 @@ from cli.progress import Progress
 from lambdas.start_run import handler as start_run
 from schemas.drops import Drop
 from schemas.messages import drop_message, replay_message
+from schemas.reports import Error
+from schemas.work_bucket import notified_stem, sent_key
 from tests.lambdas.cloud import DROPS, SESSION, WORK, Cloud, Invocation, running_cloud
 from tests.lambdas.reports import failed
 
@@ -57,6 +60,20 @@ def test_third_failure_of_an_upload_is_settled(cloud: Cloud, look: Any) -> None:
     drop = fail_three_times(cloud)
     status = look(cloud, drop)
     assert (status.stage, status.attempt, status.is_settled) == (Stage.FAILED, 3, True)
+
+
+def test_a_drop_whose_failure_was_mailed_is_settled(cloud: Cloud) -> None:
+    """A drop that is gone counts no tries: only the mail says that no attempt follows."""
+    drop = cloud.drop()
+    start_run.handle(cloud.batch(drop_message(drop)), Invocation())
+    [run] = cloud.live_runs()
+    gone = Error("the drop is gone", True, "DropGone", not_before=datetime.now(UTC).isoformat())
+    cloud.end_run(run, "FAILED", report=failed(drop, error=gone))
+    assert not of_a_stack(cloud, drop).is_settled
+    boto3.client("s3").put_object(Bucket=WORK, Key=sent_key(notified_stem(drop.load_id, 1)), Body=b"{}")
+    status = of_a_stack(cloud, drop)
+    assert status.is_settled
+    assert "retried" not in status.summary
 
 
 @pytest.mark.parametrize("look", [of_a_stack, of_a_demo])

@@ -11,13 +11,9 @@ from jobs.page import render_load
 from lambdas.notify.outcome_mail import outcome_mail
 from schemas.counted import counted
 from schemas.reports import Error, RejectedFor, RejectSample, Report
+from tests.disagreeing_counts import DISAGREES
 from tests.lambdas.reports import failed, succeeded
 from tests.lambdas.test_mails import DROP, context
-
-NOUNS = "rows?|transactions?|columns?|reasons?|minutes?"
-DISAGREES = re.compile(
-    rf"(?<![\d,.])(?:1 (?:[a-z]+ )?(?:{NOUNS})(?<=s)|(?:0|[2-9]|\d\d+) (?:[a-z]+ )?(?:{NOUNS})(?<!s))\b"
-)
 
 
 def of_rows(number: int, *, rejected: int = 0, waiting: int = 0, **changes: Any) -> Report:
