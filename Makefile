@@ -63,7 +63,7 @@ clean:
 	$(UV) pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-IN_WHEEL := requirements/job.txt $(shell find jobs schemas -name "*.py") cli/wheel.py
+IN_WHEEL := requirements/job.txt $(shell find jobs schemas -name "*.py") cli/program/wheel.py
 
 dist/ready: .venv/ready $(IN_WHEEL)
 	$(BIN)/pipeline wheel

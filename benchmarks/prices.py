@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from cli.costs import Prices
+from cli.program.costs import Prices
 
 PRICES = Prices()
 BILLED_SECONDS_AT_LEAST = 60

@@ -1,1 +1,4 @@
-"""The operator's command `pipeline`: one module per command, listed in `cli.main`."""
+"""The operator's command `pipeline`, listed in `cli.main`.
+
+`commands` has what can be typed; the folders beside it have what the commands do, by topic.
+"""

@@ -24,7 +24,7 @@ from cli.refusals import GOOD, INTERRUPTED, explain
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from cli.pipeline import Pipeline
+    from cli.pipelines.pipeline import Pipeline
 
 STACK_VARIABLE = "PIPELINE_STACK"
 
@@ -59,7 +59,7 @@ class Invocation:
     @functools.cached_property
     def pipeline(self) -> Pipeline:
         """The stack on AWS, or the local pipeline; raises Refused when there is none."""
-        from cli.pipeline import find_pipeline
+        from cli.pipelines.pipeline import find_pipeline
 
         return find_pipeline(self.stack)
 

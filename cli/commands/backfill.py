@@ -12,8 +12,8 @@ from cli.invocation import Invocation, command
 from cli.refusals import FAILED, NEEDS_A_LOOK, Refused
 
 if TYPE_CHECKING:
-    from cli.drop_keys import FileToDrop
-    from cli.loads import Load
+    from cli.drops.keys import FileToDrop
+    from cli.loads.loads import Load
 
 
 @command(on_pipeline=True)
@@ -35,9 +35,9 @@ def backfill(
     Products and customers come first. Stopped and run again it goes on where it was: a file whose content was
     dropped before is not dropped twice. The exit status is 1 when a file failed, 3 when rows were rejected.
     """
-    from cli.backfills import BackfillRun
-    from cli.load_json import load_json
-    from cli.uploads import refuse_unversioned
+    from cli.backfill.batches import BackfillRun
+    from cli.drops.uploads import refuse_unversioned
+    from cli.loads.as_json import load_json
 
     files = _files(folder, first, last)
     pipeline = invocation.pipeline
@@ -68,7 +68,7 @@ def backfill(
 
 def _files(folder: Path, first: str | None, last: str | None) -> list[FileToDrop]:
     """Raises Refused where there is none."""
-    from cli.drop_keys import files_to_drop
+    from cli.drops.keys import files_to_drop
 
     if not folder.is_dir():
         raise Refused(f"{folder} is not a folder; `pipeline drop` takes files")

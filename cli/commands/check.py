@@ -38,8 +38,8 @@ def check(
 
     Needs neither AWS nor a warehouse. The exit status is 1 when a file would be refused, 3 when rows need a look.
     """
-    from cli.check_text import as_json, as_text
-    from cli.file_check import Checker, Dimensions
+    from cli.check.file_check import Checker, Dimensions
+    from cli.check.text import as_json, as_text
     from schemas.drops import CUSTOMERS, PRODUCTS
 
     missing = next((path for path in (*files, products, customers) if path is not None and not path.is_file()), None)
@@ -67,7 +67,7 @@ def _settings(source: str) -> SourceSettings:
 
 
 def _lookup(path: Path | None, name: str, settings: SourceSettings) -> Lookup | None:
-    from cli.file_check import read_lookup
+    from cli.check.file_check import read_lookup
     from jobs.errors import JobError
 
     try:

@@ -21,9 +21,9 @@ def costs(
     What the stack has is counted by running its program; nothing is created and AWS is not asked.
     Analysts' queries cost as long as they keep the warehouse awake, and are not part of the month.
     """
-    from cli.costs import DAYS_PER_MONTH, Prices, beside_loads, idle_month, load, usage_of
-    from cli.declared_resources import declared_resources
-    from cli.local_pipeline import ROOT
+    from cli.pipelines.local import ROOT
+    from cli.program.costs import DAYS_PER_MONTH, Prices, beside_loads, idle_month, load, usage_of
+    from cli.program.declared_resources import declared_resources
 
     resources, region = declared_resources(ROOT, config)
     prices, usage = Prices(), usage_of(resources)

@@ -32,7 +32,7 @@ def dead(
 
     redrive and discard need a message's id, or the word all.
     """
-    from cli.dead_letters import DeadLetters
+    from cli.pipelines.dead_letters import DeadLetters
 
     letters = DeadLetters(invocation.pipeline)
     if action is Action.LIST:

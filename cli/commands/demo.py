@@ -47,7 +47,7 @@ def demo(
     only events move anything: queue, Lambda, Glue, warehouse, mail, archive. The exit status is not 0
     when anything failed.
     """
-    from cli.demo import Disturbance, demo_from
+    from cli.demo.demo import Disturbance, demo_from
     from mock_data import MockDataArgs
 
     generator = MockDataArgs(rows=rows, days=days, seed=seed) if data is None else None

@@ -12,7 +12,7 @@ def doctor(invocation: Invocation) -> None:
 
     The exit status is 3 when something was found.
     """
-    from cli.checkups import examine
+    from cli.pipelines.checkups import examine
 
     findings = examine(invocation.pipeline)
     lines = [f"{'good' if finding.is_good else 'BAD '}  {finding.what}: {finding.advice}" for finding in findings]

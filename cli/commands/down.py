@@ -9,7 +9,7 @@ from cli.refusals import Failed
 @command()
 def down(invocation: Invocation) -> None:
     """Stop the local pipeline of another terminal."""
-    from cli.local_pipeline import find_local_pipeline, stop
+    from cli.pipelines.local import find_local_pipeline, stop
 
     local = find_local_pipeline()
     if not stop(local):

@@ -11,8 +11,8 @@ from cli.invocation import Invocation, command
 from cli.refusals import FAILED, NEEDS_A_LOOK
 
 if TYPE_CHECKING:
-    from cli.drop_keys import FileToDrop
-    from cli.loads import Load
+    from cli.drops.keys import FileToDrop
+    from cli.loads.loads import Load
     from schemas.drops import Drop
 
 
@@ -39,9 +39,9 @@ def drop(
     The key follows from the name: dim_products….csv, dim_customers….csv or …YYYY-MM-DD….csv.
     Dimensions are dropped first. With --wait the exit status is 1 when a file failed, 3 when rows were rejected.
     """
-    from cli.drop_keys import files_to_drop
-    from cli.load_json import load_json
-    from cli.uploads import refuse_unversioned, wait_until_settled
+    from cli.drops.keys import files_to_drop
+    from cli.drops.uploads import refuse_unversioned, wait_until_settled
+    from cli.loads.as_json import load_json
 
     files = files_to_drop(paths, day)
     pipeline = invocation.pipeline
@@ -67,7 +67,7 @@ def drop(
 
 
 def _upload(invocation: Invocation, files: list[FileToDrop]) -> list[Drop]:
-    from cli.uploads import upload
+    from cli.drops.uploads import upload
 
     return [upload(invocation.pipeline, file.path, file.key) for file in files]
 

@@ -13,7 +13,7 @@ def env(invocation: Invocation) -> None:
     """
     import shlex
 
-    from cli.tool_environment import tool_environment
+    from cli.pipelines.tool_environment import tool_environment
 
     variables = tool_environment(invocation.pipeline)
     text = "\n".join(f"export {name}={shlex.quote(value)}" for name, value in variables.items())

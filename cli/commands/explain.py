@@ -19,7 +19,7 @@ def explain(
 
     Read from the warehouse's history: rejected rows and duplicates within a file are not in it.
     """
-    from cli.explanation import explain_transaction
+    from cli.loads.explanation import explain_transaction
 
     found = explain_transaction(invocation.pipeline, transaction_id)
     if not found.rows:

@@ -62,7 +62,7 @@ def generate(
         raise Refused(
             "say where the files go: --out FOLDER, --upload (to the local pipeline or --stack NAME), or --bucket NAME"
         )
-    from cli.generate import parse_arguments, upload_shop, write_shop
+    from cli.drops.generate import parse_arguments, upload_shop, write_shop
 
     args = parse_arguments(
         start, days=days, rows=rows, products=products, customers=customers, seed=seed, faults=faults
@@ -70,7 +70,7 @@ def generate(
     if out is not None:
         generated = write_shop(args, out, expected=expected)
     else:
-        from cli.pipeline import bucket_alone
+        from cli.pipelines.pipeline import bucket_alone
 
         pipeline = invocation.pipeline if bucket is None else bucket_alone(bucket)
         generated = upload_shop(args, pipeline, say=invocation.say, timeout_seconds=minutes * 60)

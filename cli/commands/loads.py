@@ -20,9 +20,9 @@ def loads(
     limit: Annotated[int, typer.Option(min=1, help="Show so many at most.")] = 50,
 ) -> None:
     """List the recent loads, the latest first."""
-    from cli.days import first_moment
-    from cli.load_json import load_json, load_line
-    from cli.loads import Loads
+    from cli.drops.days import first_moment
+    from cli.loads.as_json import load_json, load_line
+    from cli.loads.loads import Loads
 
     found = Loads(invocation.pipeline).recent(since=first_moment(since), limit=limit, failed=failed)
     text = "\n".join(map(load_line, found)) or f"No {'failed ' if failed else ''}load in {invocation.pipeline.name}."

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from cli.invocation import Invocation, command
-from cli.load_argument import LoadName
+from cli.loads.argument import LoadName
 
 
 @command(on_pipeline=True)
@@ -21,9 +21,9 @@ def logs(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run ends.")] = False,
 ) -> None:
     """Print the log of a load's run."""
-    from cli.load_names import LoadNames
-    from cli.loads import Loads
-    from cli.run_logs import read_log, run_of
+    from cli.loads.loads import Loads
+    from cli.loads.names import LoadNames
+    from cli.loads.run_logs import read_log, run_of
 
     pipeline = invocation.pipeline
     found = LoadNames(Loads(pipeline)).one(load)

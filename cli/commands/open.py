@@ -25,9 +25,9 @@ def open_(
     """Open the page of a load, or an index of the latest loads."""
     import webbrowser
 
-    from cli.load_names import LoadNames
-    from cli.loads import Loads
-    from cli.pages import save_index, save_page
+    from cli.loads.loads import Loads
+    from cli.loads.names import LoadNames
+    from cli.loads.pages import save_index, save_page
 
     pipeline = invocation.pipeline
     loads = Loads(pipeline)

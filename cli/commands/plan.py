@@ -33,8 +33,8 @@ def plan(
     The job loads the file and takes it back before anybody sees it. Nothing is changed and no mail is sent.
     The exit status is 1 when a file would not be loaded, 3 when rows would be rejected.
     """
-    from cli.drop_keys import files_to_drop
-    from cli.plans import make_plan, plan_json, plan_text
+    from cli.drops.keys import files_to_drop
+    from cli.drops.plans import make_plan, plan_json, plan_text
 
     files = files_to_drop(paths, day)
     pipeline = invocation.pipeline

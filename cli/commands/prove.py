@@ -33,10 +33,10 @@ def prove(
     """
     import boto3
 
-    from cli.proof_steps import Proof
-    from cli.prove import LIMITS, PROOF_MINUTES, as_markdown
-    from cli.prove import prove as run_proof
-    from cli.throwaway_stack import PulumiStack
+    from cli.prove.proof import LIMITS, PROOF_MINUTES, as_markdown
+    from cli.prove.proof import prove as run_proof
+    from cli.prove.steps import Proof
+    from cli.prove.throwaway_stack import PulumiStack
 
     region = region or boto3.session.Session().region_name
     if region is None:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from cli.invocation import Invocation, command
-from cli.load_argument import LoadName
+from cli.loads.argument import LoadName
 from schemas.counted import counted
 
 
@@ -24,9 +24,9 @@ def rejected(
     ] = None,
 ) -> None:
     """Show the rejected rows of a load, with their reasons."""
-    from cli.load_names import LoadNames
-    from cli.loads import Loads
-    from cli.rejected_rows import read_rejected_rows, save_rejected_file
+    from cli.loads.loads import Loads
+    from cli.loads.names import LoadNames
+    from cli.loads.rejected_rows import read_rejected_rows, save_rejected_file
 
     pipeline = invocation.pipeline
     found = LoadNames(Loads(pipeline)).one(load)

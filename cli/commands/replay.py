@@ -35,9 +35,9 @@ def replay(
     """
     if (load is None) == (not failed):
         raise Refused("name what to replay: a load, a day, a range of days, or --failed; one of these")
-    from cli.load_names import LoadNames
-    from cli.loads import Loads
-    from cli.replays import plan_replay, send_replay
+    from cli.loads.loads import Loads
+    from cli.loads.names import LoadNames
+    from cli.loads.replays import plan_replay, send_replay
 
     loads = Loads(invocation.pipeline)
     chosen = loads.recent(failed=True) if load is None else LoadNames(loads).find(load)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from cli.invocation import Invocation, command
-from cli.load_argument import LoadName
+from cli.loads.argument import LoadName
 from cli.refusals import FAILED, Refused
 
 
@@ -22,9 +22,9 @@ def retract(
 
     What other files said about the same transactions counts again. A mail follows.
     """
-    from cli.load_names import LoadNames
-    from cli.loads import Loads
-    from cli.retractions import obstacle_to_retraction, send_retraction
+    from cli.loads.loads import Loads
+    from cli.loads.names import LoadNames
+    from cli.loads.retractions import obstacle_to_retraction, send_retraction
 
     loads = Loads(invocation.pipeline)
     found = LoadNames(loads).one(load)

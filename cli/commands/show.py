@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cli.invocation import Invocation, command
-from cli.load_argument import LoadName
+from cli.loads.argument import LoadName
 
 
 @command(on_pipeline=True)
@@ -12,9 +12,9 @@ def show(
     load: LoadName,
 ) -> None:
     """Show one load: its attempts, its rows, where to look."""
-    from cli.load_details import details_json, details_text
-    from cli.load_names import LoadNames
-    from cli.loads import Loads
+    from cli.loads.details import details_json, details_text
+    from cli.loads.loads import Loads
+    from cli.loads.names import LoadNames
 
     found = LoadNames(Loads(invocation.pipeline)).one(load)
     invocation.show(details_json(found), details_text(found, invocation.pipeline))

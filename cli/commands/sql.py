@@ -22,7 +22,7 @@ def sql(
 
     Without a QUERY, statements are read from standard input, each up to its semicolon.
     """
-    from cli.statements import read_statements, result_text, run_statement
+    from cli.pipelines.statements import read_statements, result_text, run_statement
 
     for statement in [query] if query is not None else read_statements():
         result = run_statement(invocation.pipeline, statement, limit=limit)

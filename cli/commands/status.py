@@ -21,7 +21,7 @@ def status(
 
     The exit status is 3 when something needs a person: a failed load, a dead letter, a mail address to confirm.
     """
-    from cli.pipeline_status import look, status_text
+    from cli.pipelines.status import look, status_text
 
     pipeline = invocation.pipeline
     while watch:

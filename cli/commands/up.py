@@ -18,8 +18,8 @@ def up(
 
     Drop files from another terminal with pipeline drop FILE. Every file, and each mail, is shown here.
     """
-    from cli.local_pipeline import only_local_pipeline
-    from cli.up import keep_running
+    from cli.pipelines.local import only_local_pipeline
+    from cli.pipelines.up import keep_running
 
     with only_local_pipeline():
         keep_running(invocation, config)

@@ -24,7 +24,7 @@ def wheel(
     It has our code and all it needs in one file. A private subnet has no package index, so nothing
     may be left to install there: the wheel declares no dependencies because it contains them.
     """
-    from cli.wheel import PYTHONS, build_wheel
+    from cli.program.wheel import PYTHONS, build_wheel
 
     if python not in PYTHONS:
         raise Refused(f"--python is {python}, but the job's wheel is built for {' and '.join(PYTHONS)}; choose one")

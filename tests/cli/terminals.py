@@ -13,10 +13,10 @@ import jsonschema
 import pytest
 from typer.testing import CliRunner, Result
 
-import cli.local_pipeline
-from cli.local_pipeline import announced, only_local_pipeline
+import cli.pipelines.local
 from cli.main import app
-from cli.up import describe
+from cli.pipelines.local import announced, only_local_pipeline
+from cli.pipelines.up import describe
 from local.local_cloud import LocalCloud
 
 ROOT = Path(__file__).parents[2]
@@ -50,7 +50,7 @@ def checked(command: str, printed: Any) -> Any:
 def terminal(laptop: LocalCloud, state: Path) -> Iterator[Terminal]:
     """A terminal that finds the local cloud by the state file."""
     with pytest.MonkeyPatch.context() as patch, ExitStack() as running:
-        patch.setattr(cli.local_pipeline, "STATE_FILE", state)
+        patch.setattr(cli.pipelines.local, "STATE_FILE", state)
         patch.delenv("PIPELINE_STACK", raising=False)
         running.enter_context(only_local_pipeline())
         running.enter_context(announced(describe(laptop)))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from cli.backfill_digest import digest_mail
-from cli.drop_status import DropStatus, Stage
-from cli.loads import Load
+from cli.backfill.digest import digest_mail
+from cli.drops.status import DropStatus, Stage
+from cli.loads.loads import Load
 from schemas.drops import Drop
 from schemas.reports import Error, RejectedFor, Report
 from tests.lambdas.reports import failed, succeeded

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-import cli.local_pipeline
-from cli.local_pipeline import find_local_pipeline
+import cli.pipelines.local
 from cli.main import GROUPS, app, command_name
+from cli.pipelines.local import find_local_pipeline
 from cli.refusals import Refused
 from tests.cli.terminals import SCHEMAS
 from tests.local.local_clouds import ROOT, transactions
@@ -30,9 +30,9 @@ COMMANDS = [command_name(member) for members in GROUPS.values() for member in me
 _UP = """
 import sys
 from pathlib import Path
-import cli.local_pipeline, cli.up
+import cli.pipelines.local, cli.pipelines.up
 from cli.main import app
-cli.local_pipeline.STATE_FILE, cli.up.FOLDER = Path(sys.argv[1]), Path(sys.argv[2])
+cli.pipelines.local.STATE_FILE, cli.pipelines.up.FOLDER = Path(sys.argv[1]), Path(sys.argv[2])
 app(sys.argv[3:])
 """
 _MOST_SECONDS = 300
@@ -59,10 +59,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tmp_path / "week" / f"till_2023-03-{day}.csv").write_bytes(transactions(good.format(number=day, day=day)))
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("PIPELINE_STACK", raising=False)
-    monkeypatch.setattr(cli.local_pipeline, "STATE_FILE", tmp_path / "running.json")
+    monkeypatch.setattr(cli.pipelines.local, "STATE_FILE", tmp_path / "running.json")
     # What a wheel holds is tested where it is installed; here nothing is downloaded.
     monkeypatch.setattr(
-        "cli.wheel._install_dependencies", lambda work, _: (work / "botocore" / "data").mkdir(parents=True)
+        "cli.program.wheel._install_dependencies", lambda work, _: (work / "botocore" / "data").mkdir(parents=True)
     )
     monkeypatch.setattr("cli.commands.wheel.ROOT", tmp_path)
     return tmp_path

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from cli.costs import Prices, usage_of
-from cli.declared_resources import declared_resources
 from cli.main import app
+from cli.program.costs import Prices, usage_of
+from cli.program.declared_resources import declared_resources
 from tests.cli.terminals import checked
 from tests.components.program import ROOT
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from cli.backfill_digest import digest_mail
-from cli.drop_status import DropStatus, Stage
-from cli.loads import Load
-from cli.plans import Plan, plan_text
+from cli.backfill.digest import digest_mail
+from cli.drops.plans import Plan, plan_text
+from cli.drops.status import DropStatus, Stage
+from cli.loads.loads import Load
 from schemas.drops import Drop
 from schemas.reports import RejectedFor, Report
 from schemas.runs import FLOW_IN, RETRACT

@@ -17,12 +17,12 @@ from polars.testing import assert_frame_equal
 from rich.console import Console
 from typer.testing import CliRunner
 
-from cli.demo import Disturbance, run_demo, shuffled
-from cli.demo_folder import demo_folder
-from cli.demo_results import Results
-from cli.drop_status import DropStatus, Stage
-from cli.live import Display
+from cli.demo.demo import Disturbance, run_demo, shuffled
+from cli.demo.folder import demo_folder
+from cli.demo.results import Results
+from cli.drops.status import DropStatus, Stage
 from cli.main import app
+from cli.screen.live import Display
 from local.local_cloud import LocalCloud
 from mock_data import MockData, MockDataArgs
 from schemas.drops import Drop
@@ -110,7 +110,7 @@ def test_a_demo_that_is_not_good_has_an_exit_status_that_says_so(
 ) -> None:
     (tmp_path / "dimensions").mkdir()
     (tmp_path / "dimensions" / "dim_products.csv").touch()
-    monkeypatch.setattr("cli.demo.run_demo", lambda *_, **__: Results({}, complaints))
+    monkeypatch.setattr("cli.demo.demo.run_demo", lambda *_, **__: Results({}, complaints))
     ended = CliRunner().invoke(app, ["demo", "--data", str(tmp_path), "--out", str(tmp_path / "out")])
     assert ended.exit_code == status, ended.output
 

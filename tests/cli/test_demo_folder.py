@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from cli.demo_folder import DATA, MARKER, RESULTS, demo_folder
+from cli.demo.folder import DATA, MARKER, RESULTS, demo_folder
 from cli.main import app
 from cli.refusals import Refused
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cli.drop_keys import key_of
+from cli.drops.keys import key_of
 from cli.refusals import Refused
 
 

@@ -10,10 +10,10 @@ from typing import Any
 import boto3
 import pytest
 
-from cli.drop_status import DropStatus, Stage
-from cli.loads import Loads
-from cli.pipeline import Pipeline
-from cli.progress import Progress
+from cli.drops.progress import Progress
+from cli.drops.status import DropStatus, Stage
+from cli.loads.loads import Loads
+from cli.pipelines.pipeline import Pipeline
 from lambdas.start_run import handler as start_run
 from schemas.drops import Drop
 from schemas.messages import drop_message, replay_message

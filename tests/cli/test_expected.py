@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from cli.expected import differences
+from cli.demo.expected import differences
 
 FACT = pl.DataFrame({"transaction_id": ["T1", "T2"], "quantity": [1, 2], "total_amount": [Decimal("1.00"), None]})
 LINEAGE = FACT.with_columns(source_key=pl.lit("transactions/a.csv"), source_line=pl.Series([2, 3]))

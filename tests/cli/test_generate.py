@@ -161,7 +161,7 @@ def test_the_days_are_uploaded_once_the_dimensions_are_loaded(
         shop.load_one()
 
     monkeypatch.setattr(
-        "cli.generate.time", SimpleNamespace(sleep=load, monotonic=lambda: 0.0, perf_counter=perf_counter)
+        "cli.drops.generate.time", SimpleNamespace(sleep=load, monotonic=lambda: 0.0, perf_counter=perf_counter)
     )
     result = generate("--bucket", shop.name, *SMALL)
     assert (result.exit_code, f" in s3://{shop.name}, in " in result.stdout) == (0, True), result.output
@@ -179,7 +179,7 @@ def test_the_days_are_uploaded_once_the_dimensions_are_loaded(
 def test_without_dimensions_no_day_is_uploaded(shop: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = itertools.count(0.0, 50.0)
     fake = SimpleNamespace(sleep=lambda _: None, monotonic=lambda: next(clock), perf_counter=perf_counter)
-    monkeypatch.setattr("cli.generate.time", fake)
+    monkeypatch.setattr("cli.drops.generate.time", fake)
     result = generate("--bucket", shop.name, "--minutes", 2, *SMALL)
     assert result.exit_code == 1
     assert "is still not loaded after 2 minutes, so no day was uploaded" in result.stderr

@@ -7,9 +7,9 @@ import io
 import pytest
 from rich.console import Console
 
-from cli.closing_screen import show_mail, show_totals, show_verdict
-from cli.drop_status import DropStatus, Stage
-from cli.live import screen
+from cli.drops.status import DropStatus, Stage
+from cli.screen.closing import show_mail, show_totals, show_verdict
+from cli.screen.live import screen
 from local.local_cloud import Mail
 from schemas.drops import Drop
 from schemas.reports import FAILED, SUCCEEDED, Error, Report

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.local_pipeline import LocalPipeline, announced, find_local_pipeline, only_local_pipeline
+from cli.pipelines.local import LocalPipeline, announced, find_local_pipeline, only_local_pipeline
 from cli.refusals import Refused
 
 LOCAL = LocalPipeline(1, {"drop_bucket": "drop"}, {"AWS_REGION": "eu-west-1"})

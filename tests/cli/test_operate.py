@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-import cli.local_pipeline
+import cli.pipelines.local
 from schemas.drops import Drop
 from schemas.work_bucket import OPEN, SWEEP
 from tests.cli.terminals import ROOT, Terminal, terminal
@@ -193,9 +193,9 @@ def test_a_plan_says_what_the_load_then_does_and_touches_nothing(shop: Terminal,
 _KILLED = """
 import sys
 from pathlib import Path
-import cli.local_pipeline
+import cli.pipelines.local
 from cli.main import app
-cli.local_pipeline.STATE_FILE = Path(sys.argv[1])
+cli.pipelines.local.STATE_FILE = Path(sys.argv[1])
 app(["backfill", sys.argv[2], "--batch", "1"])
 """
 
@@ -215,7 +215,7 @@ def test_a_backfill_that_is_killed_goes_on_and_sends_one_digest(
     def of_the_month() -> list[dict[str, object]]:
         return [load for load in shop.json("loads")["loads"] if str(load["day"]).startswith(f"2023-{month:02}-")]
 
-    state = str(cli.local_pipeline.STATE_FILE)
+    state = str(cli.pipelines.local.STATE_FILE)
     process = subprocess.Popen([sys.executable, "-c", _KILLED, state, str(tmp_path)], cwd=ROOT)
     while len(of_the_month()) < days // 2:
         assert process.poll() is None

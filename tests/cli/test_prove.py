@@ -14,14 +14,14 @@ import boto3
 import pytest
 from moto.glue.models import glue_backends
 
-from cli import proof_steps
-from cli.declared_resources import Resource, declared_resources
-from cli.pipeline import Pipeline
-from cli.proof_steps import CLOSING, Proof, Step
-from cli.prove import STOPPED, Result, as_markdown, prove
+from cli.pipelines.pipeline import Pipeline
+from cli.pipelines.up import describe
+from cli.program.declared_resources import Resource, declared_resources
+from cli.prove import steps as proof_steps
+from cli.prove.proof import STOPPED, Result, as_markdown, prove
+from cli.prove.steps import CLOSING, Proof, Step
+from cli.prove.throwaway_stack import SETTINGS, leftovers
 from cli.refusals import Failed, Refused
-from cli.throwaway_stack import SETTINGS, leftovers
-from cli.up import describe
 from local.local_cloud import LocalCloud
 from schemas.drops import Drop
 from tests.local.local_clouds import ROOT, started

@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from cli.drop_status import Stage
-from cli.loads import Loads
+from cli.drops.status import Stage
+from cli.loads.loads import Loads
 from cli.main import app
-from cli.pipeline import find_pipeline
+from cli.pipelines.pipeline import find_pipeline
 from local.local_cloud import LocalCloud
 from tests.local.local_clouds import ROOT, started
 

@@ -122,7 +122,7 @@ def test_without_the_pulumi_cli_a_stack_is_refused(tmp_path: Path, monkeypatch: 
 def test_without_a_local_pipeline_or_a_stack_a_command_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cli.local_pipeline.STATE_FILE", tmp_path / "running.json")
+    monkeypatch.setattr("cli.pipelines.local.STATE_FILE", tmp_path / "running.json")
     ended = CliRunner().invoke(app, ["replay", "2023-03-15"])
     assert (ended.exit_code, ended.stderr.startswith("pipeline replay: no local pipeline is running;")) == (2, True)
 
@@ -131,7 +131,7 @@ def test_a_state_file_that_a_killed_pipeline_left_names_no_pipeline(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     state = tmp_path / "running.json"
-    monkeypatch.setattr("cli.local_pipeline.STATE_FILE", state)
+    monkeypatch.setattr("cli.pipelines.local.STATE_FILE", state)
     # Its process id may be somebody else's by now: our own is alive for certain.
     state.write_text(json.dumps({"pid": os.getpid(), "outputs": {}, "environment": {}}))
     ended = CliRunner().invoke(app, ["replay", "2023-03-15"])

@@ -229,7 +229,7 @@ def test_generate_uploads_to_the_stack_and_stops_when_a_dimension_fails(
             if "products" not in drop.key:
                 stack.archive(drop)
 
-    monkeypatch.setattr("cli.uploads.time", SimpleNamespace(sleep=fail_the_products, monotonic=lambda: 0.0))
+    monkeypatch.setattr("cli.drops.uploads.time", SimpleNamespace(sleep=fail_the_products, monotonic=lambda: 0.0))
     told = stack.run("generate", "--upload", "--days", "2", "--rows", "20", "--products", "3", "--customers", "3")
     assert told.exit_code == 1
     assert "dim_products.csv was not loaded, so no day was uploaded: line 3 is not UTF-8" in told.stderr

@@ -26,9 +26,9 @@ def up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str | None]
     for name in ("components", "jobs", "lambdas", "schemas", "sources"):
         (root / name).symlink_to(ROOT / name)
     build_wheel(root / "dist")
-    monkeypatch.setattr("cli.up.ROOT", root)
-    monkeypatch.setattr("cli.up.FOLDER", tmp_path / "up")
-    monkeypatch.setattr("cli.local_pipeline.STATE_FILE", tmp_path / "running.json")
+    monkeypatch.setattr("cli.pipelines.up.ROOT", root)
+    monkeypatch.setattr("cli.pipelines.up.FOLDER", tmp_path / "up")
+    monkeypatch.setattr("cli.pipelines.local.STATE_FILE", tmp_path / "running.json")
 
     def up(text: str | None) -> Any:
         if text is not None:

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from cli import throwaway_stack
 from cli.main import app
+from cli.prove import throwaway_stack
+from cli.prove.throwaway_stack import SETTINGS, PulumiStack
 from cli.refusals import Failed, Refused
-from cli.throwaway_stack import SETTINGS, PulumiStack
 from components.stack_config import stack_config
 from tests.local.local_clouds import ROOT
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.wheel import build_wheel
+from cli.program.wheel import build_wheel
 from components.packages import job_wheel
 from jobs import __version__
 from tests.components.program import ROOT
@@ -46,7 +46,7 @@ def test_one_source_makes_a_wheel_for_each_python(tmp_path: Path, monkeypatch: p
         asked.append(python)
         (work / "botocore" / "data").mkdir(parents=True)
 
-    monkeypatch.setattr("cli.wheel._install_dependencies", install)
+    monkeypatch.setattr("cli.program.wheel._install_dependencies", install)
     wheels = [build_wheel(tmp_path / "dist", tmp_path / "work", python) for python in ("3.9", "3.13", "3.9")]
     assert asked == ["3.9", "3.13", "3.9"]
     assert wheels[0] == wheels[2]

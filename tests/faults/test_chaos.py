@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 from rich.console import Console
 
-from cli.demo import Disturbance, run_demo
-from cli.demo_folder import demo_folder
+from cli.demo.demo import Disturbance, run_demo
+from cli.demo.folder import demo_folder
 from local.chaos import (
     CORRECTED,
     CUT,

@@ -13,8 +13,8 @@ from typing import Any
 import boto3
 import botocore
 
-from cli.drop_status import Stage
-from cli.progress import Progress
+from cli.drops.progress import Progress
+from cli.drops.status import Stage
 from local.local_cloud import LocalCloud
 from local.moto_hooks import PlayedRun
 from schemas.drops import Drop

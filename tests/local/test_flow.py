@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from cli.drop_status import Stage
-from cli.progress import Progress
+from cli.drops.progress import Progress
+from cli.drops.status import Stage
 from local.aws_requests import AwsRequest
 from local.event_router import Delivery
 from local.glue import LOG_GROUPS

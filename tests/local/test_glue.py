@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from cli.drop_status import Stage
+from cli.drops.status import Stage
 from local import glue_process
 from local.glue import LOG_GROUPS
 from local.glue_process import GlueProcesses

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from cli.drop_status import Stage
+from cli.drops.status import Stage
 from local.event_router import Delivery
 from local.local_cloud import LocalCloud
 from schemas.counts import COUNTS

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import polars as pl
 
-from cli.drop_status import Stage
+from cli.drops.status import Stage
 from local.local_cloud import LocalCloud
 from schemas.warehouse.tables import DIM_CUSTOMERS, WAREHOUSE_TABLES
 from schemas.work_bucket import CODE, REJECTED, REPORTS, STAGING, page_key, report_key

@@ -14,8 +14,8 @@ import pytest
 from botocore.exceptions import ClientError
 from moto.s3.models import S3Backend
 
-from cli.drop_status import Stage
-from cli.progress import Progress
+from cli.drops.progress import Progress
+from cli.drops.status import Stage
 from local.local_cloud import LocalCloud
 from tests.local.local_clouds import GOOD, put, stage_of, transactions, transactions_key
 

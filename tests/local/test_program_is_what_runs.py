@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from cli.drop_status import Stage
-from cli.progress import Progress
+from cli.drops.progress import Progress
+from cli.drops.status import Stage
 from components.events import EventFunctionArgs, Rule
 from components.functions import FunctionArgs
 from components.ingestion import Ingestion

@@ -198,7 +198,7 @@ def test_several_files_end_with_the_worst(folder: Path) -> None:
 
 
 def test_every_preset_has_a_title() -> None:
-    from cli.source_proposals import TITLES
+    from cli.check.proposals import TITLES
     from sources import known_sources
 
     assert sorted([*TITLES, "default"]) == sorted(known_sources())

@@ -1,0 +1,1 @@
+"""Many days of files: uploaded in batches, reported in one mail."""

@@ -1,0 +1,176 @@
+"""Many days of files at once: dropped in batches, told by one mail, and resumed where they were stopped.
+
+A file counts as dropped when its content is in the drop bucket or the archive under its key. So a
+backfill that was killed is resumed by starting it again, and no file is dropped twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from cli.backfill.digest import digest_mail
+from cli.drops.keys import FileToDrop
+from cli.drops.uploads import upload, wait_until_settled
+from cli.loads.loads import Load, Loads
+from cli.pipelines.local import LOCAL_STACK
+from cli.pipelines.pipeline import Pipeline
+from cli.refusals import Failed, Refused
+from lambdas.archived_copies import SOURCE_VERSION_ID
+from schemas.backfills import QUIET_SECONDS, Backfill
+from schemas.drops import Drop
+from schemas.work_bucket import BACKFILL_KEY, NOTIFIED, digest_key, parse_attempt_key
+
+Content = tuple[str, str]
+"""A key and the MD5 of what is to stand under it: S3's ETag, for what is uploaded in one piece."""
+
+
+@dataclass
+class BackfillRun:
+    """One run of the command over some files."""
+
+    pipeline: Pipeline
+    files: Sequence[FileToDrop]
+    """Dimensions first."""
+    say: Callable[[str], None]
+    timeout_seconds: float
+    """For each batch."""
+    dropped: dict[Content, Drop] = field(default_factory=dict)
+    """Of all files, as far as they are dropped."""
+
+    def __post_init__(self) -> None:
+        """Find out what is dropped already."""
+        self.contents = {file.key: (file.key, _md5(file.path)) for file in self.files}
+        digest = hashlib.sha256(json.dumps(sorted(self.contents.values())).encode())
+        self.name = digest.hexdigest()[:16]
+        wanted = set(self.contents.values())
+        self.dropped = dict(_known_drops(self.pipeline, wanted))
+
+    @property
+    def left(self) -> list[FileToDrop]:
+        """The files that are not dropped yet."""
+        return [file for file in self.files if self.contents[file.key] not in self.dropped]
+
+    def run(self, batch: int) -> list[Load]:
+        """Drop what is left, so many files at a time, and send the digest; the loads, in the order of the files."""
+        self._begin()
+        dimensions = [file for file in self.files if file.is_dimension]
+        transactions = [file for file in self.files if not file.is_dimension]
+        starts = range(0, len(transactions), batch)
+        for files in [dimensions, *(transactions[start : start + batch] for start in starts)]:
+            if files:
+                self._drop(files)
+        drops = [self.dropped[self.contents[file.key]] for file in self.files]
+        loads = [Loads(self.pipeline).of(drop) for drop in drops]
+        self._wait_until_told(loads)
+        self._send_digest(loads)
+        self.pipeline.client("s3").delete_object(Bucket=self._work_bucket, Key=BACKFILL_KEY)
+        return loads
+
+    def _begin(self) -> None:
+        """Write the note that keeps single mails away; raises Refused while another backfill runs."""
+        s3 = self.pipeline.client("s3")
+        try:
+            found = s3.get_object(Bucket=self._work_bucket, Key=BACKFILL_KEY)
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "NoSuchKey":
+                raise
+        else:
+            other = Backfill.from_payload(json.loads(found["Body"].read()))
+            ends = found["LastModified"] + timedelta(seconds=QUIET_SECONDS)
+            if other.name != self.name and datetime.now(UTC) < ends:
+                raise Refused(
+                    f"another backfill, of {len(other.keys):,} files, runs or was stopped; run it again to its end, "
+                    f"or wait until {ends:%Y-%m-%d %H:%M} UTC"
+                )
+        self._keep_quiet()
+
+    def _keep_quiet(self) -> None:
+        note = Backfill(self.name, list(self.contents)).to_payload()
+        self.pipeline.client("s3").put_object(
+            Bucket=self._work_bucket, Key=BACKFILL_KEY, Body=json.dumps(note).encode(), ContentType="application/json"
+        )
+
+    def _drop(self, files: Sequence[FileToDrop]) -> None:
+        """Drop those of a batch that are left, and wait until each of it is settled."""
+        self._keep_quiet()
+        for file in files:
+            content = self.contents[file.key]
+            if content not in self.dropped:
+                self.dropped[content] = upload(self.pipeline, file.path, file.key)
+        drops = [self.dropped[self.contents[file.key]] for file in files]
+        wait_until_settled(self.pipeline, drops, timeout_seconds=self.timeout_seconds)
+        place = self.files.index(files[-1]) + 1
+        self.say(f"{place:,} of {len(self.files):,} files are done, the last of them {files[-1].path.name}.")
+
+    def _wait_until_told(self, loads: Sequence[Load]) -> None:
+        """Wait until `notify` has seen the last outcome of each: without the note it would mail it by itself."""
+        until = time.monotonic() + self.timeout_seconds
+        outcomes = {(load.load_id, load.status.attempt) for load in loads if load.attempts}
+        while missing := outcomes - set(self._told()):
+            if time.monotonic() > until:
+                load_id, attempt = min(missing)
+                raise Failed(
+                    f"the outcome of load {load_id}, attempt {attempt}, has not been noted after "
+                    f"{self.timeout_seconds / 60:g} minutes; look at the log of notify, then run the backfill again"
+                )
+            time.sleep(self.pipeline.look_seconds)
+
+    def _told(self) -> Iterator[tuple[str, int]]:
+        pages = self.pipeline.client("s3").get_paginator("list_objects_v2")
+        for page in pages.paginate(Bucket=self._work_bucket, Prefix=NOTIFIED):
+            yield from filter(None, (parse_attempt_key(found["Key"]) for found in page.get("Contents", [])))
+
+    def _send_digest(self, loads: Sequence[Load]) -> None:
+        """Publish the digest unless it was. The note comes first: a second mail would look like a second backfill."""
+        s3 = self.pipeline.client("s3")
+        mail = digest_mail(loads, name=self.name, stack=self.pipeline.stack or LOCAL_STACK)
+        note = json.dumps({"subject": mail.subject}).encode()
+        try:
+            s3.put_object(Bucket=self._work_bucket, Key=digest_key(self.name), Body=note, IfNoneMatch="*")
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "PreconditionFailed":
+                raise
+            self.say("The digest of these files was sent before.")
+            return
+        topic = self.pipeline.output("topic_arn")
+        self.pipeline.client("sns").publish(TopicArn=topic, Subject=mail.subject, Message=mail.body)
+
+    @property
+    def _work_bucket(self) -> str:
+        return self.pipeline.output("work_bucket")
+
+
+def _md5(path: Path) -> str:
+    with path.open("rb") as content:
+        return hashlib.file_digest(content, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def _known_drops(pipeline: Pipeline, wanted: Collection[Content]) -> Iterator[tuple[Content, Drop]]:
+    """Those of the contents that lie in the drop bucket or the archive, and the drop each came with."""
+    drop_bucket, archive = pipeline.output("drop_bucket"), pipeline.output("archive_bucket")
+    s3 = pipeline.client("s3")
+    for bucket in (archive, drop_bucket):
+        for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
+            for version in page.get("Versions", []):
+                content, version_id = (version["Key"], version["ETag"].strip('"')), version["VersionId"]
+                if content not in wanted:
+                    continue
+                if bucket == archive:
+                    version_id = _source_version(s3, archive, version)
+                if version_id:
+                    yield content, Drop(drop_bucket, version["Key"], version_id)
+
+
+def _source_version(s3: Any, archive: str, version: dict[str, Any]) -> str:
+    """The version of the drop that an archived copy was made of; empty for what is no copy of ours."""
+    found = s3.head_object(Bucket=archive, Key=version["Key"], VersionId=version["VersionId"])
+    return str(found["Metadata"].get(SOURCE_VERSION_ID, ""))

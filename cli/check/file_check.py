@@ -1,0 +1,272 @@
+"""What would happen to a file, found with the job's own code: no warehouse, no bucket, nothing is kept."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from cli.check.proposals import Proposal, propose
+from cli.refusals import Refused
+from jobs.csv.reader import SourceFile, open_source_file
+from jobs.errors import JobError
+from jobs.load.staging import StagedRows, Stager
+from jobs.load_dimensions import open_dimension
+from jobs.rows.dimensions import DimensionRows
+from jobs.rows.duplicates import DuplicateCandidates
+from jobs.rows.ids import IdReader
+from jobs.rows.lookup import Lookup
+from jobs.rows.validation import RowValidator, ValidationResult
+from jobs.s3 import Prefix
+from schemas.counted import agreeing, counted
+from schemas.drops import CUSTOMERS, PRODUCTS, TRANSACTIONS, Drop
+from schemas.reject_reasons import REJECT_REASONS
+from schemas.rejected_file import REASON_SEPARATOR, REJECT_REASONS_COLUMN
+from schemas.reports import RejectedFor
+from schemas.sources import CONTRACT_COLUMNS, SourceSettings
+from schemas.warehouse.tables import DIMENSIONS
+
+_FOLDERS = re.compile(r"year=([0-9]{4})/month=([0-9]{1,2})/day=([0-9]{1,2})/")
+_NAMED_DAY = re.compile(r"(?<![0-9])([0-9]{4}-[0-9]{2}-[0-9]{2})(?![0-9])")
+_MOST_VALUES = 1000
+"""Different values of a column that are remembered for each reject reason."""
+
+
+@dataclass(frozen=True)
+class Dimensions:
+    """The ids that a file's rows are looked up by; None where they are not at hand and so are not checked."""
+
+    products: Lookup | None = None
+    customers: Lookup | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the job would say of a file under some settings. Where `refusal` is set, nothing would be loaded."""
+
+    refusal: str | None
+    rows: int = 0
+    accepted: int = 0
+    """Rows that would be loaded, or lose to another row of the file (`duplicate`)."""
+    duplicate: int = 0
+    rejected: int = 0
+    reasons: Mapping[str, RejectedFor] = field(default_factory=dict)
+    values: Mapping[str, Counter[str]] = field(default_factory=dict)
+    """Reject reason -> the values that it is about, with how many rows have each."""
+    ignored_columns: tuple[str, ...] = ()
+
+    @property
+    def loaded(self) -> int:
+        """Rows that reach the warehouse."""
+        return 0 if self.refusal else self.accepted - self.duplicate
+
+    @property
+    def needs_a_look(self) -> bool:
+        return bool(self.rejected or self.duplicate)
+
+
+@dataclass(frozen=True)
+class FileCheck:
+    """One file, what would happen to it, and what would help."""
+
+    path: Path
+    kind: str
+    """transactions, dim_products or dim_customers."""
+    source: str
+    outcome: Outcome
+    proposal: Proposal | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Checker:
+    """Checks files under the settings that a stack would have."""
+
+    settings: SourceSettings
+    dimensions: Dimensions
+    max_reject_ratio: float
+    day: str | None
+    """The day of files that do not say it."""
+
+    def check(self, path: Path) -> FileCheck:
+        """Raises Refused where the day is none of the calendar."""
+        for kind in (PRODUCTS, CUSTOMERS):
+            if path.name.startswith(kind):
+                return FileCheck(path, kind, self.settings.name, _check_dimension(path, kind, self.settings.null_words))
+        day = _day_of(path, self.day)
+
+        def check_with(settings: SourceSettings) -> Outcome:
+            most = Fraction(str(self.max_reject_ratio))
+            return _check_transactions(path, settings, day or datetime.now(UTC).date(), self.dimensions, most)
+
+        outcome = check_with(self.settings)
+        is_good = not outcome.refusal and not outcome.needs_a_look
+        return FileCheck(
+            path=path,
+            kind=TRANSACTIONS,
+            source=self.settings.name,
+            outcome=outcome,
+            proposal=None if is_good else propose(path, self.settings, outcome, check_with),
+            notes=tuple(self._notes(day)),
+        )
+
+    def _notes(self, day: date | None) -> Iterator[str]:
+        if day is None:
+            yield "the file does not say its day, so today is taken for it: give --day YYYY-MM-DD"
+        if self.dimensions.products is None:
+            yield "product ids and prices are not checked: give --products dim_products….csv"
+        if self.dimensions.customers is None:
+            yield "customer ids are not checked: give --customers dim_customers….csv"
+
+
+def _day_of(path: Path, given: str | None) -> date | None:
+    """The day that is given, or that the folders or the name say."""
+    folders = _FOLDERS.search(path.absolute().as_posix())
+    named = _NAMED_DAY.search(path.name)
+    written = given or ("-".join(part.zfill(2) for part in folders.groups()) if folders else named and named[1])
+    try:
+        return date.fromisoformat(written) if written else None
+    except ValueError:
+        raise Refused(f"{written} is not a day of the calendar; say it with --day YYYY-MM-DD") from None
+
+
+def _check_transactions(
+    path: Path, settings: SourceSettings, day: date, dimensions: Dimensions, max_reject_ratio: Fraction
+) -> Outcome:
+    """Read, validate and settle a file as the job does."""
+    with tempfile.TemporaryDirectory(prefix="check-") as name:
+        folder = Path(name)
+        try:
+            ids = IdReader(settings.null_words)
+            source = open_source_file(
+                path,
+                name=path.name,
+                required=CONTRACT_COLUMNS,
+                settings=settings,
+                scratch=folder,
+                read_part=ids.read,
+            )
+            validator = _validator(settings, day, dimensions)
+            candidates = DuplicateCandidates(source, folder, ids)
+            stager = Stager(Drop("", "", ""), Prefix(_Discarded(), "", ""), folder)
+            staged = stager.stage(source, validator, candidates)
+        except JobError as refused:
+            return Outcome(refusal=str(refused))
+        return _outcome(staged, source, validator, max_reject_ratio)
+
+
+def _outcome(staged: StagedRows, source: SourceFile, validator: _Observer, most: Fraction) -> Outcome:
+    rejected = staged.rejected.rows
+    refusal = None
+    if rejected and Fraction(rejected, staged.rows_read) > most:
+        refusal = (
+            f"{rejected:,} of {counted(staged.rows_read, 'row')} {agreeing(rejected, 'is', 'are')} rejected, "
+            f"and max_reject_ratio allows {float(most):.1%}, "
+            "so nothing would be loaded"
+        )
+    return Outcome(
+        refusal=refusal,
+        rows=staged.rows_read,
+        accepted=staged.rows_read - rejected,
+        duplicate=staged.duplicate,
+        rejected=rejected,
+        reasons=staged.rejected.reject_reasons(),
+        values=validator.values,
+        ignored_columns=tuple(source.ignored_columns),
+    )
+
+
+def _check_dimension(path: Path, name: str, null_words: Sequence[str]) -> Outcome:
+    """Read a file of products or customers as the job does."""
+    try:
+        rows = _dimension_rows(path, name, null_words)
+    except JobError as refused:
+        return Outcome(refusal=str(refused))
+    return Outcome(refusal=None, rows=rows.height, accepted=rows.height)
+
+
+def read_lookup(path: Path, name: str, null_words: Sequence[str]) -> Lookup:
+    """A dimension from a file in the form in which it is dropped; raises JobError."""
+    columns = DIMENSIONS[name].joined
+    return Lookup(_dimension_rows(path, name, null_words).select(columns), name=name, key=columns[0])
+
+
+def _dimension_rows(path: Path, name: str, null_words: Sequence[str]) -> pl.DataFrame:
+    dimension = DIMENSIONS[name]
+    columns = {column.name: column.polars for column in dimension.source_columns}
+    with tempfile.TemporaryDirectory(prefix="check-") as folder:
+        # What has to be converted is written beside the file, so that the link stands in the scratch folder.
+        link = Path(folder) / path.name
+        link.symlink_to(path.absolute())
+        source = open_dimension(link, name=path.name, dimension=dimension)
+        read = DimensionRows(source, dimension, null_words)
+        chunks = [pl.DataFrame(schema=columns), *(chunk.select(*columns) for chunk in read.chunks())]
+        read.refuse_faults()
+    return pl.concat(chunks)
+
+
+def _validator(settings: SourceSettings, day: date, dimensions: Dimensions) -> _Observer:
+    return _Observer(
+        products=dimensions.products or _AnyId(PRODUCTS),
+        customers=dimensions.customers or _AnyId(CUSTOMERS),
+        amount_classes={"": Decimal(0)},
+        partition_day=day,
+        drop_precedence="",
+        load_id="",
+        source_uri="",
+        source=settings,
+    )
+
+
+@dataclass(frozen=True)
+class _Observer(RowValidator):
+    """Validates, and remembers the values that rows are rejected for."""
+
+    values: dict[str, Counter[str]] = field(default_factory=dict)
+
+    def validate(self, rows: pl.DataFrame) -> ValidationResult:
+        result = super().validate(rows)
+        rejected = result.rejected
+        for reason, meaning in REJECT_REASONS.items():
+            column = meaning.column
+            if column not in rejected.columns or rejected.is_empty():
+                continue
+            has_reason = pl.col(REJECT_REASONS_COLUMN).str.split(REASON_SEPARATOR).list.contains(reason)
+            found = rejected.filter(has_reason).get_column(column).fill_null("").str.strip_chars()
+            for value, count in found.value_counts().head(_MOST_VALUES).rows():
+                self.values.setdefault(reason, Counter())[value] += count
+        return result
+
+
+class _AnyId(Lookup):
+    """A dimension that knows every id; its other columns are empty, and every price is 0."""
+
+    def __init__(self, name: str) -> None:
+        columns = {column: DIMENSIONS[name].table[column].polars for column in DIMENSIONS[name].joined}
+        only_row = {column: [Decimal(0)] if column == "price" else [None] for column in columns}
+        super().__init__(
+            pl.DataFrame({**only_row, DIMENSIONS[name].joined[0]: [""]}, schema=columns),
+            name=name,
+            key=DIMENSIONS[name].joined[0],
+        )
+
+    def rows_of(self, ids: pl.Series) -> pl.Series:
+        return pl.Series([0]).cast(pl.UInt32).new_from_index(0, ids.len()).set(ids.is_null(), None)
+
+
+class _Discarded:
+    """S3 for rows that nobody will load."""
+
+    def upload_file(self, *_arguments: Any, **_options: Any) -> None:
+        """Keep nothing."""
+
+    put_object = upload_file

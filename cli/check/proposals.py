@@ -1,0 +1,194 @@
+"""Which settings would let a file in: presets whose headings it has, and single settings that its content asks for.
+
+A proposal is only made after the file was checked with it. What is ambiguous is not proposed: is 03/04/2023 in
+March or in April?
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import gzip
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from schemas.source_values import date_pattern
+from schemas.sources import NEGATIVE, SourceSettings, heading_key
+from sources import known_sources, read_source
+
+if TYPE_CHECKING:
+    from cli.check.file_check import Outcome
+
+TITLES = {
+    "amazon": "Amazon's order report",
+    "amazon-all-orders": "Amazon's report of all orders",
+    "excel-german": "a CSV file of a German Excel",
+    "magento": "an export of Magento's order items",
+    "online-retail-ii": "Online Retail II",
+    "shopify": "Shopify's order export",
+    "square": "Square's items detail",
+    "woocommerce": "WooCommerce's export with one row per item",
+}
+
+_HEAD_BYTES = 256 * 1024
+_HEADER_LINES = 40
+_DELIMITERS = (",", ";", "\t", "|")
+_DAYS = {
+    "day first": ("%d{0}%m{0}%Y", "%d{0}%m{0}%y"),
+    "month first": ("%m{0}%d{0}%Y", "%m{0}%d{0}%y"),
+    "year first": ("%Y{0}%m{0}%d",),
+}
+_NAMED_DAYS = ("%d %b %Y", "%d-%b-%Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y", "%Y%m%d")
+_TIMES = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p", "T%H:%M:%S", ", %I:%M:%S %p", ", %H:%M")
+
+CheckWith = Callable[[SourceSettings], "Outcome"]
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """Settings under which more of the file is loaded, and what happens then."""
+
+    settings: SourceSettings
+    outcome: Outcome
+    preset: str | None
+    """The name of the preset, or None for changes of the settings in use."""
+    changes: dict[str, Any]
+    """The settings that differ from those in use; empty for a preset."""
+
+
+def propose(path: Path, used: SourceSettings, found: Outcome, check: CheckWith) -> Proposal | None:
+    """The best of the presets and of the changes that the content asks for, if it is better than `found`."""
+    lines = list(_head_lines(path))
+    proposals = [
+        Proposal(settings, check(settings), settings.name, {})
+        for settings in map(read_source, known_sources())
+        if settings.name not in ("default", used.name) and _has_headings(lines, settings)
+    ]
+    changed = _changed(lines, used, check)
+    if changed is not None:
+        proposals.append(changed)
+    better = [proposal for proposal in proposals if proposal.outcome.loaded > found.loaded]
+    return max(better, key=lambda proposal: (proposal.outcome.loaded, proposal.preset is not None), default=None)
+
+
+def ambiguous_dates(texts: Iterable[str]) -> list[str]:
+    """The two formats that each read all of these dates differently; empty where one or none does."""
+    readings = [formats[0] for formats in _orders_of(list(texts)).values()]
+    return readings if len(readings) > 1 else []
+
+
+def _changed(lines: list[str], used: SourceSettings, check: CheckWith) -> Proposal | None:
+    """The settings in use with the changes that the file asks for, one after the other."""
+    changes: dict[str, Any] = _shape_changes(lines, used)
+    settings = _with(used, changes)
+    outcome = check(settings)
+    for _ in range(3):
+        asked_for = _value_changes(outcome, settings, lines)
+        more = {key: value for key, value in asked_for.items() if key not in changes}
+        if not more:
+            break
+        changes.update(more)
+        settings = _with(used, changes)
+        outcome = check(settings)
+    return Proposal(settings, outcome, None, changes) if changes else None
+
+
+def _with(settings: SourceSettings, changes: dict[str, Any]) -> SourceSettings:
+    return SourceSettings.parse({**settings.to_mapping(), **changes})
+
+
+def _shape_changes(lines: list[str], used: SourceSettings) -> dict[str, Any]:
+    """Delimiter, encoding and lines above the header, where the header can be found."""
+    changes: dict[str, Any] = {}
+    for delimiter in dict.fromkeys((used.delimiter, *_DELIMITERS)):
+        line = _header_line(lines, used, delimiter)
+        if line is not None:
+            changes = {"delimiter": delimiter, "skip_rows": line}
+            break
+    if any("\udc80" <= character <= "\udcff" for line in lines for character in line) and used.encoding == "utf-8":
+        changes["encoding"] = "cp1252"
+    return {key: value for key, value in changes.items() if value != getattr(used, key)}
+
+
+def _value_changes(outcome: Outcome, settings: SourceSettings, lines: list[str]) -> dict[str, Any]:
+    """Settings of values, from what rows are rejected for."""
+    changes: dict[str, Any] = {}
+    formats = _orders_of(list(outcome.values.get("invalid_transaction_date", ())))
+    if len(formats) == 1:
+        (only,) = formats.values()
+        changes["date_formats"] = [*settings.date_formats, *only]
+    quantities = list(outcome.values.get("invalid_quantity", ()))
+    if any(re.fullmatch(r"-[0-9.,]+", quantity) for quantity in quantities):
+        changes["returns"] = NEGATIVE
+    is_escaped = settings.quote and any("\\" + settings.quote in line for line in lines)
+    if "malformed_row" in outcome.reasons and is_escaped and not settings.escape:
+        changes["escape"] = "\\"
+    return changes
+
+
+def _orders_of(texts: list[str]) -> dict[str, list[str]]:
+    """Day first, month first, … -> its formats, for each order of day and month in which every text is a date."""
+    written = [text for text in texts if re.search("[0-9]", text)]
+    orders = {
+        order: [day.format(separator) + time for separator in "./-" for day in days for time in _TIMES]
+        for order, days in _DAYS.items()
+    }
+    orders["named"] = [day + time for day in _NAMED_DAYS for time in _TIMES]
+    found = {}
+    for order, formats in orders.items():
+        used = {_format_of(text, formats) for text in written}
+        if used and None not in used:
+            found[order] = [one for one in formats if one in used]
+    return found
+
+
+def _format_of(text: str, formats: Iterable[str]) -> str | None:
+    for one in formats:
+        if re.search(date_pattern(one), text) and _is_day(text, one):
+            return one
+    return None
+
+
+def _is_day(text: str, one: str) -> bool:
+    try:
+        datetime.strptime(text, one)
+    except ValueError:
+        return False
+    return True
+
+
+def _has_headings(lines: list[str], settings: SourceSettings) -> bool:
+    return _header_line(lines[: settings.skip_rows + 1], settings, settings.delimiter) is not None
+
+
+def _header_line(lines: list[str], settings: SourceSettings, delimiter: str) -> int | None:
+    """The first line, from 0, with all the headings wanted."""
+    wanted = {heading_key(heading) for heading in settings.headings}
+    for number, line in enumerate(lines[:_HEADER_LINES]):
+        if wanted <= {heading_key(heading) for heading in _split(line, settings, delimiter)}:
+            return number
+    return None
+
+
+def _split(line: str, settings: SourceSettings, delimiter: str) -> list[str]:
+    if not settings.quote:
+        return line.split(delimiter)
+    return next(csv.reader([line], delimiter=delimiter, quotechar=settings.quote), [])
+
+
+def _head_lines(path: Path) -> Iterator[str]:
+    """The first lines; a byte that is not UTF-8 is a lone surrogate."""
+    with path.open("rb") as file:
+        head = file.read(_HEAD_BYTES)
+    if head.startswith(b"\x1f\x8b"):
+        with gzip.open(path) as file:
+            head = file.read(_HEAD_BYTES)
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        text = head.decode("utf-16", "replace")
+    else:
+        text = head.removeprefix(codecs.BOM_UTF8).decode("utf-8", "surrogateescape")
+    yield from text.splitlines()

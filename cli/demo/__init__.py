@@ -1,0 +1,1 @@
+"""The whole pipeline on this machine, from deployment to the comparison with what was expected."""

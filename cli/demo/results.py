@@ -1,0 +1,166 @@
+"""What a demo leaves behind in its folder, read from S3, the warehouse and the topic when all is over."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from cli.drops.progress import Progress
+from cli.drops.status import DropStatus, Stage
+from cli.loads.pages import save_index
+from local.local_cloud import LocalCloud, Mail
+from schemas.counted import counted
+from schemas.counts import COUNTS
+from schemas.drops import TRANSACTIONS
+from schemas.reports import SUCCEEDED, Report
+from schemas.runs import argument_name
+from schemas.warehouse.tables import FACT_TRANSACTIONS, LOAD_LEDGER, Table
+from schemas.work_bucket import REJECTED, REPORTS, STAGING
+
+FACT_FILE = "fact_transactions.parquet"
+
+
+@dataclass(frozen=True)
+class Results:
+    summary: dict[str, Any]
+    complaints: list[str]
+    """What is not as it must be when all is over, a sentence each; empty after a good run."""
+
+
+def write_results(laptop: LocalCloud, out: Path, *, seen: list[DropStatus], seconds: float) -> Results:
+    """Write everything a demo promises into its folder."""
+    progress = Progress(laptop)
+    mails = laptop.mails()
+    archive = _archive(laptop)
+    _download(laptop, REJECTED, out)
+    _download(laptop, REPORTS, out)
+    save_index(_reports(out), out)
+    _write_mails(mails, out / "emails")
+    fact = _table(laptop, FACT_TRANSACTIONS)
+    fact.write_parquet(out / FACT_FILE)
+    _table(laptop, LOAD_LEDGER).write_parquet(out / "load_ledger.parquet")
+    (out / "archive.json").write_text(json.dumps(archive, indent=2) + "\n", encoding="utf-8")
+    amount = fact["total_amount"].sum() if fact.height else Decimal(0)
+    summary = {
+        **_counted(seen),
+        "fact_rows": fact.height,
+        "fact_amount": f"{Decimal(str(amount)):.2f}",
+        "seconds": round(seconds, 1),
+        "emails": len(mails),
+        "archived": len(archive),
+    }
+    (out / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    return Results(summary, _complaints(laptop, progress, seen=seen, mails=mails, archived=len(archive)))
+
+
+def _counted(seen: list[DropStatus]) -> dict[str, Any]:
+    """The counts of the transactions that were loaded; dimensions are counted as loads alone."""
+    loaded = [one.report for one in seen if one.report is not None and one.report.outcome == SUCCEEDED]
+    transactions = [report for report in loaded if report.kind == TRANSACTIONS]
+    rows: Counter[str] = Counter()
+    reasons: Counter[str] = Counter()
+    for report in transactions:
+        rows.update(report.counts or {})
+        reasons.update({reason: found.rows for reason, found in report.reject_reasons.items()})
+    return {
+        "loads": len(transactions),
+        "dimension_loads": len(loaded) - len(transactions),
+        "failed": sum(one.stage is Stage.FAILED for one in seen),
+        **{count: rows[count] for count in COUNTS},
+        "reject_reasons": dict(sorted(reasons.items())),
+    }
+
+
+def _complaints(
+    laptop: LocalCloud, progress: Progress, *, seen: list[DropStatus], mails: list[Mail], archived: int
+) -> list[str]:
+    complaints = [f"{one.file_name} was not loaded: {one.summary}" for one in seen if one.stage is Stage.FAILED]
+    unsettled = [one for one in seen if not one.stage.is_settled]
+    complaints += [f"{one.file_name} is still {one.stage.value}" for one in unsettled]
+    left = len(progress.in_drop_bucket()) - sum(one.stage is Stage.FAILED for one in seen) - len(unsettled)
+    if left > 0:
+        complaints.append(f"{counted(left, 'file')} in the drop bucket will be loaded by nobody")
+    well = sum(one.stage is Stage.ARCHIVED for one in seen)
+    if archived != well:
+        complaints.append(f"the archive holds {counted(archived, 'file')}, but {counted(well, 'drop')} should be in it")
+    readers = len({mail.to for mail in mails}) or 1
+    if len(mails) != len(seen) * readers:
+        complaints.append(f"{counted(len(seen), 'load')} led to {counted(len(mails), 'mail')}")
+    dead = laptop.queue("dead_letter_queue_url").all
+    if dead:
+        complaints.append(f"the dead-letter queue holds {counted(dead, 'message')}")
+    return complaints
+
+
+def _reports(out: Path) -> list[Report]:
+    """Every report that was downloaded."""
+    paths = sorted((out / REPORTS).rglob("*.json"))
+    return [Report.from_json(path.read_text(encoding="utf-8")) for path in paths]
+
+
+def _archive(laptop: LocalCloud) -> list[dict[str, Any]]:
+    bucket = laptop.outputs["archive_bucket"]
+    pages = laptop.client("s3").get_paginator("list_object_versions").paginate(Bucket=bucket)
+    return [
+        {
+            "key": found["Key"],
+            "version_id": found["VersionId"],
+            "bytes": found["Size"],
+            "etag": found["ETag"].strip('"'),
+            "archived_at": found["LastModified"].isoformat(),
+        }
+        for page in pages
+        for found in page.get("Versions", [])
+    ]
+
+
+def _download(laptop: LocalCloud, prefix: str, out: Path) -> None:
+    s3, bucket = laptop.client("s3"), laptop.outputs["work_bucket"]
+    (out / prefix).mkdir(parents=True, exist_ok=True)
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+        for found in page.get("Contents", []):
+            path = out / found["Key"]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            s3.download_file(bucket, found["Key"], str(path))
+
+
+def _write_mails(mails: list[Mail], folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, mail in enumerate(mails, start=1):
+        words = re.sub(r"[^A-Za-z0-9._-]+", "-", mail.subject).strip("-")[:80]
+        text = f"To: {mail.to}\nSubject: {mail.subject}\n\n{mail.body}"
+        (folder / f"{number:03}-{words}.txt").write_text(text, encoding="utf-8")
+
+
+def _table(laptop: LocalCloud, table: Table) -> pl.DataFrame:
+    """A whole table as it stands, by UNLOAD, in the order of its key."""
+    s3, bucket = laptop.client("s3"), laptop.outputs["work_bucket"]
+    prefix = f"{STAGING}results/{table.name}/"
+    columns = ", ".join(table.names)
+    statement = (
+        f"UNLOAD ('SELECT {columns} FROM {table.name}') TO 's3://{bucket}/{prefix}' "
+        f"IAM_ROLE '{_copy_role(laptop)}' FORMAT AS PARQUET"
+    )
+    connection = laptop.connect()
+    try:
+        connection.cursor().execute(statement)
+    finally:
+        connection.close()
+    frames = []
+    for found in s3.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", []):
+        frames.append(pl.read_parquet(s3.get_object(Bucket=bucket, Key=found["Key"])["Body"].read()))
+        s3.delete_object(Bucket=bucket, Key=found["Key"])
+    whole = pl.concat(frames) if frames else pl.DataFrame(schema=table.polars_schema())
+    return whole.sort(table.key)
+
+
+def _copy_role(laptop: LocalCloud) -> str:
+    job = laptop.client("glue").get_job(JobName=laptop.outputs["transactions_job"])["Job"]
+    return str(job["NonOverridableArguments"][argument_name("copy_role_arn")])

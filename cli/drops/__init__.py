@@ -1,0 +1,1 @@
+"""Files on their way in: their keys, their upload, their progress, and what they would change."""

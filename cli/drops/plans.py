@@ -1,0 +1,182 @@
+"""What a file would do to the warehouse, found out by the job itself: a run that loads it and commits nothing.
+
+The file lies where its run stages, under a load id that no drop has, and is deleted with what was
+found; no event, mail or report comes of it.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from cli.drops.keys import FileToDrop
+from cli.pipelines.pipeline import Pipeline
+from cli.refusals import Failed
+from lambdas.notify.figures import signed
+from schemas.counted import agreeing, counted
+from schemas.drops import SOURCE_UPLOADED_AT, TRANSACTIONS, Drop, parse_key
+from schemas.reject_reasons import REJECT_REASONS
+from schemas.reports import ChangedTransaction, Report
+from schemas.retries import LIVE_STATES
+from schemas.runs import PLAN, ArchivedCopy, RunArguments
+from schemas.work_bucket import plan_key, planned_key
+
+_IN_WORDS = {
+    "inserted": "new",
+    "updated": "change a transaction",
+    "unchanged": "say what is known already",
+    "stale": "older than what is known",
+    "duplicate": "lose to another row of the file",
+    "rejected": "rejected",
+}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A file and what the job found."""
+
+    path: Path
+    key: str
+    """Under which it would be dropped."""
+    report: Report
+
+    @property
+    def refusal(self) -> str | None:
+        """Why nothing would be loaded."""
+        return self.report.error.sentence if self.report.error else None
+
+    @property
+    def needs_a_look(self) -> bool:
+        return bool(self.report.reject_reasons)
+
+
+def make_plan(pipeline: Pipeline, file: FileToDrop, *, timeout_seconds: float) -> Plan:
+    """Have the job plan one file; raises Failed when its run ends without an answer, or not in time."""
+    s3, bucket = pipeline.client("s3"), pipeline.output("work_bucket")
+    drop = Drop(pipeline.output("drop_bucket"), file.key, f"planned-{uuid.uuid4().hex}")
+    key = planned_key(drop.load_id)
+    until = time.monotonic() + timeout_seconds
+    with file.path.open("rb") as content:
+        uploaded = s3.put_object(
+            Bucket=bucket, Key=key, Body=content, Metadata={SOURCE_UPLOADED_AT: datetime.now(UTC).isoformat()}
+        )
+    written = [(key, uploaded["VersionId"])]
+    try:
+        arguments = RunArguments(drop, 1, PLAN, ArchivedCopy(bucket, *written[0]))
+        _wait_for_run(pipeline, arguments, until)
+        found = _read(pipeline, plan_key(drop.load_id))
+        written.append((plan_key(drop.load_id), found["VersionId"]))
+        return Plan(file.path, file.key, Report.from_json(found["Body"].read().decode("utf-8")))
+    finally:
+        # By version, so that nothing of the file is kept, not even as an old version.
+        for name, version_id in written:
+            s3.delete_object(Bucket=bucket, Key=name, VersionId=version_id)
+
+
+def plan_json(plan: Plan) -> dict[str, Any]:
+    """The shape `plan` of docs/commands.schema.json, of one file."""
+    report = plan.report
+    return {
+        "file": str(plan.path),
+        "key": plan.key,
+        "kind": report.kind,
+        "refusal": plan.refusal,
+        "rows_read": report.rows_read,
+        "counts": report.counts,
+        "removed": report.removed,
+        "restored": report.restored,
+        "waiting": report.waiting,
+        "change": report.change,
+        "sales_change": report.sales_change,
+        "largest_changes": [asdict(change) for change in report.largest_changes],
+        "reject_reasons": {reason: asdict(rejected) for reason, rejected in report.reject_reasons.items()},
+        "ignored_columns": report.ignored_columns,
+    }
+
+
+def plan_text(plan: Plan) -> str:
+    """The file, its rows by what would become of them, the money, the largest changes, and why rows are rejected."""
+    report = plan.report
+    lines = [f"{plan.path.name} as {plan.key}: {counted(report.rows_read, 'row')}"]
+    if plan.refusal:
+        lines.append(f"  would not be loaded: {plan.refusal}")
+    counts = report.counts or {}
+    lines += [f"  {counts[name]:>12,}  {words}" for name, words in _IN_WORDS.items() if counts.get(name)]
+    if report.removed or report.restored:
+        lines.append(
+            f"  {counted(report.removed, 'transaction')} {agreeing(report.removed, 'leaves', 'leave')} the warehouse "
+            f"and {report.restored:,} {agreeing(report.restored, 'is', 'are')} again as before, because the file "
+            "replaces an earlier upload"
+        )
+    if report.change is not None:
+        lines.append(f"  money: {signed(report.change)}, net sales {signed(report.sales_change)}")
+    if report.largest_changes:
+        lines += ["  largest changes", *map(_change_line, report.largest_changes)]
+    lines += _reasons(report)
+    return "\n".join(lines)
+
+
+def _reasons(report: Report) -> list[str]:
+    lines = ["  rejected, by reason"] if report.reject_reasons else []
+    for reason, rejected in report.reject_reasons.items():
+        known = REJECT_REASONS.get(reason)
+        words = f": {known.meaning}; wanted: {known.wanted}" if known else ""
+        lines.append(f"  {rejected.rows:>12,}  {reason}{words}")
+        lines += [f"                line {sample.source_line}: {sample.in_words}" for sample in rejected.samples[:1]]
+    if report.waiting:
+        those = agreeing(report.waiting, "is loaded by itself when its", "are loaded by themselves when their")
+        lines.append(f"  {report.waiting:,} of them {those} customer or product arrives")
+    return lines
+
+
+def _change_line(change: ChangedTransaction) -> str:
+    old = f"{change.old_amount} {change.old_status}" if change.old_amount is not None else "nothing"
+    new = f"{change.new_amount} {change.new_status}" if change.new_amount is not None else "nothing"
+    return f"    {change.transaction_id}: {old} → {new}"
+
+
+def _wait_for_run(pipeline: Pipeline, arguments: RunArguments, until: float) -> None:
+    """Start the run as soon as the job takes one more, and wait until it is over."""
+    glue = pipeline.client("glue")
+    is_transactions = parse_key(arguments.drop.key).kind == TRANSACTIONS
+    job = pipeline.output("transactions_job" if is_transactions else "dimensions_job")
+    run_id: str | None = None
+    while True:
+        if run_id is None:
+            run_id = _start(glue, job, arguments)
+        if run_id is not None:
+            run = glue.get_job_run(JobName=job, RunId=run_id)["JobRun"]
+            if run["JobRunState"] == "SUCCEEDED":
+                return
+            if run["JobRunState"] not in LIVE_STATES:
+                raise Failed(
+                    f"the run {run_id} of {job} ended as {run['JobRunState']}: "
+                    f"{run.get('ErrorMessage') or 'it gave no reason'}; nothing was changed"
+                )
+        if time.monotonic() > until:
+            waits = f"the run {run_id} of {job} goes on by itself" if run_id else f"{job} takes no more runs now"
+            raise Failed(
+                f"there is no plan yet: {waits}; nothing will be changed; try again, or give it more --minutes"
+            )
+        time.sleep(pipeline.look_seconds)
+
+
+def _start(glue: Any, job: str, arguments: RunArguments) -> str | None:
+    """The run's id; None while as many runs of the job as are allowed are running: loads go first."""
+    try:
+        return str(glue.start_job_run(JobName=job, Arguments=arguments.encode())["JobRunId"])
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "ConcurrentRunsExceededException":
+            return None
+        raise
+
+
+def _read(pipeline: Pipeline, key: str) -> dict[str, Any]:
+    found: dict[str, Any] = pipeline.client("s3").get_object(Bucket=pipeline.output("work_bucket"), Key=key)
+    return found

@@ -1,0 +1,1 @@
+"""The loads of a pipeline: listed, named, shown, explained, replayed and retracted."""

@@ -1,0 +1,35 @@
+"""A load as JSON and as a line of text: one shape for every command that shows loads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cli.loads.loads import Load
+from schemas.drops import parse_key
+
+
+def load_json(load: Load) -> dict[str, Any]:
+    """The shape `load` of docs/commands.schema.json."""
+    status, report = load.status, load.report
+    day = parse_key(load.drop.key).partition_day
+    return {
+        "load_id": load.load_id,
+        "file": status.file_name,
+        "day": day.isoformat() if day else None,
+        "kind": parse_key(load.drop.key).kind,
+        "uri": load.drop.uri,
+        "version_id": load.drop.version_id,
+        "stage": status.stage.value,
+        "attempt": status.attempt,
+        "is_retried": status.is_retried,
+        "error": status.summary if load.is_failed else None,
+        "counts": report.counts if report else None,
+        "changed_at": load.changed_at.isoformat() if load.changed_at else None,
+    }
+
+
+def load_line(load: Load) -> str:
+    """One line: when, stage, id, file, and what happened to its rows."""
+    changed = load.changed_at.strftime("%Y-%m-%d %H:%M") if load.changed_at else "-"
+    status = load.status
+    return f"{changed:<16}  {status.stage.value:<8}  {load.load_id}  {status.file_name}  {status.summary}".rstrip()

@@ -1,0 +1,102 @@
+"""One load in full: as JSON, and as a page of text."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cli.loads.as_json import load_json
+from cli.loads.loads import Attempt, Load
+from cli.pipelines.pipeline import Pipeline
+from schemas.reject_reasons import REJECT_REASONS
+from schemas.reports import Report
+from schemas.work_bucket import report_key
+
+
+def details_json(load: Load) -> dict[str, Any]:
+    """The shape `show` of docs/commands.schema.json."""
+    report = load.report
+    return {
+        "load": load_json(load),
+        "attempts": [
+            {
+                "number": attempt.number,
+                "job_name": attempt.job_name,
+                "run_id": attempt.run_id,
+                "state": attempt.state,
+                "outcome": attempt.report.outcome if attempt.report else None,
+                "error": _error(attempt),
+                "started_at": attempt.report.started_at if attempt.report else None,
+                "finished_at": attempt.report.finished_at if attempt.report else None,
+            }
+            for attempt in load.attempts
+        ],
+        "reject_reasons": {reason: rejected.rows for reason, rejected in report.reject_reasons.items()}
+        if report
+        else {},
+        "amount_classes": {
+            label: {"rows": amount.rows, "amount": amount.amount} for label, amount in report.amount_classes.items()
+        }
+        if report
+        else {},
+        "ignored_columns": report.ignored_columns if report else [],
+        "rejected_uri": report.rejected_uri if report else None,
+        "step_seconds": report.step_seconds if report else {},
+    }
+
+
+def details_text(load: Load, pipeline: Pipeline) -> str:
+    """A page of text."""
+    status, report = load.status, load.report
+    lines = [f"{status.file_name} is {status.stage.value}: {status.summary}".rstrip(": ")]
+    if report is not None and report.counts is not None:
+        lines += ["", "Rows", *(f"  {name:<12}{rows:>14,}" for name, rows in report.counts.items())]
+        lines += _rejected(report)
+        amounts = report.amount_classes.items()
+        lines += ["", "Amounts", *(f"  {label:<12}{each.rows:>14,}{each.amount:>18}" for label, each in amounts)]
+    lines += ["", "Attempts"]
+    lines += [f"  {_attempt_line(attempt)}" for attempt in load.attempts] or ["  none yet: it waits in the queue"]
+    lines += ["", "Where to look", *(f"  {name:<9}{value}" for name, value in _places(load, pipeline).items())]
+    return "\n".join(lines)
+
+
+def _attempt_line(attempt: Attempt) -> str:
+    outcome = attempt.report.outcome if attempt.report else (attempt.state or "unknown")
+    started = attempt.report.started_at[:19] if attempt.report else "-"
+    return f"{attempt.number}  {outcome:<10}  {started:<19}  {_error(attempt) or ''}".rstrip()
+
+
+def _error(attempt: Attempt) -> str | None:
+    if attempt.report is not None:
+        return attempt.report.error.sentence if attempt.report.error else None
+    return attempt.message or None
+
+
+def _rejected(report: Report) -> list[str]:
+    if not report.reject_reasons:
+        return []
+    return [
+        "",
+        "Rejected, by reason",
+        *(
+            f"  {rejected.rows:>10,}  {reason}: {_meaning(reason)}"
+            for reason, rejected in report.reject_reasons.items()
+        ),
+    ]
+
+
+def _meaning(reason: str) -> str:
+    known = REJECT_REASONS.get(reason)
+    return str(getattr(known, "meaning", known))
+
+
+def _places(load: Load, pipeline: Pipeline) -> dict[str, str]:
+    places = {"file": load.drop.uri, "version": load.drop.version_id, "load": load.load_id}
+    if load.attempts:
+        last = load.attempts[-1]
+        places["run"] = f"{last.job_name} {last.run_id}"
+        places["report"] = f"s3://{pipeline.output('work_bucket')}/{report_key(load.load_id, last.number)}"
+    if load.report is not None and load.report.rejected_uri:
+        places["rejected"] = f"pipeline rejected {load.load_id}{pipeline.stack_option}"
+    if load.is_failed:
+        places["replay"] = f"pipeline replay {load.load_id}{pipeline.stack_option}"
+    return places

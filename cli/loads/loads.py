@@ -1,0 +1,238 @@
+"""The loads of a pipeline, read from claims and reports in S3: the warehouse stays asleep.
+
+Two listings say which loads there are and when each was last touched. Only the loads that
+are shown are then read, several at a time.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from cli.drops.status import DropStatus, drop_status
+from cli.pipelines.pipeline import Pipeline
+from schemas.drops import Drop, is_drop
+from schemas.reports import SUCCEEDED, Report
+from schemas.retries import tries_of
+from schemas.work_bucket import (
+    CLAIMS,
+    REPORTS,
+    claim_key,
+    claims_prefix,
+    notified_stem,
+    parse_attempt_key,
+    report_key,
+    sent_key,
+)
+
+_READERS = 16
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One attempt at a load."""
+
+    number: int
+    tries: int
+    """How many attempts were made at what was asked for, this one included."""
+    drop: Drop
+    job_name: str | None
+    run_id: str | None
+    """None while its run is not started; so is the job's name where the claim has expired."""
+    state: str | None
+    """Of the run in Glue; None where a report made asking needless, or Glue does not know the run."""
+    message: str
+    report: Report | None
+
+
+@dataclass(frozen=True)
+class Load:
+    """A drop and all attempts at it."""
+
+    status: DropStatus
+    attempts: tuple[Attempt, ...]
+    """The first one first. In a list of loads it is the last attempt alone."""
+    changed_at: datetime | None = None
+    """When its last claim or report was written; None for a drop that waits."""
+
+    @property
+    def drop(self) -> Drop:
+        return self.status.drop
+
+    @property
+    def load_id(self) -> str:
+        return self.status.drop.load_id
+
+    @property
+    def report(self) -> Report | None:
+        return self.status.report
+
+    @property
+    def is_failed(self) -> bool:
+        return self.status.stage.value == "failed"
+
+
+@dataclass
+class _Traces:
+    """What the listings say of a load."""
+
+    claims: set[int] = field(default_factory=set)
+    reports: set[int] = field(default_factory=set)
+    changed_at: datetime | None = None
+
+    @property
+    def last_attempt(self) -> int:
+        return max(self.claims | self.reports)
+
+
+@dataclass(frozen=True)
+class Loads:
+    """One look at a pipeline; what it lists is read once."""
+
+    pipeline: Pipeline
+
+    def recent(self, *, since: datetime | None = None, limit: int | None = None, failed: bool = False) -> list[Load]:
+        """The loads, the last touched first; drops that wait for their first attempt come before them.
+
+        `failed` keeps those whose last attempt failed.
+        """
+        known = [(traces.changed_at, load_id) for load_id, traces in self._traces.items() if traces.changed_at]
+        latest = [known for known in sorted(known, reverse=True) if since is None or known[0] >= since]
+        chosen = [load_id for _, load_id in latest]
+        waiting = [] if failed else [self._waiting(drop) for drop in self._waiting_drops()]
+        found: list[Load] = waiting
+        for load in self._read_in_order(chosen if failed or limit is None else chosen[:limit]):
+            if not failed or load.is_failed:
+                found.append(load)
+            if limit is not None and len(found) >= limit:
+                break
+        return found[:limit]
+
+    def by_id(self, load_id: str) -> Load | None:
+        """The load with all its attempts; None when nothing is known of it."""
+        traces = self._traces_of(load_id)
+        if traces is not None:
+            return self._read(load_id, traces, every_attempt=True)
+        return next((self._waiting(drop) for drop in self.in_drop_bucket if drop.load_id == load_id), None)
+
+    def of(self, drop: Drop) -> Load:
+        """The load of a drop with all its attempts."""
+        traces = self._traces_of(drop.load_id)
+        return self._waiting(drop) if traces is None else self._read(drop.load_id, traces, every_attempt=True)
+
+    @cached_property
+    def in_drop_bucket(self) -> dict[Drop, datetime]:
+        """Every version that lies in the drop bucket, and when it was uploaded."""
+        bucket = self.pipeline.output("drop_bucket")
+        return {
+            Drop(bucket, version["Key"], version["VersionId"]): version["LastModified"]
+            for page in self._pages("list_object_versions", Bucket=bucket)
+            for version in page.get("Versions", [])
+        }
+
+    @cached_property
+    def _traces(self) -> dict[str, _Traces]:
+        return self._list(CLAIMS, REPORTS)
+
+    def _traces_of(self, load_id: str) -> _Traces | None:
+        return self._list(claims_prefix(load_id), f"{REPORTS}{load_id}/").get(load_id)
+
+    def _list(self, *prefixes: str) -> dict[str, _Traces]:
+        found: dict[str, _Traces] = {}
+        for prefix in prefixes:
+            for page in self._pages("list_objects_v2", Bucket=self._work_bucket, Prefix=prefix):
+                for listed in page.get("Contents", []):
+                    parsed = parse_attempt_key(listed["Key"])
+                    if parsed is None:
+                        continue
+                    load_id, attempt = parsed
+                    traces = found.setdefault(load_id, _Traces())
+                    (traces.claims if listed["Key"].startswith(CLAIMS) else traces.reports).add(attempt)
+                    traces.changed_at = max(traces.changed_at or listed["LastModified"], listed["LastModified"])
+        return found
+
+    def _read_in_order(self, load_ids: Iterable[str]) -> Iterator[Load]:
+        with ThreadPoolExecutor(_READERS) as readers:
+            yield from readers.map(lambda load_id: self._read(load_id, self._traces[load_id]), load_ids)
+
+    def _read(self, load_id: str, traces: _Traces, *, every_attempt: bool = False) -> Load:
+        numbers = sorted(traces.claims | traces.reports) if every_attempt else [traces.last_attempt]
+        attempts = tuple(self._attempt(load_id, number, needs_run=every_attempt) for number in numbers)
+        last = attempts[-1]
+        # A claim without a run waits for its start: Glue was full, or the function that claimed it died.
+        is_started = last.report is not None or last.run_id is not None
+        drop = last.drop
+        is_loaded = last.report is not None and last.report.outcome == SUCCEEDED
+        status = drop_status(
+            drop,
+            attempt=last.number if is_started else 0,
+            tries=last.tries,
+            state=last.state,
+            report=last.report,
+            message=last.message,
+            is_in_drop_bucket=drop in self.in_drop_bucket,
+            is_told=not is_loaded and self._text(sent_key(notified_stem(load_id, last.number))) is not None,
+        )
+        return Load(status, attempts, traces.changed_at)
+
+    def _attempt(self, load_id: str, number: int, *, needs_run: bool) -> Attempt:
+        """`needs_run`: its run in Glue is looked up although there is a report."""
+        # The run's state comes first: a run that ends between the two reads has written its report by then.
+        claim = self._json(claim_key(load_id, number))
+        job_name, run_id = claim.get("job_name"), claim.get("run_id")
+        report = None if needs_run else self._report(load_id, number)
+        state, message = self._run(job_name, run_id) if job_name and run_id and report is None else (None, "")
+        report = report or self._report(load_id, number)
+        if report is not None:
+            drop = Drop(report.bucket, report.key, report.version_id)
+        else:
+            drop = Drop(claim["bucket"], claim["key"], claim["version_id"])
+        return Attempt(number, tries_of({"attempt": number, **claim}), drop, job_name, run_id, state, message, report)
+
+    def _run(self, job_name: str, run_id: str) -> tuple[str | None, str]:
+        try:
+            run = self.pipeline.client("glue").get_job_run(JobName=job_name, RunId=run_id)["JobRun"]
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "EntityNotFoundException":
+                return None, "Glue does not know its run any more"
+            raise
+        return run["JobRunState"], run.get("ErrorMessage") or ""
+
+    def _report(self, load_id: str, attempt: int) -> Report | None:
+        text = self._text(report_key(load_id, attempt))
+        return None if text is None else Report.from_json(text)
+
+    def _waiting_drops(self) -> list[Drop]:
+        return [drop for drop in self.in_drop_bucket if is_drop(drop.key) and drop.load_id not in self._traces]
+
+    def _waiting(self, drop: Drop) -> Load:
+        status = drop_status(drop, attempt=0, tries=0, state=None, report=None, message="", is_in_drop_bucket=True)
+        return Load(status, ())
+
+    @property
+    def _work_bucket(self) -> str:
+        return self.pipeline.output("work_bucket")
+
+    def _json(self, key: str) -> dict[str, Any]:
+        content: dict[str, Any] = json.loads(self._text(key) or "{}")
+        return content
+
+    def _text(self, key: str) -> str | None:
+        """An object of the work bucket; None when it is not there."""
+        try:
+            body = self.pipeline.client("s3").get_object(Bucket=self._work_bucket, Key=key)["Body"].read()
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "NoSuchKey":
+                return None
+            raise
+        return str(body.decode("utf-8"))
+
+    def _pages(self, operation: str, **arguments: Any) -> Iterator[dict[str, Any]]:
+        yield from self.pipeline.client("s3").get_paginator(operation).paginate(**arguments)

@@ -1,0 +1,66 @@
+"""Which loads a replay starts, and why the others are left alone: decided before anything is sent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cli.drops.status import Stage
+from cli.loads.loads import Load, Loads
+from schemas.messages import replay_message
+
+
+@dataclass(frozen=True)
+class PlannedReplay:
+    """One load, and what a replay of it does."""
+
+    load: Load
+    starts: bool
+    reason: str
+    """What starts, or why nothing does."""
+
+    def as_json(self) -> dict[str, object]:
+        drop = self.load.drop
+        return {
+            "load_id": drop.load_id,
+            "uri": drop.uri,
+            "version_id": drop.version_id,
+            "starts": self.starts,
+            "reason": self.reason,
+        }
+
+
+def plan_replay(loads: Loads, load: Load) -> PlannedReplay:
+    """What a replay of this load does now."""
+    status = load.status
+    if status.stage is Stage.QUEUED:
+        return PlannedReplay(load, False, "its first attempt has not started; it is waiting in the queue")
+    if status.stage is Stage.RUNNING:
+        return PlannedReplay(load, False, f"attempt {status.attempt} is running; wait until it ends")
+    place = find_content(loads, load)
+    if place is None:
+        return PlannedReplay(load, False, "its content is neither in the drop bucket nor in the archive")
+    return PlannedReplay(load, True, f"attempt {status.attempt + 1} starts from the {place}")
+
+
+def find_content(loads: Loads, load: Load) -> str | None:
+    """Where the drop's content is: `drop bucket`, `archive`, or None when it is in neither."""
+    if load.drop in loads.in_drop_bucket:
+        return "drop bucket"
+    pipeline = loads.pipeline
+    s3, bucket = pipeline.client("s3"), pipeline.output("archive_bucket")
+    for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=load.drop.key):
+        for version in page.get("Versions", []):
+            if version["Key"] != load.drop.key:
+                continue
+            head = s3.head_object(Bucket=bucket, Key=version["Key"], VersionId=version["VersionId"])
+            if head["Metadata"].get("source-version-id") == load.drop.version_id:
+                return "archive"
+    return None
+
+
+def send_replay(loads: Loads, planned: PlannedReplay) -> None:
+    """Ask for the planned attempt; sent twice, it is still one attempt."""
+    drop, pipeline = planned.load.drop, loads.pipeline
+    # Not `after_attempt`: that retries a failure, and a load that succeeded is replayed too.
+    message = replay_message(drop, request=f"replay:{drop.load_id}:{planned.load.status.attempt}")
+    pipeline.client("sqs").send_message(QueueUrl=pipeline.output("queue_url"), MessageBody=message)

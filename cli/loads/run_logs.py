@@ -1,0 +1,34 @@
+"""What a run printed, from CloudWatch Logs."""
+
+from __future__ import annotations
+
+from cli.loads.loads import Load
+from cli.pipelines.pipeline import Pipeline
+from cli.refusals import Refused
+
+LOG_GROUPS = ("/aws-glue/python-jobs/output", "/aws-glue/python-jobs/error")
+"""Glue's own names: what the script prints, and what its installer and tracebacks say."""
+
+
+def run_of(load: Load, attempt: int | None) -> str:
+    """The run of an attempt, else of the last one; raises Refused when there is none."""
+    runs = {each.number: each.run_id for each in load.attempts if each.run_id is not None}
+    if not runs:
+        raise Refused(f"{load.status.file_name} has no run yet; it waits in the queue")
+    number = attempt if attempt is not None else max(runs)
+    if number not in runs:
+        raise Refused(f"{load.status.file_name} has no attempt {number} with a run; there are {sorted(runs)}")
+    return str(runs[number])
+
+
+def read_log(pipeline: Pipeline, run_id: str) -> list[str]:
+    """The lines of a run's log, in the order they were printed; none where it has printed nothing yet."""
+    client = pipeline.client("logs")
+    lines: list[tuple[int, str]] = []
+    for group in LOG_GROUPS:
+        try:
+            pages = client.get_paginator("filter_log_events").paginate(logGroupName=group, logStreamNames=[run_id])
+            lines += [(event["timestamp"], event["message"].rstrip("\n")) for page in pages for event in page["events"]]
+        except client.exceptions.ResourceNotFoundException:
+            continue
+    return [message for _, message in sorted(lines, key=lambda line: line[0])]

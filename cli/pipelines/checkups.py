@@ -1,0 +1,97 @@
+"""What `pipeline doctor` looks at: each finding says what is good, or what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from botocore.exceptions import ClientError
+
+from cli.pipelines.local import ROOT
+from cli.pipelines.pipeline import Pipeline
+from cli.pipelines.status import queue_depth, subscriptions
+from cli.refusals import Refused, explain
+from schemas.counted import counted
+from schemas.drops import CUSTOMERS, DIMENSIONS_PREFIX, PRODUCTS
+
+_PACKAGES = ("jobs", "schemas")
+
+
+@dataclass(frozen=True)
+class Finding:
+    what: str
+    is_good: bool
+    advice: str
+    """What was seen, and what to do where it is not good."""
+
+
+def examine(pipeline: Pipeline) -> list[Finding]:
+    """Every finding. A look that AWS refuses is a finding too, and does not end the others."""
+    looks: dict[str, Callable[[Pipeline], str | None]] = {
+        "drop bucket": lambda pipeline: _versioning(pipeline, "drop_bucket"),
+        "archive bucket": lambda pipeline: _versioning(pipeline, "archive_bucket"),
+        "products": lambda pipeline: _dimension(pipeline, PRODUCTS),
+        "customers": lambda pipeline: _dimension(pipeline, CUSTOMERS),
+        "mails": _mails,
+        "dead letters": _dead_letters,
+        "jobs": _jobs,
+        "wheel": lambda _: _wheel(ROOT),
+    }
+    return [_finding(what, look, pipeline) for what, look in looks.items()]
+
+
+def _finding(what: str, look: Callable[[Pipeline], str | None], pipeline: Pipeline) -> Finding:
+    try:
+        problem = look(pipeline)
+    except (ClientError, Refused) as error:
+        problem = explain(error)[0]
+    return Finding(what, problem is None, problem or "as it should be")
+
+
+def _versioning(pipeline: Pipeline, output: str) -> str | None:
+    status = pipeline.client("s3").get_bucket_versioning(Bucket=pipeline.output(output)).get("Status")
+    return None if status == "Enabled" else f"its versioning is {status or 'off'}; run `pulumi up`, which turns it on"
+
+
+def _dimension(pipeline: Pipeline, kind: str) -> str | None:
+    """A dimension that was ever loaded is in the archive."""
+    where = {"Bucket": pipeline.output("archive_bucket"), "Prefix": f"{DIMENSIONS_PREFIX}{kind}", "MaxKeys": 1}
+    if pipeline.client("s3").list_object_versions(**where).get("Versions"):
+        return None
+    return f"no {kind} was ever loaded, so every row would be rejected; drop one: `pipeline drop {kind}.csv`"
+
+
+def _mails(pipeline: Pipeline) -> str | None:
+    found = subscriptions(pipeline)
+    if found.pending:
+        return f"{found.pending} addresses get nothing until they confirm; ask them to open the mail from AWS"
+    return None if found.confirmed else "nobody gets them; add an address to `emails` and run `pulumi up`"
+
+
+def _dead_letters(pipeline: Pipeline) -> str | None:
+    waiting = queue_depth(pipeline, "dead_letter_queue_url").waiting
+    return f"{counted(waiting, 'message')} could not be handled; see `pipeline dead list`" if waiting else None
+
+
+def _jobs(pipeline: Pipeline) -> str | None:
+    glue = pipeline.client("glue")
+    for output in ("transactions_job", "dimensions_job"):
+        name = pipeline.output(output)
+        try:
+            glue.get_job(JobName=name)
+        except glue.exceptions.EntityNotFoundException:
+            return f"the job {name} does not exist in {pipeline.region}; run `pulumi up`, or correct AWS_REGION"
+    return None
+
+
+def _wheel(root: Path) -> str | None:
+    """A wheel that is older than the code would deploy yesterday's job."""
+    wheels = sorted((root / "dist").glob("transactions_pipeline-*.whl"), key=lambda path: path.stat().st_mtime)
+    if not wheels:
+        return "there is none in dist/; build it with `pipeline wheel`"
+    built = wheels[-1].stat().st_mtime
+    newer = [path for package in _PACKAGES for path in (root / package).rglob("*.py") if path.stat().st_mtime > built]
+    if newer:
+        return f"{newer[0].relative_to(root)} is newer than {wheels[-1].name}; build it with `pipeline wheel`"
+    return None

@@ -1,0 +1,115 @@
+"""How other terminals find the local pipeline that `pipeline up` keeps running."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from cli.refusals import Refused
+
+ROOT = Path(__file__).parents[2]
+LIBRARIES = ROOT / "build" / "laptop"
+"""Unpacked wheels, kept for the next local pipeline."""
+_STOPPED_WITHIN_SECONDS = 30.0
+LOCAL_STACK = "local"
+"""The name of the stack that `up` and `demo` deploy on this machine."""
+STATE_FILE = LIBRARIES / "running.json"
+
+
+@dataclass(frozen=True)
+class LocalPipeline:
+    """A local pipeline in another process."""
+
+    pid: int
+    outputs: Mapping[str, Any]
+    """Those of the stack."""
+    environment: Mapping[str, str]
+    """AWS_* and PG* variables with which any tool reaches it, with every right."""
+
+    @property
+    def url(self) -> str:
+        return self.environment["AWS_ENDPOINT_URL"]
+
+    @property
+    def region(self) -> str:
+        return self.environment["AWS_REGION"]
+
+
+@contextmanager
+def only_local_pipeline(path: Path | None = None) -> Iterator[None]:
+    """While the block runs no other local pipeline of this checkout can start; raises Refused when one runs.
+
+    The lock ends with the process, however the process ends.
+    """
+    path = path or STATE_FILE
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _lock_file(path).open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Refused("another local pipeline is running; stop it first with `pipeline down`") from None
+        path.unlink(missing_ok=True)
+        yield
+
+
+@contextmanager
+def announced(local: LocalPipeline, path: Path | None = None) -> Iterator[None]:
+    """Other terminals find the local pipeline while the block runs."""
+    path = path or STATE_FILE
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_suffix(f".{os.getpid()}")
+    # It holds the keys of a local stand-in only; other users of this machine still need not read them.
+    with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        json.dump(asdict(local), file, indent=2)
+    unfinished.rename(path)
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def find_local_pipeline(path: Path | None = None) -> LocalPipeline:
+    """The local pipeline that runs; raises Refused when none does."""
+    path = path or STATE_FILE
+    try:
+        local = LocalPipeline(**json.loads(path.read_text(encoding="utf-8")))
+        if not _is_locked(path):
+            raise ValueError(path)
+    except (OSError, ValueError, TypeError):
+        raise Refused(
+            "no local pipeline is running; start one with `pipeline up` in another terminal, "
+            "or name a stack on AWS with --stack NAME"
+        ) from None
+    return local
+
+
+def _lock_file(path: Path) -> Path:
+    return path.with_suffix(".lock")
+
+
+def _is_locked(path: Path) -> bool:
+    with _lock_file(path).open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def stop(local: LocalPipeline, path: Path | None = None) -> bool:
+    """Ask the local pipeline to stop; True once it has, False when it has not within half a minute."""
+    os.kill(local.pid, signal.SIGTERM)
+    until = time.monotonic() + _STOPPED_WITHIN_SECONDS
+    while time.monotonic() < until:
+        if not _is_locked(path or STATE_FILE):
+            return True
+        time.sleep(0.1)
+    return False

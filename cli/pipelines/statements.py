@@ -1,0 +1,116 @@
+"""SQL statements sent to the warehouse by the Redshift Data API, which needs no network into the VPC."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from cli.pipelines.pipeline import Pipeline
+from cli.refusals import Failed
+from schemas.counted import counted
+
+_LOOK_SECONDS = 0.2
+_WIDEST = 40
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a statement gave."""
+
+    columns: list[str]
+    rows: list[list[Any]]
+    affected: int | None
+    """Rows it changed; None where it gave rows."""
+    is_cut: bool
+    """True when there were more rows than asked for."""
+
+    def as_json(self) -> dict[str, Any]:
+        return {"columns": self.columns, "rows": self.rows, "affected": self.affected, "is_cut": self.is_cut}
+
+
+def run_statement(pipeline: Pipeline, statement: str, *, limit: int, **parameters: str) -> Result:
+    """Run one statement as the admin user, `:name` in it a parameter; raises Failed with the warehouse's own words."""
+    client = pipeline.client("redshift-data")
+    started = client.execute_statement(
+        WorkgroupName=pipeline.output("workgroup"),
+        Database=pipeline.output("database"),
+        Sql=statement,
+        **(
+            {"Parameters": [{"name": name, "value": value} for name, value in parameters.items()]} if parameters else {}
+        ),
+        **_sign_in(pipeline),
+    )
+    while True:
+        described = client.describe_statement(Id=started["Id"])
+        if described["Status"] == "FINISHED":
+            break
+        if described["Status"] in ("FAILED", "ABORTED"):
+            raise Failed(f"the warehouse refused the statement: {described.get('Error', described['Status'])}")
+        time.sleep(_LOOK_SECONDS)
+    if not described.get("HasResultSet"):
+        return Result([], [], int(described.get("ResultRows", 0)), False)
+    return _rows(client, started["Id"], limit)
+
+
+def read_statements() -> Iterator[str]:
+    """Statements from standard input, each up to its semicolon; a prompt on a terminal."""
+    pending = ""
+    is_terminal = sys.stdin.isatty()
+    while True:
+        if is_terminal:
+            print("    -> " if pending else "sql -> ", end="", file=sys.stderr, flush=True)
+        line = sys.stdin.readline()
+        pending += line
+        if pending.strip() and (not line or pending.rstrip().endswith(";")):
+            yield pending.strip().removesuffix(";")
+            pending = ""
+        if not line:
+            return
+
+
+def result_text(result: Result) -> str:
+    """The rows in columns, wide values cut."""
+    if result.affected is not None:
+        return counted(result.affected, "row")
+    cells = [result.columns, *([("" if value is None else str(value)) for value in row] for row in result.rows)]
+    widths = [min(_WIDEST, max(len(row[column]) for row in cells)) for column in range(len(result.columns))]
+    lines = ["  ".join(_fit(text, width) for text, width in zip(row, widths, strict=True)).rstrip() for row in cells]
+    lines.insert(1, "  ".join("-" * width for width in widths))
+    more = "; there are more, --limit shows them" if result.is_cut else ""
+    return "\n".join([*lines, f"({counted(len(result.rows), 'row')}{more})"])
+
+
+def _fit(text: str, width: int) -> str:
+    text = " ".join(text.split())
+    return f"{text[: width - 1]}…" if len(text) > width else text.ljust(width)
+
+
+def _rows(client: Any, statement_id: str, limit: int) -> Result:
+    columns: list[str] = []
+    rows: list[list[Any]] = []
+    token: dict[str, str] = {}
+    while True:
+        page = client.get_statement_result(Id=statement_id, **token)
+        columns = [column["name"] for column in page["ColumnMetadata"]]
+        rows += [[_value(field) for field in record] for record in page["Records"]]
+        if not page.get("NextToken") or len(rows) > limit:
+            return Result(columns, rows[:limit], None, len(rows) > limit)
+        token = {"NextToken": page["NextToken"]}
+
+
+def _value(field: dict[str, Any]) -> Any:
+    """One value of the Data API: exactly one key says its type."""
+    return None if field.get("isNull") else next(iter(field.values()))
+
+
+def _sign_in(pipeline: Pipeline) -> dict[str, str]:
+    """On AWS the admin's secret, which Redshift keeps; the local Data API knows its operator."""
+    if pipeline.local is not None:
+        return {}
+    serverless = pipeline.client("redshift-serverless")
+    workgroup = serverless.get_workgroup(workgroupName=pipeline.output("workgroup"))["workgroup"]
+    namespace = serverless.get_namespace(namespaceName=workgroup["namespaceName"])["namespace"]
+    return {"SecretArn": namespace["adminPasswordSecretArn"]}

@@ -1,0 +1,150 @@
+"""The state of a pipeline at one moment, from S3, SQS and SNS: the warehouse stays asleep."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from cli.drops.status import Stage
+from cli.loads.as_json import load_json
+from cli.loads.loads import Load, Loads
+from cli.pipelines.pipeline import Pipeline
+from schemas.counted import counted
+from schemas.drops import TRANSACTIONS, parse_key
+
+_RECENT = 60
+_DAYS_SHOWN = 7
+
+
+@dataclass(frozen=True)
+class QueueDepth:
+    """Messages in the queue of drops."""
+
+    waiting: int
+    delayed: int
+    in_flight: int
+
+
+@dataclass(frozen=True)
+class Subscriptions:
+    """Addresses that get the mails."""
+
+    confirmed: int
+    pending: int
+
+
+@dataclass(frozen=True)
+class PipelineStatus:
+    pipeline: str
+    queued: list[Load]
+    running: list[Load]
+    failed: list[Load]
+    queue: QueueDepth
+    dead_letters: int
+    subscriptions: Subscriptions
+    latest_days: dict[str, list[Load]]
+    """Day of the key -> its loads, the latest day first."""
+
+    @property
+    def advice(self) -> list[str]:
+        """What a person must do, a sentence each."""
+        found = [f"{load.status.file_name} failed; see `pipeline show {load.load_id}`" for load in self.failed[:3]]
+        if len(self.failed) > 3:
+            found.append(f"{counted(len(self.failed) - 3, 'more load')} failed; see `pipeline loads --failed`")
+        if self.dead_letters:
+            found.append(f"{counted(self.dead_letters, 'message')} could not be handled; see `pipeline dead list`")
+        if self.subscriptions.pending:
+            found.append(f"{self.subscriptions.pending} addresses get no mail until they confirm the subscription")
+        elif not self.subscriptions.confirmed:
+            found.append("nobody gets the mails; add an address to `emails` and run `pulumi up`")
+        return found
+
+    @property
+    def needs_a_look(self) -> bool:
+        return bool(self.advice)
+
+    def as_json(self) -> dict[str, Any]:
+        """The shape `status` of docs/commands.schema.json."""
+        return {
+            "pipeline": self.pipeline,
+            "queued": [load_json(load) for load in self.queued],
+            "running": [load_json(load) for load in self.running],
+            "failed": [load_json(load) for load in self.failed],
+            "queue": vars(self.queue),
+            "dead_letters": self.dead_letters,
+            "subscriptions": vars(self.subscriptions),
+            "latest_days": {day: [load_json(load) for load in loads] for day, loads in self.latest_days.items()},
+            "advice": self.advice,
+        }
+
+
+def look(pipeline: Pipeline) -> PipelineStatus:
+    """The state of the pipeline now."""
+    loads = Loads(pipeline)
+    recent = loads.recent(limit=_RECENT)
+    known = {load.load_id for load in recent}
+    # A failed drop stays in the drop bucket, however long ago it failed.
+    others = [loads.of(drop) for drop in loads.in_drop_bucket if drop.load_id not in known]
+    seen = [*recent, *others]
+
+    def at(stage: Stage) -> list[Load]:
+        return [load for load in seen if load.status.stage is stage]
+
+    return PipelineStatus(
+        pipeline=pipeline.name,
+        queued=at(Stage.QUEUED),
+        running=at(Stage.RUNNING),
+        failed=[load for load in at(Stage.FAILED) if not load.status.is_retried],
+        queue=queue_depth(pipeline, "queue_url"),
+        dead_letters=queue_depth(pipeline, "dead_letter_queue_url").waiting,
+        subscriptions=subscriptions(pipeline),
+        latest_days=_latest_days(recent),
+    )
+
+
+def queue_depth(pipeline: Pipeline, output: str) -> QueueDepth:
+    """What the queue behind a stack output holds."""
+    names = [f"ApproximateNumberOfMessages{which}" for which in ("", "Delayed", "NotVisible")]
+    described = pipeline.client("sqs").get_queue_attributes(QueueUrl=pipeline.output(output), AttributeNames=names)
+    return QueueDepth(*(int(described["Attributes"][name]) for name in names))
+
+
+def subscriptions(pipeline: Pipeline) -> Subscriptions:
+    """Who gets the mails about outcomes."""
+    pages = pipeline.client("sns").get_paginator("list_subscriptions_by_topic")
+    arns = [
+        subscription["SubscriptionArn"]
+        for page in pages.paginate(TopicArn=pipeline.output("topic_arn"))
+        for subscription in page["Subscriptions"]
+    ]
+    pending = sum(not arn.startswith("arn:") for arn in arns)
+    return Subscriptions(confirmed=len(arns) - pending, pending=pending)
+
+
+def status_text(found: PipelineStatus) -> str:
+    """A screen of text."""
+    lines = [f"{found.pipeline[0].upper()}{found.pipeline[1:]}"]
+    lines += [f"  running {len(found.running)}, queued {len(found.queued)}, failed {len(found.failed)}"]
+    lines += [f"  {load.status.stage.value:<8} {load.status.file_name}" for load in [*found.running, *found.queued][:8]]
+    queue = found.queue
+    lines.append(f"  queue: {queue.waiting} waiting, {queue.delayed} delayed, {queue.in_flight} being handled")
+    mails = found.subscriptions
+    lines.append(f"  dead letters: {found.dead_letters}; mails go to {mails.confirmed}, {mails.pending} unconfirmed")
+    if found.latest_days:
+        lines += ["", "Latest days"]
+        for day, loads in found.latest_days.items():
+            rows = sum((load.report.counts or {}).get("rows_read", 0) for load in loads if load.report)
+            rejected = sum(load.status.rejected for load in loads)
+            files = f"{len(loads)} file" + ("s" if len(loads) > 1 else "")
+            lines.append(f"  {day}  {files:<9} {rows:>12,} rows, {rejected:,} rejected")
+    lines += ["", *(f"To do: {sentence}" for sentence in found.advice)] if found.advice else ["", "Nothing to do."]
+    return "\n".join(lines)
+
+
+def _latest_days(recent: list[Load]) -> dict[str, list[Load]]:
+    days: dict[str, list[Load]] = {}
+    for load in recent:
+        key = parse_key(load.drop.key)
+        if key.kind == TRANSACTIONS and key.partition_day is not None:
+            days.setdefault(key.partition_day.isoformat(), []).append(load)
+    return {day: days[day] for day in sorted(days, reverse=True)[:_DAYS_SHOWN]}

@@ -1,0 +1,273 @@
+"""The steps of `pipeline prove`, in the order they run. Each returns what it has seen, or raises Failed.
+
+What takes minutes on AWS is started together: each run waits for Glue, and the waits pass side by side.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from cli.drops.status import Stage
+from cli.drops.uploads import upload, wait_until_settled
+from cli.loads.loads import Load, Loads
+from cli.loads.replays import plan_replay, send_replay
+from cli.pipelines.pipeline import Pipeline
+from cli.pipelines.status import queue_depth
+from cli.prove.files import ProofFiles, write_proof_files
+from cli.prove.mails import ProofMails
+from cli.prove.results import alarms_that_ring, archive_faults, table_faults
+from cli.prove.throwaway_stack import ThrowawayStack, leftovers
+from cli.refusals import Failed
+from schemas.drops import Drop
+from schemas.runs import FLOW_IN
+
+_KILLS = 5
+"""How often a run is tried to be killed before it ends by itself."""
+_LEFTOVER_SECONDS = 300.0
+"""The tag search may name what is gone for some minutes."""
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """What there is once the stack is deployed."""
+
+    pipeline: Pipeline
+    files: ProofFiles
+    mails: ProofMails
+    until: float
+    """On the monotonic clock: when the time for the steps is over."""
+
+
+@dataclass
+class Proof:
+    """What the steps share: the stack, its files, and what was uploaded so far."""
+
+    stack: ThrowawayStack
+    folder: Path
+    """Where the files are written; empty."""
+    minutes: float
+    """How long the steps after the deployment may take together."""
+    began: datetime
+    uploads: dict[str, list[Drop]] = field(default_factory=dict)
+    """Key -> its versions, the first one first."""
+    deployed: Deployed | None = None
+
+    @property
+    def pipeline(self) -> Pipeline:
+        return self._deployed.pipeline
+
+    @property
+    def files(self) -> ProofFiles:
+        return self._deployed.files
+
+    @property
+    def mails(self) -> ProofMails:
+        return self._deployed.mails
+
+    @property
+    def seconds_left(self) -> float:
+        """Of the time for the steps after the deployment; raises Failed when it is over."""
+        left = self._deployed.until - time.monotonic()
+        if left <= 0:
+            raise Failed(f"not done: the {self.minutes:g} minutes are over")
+        return left
+
+    @property
+    def _deployed(self) -> Deployed:
+        if self.deployed is None:
+            raise Failed("not done: the stack is not deployed")
+        return self.deployed
+
+    def upload(self, key: str) -> Drop:
+        drop = upload(self.pipeline, self.files.folder / key, key)
+        self.uploads.setdefault(key, []).append(drop)
+        return drop
+
+    def wait(self, drops: list[Drop], is_done: Callable[[Load], bool]) -> list[Load]:
+        return wait_until_settled(self.pipeline, drops, is_done=is_done, timeout_seconds=self.seconds_left)
+
+
+@dataclass(frozen=True)
+class Step:
+    title: str
+    prove: Callable[[Proof], str]
+    is_needed: bool = False
+    """Nothing can be proved when it fails."""
+
+
+def deploy(proof: Proof) -> str:
+    """From its end on the time counts."""
+    pipeline = proof.stack.deploy()
+    files, mails = write_proof_files(proof.folder), ProofMails.subscribe(pipeline, proof.stack.name)
+    proof.deployed = Deployed(pipeline, files, mails, time.monotonic() + 60 * proof.minutes)
+    return f"deployed in {proof.pipeline.region}, with a queue that reads the mails"
+
+
+def load_dimensions(proof: Proof) -> str:
+    loads = proof.wait([proof.upload(key) for key in proof.files.dimensions], _is_settled)
+    _refuse_failed(loads)
+    return f"{', '.join(load.status.summary for load in loads)}"
+
+
+def load_week(proof: Proof) -> str:
+    """The files of the next steps are uploaded with the week, so that their runs start beside it."""
+    week = [proof.upload(key) for key in proof.files.week]
+    for key in (proof.files.hostile, proof.files.orphan):
+        proof.upload(key)
+    loads = proof.wait(week, _is_settled)
+    _refuse_failed(loads)
+    rows = sum((load.report.counts or {})["rows_read"] for load in loads if load.report)
+    return f"{len(loads)} files of {rows:,} rows are loaded and archived"
+
+
+def refuse_hostile_file(proof: Proof) -> str:
+    [load] = proof.wait(proof.uploads[proof.files.hostile], _is_settled)
+    if not load.is_failed or load.report is None or load.report.error is None:
+        raise Failed(f"{load.status.file_name} was not refused, but is {load.status.stage.value}")
+    return f"refused: {load.report.error.sentence}"
+
+
+def kill_run(proof: Proof) -> str:
+    """A run that ends before it can be killed was loaded; then the same file is uploaded once more."""
+    for attempt in range(1, _KILLS + 1):
+        drop = proof.upload(proof.files.killed)
+        [load] = proof.wait([drop], lambda load: load.status.is_settled or _run_of(load) is not None)
+        run = _run_of(load)
+        if run is not None:
+            proof.pipeline.client("glue").batch_stop_job_run(JobName=run[0], JobRunIds=[run[1]])
+        [load] = proof.wait([drop], _is_settled)
+        if load.is_failed:
+            return f"{load.status.file_name} was stopped while it ran, at try {attempt}: {load.status.summary}"
+    raise Failed(f"{_KILLS} runs ended before they could be killed")
+
+
+def replay_loads(proof: Proof) -> str:
+    """The day whose run was killed, and one that was loaded before. The late customer is uploaded with them."""
+    _wait_for(proof, proof.files.orphan)
+    proof.upload(proof.files.late_customer)
+    drops = [proof.uploads[proof.files.killed][-1], proof.uploads[proof.files.week[0]][0]]
+    loads = Loads(proof.pipeline)
+    for drop in drops:
+        planned = plan_replay(loads, loads.of(drop))
+        if not planned.starts:
+            raise Failed(f"{drop.uri} cannot be replayed: {planned.reason}")
+        send_replay(loads, planned)
+    done = proof.wait(drops, lambda load: len(load.attempts) == 2 and _is_settled(load))
+    _refuse_failed(done)
+    return "; ".join(f"{load.status.file_name}: {load.status.summary}" for load in done)
+
+
+def flow_in(proof: Proof) -> str:
+    def has_flown_in(load: Load) -> bool:
+        return _is_settled(load) and load.report is not None and load.report.event == FLOW_IN
+
+    _wait_for(proof, proof.files.late_customer)
+    [load] = proof.wait(proof.uploads[proof.files.orphan], has_flown_in)
+    _refuse_failed([load])
+    return f"after its customer came, {load.status.file_name}: {load.status.summary}"
+
+
+def compare_table(proof: Proof) -> str:
+    faults = table_faults(proof.pipeline, proof.files)
+    if faults:
+        raise Failed(faults)
+    return f"{proof.files.fact.height:,} rows, each as the generator means it"
+
+
+def compare_mails(proof: Proof) -> str:
+    expected = {
+        drop: len(Loads(proof.pipeline).of(drop).attempts) for drops in proof.uploads.values() for drop in drops
+    }
+    return proof.mails.compare(expected, timeout_seconds=min(proof.seconds_left, 180.0))
+
+
+def verify_archive(proof: Proof) -> str:
+    refused = proof.uploads[proof.files.hostile]
+    loaded = {drop: key for key, drops in proof.uploads.items() for drop in drops if drop not in refused}
+    faults = archive_faults(proof.pipeline, proof.files.folder, loaded)
+    left = set(Loads(proof.pipeline).in_drop_bucket)
+    if left != set(refused):
+        faults.append(f"the drop bucket holds {len(left)} files, not the refused one alone")
+    if faults:
+        raise Failed("; ".join(faults[:3]))
+    return f"{len(loaded)} uploads are in the archive, byte for byte; only the refused file is left in the drop bucket"
+
+
+def look_at_alarms(proof: Proof) -> str:
+    ringing = alarms_that_ring(proof.pipeline, proof.stack.name)
+    dead = queue_depth(proof.pipeline, "dead_letter_queue_url").waiting
+    # Two runs failed on purpose.
+    unexpected = [name for name in ringing if not name.endswith("-failed-runs")]
+    if unexpected or dead:
+        raise Failed(f"these ring: {', '.join(unexpected) or 'none'}; {dead} dead letters")
+    return f"{len(ringing)} rings, about the runs that failed on purpose; no dead letter" if ringing else "none rings"
+
+
+def deploy_again(proof: Proof) -> str:
+    changes = proof.stack.changes()
+    if changes:
+        raise Failed(f"a second deployment changes: {changes}")
+    return "a second deployment changes nothing"
+
+
+def destroy(proof: Proof) -> str:
+    if proof.deployed is not None:
+        proof.mails.delete()
+    proof.stack.destroy()
+    return "everything is destroyed"
+
+
+def look_for_leftovers(proof: Proof) -> str:
+    until = time.monotonic() + _LEFTOVER_SECONDS
+    while found := leftovers(proof.pipeline, proof.stack.name, since=proof.began):
+        if time.monotonic() > until:
+            raise Failed(f"{len(found)} things with the stack's tags are left: {', '.join(found[:5])}")
+        time.sleep(proof.pipeline.look_seconds)
+    return "nothing with the stack's tags is left"
+
+
+STEPS = (
+    Step("a stack of its own is deployed", deploy, is_needed=True),
+    Step("products and customers are loaded", load_dimensions, is_needed=True),
+    Step("seven days are loaded and archived", load_week, is_needed=True),
+    Step("a hostile file is refused", refuse_hostile_file),
+    Step("a run is killed", kill_run),
+    Step("a killed load and a loaded one are replayed", replay_loads),
+    Step("a row is loaded when its customer comes", flow_in),
+    Step("the table is as expected", compare_table),
+    Step("every outcome was mailed once", compare_mails),
+    Step("the archive holds what was uploaded", verify_archive),
+    Step("no alarm rings without a reason", look_at_alarms),
+    Step("a second deployment changes nothing", deploy_again),
+)
+
+CLOSING = (
+    Step("the stack is destroyed", destroy),
+    Step("nothing is left", look_for_leftovers),
+)
+
+
+def _is_settled(load: Load) -> bool:
+    return load.status.is_settled
+
+
+def _wait_for(proof: Proof, key: str) -> None:
+    _refuse_failed(proof.wait(proof.uploads[key], _is_settled))
+
+
+def _refuse_failed(loads: list[Load]) -> None:
+    for load in loads:
+        if load.status.stage is not Stage.ARCHIVED:
+            raise Failed(f"{load.status.file_name} was not loaded: {load.status.summary}")
+
+
+def _run_of(load: Load) -> tuple[str, str] | None:
+    """Job and id of the run of a load's last attempt, once it runs."""
+    if not load.attempts or load.status.stage is not Stage.RUNNING:
+        return None
+    last = load.attempts[-1]
+    return (last.job_name, last.run_id) if last.job_name and last.run_id and last.state == "RUNNING" else None

@@ -1,0 +1,1 @@
+"""What is seen while drops move, and when a demo ends."""

@@ -1,0 +1,158 @@
+"""What is seen while drops move: a live screen on a terminal, plain lines anywhere else.
+
+The screen is made for 80 columns and 24 lines and grows with the terminal. The status comes
+first in each line and has a fixed width, so that no file name can push it off the screen.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from types import TracebackType
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+from cli.drops.status import DropStatus, Stage, count_stages
+from schemas.counted import counted
+
+_COLOURS = {
+    Stage.QUEUED: "dim",
+    Stage.RUNNING: "yellow",
+    Stage.LOADED: "cyan",
+    Stage.ARCHIVED: "green",
+    Stage.FAILED: "bold red",
+}
+_STAGE_WIDTH = 9
+_NAME_WIDTH = 28
+_SENTENCE_LINES = 3
+_LINES_AROUND = 4
+"""The counts, the bar, and room for the cursor's line and one more."""
+
+
+class Display:
+    """Shows what was seen, again and again; a context manager."""
+
+    def __init__(self, console: Console, *, has_screen: bool = True) -> None:
+        self._console = console
+        is_drawn = has_screen and console.is_terminal
+        self._live = Live(console=console, refresh_per_second=8, transient=False) if is_drawn else None
+        self._stages: dict[str, Stage] = {}
+        self.total = 0
+        """How many files there will be, where it is known."""
+
+    def __enter__(self) -> Display:
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def show(self, statuses: list[DropStatus], *, waiting: int, mails: int) -> None:
+        """`waiting` messages are in the queue; `mails` were sent so far."""
+        if self._live is not None:
+            width, height = self._console.size
+            self._live.update(
+                screen(statuses, total=self.total, waiting=waiting, mails=mails, width=width, height=height)
+            )
+            return
+        for status in statuses:
+            before = self._stages.get(status.drop.load_id)
+            if before is not status.stage:
+                self._stages[status.drop.load_id] = status.stage
+                if status.stage is Stage.ARCHIVED and before is not Stage.LOADED:
+                    # It moved faster than it was looked at.
+                    self._line(replace(status, stage=Stage.LOADED))
+                self._line(status)
+
+    @contextmanager
+    def deploying(self) -> Iterator[Callable[[int], None]]:
+        """A counter on a terminal while the stack is deployed; gives the function that is told of new resources."""
+        if not self._console.is_terminal:
+            yield lambda _: None
+            return
+        columns = (SpinnerColumn(), TextColumn("deploying: {task.completed:g} resources"), TimeElapsedColumn())
+        with Progress(*columns, console=self._console, transient=True) as progress:
+            task = progress.add_task("deploying", total=None)
+            yield lambda number: progress.update(task, completed=number)
+
+    def say(self, sentence: str, *, style: str = "") -> None:
+        """A line that stays."""
+        self._console.print(Text(sentence, style=style), soft_wrap=not self._console.is_terminal)
+
+    def _line(self, status: DropStatus) -> None:
+        summary = "" if status.stage is Stage.ARCHIVED else status.summary
+        self.say(f"{status.stage.value:<{_STAGE_WIDTH}} {status.file_name:<30} {summary}".rstrip())
+
+
+def screen(statuses: list[DropStatus], *, total: int, waiting: int, mails: int, width: int, height: int) -> Group:
+    """One picture that fits the terminal: counts, a bar of the files that are done, and the files that moved.
+
+    `total` is how many files there will be.
+    """
+    counts = count_stages(statuses)
+    head = Text("  ").join(
+        Text(f"{number} {stage.value}", style=_COLOURS[stage]) for stage, number in counts.items() if number
+    )
+    settled = sum(status.is_settled for status in statuses)
+    total = max(total, len(statuses))
+    foot = Text(
+        f"{settled} of {counted(total, 'file')} done   {counted(waiting, 'message')} waiting   "
+        f"{counted(mails, 'mail')} sent",
+        style="dim",
+    )
+    lines = _files(statuses, width=width - 1, room=height - _LINES_AROUND)
+    return Group(_cut(head, width - 1), _bar(settled, total, width - 1), _cut(foot, width - 1), *lines)
+
+
+def _bar(settled: int, total: int, width: int) -> Text:
+    done = width * settled // max(1, total)
+    return Text("━" * done, style="green").append("─" * (width - done), style="dim")
+
+
+def _files(statuses: list[DropStatus], *, width: int, room: int) -> list[Text]:
+    """The files that need eyes first: failed, then moving, then the latest that are done."""
+    order = (Stage.FAILED, Stage.RUNNING, Stage.LOADED, Stage.ARCHIVED)
+    lines: list[Text] = []
+    for stage in order:
+        for status in reversed([status for status in statuses if status.stage is stage]):
+            shown = _file_lines(status, width)
+            if len(lines) + len(shown) > room:
+                return lines
+            lines += shown
+    return lines
+
+
+def _file_lines(status: DropStatus, width: int) -> list[Text]:
+    name = status.file_name
+    if len(name) > _NAME_WIDTH:
+        # The end of a name says which day it is.
+        name = f"…{name[-_NAME_WIDTH + 1 :]}"
+    line = Text(f"{status.stage.value:<{_STAGE_WIDTH}}", style=_COLOURS[status.stage])
+    line.append(f" {name:<{_NAME_WIDTH}}", style="default")
+    if status.stage is not Stage.FAILED:
+        line.append(f" {_in_short(status)}", style="default")
+        return [_cut(line, width)]
+    sentence = textwrap.wrap(status.summary, width - 2, max_lines=_SENTENCE_LINES, placeholder=" …")
+    return [_cut(line, width), *(Text(f"  {part}", style="red") for part in sentence)]
+
+
+def _in_short(status: DropStatus) -> str:
+    counts = status.report.counts if status.report else None
+    if counts is None:
+        return ""
+    return f"{counted(counts['rows_read'], 'row')}, {counts['inserted']:,} inserted, {counts['rejected']:,} rejected"
+
+
+def _cut(line: Text, width: int) -> Text:
+    line.truncate(width, overflow="ellipsis")
+    line.no_wrap = True
+    return line
