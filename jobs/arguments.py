@@ -24,7 +24,7 @@ from schemas.sources import SourceSettings
 
 
 @dataclass(frozen=True)
-class Warehouse:
+class WarehouseAddress:
     """How to reach Redshift Serverless; the job signs in with its IAM role."""
 
     workgroup: str
@@ -44,7 +44,7 @@ class Arguments:
     drop: Drop
     attempt: int
     work_bucket: str
-    warehouse: Warehouse
+    warehouse: WarehouseAddress
     max_reject_ratio: Fraction
     amount_classes: dict[str, Decimal]
     """Label -> lower bound, the smallest first."""
@@ -86,7 +86,7 @@ def _typed(job: JobArguments, run: RunArguments) -> Arguments:
         drop=run.drop,
         attempt=run.attempt,
         work_bucket=job.work_bucket,
-        warehouse=Warehouse(
+        warehouse=WarehouseAddress(
             job.workgroup, job.host, int(job.port), job.database, job.account_id, job.region, job.copy_role_arn
         ),
         max_reject_ratio=Fraction(job.max_reject_ratio),

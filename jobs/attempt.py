@@ -96,9 +96,9 @@ class Attempt:
         """UTC, no zone: a row that has waited for a dimension from before then waits no more."""
         return self.started_at.replace(tzinfo=None) - timedelta(days=self.arguments.orphan_days)
 
-    def note(self, **facts: Any) -> None:
+    def note(self, **fields: Any) -> None:
         """Put fields of the report."""
-        self.report = replace(self.report, **facts)
+        self.report = replace(self.report, **fields)
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
@@ -186,12 +186,12 @@ class Attempt:
             )
 
     @contextmanager
-    def _only_for_the_reader(self, what: str) -> Iterator[None]:
+    def _only_for_the_reader(self, product: str) -> Iterator[None]:
         """What fails here changes no outcome."""
         try:
             yield
         except Exception as reason:
-            print(f"load {self.load_id}: {what} could not be made: {explain(reason)}", flush=True)
+            print(f"load {self.load_id}: {product} could not be made: {explain(reason)}", flush=True)
 
     def _staging_of(self, attempt: int) -> Prefix:
         return Prefix(self.s3, self.arguments.work_bucket, staging_prefix(self.load_id, attempt))

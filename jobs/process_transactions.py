@@ -65,7 +65,9 @@ def _load(attempt: Attempt) -> None:
     with attempt.step(LOAD_STEP):
         rejected = staged.rejected.rows
         batch = Batch(staged.winners, staged.waiting, staged.rows_read, staged.duplicate, rejected)
-        _tell(attempt, load(attempt.warehouse, batch, _ledger(attempt, staged.amount, fetched), _rules(attempt)))
+        _report_commit(
+            attempt, load(attempt.warehouse, batch, _ledger(attempt, staged.amount, fetched), _rules(attempt))
+        )
         attempt.compare()
 
 
@@ -80,7 +82,7 @@ def _flow_in(attempt: Attempt) -> None:
     with attempt.step(FETCH):
         waited = waiting_lines(attempt.warehouse, attempt.load_id, _rules(attempt))
         if not waited:
-            _tell(attempt, Committed(FLOW_IN, Counts()))
+            _report_commit(attempt, Committed(FLOW_IN, Counts()))
             return
         fetched = attempt.fetch()
 
@@ -89,13 +91,13 @@ def _flow_in(attempt: Attempt) -> None:
     with attempt.step(LOAD_STEP):
         batch = Batch(staged.winners, staged.waiting, 0, staged.duplicate, 0)
         ledger = _ledger(attempt, staged.amount, fetched)
-        _tell(attempt, flow_in(attempt.warehouse, batch, waited, ledger, _rules(attempt)))
+        _report_commit(attempt, flow_in(attempt.warehouse, batch, waited, ledger, _rules(attempt)))
 
 
 def _retract(attempt: Attempt) -> None:
     """The ledger and the history know all there is to know: the drop is not read."""
     with attempt.step(LOAD_STEP):
-        _tell(attempt, retract(attempt.warehouse, _ledger(attempt, Decimal(0)), _rules(attempt)))
+        _report_commit(attempt, retract(attempt.warehouse, _ledger(attempt, Decimal(0)), _rules(attempt)))
 
 
 def _stage(attempt: Attempt, fetched: Fetched, lines: pl.Series | None = None) -> StagedRows:
@@ -190,8 +192,8 @@ def _refuse_too_many_rejected(attempt: Attempt, staged: StagedRows) -> None:
 
 def _waits_for_dimensions(attempt: Attempt, staged: StagedRows) -> bool:
     """True when a refused drop would be loaded if its waiting rows found their customers and products, and so waits."""
-    others = staged.rejected.rows - staged.waiting.rows
-    is_healed = Fraction(others, staged.rows_read) <= attempt.arguments.max_reject_ratio
+    lasting = staged.rejected.rows - staged.waiting.rows
+    is_healed = Fraction(lasting, staged.rows_read) <= attempt.arguments.max_reject_ratio
     if not is_healed and attempt.arguments.attempt == 1:
         return False
     waiting = staged.waiting if is_healed else NOTHING_STAGED
@@ -226,7 +228,7 @@ def _utc(moment: datetime) -> datetime:
     return moment.astimezone(timezone.utc).replace(tzinfo=None)
 
 
-def _tell(attempt: Attempt, committed: Committed) -> None:
+def _report_commit(attempt: Attempt, committed: Committed) -> None:
     """What was committed, as the report has it."""
     changes = committed.changes
     first = committed.first_commit
@@ -245,7 +247,7 @@ def _tell(attempt: Attempt, committed: Committed) -> None:
             label: _sum(change for change in changes if change.amount_class == label)
             for label in dict.fromkeys(classes)
         },
-        statuses={status: found for status, found in by_status.items() if found.rows or Decimal(found.amount)},
+        statuses={status: total for status, total in by_status.items() if total.rows or Decimal(total.amount)},
         removed=committed.removed,
         restored=committed.restored,
         waiting=committed.waiting,
@@ -260,6 +262,6 @@ def _tell(attempt: Attempt, committed: Committed) -> None:
 
 
 def _sum(changes: Iterable[AmountChange]) -> ClassAmount:
-    found = list(changes)
-    amount = sum((change.amount for change in found), Decimal(0))
-    return ClassAmount(sum(change.rows for change in found), f"{amount:.2f}")
+    summands = list(changes)
+    amount = sum((change.amount for change in summands), Decimal(0))
+    return ClassAmount(sum(change.rows for change in summands), f"{amount:.2f}")

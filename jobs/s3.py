@@ -54,8 +54,8 @@ def fetch(
     path, name = folder / "drop", drop.key.rpartition("/")[2]
     source = archived or drop
     try:
-        found = s3.head_object(Bucket=source.bucket, Key=source.key, VersionId=source.version_id)
-        refuse_too_large(name, found["ContentLength"], folder)
+        head = s3.head_object(Bucket=source.bucket, Key=source.key, VersionId=source.version_id)
+        refuse_too_large(name, head["ContentLength"], folder)
         s3.download_file(source.bucket, source.key, str(path), ExtraArgs={"VersionId": source.version_id})
     except ClientError as reason:
         if reason.response["Error"]["Code"] in _GONE:
@@ -67,12 +67,12 @@ def fetch(
     if is_gzip(path):
         packed, path = path, unpack(path, folder / "unpacked", name)
         packed.unlink()
-    metadata = found["Metadata"] if archived else {}
+    metadata = head["Metadata"] if archived else {}
     return Fetched(
         path,
-        bytes=found["ContentLength"],
-        etag=metadata.get(SOURCE_ETAG, found["ETag"].strip('"')),
-        uploaded_at=_uploaded_at(metadata, booked_upload) if archived else found["LastModified"],
+        bytes=head["ContentLength"],
+        etag=metadata.get(SOURCE_ETAG, head["ETag"].strip('"')),
+        uploaded_at=_uploaded_at(metadata, booked_upload) if archived else head["LastModified"],
     )
 
 
@@ -127,12 +127,12 @@ class Prefix:
         keys = self._keys()
         for start in range(0, len(keys), 1000):
             batch = [{"Key": key} for key in keys[start : start + 1000]]
-            answer = self.s3.delete_objects(Bucket=self.bucket, Delete={"Objects": batch, "Quiet": True})
+            response = self.s3.delete_objects(Bucket=self.bucket, Delete={"Objects": batch, "Quiet": True})
             # S3 calls it a success where nothing could be deleted, and names each object that was not.
-            if answer.get("Errors"):
-                first = answer["Errors"][0]
+            if response.get("Errors"):
+                objects, first = counted(len(response["Errors"]), "object"), response["Errors"][0]
                 raise TerminalError(
-                    f"S3 did not delete {counted(len(answer['Errors']), 'object')} below {self.uri}, the first of them "
+                    f"S3 did not delete {objects} below {self.uri}, the first of them "
                     f"s3://{self.bucket}/{first['Key']}: {first['Code']}; let the job's role delete them"
                 )
 

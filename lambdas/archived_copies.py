@@ -74,10 +74,10 @@ def origin_metadata(
 
 def archived_copies(s3: S3Client, leases: LeaseStore, archive_bucket: str, key: str) -> list[Copy]:
     """Every version that is archived under a key, the current object first."""
-    known = _read(leases.find(archived_key(key)))
+    index = _read(leases.find(archived_key(key)))
     copies: list[Copy] = []
     for version_id in _version_ids(s3, archive_bucket, key):
-        copy = known.get(version_id) or _described(s3, archive_bucket, key, version_id)
+        copy = index.get(version_id) or _described(s3, archive_bucket, key, version_id)
         if copy is not None:
             copies.append(copy)
     return copies

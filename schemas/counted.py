@@ -8,6 +8,6 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{agreeing(number, '', 's')}"
 
 
-def agreeing(number: int, one: str, many: str) -> str:
+def agreeing(number: int, singular: str, plural: str) -> str:
     """The form of a word that goes with a count."""
-    return one if number == 1 else many
+    return singular if number == 1 else plural

@@ -90,9 +90,9 @@ def parse_key(key: str) -> DropKey:
             f"the key {key[:200]!r}… is {len(key.encode('utf-8')):,} bytes long, more than {LONGEST_KEY_BYTES:,}; "
             "drop the file again under a shorter name"
         )
-    found = _TRANSACTIONS_KEY.fullmatch(key)
-    if found:
-        year, month, day, file_name = found.groups()
+    match = _TRANSACTIONS_KEY.fullmatch(key)
+    if match:
+        year, month, day, file_name = match.groups()
         try:
             partition_day = date(int(year), int(month), int(day))
         except ValueError:
@@ -101,9 +101,9 @@ def parse_key(key: str) -> DropKey:
                 "drop the file again under its real day"
             ) from None
         return DropKey(TRANSACTIONS, file_name, partition_day)
-    found = _DIMENSION_KEY.fullmatch(key)
-    if found:
-        return DropKey(found.group(1), found.group(1) + found.group(2), None)
+    match = _DIMENSION_KEY.fullmatch(key)
+    if match:
+        return DropKey(match.group(1), match.group(1) + match.group(2), None)
     raise KeyOutsideLayout(
         f"the key {key!r} is outside the layout; drop transactions as "
         "transactions/year=YYYY/month=MM/day=DD/NAME.csv (or .csv.gz) and dimensions as "

@@ -87,10 +87,10 @@ def one_character(value: object) -> str:
 
 def identifier(value: object) -> str:
     """A trimmed id, empty or short enough for its column."""
-    found = text(value).strip()
-    if len(found.encode("utf-8")) > ID_BYTES:
+    id_ = text(value).strip()
+    if len(id_.encode("utf-8")) > ID_BYTES:
         raise WrongValue(value, f"at most {ID_BYTES} bytes")
-    return found
+    return id_
 
 
 def truth(value: object) -> bool:
@@ -155,7 +155,7 @@ def time_zone(value: object) -> str:
 
 def date_format(value: str) -> str:
     """A format in which no two readings of one text differ: what it writes, it reads back."""
-    unknown = [found for found in re.findall("%.?", value) if found not in DATE_DIRECTIVES]
+    unknown = [directive for directive in re.findall("%.?", value) if directive not in DATE_DIRECTIVES]
     if unknown:
         raise WrongValue(value, f"made of {' '.join(DATE_DIRECTIVES)}, but has {unknown[0]!r}")
     if value != value.strip():
@@ -169,11 +169,11 @@ def _is_read_back(format_: str, sample: datetime) -> bool:
     """True where the day, and every part of the time that the format names, comes back."""
     try:
         written = sample.replace(tzinfo=timezone.utc).strftime(format_)
-        found = datetime.strptime(written, format_).replace(tzinfo=None)
+        read_back = datetime.strptime(written, format_).replace(tzinfo=None)
     except (ValueError, re.error):
         return False
     has_time = re.search("%[HIMSfp]", format_)
-    return found == datetime(
+    return read_back == datetime(
         sample.year,
         sample.month,
         sample.day,
@@ -195,7 +195,7 @@ def date_pattern(format_: str) -> str:
         is_crowded = any(
             other.isdigit() or (other.startswith("%") and other not in ("%%", "%p", "%z")) for other in beside
         )
-        known = _PADDED if is_crowded and token in _PADDED else DATE_DIRECTIVES
-        is_part = token in known and token != "%%"
-        parts.append(f"(?P<{token[1]}>{known[token]})" if is_part else known.get(token, re.escape(token)))
+        patterns = _PADDED if is_crowded and token in _PADDED else DATE_DIRECTIVES
+        is_part = token in patterns and token != "%%"
+        parts.append(f"(?P<{token[1]}>{patterns[token]})" if is_part else patterns.get(token, re.escape(token)))
     return f"^{''.join(parts)}$"

@@ -234,7 +234,7 @@ def _date_formats(value: object) -> tuple[str, ...]:
     formats = text_list(value)
     if not formats:
         raise WrongValue(value, "a list of at least one format")
-    return tuple(one if one == ISO else date_format(one) for one in formats)
+    return tuple(format_ if format_ == ISO else date_format(format_) for format_ in formats)
 
 
 def _one_of(*allowed: str) -> Callable[[object], str]:
@@ -291,9 +291,9 @@ def _unknown_key(key: object) -> str:
     return f"{key!r} is no setting{_nearest(key, list(_SETTINGS))}"
 
 
-def _nearest(word: object, known: Sequence[str]) -> str:
-    nearest = get_close_matches(str(word), known, n=1)
-    return f"; do you mean {nearest[0]!r}?" if nearest else f"; known are {', '.join(known)}"
+def _nearest(word: object, names: Sequence[str]) -> str:
+    nearest = get_close_matches(str(word), names, n=1)
+    return f"; do you mean {nearest[0]!r}?" if nearest else f"; known are {', '.join(names)}"
 
 
 def _contradictions(settings: SourceSettings) -> list[str]:

@@ -101,18 +101,18 @@ def _fell_before(load: PastLoad, past: Sequence[PastLoad]) -> bool:
     return measured is not None and (LOW in (measured[0].verdict, measured[2].verdict) or measured[1].verdict == HIGH)
 
 
-def _amount(value: float, others: Sequence[float]) -> Measure:
-    usual = float(median(others))
+def _amount(value: float, past_values: Sequence[float]) -> Measure:
+    usual = float(median(past_values))
     # Where days differ much, only what is far outside of their quartiles is high. Half of the usual is always low.
-    low, high = _LEAST * usual, max(_MOST * usual, usual + 3 * _spread(others))
+    low, high = _LEAST * usual, max(_MOST * usual, usual + 3 * _spread(past_values))
     # Around zero (a day of nothing but corrections) a ratio says nothing.
     verdict = USUAL if usual <= 0 else LOW if value < low else HIGH if value > high else USUAL
     return Measure(float(value), usual, verdict)
 
 
-def _share(value: float, others: Sequence[float]) -> Measure:
-    usual = float(median(others))
-    high = max(_REJECTED_LEAST, _REJECTED_TIMES * usual, usual + 3 * _spread(others))
+def _share(value: float, past_values: Sequence[float]) -> Measure:
+    usual = float(median(past_values))
+    high = max(_REJECTED_LEAST, _REJECTED_TIMES * usual, usual + 3 * _spread(past_values))
     return Measure(value, usual, HIGH if value > high else USUAL)
 
 

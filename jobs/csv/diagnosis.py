@@ -102,9 +102,9 @@ def _encoding_fault(not_utf8: NotUtf8, sample: bytes) -> Fault:
 
 def _likely_dialect(header: Header, columns: Columns) -> Dialect:
     """The header's own dialect, or the one with another delimiter under which more of it is right."""
-    others = [replace(header.dialect, delimiter=sign) for sign in _DELIMITERS if sign != header.dialect.quote]
+    alternatives = [replace(header.dialect, delimiter=sign) for sign in _DELIMITERS if sign != header.dialect.quote]
     return min(
-        [header.dialect, *others],
+        [header.dialect, *alternatives],
         key=lambda dialect: (
             len(columns.missing(_headings(header, dialect))),
             # A single heading is no header, so a sign that makes several of it is likelier.
@@ -120,12 +120,12 @@ def _headings(header: Header, dialect: Dialect) -> tuple[str, ...]:
 
 
 def _delimiter_fault(header: Header, dialect: Dialect) -> Fault:
-    found, declared = dialect.delimiter, header.dialect.delimiter
+    actual, declared = dialect.delimiter, header.dialect.delimiter
     expected = _SIGN_NAMES.get(declared, repr(declared))
     return Fault(
-        f"line {header.line}: its columns are separated by {found!r} ({_SIGN_NAMES[found]}), not by {expected}",
-        f"save it with {expected}, or set `delimiter: {_yaml(found)}` in the source's settings",
-        ("delimiter", found),
+        f"line {header.line}: its columns are separated by {actual!r} ({_SIGN_NAMES[actual]}), not by {expected}",
+        f"save it with {expected}, or set `delimiter: {_yaml(actual)}` in the source's settings",
+        ("delimiter", actual),
     )
 
 
@@ -157,14 +157,14 @@ def _heading_faults(
                 ("skip_rows", later - 1),
             ),
         ]
-    found = f"its headings are {_quoted(headings)}"
+    observed = f"its headings are {_quoted(headings)}"
     if any(map(_IS_VALUE.search, headings)):
         # Not shown: a row may be a person's.
-        found = "it looks like a row of data: is the header missing?"
+        observed = "it looks like a row of data: is the header missing?"
     elif len(headings) == 1 and dialect.delimiter not in header.text:
-        found = f"there is no delimiter in it, {_quoted(headings)} is all"
+        observed = f"there is no delimiter in it, {_quoted(headings)} is all"
     wanted = ", ".join(columns.headings.values())
-    sentence = f"{where}: the header lacks {_quoted(missing)}; {found}; wanted are {wanted}, in any order"
+    sentence = f"{where}: the header lacks {_quoted(missing)}; {observed}; wanted are {wanted}, in any order"
     remedy = "fix the header"
     if "quantity" in columns.wanted:
         remedy += ", or name its headings under `columns` in the source's settings"
@@ -202,8 +202,8 @@ def _date_faults(
 
 
 def _quoted(names: Sequence[str]) -> str:
-    shown = ", ".join(repr(name.strip(WHITE_SPACE)[:40]) for name in names[:_SHOWN_HEADINGS])
-    return shown + (f" and {len(names) - _SHOWN_HEADINGS} more" if len(names) > _SHOWN_HEADINGS else "")
+    headings = ", ".join(repr(name.strip(WHITE_SPACE)[:40]) for name in names[:_SHOWN_HEADINGS])
+    return headings + (f" and {len(names) - _SHOWN_HEADINGS} more" if len(names) > _SHOWN_HEADINGS else "")
 
 
 def _yaml(text: str) -> str:

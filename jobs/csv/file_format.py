@@ -90,24 +90,24 @@ def unpack_all(path: Path, name: str, scratch: Path) -> Path:
 def refuse_other_formats(path: Path, name: str) -> None:
     """Raises FileRefused where the first bytes say that this is no CSV file."""
     head = _head(path)
-    what = next((what for sign, what in _FORMATS if head.startswith(sign)), None)
-    if what is None and head.startswith(_ZIP):
+    file_format = next((file_format for sign, file_format in _FORMATS if head.startswith(sign)), None)
+    if file_format is None and head.startswith(_ZIP):
         is_workbook = any(sign in head for sign in _WORKBOOK_SIGNS)
-        what = (
+        file_format = (
             "a workbook (Excel or the like), not CSV; open it and save it as CSV UTF-8"
             if is_workbook
             else "a zip archive; unpack it"
         )
-    if what is None and head[_TAR_AT:].startswith(b"ustar"):
-        what = "a tar archive; unpack it"
+    if file_format is None and head[_TAR_AT:].startswith(b"ustar"):
+        file_format = "a tar archive; unpack it"
     text = head.removeprefix(codecs.BOM_UTF8).lstrip()
-    if what is None and text[:1] == b"<":
+    if file_format is None and text[:1] == b"<":
         is_html = b"<html" in text.lower()
-        what = f"{'a web page (HTML)' if is_html else 'an XML document'}; export the rows as CSV"
-    if what is None and text[:1] in (b"{", b"[") and text[1:].lstrip()[:1] in (b'"', b"{", b"[", b"}", b"]"):
-        what = "JSON; export the rows as CSV"
-    if what is not None:
-        raise FileRefused(f"{name} is {what}, and upload that; nothing was loaded")
+        file_format = f"{'a web page (HTML)' if is_html else 'an XML document'}; export the rows as CSV"
+    if file_format is None and text[:1] in (b"{", b"[") and text[1:].lstrip()[:1] in (b'"', b"{", b"[", b"}", b"]"):
+        file_format = "JSON; export the rows as CSV"
+    if file_format is not None:
+        raise FileRefused(f"{name} is {file_format}, and upload that; nothing was loaded")
 
 
 def encoding_of(path: Path, declared: str) -> str:

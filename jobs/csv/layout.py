@@ -193,8 +193,8 @@ class Columns:
 
     def missing(self, header: Sequence[str]) -> list[str]:
         """The wanted headings that a header lacks."""
-        found = {heading_key(heading) for heading in header}
-        return [heading for key, heading in self.headings.items() if key not in found]
+        present = {heading_key(heading) for heading in header}
+        return [heading for key, heading in self.headings.items() if key not in present]
 
     def written_twice(self, header: Sequence[str]) -> list[str]:
         """Headings, as written, that are two spellings of one wanted heading."""

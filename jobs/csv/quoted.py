@@ -53,22 +53,22 @@ def quoted_frame(
         positions = pl.int_range(lines.len(), dtype=pl.UInt32(), eager=True)
         frame = _checked(positions, lines, lines, block, layout, layout.dialect.quote)
         return _numbered(unguarded(frame, layout), first_line, layout), lines.len()
-    found = _spanning(lines, kinds, layout, first_line, is_last=is_last, file_name=file_name)
-    used = lines.len() if found.unfinished is None else found.unfinished
-    inside = [at for first, last in found.spans.items() for at in range(first, last + 1)]
+    spanning = _spanning(lines, kinds, layout, first_line, is_last=is_last, file_name=file_name)
+    used = lines.len() if spanning.unfinished is None else spanning.unfinished
+    inside = [at for first, last in spanning.spans.items() for at in range(first, last + 1)]
     is_single = lines.is_not_null()
     if inside or used < lines.len():
         is_single = is_single.scatter(inside, False).set(pl.int_range(lines.len(), eager=True) >= used, False)
     frames = [
         _polars_frame(lines, is_single & kinds.is_simple, layout, layout.dialect.quote),
         *_other_frames(lines, is_single & ~kinds.is_simple, layout),
-        _exact_frame(list(found.spans), found.values, layout),
+        _exact_frame(list(spanning.spans), spanning.values, layout),
     ]
     rows = pl.concat([frame for frame in frames if frame.height] or frames[:1])
     if rows.height and not rows.get_column(_POSITION).is_sorted():
         rows = rows.sort(_POSITION)
     if is_escaped or has_controls:
-        texts = _record_texts(lines, found.spans).gather(rows.get_column(_POSITION))
+        texts = _record_texts(lines, spanning.spans).gather(rows.get_column(_POSITION))
         rows = _without_escapes(rows, texts, layout) if is_escaped else rows
     rows = unguarded(rows, layout)
     return _numbered(_without_controls(rows, texts, layout) if has_controls else rows, first_line, layout), used
@@ -137,9 +137,9 @@ def _spanning(
     lines: pl.Series, kinds: _Kinds, layout: Layout, first_line: int, *, is_last: bool, file_name: str
 ) -> _Records:
     """The records of several lines."""
-    found = _Records()
+    spanning = _Records()
     if not kinds.opens:
-        return found
+        return spanning
     ends = _Ends(lines, layout)
     used = 0
     for first in kinds.opens:
@@ -148,7 +148,7 @@ def _spanning(
             continue
         last = ends.last_line(first)
         if last == lines.len() and not is_last and ends.bytes_from(first) <= MAX_RECORD_BYTES:
-            found.unfinished = first
+            spanning.unfinished = first
             break
         if last is None or last == lines.len():
             continue
@@ -156,11 +156,11 @@ def _spanning(
         values = layout.holds(text) if len(text) <= MAX_RECORD_BYTES else None
         if values is None:
             continue
-        found.spans[first] = last
-        found.values.append(values)
+        spanning.spans[first] = last
+        spanning.values.append(values)
         used = last + 1
-    _refuse_hidden_rows(lines, found, layout, first_line, file_name)
-    return found
+    _refuse_hidden_rows(lines, spanning, layout, first_line, file_name)
+    return spanning
 
 
 class _Ends:
@@ -195,20 +195,20 @@ class _Ends:
         return "\n".join(self._text[first : last + 1])
 
 
-def _refuse_hidden_rows(lines: pl.Series, found: _Records, layout: Layout, first_line: int, file_name: str) -> None:
+def _refuse_hidden_rows(lines: pl.Series, spanning: _Records, layout: Layout, first_line: int, file_name: str) -> None:
     """Refuse where two slips of a quote may have made one record of several rows.
 
     So it is where more than one row, or the date of more than one, is among its lines, or a row is wholly inside
     a value, or where its last line is a sale already, but the record takes ids from another.
     """
-    spans = found.spans
+    spans = spanning.spans
     inside = [at for first, last in spans.items() for at in range(first, last + 1)]
     texts = lines.gather(inside).fill_null("")
     rows = dict(zip(inside, layout.rows_in(texts)))
     wholly = dict(zip(inside, texts.str.contains(layout.dialect.continues)))
     sales = dict(zip(inside, layout.sales_in(texts)))
     counted = [rows, *(dict(zip(inside, core)) for core in layout.cores_in(texts))]
-    for (first, last), values in zip(spans.items(), found.values):
+    for (first, last), values in zip(spans.items(), spanning.values):
         hidden = [at for at in range(first + 1, last + 1) if rows[at]]
         is_one_inside = any(wholly[at] for at in hidden if at < last)
         is_sale_already = sales[last] and layout.follows_ids(values)
@@ -249,8 +249,8 @@ def _checked(
         if (quote * 2).encode("utf-8") in block:
             kept = kept - values.str.count_matches(quote, literal=True)
             frame = frame.with_columns(pl.when(values.str.len_bytes() > 0).then(values))
-    found = frame.select(pl.sum_horizontal(kept) + (layout.width - 1)).to_series()
-    is_malformed = (found != wanted).fill_null(True)
+    lengths = frame.select(pl.sum_horizontal(kept) + (layout.width - 1)).to_series()
+    is_malformed = (lengths != wanted).fill_null(True)
     if not quote and layout.dialect.quote:
         strict = [pl.col(name) for name in layout.strict]
         strays = (
@@ -293,9 +293,9 @@ def _other_frames(lines: pl.Series, mask: pl.Series, layout: Layout) -> list[pl.
 
 def _split_frame(positions: pl.Series, texts: pl.Series, layout: Layout) -> pl.DataFrame:
     """Lines split one by one, the slow and exact way."""
-    found = [None if rows > 1 else layout.holds(text) for text, rows in zip(texts, layout.rows_in(texts))]
-    is_sound = pl.Series([values is not None for values in found], dtype=pl.Boolean())
-    sound = [values for values in found if values is not None]
+    records = [None if rows > 1 else layout.holds(text) for text, rows in zip(texts, layout.rows_in(texts))]
+    is_sound = pl.Series([values is not None for values in records], dtype=pl.Boolean())
+    sound = [values for values in records if values is not None]
     malformed = pl.DataFrame({_POSITION: positions.filter(~is_sound), SOURCE_TEXT: texts.filter(~is_sound)})
     rows = _exact_frame(positions.filter(is_sound).to_list(), sound, layout)
     return pl.concat([rows, malformed.with_columns(pl.lit(True).alias(IS_MALFORMED))], how="diagonal")

@@ -77,7 +77,7 @@ class SourceFile:
         """The first column of the contract alone, as in `chunks`; blank lines and malformed records may come along."""
         name = next(iter(self.layout.parts))
         parts = self.layout.parts[name]
-        key = OrderRows(self.layout, self.read_part, tuple(one for one in self._filled() if one in parts))
+        key = OrderRows(self.layout, self.read_part, tuple(column for column in self._filled() if column in parts))
         if key.filled or key.is_numbered or self.layout.is_rejected_file or not (self.is_unquoted or parts == (name,)):
             for frame in self._frames():
                 frame = without_blank_records(frame, self.layout)
@@ -173,16 +173,16 @@ def open_source_file(
     refuse_other_formats(path, name)
     encoding = encoding_of(path, settings.encoding)
     path = with_line_feeds(as_utf8(path, name, encoding, scratch), scratch)
-    seen = inspect(path, name, settings.quote)
-    header = read_header(path, settings, seen.end)
+    inspection = inspect(path, name, settings.quote)
+    header = read_header(path, settings, inspection.end)
     if not header.line:
         raise FileRefused(f"{name} is empty: it has no header; upload the file again with its content")
     if encoding.startswith("utf-16") and header.dialect.delimiter == "," and "," not in header.text:
         # Excel's "Unicode Text" is UTF-16 with tabs.
         settings = replace(settings, delimiter="\t")
-        header = read_header(path, settings, seen.end)
+        header = read_header(path, settings, inspection.end)
     wanted = _columns(header, required, settings, frozenset(spanning))
-    refuse_faults(name, find_faults(path, header, seen.not_utf8, wanted, settings))
+    refuse_faults(name, find_faults(path, header, inspection.not_utf8, wanted, settings))
     source = SourceFile(
         path=path,
         name=name,
@@ -190,8 +190,8 @@ def open_source_file(
         settings=settings,
         data_offset=header.data_offset,
         data_line=header.data_line,
-        end=seen.end,
-        is_unquoted=seen.is_unquoted,
+        end=inspection.end,
+        is_unquoted=inspection.is_unquoted,
         read_part=read_part,
     )
     return _with_empty_last_column(source)
@@ -204,11 +204,11 @@ def _columns(header: Header, required: Sequence[str], settings: SourceSettings, 
         return contract
     priced = {} if settings.unit_price is None else {"unit_price": (settings.unit_price,)}
     configured = Columns({**settings.columns, **priced}, spanning)
-    found = header.fields or ()
-    if not configured.missing(found) or contract.missing(found) or not settings.reads_contract_layout:
+    headings = header.fields or ()
+    if not configured.missing(headings) or contract.missing(headings) or not settings.reads_contract_layout:
         return configured
     price = Columns({"unit_price": ("unit_price",)})
-    return Columns({**contract.wanted, **(price.wanted if priced and not price.missing(found) else {})}, spanning)
+    return Columns({**contract.wanted, **(price.wanted if priced and not price.missing(headings) else {})}, spanning)
 
 
 def _with_empty_last_column(source: SourceFile) -> SourceFile:

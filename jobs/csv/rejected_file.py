@@ -95,12 +95,12 @@ class RejectedRows:
         }
 
     def _sample(self, rejected: pl.DataFrame) -> None:
-        found: dict[str, list[str]] = {}
+        combinations_of: dict[str, list[str]] = {}
         for reasons, rows in rejected.group_by(REJECT_REASONS_COLUMN).len().rows():
             for reason in reasons.split(REASON_SEPARATOR):
                 self._counts[reason] = self._counts.get(reason, 0) + rows
-                found.setdefault(reason, []).append(reasons)
-        for reason, combinations in found.items():
+                combinations_of.setdefault(reason, []).append(reasons)
+        for reason, combinations in combinations_of.items():
             self._add_values(reason, rejected, combinations)
             samples = self._samples.setdefault(reason, [])
             if len(samples) < _SAMPLES:
@@ -113,10 +113,10 @@ class RejectedRows:
         column = REJECT_REASONS[reason].column
         if column is None or column not in rejected.columns or len(values) >= _VALUES:
             return
-        found = rejected.filter(pl.col(REJECT_REASONS_COLUMN).is_in(combinations)).get_column(column)
-        different = found.drop_nulls().str.strip_chars().str.slice(0, _VALUE_CHARACTERS).unique(maintain_order=True)
-        shown = dict.fromkeys([*values, *map(without_address, different.head(2 * _VALUES))])
-        self._values[reason] = [value for value in shown if value][:_VALUES]
+        texts = rejected.filter(pl.col(REJECT_REASONS_COLUMN).is_in(combinations)).get_column(column)
+        different = texts.drop_nulls().str.strip_chars().str.slice(0, _VALUE_CHARACTERS).unique(maintain_order=True)
+        printed = dict.fromkeys([*values, *map(without_address, different.head(2 * _VALUES))])
+        self._values[reason] = [value for value in printed if value][:_VALUES]
 
     def _sample_of(self, row: dict[str, Any]) -> RejectSample:
         line, text = int(row[SOURCE_LINE]), row[SOURCE_TEXT]

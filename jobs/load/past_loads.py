@@ -17,6 +17,8 @@ def read_past_loads(session: WarehouseSession, day: date) -> list[PastLoad]:
     def send(connection: Connection) -> list[PastLoad]:
         rows = fetch_rows(connection, sql.select_past_loads(), [day - _LOOKED_BACK, day])
         connection.commit()
-        return [PastLoad(found, int(read), int(rejected), float(change)) for found, read, rejected, change in rows]
+        return [
+            PastLoad(loaded_day, int(read), int(rejected), float(change)) for loaded_day, read, rejected, change in rows
+        ]
 
     return session.run(send)

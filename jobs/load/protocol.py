@@ -16,7 +16,7 @@ from datetime import datetime
 
 from redshift_connector.error import Error as DriverError
 
-from jobs.arguments import Warehouse
+from jobs.arguments import WarehouseAddress
 from jobs.errors import TerminalError, Unbalanced
 from jobs.load import driver_errors
 from jobs.load.driver_errors import PLAN_TIMEOUT_SECONDS, STATEMENT_TIMEOUT_SECONDS, explain
@@ -86,7 +86,7 @@ def load_dimension(
     target = dimension_upsert(dimension)
 
     def send(connection: Connection) -> CommittedDimension:
-        stage(connection, [(dimension.staged, staged)], session.warehouse)
+        fill_staging_tables(connection, [(dimension.staged, staged)], session.warehouse)
         with locked(connection, is_plan=is_plan):
             outcomes = weigh(connection, target, staged.rows)
             merge(connection, target, outcomes.rows - outcomes.stale)
@@ -98,7 +98,9 @@ def load_dimension(
     return session.run(send)
 
 
-def stage(connection: Connection, staged: Sequence[tuple[Table, Staged]], warehouse: Warehouse) -> None:
+def fill_staging_tables(
+    connection: Connection, staged: Sequence[tuple[Table, Staged]], warehouse: WarehouseAddress
+) -> None:
     """COPY into temp tables, in a transaction of its own: nothing may come before LOCK in the next."""
     execute(connection, sql.set_statement_timeout(STATEMENT_TIMEOUT_SECONDS))
     for table, _ in staged:
@@ -111,15 +113,15 @@ def stage(connection: Connection, staged: Sequence[tuple[Table, Staged]], wareho
     connection.commit()
 
 
-def _copy(connection: Connection, table: Table, parts: Staged, warehouse: Warehouse) -> None:
+def _copy(connection: Connection, table: Table, parts: Staged, warehouse: WarehouseAddress) -> None:
     copy = sql.copy_staged(table, manifest_uri=parts.manifest_uri, copy_role_arn=warehouse.copy_role_arn)
     try:
         execute(connection, copy)
     except DriverError as error:
-        found = _copy_error(connection)
-        if found is None:
+        detail = _copy_error(connection)
+        if detail is None:
             raise
-        raise TerminalError(f"COPY into {table.name} failed: {explain(error)}; {found}; nothing was loaded") from error
+        raise TerminalError(f"COPY into {table.name} failed: {explain(error)}; {detail}; nothing was loaded") from error
     (copied,) = fetch_row(connection, sql.count_rows(table))
     if copied != parts.rows:
         raise Unbalanced(

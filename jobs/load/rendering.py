@@ -12,7 +12,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Callable
 
-from jobs.arguments import Warehouse
+from jobs.arguments import WarehouseAddress
 from jobs.load import transactions
 from jobs.load.ledger import read_booked_upload
 from jobs.load.past_loads import read_past_loads
@@ -57,7 +57,7 @@ class _Recorder:
             self.sent.append("BEGIN")
         self._is_in_transaction = True
         self.sent.append(statement)
-        self._rows = self._answer(statement)
+        self._rows = self._response_to(statement)
 
     def fetchone(self) -> Any:
         return self._rows[0]
@@ -76,7 +76,7 @@ class _Recorder:
     def close(self) -> None:
         pass
 
-    def _answer(self, statement: str) -> list[Any]:
+    def _response_to(self, statement: str) -> list[Any]:
         if statement == sql.select_ledger():
             return [tuple(row[name] for name in LOAD_LEDGER.names) for row in self.ledger]
         if statement.startswith("SELECT amount_class"):
@@ -96,7 +96,7 @@ class _Session(WarehouseSession):
     """Sends to a recorder."""
 
     def __init__(self, recorder: _Recorder) -> None:
-        super().__init__(Warehouse("", "", 0, "", "", "", "COPY_ROLE_ARN"))
+        super().__init__(WarehouseAddress("", "", 0, "", "", "", "COPY_ROLE_ARN"))
         self._recorder = recorder
 
     def run(self, send: Callable[[Connection], Any]) -> Any:

@@ -10,7 +10,7 @@ import redshift_connector
 from redshift_connector.error import Error as DriverError
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from jobs.arguments import Warehouse
+from jobs.arguments import WarehouseAddress
 from jobs.errors import WarehouseBusy, WarehouseLost
 from jobs.load.driver_errors import translate_driver_errors
 
@@ -41,7 +41,7 @@ class WarehouseSession:
     while the rows are validated.
     """
 
-    def __init__(self, warehouse: Warehouse) -> None:
+    def __init__(self, warehouse: WarehouseAddress) -> None:
         self.warehouse = warehouse
         self._connection: Connection | None = None
 

@@ -15,7 +15,7 @@ from decimal import Decimal
 from jobs.errors import TerminalError, TransientError, Unbalanced
 from jobs.load.changed_transactions import largest_changes, note_before
 from jobs.load.ledger import REPLAY, AmountChange, KeyLedger, read_changes, to_changes, total, write_entry
-from jobs.load.protocol import Outcomes, Staged, locked, merge, stage, weigh
+from jobs.load.protocol import Outcomes, Staged, fill_staging_tables, locked, merge, weigh
 from jobs.load.session import Connection, WarehouseSession, execute, fetch_row, fetch_rows
 from schemas.counts import Counts
 from schemas.drops import Drop
@@ -150,7 +150,7 @@ def load(session: WarehouseSession, batch: Batch, ledger: Mapping[str, object], 
     """
 
     def send(connection: Connection) -> Committed:
-        _stage(connection, session, batch)
+        _fill_staging_tables(connection, session, batch)
         with locked(connection, is_plan=rules.is_plan):
             work = _work(connection, ledger, rules)
             expired = _expire(work)
@@ -163,13 +163,13 @@ def load(session: WarehouseSession, batch: Batch, ledger: Mapping[str, object], 
             execute(connection, sql.delete_waiting(), [work.load_id])
             if batch.waiting.rows:
                 execute(connection, sql.insert_waiting())
-            found = effect.outcomes
+            outcomes = effect.outcomes
             counts = Counts(
                 batch.rows_read,
-                found.inserted,
-                found.updated,
-                found.unchanged,
-                found.stale,
+                outcomes.inserted,
+                outcomes.updated,
+                outcomes.unchanged,
+                outcomes.stale,
                 batch.duplicate,
                 batch.rejected,
             )
@@ -190,7 +190,7 @@ def await_dimensions(session: WarehouseSession, waiting: Staged, drop: Drop, *, 
     """
 
     def send(connection: Connection) -> bool:
-        stage(connection, [(STAGED_WAITING, waiting)], session.warehouse)
+        fill_staging_tables(connection, [(STAGED_WAITING, waiting)], session.warehouse)
         with locked(connection, is_plan=is_plan):
             if KeyLedger.read(connection, drop.uri).of(drop.load_id):
                 return False
@@ -229,7 +229,7 @@ def flow_in(
     """
 
     def send(connection: Connection) -> Committed:
-        _stage(connection, session, batch)
+        _fill_staging_tables(connection, session, batch)
         with locked(connection):
             work = _work(connection, ledger, rules)
             expired = _expire(work)
@@ -240,9 +240,11 @@ def flow_in(
                 )
             effect = _apply(work, batch.staged.rows, replaced=[])
             execute(connection, sql.delete_settled(), [work.load_id])
-            found = effect.outcomes
-            arrived = found.rows + batch.duplicate
-            counts = Counts(0, found.inserted, found.updated, found.unchanged, found.stale, batch.duplicate, -arrived)
+            outcomes = effect.outcomes
+            arrived = outcomes.rows + batch.duplicate
+            counts = Counts(
+                0, outcomes.inserted, outcomes.updated, outcomes.unchanged, outcomes.stale, batch.duplicate, -arrived
+            )
             committed = _book(work, FLOW_IN, counts, effect, is_booked=arrived > 0)
             return _with_waiting(work, committed, batch.waiting.rows, expired)
 
@@ -262,7 +264,7 @@ def retract(session: WarehouseSession, ledger: Mapping[str, object], rules: Rule
         )
 
     def send(connection: Connection) -> Committed:
-        stage(connection, [(STAGED_TRANSACTIONS, NOTHING_STAGED)], session.warehouse)
+        fill_staging_tables(connection, [(STAGED_TRANSACTIONS, NOTHING_STAGED)], session.warehouse)
         with locked(connection):
             # A load that was refused may wait, too.
             execute(connection, sql.delete_waiting(), [ledger["load_id"]])
@@ -280,16 +282,16 @@ def retract(session: WarehouseSession, ledger: Mapping[str, object], rules: Rule
                 execute(connection, sql.stage_from_history(), [earlier[-1][1]])
                 (staged,) = fetch_row(connection, sql.count_rows(STAGED_TRANSACTIONS))
                 effect += _upsert(connection, int(staged))
-            found = effect.outcomes
-            counts = Counts(found.rows, found.inserted, found.updated, found.unchanged, found.stale)
+            outcomes = effect.outcomes
+            counts = Counts(outcomes.rows, outcomes.inserted, outcomes.updated, outcomes.unchanged, outcomes.stale)
             return _book(work, RETRACT, counts, effect, is_booked=True)
 
     return session.run(send)
 
 
-def _stage(connection: Connection, session: WarehouseSession, batch: Batch) -> None:
+def _fill_staging_tables(connection: Connection, session: WarehouseSession, batch: Batch) -> None:
     tables = [(STAGED_TRANSACTIONS, batch.staged), (STAGED_WAITING, batch.waiting)]
-    stage(connection, tables, session.warehouse)
+    fill_staging_tables(connection, tables, session.warehouse)
 
 
 def _work(connection: Connection, ledger: Mapping[str, object], rules: Rules) -> _Work:

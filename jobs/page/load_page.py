@@ -84,10 +84,10 @@ def _reasons(report: Report) -> list[dict[str, object]]:
         {
             "name": name,
             "meaning": REJECT_REASONS[name].meaning if name in REJECT_REASONS else "a newer reason",
-            "rows": found.rows,
-            "samples": [(sample.source_line, sample.in_words[:200]) for sample in found.samples],
+            "rows": rejected.rows,
+            "samples": [(sample.source_line, sample.in_words[:200]) for sample in rejected.samples],
         }
-        for name, found in report.reject_reasons.items()
+        for name, rejected in report.reject_reasons.items()
     ]
 
 

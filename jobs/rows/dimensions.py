@@ -76,9 +76,9 @@ class DimensionRows:
 
     def refuse_faults(self) -> None:
         """Raises DimensionRefused naming the first kind of fault, its first line and how often it occurs."""
-        for fault, found in self._faults.values():
+        for fault, rows in self._faults.values():
             raise DimensionRefused(
-                f"{self._source.name}, line {found.lines[0]}: {fault}{found.more}; "
+                f"{self._source.name}, line {rows.lines[0]}: {fault}{rows.more}; "
                 "nothing was loaded, correct the file and upload it again"
             )
 
@@ -87,10 +87,10 @@ class DimensionRows:
         """A sentence for each column whose texts were cut, and one for rows that were passed over; without the texts,
         which may be a person's."""
         cut = [
-            f"{name} is longer than {max_bytes} bytes on line {found.lines[0]}{found.more}; it was cut there"
+            f"{name} is longer than {max_bytes} bytes on line {cut_rows.lines[0]}{cut_rows.more}; it was cut there"
             for name, max_bytes in ((column.name, column.max_bytes) for column in self._columns)
-            for found in [self._cut.get(name)]
-            if found is not None
+            for cut_rows in [self._cut.get(name)]
+            if cut_rows is not None
         ]
         if not self._repeats.rows:
             return cut
@@ -146,8 +146,8 @@ class DimensionRows:
         unfit = rows.filter(is_unfit)
         if unfit.height:
             value = unfit.get_column(column.name)[0]
-            shown = repr(value[:_SHOWN]) if value is not None else "(empty)"
-            self._fault(unfit, column.name + fault, f"{column.name} {shown} {fault}")
+            printed = repr(value[:_SHOWN]) if value is not None else "(empty)"
+            self._fault(unfit, column.name + fault, f"{column.name} {printed} {fault}")
 
     def _fault(self, rows: pl.DataFrame, kind: str, sentence: str) -> None:
         if rows.height:
@@ -165,17 +165,19 @@ class DimensionRows:
         is_repeated = rows.get_column(key).hash().is_in(self._repeated.implode())
         if not is_repeated.any():
             return rows
-        found = pl.concat([*([self._first] if self._first.height else []), rows.filter(is_repeated)])
-        self._first = found.unique(key, keep="first", maintain_order=True)
+        candidates = pl.concat([*([self._first] if self._first.height else []), rows.filter(is_repeated)])
+        self._first = candidates.unique(key, keep="first", maintain_order=True)
         texts = [column.name for column in self._columns]
-        says = pl.struct(texts)
-        other = found.filter(says.n_unique().over(key) > 1)
+        content = pl.struct(texts)
+        differing = candidates.filter(content.n_unique().over(key) > 1)
         if "repeated" in self._faults:
-            other = other.filter(pl.col(SOURCE_LINE).is_in(rows.get_column(SOURCE_LINE).implode()))
-        if other.height:
-            value = other.item(0, key)[:_SHOWN]
-            self._fault(other, "repeated", f"{key} {value!r} has rows that differ, and only one of them can be right")
-        again = found.filter(~pl.col(SOURCE_LINE).is_in(self._first.get_column(SOURCE_LINE).implode()))
+            differing = differing.filter(pl.col(SOURCE_LINE).is_in(rows.get_column(SOURCE_LINE).implode()))
+        if differing.height:
+            value = differing.item(0, key)[:_SHOWN]
+            self._fault(
+                differing, "repeated", f"{key} {value!r} has rows that differ, and only one of them can be right"
+            )
+        again = candidates.filter(~pl.col(SOURCE_LINE).is_in(self._first.get_column(SOURCE_LINE).implode()))
         self._repeats.add(again)
         return rows.filter(~pl.col(SOURCE_LINE).is_in(again.get_column(SOURCE_LINE).implode()))
 

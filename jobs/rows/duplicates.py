@@ -184,15 +184,15 @@ def _events(batches: Iterator[pl.DataFrame]) -> tuple[pl.DataFrame, pl.DataFrame
     spread: list[pl.DataFrame] = []
     last: list[pl.DataFrame] = []
     for batch in batches:
-        found = batch.group_by(_SAME_EVENT).agg(
+        ranges = batch.group_by(_SAME_EVENT).agg(
             *(pl.col(name).min().alias(f"least_{name}") for name in _SALE),
             *(pl.col(name).max().alias(f"most_{name}") for name in _SALE),
             pl.col(_IS_ACCEPTED).cast(pl.Int64).sum().alias(_ACCEPTED_ROWS),
         )
         if spread:
-            together = pl.concat([*spread, found]).group_by(_SAME_EVENT)
-            found = together.agg(pl.col("^least_.*$").min(), pl.col("^most_.*$").max(), pl.col(_ACCEPTED_ROWS).sum())
-        spread = [found]
+            together = pl.concat([*spread, ranges]).group_by(_SAME_EVENT)
+            ranges = together.agg(pl.col("^least_.*$").min(), pl.col("^most_.*$").max(), pl.col(_ACCEPTED_ROWS).sum())
+        spread = [ranges]
         accepted = batch.filter(_IS_ACCEPTED).drop(_IS_ACCEPTED, _AS_REJECTED, _CHUNK)
         rows = pl.concat([*last, accepted])
         last = [rows.filter(pl.col(SOURCE_LINE) == pl.col(SOURCE_LINE).max().over(_SAME_EVENT))]

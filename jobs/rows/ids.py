@@ -99,6 +99,6 @@ class IdReader:
         return text.scatter(odd.arg_true(), _shortened(self._without_missing(text.filter(odd))))
 
     def _without_missing(self, text: pl.Series) -> pl.Series:
-        found = bare(text)
-        is_missing = (found.str.len_bytes() == 0) | found.str.contains(self._null)
-        return found.set(is_missing.fill_null(True), None)
+        ids = bare(text)
+        is_missing = (ids.str.len_bytes() == 0) | ids.str.contains(self._null)
+        return ids.set(is_missing.fill_null(True), None)

@@ -37,9 +37,9 @@ class NumberReader:
 
     def read_price(self, text: pl.Series) -> pl.Series:
         """Decimal(18, 4): from 0 up, at most four decimals, then only zeros."""
-        found = self._prices(text)
+        prices = self._prices(text)
         # Not `read`: Polars scatters no decimals.
-        return self._prices(bare(text)) if found.null_count() > text.null_count() else found
+        return self._prices(bare(text)) if prices.null_count() > text.null_count() else prices
 
     def _any_whole(self, text: pl.Series) -> pl.Series:
         is_whole = text.str.contains(self._whole) & ~text.str.contains(self._ambiguous)

@@ -40,8 +40,8 @@ def read(
     Nearly every value is written as it should be: all are read unchanged, and only
     what that leaves unread is laid bare and read again.
     """
-    found = read_plain(values)
-    unread = found.is_null()
+    meanings = read_plain(values)
+    unread = meanings.is_null()
     if not unread.any():
-        return found
-    return found.scatter(unread.arg_true(), read_any(bare(values.filter(unread))))
+        return meanings
+    return meanings.scatter(unread.arg_true(), read_any(bare(values.filter(unread))))

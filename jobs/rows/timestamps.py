@@ -92,9 +92,9 @@ class TimestampReader:
     def _read_plain(self, text: pl.Series, form: str) -> pl.DataFrame:
         written = text.str.to_datetime(form, time_unit="us", strict=False, cache=False)
         is_local = not form.endswith("Z")
-        found = self._as_read(written, written, is_local=is_local)
+        dates = self._as_read(written, written, is_local=is_local)
         # Four digits cannot be too late, and hardly ever are too early.
-        return _in_range(found) if (found.get_column(INSTANT_UTC).to_physical() < _YEAR_1).any() else found
+        return _in_range(dates) if (dates.get_column(INSTANT_UTC).to_physical() < _YEAR_1).any() else dates
 
     def _as_read(self, local: pl.Series, instant_utc: pl.Series, *, is_local: bool) -> pl.DataFrame:
         """`local` is the written clock time; `instant_utc` the moment, where there is an offset."""
@@ -118,19 +118,21 @@ class TimestampReader:
         return zoned.dt.convert_time_zone(_UTC).dt.replace_time_zone(None)
 
     def _read_apart(self, text: pl.Series, is_plain: pl.Series, form: str) -> pl.DataFrame:
-        found, others = self._read_plain(text, form), self._read_any(text.filter(~is_plain))
+        dates, other_dates = self._read_plain(text, form), self._read_any(text.filter(~is_plain))
         where = (~is_plain).arg_true()
-        return pl.DataFrame([found.get_column(name).scatter(where, others.get_column(name)) for name in found.columns])
+        return pl.DataFrame(
+            [dates.get_column(name).scatter(where, other_dates.get_column(name)) for name in dates.columns]
+        )
 
     def _read_any(self, text: pl.Series) -> pl.DataFrame:
         """As `read`, for every form."""
         cleaned = bare(text)
-        found = self._read_form(cleaned, self._patterns[0])
+        dates = self._read_form(cleaned, self._patterns[0])
         for pattern in self._patterns[1:]:
             other = self._read_form(cleaned, pattern)
-            is_read = found.get_column(INSTANT_UTC).is_not_null()
-            found = pl.DataFrame([one.zip_with(is_read, two) for one, two in zip(found, other)])
-        return found
+            is_read = dates.get_column(INSTANT_UTC).is_not_null()
+            dates = pl.DataFrame([first.zip_with(is_read, second) for first, second in zip(dates, other)])
+        return dates
 
     def _read_form(self, text: pl.Series, pattern: str) -> pl.DataFrame:
         """Each part of a date is a group of the pattern, named as strptime names it."""
@@ -142,7 +144,9 @@ class TimestampReader:
         has_offset = parts.get_column("z").is_not_null()
         zoned = self._as_read(written, written - shift, is_local=False)
         local = self._as_read(written, written, is_local=True)
-        return _in_range(pl.DataFrame([one.zip_with(has_offset, two) for one, two in zip(zoned, local)]))
+        return _in_range(
+            pl.DataFrame([with_zone.zip_with(has_offset, without) for with_zone, without in zip(zoned, local)])
+        )
 
 
 def _clock_time() -> pl.Expr:
@@ -176,9 +180,9 @@ def _offset() -> pl.Expr:
     return pl.duration(minutes=signed.fill_null(0), time_unit="us")
 
 
-def _in_range(found: pl.DataFrame) -> pl.DataFrame:
+def _in_range(dates: pl.DataFrame) -> pl.DataFrame:
     is_in_range = pl.col(INSTANT_UTC).dt.year().is_between(1, 9999)
-    return found.select(pl.when(is_in_range).then(pl.all()))
+    return dates.select(pl.when(is_in_range).then(pl.all()))
 
 
 def _number(name: str) -> pl.Expr:

@@ -196,8 +196,8 @@ class RowValidator:
             rules["invalid_unit_price"] = pl.col(UNIT_PRICE).is_not_null()
         # The values of a malformed row may be in the wrong columns, so no other rule applies.
         is_malformed = pl.col(IS_MALFORMED)
-        judged = {reason: is_malformed | rule for reason, rule in rules.items()}
-        return {"malformed_row": ~is_malformed, **judged}
+        readable_rules = {reason: is_malformed | rule for reason, rule in rules.items()}
+        return {"malformed_row": ~is_malformed, **readable_rules}
 
     def _is_known_customer(self) -> pl.Expr:
         is_known = pl.col(_CUSTOMER_ROW).is_not_null()
@@ -213,10 +213,12 @@ class RowValidator:
     def _amount_class(self) -> pl.Expr:
         labels = pl.Enum(list(self.amount_classes))
         (lowest, _), *higher = self.amount_classes.items()
-        found: pl.Expr = pl.lit(lowest, dtype=labels)
+        amount_class: pl.Expr = pl.lit(lowest, dtype=labels)
         for label, bound in higher:
-            found = pl.when(pl.col("total_amount") >= bound).then(pl.lit(label, dtype=labels)).otherwise(found)
-        return found
+            amount_class = (
+                pl.when(pl.col("total_amount") >= bound).then(pl.lit(label, dtype=labels)).otherwise(amount_class)
+            )
+        return amount_class
 
 
 def _rejected(

@@ -51,12 +51,12 @@ def usual(context: MailContext) -> list[str]:
         return []
     if comparison.is_usual:
         return [f"As usual for a {context.weekday}."]
-    shown = [
+    measures = [
         (comparison.rows, "{:,.0f} rows, usually {:,.0f}"),
         (comparison.change, "money {:+,.2f}, usually {:+,.2f}"),
         (comparison.rejected_share, "{:.1%} of the rows rejected, usually {:.1%}"),
     ]
-    unusual = [words.format(measure.value, measure.usual) for measure, words in shown if measure.verdict != USUAL]
+    unusual = [words.format(measure.value, measure.usual) for measure, words in measures if measure.verdict != USUAL]
     return [f"Not as usual for a {context.weekday}: {'; '.join(unusual)}."]
 
 
@@ -118,10 +118,10 @@ def reasons(report: Report | None) -> list[str]:
     ordered = sorted(report.reject_reasons.items(), key=lambda item: (-item[1].rows, item[0]))
     lines = ["Why rows were rejected (a row can have several reasons)"]
     lines += [_reason(reason, rejected) for reason, rejected in ordered[:_TOP_REASONS]]
-    others = ordered[_TOP_REASONS:]
-    if others:
-        rows_of_others = counted(sum(rejected.rows for _, rejected in others), "row")
-        lines.append(f"  and {rows_of_others} for {counted(len(others), 'other reason')}")
+    less_frequent = ordered[_TOP_REASONS:]
+    if less_frequent:
+        rows_of_less_frequent = counted(sum(rejected.rows for _, rejected in less_frequent), "row")
+        lines.append(f"  and {rows_of_less_frequent} for {counted(len(less_frequent), 'other reason')}")
     return lines
 
 
@@ -134,13 +134,13 @@ def _reason(reason: str, rejected: RejectedFor) -> str:
     declared = REJECT_REASONS.get(reason)
     text = f"  {counted(rejected.rows, 'row')}, {printable(reason, 40)}"
     if rejected.samples:
-        text += f": line {rejected.samples[0].source_line:,}{_shown(declared, rejected.samples[0])}"
+        text += f": line {rejected.samples[0].source_line:,}{_value_in_words(declared, rejected.samples[0])}"
     if declared is None:
         return text
     return f"{text}; wanted: {declared.wanted}" if declared.wanted else f"{text}; {declared.meaning}"
 
 
-def _shown(declared: RejectReason | None, sample: RejectSample) -> str:
+def _value_in_words(declared: RejectReason | None, sample: RejectSample) -> str:
     """The value of the column that is wrong, or of all where any may be; of a malformed row what is wrong about it."""
     column = declared.column if declared is not None else None
     if column is not None and column in sample.values:

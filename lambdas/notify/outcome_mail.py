@@ -43,25 +43,25 @@ def outcome_mail(context: MailContext) -> Mail:
 
 
 def _subject(context: MailContext) -> str:
-    what = context.day or context.name(_NAME_IN_SUBJECT)
+    subject = context.day or context.name(_NAME_IN_SUBJECT)
     report = context.loaded
     if report is None:
         # A subject is ASCII.
         failure = _failure(context, _FAILURE_IN_SUBJECT).replace("…", "...")
-        return f"{what} NOT {'taken back' if context.is_retraction else 'loaded'}: {failure}"
+        return f"{subject} NOT {'taken back' if context.is_retraction else 'loaded'}: {failure}"
     if context.is_retraction:
-        return f"{what} taken back: {signed(report.change)}, {counted(report.removed, 'transaction')} removed"
+        return f"{subject} taken back: {signed(report.change)}, {counted(report.removed, 'transaction')} removed"
     if context.is_flow_in:
         added = -context.counts.get("rejected", 0)
-        return f"{what}: {counted(added, 'waiting row')} loaded, {signed(report.change)}"
+        return f"{subject}: {counted(added, 'waiting row')} loaded, {signed(report.change)}"
     look = _rows_in_short(context)
     if context.changed_nothing:
-        return f"{what}: nothing changed" + (f", {look}" if context.counts.get("rejected") else "")
+        return f"{subject}: nothing changed" + (f", {look}" if context.counts.get("rejected") else "")
     again = " again" if report.first_commit is not None and context.earlier.were_mailed else ""
     change = f"{signed(context.change)}, " if context.change is not None else ""
     unusual = ", not as usual" if report.comparison is not None and not report.comparison.is_usual else ""
     to_come = ", of a day to come" if _is_of_a_day_to_come(report) else ""
-    return f"{what} loaded{again}{to_come or unusual}: {change}{look}"
+    return f"{subject} loaded{again}{to_come or unusual}: {change}{look}"
 
 
 def _failure(context: MailContext, longest: int) -> str:

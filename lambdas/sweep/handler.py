@@ -159,13 +159,13 @@ def newest_drop(deps: Dependencies, findings: Findings) -> datetime | None:
     noted = datetime.fromisoformat(note.payload["at"]) if note is not None else None
     if findings.newest_drop_age_seconds is None:
         return noted
-    seen = datetime.now(UTC) - timedelta(seconds=findings.newest_drop_age_seconds)
+    dropped_at = datetime.now(UTC) - timedelta(seconds=findings.newest_drop_age_seconds)
     # A minute: the two clocks are read at different moments.
-    if noted is not None and seen < noted + timedelta(minutes=1):
+    if noted is not None and dropped_at < noted + timedelta(minutes=1):
         return noted
-    payload = {"at": seen.isoformat()}
+    payload = {"at": dropped_at.isoformat()}
     if note is None:
         deps.leases.create(LAST_DROP_KEY, payload)
     else:
         deps.leases.replace(note, payload)
-    return seen
+    return dropped_at

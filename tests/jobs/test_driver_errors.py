@@ -9,13 +9,13 @@ from unittest import mock
 import pytest
 from redshift_connector.error import ProgrammingError
 
-from jobs.arguments import Warehouse
+from jobs.arguments import WarehouseAddress
 from jobs.attempt import describe
 from jobs.errors import TerminalError, WarehouseBusy, WarehouseSpent
 from jobs.load.driver_errors import translate_driver_errors
 from jobs.load.session import WarehouseSession
 
-WAREHOUSE = Warehouse(
+WAREHOUSE = WarehouseAddress(
     workgroup="shop",
     host="localhost",
     port=5439,
