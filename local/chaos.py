@@ -109,7 +109,7 @@ class _Subject:
 class Chaos(AbstractContextManager["Chaos"]):
     """Injects faults while the `with` block runs; files are dropped with `put`."""
 
-    laptop: LocalCloud
+    cloud: LocalCloud
     seed: int = 0
     done: Counter[str] = field(default_factory=Counter)
     """How often each of FAULTS was done."""
@@ -121,10 +121,10 @@ class Chaos(AbstractContextManager["Chaos"]):
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
     def __post_init__(self) -> None:
-        self._points = FaultPoints(self.laptop, self._look)
+        self._points = FaultPoints(self.cloud, self._look)
 
     def __enter__(self) -> Chaos:
-        self.laptop.router.delivery_policy = self._delivery_policy
+        self.cloud.router.delivery_policy = self._delivery_policy
         self._points.__enter__()
         return self
 
@@ -132,7 +132,7 @@ class Chaos(AbstractContextManager["Chaos"]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._points.__exit__(kind, error, trace)
-        self.laptop.router.delivery_policy = deliver_once
+        self.cloud.router.delivery_policy = deliver_once
 
     def put(self, key: str, content: bytes, plan: FaultPlan | None = None) -> Drop:
         """Upload a file that meets this plan, or the one drawn from the seed.
@@ -144,8 +144,8 @@ class Chaos(AbstractContextManager["Chaos"]):
         # A point is judged once the drop is known; the event may be delivered before that.
         with self._lock:
             self._object_events[key] = plan.object_event
-            bucket = self.laptop.outputs["drop_bucket"]
-            version = self.laptop.client("s3").put_object(Bucket=bucket, Key=key, Body=first)["VersionId"]
+            bucket = self.cloud.outputs["drop_bucket"]
+            version = self.cloud.client("s3").put_object(Bucket=bucket, Key=key, Body=first)["VersionId"]
             drop = Drop(bucket, key, version)
             self._subjects[drop.load_id] = _Subject(drop, plan, content)
             self.drops.append(drop)
@@ -160,7 +160,7 @@ class Chaos(AbstractContextManager["Chaos"]):
             self.done[fault] += 1
 
     def _delivery_policy(self, delivery: Delivery) -> Sequence[float]:
-        if delivery.kind == "object event" and delivery.to == self.laptop.outputs["drop_bucket"]:
+        if delivery.kind == "object event" and delivery.to == self.cloud.outputs["drop_bucket"]:
             return self._delivered(self._object_events.get(delivery.about, (0.0,)), lost=LOST)
         if delivery.kind == "run event":
             with self._lock:
@@ -209,7 +209,7 @@ class Chaos(AbstractContextManager["Chaos"]):
             if subject.corrected:
                 return
             subject.corrected = True
-        s3, drop = self.laptop.client("s3"), subject.drop
+        s3, drop = self.cloud.client("s3"), subject.drop
         head = s3.head_object(Bucket=drop.bucket, Key=drop.key, VersionId=drop.version_id)
         # S3's times have whole seconds, and the later upload wins.
         while int(datetime.now(UTC).timestamp()) <= int(head["LastModified"].timestamp()):

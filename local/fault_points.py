@@ -57,7 +57,7 @@ class FaultPoint:
 class FaultPoints(AbstractContextManager["FaultPoints"]):
     """Calls `look` at every point, from several threads, while the `with` block runs."""
 
-    laptop: LocalCloud
+    cloud: LocalCloud
     look: Callable[[FaultPoint], None]
     _leases: dict[str, list[tuple[str, str]]] = field(default_factory=lambda: defaultdict(list))
     """Access key -> bucket and key of the leases that its process wrote."""
@@ -66,23 +66,23 @@ class FaultPoints(AbstractContextManager["FaultPoints"]):
     _before_commit: dict[int, str] = field(default_factory=dict)
 
     def __enter__(self) -> FaultPoints:
-        iam = self.laptop.aws.iam
+        iam = self.cloud.aws.iam
         iam.before = lambda request: self._request(request, is_done=False)
         iam.after = lambda request: self._request(request, is_done=True)
-        self.laptop.warehouse.running().observer.on_statement = self._statement
+        self.cloud.warehouse.running().observer.on_statement = self._statement
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        iam = self.laptop.aws.iam
+        iam = self.cloud.aws.iam
         iam.before = iam.after = None
-        self.laptop.warehouse.running().observer.on_statement = None
+        self.cloud.warehouse.running().observer.on_statement = None
 
     def _request(self, request: AwsRequest, *, is_done: bool) -> None:
         key = request.access_key or ""
-        run_id = self.laptop.router.glue.processes.run_of.get(key)
-        handler = self.laptop.router.functions.handler_of(key)
+        run_id = self.cloud.router.glue.processes.run_of.get(key)
+        handler = self.cloud.router.functions.handler_of(key)
         if run_id is None and handler is None:
             return
         what = self._describe(request)
@@ -93,9 +93,9 @@ class FaultPoints(AbstractContextManager["FaultPoints"]):
 
         def kill() -> NoReturn:
             if run_id is not None:
-                self.laptop.router.glue.processes.kill(run_id)
+                self.cloud.router.glue.processes.kill(run_id)
             else:
-                self.laptop.router.functions.kill(key)
+                self.cloud.router.functions.kill(key)
                 self._let_expire(key)
             raise Refused("ServiceUnavailable", "the process that sent this request is dead")
 
@@ -134,16 +134,16 @@ class FaultPoints(AbstractContextManager["FaultPoints"]):
             raise ConnectionAbortedError("the connection is cut")
 
         def kill() -> NoReturn:
-            for run in self.laptop.runs():
+            for run in self.cloud.runs():
                 if not run.has_ended and self.load_of(run.job_run_id) == (load_id, attempt):
-                    self.laptop.router.glue.processes.kill(run.job_run_id)
+                    self.cloud.router.glue.processes.kill(run.job_run_id)
             break_off()
 
         self.look(FaultPoint(JOB, what, observed.is_done, True, load_id, attempt, kill, break_off))
 
     def load_of(self, run_id: str) -> tuple[str | None, int | None]:
         """Load and attempt of a run."""
-        for run in self.laptop.runs():
+        for run in self.cloud.runs():
             arguments = decode_run(run.arguments) if run.job_run_id == run_id else None
             if arguments is not None:
                 return arguments.drop.load_id, arguments.attempt
@@ -167,7 +167,7 @@ class FaultPoints(AbstractContextManager["FaultPoints"]):
 
     def _let_expire(self, access_key: str, load_id: str = "") -> None:
         """End the leases of a process at once; otherwise they last as long as the process could live."""
-        buckets = s3_backends[self.laptop.aws.account]["aws"].buckets
+        buckets = s3_backends[self.cloud.aws.account]["aws"].buckets
         for bucket, name in self._leases.get(access_key, []):
             lease = buckets[bucket].keys.get(name)
             if lease is not None and load_id in name:

@@ -127,7 +127,7 @@ def _run(
     display.total = len(keys)
     with ExitStack() as running:
         with display.deploying() as on_resource:
-            laptop = running.enter_context(
+            cloud = running.enter_context(
                 start(
                     ROOT,
                     name=LOCAL_STACK,
@@ -140,15 +140,15 @@ def _run(
                     **({} if chaos is None else {"pace": CHAOS_PACE}),
                 )
             )
-        console.print(_deployed(laptop, time.perf_counter() - began), soft_wrap=not console.is_terminal)
-        uploader = Uploader(laptop) if chaos is None else Chaos(laptop, chaos)
+        console.print(_deployed(cloud, time.perf_counter() - began), soft_wrap=not console.is_terminal)
+        uploader = Uploader(cloud) if chaos is None else Chaos(cloud, chaos)
         with display, uploader:
             statuses = _drop_and_follow(
-                laptop, data, keys, uploader=uploader, shuffle=disturbance.shuffle, display=display
+                cloud, data, keys, uploader=uploader, shuffle=disturbance.shuffle, display=display
             )
-        results = write_results(laptop, out, seen=statuses, seconds=time.perf_counter() - began)
+        results = write_results(cloud, out, seen=statuses, seconds=time.perf_counter() - began)
         faults = uploader.done if isinstance(uploader, Chaos) else None
-        return _DemoRun(results, laptop.mails(), faults)
+        return _DemoRun(results, cloud.mails(), faults)
 
 
 def _most_urgent(mails: list[Mail]) -> Mail:
@@ -156,17 +156,17 @@ def _most_urgent(mails: list[Mail]) -> Mail:
     return next((mail for mail in reversed(mails) if re.search("FAILED|NOT loaded", mail.subject)), mails[-1])
 
 
-def _deployed(laptop: LocalCloud, seconds: float) -> str:
-    version = f"CPython {GLUE_PYTHON}, as in Glue" if GLUE_PYTHON in laptop.python.name else "not the 3.9 of Glue"
+def _deployed(cloud: LocalCloud, seconds: float) -> str:
+    version = f"CPython {GLUE_PYTHON}, as in Glue" if GLUE_PYTHON in cloud.python.name else "not the 3.9 of Glue"
     return (
-        f"The pipeline is deployed on this machine: {len(laptop.deployed.resources)} resources, {seconds:.1f} s.\n"
-        f"The jobs run on {laptop.python} ({version}). "
-        f"Waiting in queues passes {laptop.router.pace:g} times faster than on AWS."
+        f"The pipeline is deployed on this machine: {len(cloud.deployed.resources)} resources, {seconds:.1f} s.\n"
+        f"The jobs run on {cloud.python} ({version}). "
+        f"Waiting in queues passes {cloud.router.pace:g} times faster than on AWS."
     )
 
 
 def _drop_and_follow(
-    laptop: LocalCloud,
+    cloud: LocalCloud,
     data: Path,
     keys: list[str],
     *,
@@ -178,7 +178,7 @@ def _drop_and_follow(
     dimensions = [key for key in keys if parse_key(key).kind != TRANSACTIONS]
     transactions = [key for key in keys if parse_key(key).kind == TRANSACTIONS]
     drop_files(uploader, data, dimensions)
-    seen = follow(laptop, uploader.drops, display)
+    seen = follow(cloud, uploader.drops, display)
     if not all(one.report is not None and one.report.counts is not None for one in seen):
         display.say("The transactions were not dropped: without both dimensions all of them would be rejected.")
         return seen
@@ -190,8 +190,8 @@ def _drop_and_follow(
         # As a shop does it, a day after the other: then the outcomes, too, are the same each time.
         for key in transactions:
             drop_files(uploader, data, [key])
-            follow(laptop, uploader.drops, display, until=_has_committed_or_failed)
-    return follow(laptop, uploader.drops, display)
+            follow(cloud, uploader.drops, display, until=_has_committed_or_failed)
+    return follow(cloud, uploader.drops, display)
 
 
 def _is_settled(one: DropStatus) -> bool:
@@ -205,16 +205,16 @@ def _has_committed_or_failed(one: DropStatus) -> bool:
 class Uploader(AbstractContextManager["Uploader"]):
     """Puts files into the drop bucket: all that anybody does by hand."""
 
-    def __init__(self, laptop: LocalCloud) -> None:
-        self._laptop = laptop
+    def __init__(self, cloud: LocalCloud) -> None:
+        self._cloud = cloud
         self.drops: list[Drop] = []
 
     def __exit__(self, *_: object) -> None:
         """There is nothing to undo."""
 
     def put(self, key: str, content: bytes) -> Drop:
-        bucket = self._laptop.outputs["drop_bucket"]
-        version = self._laptop.client("s3").put_object(Bucket=bucket, Key=key, Body=content)["VersionId"]
+        bucket = self._cloud.outputs["drop_bucket"]
+        version = self._cloud.client("s3").put_object(Bucket=bucket, Key=key, Body=content)["VersionId"]
         self.drops.append(Drop(bucket, key, version))
         return self.drops[-1]
 
@@ -226,25 +226,25 @@ def drop_files(uploader: Uploader | Chaos, data: Path, keys: list[str]) -> None:
 
 
 def follow(
-    laptop: LocalCloud, drops: list[Drop], display: Display, *, until: Callable[[DropStatus], bool] | None = None
+    cloud: LocalCloud, drops: list[Drop], display: Display, *, until: Callable[[DropStatus], bool] | None = None
 ) -> list[DropStatus]:
     """Show how far they come: until each has come so far, or is settled and told, and nothing moves.
 
     Where nothing moves before that, the sweep is called early.
     """
-    progress = Progress(laptop)
+    progress = Progress(cloud)
     sweeps = 0
     while True:
-        is_idle = laptop.is_idle
-        seen, mails = progress.look(drops), len(laptop.mails())
-        display.show(seen, waiting=laptop.queue("queue_url").all, mails=mails)
+        is_idle = cloud.is_idle
+        seen, mails = progress.look(drops), len(cloud.mails())
+        display.show(seen, waiting=cloud.queue("queue_url").all, mails=mails)
         if all(map(until or _is_settled, seen)) and (until or (is_idle and mails >= len(seen))):
             return seen
         if is_idle and sweeps == _SWEEPS:
             return seen
         if is_idle:
             sweeps += 1
-            laptop.router.tick(grace_seconds=0)
+            cloud.router.tick(grace_seconds=0)
         time.sleep(_LOOK_SECONDS)
 
 

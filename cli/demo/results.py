@@ -34,18 +34,18 @@ class Results:
     """What is not as it must be when all is over, a sentence each; empty after a good run."""
 
 
-def write_results(laptop: LocalCloud, out: Path, *, seen: list[DropStatus], seconds: float) -> Results:
+def write_results(cloud: LocalCloud, out: Path, *, seen: list[DropStatus], seconds: float) -> Results:
     """Write everything a demo promises into its folder."""
-    progress = Progress(laptop)
-    mails = laptop.mails()
-    archive = _archive(laptop)
-    _download(laptop, REJECTED, out)
-    _download(laptop, REPORTS, out)
+    progress = Progress(cloud)
+    mails = cloud.mails()
+    archive = _archive(cloud)
+    _download(cloud, REJECTED, out)
+    _download(cloud, REPORTS, out)
     save_index(_reports(out), out)
     _write_mails(mails, out / "emails")
-    fact = _table(laptop, FACT_TRANSACTIONS)
+    fact = _table(cloud, FACT_TRANSACTIONS)
     fact.write_parquet(out / FACT_FILE)
-    _table(laptop, LOAD_LEDGER).write_parquet(out / "load_ledger.parquet")
+    _table(cloud, LOAD_LEDGER).write_parquet(out / "load_ledger.parquet")
     (out / "archive.json").write_text(json.dumps(archive, indent=2) + "\n", encoding="utf-8")
     amount = fact["total_amount"].sum() if fact.height else Decimal(0)
     summary = {
@@ -57,7 +57,7 @@ def write_results(laptop: LocalCloud, out: Path, *, seen: list[DropStatus], seco
         "archived": len(archive),
     }
     (out / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
-    return Results(summary, _complaints(laptop, progress, seen=seen, mails=mails, archived=len(archive)))
+    return Results(summary, _complaints(cloud, progress, seen=seen, mails=mails, archived=len(archive)))
 
 
 def _counted(seen: list[DropStatus]) -> dict[str, Any]:
@@ -79,7 +79,7 @@ def _counted(seen: list[DropStatus]) -> dict[str, Any]:
 
 
 def _complaints(
-    laptop: LocalCloud, progress: Progress, *, seen: list[DropStatus], mails: list[Mail], archived: int
+    cloud: LocalCloud, progress: Progress, *, seen: list[DropStatus], mails: list[Mail], archived: int
 ) -> list[str]:
     complaints = [f"{one.file_name} was not loaded: {one.summary}" for one in seen if one.stage is Stage.FAILED]
     unsettled = [one for one in seen if not one.stage.is_settled]
@@ -93,7 +93,7 @@ def _complaints(
     readers = len({mail.to for mail in mails}) or 1
     if len(mails) != len(seen) * readers:
         complaints.append(f"{counted(len(seen), 'load')} led to {counted(len(mails), 'mail')}")
-    dead = laptop.queue("dead_letter_queue_url").all
+    dead = cloud.queue("dead_letter_queue_url").all
     if dead:
         complaints.append(f"the dead-letter queue holds {counted(dead, 'message')}")
     return complaints
@@ -105,9 +105,9 @@ def _reports(out: Path) -> list[Report]:
     return [Report.from_json(path.read_text(encoding="utf-8")) for path in paths]
 
 
-def _archive(laptop: LocalCloud) -> list[dict[str, Any]]:
-    bucket = laptop.outputs["archive_bucket"]
-    pages = laptop.client("s3").get_paginator("list_object_versions").paginate(Bucket=bucket)
+def _archive(cloud: LocalCloud) -> list[dict[str, Any]]:
+    bucket = cloud.outputs["archive_bucket"]
+    pages = cloud.client("s3").get_paginator("list_object_versions").paginate(Bucket=bucket)
     return [
         {
             "key": found["Key"],
@@ -121,8 +121,8 @@ def _archive(laptop: LocalCloud) -> list[dict[str, Any]]:
     ]
 
 
-def _download(laptop: LocalCloud, prefix: str, out: Path) -> None:
-    s3, bucket = laptop.client("s3"), laptop.outputs["work_bucket"]
+def _download(cloud: LocalCloud, prefix: str, out: Path) -> None:
+    s3, bucket = cloud.client("s3"), cloud.outputs["work_bucket"]
     (out / prefix).mkdir(parents=True, exist_ok=True)
     for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
         for found in page.get("Contents", []):
@@ -139,16 +139,16 @@ def _write_mails(mails: list[Mail], folder: Path) -> None:
         (folder / f"{number:03}-{words}.txt").write_text(text, encoding="utf-8")
 
 
-def _table(laptop: LocalCloud, table: Table) -> pl.DataFrame:
+def _table(cloud: LocalCloud, table: Table) -> pl.DataFrame:
     """A whole table as it stands, by UNLOAD, in the order of its key."""
-    s3, bucket = laptop.client("s3"), laptop.outputs["work_bucket"]
+    s3, bucket = cloud.client("s3"), cloud.outputs["work_bucket"]
     prefix = f"{STAGING}results/{table.name}/"
     columns = ", ".join(table.names)
     statement = (
         f"UNLOAD ('SELECT {columns} FROM {table.name}') TO 's3://{bucket}/{prefix}' "
-        f"IAM_ROLE '{_copy_role(laptop)}' FORMAT AS PARQUET"
+        f"IAM_ROLE '{_copy_role(cloud)}' FORMAT AS PARQUET"
     )
-    connection = laptop.connect()
+    connection = cloud.connect()
     try:
         connection.cursor().execute(statement)
     finally:
@@ -161,6 +161,6 @@ def _table(laptop: LocalCloud, table: Table) -> pl.DataFrame:
     return whole.sort(table.key)
 
 
-def _copy_role(laptop: LocalCloud) -> str:
-    job = laptop.client("glue").get_job(JobName=laptop.outputs["transactions_job"])["Job"]
+def _copy_role(cloud: LocalCloud) -> str:
+    job = cloud.client("glue").get_job(JobName=cloud.outputs["transactions_job"])["Job"]
     return str(job["NonOverridableArguments"][argument_name("copy_role_arn")])

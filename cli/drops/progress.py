@@ -22,13 +22,13 @@ from schemas.work_bucket import claim_key, report_key
 class Progress:
     """Looks at a local cloud."""
 
-    laptop: LocalCloud
+    cloud: LocalCloud
     _reports: dict[tuple[str, int], Report] = field(default_factory=dict)
 
     def look(self, drops: list[Drop]) -> list[DropStatus]:
         """How far these drops have come, in their order."""
         runs: dict[Drop, tuple[int, PlayedRun]] = {}
-        for run in self.laptop.runs():
+        for run in self.cloud.runs():
             arguments = decode_run(run.arguments)
             if arguments is not None and arguments.attempt >= runs.get(arguments.drop, (0, run))[0]:
                 runs[arguments.drop] = (arguments.attempt, run)
@@ -37,8 +37,8 @@ class Progress:
 
     def in_drop_bucket(self) -> set[Drop]:
         """Every version that lies in the drop bucket."""
-        bucket = self.laptop.outputs["drop_bucket"]
-        pages = self.laptop.client("s3").get_paginator("list_object_versions").paginate(Bucket=bucket)
+        bucket = self.cloud.outputs["drop_bucket"]
+        pages = self.cloud.client("s3").get_paginator("list_object_versions").paginate(Bucket=bucket)
         return {
             Drop(bucket, version["Key"], version["VersionId"]) for page in pages for version in page.get("Versions", [])
         }
@@ -76,8 +76,8 @@ class Progress:
     def _text(self, key: str) -> str | None:
         """An object of the work bucket; None when it is not there."""
         try:
-            where = {"Bucket": self.laptop.outputs["work_bucket"], "Key": key}
-            body = self.laptop.client("s3").get_object(**where)["Body"].read()
+            where = {"Bucket": self.cloud.outputs["work_bucket"], "Key": key}
+            body = self.cloud.client("s3").get_object(**where)["Body"].read()
         except ClientError as error:
             if error.response["Error"]["Code"] == "NoSuchKey":
                 return None

@@ -36,7 +36,7 @@ def keep_running(invocation: Invocation, config: str) -> None:
     shutil.rmtree(FOLDER, ignore_errors=True)
     with ExitStack() as running:
         with display.deploying() as on_resource:
-            laptop = running.enter_context(
+            cloud = running.enter_context(
                 LocalCloud.start(
                     ROOT,
                     folder=FOLDER,
@@ -47,33 +47,33 @@ def keep_running(invocation: Invocation, config: str) -> None:
                     on_resource=on_resource,
                 )
             )
-        local = describe(laptop)
+        local = describe(cloud)
         running.enter_context(announced(local))
         invocation.show({"url": local.url, "region": local.region, "outputs": dict(local.outputs)}, "")
-        display.say(f"The pipeline is running on this machine, with the settings of {config}: {laptop.aws.url}")
+        display.say(f"The pipeline is running on this machine, with the settings of {config}: {cloud.aws.url}")
         display.say("Drop a file from another terminal with `pipeline drop FILE`; stop it here with Ctrl-C.")
-        _show_until(is_over, laptop, console, display)
+        _show_until(is_over, cloud, console, display)
     display.say("Stopped. Nothing of the local pipeline is kept.")
 
 
-def describe(laptop: LocalCloud) -> LocalPipeline:
+def describe(cloud: LocalCloud) -> LocalPipeline:
     """How other terminals reach a local cloud of this process."""
-    return LocalPipeline(os.getpid(), dict(laptop.outputs), laptop.operator_environment())
+    return LocalPipeline(os.getpid(), dict(cloud.outputs), cloud.operator_environment())
 
 
-def _show_until(is_over: threading.Event, laptop: LocalCloud, console: Console, display: Display) -> None:
-    progress = Progress(laptop)
+def _show_until(is_over: threading.Event, cloud: LocalCloud, console: Console, display: Display) -> None:
+    progress = Progress(cloud)
     drops: dict[Drop, None] = {}
     archived: set[Drop] = set()
     mails = 0
     while not is_over.wait(_LOOK_SECONDS):
         known = [drop for drop in progress.in_drop_bucket() if is_drop(drop.key)]
-        known += [arguments.drop for run in laptop.runs() if (arguments := decode_run(run.arguments))]
+        known += [arguments.drop for run in cloud.runs() if (arguments := decode_run(run.arguments))]
         drops.update(dict.fromkeys(known))
         statuses = progress.look([drop for drop in drops if drop not in archived])
-        display.show(statuses, waiting=laptop.queue("queue_url").all, mails=mails)
+        display.show(statuses, waiting=cloud.queue("queue_url").all, mails=mails)
         archived |= {status.drop for status in statuses if status.stage is Stage.ARCHIVED}
-        sent = laptop.mails()
+        sent = cloud.mails()
         for mail in sent[mails:]:
             console.rule("mail")
             show_mail(console, mail, lines=None)

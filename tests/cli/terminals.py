@@ -27,7 +27,7 @@ SCHEMAS = json.loads((ROOT / "docs" / "commands.schema.json").read_text(encoding
 class Terminal:
     """Runs commands."""
 
-    laptop: LocalCloud
+    cloud: LocalCloud
 
     def run(self, *words: str) -> Result:
         return CliRunner().invoke(app, [*words])
@@ -47,11 +47,11 @@ def checked(command: str, printed: Any) -> Any:
 
 
 @contextmanager
-def terminal(laptop: LocalCloud, state: Path) -> Iterator[Terminal]:
+def terminal(cloud: LocalCloud, state: Path) -> Iterator[Terminal]:
     """A terminal that finds the local cloud by the state file."""
     with pytest.MonkeyPatch.context() as patch, ExitStack() as running:
         patch.setattr(cli.pipelines.local, "STATE_FILE", state)
         patch.delenv("PIPELINE_STACK", raising=False)
         running.enter_context(only_local_pipeline())
-        running.enter_context(announced(describe(laptop)))
-        yield Terminal(laptop)
+        running.enter_context(announced(describe(cloud)))
+        yield Terminal(cloud)

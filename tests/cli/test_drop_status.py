@@ -51,8 +51,8 @@ def of_a_stack(cloud: Cloud, drop: Drop) -> DropStatus:
 
 def of_a_demo(cloud: Cloud, drop: Drop) -> DropStatus:
     outputs = {"drop_bucket": DROPS, "work_bucket": WORK}
-    laptop: Any = SimpleNamespace(runs=cloud.runs, outputs=outputs, client=boto3.client)
-    return Progress(laptop).look([drop])[0]
+    local_cloud: Any = SimpleNamespace(runs=cloud.runs, outputs=outputs, client=boto3.client)
+    return Progress(local_cloud).look([drop])[0]
 
 
 @pytest.mark.parametrize("look", [of_a_stack, of_a_demo])

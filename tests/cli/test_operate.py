@@ -28,24 +28,24 @@ REJECTED = ["T8,C12345,P12345,none,2023-03-15,Completed", "T9,NOBODY,P12345,2,20
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminal]:
     """With the sample products and customers loaded."""
     folder = tmp_path_factory.mktemp("operate")
-    with started(folder, {"sampleDimensions": "true"}) as laptop:
-        laptop.wait_until_idle()
-        with terminal(laptop, folder / "running.json") as opened:
+    with started(folder, {"sampleDimensions": "true"}) as cloud:
+        cloud.wait_until_idle()
+        with terminal(cloud, folder / "running.json") as opened:
             yield opened
 
 
 @pytest.fixture(scope="module")
 def loaded(shop: Terminal) -> Drop:
     """A load with three good rows and two rejected ones."""
-    drop = put(shop.laptop, transactions_key(15), transactions(*LOADED, *REJECTED))
-    shop.laptop.wait_until_idle()
+    drop = put(shop.cloud, transactions_key(15), transactions(*LOADED, *REJECTED))
+    shop.cloud.wait_until_idle()
     return drop
 
 
 @pytest.fixture(scope="module")
 def failed(shop: Terminal) -> Drop:
-    drop = put(shop.laptop, transactions_key(16, "broken.csv"), b"")
-    shop.laptop.wait_until_idle()
+    drop = put(shop.cloud, transactions_key(16, "broken.csv"), b"")
+    shop.cloud.wait_until_idle()
     return drop
 
 
@@ -92,8 +92,8 @@ def test_a_failed_load_says_why_and_how_to_replay_it(shop: Terminal, failed: Dro
 
 
 def test_a_name_of_several_loads_is_refused_with_their_ids(shop: Terminal) -> None:
-    drops = [put(shop.laptop, transactions_key(20), transactions(GOOD.format(number=n, day=20))) for n in (50, 51)]
-    shop.laptop.wait_until_idle()
+    drops = [put(shop.cloud, transactions_key(20), transactions(GOOD.format(number=n, day=20))) for n in (50, 51)]
+    shop.cloud.wait_until_idle()
     refused = shop.run("show", "2023-03-20")
     assert refused.exit_code == 2
     assert "names 2 loads; name one of them by its id" in refused.stderr
@@ -120,8 +120,8 @@ def test_rejected_rows_are_shown_by_reason_and_saved(shop: Terminal, loaded: Dro
 
 
 def test_a_load_without_rejected_rows_says_so(shop: Terminal) -> None:
-    drop = put(shop.laptop, transactions_key(21), transactions(GOOD.format(number=60, day=21)))
-    shop.laptop.wait_until_idle()
+    drop = put(shop.cloud, transactions_key(21), transactions(GOOD.format(number=60, day=21)))
+    shop.cloud.wait_until_idle()
     assert "No row of transactions_2023-03-21.csv was rejected." in shop.run("rejected", drop.load_id).stdout
 
 
@@ -138,10 +138,10 @@ def test_the_status_names_what_needs_a_person(shop: Terminal, loaded: Drop, fail
 
 def objects(shop: Terminal) -> dict[str, list[tuple[str, str]]]:
     """Every object in every bucket of the pipeline, without the notes that the sweep makes and deletes meanwhile."""
-    s3 = shop.laptop.client("s3")
+    s3 = shop.cloud.client("s3")
     listed = {}
     for output in ("drop_bucket", "work_bucket", "archive_bucket"):
-        pages = s3.get_paginator("list_objects_v2").paginate(Bucket=shop.laptop.outputs[output])
+        pages = s3.get_paginator("list_objects_v2").paginate(Bucket=shop.cloud.outputs[output])
         found = [(entry["Key"], entry["ETag"]) for page in pages for entry in page.get("Contents", [])]
         listed[output] = sorted(entry for entry in found if not entry[0].startswith((OPEN, SWEEP)))
     return listed
@@ -149,7 +149,7 @@ def objects(shop: Terminal) -> dict[str, list[tuple[str, str]]]:
 
 def contents_kept(shop: Terminal, word: bytes) -> list[str]:
     """Keys of the work bucket with a version, however old, that holds the word."""
-    s3, bucket = shop.laptop.client("s3"), shop.laptop.outputs["work_bucket"]
+    s3, bucket = shop.cloud.client("s3"), shop.cloud.outputs["work_bucket"]
     versions = [
         found
         for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix="staging/")
@@ -171,12 +171,12 @@ def test_a_plan_says_what_the_load_then_does_and_touches_nothing(shop: Terminal,
     file, unread = tmp_path / "till_2023-03-16.csv", tmp_path / "unread_2023-03-16.csv"
     file.write_bytes(transactions(*lines))
     unread.write_bytes(b"")
-    put(shop.laptop, transactions_key(27), transactions("T69,C12345,P12345,3,2023-03-15,Pending"))
-    shop.laptop.wait_until_idle()
-    before, mails = objects(shop), len(shop.laptop.mails())
+    put(shop.cloud, transactions_key(27), transactions("T69,C12345,P12345,3,2023-03-15,Pending"))
+    shop.cloud.wait_until_idle()
+    before, mails = objects(shop), len(shop.cloud.mails())
     (planned,) = shop.json("plan", str(file))["plans"]
-    shop.laptop.wait_until_idle()
-    assert (objects(shop), len(shop.laptop.mails())) == (before, mails)
+    shop.cloud.wait_until_idle()
+    assert (objects(shop), len(shop.cloud.mails())) == (before, mails)
     assert contents_kept(shop, b"NOBODY,P12345,1,2023-03-16") == []
     assert planned["counts"] | {"rows_read": 3, "inserted": 1, "updated": 1, "rejected": 1} == planned["counts"]
     assert [change["transaction_id"] for change in planned["largest_changes"]] == ["T69", "T70"]
@@ -208,7 +208,7 @@ def test_a_backfill_that_is_killed_goes_on_and_sends_one_digest(
     for day in range(1, days + 1):
         row = f"B{month}-{day},C12345,P12345,{day},2023-{month:02}-{day:02},Completed"
         (tmp_path / f"till_2023-{month:02}-{day:02}.csv").write_bytes(transactions(row))
-    mails = len(shop.laptop.mails())
+    mails = len(shop.cloud.mails())
     (planned,) = [shop.json("backfill", str(tmp_path), "--dry-run")]
     assert len(planned["dropped"]) == days
 
@@ -227,20 +227,20 @@ def test_a_backfill_that_is_killed_goes_on_and_sends_one_digest(
     assert 0 < len(left) < days
     resumed = shop.json("backfill", str(tmp_path), "--batch", "3")
     assert resumed["dropped"] == left
-    shop.laptop.wait_until_idle()
+    shop.cloud.wait_until_idle()
     assert sorted(str(load["file"]) for load in of_the_month()) == sorted(path.name for path in tmp_path.iterdir())
     assert {load["stage"] for load in of_the_month()} == {"archived"}
     query = f"SELECT transaction_id, quantity FROM fact_transactions WHERE transaction_id LIKE 'B{month}-%'"
     assert sorted(shop.json("sql", query)["rows"]) == sorted([f"B{month}-{day}", day] for day in range(1, days + 1))
-    assert [mail.subject for mail in shop.laptop.mails()[mails:]] == [
+    assert [mail.subject for mail in shop.cloud.mails()[mails:]] == [
         f"[local] Backfill of {days} files: +{planned_money(shop, month)}, {days} rows"
     ]
 
     again = shop.json("backfill", str(tmp_path))
-    assert (again["dropped"], len(shop.laptop.mails())) == ([], mails + 1)
-    single = put(shop.laptop, f"transactions/year=2023/month={month:02}/day=28/x.csv", transactions("B,C,P,1,2,3"))
-    shop.laptop.wait_until_idle()
-    assert [single.load_id in mail.body for mail in shop.laptop.mails()[mails + 1 :]] == [True]
+    assert (again["dropped"], len(shop.cloud.mails())) == ([], mails + 1)
+    single = put(shop.cloud, f"transactions/year=2023/month={month:02}/day=28/x.csv", transactions("B,C,P,1,2,3"))
+    shop.cloud.wait_until_idle()
+    assert [single.load_id in mail.body for mail in shop.cloud.mails()[mails + 1 :]] == [True]
 
 
 def planned_money(shop: Terminal, month: int) -> str:
@@ -250,9 +250,9 @@ def planned_money(shop: Terminal, month: int) -> str:
 
 
 def test_dead_letters_are_listed_redriven_and_discarded(shop: Terminal) -> None:
-    sqs, url = shop.laptop.client("sqs"), shop.laptop.outputs["dead_letter_queue_url"]
-    drop = put(shop.laptop, transactions_key(23), b"")
-    shop.laptop.wait_until_idle()
+    sqs, url = shop.cloud.client("sqs"), shop.cloud.outputs["dead_letter_queue_url"]
+    drop = put(shop.cloud, transactions_key(23), b"")
+    shop.cloud.wait_until_idle()
     replay = {"bucket": drop.bucket, "key": drop.key, "version_id": drop.version_id}
     ids = [
         sqs.send_message(QueueUrl=url, MessageBody=body)["MessageId"] for body in (json.dumps({"replay": replay}), "?")
@@ -268,13 +268,13 @@ def test_dead_letters_are_listed_redriven_and_discarded(shop: Terminal) -> None:
     assert shop.run("dead", "redrive", ids[1]).exit_code == 2
     assert [letter["message_id"] for letter in shop.json("dead", "redrive", "all")["messages"]] == [ids[0]]
     assert shop.json("dead", "list")["messages"] == []
-    shop.laptop.wait_until_idle()
+    shop.cloud.wait_until_idle()
     assert shop.json("show", drop.load_id)["load"]["attempt"] == 2, "the redriven replay was handled"
 
 
 def test_the_log_of_a_run_is_printed(shop: Terminal, loaded: Drop) -> None:
     shown = shop.json("logs", loaded.load_id)
-    assert shown["lines"] == shop.laptop.router.glue.processes.log(shown["run_id"]).splitlines()
+    assert shown["lines"] == shop.cloud.router.glue.processes.log(shown["run_id"]).splitlines()
     assert shown["lines"]
     refused = shop.run("logs", loaded.load_id, "--attempt", "7")
     assert (refused.exit_code, "has no attempt 7 with a run; there are [1]" in refused.stderr) == (2, True)
@@ -295,8 +295,8 @@ def test_statements_run_in_the_real_warehouse(shop: Terminal, loaded: Drop) -> N
 def test_a_transaction_is_explained_by_all_that_files_said_of_it(shop: Terminal) -> None:
     row = "E1,C12345,P12345,{quantity},2023-03-{day:02},{status}"
     for day, quantity, status in ((24, 1, "Pending"), (24, 2, "Shipped"), (23, 9, "Refunded")):
-        put(shop.laptop, transactions_key(25), transactions(row.format(quantity=quantity, day=day, status=status)))
-        shop.laptop.wait_until_idle()
+        put(shop.cloud, transactions_key(25), transactions(row.format(quantity=quantity, day=day, status=status)))
+        shop.cloud.wait_until_idle()
     explained = shop.json("explain", "E1")["rows"]
     assert [(row["status"], row["quantity"], row["reason"]) for row in explained] == [
         ("shipped", 2, "wins"),
@@ -324,14 +324,14 @@ def test_other_tools_reach_the_local_pipeline(shop: Terminal, loaded: Drop) -> N
 
 @pytest.mark.parametrize("stack", [["--stack", "local"], []], ids=["named", "by default"])
 def test_the_local_pipeline_is_a_stack_called_local(shop: Terminal, stack: list[str]) -> None:
-    assert shop.json("env", *stack)["AWS_ENDPOINT_URL"] == shop.laptop.aws.url
+    assert shop.json("env", *stack)["AWS_ENDPOINT_URL"] == shop.cloud.aws.url
 
 
 def test_a_drop_that_waits_is_queued(shop: Terminal) -> None:
     # The last test here: its event is on its way for an hour.
-    shop.laptop.router.delivery_policy = lambda _: (3600.0,)
-    drop = put(shop.laptop, transactions_key(22), transactions(GOOD.format(number=61, day=22)))
+    shop.cloud.router.delivery_policy = lambda _: (3600.0,)
+    drop = put(shop.cloud, transactions_key(22), transactions(GOOD.format(number=61, day=22)))
     queued = shop.json("status")["queued"]
-    shop.laptop.router.delivery_policy = lambda _: (0.0,)
+    shop.cloud.router.delivery_policy = lambda _: (0.0,)
     assert [load["load_id"] for load in queued] == [drop.load_id]
     assert queued[0]["changed_at"] is None

@@ -36,24 +36,24 @@ class LaptopStack:
     folder: Path
     running: ExitStack
     name: str = STACK
-    laptop: LocalCloud | None = None
+    cloud: LocalCloud | None = None
     kept: set[str] = field(default_factory=set)
     """Words of ARNs that `destroy` forgets."""
 
     def refuse_taken_name(self) -> None:
-        if self.laptop is not None:
+        if self.cloud is not None:
             raise Refused("the stack proof exists")
 
     def deploy(self) -> Pipeline:
         own = {name: value for name, value in SETTINGS.items() if name not in ("jobMaxConcurrentRuns",)}
-        self.laptop = self.running.enter_context(started(self.folder, own, name=STACK))
-        local = describe(self.laptop)
+        self.cloud = self.running.enter_context(started(self.folder, own, name=STACK))
+        local = describe(self.cloud)
         session = boto3.session.Session(
             aws_access_key_id=local.environment["AWS_ACCESS_KEY_ID"],
             aws_secret_access_key=local.environment["AWS_SECRET_ACCESS_KEY"],
             region_name=local.region,
         )
-        return Pipeline("the stack proof", self.laptop.outputs, session, local=local)
+        return Pipeline("the stack proof", self.cloud.outputs, session, local=local)
 
     def changes(self) -> str:
         """The program declares the same a second time."""
@@ -61,8 +61,8 @@ class LaptopStack:
         return "" if first == second else "the program declares something else each time"
 
     def destroy(self) -> None:
-        assert self.laptop is not None
-        destroy_tagged(self.laptop, kept=self.kept)
+        assert self.cloud is not None
+        destroy_tagged(self.cloud, kept=self.kept)
 
 
 def in_words(resource: Resource) -> str:
@@ -70,10 +70,10 @@ def in_words(resource: Resource) -> str:
     return json.dumps([resource.type, dict(resource.inputs)], default=lambda value: type(value).__name__)
 
 
-def destroy_tagged(laptop: LocalCloud, *, kept: set[str]) -> None:
+def destroy_tagged(cloud: LocalCloud, *, kept: set[str]) -> None:
     """Delete all that has tags, in an order that AWS accepts."""
-    client: Callable[[str], Any] = laptop.client
-    arns = leftovers_of(laptop)
+    client: Callable[[str], Any] = cloud.client
+    arns = leftovers_of(cloud)
     delete: dict[str, Callable[[str], Any]] = {
         ":s3:": lambda arn: delete_bucket(client("s3"), arn.rpartition(":")[2]),
         ":sns:": lambda arn: client("sns").delete_topic(TopicArn=arn),
@@ -85,7 +85,7 @@ def destroy_tagged(laptop: LocalCloud, *, kept: set[str]) -> None:
         ":function:": lambda arn: client("lambda").delete_function(FunctionName=arn),
         ":job/": lambda arn: client("glue").delete_job(JobName=untagged(client("glue"), arn)),
         # moto has no DeleteConnection.
-        ":connection/": lambda arn: glue_backends[laptop.aws.account][laptop.aws.region].connections.pop(
+        ":connection/": lambda arn: glue_backends[cloud.aws.account][cloud.aws.region].connections.pop(
             untagged(client("glue"), arn)
         ),
         ":role/": lambda arn: delete_role(client("iam"), arn.rpartition("/")[2]),
@@ -100,15 +100,15 @@ def destroy_tagged(laptop: LocalCloud, *, kept: set[str]) -> None:
                 act(arn)
 
 
-def leftovers_of(laptop: LocalCloud) -> list[str]:
-    return leftovers(as_pipeline(laptop), STACK, since=datetime.now(UTC) - timedelta(days=1))
+def leftovers_of(cloud: LocalCloud) -> list[str]:
+    return leftovers(as_pipeline(cloud), STACK, since=datetime.now(UTC) - timedelta(days=1))
 
 
-def as_pipeline(laptop: LocalCloud) -> Any:
+def as_pipeline(cloud: LocalCloud) -> Any:
     @dataclass
     class Clients:
         def client(self, service: str) -> Any:
-            return laptop.client(service)
+            return cloud.client(service)
 
     return Clients()
 
@@ -161,7 +161,7 @@ def fails(proof: Proof, function: Any) -> str:
 
 
 def statement(proof: Proof, text: str) -> None:
-    connection = proof.stack.laptop.connect()
+    connection = proof.stack.cloud.connect()
     try:
         connection.cursor().execute(text)
         connection.commit()
@@ -253,7 +253,7 @@ def test_what_is_left_is_named_until_it_is_gone(
     assert ":transactions-pipeline-proof-drops" in named
     assert ":role/warehouse-copy-" in named
     proof.stack.kept.clear()
-    destroy_tagged(proof.stack.laptop, kept=set())
+    destroy_tagged(proof.stack.cloud, kept=set())
     assert proof_steps.look_for_leftovers(proof) == "nothing with the stack's tags is left"
 
 

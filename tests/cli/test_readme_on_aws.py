@@ -42,7 +42,7 @@ class Typed:
     running: ExitStack
     config: dict[str, list[str] | str] = field(default_factory=dict)
     stack: str = ""
-    laptop: LocalCloud | None = None
+    cloud: LocalCloud | None = None
 
     def type(self, words: list[str]) -> None:
         match words:
@@ -68,12 +68,12 @@ class Typed:
         assert self.config.pop("aws:region") == "eu-west-1", "the zones of Pulumi.dev.yaml are of this Region"
         config = {name: json.dumps(value) for name, value in self.config.items()}
         config["sampleDimensions"] = "true"
-        self.laptop = self.running.enter_context(
+        self.cloud = self.running.enter_context(
             started(self.folder, config, stack=self.stack, confirms_subscriptions=False)
         )
         # "Confirm the subscription mail while `pulumi up` still runs."
-        self.laptop.confirm_subscriptions()
-        (self.folder / "outputs.json").write_text(json.dumps(dict(self.laptop.outputs)))
+        self.cloud.confirm_subscriptions()
+        (self.folder / "outputs.json").write_text(json.dumps(dict(self.cloud.outputs)))
 
 
 @pytest.fixture
@@ -93,13 +93,13 @@ def test_readmes_commands_for_aws_load_a_week(typed: Typed, monkeypatch: pytest.
     for words in commands():
         typed.type(words)
         if words == ["pulumi", "up"]:
-            assert typed.laptop is not None
-            for name, value in typed.laptop.operator_environment().items():
+            assert typed.cloud is not None
+            for name, value in typed.cloud.operator_environment().items():
                 monkeypatch.setenv(name, value)
-    assert typed.laptop is not None
-    typed.laptop.wait_until_idle(SETTLED_WITHIN_SECONDS)
+    assert typed.cloud is not None
+    typed.cloud.wait_until_idle(SETTLED_WITHIN_SECONDS)
     loads = Loads(find_pipeline("dev")).recent()
     # Two samples, two dimensions and seven days.
     assert [load.status.stage for load in loads] == [Stage.ARCHIVED] * 11
-    assert {mail.to for mail in typed.laptop.mails()} == {"you@example.com"}
-    assert len(typed.laptop.mails()) == 11
+    assert {mail.to for mail in typed.cloud.mails()} == {"you@example.com"}
+    assert len(typed.cloud.mails()) == 11

@@ -18,9 +18,9 @@ ROW = "T{number},C12345,P12345,3,2023-03-{day:02},Completed"
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminal]:
     """With the sample products and customers loaded."""
     folder = tmp_path_factory.mktemp("replay")
-    with started(folder, {"sampleDimensions": "true"}) as laptop:
-        laptop.wait_until_idle()
-        with terminal(laptop, folder / "running.json") as opened:
+    with started(folder, {"sampleDimensions": "true"}) as cloud:
+        cloud.wait_until_idle()
+        with terminal(cloud, folder / "running.json") as opened:
             yield opened
 
 
@@ -51,34 +51,34 @@ def test_rejected_rows_have_an_exit_status_of_their_own(shop: Terminal, tmp_path
 
 
 def test_a_failed_load_is_replayed_by_any_of_its_names(shop: Terminal) -> None:
-    drop = put(shop.laptop, transactions_key(11, "failing.csv"), b"")
-    shop.laptop.wait_until_idle()
+    drop = put(shop.cloud, transactions_key(11, "failing.csv"), b"")
+    shop.cloud.wait_until_idle()
     for attempt, name in enumerate([drop.load_id, "failing.csv", drop.uri, "2023-03-11", "2023-03-11..2023-03-12"], 2):
         planned = shop.json("replay", name, "--dry-run")
         assert [(load["load_id"], load["starts"]) for load in planned["loads"]] == [(drop.load_id, True)]
         replayed = shop.json("replay", name)
         assert replayed["loads"][0]["reason"] == f"attempt {attempt} starts from the drop bucket"
-        shop.laptop.wait_until_idle()
+        shop.cloud.wait_until_idle()
         assert attempts(shop, drop) == attempt
-    assert len([mail for mail in shop.laptop.mails() if drop.load_id in mail.body]) == 6
+    assert len([mail for mail in shop.cloud.mails() if drop.load_id in mail.body]) == 6
 
 
 def test_a_dry_run_starts_nothing(shop: Terminal) -> None:
-    drop = put(shop.laptop, transactions_key(12), b"")
-    shop.laptop.wait_until_idle()
+    drop = put(shop.cloud, transactions_key(12), b"")
+    shop.cloud.wait_until_idle()
     assert shop.run("replay", drop.load_id, "--dry-run").exit_code == 0
-    shop.laptop.wait_until_idle()
+    shop.cloud.wait_until_idle()
     assert attempts(shop, drop) == 1
 
 
 def test_a_replay_that_is_asked_for_twice_is_one_attempt(shop: Terminal) -> None:
-    drop = put(shop.laptop, transactions_key(13), b"")
-    shop.laptop.wait_until_idle()
-    shop.laptop.router.delivery_policy = lambda _: (0.5,)
+    drop = put(shop.cloud, transactions_key(13), b"")
+    shop.cloud.wait_until_idle()
+    shop.cloud.router.delivery_policy = lambda _: (0.5,)
     shop.run("replay", drop.load_id)
     shop.run("replay", drop.load_id)
-    shop.laptop.router.delivery_policy = lambda _: (0.0,)
-    shop.laptop.wait_until_idle()
+    shop.cloud.router.delivery_policy = lambda _: (0.0,)
+    shop.cloud.wait_until_idle()
     assert attempts(shop, drop) == 2
 
 
@@ -99,24 +99,24 @@ def test_a_name_that_means_no_load_is_refused(shop: Terminal, name: str, sentenc
 
 
 def test_a_version_that_was_never_dropped_is_refused(shop: Terminal) -> None:
-    drop = put(shop.laptop, transactions_key(14), b"")
-    shop.laptop.wait_until_idle()
+    drop = put(shop.cloud, transactions_key(14), b"")
+    shop.cloud.wait_until_idle()
     refused = shop.run("replay", drop.uri, "--version-id", "other")
     assert (refused.exit_code, "has no version other" in refused.stderr) == (2, True)
 
 
 def test_content_that_is_gone_is_not_replayed(shop: Terminal) -> None:
-    drop = put(shop.laptop, transactions_key(15), b"")
-    shop.laptop.wait_until_idle()
-    shop.laptop.client("s3").delete_object(Bucket=drop.bucket, Key=drop.key, VersionId=drop.version_id)
+    drop = put(shop.cloud, transactions_key(15), b"")
+    shop.cloud.wait_until_idle()
+    shop.cloud.client("s3").delete_object(Bucket=drop.bucket, Key=drop.key, VersionId=drop.version_id)
     told = shop.run("replay", drop.load_id)
     assert told.exit_code == 1
     assert "not replayed: its content is neither in the drop bucket nor in the archive" in told.stdout
 
 
 def test_a_load_that_waits_or_runs_is_left_alone(shop: Terminal) -> None:
-    shop.laptop.router.delivery_policy = lambda _: (3600.0,)
-    drop = put(shop.laptop, transactions_key(16), transactions(ROW.format(number=9, day=16)))
+    shop.cloud.router.delivery_policy = lambda _: (3600.0,)
+    drop = put(shop.cloud, transactions_key(16), transactions(ROW.format(number=9, day=16)))
     told = shop.run("replay", drop.load_id)
-    shop.laptop.router.delivery_policy = lambda _: (0.0,)
+    shop.cloud.router.delivery_policy = lambda _: (0.0,)
     assert (told.exit_code, "it is waiting in the queue" in told.stdout) == (1, True)

@@ -84,7 +84,7 @@ def content_of(number: int) -> bytes:
 class Crashes:
     """Kills whoever comes to a trial's point, once for each blow."""
 
-    laptop: LocalCloud
+    cloud: LocalCloud
     first: int
     """The number of the first trial."""
     trials: list[Trial] = field(default_factory=list)
@@ -94,7 +94,7 @@ class Crashes:
         number = self.first + len(self.trials)
         # Whoever comes to a moment waits until its trial is known.
         with self._lock:
-            file = dropped(self.laptop, transactions_key(day_of(number)), content_of(number))
+            file = dropped(self.cloud, transactions_key(day_of(number)), content_of(number))
             self.trials.append(Trial(point, number, file))
         return self.trials[-1]
 
@@ -126,7 +126,7 @@ class Crashes:
     def _has_begun(self, trial: Trial) -> bool:
         """True once the trial's first run has announced its step."""
         line = f"load {trial.drop.load_id} attempt 1: {trial.point.step}\n"
-        return any(line in self.laptop.router.glue.processes.log(run) for run in runs_of(self.laptop, trial.drop))
+        return any(line in self.cloud.router.glue.processes.log(run) for run in runs_of(self.cloud, trial.drop))
 
     def kill_those_that_have_begun(self) -> None:
         """Some steps ask nobody for anything: whoever has announced one is killed without waiting for a moment."""
@@ -134,63 +134,63 @@ class Crashes:
             if self._has_begun(trial):
                 with self._lock:
                     if not trial.kills and any(
-                        map(self.laptop.router.glue.processes.kill, runs_of(self.laptop, trial.drop))
+                        map(self.cloud.router.glue.processes.kill, runs_of(self.cloud, trial.drop))
                     ):
                         trial.kills += 1
 
     def delivery_policy(self, delivery: Delivery) -> Sequence[float]:
         for trial in self.trials if delivery.kind == "run event" else ():
-            is_its = delivery.about in runs_of(self.laptop, trial.drop)
+            is_its = delivery.about in runs_of(self.cloud, trial.drop)
             if is_its and trial.point.loses_run_event and not trial.event_lost:
                 trial.event_lost = True
                 return ()
         return (0.0,)
 
 
-def runs_of(laptop: LocalCloud, drop: Drop) -> list[str]:
+def runs_of(cloud: LocalCloud, drop: Drop) -> list[str]:
     """The runs that were started for a drop, the oldest first."""
-    runs = [(run.job_run_id, decode_run(run.arguments)) for run in laptop.runs()]
+    runs = [(run.job_run_id, decode_run(run.arguments)) for run in cloud.runs()]
     return [run_id for run_id, arguments in runs if arguments is not None and arguments.drop == drop]
 
 
-def crash(laptop: LocalCloud, points: Sequence[Point], *, first: int = 0) -> list[Trial]:
+def crash(cloud: LocalCloud, points: Sequence[Point], *, first: int = 0) -> list[Trial]:
     """Drop a file in peace and one for each point, and let the system go on by itself until all is settled.
 
     The trials are numbered from `first`, which makes their days and ids their own.
     """
-    crashes, over = Crashes(laptop, first), threading.Event()
+    crashes, over = Crashes(cloud, first), threading.Event()
 
     def watch_steps() -> None:
         while not over.wait(0.003):
             crashes.kill_those_that_have_begun()
 
     watching = threading.Thread(target=watch_steps, name="steps")
-    laptop.router.delivery_policy = crashes.delivery_policy
+    cloud.router.delivery_policy = crashes.delivery_policy
     watching.start()
     try:
-        with FaultPoints(laptop, crashes.look):
+        with FaultPoints(cloud, crashes.look):
             for point in (IN_PEACE, *points):
                 trial = crashes.drop(point)
                 while point.blows and point.blows[0].who == "start_run" and not trial.kills:
                     # One at a time: a function's death brings every message of its batch back.
                     time.sleep(0.01)
-            _settle(laptop, crashes.trials)
+            _settle(cloud, crashes.trials)
     finally:
         over.set()
         watching.join()
-        laptop.router.delivery_policy = lambda _: (0.0,)
+        cloud.router.delivery_policy = lambda _: (0.0,)
     return crashes.trials
 
 
-def _settle(laptop: LocalCloud, trials: Sequence[Trial]) -> None:
+def _settle(cloud: LocalCloud, trials: Sequence[Trial]) -> None:
     """Let the schedule's time come until every drop is archived, and then once more: nothing may happen any more."""
     until = time.monotonic() + _SETTLED_WITHIN_SECONDS
     is_settled = False
     while not is_settled and time.monotonic() < until:
-        laptop.wait_until_idle(_SETTLED_WITHIN_SECONDS)
-        is_settled = not in_bucket(laptop, "drop_bucket") and all(trial.is_through for trial in trials)
-        laptop.router.tick(grace_seconds=0)
-    laptop.wait_until_idle(_SETTLED_WITHIN_SECONDS)
+        cloud.wait_until_idle(_SETTLED_WITHIN_SECONDS)
+        is_settled = not in_bucket(cloud, "drop_bucket") and all(trial.is_through for trial in trials)
+        cloud.router.tick(grace_seconds=0)
+    cloud.wait_until_idle(_SETTLED_WITHIN_SECONDS)
 
 
 @dataclass(frozen=True)
@@ -204,16 +204,16 @@ class Ending:
     mails: Sequence[tuple[str, str]]
 
 
-def ending_of(laptop: LocalCloud, trial: Trial) -> Ending:
+def ending_of(cloud: LocalCloud, trial: Trial) -> Ending:
     load_id, key = trial.drop.load_id, trial.drop.key
-    words = _words(laptop, trial)
-    s3, archive, work = laptop.client("s3"), laptop.outputs["archive_bucket"], laptop.outputs["work_bucket"]
-    copies = [s3.get_object(Bucket=archive, Key=key, VersionId=v) for _, v in in_bucket(laptop, "archive_bucket", key)]
-    rejected = [found for found in keys_in(laptop, "work_bucket", "rejected/") if load_id in found]
+    words = _words(cloud, trial)
+    s3, archive, work = cloud.client("s3"), cloud.outputs["archive_bucket"], cloud.outputs["work_bucket"]
+    copies = [s3.get_object(Bucket=archive, Key=key, VersionId=v) for _, v in in_bucket(cloud, "archive_bucket", key)]
+    rejected = [found for found in keys_in(cloud, "work_bucket", "rejected/") if load_id in found]
     return Ending(
         ledger=[
             {name: _plain(value, words) for name, value in row.items() if name not in _MAY_DIFFER}
-            for row in rows_of(laptop, LOAD_LEDGER)
+            for row in rows_of(cloud, LOAD_LEDGER)
             if row["load_id"] == load_id
         ],
         archived=[
@@ -227,14 +227,14 @@ def ending_of(laptop: LocalCloud, trial: Trial) -> Ending:
             _plain(found + "\n" + s3.get_object(Bucket=work, Key=found)["Body"].read().decode("utf-8"), words)
             for found in rejected
         ],
-        staged=[_plain(found, words) for found in keys_in(laptop, "work_bucket", f"staging/{load_id}/")],
+        staged=[_plain(found, words) for found in keys_in(cloud, "work_bucket", f"staging/{load_id}/")],
         mails=[
-            (_plain(mail.subject, words), _plain(mail.body, words)) for mail in laptop.mails() if load_id in mail.body
+            (_plain(mail.subject, words), _plain(mail.body, words)) for mail in cloud.mails() if load_id in mail.body
         ],
     )
 
 
-def _words(laptop: LocalCloud, trial: Trial) -> dict[str, str]:
+def _words(cloud: LocalCloud, trial: Trial) -> dict[str, str]:
     """What tells one drop from another, and the word that stands for it."""
     day, drop = day_of(trial.number), trial.drop
     found = {
@@ -247,7 +247,7 @@ def _words(laptop: LocalCloud, trial: Trial) -> dict[str, str]:
         r"\d{4}-\d\d-\d\dT[0-9:.]+\+00:00": "<uploaded at>",
         f"K{trial.number:04}": "<id>",
         hashlib.md5(trial.file.content).hexdigest(): "<etag>",
-        **{re.escape(run_id): "<run>" for run_id in runs_of(laptop, drop)},
+        **{re.escape(run_id): "<run>" for run_id in runs_of(cloud, drop)},
     }
     # After a crash the attempt that succeeded has another number, and a run that had committed may have failed.
     return found | {

@@ -29,14 +29,14 @@ class Dropped:
     """Naive, UTC."""
 
 
-def dropped(laptop: LocalCloud, key: str, content: bytes) -> Dropped:
+def dropped(cloud: LocalCloud, key: str, content: bytes) -> Dropped:
     """Drop a file."""
-    return seen(laptop, put(laptop, key, content), content)
+    return seen(cloud, put(cloud, key, content), content)
 
 
-def seen(laptop: LocalCloud, drop: Drop, content: bytes) -> Dropped:
+def seen(cloud: LocalCloud, drop: Drop, content: bytes) -> Dropped:
     """A file that somebody has dropped."""
-    head = laptop.client("s3").head_object(Bucket=drop.bucket, Key=drop.key, VersionId=drop.version_id)
+    head = cloud.client("s3").head_object(Bucket=drop.bucket, Key=drop.key, VersionId=drop.version_id)
     return Dropped(drop, content, head["LastModified"].astimezone(UTC).replace(tzinfo=None))
 
 
@@ -63,9 +63,9 @@ def expected_fact(model: oracle.Warehouse) -> dict[str, dict[str, Any]]:
     }
 
 
-def found_fact(laptop: LocalCloud) -> dict[str, dict[str, Any]]:
+def found_fact(cloud: LocalCloud) -> dict[str, dict[str, Any]]:
     """What the warehouse holds, in the same form; an id that stands there twice is an error."""
-    rows = rows_of(laptop, FACT_TRANSACTIONS)
+    rows = rows_of(cloud, FACT_TRANSACTIONS)
     found = {
         row["transaction_id"]: {name: value for name, value in row.items() if name not in _TIMES}
         for row in sorted(rows, key=lambda row: str(row["transaction_id"]))
@@ -74,9 +74,9 @@ def found_fact(laptop: LocalCloud) -> dict[str, dict[str, Any]]:
     return found
 
 
-def rows_of(laptop: LocalCloud, table: Table) -> list[dict[str, Any]]:
+def rows_of(cloud: LocalCloud, table: Table) -> list[dict[str, Any]]:
     """A whole table as the admin reads it."""
-    connection = laptop.connect()
+    connection = cloud.connect()
     try:
         cursor = connection.cursor()
         cursor.execute(f"SELECT {', '.join(table.names)} FROM {table.name}")
@@ -85,29 +85,29 @@ def rows_of(laptop: LocalCloud, table: Table) -> list[dict[str, Any]]:
         connection.close()
 
 
-def keys_in(laptop: LocalCloud, output: str, prefix: str = "") -> list[str]:
+def keys_in(cloud: LocalCloud, output: str, prefix: str = "") -> list[str]:
     """The keys of what is current in the bucket behind a stack output."""
-    pages = laptop.client("s3").get_paginator("list_objects_v2")
+    pages = cloud.client("s3").get_paginator("list_objects_v2")
     return [
         found["Key"]
-        for page in pages.paginate(Bucket=laptop.outputs[output], Prefix=prefix)
+        for page in pages.paginate(Bucket=cloud.outputs[output], Prefix=prefix)
         for found in page.get("Contents", [])
     ]
 
 
-def in_bucket(laptop: LocalCloud, output: str, prefix: str = "") -> list[tuple[str, str]]:
+def in_bucket(cloud: LocalCloud, output: str, prefix: str = "") -> list[tuple[str, str]]:
     """Key and version of everything in the bucket behind a stack output, delete markers too."""
-    pages = laptop.client("s3").get_paginator("list_object_versions")
+    pages = cloud.client("s3").get_paginator("list_object_versions")
     return [
         (found["Key"], found["VersionId"])
-        for page in pages.paginate(Bucket=laptop.outputs[output], Prefix=prefix)
+        for page in pages.paginate(Bucket=cloud.outputs[output], Prefix=prefix)
         for found in page.get("Versions", []) + page.get("DeleteMarkers", [])
     ]
 
 
-def dead_letters(laptop: LocalCloud) -> dict[str, int]:
+def dead_letters(cloud: LocalCloud) -> dict[str, int]:
     """How many messages lie in each queue that is not the queue of drops; empty queues are left out."""
-    sqs, drops = laptop.client("sqs"), laptop.outputs["queue_url"]
+    sqs, drops = cloud.client("sqs"), cloud.outputs["queue_url"]
     urls = [url for url in sqs.list_queues()["QueueUrls"] if url.rpartition("/")[2] != drops.rpartition("/")[2]]
     names = [f"ApproximateNumberOfMessages{which}" for which in ("", "Delayed", "NotVisible")]
     counted = {

@@ -23,7 +23,7 @@ SAMPLE_FILES = 2
 CONFIG = {"sampleDimensions": "true", "jobMaxConcurrentRuns": "3"}
 
 
-def backfill(laptop: LocalCloud, *, days: int, seed: int) -> list[Dropped]:
+def backfill(cloud: LocalCloud, *, days: int, seed: int) -> list[Dropped]:
     """Drop so many days in a random order; their orders change over several days, so files hold the same ids."""
     chance = random.Random(seed)
     files = []
@@ -36,7 +36,7 @@ def backfill(laptop: LocalCloud, *, days: int, seed: int) -> list[Dropped]:
             f"{day - timedelta(days=chance.randint(0, 2))},{chance.choice(STATUSES)}"
             for order in orders
         ]
-        files.append(dropped(laptop, transactions_key(day), transactions(*rows)))
+        files.append(dropped(cloud, transactions_key(day), transactions(*rows)))
     return files
 
 
@@ -46,15 +46,15 @@ def backfill(laptop: LocalCloud, *, days: int, seed: int) -> list[Dropped]:
 def test_days_dropped_at_once_drain_without_dead_letters(
     tmp_path: Path, days: int, seconds: float, record_property: Callable[[str, object], None]
 ) -> None:
-    with started(tmp_path, CONFIG, pace=PACE) as laptop:
-        laptop.wait_until_idle()
-        files = backfill(laptop, days=days, seed=days)
-        laptop.wait_until_idle(seconds)
-        found, expected = found_fact(laptop), expected_fact(warehouse_after(files))
+    with started(tmp_path, CONFIG, pace=PACE) as cloud:
+        cloud.wait_until_idle()
+        files = backfill(cloud, days=days, seed=days)
+        cloud.wait_until_idle(seconds)
+        found, expected = found_fact(cloud), expected_fact(warehouse_after(files))
         lost = len(set(expected) - set(found))
         record_property("faults", {"drops": days, "rows": len(expected), "rows lost": lost})
         assert found == expected
-        assert laptop.queue("dead_letter_queue_url").all == 0
-        assert in_bucket(laptop, "drop_bucket") == []
-        assert {row["load_id"] for row in rows_of(laptop, LOAD_LEDGER)} == {file.drop.load_id for file in files}
-        assert len(laptop.runs()) == len(laptop.mails()) == len(files) + SAMPLE_FILES
+        assert cloud.queue("dead_letter_queue_url").all == 0
+        assert in_bucket(cloud, "drop_bucket") == []
+        assert {row["load_id"] for row in rows_of(cloud, LOAD_LEDGER)} == {file.drop.load_id for file in files}
+        assert len(cloud.runs()) == len(cloud.mails()) == len(files) + SAMPLE_FILES

@@ -80,16 +80,16 @@ def test_a_chaos_demo_ends_with_the_expected_rows(
 
 
 @contextmanager
-def a_laptop(folder: Path) -> Iterator[LocalCloud]:
-    with started(folder, {"sampleDimensions": "true", "jobMaxConcurrentRuns": "3"}) as laptop:
-        laptop.wait_until_idle()
-        yield laptop
+def a_cloud(folder: Path) -> Iterator[LocalCloud]:
+    with started(folder, {"sampleDimensions": "true", "jobMaxConcurrentRuns": "3"}) as cloud:
+        cloud.wait_until_idle()
+        yield cloud
 
 
 @pytest.fixture(scope="module")
-def laptop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
-    with a_laptop(tmp_path_factory.mktemp("chaos")) as laptop:
-        yield laptop
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
+    with a_cloud(tmp_path_factory.mktemp("chaos")) as cloud:
+        yield cloud
 
 
 delays = st.sampled_from(((0.0,), (0.0, 0.0), (0.5,), (0.0, 0.7), ()))
@@ -118,16 +118,16 @@ examples = itertools.count(1)
 class Shop(RuleBasedStateMachine):
     """Files about a few ids, each with a plan of its own; whatever happened, the fact is the oracle's."""
 
-    laptop: LocalCloud
+    cloud: LocalCloud
     record: Record
 
     @initialize(files=st.lists(st.tuples(st.integers(0, 3), rows, plans), min_size=2, max_size=3))
     def open(self, files: list[tuple[int, list[tuple[int, int, int, str]], FaultPlan]]) -> None:
         self.example = next(examples)
         self.keys: list[str] = []
-        self.chaos = Chaos(self.laptop)
+        self.chaos = Chaos(self.cloud)
         self.chaos.__enter__()
-        self.mails_before = len(self.laptop.mails())
+        self.mails_before = len(self.cloud.mails())
         for day, lines, plan in files:
             self.drop(day, lines, plan)
 
@@ -144,7 +144,7 @@ class Shop(RuleBasedStateMachine):
 
     @rule()
     def the_schedules_time_comes(self) -> None:
-        self.laptop.router.tick(grace_seconds=0)
+        self.cloud.router.tick(grace_seconds=0)
 
     def teardown(self) -> None:
         if not hasattr(self, "chaos"):
@@ -165,32 +165,32 @@ class Shop(RuleBasedStateMachine):
     def _settle(self) -> None:
         until = time.monotonic() + _SETTLED_WITHIN_SECONDS
         while time.monotonic() < until:
-            self.laptop.wait_until_idle(_SETTLED_WITHIN_SECONDS)
-            told = len(self.laptop.mails()) - self.mails_before
-            if not in_bucket(self.laptop, "drop_bucket") and told >= len(self.chaos.drops):
+            self.cloud.wait_until_idle(_SETTLED_WITHIN_SECONDS)
+            told = len(self.cloud.mails()) - self.mails_before
+            if not in_bucket(self.cloud, "drop_bucket") and told >= len(self.chaos.drops):
                 return
-            self.laptop.router.tick(grace_seconds=0)
+            self.cloud.router.tick(grace_seconds=0)
 
     def _check(self) -> None:
-        archive, s3 = self.laptop.outputs["archive_bucket"], self.laptop.client("s3")
-        uploaded = {row["load_id"]: row["uploaded_at"] for row in rows_of(self.laptop, LOAD_LEDGER)}
+        archive, s3 = self.cloud.outputs["archive_bucket"], self.cloud.client("s3")
+        uploaded = {row["load_id"]: row["uploaded_at"] for row in rows_of(self.cloud, LOAD_LEDGER)}
         files = []
         for key in self.keys:
-            for _, version in in_bucket(self.laptop, "archive_bucket", key):
+            for _, version in in_bucket(self.cloud, "archive_bucket", key):
                 found = s3.get_object(Bucket=archive, Key=key, VersionId=version)
                 (drop,) = [drop for drop in self.chaos.drops if drop.load_id == found["Metadata"]["load-id"]]
                 files.append(Dropped(drop, found["Body"].read(), uploaded[drop.load_id]))
         assert sorted(file.drop.load_id for file in files) == sorted(drop.load_id for drop in self.chaos.drops)
-        found = {name: row for name, row in found_fact(self.laptop).items() if name.startswith(f"S{self.example}-")}
+        found = {name: row for name, row in found_fact(self.cloud).items() if name.startswith(f"S{self.example}-")}
         expected = expected_fact(warehouse_after(files))
         killed = self.chaos.done[JOB_KILLED] + self.chaos.done[FUNCTION_KILLED]
         told = {"drops": len(files), "faults injected": self.chaos.total, "kills survived": killed}
         self.record("faults", {**told, "rows": len(expected), "rows lost": len(set(expected) - set(found))})
         assert found == expected
-        assert in_bucket(self.laptop, "drop_bucket") == []
-        assert keys_in(self.laptop, "work_bucket", "staging/") == []
-        assert self.laptop.queue("dead_letter_queue_url").all == 0
-        mails = [mail.body for mail in self.laptop.mails()[self.mails_before :]]
+        assert in_bucket(self.cloud, "drop_bucket") == []
+        assert keys_in(self.cloud, "work_bucket", "staging/") == []
+        assert self.cloud.queue("dead_letter_queue_url").all == 0
+        mails = [mail.body for mail in self.cloud.mails()[self.mails_before :]]
         assert [sum(drop.load_id in body for body in mails) for drop in self.chaos.drops] == [1] * len(self.chaos.drops)
 
 
@@ -198,9 +198,9 @@ class Shop(RuleBasedStateMachine):
     ("shops", "steps"), [(2, 3), pytest.param(20, 12, marks=pytest.mark.slow)], ids=["quick", "long"]
 )
 def test_a_shop_whose_files_meet_any_fate_ends_with_the_oracles_fact(
-    laptop: LocalCloud, shops: int, steps: int, record_property: Record
+    cloud: LocalCloud, shops: int, steps: int, record_property: Record
 ) -> None:
-    Shop.laptop, Shop.record = laptop, staticmethod(record_property)  # type: ignore[assignment]
+    Shop.cloud, Shop.record = cloud, staticmethod(record_property)  # type: ignore[assignment]
     # Time and threads decide what meets what, so a failure is shown as it was found and not made smaller.
     search = settings(max_examples=shops, stateful_step_count=steps, phases=[Phase.generate], deadline=None)
     run_state_machine_as_test(Shop, settings=search)  # type: ignore[no-untyped-call]
@@ -219,15 +219,15 @@ def test_a_seed_and_key_draw_one_plan_and_all_faults_are_drawn() -> None:
         assert {stage for plan in drawn for stage in getattr(plan, stages)} == set(FUNCTIONS)
 
 
-def test_every_lever_does_what_it_is_asked_for(laptop: LocalCloud) -> None:
+def test_every_lever_does_what_it_is_asked_for(cloud: LocalCloud) -> None:
     plan = FaultPlan(throttled=1, killed_at=(40,), cut_at=6, function_killed_at={"archive": 5}, is_corrected=True)
     key, content = transactions_key(date(2023, 5, 1)), transactions("L1,C12345,P12345,3,2023-05-01,pending")
-    with Chaos(laptop) as chaos:
+    with Chaos(cloud) as chaos:
         chaos.put(key, content, plan)
         for _ in range(4):
-            laptop.wait_until_idle(_SETTLED_WITHIN_SECONDS)
-            laptop.router.tick(grace_seconds=0)
-        laptop.wait_until_idle(_SETTLED_WITHIN_SECONDS)
+            cloud.wait_until_idle(_SETTLED_WITHIN_SECONDS)
+            cloud.router.tick(grace_seconds=0)
+        cloud.wait_until_idle(_SETTLED_WITHIN_SECONDS)
     assert {name: chaos.done[name] for name in (THROTTLED, JOB_KILLED, CUT, FUNCTION_KILLED, CORRECTED)} == {
         THROTTLED: 1,
         JOB_KILLED: 1,
@@ -236,10 +236,10 @@ def test_every_lever_does_what_it_is_asked_for(laptop: LocalCloud) -> None:
         CORRECTED: 1,
     }
     first, second = chaos.drops
-    row = found_fact(laptop)["L1"]
+    row = found_fact(cloud)["L1"]
     assert (row["quantity"], row["load_id"]) == (3, second.load_id), "the corrected file won"
     assert first.key == second.key
-    assert len(runs_of(laptop, first)) == 2, "the cut connection was made anew, the killed run was not"
+    assert len(runs_of(cloud, first)) == 2, "the cut connection was made anew, the killed run was not"
 
 
 @pytest.mark.parametrize(

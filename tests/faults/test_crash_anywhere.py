@@ -28,7 +28,7 @@ MAILS_OF_THE_SAMPLES = 2
 class Aftermath:
     """What is left when all is over."""
 
-    laptop: LocalCloud
+    cloud: LocalCloud
     trials: list[Trial]
     in_peace: Ending
     trial_of: dict[Point, Trial] = field(init=False)
@@ -37,39 +37,39 @@ class Aftermath:
         self.trial_of = {trial.point: trial for trial in self.trials}
 
 
-def aftermath_of(laptop: LocalCloud, points: Sequence[Point], *, first: int = 0) -> Aftermath:
-    trials = crash(laptop, points, first=first)
-    return Aftermath(laptop, trials, ending_of(laptop, trials[0]))
+def aftermath_of(cloud: LocalCloud, points: Sequence[Point], *, first: int = 0) -> Aftermath:
+    trials = crash(cloud, points, first=first)
+    return Aftermath(cloud, trials, ending_of(cloud, trials[0]))
 
 
 def check(aftermath: Aftermath, trial: Trial, record: Record) -> None:
     assert trial.is_through, f"only {trial.kills} of {trial.kills_due} kills happened"
-    runs = runs_of(aftermath.laptop, trial.drop)
+    runs = runs_of(aftermath.cloud, trial.drop)
     told = {"drops": 1, "faults injected": trial.faults, "kills survived": trial.kills}
     record("faults", {**told, "drops replayed": int(len(runs) > 1)})
     assert len(runs) == trial.point.runs
-    ending, in_peace = ending_of(aftermath.laptop, trial), aftermath.in_peace
+    ending, in_peace = ending_of(aftermath.cloud, trial), aftermath.in_peace
     assert len(ending.mails) == trial.point.mails
     assert ending == replace(in_peace, mails=in_peace.mails[: trial.point.mails])
 
 
-def check_the_whole(laptop: LocalCloud, trials: Sequence[Trial], record: Record) -> None:
-    found, expected = found_fact(laptop), expected_fact(warehouse_after(trial.file for trial in trials))
+def check_the_whole(cloud: LocalCloud, trials: Sequence[Trial], record: Record) -> None:
+    found, expected = found_fact(cloud), expected_fact(warehouse_after(trial.file for trial in trials))
     record("faults", {"rows": len(expected), "rows lost": len(set(expected) - set(found))})
     assert found == expected
-    assert in_bucket(laptop, "drop_bucket") == []
-    assert keys_in(laptop, "work_bucket", "staging/") == []
-    assert laptop.queue("dead_letter_queue_url").all == 0
-    assert len(laptop.mails()) == MAILS_OF_THE_SAMPLES + sum(trial.point.mails for trial in trials)
-    assert laptop.aws.iam.denials == []
+    assert in_bucket(cloud, "drop_bucket") == []
+    assert keys_in(cloud, "work_bucket", "staging/") == []
+    assert cloud.queue("dead_letter_queue_url").all == 0
+    assert len(cloud.mails()) == MAILS_OF_THE_SAMPLES + sum(trial.point.mails for trial in trials)
+    assert cloud.aws.iam.denials == []
 
 
 @pytest.fixture(scope="module")
 def quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aftermath]:
     """Many drops at once, each killed at another point."""
-    with started(tmp_path_factory.mktemp("crash"), CONFIG, pace=PACE) as laptop:
-        laptop.wait_until_idle()
-        yield aftermath_of(laptop, QUICK_POINTS)
+    with started(tmp_path_factory.mktemp("crash"), CONFIG, pace=PACE) as cloud:
+        cloud.wait_until_idle()
+        yield aftermath_of(cloud, QUICK_POINTS)
 
 
 def test_what_is_left_in_peace_is_loaded_told_and_archived_in_one_run(quick: Aftermath) -> None:
@@ -79,7 +79,7 @@ def test_what_is_left_in_peace_is_loaded_told_and_archived_in_one_run(quick: Aft
     (archived,), (_,), ((subject, _),) = quick.in_peace.archived, quick.in_peace.rejected, quick.in_peace.mails
     assert archived["is what was dropped"] is True
     assert subject == "[dev] <day> loaded: +1,349.55, 1 of 6 rows needs a look (16.7 %)"
-    assert len(runs_of(quick.laptop, quick.trials[0].drop)) == 1
+    assert len(runs_of(quick.cloud, quick.trials[0].drop)) == 1
 
 
 @pytest.mark.parametrize("point", QUICK_POINTS, ids=lambda point: point.name)
@@ -90,15 +90,15 @@ def test_a_process_killed_changes_nothing(quick: Aftermath, point: Point, record
 def test_no_row_is_lost_none_is_there_twice_and_nothing_is_left_lying(
     quick: Aftermath, record_property: Record
 ) -> None:
-    check_the_whole(quick.laptop, quick.trials, record_property)
+    check_the_whole(quick.cloud, quick.trials, record_property)
 
 
 @pytest.fixture(scope="module")
 def long(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[LocalCloud, list[Trial]]]:
     """One laptop for all, and all that was tried on it."""
-    with started(tmp_path_factory.mktemp("crash-long"), CONFIG, pace=PACE) as laptop:
-        laptop.wait_until_idle()
-        yield laptop, []
+    with started(tmp_path_factory.mktemp("crash-long"), CONFIG, pace=PACE) as cloud:
+        cloud.wait_until_idle()
+        yield cloud, []
 
 
 @pytest.mark.slow
@@ -106,10 +106,10 @@ def long(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[LocalCloud,
 def test_several_processes_killed_at_once_change_nothing(
     long: tuple[LocalCloud, list[Trial]], point: Point, record_property: Record
 ) -> None:
-    laptop, tried = long
+    cloud, tried = long
     others = random.Random(point.name).sample([other for other in POINTS if other != point], k=2)
-    aftermath = aftermath_of(laptop, [point, *others], first=len(tried))
+    aftermath = aftermath_of(cloud, [point, *others], first=len(tried))
     tried += aftermath.trials
     for trial in aftermath.trials[1:]:
         check(aftermath, trial, record_property)
-    check_the_whole(laptop, tried, record_property)
+    check_the_whole(cloud, tried, record_property)

@@ -64,14 +64,14 @@ def started(
     }
     with LocalCloud.start(
         ROOT, folder=folder / "laptop", config=values, account=account, pace=pace, python=Path(sys.executable), **how
-    ) as laptop:
-        yield laptop
+    ) as cloud:
+        yield cloud
 
 
-def put(laptop: LocalCloud, key: str, content: bytes) -> Drop:
+def put(cloud: LocalCloud, key: str, content: bytes) -> Drop:
     """Drop a file; everything else is up to the laptop."""
-    bucket = laptop.outputs["drop_bucket"]
-    version = laptop.client("s3").put_object(Bucket=bucket, Key=key, Body=content)["VersionId"]
+    bucket = cloud.outputs["drop_bucket"]
+    version = cloud.client("s3").put_object(Bucket=bucket, Key=key, Body=content)["VersionId"]
     return Drop(bucket, key, version)
 
 
@@ -84,23 +84,23 @@ def transactions(*rows: str) -> bytes:
     return HEADER + "".join(f"{row}\n" for row in rows).encode("utf-8")
 
 
-def stage_of(laptop: LocalCloud, drop: Drop) -> Stage:
-    return Progress(laptop).look([drop])[0].stage
+def stage_of(cloud: LocalCloud, drop: Drop) -> Stage:
+    return Progress(cloud).look([drop])[0].stage
 
 
-def runs_of(laptop: LocalCloud, drop: Drop) -> list[PlayedRun]:
+def runs_of(cloud: LocalCloud, drop: Drop) -> list[PlayedRun]:
     """The runs that were started for a drop, the oldest first."""
-    runs = [(run, decode_run(run.arguments)) for run in laptop.runs()]
+    runs = [(run, decode_run(run.arguments)) for run in cloud.runs()]
     return [run for run, arguments in runs if arguments is not None and arguments.drop == drop]
 
 
-def mails_about(laptop: LocalCloud, drop: Drop) -> list[str]:
+def mails_about(cloud: LocalCloud, drop: Drop) -> list[str]:
     """The subjects of the mails about one drop."""
-    return [mail.subject for mail in laptop.mails() if drop.load_id in mail.body]
+    return [mail.subject for mail in cloud.mails() if drop.load_id in mail.body]
 
 
-def fact(laptop: LocalCloud, transaction_id: str) -> list[Any]:
-    connection = laptop.connect()
+def fact(cloud: LocalCloud, transaction_id: str) -> list[Any]:
+    connection = cloud.connect()
     try:
         cursor = connection.cursor()
         statement = "SELECT status, total_amount FROM fact_transactions WHERE transaction_id = %s"

@@ -73,13 +73,13 @@ class Outcomes:
         return [mail for mail in self.mails if self.drops[name].load_id in mail.body]
 
 
-def _drop_sequence(laptop: LocalCloud, name: str, numbers: tuple[int, ...]) -> dict[str, Drop]:
+def _drop_sequence(cloud: LocalCloud, name: str, numbers: tuple[int, ...]) -> dict[str, Drop]:
     """The drops of a sequence with these numbers, under names of their own."""
     dropped = {}
     for number in numbers:
         folder = FIELD / "sequences" / name / str(number)
         (file,) = (path for path in folder.rglob("*") if path.is_file())
-        dropped[f"{name}/{number}"] = put(laptop, file.relative_to(folder).as_posix(), file.read_bytes())
+        dropped[f"{name}/{number}"] = put(cloud, file.relative_to(folder).as_posix(), file.read_bytes())
     return dropped
 
 
@@ -87,26 +87,26 @@ def _drop_sequence(laptop: LocalCloud, name: str, numbers: tuple[int, ...]) -> d
 def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outcomes]:
     """The dimensions first, then everything at once, then the customer who comes later."""
     late = "81-customer-comes-a-day-later"
-    with started(tmp_path_factory.mktemp("field")) as laptop:
-        drops = _drop_sequence(laptop, late, (1, 2))
-        laptop.wait_until_idle(WAIT_SECONDS)
+    with started(tmp_path_factory.mktemp("field")) as cloud:
+        drops = _drop_sequence(cloud, late, (1, 2))
+        cloud.wait_until_idle(WAIT_SECONDS)
         for case in FILES:
             key = case.file.as_posix().partition("/transactions/")[2]
             folder, _, file_name = key.rpartition("/")
             # A name of its own for each: the cases' files are named alike.
-            drops[case.name] = put(laptop, f"transactions/{folder}/{case.name[:2]}-{file_name}", case.file.read_bytes())
-        drops |= _drop_sequence(laptop, late, (3,))
-        drops |= _drop_sequence(laptop, "74-prices-with-commas-and-signs", (3,))
-        drops |= _drop_sequence(laptop, "89-temporary-files-of-spark", (3, 4, 5))
-        drops |= _drop_sequence(laptop, "91-a-folder-per-hour", (3, 4, 5))
-        laptop.wait_until_idle(WAIT_SECONDS)
-        drops |= _drop_sequence(laptop, late, (4,))
-        laptop.wait_until_idle(WAIT_SECONDS)
+            drops[case.name] = put(cloud, f"transactions/{folder}/{case.name[:2]}-{file_name}", case.file.read_bytes())
+        drops |= _drop_sequence(cloud, late, (3,))
+        drops |= _drop_sequence(cloud, "74-prices-with-commas-and-signs", (3,))
+        drops |= _drop_sequence(cloud, "89-temporary-files-of-spark", (3, 4, 5))
+        drops |= _drop_sequence(cloud, "91-a-folder-per-hour", (3, 4, 5))
+        cloud.wait_until_idle(WAIT_SECONDS)
+        drops |= _drop_sequence(cloud, late, (4,))
+        cloud.wait_until_idle(WAIT_SECONDS)
         history: dict[str, dict[str, list[Any]]] = {}
-        for row in rows_of(laptop, HISTORY):
+        for row in rows_of(cloud, HISTORY):
             values = [row[name] for name in ("product_id", "quantity", "status")]
             history.setdefault(row["load_id"], {})[row["transaction_id"]] = values
-        yield Outcomes(laptop.mails(), history, drops)
+        yield Outcomes(cloud.mails(), history, drops)
 
 
 @pytest.mark.parametrize("case", FILES, ids=lambda case: case.name)

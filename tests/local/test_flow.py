@@ -15,15 +15,15 @@ from schemas.warehouse.tables import WAREHOUSE_TABLES
 from tests.local.local_clouds import GOOD, fact, mails_about, put, runs_of, stage_of, transactions, transactions_key
 
 
-def test_the_sample_dimensions_are_loaded_by_events(laptop: LocalCloud) -> None:
-    archived = laptop.client("s3").list_objects_v2(Bucket=laptop.outputs["archive_bucket"])["Contents"]
+def test_the_sample_dimensions_are_loaded_by_events(cloud: LocalCloud) -> None:
+    archived = cloud.client("s3").list_objects_v2(Bucket=cloud.outputs["archive_bucket"])["Contents"]
     assert [found["Key"] for found in archived] == ["dimensions/dim_customers.csv", "dimensions/dim_products.csv"]
-    assert len(laptop.mails()) == 2
+    assert len(cloud.mails()) == 2
 
 
-def test_every_declared_resource_exists(laptop: LocalCloud) -> None:
-    kinds = Counter(type_.rpartition(":")[2] for type_, _ in laptop.deployed.resources)
-    client = laptop.client
+def test_every_declared_resource_exists(cloud: LocalCloud) -> None:
+    kinds = Counter(type_.rpartition(":")[2] for type_, _ in cloud.deployed.resources)
+    client = cloud.client
     rules = client("events").list_rules()["Rules"]
     roles = client("iam").list_roles()["Roles"]
     policies = [client("iam").list_role_policies(RoleName=role["RoleName"])["PolicyNames"] for role in roles]
@@ -48,11 +48,11 @@ def test_every_declared_resource_exists(laptop: LocalCloud) -> None:
         "VpcEndpoint": len(client("ec2").describe_vpc_endpoints()["VpcEndpoints"]),
     }
     assert found == {kind: kinds[kind] for kind in found}
-    assert len(laptop.deployed.resources) > 100
+    assert len(cloud.deployed.resources) > 100
 
 
-def test_the_tables_exist_and_belong_to_the_admin(laptop: LocalCloud) -> None:
-    connection = laptop.connect()
+def test_the_tables_exist_and_belong_to_the_admin(cloud: LocalCloud) -> None:
+    connection = cloud.connect()
     try:
         cursor = connection.cursor()
         cursor.execute("SELECT tablename, tableowner FROM pg_tables WHERE schemaname = 'public'")

@@ -82,15 +82,15 @@ def probe(undisturbed: LocalCloud) -> Iterator[Callable[..., tuple[str, str]]]:
     glue.delete_job(JobName="probe")
 
 
-def drop_files(laptop: LocalCloud, day: int, count: int) -> list[Drop]:
+def drop_files(cloud: LocalCloud, day: int, count: int) -> list[Drop]:
     return [
-        put(laptop, transactions_key(day, f"part-{n}.csv"), transactions(GOOD.format(number=100 * day + n, day=day)))
+        put(cloud, transactions_key(day, f"part-{n}.csv"), transactions(GOOD.format(number=100 * day + n, day=day)))
         for n in range(count)
     ]
 
 
-def limit_of(laptop: LocalCloud) -> int:
-    job = laptop.client("glue").get_job(JobName=laptop.outputs["transactions_job"])["Job"]
+def limit_of(cloud: LocalCloud) -> int:
+    job = cloud.client("glue").get_job(JobName=cloud.outputs["transactions_job"])["Job"]
     return int(job["ExecutionProperty"]["MaxConcurrentRuns"])
 
 
@@ -101,9 +101,9 @@ def wait_for(is_so: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def runs_in(laptop: LocalCloud, known: int, *states: str) -> list[PlayedRun]:
+def runs_in(cloud: LocalCloud, known: int, *states: str) -> list[PlayedRun]:
     """The runs after the first `known` ones that are in one of the states."""
-    return [run for run in laptop.runs()[known:] if run.status in states]
+    return [run for run in cloud.runs()[known:] if run.status in states]
 
 
 def test_with_queuing_runs_over_the_limit_wait_in_glue(

@@ -36,8 +36,8 @@ SALE = "{id},{customer},{product},{quantity},2023-03-{day:02},{status}"
 
 
 @pytest.fixture(scope="module")
-def operator(laptop: LocalCloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminal]:
-    with terminal(laptop, tmp_path_factory.mktemp("operator") / "running.json") as opened:
+def operator(cloud: LocalCloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminal]:
+    with terminal(cloud, tmp_path_factory.mktemp("operator") / "running.json") as opened:
         yield opened
 
 
@@ -68,8 +68,8 @@ class Deliveries:
         return fate
 
 
-def settle(laptop: LocalCloud) -> None:
-    laptop.wait_until_idle(SETTLED_WITHIN_SECONDS)
+def settle(cloud: LocalCloud) -> None:
+    cloud.wait_until_idle(SETTLED_WITHIN_SECONDS)
 
 
 def wait_for_the_next_second() -> None:
@@ -79,20 +79,20 @@ def wait_for_the_next_second() -> None:
         time.sleep(0.02)
 
 
-def upload(laptop: LocalCloud, key: str, content: str) -> Drop:
+def upload(cloud: LocalCloud, key: str, content: str) -> Drop:
     """Upload a file in a later second than every file before it."""
     wait_for_the_next_second()
-    return put(laptop, key, content.encode("utf-8"))
+    return put(cloud, key, content.encode("utf-8"))
 
 
-def upload_products(laptop: LocalCloud, **prices: str) -> Drop:
+def upload_products(cloud: LocalCloud, **prices: str) -> Drop:
     rows = [f"{name},Thing {name},Things,{price},S1\n" for name, price in prices.items()]
-    return upload(laptop, "dimensions/dim_products.csv", PRODUCTS + "".join(rows))
+    return upload(cloud, "dimensions/dim_products.csv", PRODUCTS + "".join(rows))
 
 
-def upload_customers(laptop: LocalCloud, *names: str) -> Drop:
+def upload_customers(cloud: LocalCloud, *names: str) -> Drop:
     rows = [f"{name},Ada,Lovelace,{name}@example.com,Gold\n" for name in names]
-    return upload(laptop, "dimensions/dim_customers.csv", CUSTOMERS + "".join(rows))
+    return upload(cloud, "dimensions/dim_customers.csv", CUSTOMERS + "".join(rows))
 
 
 def sale(name: str, day: int, **other: object) -> str:
@@ -101,22 +101,22 @@ def sale(name: str, day: int, **other: object) -> str:
     return SALE.format(id=name, day=day, **values)
 
 
-def upload_day(laptop: LocalCloud, day: int, *rows: str) -> Drop:
-    return upload(laptop, transactions_key(day), transactions(*rows).decode("utf-8"))
+def upload_day(cloud: LocalCloud, day: int, *rows: str) -> Drop:
+    return upload(cloud, transactions_key(day), transactions(*rows).decode("utf-8"))
 
 
-def rows_about(laptop: LocalCloud, prefix: str) -> dict[str, dict[str, Any]]:
+def rows_about(cloud: LocalCloud, prefix: str) -> dict[str, dict[str, Any]]:
     """The fact's rows whose transaction_id begins so."""
-    return {name: row for name, row in found_fact(laptop).items() if name.startswith(prefix)}
+    return {name: row for name, row in found_fact(cloud).items() if name.startswith(prefix)}
 
 
-def amounts(laptop: LocalCloud, prefix: str) -> dict[str, str]:
-    return {name: str(row["total_amount"]) for name, row in rows_about(laptop, prefix).items()}
+def amounts(cloud: LocalCloud, prefix: str) -> dict[str, str]:
+    return {name: str(row["total_amount"]) for name, row in rows_about(cloud, prefix).items()}
 
 
-def check_ledger(laptop: LocalCloud) -> None:
+def check_ledger(cloud: LocalCloud) -> None:
     """The sums over the ledger are the fact, in rows and in money, and each entry adds up."""
-    ledger, changes, fact = (rows_of(laptop, table) for table in (LOAD_LEDGER, LEDGER_AMOUNTS, FACT_TRANSACTIONS))
+    ledger, changes, fact = (rows_of(cloud, table) for table in (LOAD_LEDGER, LEDGER_AMOUNTS, FACT_TRANSACTIONS))
     for entry in ledger:
         assert entry["rows_read"] == sum(entry[name] for name in COUNTS if name != "rows_read"), entry
     assert sum(entry["inserted"] - entry["removed"] for entry in ledger) == len(fact)
@@ -131,13 +131,13 @@ def check_ledger(laptop: LocalCloud) -> None:
         assert {name: amount for name, amount in booked.items() if amount} == held
 
 
-def nothing_moves(laptop: LocalCloud) -> None:
+def nothing_moves(cloud: LocalCloud) -> None:
     """Two ticks of the sweep start no run and send no mail."""
-    before = len(laptop.runs()), len(laptop.mails())
+    before = len(cloud.runs()), len(cloud.mails())
     for _ in range(2):
-        laptop.router.tick(grace_seconds=0)
-        settle(laptop)
-    assert (len(laptop.runs()), len(laptop.mails())) == before
+        cloud.router.tick(grace_seconds=0)
+        settle(cloud)
+    assert (len(cloud.runs()), len(cloud.mails())) == before
 
 
 def test_replay_prices_an_archived_load_anew(undisturbed: LocalCloud, operator: Terminal) -> None:
@@ -242,34 +242,34 @@ def test_a_retracted_file_leaves_no_trace_in_the_table(undisturbed: LocalCloud, 
 
 
 def test_the_newest_upload_of_a_day_replaces_the_others(tmp_path: Path) -> None:
-    with started(tmp_path, {"sampleDimensions": "true", "sameKey": "replace"}) as laptop:
+    with started(tmp_path, {"sampleDimensions": "true", "sameKey": "replace"}) as cloud:
         deliveries = Deliveries()
-        laptop.router.delivery_policy = deliveries
-        settle(laptop)
-        upload_day(laptop, 1, sale("D1", 1), sale("D2", 1))
-        settle(laptop)
-        upload_day(laptop, 1, sale("D1", 1))
-        settle(laptop)
-        assert sorted(amounts(laptop, "D")) == ["D1"], "the row that was taken out is gone"
-        check_ledger(laptop)
+        cloud.router.delivery_policy = deliveries
+        settle(cloud)
+        upload_day(cloud, 1, sale("D1", 1), sale("D2", 1))
+        settle(cloud)
+        upload_day(cloud, 1, sale("D1", 1))
+        settle(cloud)
+        assert sorted(amounts(cloud, "D")) == ["D1"], "the row that was taken out is gone"
+        check_ledger(cloud)
 
-        upload_day(laptop, 2, sale("D3", 2), sale("D4", 2))
-        settle(laptop)
+        upload_day(cloud, 2, sale("D3", 2), sale("D4", 2))
+        settle(cloud)
         deliveries.object_event = NEVER
-        late = upload_day(laptop, 2, sale("D3", 2), sale("D5", 2))
+        late = upload_day(cloud, 2, sale("D3", 2), sale("D5", 2))
         deliveries.object_event = ONCE
-        newest = upload_day(laptop, 2, sale("D3", 2, quantity=1))
-        settle(laptop)
-        before = rows_about(laptop, "D")
+        newest = upload_day(cloud, 2, sale("D3", 2, quantity=1))
+        settle(cloud)
+        before = rows_about(cloud, "D")
         assert sorted(before) == ["D1", "D3"]
-        laptop.router.tick(grace_seconds=0)
-        settle(laptop)
-        assert rows_about(laptop, "D") == before, "an older upload that comes late changes nothing"
-        assert [len(mails_about(laptop, drop)) for drop in (late, newest)] == [1, 1]
-        archived = laptop.client("s3").get_object(Bucket=laptop.outputs["archive_bucket"], Key=newest.key)
+        cloud.router.tick(grace_seconds=0)
+        settle(cloud)
+        assert rows_about(cloud, "D") == before, "an older upload that comes late changes nothing"
+        assert [len(mails_about(cloud, drop)) for drop in (late, newest)] == [1, 1]
+        archived = cloud.client("s3").get_object(Bucket=cloud.outputs["archive_bucket"], Key=newest.key)
         assert archived["Metadata"]["source-version-id"] == newest.version_id
-        check_ledger(laptop)
-        nothing_moves(laptop)
+        check_ledger(cloud)
+        nothing_moves(cloud)
 
 
 def test_a_withdrawn_file_is_not_loaded_and_its_correction_is(undisturbed: LocalCloud) -> None:
@@ -292,16 +292,16 @@ def test_a_withdrawn_file_is_not_loaded_and_its_correction_is(undisturbed: Local
     nothing_moves(undisturbed)
 
 
-def finish(laptop: LocalCloud) -> None:
+def finish(cloud: LocalCloud) -> None:
     """Ticks of the sweep until nothing is left to do."""
     for _ in range(12):
-        settle(laptop)
-        before = len(laptop.runs()), len(laptop.mails())
-        laptop.router.tick(grace_seconds=0)
-        settle(laptop)
-        is_quiet = before == (len(laptop.runs()), len(laptop.mails()))
+        settle(cloud)
+        before = len(cloud.runs()), len(cloud.mails())
+        cloud.router.tick(grace_seconds=0)
+        settle(cloud)
+        is_quiet = before == (len(cloud.runs()), len(cloud.mails()))
         # A withdrawn version stays in the drop bucket, below its delete marker.
-        left = keys_in(laptop, "drop_bucket") + keys_in(laptop, "work_bucket", OPEN)
+        left = keys_in(cloud, "drop_bucket") + keys_in(cloud, "work_bucket", OPEN)
         if is_quiet and not left:
             return
     pytest.fail(f"still open: {left}")

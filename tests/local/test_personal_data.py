@@ -60,9 +60,9 @@ BAD_DIMENSIONS = {
 }
 
 
-def objects(laptop: LocalCloud, output: str) -> Iterator[tuple[str, bytes]]:
+def objects(cloud: LocalCloud, output: str) -> Iterator[tuple[str, bytes]]:
     """Key and content of every version in the bucket behind a stack output; Parquet as its values."""
-    s3, bucket = laptop.client("s3"), laptop.outputs[output]
+    s3, bucket = cloud.client("s3"), cloud.outputs[output]
     for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
         for version in page.get("Versions", []):
             named = {"Bucket": bucket, "Key": version["Key"], "VersionId": version["VersionId"]}
@@ -73,15 +73,15 @@ def objects(laptop: LocalCloud, output: str) -> Iterator[tuple[str, bytes]]:
             yield version["Key"], content + repr((found["Metadata"], version["Key"])).encode("utf-8")
 
 
-def logged(laptop: LocalCloud) -> Iterator[tuple[str, str]]:
+def logged(cloud: LocalCloud) -> Iterator[tuple[str, str]]:
     """Every line that CloudWatch holds, and every log of the laptop's own."""
-    logs = laptop.client("logs")
+    logs = cloud.client("logs")
     for page in logs.get_paginator("describe_log_groups").paginate():
         for group in page["logGroups"]:
             for events in logs.get_paginator("filter_log_events").paginate(logGroupName=group["logGroupName"]):
                 for event in events["events"]:
                     yield group["logGroupName"], event["message"]
-    for path in sorted((laptop.folder / "logs").iterdir()):
+    for path in sorted((cloud.folder / "logs").iterdir()):
         yield path.name, path.read_text(encoding="utf-8", errors="replace")
 
 

@@ -22,29 +22,29 @@ from tests.local.local_clouds import ROOT, put, started
 PRODUCTS = (ROOT / "schemas" / "samples" / "dim_products.csv").read_bytes()
 
 
-def drop_products(laptop: LocalCloud) -> Drop:
-    return put(laptop, "dimensions/dim_products.csv", PRODUCTS)
+def drop_products(cloud: LocalCloud) -> Drop:
+    return put(cloud, "dimensions/dim_products.csv", PRODUCTS)
 
 
 def test_without_the_buckets_notification_no_drop_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Ingestion, "_notify_queue", lambda *_: None)
-    with started(tmp_path) as laptop:
-        drop = drop_products(laptop)
-        laptop.wait_until_idle()
-        assert Progress(laptop).look([drop])[0].stage is Stage.QUEUED
-        assert (laptop.runs(), laptop.mails()) == ([], [])
+    with started(tmp_path) as cloud:
+        drop = drop_products(cloud)
+        cloud.wait_until_idle()
+        assert Progress(cloud).look([drop])[0].stage is Stage.QUEUED
+        assert (cloud.runs(), cloud.mails()) == ([], [])
 
 
 def test_without_the_right_to_start_a_run_no_drop_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("components.ingestion.start_runs", partial(allow, ["glue:GetJobRun"]))
-    with started(tmp_path) as laptop:
-        drop_products(laptop)
+    with started(tmp_path) as cloud:
+        drop_products(cloud)
         refused = "is not authorized to perform glue:StartJobRun on"
         until = time.monotonic() + 300
-        while not laptop.aws.iam.denials and time.monotonic() < until:
+        while not cloud.aws.iam.denials and time.monotonic() < until:
             time.sleep(0.05)
-        assert [denial for denial in laptop.aws.iam.denials if refused in denial] == laptop.aws.iam.denials != []
-        assert laptop.runs() == []
+        assert [denial for denial in cloud.aws.iam.denials if refused in denial] == cloud.aws.iam.denials != []
+        assert cloud.runs() == []
 
 
 def test_without_the_archives_rule_a_loaded_drop_is_not_archived(
@@ -55,8 +55,8 @@ def test_without_the_archives_rule_a_loaded_drop_is_not_archived(
         return EventFunctionArgs(function=function, rules={})
 
     monkeypatch.setattr("components.archiving.EventFunctionArgs", without_rules)
-    with started(tmp_path) as laptop:
-        drop = drop_products(laptop)
-        laptop.wait_until_idle()
-        assert Progress(laptop).look([drop])[0].stage is Stage.LOADED
-        assert len(laptop.mails()) == 1
+    with started(tmp_path) as cloud:
+        drop = drop_products(cloud)
+        cloud.wait_until_idle()
+        assert Progress(cloud).look([drop])[0].stage is Stage.LOADED
+        assert len(cloud.mails()) == 1

@@ -31,8 +31,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         patches.enter_context(mock.patch.object(JSONFileLoader, "load_file", read_once))
         patches.enter_context(mock.patch.object(session, "understand", note))
         with nothing_moves():
-            laptop = patches.enter_context(started(tmp_path_factory.mktemp("privileges")))
-        yield Stack(laptop, statements)
+            cloud = patches.enter_context(started(tmp_path_factory.mktemp("privileges")))
+        yield Stack(cloud, statements)
 
 
 @pytest.fixture(scope="package")

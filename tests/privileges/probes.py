@@ -97,27 +97,27 @@ def find_the_run_of_a_dead_worker(stack: Stack, kind: str) -> None:
 
 def send_a_drop_back_to_wait(stack: Stack) -> None:
     drop = stack.drop(TRANSACTIONS)
-    stack.empty_queue(stack.laptop.outputs["queue_url"])
+    stack.empty_queue(stack.cloud.outputs["queue_url"])
     stack.throttle("StartJobRun", times=1)
     try:
         _ask(stack, drop_message(drop))
-        assert stack.laptop.queue("queue_url").all == 1
+        assert stack.cloud.queue("queue_url").all == 1
     finally:
         stack.unthrottle()
 
 
 def tell_of_a_file_outside_the_layout(stack: Stack) -> None:
-    before = len(stack.laptop.mails())
+    before = len(stack.cloud.mails())
     drop = stack.drop(TRANSACTIONS)
     event = json.loads(drop_message(drop))
     event["Records"][0]["s3"]["object"]["key"] = "elsewhere/day.csv"
     _ask(stack, json.dumps(event))
-    assert len(stack.laptop.mails()) == before + 1
+    assert len(stack.cloud.mails()) == before + 1
 
 
 def read_the_queue(stack: Stack) -> None:
     """Lambda's event source mapping, with the function's role."""
-    laptop, url = stack.laptop, stack.laptop.outputs["queue_url"]
+    cloud, url = stack.cloud, stack.cloud.outputs["queue_url"]
     stack.empty_queue(url)
     event = json.loads(drop_message(stack.drop(TRANSACTIONS)))
     event["Records"][0]["s3"]["object"]["key"] = "transactions/_SUCCESS"
@@ -126,12 +126,12 @@ def read_the_queue(stack: Stack) -> None:
     warnings: list[str] = []
     closing = threading.Event()
     reader = QueueReader(
-        laptop.aws, laptop.router.functions, mapping["UUID"], InFlightCounter(), warnings.append, closing
+        cloud.aws, cloud.router.functions, mapping["UUID"], InFlightCounter(), warnings.append, closing
     )
     thread = threading.Thread(target=reader.read)
     thread.start()
     try:
-        wait_until(lambda: bool(warnings) or laptop.queue("queue_url").all == 0)
+        wait_until(lambda: bool(warnings) or cloud.queue("queue_url").all == 0)
     finally:
         closing.set()
         thread.join()
@@ -167,9 +167,9 @@ def tell_of_attempts_before(stack: Stack) -> None:
     drop = stack.drop(TRANSACTIONS)
     stack.note_deferred(drop, failure="it was killed")
     run = run_request(stack.job_of(drop), stack.ran(drop, attempt=2), is_last=True)
-    before = len(stack.laptop.mails())
+    before = len(stack.cloud.mails())
     assert stack.invoke("notify", run) == {"sent": True}
-    assert "it was killed" in stack.laptop.mails()[before].body
+    assert "it was killed" in stack.cloud.mails()[before].body
 
 
 def archive_a_drop(stack: Stack, kind: str) -> None:
@@ -177,7 +177,7 @@ def archive_a_drop(stack: Stack, kind: str) -> None:
     run = run_request(stack.job_of(drop), stack.ran(drop))
     stack.reported(drop)
     assert stack.invoke("archive", run) == {"archived": True}
-    archived = {"Bucket": stack.laptop.outputs["archive_bucket"], "Key": drop.key}
+    archived = {"Bucket": stack.cloud.outputs["archive_bucket"], "Key": drop.key}
     assert stack.client("s3").get_object_tagging(**archived)["TagSet"] == [{"Key": "from", "Value": "shop"}]
     # Its version is gone, and that is told from a lack of rights.
     assert stack.invoke("archive", run) == {"archived": True}
@@ -209,17 +209,17 @@ def keep_the_newest_upload_on_top(stack: Stack, kind: str) -> None:
         run = run_request(stack.job_of(drop), stack.ran(drop))
         stack.reported(drop)
         assert stack.invoke("archive", run) == {"archived": True}
-    archived = stack.client("s3").get_object(Bucket=stack.laptop.outputs["archive_bucket"], Key=older.key)
+    archived = stack.client("s3").get_object(Bucket=stack.cloud.outputs["archive_bucket"], Key=older.key)
     assert archived["Body"].read() == b"newer"
 
 
 def ask_waiting_loads_to_flow_in(stack: Stack) -> None:
-    stack.empty_queue(stack.laptop.outputs["queue_url"])
+    stack.empty_queue(stack.cloud.outputs["queue_url"])
     waiting, drop = stack.drop(TRANSACTIONS), stack.drop(PRODUCTS)
     run = run_request(stack.job_of(drop), stack.ran(drop))
     stack.reported(drop, awaited_by=[waiting])
     assert stack.invoke("archive", run) == {"archived": True}
-    assert stack.laptop.queue("queue_url").all == 1
+    assert stack.cloud.queue("queue_url").all == 1
 
 
 def replay_an_archived_drop(stack: Stack, kind: str) -> None:
@@ -263,7 +263,7 @@ def find_a_lost_drop(stack: Stack) -> None:
     stack.empty()
     stack.drop(TRANSACTIONS)
     assert _sweep(stack) == {"lost": 1, "retried": 0, "unarchived": 0, "unnotified": 0}
-    assert stack.laptop.queue("queue_url").all == 1
+    assert stack.cloud.queue("queue_url").all == 1
 
 
 def find_what_was_not_told_and_not_archived(stack: Stack) -> None:
@@ -317,7 +317,7 @@ def find_a_drop_gone(stack: Stack, kind: str) -> None:
 def load_an_archived_drop(stack: Stack, kind: str) -> None:
     """Its copy is read, and that the copy is gone is told from a lack of rights."""
     drop, job = _archived(stack, kind), "process-transactions" if kind == TRANSACTIONS else "load-dimensions"
-    archive, s3 = stack.laptop.outputs["archive_bucket"], stack.client("s3")
+    archive, s3 = stack.cloud.outputs["archive_bucket"], stack.client("s3")
     version = {
         "Bucket": archive,
         "Key": drop.key,
@@ -333,7 +333,7 @@ def load_an_archived_drop(stack: Stack, kind: str) -> None:
 def plan_a_file(stack: Stack, kind: str) -> None:
     """It lies where the run stages, and the run finds out what a load would do."""
     drop, s3 = replace(stack.drop(kind), version_id="not-dropped"), stack.client("s3")
-    bucket, key = stack.laptop.outputs["work_bucket"], planned_key(drop.load_id)
+    bucket, key = stack.cloud.outputs["work_bucket"], planned_key(drop.load_id)
     body = s3.get_object(Bucket=drop.bucket, Key=drop.key)["Body"].read()
     version = s3.put_object(
         Bucket=bucket, Key=key, Body=body, Metadata={SOURCE_UPLOADED_AT: "2023-03-16T06:00:00+00:00"}

@@ -66,7 +66,7 @@ def nothing_moves() -> Iterator[None]:
 
 @dataclass
 class Stack:
-    laptop: LocalCloud
+    cloud: LocalCloud
     statements: list[str]
     """Everything the warehouse was sent since it was opened."""
     needed: list[tuple[str, RequiredPermission]] = field(default_factory=list)
@@ -76,7 +76,7 @@ class Stack:
     _signed_in: dict[str, Credentials] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        iam, router = self.laptop.aws.iam, self.laptop.router
+        iam, router = self.cloud.aws.iam, self.cloud.router
         iam.on_permission = lambda role, need: self.needed.append((role, need))
         iam.on_invoke = self._note_invocation
         iam.after_run_start = lambda job, run: router.glue.run(job, run).end("SUCCEEDED", "")
@@ -96,11 +96,11 @@ class Stack:
 
     def client(self, service: str) -> Any:
         """A client with every right."""
-        return self.laptop.client(service)
+        return self.cloud.client(service)
 
     def client_as(self, actor: str, service: str) -> Any:
         """A client with an actor's rights."""
-        return self.laptop.aws.client_as(service, self._credentials(actor))
+        return self.cloud.aws.client_as(service, self._credentials(actor))
 
     def role_name(self, actor: str) -> str:
         return self.roles[actor].rpartition("/")[2]
@@ -131,7 +131,7 @@ class Stack:
     # what lies in the buckets
 
     def drop(self, kind: str, *, tags: str = "") -> Drop:
-        bucket, key = self.laptop.outputs["drop_bucket"], f"{_FOLDERS[kind]}_{uuid.uuid4().hex[:8]}.csv"
+        bucket, key = self.cloud.outputs["drop_bucket"], f"{_FOLDERS[kind]}_{uuid.uuid4().hex[:8]}.csv"
         tagged = {"Tagging": tags} if tags else {}
         stored = self.client("s3").put_object(Bucket=bucket, Key=key, Body=CONTENT[kind], **tagged)
         return Drop(bucket, key, stored["VersionId"])
@@ -140,7 +140,7 @@ class Stack:
         self.client("s3").delete_object(Bucket=drop.bucket, Key=drop.key, VersionId=drop.version_id)
 
     def job_of(self, drop: Drop) -> str:
-        return str(self.laptop.outputs["transactions_job" if drop.key.startswith("tr") else "dimensions_job"])
+        return str(self.cloud.outputs["transactions_job" if drop.key.startswith("tr") else "dimensions_job"])
 
     def ran(self, drop: Drop, *, attempt: int = 1) -> str:
         """A run for the drop was started and is over; its id."""
@@ -166,7 +166,7 @@ class Stack:
 
     def claim(self, drop: Drop) -> Mapping[str, Any]:
         key = claim_key(drop.load_id, 1)
-        body = self.client("s3").get_object(Bucket=self.laptop.outputs["work_bucket"], Key=key)["Body"].read()
+        body = self.client("s3").get_object(Bucket=self.cloud.outputs["work_bucket"], Key=key)["Body"].read()
         return dict(json.loads(body))
 
     def reported(self, drop: Drop, *, awaited_by: Sequence[Drop] = ()) -> None:
@@ -192,7 +192,7 @@ class Stack:
 
     def report(self, drop: Drop) -> Report:
         key = report_key(drop.load_id, 1)
-        body = self.client("s3").get_object(Bucket=self.laptop.outputs["work_bucket"], Key=key)["Body"].read()
+        body = self.client("s3").get_object(Bucket=self.cloud.outputs["work_bucket"], Key=key)["Body"].read()
         return Report.from_json(body.decode("utf-8"))
 
     def staged(self, drop: Drop) -> list[str]:
@@ -200,18 +200,18 @@ class Stack:
 
     def empty(self) -> None:
         """No drop, no claim, no report, no note, no message: what a sweep looks at."""
-        s3, bucket = self.client("s3"), self.laptop.outputs["drop_bucket"]
+        s3, bucket = self.client("s3"), self.cloud.outputs["drop_bucket"]
         for version in s3.list_object_versions(Bucket=bucket).get("Versions", []):
             s3.delete_object(Bucket=bucket, Key=version["Key"], VersionId=version["VersionId"])
         for prefix in (CLAIMS, REPORTS, NOTIFIED, OPEN, SWEEP):
             for key in self.keys(prefix):
                 self.forget(key)
-        self.empty_queue(self.laptop.outputs["queue_url"])
+        self.empty_queue(self.cloud.outputs["queue_url"])
         self.invoked.clear()
 
     def empty_queue(self, url: str) -> None:
         """Its messages are gone, which SQS would do but once a minute."""
-        backend = sqs_backends[self.laptop.aws.account][self.laptop.aws.region]
+        backend = sqs_backends[self.cloud.aws.account][self.cloud.aws.region]
         backend.get_queue(url.rpartition("/")[2])._messages.clear()
 
     def archiving_began(self, drop: Drop) -> None:
@@ -224,18 +224,18 @@ class Stack:
 
     def forget(self, key: str) -> None:
         """An object of the work bucket is gone."""
-        self.client("s3").delete_object(Bucket=self.laptop.outputs["work_bucket"], Key=key)
+        self.client("s3").delete_object(Bucket=self.cloud.outputs["work_bucket"], Key=key)
 
     def note_deferred(self, drop: Drop, *, failure: str) -> None:
         """The first attempt failed and was followed by another instead of a mail, as notify notes it."""
         self._write(deferred_key(drop.load_id, 1), json.dumps({"failure": failure}))
 
     def keys(self, prefix: str) -> list[str]:
-        found = self.client("s3").list_objects_v2(Bucket=self.laptop.outputs["work_bucket"], Prefix=prefix)
+        found = self.client("s3").list_objects_v2(Bucket=self.cloud.outputs["work_bucket"], Prefix=prefix)
         return [entry["Key"] for entry in found.get("Contents", [])]
 
     def _write(self, key: str, text: str) -> None:
-        self.client("s3").put_object(Bucket=self.laptop.outputs["work_bucket"], Key=key, Body=text.encode("utf-8"))
+        self.client("s3").put_object(Bucket=self.cloud.outputs["work_bucket"], Key=key, Body=text.encode("utf-8"))
 
     # who acts
 
@@ -244,11 +244,11 @@ class Stack:
 
     def invoke(self, actor: str, event: Mapping[str, Any]) -> Any:
         """What the function's real handler returns; raises FunctionFailed."""
-        return self.laptop.router.functions.invoke(self.function(actor), event)
+        return self.cloud.router.functions.invoke(self.function(actor), event)
 
     def fail_for_good(self, actor: str, event: Mapping[str, Any]) -> int:
         """Lambda tries an event in vain three times; how many messages its failure queue got."""
-        router = self.laptop.router
+        router = self.cloud.router
         function = router.functions.describe(self.function(actor))
         name = router.functions.gaps.dead_letter_of_function[function.arn].rpartition(":")[2]
         url = self.client("sqs").get_queue_url(QueueName=name)["QueueUrl"]
@@ -274,7 +274,7 @@ class Stack:
 
     def run_in_glue(self, drop: Drop) -> str:
         """The job as Glue plays it, its script and wheel fetched with its role's rights; the run's state."""
-        glue, run_id = self.laptop.router.glue, self.ran(drop)
+        glue, run_id = self.cloud.router.glue, self.ran(drop)
         glue.play(self.job_of(drop), run_id)
         return str(glue.run(self.job_of(drop), run_id).status)
 
@@ -283,8 +283,8 @@ class Stack:
         with self._acting_as(actor):
             connection = redshift_connector.connect(
                 **{
-                    **self.laptop.warehouse.running().iam_connection(self.laptop.outputs["database"]),
-                    "serverless_work_group": self.laptop.outputs["workgroup"],
+                    **self.cloud.warehouse.running().iam_connection(self.cloud.outputs["database"]),
+                    "serverless_work_group": self.cloud.outputs["workgroup"],
                 }
             )
         connection.autocommit = True
@@ -299,18 +299,18 @@ class Stack:
                 left[0] -= 1
                 raise Refused("ThrottlingException", "Rate exceeded")
 
-        self.laptop.aws.iam.before = refuse
+        self.cloud.aws.iam.before = refuse
 
     def unthrottle(self) -> None:
-        self.laptop.aws.iam.before = None
+        self.cloud.aws.iam.before = None
 
     @contextmanager
     def _acting_as(self, actor: str) -> Iterator[None]:
         """This process has the environment that Glue gives the job's."""
-        aws = self.laptop.aws
+        aws = self.cloud.aws
         environment = {
             **aws.environment(self._credentials(actor)),
-            **self.laptop.warehouse.running().client_environment(),
+            **self.cloud.warehouse.running().client_environment(),
         }
         # The driver keeps passwords for the process; in the cloud each run has its own.
         with (
@@ -325,7 +325,7 @@ class Stack:
             service = {"copy": "redshift", "process-transactions": "glue", "load-dimensions": "glue"}.get(
                 actor, "lambda"
             )
-            self._signed_in[actor] = self.laptop.aws.assume(
+            self._signed_in[actor] = self.cloud.aws.assume(
                 self.roles[actor], service=f"{service}.amazonaws.com", session="probe"
             )
         return self._signed_in[actor]

@@ -73,7 +73,7 @@ def test_every_right_is_used_or_listed_as_needed_by_aws_alone(undisturbed: Calm,
 @pytest.mark.parametrize("actor", ACTORS)
 def test_without_any_one_of_its_rights_an_actor_fails(undisturbed: Calm, actor: str) -> None:
     stack, role = undisturbed.stack, undisturbed.stack.role_name(actor)
-    denials = stack.laptop.aws.iam.denials
+    denials = stack.cloud.aws.iam.denials
     needless = []
     for right in stack.rights(actor):
         probe = probe_of(undisturbed, actor, right)
@@ -142,7 +142,7 @@ def test_what_an_actor_may_do_it_may_not_do_elsewhere(
 ) -> None:
     ask = getattr(stack.client_as(actor, "s3"), operation)
     with pytest.raises(ClientError, match=f"{stack.role_name(actor)} is not authorized to perform s3:"):
-        ask(Bucket=stack.laptop.outputs[bucket], Key=key)
+        ask(Bucket=stack.cloud.outputs[bucket], Key=key)
 
 
 @pytest.mark.parametrize("kind", [TRANSACTIONS, PRODUCTS])
