@@ -216,6 +216,7 @@ BROKEN_FILES = (
     _broken("JSON", '[{"transaction_id": "T1"}]', "other_format"),
     _broken("a web page", "\n<!DOCTYPE html><html></html>", "other_format"),
     _broken("a PDF", b"%PDF-1.7\n", "other_format"),
+    _broken("carriage return in the header", "\r" + _SOUND[1:], "missing_column"),
     _broken("no comma at all", "hello\nworld\n", "missing_column"),
     _odd("two byte order marks", "\ufeff\ufeff" + _SOUND, ()),
     HostileFile("zipped, but named as plain", gzip.compress(_SOUND.encode(), mtime=0), reasons=((),)),

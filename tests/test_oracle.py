@@ -127,7 +127,6 @@ def priced(price: str) -> Mapping[str, Product]:
     ],
 )
 def test_a_row_has_these_reasons(changed: dict[str, str], reasons: tuple[str, ...]) -> None:
-    """3, 4, 7, 32, 33, 36."""
     assert reasons_of(**changed) == reasons
 
 
@@ -152,7 +151,6 @@ def test_a_row_has_these_reasons(changed: dict[str, str], reasons: tuple[str, ..
     ],
 )
 def test_a_quantity_is_ascii_digits_within_the_column(text: str, quantity: int | None) -> None:
-    """11, 32."""
     assert read_quantity(text) == quantity
 
 
@@ -193,7 +191,6 @@ def test_a_quantity_is_ascii_digits_within_the_column(text: str, quantity: int |
     ],
 )
 def test_a_date_is_iso_8601_and_stands_in_utc(text: str, moment: datetime | None) -> None:
-    """32."""
     assert read_transaction_date(text) == moment
 
 
@@ -212,7 +209,6 @@ def test_a_date_is_iso_8601_and_stands_in_utc(text: str, moment: datetime | None
     ],
 )
 def test_an_amount_is_exact_and_rounds_half_up(quantity: int, price: str, total: str) -> None:
-    """38."""
     assert amount(quantity, Decimal(price)) == Decimal(total)
     tenths_of_a_mill = quantity * int(Decimal(price).scaleb(4))
     assert int(Decimal(total).scaleb(2)) == (tenths_of_a_mill + 50) // 100
@@ -230,7 +226,6 @@ def test_an_amount_is_exact_and_rounds_half_up(quantity: int, price: str, total:
     ],
 )
 def test_a_boundary_belongs_to_the_class_above(total: str, label: str) -> None:
-    """11."""
     assert amount_class(Decimal(total)) == label
     assert amount_class(Decimal(total), [("All", Decimal(0))]) == "All"
 
@@ -276,7 +271,6 @@ def test_an_accepted_row_is_trimmed_joined_priced_and_classed() -> None:
 
 
 def test_001_is_not_1() -> None:
-    """36."""
     products = {"1": replace(SOUND_PRODUCTS["P0"], product_id="1")}
     assert accepted_of(product_id="1", products=products)["product_id"] == "1"
     content = f"{HEADER}\n{SOUND_LINE.replace('P12345', '001')}".encode()

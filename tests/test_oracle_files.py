@@ -36,7 +36,6 @@ def in_order(result: JudgedFile) -> list[Accepted | Rejected]:
 
 @pytest.mark.parametrize("broken", BROKEN_FILES, ids=lambda broken: broken.name)
 def test_every_broken_file_has_the_outcome_written_beside_it(broken: HostileFile) -> None:
-    """29, 30, 31, 33."""
     if broken.refusals:
         with pytest.raises(Refused) as refused:
             read_file(broken.content)

@@ -121,7 +121,6 @@ LATER = [
 @pytest.mark.parametrize(("earlier", "later"), LATER)
 @pytest.mark.parametrize("arrival", [(0, 1), (1, 0), (0, 1, 0), (1, 0, 1)])
 def test_the_later_row_wins_in_any_order_of_arrival(earlier: Drop, later: Drop, arrival: tuple[int, ...]) -> None:
-    """1, 5, 6, 7."""
     made = warehouse()
     for at in arrival:
         made.load((earlier, later)[at])
@@ -129,7 +128,6 @@ def test_the_later_row_wins_in_any_order_of_arrival(earlier: Drop, later: Drop, 
 
 
 def test_an_equal_upload_is_decided_by_the_load_id_and_then_by_the_line() -> None:
-    """6."""
     one, other = drop_of(row(quantity=1), version_id="v0"), drop_of(row(quantity=2), version_id="v1")
     winner = max(one, other, key=lambda drop: drop.load_id)
     for arrival in ((one, other), (other, one)):
@@ -149,7 +147,6 @@ def test_a_load_id_is_the_start_of_the_hash_of_bucket_key_and_version() -> None:
 
 
 def test_a_file_with_one_older_and_one_newer_row_leaves_one_row() -> None:
-    """5, 9."""
     made = warehouse()
     made.load(drop_of(row(at="2023-03-14"), day=14))
     counts = made.load(drop_of(row(at="2023-03-13"), row(at="2023-03-15", quantity=3), day=15))
@@ -185,7 +182,6 @@ def test_every_row_of_a_load_ends_in_one_count() -> None:
 
 
 def test_a_replay_changes_nothing_but_a_replay_after_a_price_fix_reprices() -> None:
-    """10, 37."""
     made = warehouse()
     drop = drop_of(row("T1", quantity=3), row("T2"), row("T2"))
     first = made.load(drop)
@@ -204,7 +200,6 @@ def test_a_replay_changes_nothing_but_a_replay_after_a_price_fix_reprices() -> N
 
 
 def test_a_replay_of_an_older_load_after_a_price_fix_leaves_newer_rows_alone() -> None:
-    """37."""
     made = warehouse()
     older, newer = drop_of(row(at="2023-03-14"), day=14), drop_of(row(at="2023-03-15"), day=15)
     made.load(older)
@@ -229,7 +224,6 @@ def test_the_later_upload_of_a_dimension_wins_whichever_comes_first() -> None:
 
 
 def test_an_orphan_is_rejected_until_its_dimension_row_is_there() -> None:
-    """36."""
     made = warehouse(max_reject_ratio="1")
     drop = drop_of(row("T1"), row("T2").replace("P0", "P9"))
     assert made.load(drop) == Counts(rows_read=2, inserted=1, rejected=1)
@@ -253,7 +247,6 @@ def test_more_than_the_ratio_rejected_loads_nothing() -> None:
 
 
 def test_a_header_without_rows_is_a_load_of_nothing_and_a_broken_file_is_none() -> None:
-    """29, 39."""
     made = warehouse(max_reject_ratio="0")
     made.load(drop_of(row("T1")))
     before = made.columns()
@@ -268,7 +261,6 @@ def test_a_header_without_rows_is_a_load_of_nothing_and_a_broken_file_is_none() 
 
 
 def test_ids_are_matched_as_they_are_and_no_other_transaction_is_touched() -> None:
-    """3, 8."""
     made = warehouse()
     made.load(drop_of(row("T1"), row("t1"), row("T9"), row("01"), row("1")))
     assert made.load(drop_of(row(" T1\u00a0", status="shipped"), name="b")) == Counts(rows_read=1, updated=1)
@@ -277,7 +269,6 @@ def test_ids_are_matched_as_they_are_and_no_other_transaction_is_touched() -> No
 
 
 def test_refunded_is_final_for_its_date_only() -> None:
-    """7."""
     made = warehouse()
     made.load(drop_of(row(at="2023-03-14", status="refunded"), day=14))
     assert made.load(drop_of(row(at="2023-03-14", status="pending"), day=15)).stale == 1
@@ -308,7 +299,6 @@ def test_any_order_and_any_repetition_give_one_table(
     customers: Mapping[str, Customer],
     chance: random.Random,
 ) -> None:
-    """1, 5, 6, 9, 19."""
     expected = loaded(dropped, products, customers)
     for order in itertools.permutations(dropped):
         repeated = [*order, *chance.choices(order, k=2)]

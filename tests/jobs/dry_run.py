@@ -52,6 +52,7 @@ _WORDS = {
     "the header lacks": "missing_column",
     "the header is not here": "missing_column",
     "NUL characters stand in the header": "missing_column",
+    "a carriage return stands alone in it": "missing_column",
     "the header is written a second time": "second_header",
     "are rejected, most of them for": "too_many_rejected",
 }

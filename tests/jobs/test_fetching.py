@@ -98,7 +98,6 @@ def test_the_limit_of_what_is_unpacked_is_exact(over: int, refused: bool) -> Non
 
 
 def test_a_drop_that_is_not_there_any_more_is_gone() -> None:
-    """22."""
     drop = Drop("drop-bucket", "transactions/year=2023/month=03/day=15/day.csv", "v1")
     assert "v1" in command_line(drop)
     with mock.patch.object(S3InMemory, "_get", side_effect=_gone):

@@ -160,7 +160,6 @@ def test_another_key_is_no_dimension(key: str) -> None:
     ],
 )
 def test_leftovers_are_passed_over_in_silence_and_strays_are_not(key: str, passed_over: bool) -> None:
-    """23."""
     assert is_not_a_drop(key) is passed_over
 
 

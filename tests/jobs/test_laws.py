@@ -106,7 +106,7 @@ def test_worse_stays_worse(row: Transaction, column: str) -> None:
     st.lists(st.integers(1, 200_000), max_size=3, unique=True),
 )
 def test_classes_are_total_and_exclusive(sold: Sequence[tuple[int, Decimal]], cents: Sequence[int]) -> None:
-    """11. Each accepted row has the class with the highest bound it reaches; a boundary belongs to the class above."""
+    """Each accepted row has the class with the highest bound it reaches; a boundary belongs to the class above."""
     bounds = [Decimal(0), *(Decimal(cent) / 100 for cent in sorted(cents))]
     classes = {f"class {at}": bound for at, bound in enumerate(bounds)}
     on_the_bound = {f"B{at}": oracle.Product(f"B{at}", "", "", bound, "") for at, bound in enumerate(bounds)}

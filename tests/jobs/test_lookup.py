@@ -31,7 +31,7 @@ def series(ids: Sequence[str | None]) -> pl.Series:
 
 @given(st.lists(hostile_texts, max_size=8, unique=True), st.lists(hostile_texts, max_size=8))
 def test_an_id_is_found_if_it_is_the_same_text_to_the_last_character(known: list[str], asked: list[str]) -> None:
-    """36. "001" is not 1, and case decides."""
+    """ "001" is not 1, and case decides."""
     held = Lookup(products(*known), name="dim_products", key="product_id")
     texts = [*asked, *known]
     rows = held.rows_of(series(texts))
@@ -40,14 +40,12 @@ def test_an_id_is_found_if_it_is_the_same_text_to_the_last_character(known: list
 
 
 def test_a_null_id_is_no_ones() -> None:
-    """36."""
     held = Lookup(products("P1"), name="dim_products", key="product_id")
     rows = held.rows_of(series([None, "P1", None]))
     assert rows.to_list() == [None, 0, None]
 
 
 def test_a_duplicate_id_is_refused_instead_of_multiplying_transactions() -> None:
-    """36."""
     with pytest.raises(DimensionRefused) as refused:
         Lookup(products("P2", "P1", "P1", "P2", "P3"), name="dim_products", key="product_id")
     assert str(refused.value) == (
@@ -63,7 +61,6 @@ def test_a_dimension_row_without_an_id_is_refused() -> None:
 
 
 def test_an_empty_dimension_makes_orphans_and_no_crash() -> None:
-    """36."""
     run = dry_run(f"{HEADER}\n{SOUND_LINE}\n".encode(), products={}, customers={})
     assert run.error is None
     assert run.rejected is not None
@@ -79,7 +76,7 @@ def test_more_categories_than_an_enum_is_worth_are_joined_alike() -> None:
 
 
 def test_a_column_that_both_sides_have_is_the_dimensions_on_purpose() -> None:
-    """36. A price in the transactions file, or one already multiplied, is an ignored column and nothing else."""
+    """A price in the transactions file, or one already multiplied, is an ignored column and nothing else."""
     content = f"price,product_name,{HEADER}\n0.01,cheap,{SOUND_LINE}\n"
     run = dry_run(content.encode())
     assert run.report.ignored_columns == ["price", "product_name"]

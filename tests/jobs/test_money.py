@@ -36,7 +36,6 @@ def sell(quantity: int | str, price: Decimal) -> object:
 
 @given(quantities, prices)
 def test_every_amount_is_exact_and_half_a_cent_goes_up(quantity: int, price: Decimal) -> None:
-    """38."""
     expected = oracle.amount(quantity, price)
     fits = expected < Decimal(10) ** 16
     assert sell(quantity, price) == (expected if fits else ("invalid_quantity",))
@@ -67,7 +66,6 @@ def test_every_amount_is_exact_and_half_a_cent_goes_up(quantity: int, price: Dec
     ],
 )
 def test_an_amount_worked_out_by_hand(quantity: int | str, price: str, amount: object) -> None:
-    """11, 32, 38."""
     assert sell(quantity, Decimal(price)) == amount
 
 

@@ -135,7 +135,6 @@ SENTENCES = {
 
 @pytest.mark.parametrize(("content", "sentence"), SENTENCES.values(), ids=SENTENCES)
 def test_a_broken_file_is_refused_in_one_sentence(content: bytes, sentence: str) -> None:
-    """29, 31."""
     run = dry_run(content)
     assert str(run.error).startswith(sentence)
     sentence = str(run.error)
@@ -177,7 +176,6 @@ def test_more_rejected_rows_than_allowed_refuse_the_load_and_are_kept() -> None:
 
 
 def test_a_header_with_no_rows_is_a_load_of_nothing() -> None:
-    """29."""
     for content in (HEADER.encode(), gzip.compress(HEADER.encode())):
         run = dry_run(content, gz=content[:2] == b"\x1f\x8b", max_reject_ratio="0")
         assert run.error is None

@@ -25,7 +25,6 @@ def test_no_committed_statement_is_left_over() -> None:
 
 
 def test_the_lock_stands_first_in_its_transaction_and_nothing_is_truncated() -> None:
-    """12, 15."""
     for script in rendered().values():
         assert "TRUNCATE" not in script
         statements = [statement.strip() for statement in script.split(";\n")]
@@ -35,7 +34,7 @@ def test_the_lock_stands_first_in_its_transaction_and_nothing_is_truncated() -> 
 
 
 def test_no_decimal_is_bare() -> None:
-    """11. Redshift's bare DECIMAL is DECIMAL(18,0)."""
+    """Redshift's bare DECIMAL is DECIMAL(18,0)."""
     decimals = [column for table in (*WAREHOUSE_TABLES, STAGED_TRANSACTIONS) for column in table.columns]
     assert all("," in column.redshift for column in decimals if column.redshift.startswith("DECIMAL"))
 

@@ -190,13 +190,11 @@ def test_broken_bytes_are_refused_or_read_as_the_contract_says(
 @pytest.mark.parametrize("exactly", [False, True], ids=["any reader", "the exact reader"])
 @pytest.mark.parametrize("hostile", BROKEN_FILES, ids=lambda hostile: hostile.name)
 def test_every_named_broken_file_has_its_outcome(hostile: HostileFile, exactly: bool) -> None:
-    """29, 30, 31, 33."""
     check(hostile.content, gz=hostile.gz, exactly=exactly)
 
 
 @pytest.mark.parametrize("column", range(6))
 def test_every_hostile_text_in_every_column_is_judged_as_the_contract_says(column: int) -> None:
-    """32, 33."""
     rows = []
     for text in HOSTILE_TEXTS:
         values = dict(zip(HEADER.split(","), SOUND_LINE.split(",")))

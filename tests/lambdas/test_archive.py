@@ -209,7 +209,7 @@ def test_killed_anywhere_it_is_finished_by_the_next_run(
 
 
 def test_a_drop_of_more_than_five_gigabytes_is_copied_in_parts(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pitfall 27, with the limit lowered to five megabytes."""
+    """With the limit lowered to five megabytes."""
     assert handler.dependencies().archiver.multipart_threshold == LARGEST_SINGLE_COPY_BYTES == 5_368_709_120
     body = bytes(range(256)) * (11 * 4096)
     older, drop = cloud.drop(body=b"older"), cloud.drop(body=body, Tagging="owner=shop", Metadata={"sent-by": "shop"})

@@ -1,7 +1,4 @@
-"""Whatever the events' order and repetition and the workers' deaths: one live run per drop.
-
-Pitfalls 17, 19, 24, 25 and 39.
-"""
+"""Whatever the events' order and repetition and the workers' deaths: one live run per drop."""
 
 from __future__ import annotations
 

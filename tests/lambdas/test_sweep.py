@@ -80,7 +80,6 @@ def test_a_claim_whose_holder_died_is_taken_up(cloud: Cloud) -> None:
 
 
 def test_lost_glue_events_delay_the_mail_and_the_archive_but_lose_neither(cloud: Cloud, calls: Calls) -> None:
-    """Pitfall 26."""
     drop = cloud.drop()
     run = started(cloud, drop)
     run_id = cloud.end_run(run, "SUCCEEDED", report=succeeded(drop, etag=etag(cloud, drop)))

@@ -189,7 +189,7 @@ def test_a_serialisation_failure_is_tried_again_as_a_whole(sound_shop: Shop, mon
 
 @pytest.mark.parametrize("statement", STATEMENTS)
 def test_a_connection_lost_anywhere_is_made_anew_and_the_load_done_once(sound_shop: Shop, statement: str) -> None:
-    """17, 18. Killed by the server, ahead of each statement of the load in turn."""
+    """Killed by the server, ahead of each statement of the load in turn."""
 
     def kill(call: int) -> None:
         if call == 1:

@@ -41,13 +41,11 @@ def committed_statements() -> list[str]:
 
 @pytest.mark.parametrize("statement", committed_statements(), ids=lambda statement: statement[:40])
 def test_every_committed_statement_is_one_that_redshift_takes(statement: str) -> None:
-    """42."""
     assert refusals(statement) == []
 
 
 @pytest.mark.parametrize("statement", WRONG, ids=lambda statement: statement[-40:])
 def test_a_statement_that_only_postgresql_takes_is_refused(statement: str) -> None:
-    """42."""
     assert refusals(statement) != []
 
 
