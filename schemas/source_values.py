@@ -71,7 +71,7 @@ def heading_list(value: object) -> tuple[str, ...]:
     """One heading, or a list of them, each with a letter or digit and none twice."""
     headings = tuple(entry.strip() for entry in ((value,) if isinstance(value, str) else text_list(value)))
     for heading in headings:
-        if not re.search(r"\w", heading):
+        if not re.search(r"[^\W_]", heading):
             raise WrongValue(heading, "a heading")
     if len({heading.lower() for heading in headings}) < len(headings):
         raise WrongValue(value, "different headings")

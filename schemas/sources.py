@@ -42,13 +42,18 @@ LINE_NUMBER = "<line>"
 KEY_SEPARATOR = "|"
 """Between the parts of a transaction_id of several columns; in a part, `|` and `\\` get a `\\` before them."""
 
+NOT_IN_HEADING_KEY = r"_#.:*`'\"\[\]\u00ad\u200b-\u200f\u2060\ufeff-"
+"""A class of a pattern: R writes Transaction.ID, SQL Server [Transaction ID], a form Transaction ID*."""
+STATUS_BLANKS = "[-_ \t\u00a0]+"
+
 REJECT, NEGATIVE = "reject", "negative"
 ISO = "iso"
 """The date format that means ISO 8601 in every form that has one reading."""
-# Of databases, pandas, R and JavaScript; then the errors of a spreadsheet's formulas.
-_MISSING = ("NULL", "\\N", "nan", "None", "(null)", "#N/A", "N/A", "NA", "<NA>", "<null>", "[NULL]", "undefined")
-_FORMULA_ERRORS = ("#REF!", "#NAME?", "#VALUE!", "#DIV/0!", "#NUM!", "#NULL!")
-NULL_WORDS = (*_MISSING, *_FORMULA_ERRORS)
+# Of databases, pandas, R, Ruby and JavaScript, of pivot tables and of web analytics.
+_DATABASES = ("NULL", "\\N", "(null)", "<null>", "[NULL]")
+_PROGRAMS = ("nan", "NaT", "None", "nil", "NA", "<NA>", "undefined")
+_SHEETS = ("#N/A", "N/A", "(none)", "(blank)", "(not set)")
+NULL_WORDS = (*_DATABASES, *_PROGRAMS, *_SHEETS)
 EARLIEST_YEARS = 20
 MAX_SKIPPED_ROWS = 1000
 
@@ -75,7 +80,7 @@ class SourceSettings:
     fill_down: tuple[str, ...] = ()
     """Headings written only on an order's first line."""
     statuses: Mapping[str, str] = field(default_factory=dict)
-    """The source's word, in lower case -> status; the word "" is an empty value."""
+    """The source's word, as `status_key` has it -> status; the word "" is an empty value."""
     status_ranks: tuple[str, ...] = STATUSES
     """All statuses, the lowest rank first."""
     delimiter: str = ","
@@ -94,7 +99,7 @@ class SourceSettings:
     time_zone: str = "UTC"
     """Of a timestamp without an offset. The hour that comes twice is the first; one that never comes is no date."""
     null_words: tuple[str, ...] = NULL_WORDS
-    """Words that mean "no value" in an id, in any case; an id of nothing but ASCII punctuation is none either."""
+    """Words that mean "no value" in an id, in any case. So do punctuation alone and the error of a formula."""
     guest_customer: str = ""
     """The customer_id of a row without one; known even where dim_customers lacks it. Empty: such a row is rejected."""
     earliest_day: date | None = None
@@ -195,8 +200,13 @@ class SourceSettings:
 
 
 def heading_key(heading: str) -> str:
-    """What two spellings of a heading have in common: neither case nor blanks, hyphens, underscores and `#` count."""
-    return re.sub(r"[\s_#\-\ufeff]", "", heading).lower()
+    """What two spellings of a heading have in common: neither case nor blanks nor NOT_IN_HEADING_KEY count."""
+    return re.sub(rf"[\s{NOT_IN_HEADING_KEY}]", "", heading).lower()
+
+
+def status_key(word: str) -> str:
+    """What two spellings of a status have in common: on-hold, On Hold and on_hold are one word."""
+    return re.sub(STATUS_BLANKS, " ", word.strip().lower())
 
 
 def _columns(value: object) -> dict[str, tuple[str, ...]]:
@@ -215,7 +225,7 @@ def _statuses(value: object) -> dict[str, str]:
         raise WrongValue(value, f"words, each with one of {', '.join(STATUSES)}")
     statuses: dict[str, str] = {}
     for word, status in value.items():
-        lowered = text(word).strip().lower()
+        lowered = status_key(text(word))
         if status not in STATUSES:
             raise WrongValue({word: status}, f"words, each with one of {', '.join(STATUSES)}")
         if statuses.setdefault(lowered, status) != status:

@@ -47,9 +47,13 @@ def ascii_lower(text: str) -> str:
     return "".join(chr(ord(letter) + 32) if "A" <= letter <= "Z" else letter for letter in text)
 
 
+NOT_IN_HEADINGS = "-_#.:*`'\"[]\xad\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
+"""What does not tell one heading from another, beside case and white space."""
+
+
 def heading_key(heading: str) -> str:
     """What a heading is compared by."""
-    return "".join(letter for letter in heading.lower() if letter not in WHITE_SPACE + "-_#\ufeff")
+    return "".join(letter for letter in heading.lower() if letter not in WHITE_SPACE + NOT_IN_HEADINGS)
 
 
 def as_shown(text: str) -> str:

@@ -14,17 +14,19 @@ STATUSES = ("pending", "processing", "completed", "shipped", "delivered", "cance
 """In rank order: a later one wins on the same transaction_date."""
 
 NULL_WORDS = (
-    *("null", "\\n", "nan", "none", "(null)", "#n/a", "n/a", "na", "<na>", "<null>", "[null]", "undefined"),
-    *("#ref!", "#name?", "#value!", "#div/0!", "#num!", "#null!"),
+    *("null", "\\n", "nan", "nat", "none", "nil", "(null)", "(none)", "(blank)", "(not set)"),
+    *("#n/a", "n/a", "na", "<na>", "<null>", "[null]", "undefined"),
 )
 """In small letters; an id that is one of them is none."""
 SPELLINGS = {"canceled": "cancelled", "complete": "completed", "fulfilled": "delivered", "dispatched": "shipped"}
 LARGEST_QUANTITY = 2147483647
 
+_BLANK = f"[{WHITE_SPACE}]"
 _TRANSACTION_DATE = re.compile(
-    "([0-9]{4})-([0-9]{2})-([0-9]{2})"
-    "(?:[Tt ]([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:[.,]([0-9]+))?)?"
-    "(?: ?((?i:Z|UTC|GMT)|[+-][0-9]{2}(?::?[0-9]{2})?))?)?"
+    "([0-9]{4})[-/.]([0-9]{1,2})[-/.]([0-9]{1,2})"
+    f"(?:(?:[Tt]|{_BLANK}+)([0-9]{{1,2}}):([0-9]{{2}})(?::([0-9]{{2}})(?:[.,]([0-9]+))?)?"
+    f"(?:{_BLANK}*([AaPp][Mm]))?"
+    f"(?:{_BLANK}*((?i:Z|UTC|GMT)|[+−-][0-9]{{2}}(?::?[0-9]{{2}})?)(?:\\[[^\\[\\]]+\\])?)?)?"
 )
 ROUNDED = re.compile("[0-9]([.,][0-9]+[Ee][+]?|[Ee][+])[0-9]{1,3}|[0-9]{16,}[.]0")
 QUOTATION_MARKS = "“”„‟«»‹›‘’‚‛`´"
@@ -63,10 +65,19 @@ def _bare(text: str) -> str:
     return text
 
 
+def is_nothing(text: str) -> bool:
+    """Nothing but punctuation, or the error of a formula, in any language: #REF!, #BEZUG!, #NV, Err:502."""
+
+    def is_mark(letter: str) -> bool:
+        return letter in string.punctuation + WHITE_SPACE or unicodedata.category(letter).startswith("P")
+
+    return all(map(is_mark, text)) or re.fullmatch("#[^0-9\\s]+0?[!?]|(?i:#N/?[DV]|Err:[0-9]{3})", text) is not None
+
+
 def read_id(text: str, known: Container[str] = ITSELF) -> str:
     """The id, or nothing where there is none; `known` are the ids of its dimension, if it is of one."""
     found = meant(text)
-    if found.lower() in NULL_WORDS or all(letter in string.punctuation + WHITE_SPACE for letter in found):
+    if found.lower() in NULL_WORDS or is_nothing(found):
         return ""
     is_whole = re.fullmatch("[0-9]{1,15}[.]0", found) is not None
     if is_whole and found not in known and (known is ITSELF or found[:-2] in known):
@@ -79,7 +90,14 @@ def read_quantity(text: str) -> int | None:
 
     Three zeros are none of them: 1.000 is a thousand to some.
     """
-    found = re.fullmatch("(-?)([0-9]+)(?:[.](0*))?", meant(text))
+    bare = meant(text)
+    # A minus sign may be typographic, or stand behind the number, or be a pair of brackets.
+    for negative in ("[-−](.+)", "(.+)[-−]", "[(](.+)[)]"):
+        written = re.fullmatch(negative, bare)
+        if written:
+            bare = "-" + written[1]
+            break
+    found = re.fullmatch("(-?)([0-9]+)(?:[.](0*))?", bare)
     if not found or found[3] == "000":
         return None
     digits = found[2].lstrip("0") or "0"
@@ -87,9 +105,14 @@ def read_quantity(text: str) -> int | None:
     return number if -LARGEST_QUANTITY - 1 <= number <= LARGEST_QUANTITY else None
 
 
+def status_word(text: str) -> str:
+    """What a status is compared by: neither case nor the sign between two words counts."""
+    return re.sub("[-_ \t\u00a0]+", " ", text.lower())
+
+
 def read_status(text: str) -> str | None:
     """One of STATUSES; otherwise None."""
-    word = meant(text).lower()
+    word = status_word(meant(text))
     word = SPELLINGS.get(word, word)
     return word if word in STATUSES else None
 
@@ -99,8 +122,10 @@ def read_transaction_date(text: str) -> datetime | None:
     found = _TRANSACTION_DATE.fullmatch(meant(text))
     if not found:
         return None
-    year, month, day, hour, minute, second, fraction, zone = found.groups()
+    year, month, day, hour, minute, second, fraction, half, zone = found.groups()
     try:
+        if half:
+            hour = _hour_of_24(found[0], hour, half)
         written = datetime(
             int(year),
             int(month),
@@ -115,9 +140,18 @@ def read_transaction_date(text: str) -> datetime | None:
         return None
 
 
+def _hour_of_24(text: str, hour: str, half: str) -> str:
+    """Of a 12-hour clock, which has no 0 and no 13 and stands behind a blank."""
+    if not 1 <= int(hour) <= 12 or "t" in text[:11].lower():
+        raise ValueError(f"no such hour: {hour} {half}")
+    return str(int(hour) % 12 + (12 if half.lower() == "pm" else 0))
+
+
 def written_day(text: str) -> date:
     """The calendar day as written, of a text that is a date."""
-    return date.fromisoformat(meant(text)[:10])
+    found = _TRANSACTION_DATE.fullmatch(meant(text))
+    assert found is not None
+    return date(*map(int, found.groups()[:3]))
 
 
 def is_future(text: str, partition_day: date) -> bool:
@@ -125,7 +159,7 @@ def is_future(text: str, partition_day: date) -> bool:
     found, moment = _TRANSACTION_DATE.fullmatch(meant(text)), read_transaction_date(text)
     assert found is not None
     assert moment is not None
-    if not found[8]:
+    if not found[9]:
         return written_day(text) > partition_day
     noon_after = datetime(partition_day.year, partition_day.month, partition_day.day) + timedelta(days=1, hours=12)
     return moment >= noon_after
@@ -145,4 +179,4 @@ def _zone_offset(zone: str | None) -> timedelta:
     if hours > 23 or minutes > 59:
         raise ValueError(f"no such time zone: {zone}")
     offset = timedelta(hours=hours, minutes=minutes)
-    return -offset if zone[0] == "-" else offset
+    return -offset if zone[0] in "-−" else offset

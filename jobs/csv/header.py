@@ -15,7 +15,7 @@ from jobs.csv.layout import Layout
 from jobs.csv.records import MAX_RECORD_BYTES, WHITE_SPACE, Dialect
 from jobs.errors import FileRefused
 from schemas.rejected_file import REJECTED_FILE_COLUMNS, SOURCE_LINE, SOURCE_TEXT
-from schemas.sources import SourceSettings, heading_key
+from schemas.sources import NOT_IN_HEADING_KEY, SourceSettings, heading_key
 
 MOST_BLANK_LINES = 10_000
 """So many lines without a value are passed over above the header."""
@@ -113,7 +113,8 @@ def refuse_second_header(rows: pl.DataFrame, layout: Layout, file_name: str) -> 
     wanted = {heading_key(heading) for heading, name in zip(layout.header, layout.names) if name in layout.read}
     shaped = [name for name in layout.names if name in rows.columns]
     as_headings = [
-        pl.col(name).str.replace_all(r"[\s_#\x{FEFF}-]", "").str.to_lowercase().is_in(sorted(wanted)) for name in shaped
+        pl.col(name).str.replace_all(rf"[\s{NOT_IN_HEADING_KEY}]", "").str.to_lowercase().is_in(sorted(wanted))
+        for name in shaped
     ]
     texts = [pl.col(SOURCE_TEXT).is_not_null()] if SOURCE_TEXT in rows.columns else []
     for row in rows.filter(pl.any_horizontal(*as_headings, *texts)).iter_rows(named=True):

@@ -20,8 +20,9 @@ ROUNDED = rf"{_PART}(?:{_DIGITS_LOST})(?:\||$)"
 """A spreadsheet's 1.23457E+11, or pandas' number of 16 digits: its last digits are lost. Also as a part of a key.
 `1E5` and `5e12` are ids."""
 
-_PUNCTUATION = r"^[!-/:-@\[-`{-~\s]+$"
-"""A dash or a question mark says that there is no id; many of them would be one sale."""
+_NOTHING = r"^(?:[\p{P}!-/:-@\[-`{-~\s]+|#[^0-9\s]+0?[!?]|(?i:#N/?[DV]|Err:[0-9]{3}))$"
+"""There is no id: a dash, a question mark, or the error of a formula in any language (#REF!, #BEZUG!, #NV, Err:502).
+Many of them would be one sale."""
 
 _WHOLE = r"^[0-9]{1,15}\.0$"
 """What pandas makes of the ids of a column in which one is missing."""
@@ -53,7 +54,7 @@ class IdReader:
     def __init__(self, null_words: Sequence[str]) -> None:
         """`null_words` mean "no id", in any case."""
         words = "|".join(map(re.escape, null_words))
-        self._null = f"(?i)^(?:{words})$|{_PUNCTUATION}" if words else _PUNCTUATION
+        self._null = f"(?i:^(?:{words})$)|{_NOTHING}" if words else _NOTHING
         self._odd = f"{UNCLEAN}|{self._null}|{ROUNDED}|{_WHOLE}"
 
     def read(self, text: pl.Series) -> pl.Series:

@@ -9,6 +9,8 @@ import polars as pl
 from jobs.rows.text import bare, read
 
 _PRICE = pl.Decimal(18, 4)
+_NEGATIVE = r"^(?:[-−](.+)|(.+)[-−]|\((.+)\))$"
+"""Below zero: a minus sign, the typographic one too, before the number or, as SAP has it, behind; or brackets."""
 
 
 class NumberReader:
@@ -42,6 +44,7 @@ class NumberReader:
         return self._prices(bare(text)) if prices.null_count() > text.null_count() else prices
 
     def _any_whole(self, text: pl.Series) -> pl.Series:
+        text = text.str.replace(_NEGATIVE, "-${1}${2}${3}")
         is_whole = text.str.contains(self._whole) & ~text.str.contains(self._ambiguous)
         digits = self._plain(text).str.replace(r"\..*$", "")
         return digits.set(~is_whole, None).cast(pl.Int32, strict=False)

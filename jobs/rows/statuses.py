@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 
 from jobs.rows.text import bare, read
+from schemas.sources import STATUS_BLANKS
 from schemas.statuses import SPELLINGS, STATUSES
 
 
@@ -14,7 +15,7 @@ class StatusReader:
     """Reads the statuses of one source format."""
 
     def __init__(self, words: Mapping[str, str], ranks: Sequence[str] = STATUSES) -> None:
-        """`words` are the source's own, in lower case; they come before all others. `ranks` begins with the lowest."""
+        """`words` are the source's own, as status_key has them, and come first. `ranks` begins with the lowest."""
         self._statuses = pl.Enum(ranks)  # in rank order, so the physical value of a status is its rank
         self._words = {**{status: status for status in STATUSES}, **SPELLINGS, **words}
         self._is_as_declared = all(self._words[status] == status for status in STATUSES)
@@ -26,5 +27,5 @@ class StatusReader:
         return read(text, lambda values: values.cast(self._statuses, strict=False), self._of_words)
 
     def _of_words(self, text: pl.Series) -> pl.Series:
-        words = bare(text.fill_null("")).str.to_lowercase()
+        words = bare(text.fill_null("")).str.to_lowercase().str.replace_all(STATUS_BLANKS, " ")
         return words.replace_strict(self._words, default=None, return_dtype=self._statuses)

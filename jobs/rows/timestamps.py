@@ -1,10 +1,10 @@
 """How a transaction_date is read: the moment it names, the day as it is written, and the day it must not exceed.
 
-By default ISO 8601 in every form that has one reading: `YYYY-MM-DD`, then optionally `T`
-or a blank with `HH:MM`, `HH:MM:SS` or a fraction of any length, then optionally `Z`,
-`UTC`, `GMT`, `±HH`, `±HHMM` or `±HH:MM`; small letters mean the same. A source may declare other formats instead: then
-those are tried in their order, and nothing else is a date. What lacks an offset is in the
-source's time zone.
+By default ISO 8601 and what differs from it in looks only: the year first, then month and day, then optionally
+`T` or blanks with `HH:MM`, `HH:MM:SS` or a fraction of any length, or a 12-hour clock with AM or PM. `Z`, `UTC`,
+`GMT`, `±HH`, `±HHMM` or `±HH:MM` may follow, with a zone in brackets or not. Small letters mean the same. A source
+may declare other formats instead: then those are tried in their order, and nothing else is a date. What lacks an
+offset is in the source's time zone.
 """
 
 from __future__ import annotations
@@ -33,10 +33,13 @@ _ISO_FORMS = {
 }
 """Format -> pattern: Polars parses these several times faster, but leniently, so the pattern decides."""
 _HOUR, _SIXTY = "[01][0-9]|2[0-3]", "[0-5][0-9]"
+_YEAR_FIRST = r"^(?P<Y>[0-9]{4})[-/.](?P<m>[0-9]{1,2})[-/.](?P<d>[0-9]{1,2})"
+_MINUTES = rf":(?P<M>{_SIXTY})(?::(?P<S>{_SIXTY})(?:[.,](?P<f>[0-9]+))?)?"
+# Java writes the zone's name behind the offset, which is what counts. ISO 8601 has a minus sign of its own.
+_OFFSET = rf"(?:\s*(?P<z>(?i:Z|UTC|GMT)|[+−-](?:{_HOUR})(?::?{_SIXTY})?)(?:\[[^\[\]]+\])?)?$"
 _ISO_8601 = (
-    r"^(?P<Y>[0-9]{4})-(?P<m>[0-9]{2})-(?P<d>[0-9]{2})"
-    rf"(?:[Tt ](?P<H>{_HOUR}):(?P<M>{_SIXTY})(?::(?P<S>{_SIXTY})(?:[.,](?P<f>[0-9]+))?)?"
-    rf"(?: ?(?P<z>(?i:Z|UTC|GMT)|[+-](?:{_HOUR})(?::?{_SIXTY})?))?)?$"
+    rf"{_YEAR_FIRST}(?:(?:[Tt]|\s+)(?P<H>{_HOUR}|[0-9]){_MINUTES}{_OFFSET}|$)",
+    rf"{_YEAR_FIRST}\s+(?P<I>0?[1-9]|1[0-2]){_MINUTES}\s*(?P<p>(?i:[AP]M)){_OFFSET}",
 )
 _MONTHS = {
     name: month
@@ -60,7 +63,9 @@ class TimestampReader:
     def __init__(self, formats: Sequence[str] = (ISO,), time_zone: str = _UTC) -> None:
         """`formats` as a source declares them; `time_zone` is that of a timestamp without an offset."""
         self._time_zone = time_zone
-        self._patterns = [_ISO_8601 if form == ISO else date_pattern(form) for form in formats]
+        self._patterns = [
+            pattern for form in formats for pattern in (_ISO_8601 if form == ISO else (date_pattern(form),))
+        ]
         # Only a form that comes first may be tried ahead of the others.
         self._plain_forms = (
             _ISO_FORMS
@@ -129,9 +134,12 @@ class TimestampReader:
         cleaned = bare(text)
         dates = self._read_form(cleaned, self._patterns[0])
         for pattern in self._patterns[1:]:
-            other = self._read_form(cleaned, pattern)
-            is_read = dates.get_column(INSTANT_UTC).is_not_null()
-            dates = pl.DataFrame([first.zip_with(is_read, second) for first, second in zip(dates, other)])
+            unread = dates.get_column(INSTANT_UTC).is_null() & cleaned.is_not_null()
+            if not unread.any():
+                break
+            others = self._read_form(cleaned.filter(unread), pattern)
+            where = unread.arg_true()
+            dates = pl.DataFrame([first.scatter(where, second) for first, second in zip(dates, others)])
         return dates
 
     def _read_form(self, text: pl.Series, pattern: str) -> pl.DataFrame:
@@ -172,11 +180,11 @@ def _digits(number: pl.Expr, count: int) -> pl.Expr:
 
 def _offset() -> pl.Expr:
     """Of `±HH`, `±HHMM` or `±HH:MM`; zero for a word."""
-    digits = pl.col("z").str.extract("^[+-](.*)$").str.replace(":", "", literal=True)
+    digits = pl.col("z").str.extract("^[+−-](.*)$").str.replace(":", "", literal=True)
     minutes = digits.str.slice(0, 2).cast(pl.Int64) * 60 + digits.str.slice(2, 2).cast(
         pl.Int64, strict=False
     ).fill_null(0)
-    signed = pl.when(pl.col("z").str.starts_with("-")).then(-minutes).otherwise(minutes)
+    signed = pl.when(pl.col("z").str.contains("^[−-]")).then(-minutes).otherwise(minutes)
     return pl.duration(minutes=signed.fill_null(0), time_unit="us")
 
 

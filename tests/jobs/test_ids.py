@@ -71,6 +71,29 @@ def test_no_other_value_has_marks_of_its_own(column: str, written: str, value: o
     assert [staged[column] for staged in run.staged] == [value]
 
 
+@pytest.mark.parametrize(
+    "written",
+    [
+        *("-", "—", "¿?", "########", "NaT", "(not set)", "(blank)"),
+        *("#REF!", "#BEZUG!", "#¡VALOR!", "#DIV/0!", "#NV", "#N/D", "Err:502", "#SPILL!", "#ERROR!"),
+    ],
+)
+def test_what_stands_where_no_id_is_is_none(written: str) -> None:
+    run = dry_run(write([(written, *SALE[1:]), (*SALE[:1], written, *SALE[2:])]))
+    assert list(run.report.reject_reasons) == ["missing_transaction_id", "missing_customer_id"]
+
+
+@pytest.mark.parametrize("written", ["#1001!", "#A-1", "#N", "nilsson", "Err:5020", "—1—"])
+def test_an_id_may_look_a_little_like_none(written: str) -> None:
+    assert [row["transaction_id"] for row in dry_run(write([(written, *SALE[1:])])).staged] == [written]
+
+
+@pytest.mark.parametrize("written", ["On Hold", "on-hold", "ON_HOLD", "on\u00a0hold"])
+def test_the_sign_between_the_words_of_a_status_does_not_count(written: str) -> None:
+    settings = SourceSettings.parse({"statuses": {"on_hold": "pending"}})
+    assert [row["status"] for row in dry_run(write([(*SALE[:5], written)]), source=settings).staged] == ["pending"]
+
+
 def test_a_long_unknown_status_is_unknown_and_nothing_else() -> None:
     run = dry_run(write([(*SALE[:5], "s" * 100)]), source=DEFAULT)
     assert list(run.report.reject_reasons) == ["invalid_status"]

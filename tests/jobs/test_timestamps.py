@@ -16,28 +16,31 @@ from tests import oracle_values
 from tests.hostile_content import HOSTILE_TEXTS
 from tests.strategies import TIMES, hostile_texts, transaction_dates
 
-digits = st.integers(0, 99).map("{:02}".format)
+digits = st.one_of(st.integers(0, 99), st.integers(0, 12)).map("{:02}".format)
 shaped = st.builds(
-    "{}-{}-{}{}".format,
+    "{0}{4}{1}{4}{2}{3}".format,
     st.one_of(st.integers(0, 9999), st.sampled_from((0, 1, 2000, 9999))).map("{:04}".format),
     st.integers(0, 13).map("{:02}".format),
     st.integers(0, 32).map("{:02}".format),
     st.one_of(
         st.sampled_from(TIMES),
         st.builds(
-            "{}{}:{}{}{}".format,
-            st.sampled_from("T t"),
+            "{}{}:{}{}{}{}{}".format,
+            st.sampled_from(("T", " ", "t", "  ", "\xa0")),
             digits,
             digits,
             *(
                 st.sampled_from(parts)
                 for parts in (
                     ("", ":00", ":59", ":60", ":00.5", ":00,123456", ":00.123456789", ":00."),
+                    ("", "", "", " AM", "pm", " P.M."),
                     ("", "Z", "z", "+00:00", "-00:01", "+23:59", "-24:00", "+01:60", "+0100", "+1:00", " UTC", " +02"),
+                    ("", "", "", "[UTC]", "[]"),
                 )
             ),
         ),
     ),
+    st.sampled_from("--/."),
 )
 """Texts that look like a date, most of them wrong by a little."""
 
@@ -94,7 +97,23 @@ def test_every_hostile_text_is_read_as_the_oracle_reads_it() -> None:
         ("15/03/2023", None),
         ("45000", None),
         ("2023-03-15T24:00", None),
-        ("2023-03-15 10:00 PM", None),
+        ("2023-03-15 10:00 PM", datetime(2023, 3, 15, 22)),
+        ("2023-03-15 12:05:00 am", datetime(2023, 3, 15, 0, 5)),
+        ("2023-03-15 09:30:00.5 PM +0200", datetime(2023, 3, 15, 19, 30, 0, 500000)),
+        ("2023-03-15 13:00 PM", None),
+        ("2023-03-15 0:30 AM", None),
+        ("2023/3/5 9:05", datetime(2023, 3, 5, 9, 5)),
+        ("2023.03.15", datetime(2023, 3, 15)),
+        ("2023/15/03", None),
+        ("2023-03-15 \u202f10:00:00", datetime(2023, 3, 15, 10)),
+        ("2023-03-15T10:00:00+01:00[Europe/Berlin]", datetime(2023, 3, 15, 9)),
+        ("2023-03-15 10:00:00 \u221205:00", datetime(2023, 3, 15, 15)),
+        ("2023-03-15T10:00[Europe/Berlin]", None),
+        ("20230315", None),
+        ("2023-W11-3", None),
+        ("2023-074", None),
+        ("2023-03-15 10:00:60", None),
+        ("2023-03-15 10:00:00 CET", None),
         ("٢٠٢٣-03-15", None),
         ("\n2023-03-15 10:20:30\u3000", datetime(2023, 3, 15, 10, 20, 30)),
         ("2023-03-15\u200b", datetime(2023, 3, 15)),

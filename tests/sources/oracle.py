@@ -7,7 +7,6 @@ files it reads are those of tests/sources/files.py: no value spans lines, and no
 from __future__ import annotations
 
 import re
-import string
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, timezone
@@ -16,31 +15,11 @@ from itertools import groupby
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from tests.oracle_values import ROUNDED, meant
+from tests.oracle_text import heading_key
+from tests.oracle_values import NULL_WORDS, ROUNDED, is_nothing, meant, status_word
 
 CONTRACT = ("transaction_id", "customer_id", "product_id", "quantity", "transaction_date", "status")
 RANKS = ("pending", "processing", "completed", "shipped", "delivered", "cancelled", "refunded")
-NULL_WORDS = (
-    "NULL",
-    "\\N",
-    "nan",
-    "None",
-    "(null)",
-    "#N/A",
-    "N/A",
-    "NA",
-    "<NA>",
-    "<null>",
-    "[NULL]",
-    "undefined",
-    "#REF!",
-    "#NAME?",
-    "#VALUE!",
-    "#DIV/0!",
-    "#NUM!",
-    "#NULL!",
-)
-PUNCTUATION = string.punctuation + string.whitespace
 SPELLINGS = {"canceled": "cancelled", "complete": "completed"}
 
 _ISO = re.compile(
@@ -104,7 +83,7 @@ class SourceOracle:
         self.settings, self.prices, self.customers, self.day = settings, prices, customers, day
         self.ranks = settings.get("status_ranks", RANKS)
         self.statuses = {status: status for status in RANKS} | SPELLINGS
-        self.statuses |= {word.strip().lower(): status for word, status in settings.get("statuses", {}).items()}
+        self.statuses |= {status_word(word.strip()): status for word, status in settings.get("statuses", {}).items()}
 
     def load(self, content: bytes) -> Outcome:
         """What becomes of a file."""
@@ -218,7 +197,7 @@ class SourceOracle:
     def _id(self, text: str) -> str:
         """Empty where there is nothing, a word that means it, or punctuation alone."""
         found, words = meant(text), self.settings.get("null_words", NULL_WORDS)
-        if all(char in PUNCTUATION for char in found) or found.lower() in [word.lower() for word in words]:
+        if is_nothing(found) or found.lower() in [word.lower() for word in words]:
             return ""
         return found.removesuffix(".0") if re.fullmatch(r"[0-9]{1,15}\.0", found) else found
 
@@ -234,7 +213,7 @@ class SourceOracle:
             reasons.add("unknown_product")
         if any(ROUNDED.fullmatch(part) for value in ids.values() for part in value.split("|")):
             reasons.add("rounded_id")
-        status = self.statuses.get(values["status"].lower())
+        status = self.statuses.get(status_word(values["status"]))
         reasons |= set() if status else {"invalid_status"}
         quantity = self._quantity(values["quantity"], status)
         reasons |= set() if quantity is not None else {"invalid_quantity"}
@@ -310,7 +289,7 @@ class SourceOracle:
 
 
 def _heading(heading: str) -> str:
-    return heading if heading == "<line>" else re.sub(r"[\s_#-]", "", heading.lower())
+    return heading if heading == "<line>" else heading_key(heading)
 
 
 def _value(line: str, at: int, delimiter: str, quote: str, escape: str) -> tuple[str, int]:

@@ -139,7 +139,16 @@ def test_every_fault_is_told_at_once() -> None:
 
 @pytest.mark.parametrize(
     ("heading", "other"),
-    [("Transaction ID", "transaction_id"), ("Order #", "ORDER"), ("product-id", "ProductId"), ("\ufeffname", " Name ")],
+    [
+        ("Transaction ID", "transaction_id"),
+        ("Order #", "ORDER"),
+        ("product-id", "ProductId"),
+        ("\ufeffname", " Name "),
+        ("Transaction.ID", "[transaction_id]"),
+        ("`status`", "'Status'"),
+        ("Status*", "status:"),
+        ("\u200bid\u00ad", "ID"),
+    ],
 )
 def test_spellings_of_a_heading_are_one(heading: str, other: str) -> None:
     assert heading_key(heading) == heading_key(other)
