@@ -25,13 +25,13 @@ class Deployment:
             "a name of 1 to 14 lower-case letters, digits and hyphens, starting with a letter",
         )
 
-    def name(self, thing: str) -> str:
+    def name(self, resource: str) -> str:
         """The full name of something a person types, such as `transactions-pipeline-dev-drops`."""
-        return f"{self.project}-{self.environment}-{thing}"
+        return f"{self.project}-{self.environment}-{resource}"
 
-    def regional_name(self, thing: str) -> str:
+    def regional_name(self, resource: str) -> str:
         """The full name of something that all Regions of an account share, such as a role: it ends in the Region."""
-        return f"{self.name(thing)}-{self.region}"
+        return f"{self.name(resource)}-{self.region}"
 
     def tags(self, **more: str) -> dict[str, str]:
         """The tags of every resource of this stack."""

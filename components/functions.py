@@ -71,8 +71,8 @@ class Function(PipelineComponent):
 
     def __init__(self, name: str, args: FunctionArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(name, args.deployment, opts)
-        thing = args.package.replace("_", "-")
-        function_name, tags, child = args.deployment.name(thing), self._tags(thing), self._child()
+        short_name = args.package.replace("_", "-")
+        function_name, tags, child = args.deployment.name(short_name), self._tags(short_name), self._child()
         self.package, self.name = args.package, function_name
 
         log = cloudwatch.LogGroup(

@@ -85,13 +85,13 @@ class Ingestion(PipelineComponent):
         self._notify_queue()
         self.register_outputs({"queue_url": self.queue.url})
 
-    def _queue(self, thing: str, **more: Any) -> sqs.Queue:
+    def _queue(self, resource: str, **more: Any) -> sqs.Queue:
         return sqs.Queue(
-            f"{self._name}-{thing}",
-            name=self._deployment.name(thing),
+            f"{self._name}-{resource}",
+            name=self._deployment.name(resource),
             message_retention_seconds=FOURTEEN_DAYS,
             sqs_managed_sse_enabled=True,
-            tags=self._tags(thing),
+            tags=self._tags(resource),
             opts=self._child(),
             **more,
         )

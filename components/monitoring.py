@@ -135,10 +135,10 @@ class Monitoring(PipelineComponent):
     def _published(self, name: str) -> Metric:
         return metrics.NAMESPACE, name, {metrics.STACK: self._deployment.environment}
 
-    def _count(self, thing: str, description: str, *, metric: Metric) -> None:
+    def _count(self, resource: str, description: str, *, metric: Metric) -> None:
         """An alarm on a single occurrence."""
         self._alarm(
-            thing,
+            resource,
             description,
             metric=metric,
             statistic="Sum",
@@ -148,10 +148,10 @@ class Monitoring(PipelineComponent):
         )
 
     def _not_empty(
-        self, thing: str, queue: pulumi.Input[str], description: str, *, says_when_over: bool = False
+        self, resource: str, queue: pulumi.Input[str], description: str, *, says_when_over: bool = False
     ) -> None:
         self._alarm(
-            thing,
+            resource,
             description,
             metric=("AWS/SQS", "ApproximateNumberOfMessagesVisible", {"QueueName": queue}),
             statistic="Maximum",
@@ -163,7 +163,7 @@ class Monitoring(PipelineComponent):
 
     def _alarm(
         self,
-        thing: str,
+        resource: str,
         description: str,
         *,
         metric: Metric,
@@ -178,8 +178,8 @@ class Monitoring(PipelineComponent):
         namespace, metric_name, dimensions = metric
         operators = self._args.notifications.operators.arn
         cloudwatch.MetricAlarm(
-            f"{self._name}-{thing}",
-            name=self._deployment.name(thing),
+            f"{self._name}-{resource}",
+            name=self._deployment.name(resource),
             alarm_description=description,
             namespace=namespace,
             metric_name=metric_name,
@@ -192,14 +192,18 @@ class Monitoring(PipelineComponent):
             treat_missing_data=treat_missing_data,
             alarm_actions=[operators],
             ok_actions=[operators] if says_when_over else [],
-            tags=self._tags(thing),
+            tags=self._tags(resource),
             opts=self._child(),
         )
 
     def _dashboard_body(self) -> pulumi.Output[str]:
         args = self._args
         queue, failed = args.ingestion.queue.name, args.notifications.notify.rules["failed"]
-        queues = [queue, args.ingestion.dead_letter_queue.name, *(one.failure_queue for one in self._event_functions)]
+        queues = [
+            queue,
+            args.ingestion.dead_letter_queue.name,
+            *(function.failure_queue for function in self._event_functions),
+        ]
         workgroup = args.warehouse.workgroup.workgroup_name
 
         def per_function(metric: str) -> list[list[Any]]:

@@ -166,12 +166,12 @@ class Network(PipelineComponent):
         ec2.RouteTableAssociation(name, subnet_id=subnet.id, route_table_id=routes.id, opts=self._child())
         return subnet
 
-    def _security_group(self, thing: str, description: str) -> ec2.SecurityGroup:
+    def _security_group(self, resource: str, description: str) -> ec2.SecurityGroup:
         return ec2.SecurityGroup(
-            f"{self._name}-{thing}",
+            f"{self._name}-{resource}",
             vpc_id=self.vpc.id,
             description=description,
-            tags=self._tags(thing),
+            tags=self._tags(resource),
             opts=self._child(),
         )
 

@@ -75,11 +75,11 @@ class Notifications(PipelineComponent):
         self.notify = self._notify()
         self.register_outputs({"outcomes": self.outcomes.arn, "operators": self.operators.arn})
 
-    def _topic(self, thing: str, addresses: Sequence[str], alarms: Sequence[pulumi.Input[str]]) -> sns.Topic:
+    def _topic(self, resource: str, addresses: Sequence[str], alarms: Sequence[pulumi.Input[str]]) -> sns.Topic:
         """A topic, its subscribers, and the alarms that may publish to it (besides this stack's functions)."""
-        name, full_name = f"{self._name}-{thing}", self._deployment.name(thing)
+        name, full_name = f"{self._name}-{resource}", self._deployment.name(resource)
         # Not encrypted at rest: that takes a key of our own, paid by the month, for a text that leaves as plain mail.
-        topic = sns.Topic(name, name=full_name, display_name=full_name, tags=self._tags(thing), opts=self._child())
+        topic = sns.Topic(name, name=full_name, display_name=full_name, tags=self._tags(resource), opts=self._child())
         sns.TopicPolicy(
             name,
             arn=topic.arn,

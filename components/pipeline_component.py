@@ -20,6 +20,6 @@ class PipelineComponent(pulumi.ComponentResource):
         """The options of a child that is created after some other resources."""
         return pulumi.ResourceOptions(parent=self, depends_on=list(after), **options)
 
-    def _tags(self, thing: str) -> dict[str, str]:
+    def _tags(self, resource: str) -> dict[str, str]:
         """The tags of a child; `thing` is its name within the stack."""
-        return self._deployment.tags(Name=self._deployment.name(thing.replace("_", "-")))
+        return self._deployment.tags(Name=self._deployment.name(resource.replace("_", "-")))

@@ -280,13 +280,13 @@ class Processing(PipelineComponent):
             allow(JOB_LOOKUPS, ["*"]),
         ]
 
-    def _upload(self, thing: str, path: Path) -> s3.BucketObjectv2:
+    def _upload(self, resource: str, path: Path) -> s3.BucketObjectv2:
         return s3.BucketObjectv2(
-            f"{self._name}-{thing}",
+            f"{self._name}-{resource}",
             bucket=self._args.storage.work.bucket,
             key=f"{CODE}{path.name}",
             source=pulumi.FileAsset(path),
-            tags=self._tags(thing),
+            tags=self._tags(resource),
             # After the bucket has versioning and its guards.
             opts=self._child(self._args.storage),
         )

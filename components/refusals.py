@@ -26,4 +26,4 @@ def require(accepted: bool, field: str, value: object, wanted: str) -> None:
 
 def config_key(field: str) -> str:
     """`rejected_retention_days` -> `rejectedRetentionDays`."""
-    return re.sub(r"_(.)", lambda found: found.group(1).upper(), field)
+    return re.sub(r"_(.)", lambda match: match.group(1).upper(), field)

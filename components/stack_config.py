@@ -24,8 +24,8 @@ def stack_config(root: Path, stack: str) -> dict[str, str]:
     Raises StackConfigError for a file that is missing, empty or broken, and for an undeclared key.
     """
     project = _read(root / "Pulumi.yaml")
-    declared = {f"{project['name']}:{key}": facts for key, facts in project["config"].items()}
-    defaults = {key: facts["default"] for key, facts in declared.items() if "default" in facts}
+    declared = {f"{project['name']}:{key}": description for key, description in project["config"].items()}
+    defaults = {key: description["default"] for key, description in declared.items() if "default" in description}
     path = root / f"Pulumi.{stack}.yaml"
     own = _stack_values(path)
     _refuse_unknown_keys(path, own, project["name"], list(declared))

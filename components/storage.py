@@ -127,14 +127,14 @@ class Storage(PipelineComponent):
             expiration={"expired_object_delete_marker": True},
         )
 
-    def _bucket(self, thing: str, rules: Sequence[Rule], bucket_name: str | None = None) -> s3.Bucket:
+    def _bucket(self, resource: str, rules: Sequence[Rule], bucket_name: str | None = None) -> s3.Bucket:
         """A versioned, encrypted bucket that only TLS and only this account reaches."""
-        name, keep = f"{self._name}-{thing}", self._args.keep_data
+        name, keep = f"{self._name}-{resource}", self._args.keep_data
         bucket = s3.Bucket(
             name,
             bucket=bucket_name,
             force_destroy=not keep,
-            tags=self._tags(thing),
+            tags=self._tags(resource),
             opts=self._child(protect=keep),
         )
         self._guard_access(name, bucket)

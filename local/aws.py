@@ -109,8 +109,8 @@ class Aws:
         """The credentials of an AWS service that assumes a role; ClientError when the role does not trust it."""
         sts = self._client("sts", service, Credentials(service, "laptop", ""))
         keys = sts.assume_role(RoleArn=role_arn, RoleSessionName=session, DurationSeconds=LEAST_SESSION_SECONDS)
-        found = keys["Credentials"]
-        return Credentials(found["AccessKeyId"], found["SecretAccessKey"], found["SessionToken"])
+        credentials = keys["Credentials"]
+        return Credentials(credentials["AccessKeyId"], credentials["SecretAccessKey"], credentials["SessionToken"])
 
     def environment(self, credentials: Credentials) -> dict[str, str]:
         """Environment variables with which a process uses this account with these credentials."""

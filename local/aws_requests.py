@@ -41,7 +41,7 @@ class AwsRequest:
     service: str
     operation: str
     needs: tuple[RequiredPermission, ...]
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    parameters: Mapping[str, Any] = field(default_factory=dict)
     """The parameters; empty for S3's operations."""
     region: str = ""
     """The Region that the request is signed for."""
@@ -57,9 +57,14 @@ def read_request(environ: dict[str, Any], *, account: str) -> AwsRequest:
         operation, s3_needs = _s3(environ)
         return AwsRequest(access_key, service, operation, tuple(s3_needs), region=region)
     body = _body(environ)
-    operation, facts = _operation(environ, body, service)
+    operation, parameters = _operation(environ, body, service)
     return AwsRequest(
-        access_key, service, operation, tuple(_needs(service, operation, facts, region, account)), facts, region
+        access_key,
+        service,
+        operation,
+        tuple(_needs(service, operation, parameters, region, account)),
+        parameters,
+        region,
     )
 
 
@@ -73,13 +78,13 @@ def _operation(environ: Mapping[str, Any], body: bytes, service: str) -> tuple[s
         kind = environ.get("HTTP_X_AMZ_INVOCATION_TYPE", "RequestResponse")
         return "Invoke", {"FunctionName": invoked[1], "InvocationType": kind, "Payload": body}
     if b"Action=" in body:
-        facts = {name: values[0] for name, values in parse_qs(body.decode("utf-8")).items()}
-        return facts["Action"], facts
+        parameters = {name: values[0] for name, values in parse_qs(body.decode("utf-8")).items()}
+        return parameters["Action"], parameters
     return f"{environ['REQUEST_METHOD']} {path}", {}
 
 
 def _needs(
-    service: str, operation: str, facts: Mapping[str, Any], region: str, account: str
+    service: str, operation: str, parameters: Mapping[str, Any], region: str, account: str
 ) -> list[RequiredPermission]:
     def arn(kind: str, resource: str) -> str:
         return resource if resource.startswith("arn:") else f"arn:aws:{kind}:{region}:{account}:{resource}"
@@ -88,21 +93,21 @@ def _needs(
     # The Redshift services authorize their callers themselves: only they know the workgroup's ARN.
     if action == "sts:GetCallerIdentity" or service in ("redshift-data", "redshift-serverless"):
         return []
-    if service == "sqs" and "QueueUrl" in facts:
-        return [RequiredPermission(action.removesuffix("Batch"), arn("sqs", facts["QueueUrl"].rpartition("/")[2]))]
-    if service == "glue" and "JobName" in facts:
-        return [RequiredPermission(action, arn("glue", f"job/{facts['JobName']}"))]
-    if service == "sns" and "TopicArn" in facts:
-        return [RequiredPermission(action, facts["TopicArn"])]
+    if service == "sqs" and "QueueUrl" in parameters:
+        return [RequiredPermission(action.removesuffix("Batch"), arn("sqs", parameters["QueueUrl"].rpartition("/")[2]))]
+    if service == "glue" and "JobName" in parameters:
+        return [RequiredPermission(action, arn("glue", f"job/{parameters['JobName']}"))]
+    if service == "sns" and "TopicArn" in parameters:
+        return [RequiredPermission(action, parameters["TopicArn"])]
     if service == "lambda" and operation == "Invoke":
-        name = str(facts["FunctionName"])
+        name = str(parameters["FunctionName"])
         return [
             RequiredPermission(
                 "lambda:InvokeFunction", name if name.startswith("arn:") else arn("lambda", f"function:{name}")
             )
         ]
     if action == "sts:AssumeRole":
-        return [RequiredPermission(action, facts["RoleArn"])]
+        return [RequiredPermission(action, parameters["RoleArn"])]
     return [RequiredPermission(action, "*")]
 
 
@@ -118,28 +123,30 @@ def _s3(environ: dict[str, Any]) -> tuple[str, list[RequiredPermission]]:
     where = f"arn:aws:s3:::{bucket}"
     if not key:
         return _s3_bucket(environ, method, query, where)
-    thing = f"{where}/{key}"
+    resource = f"{where}/{key}"
     version = "Version" if "versionId" in query else ""
     if "tagging" in query and method in ("GET", "PUT", "DELETE"):
         verb = method.capitalize()
-        return f"{verb}ObjectTagging", [RequiredPermission(f"s3:{verb}Object{version}Tagging", thing)]
+        return f"{verb}ObjectTagging", [RequiredPermission(f"s3:{verb}Object{version}Tagging", resource)]
     if method in ("GET", "HEAD"):
         if "uploadId" in query:
-            return "ListParts", [RequiredPermission("s3:ListMultipartUploadParts", thing)]
-        return f"{method.capitalize()}Object", [RequiredPermission(f"s3:GetObject{version}", thing)]
+            return "ListParts", [RequiredPermission("s3:ListMultipartUploadParts", resource)]
+        return f"{method.capitalize()}Object", [RequiredPermission(f"s3:GetObject{version}", resource)]
     if method == "DELETE":
         if "uploadId" in query:
-            return "AbortMultipartUpload", [RequiredPermission("s3:AbortMultipartUpload", thing)]
-        return "DeleteObject", [RequiredPermission(f"s3:DeleteObject{version}", thing)]
+            return "AbortMultipartUpload", [RequiredPermission("s3:AbortMultipartUpload", resource)]
+        return "DeleteObject", [RequiredPermission(f"s3:DeleteObject{version}", resource)]
     if method in ("PUT", "POST"):
-        return _s3_write(environ, query, thing)
+        return _s3_write(environ, query, resource)
     return f"{method} {path}", [RequiredPermission(f"s3:{method}", "*")]
 
 
-def _s3_write(environ: Mapping[str, Any], query: Mapping[str, str], thing: str) -> tuple[str, list[RequiredPermission]]:
-    needs = [RequiredPermission("s3:PutObject", thing)]
+def _s3_write(
+    environ: Mapping[str, Any], query: Mapping[str, str], resource: str
+) -> tuple[str, list[RequiredPermission]]:
+    needs = [RequiredPermission("s3:PutObject", resource)]
     if environ.get("HTTP_X_AMZ_TAGGING"):
-        needs.append(RequiredPermission("s3:PutObjectTagging", thing))
+        needs.append(RequiredPermission("s3:PutObjectTagging", resource))
     source = environ.get("HTTP_X_AMZ_COPY_SOURCE")
     if source:
         name, _, version_query = source.partition("?")
@@ -172,9 +179,9 @@ def _s3_bucket(
 
 def _s3_deletions(body: bytes, where: str) -> list[RequiredPermission]:
     needs = []
-    for found in ElementTree.fromstring(body).iterfind("{*}Object"):
-        version = "Version" if found.findtext("{*}VersionId") else ""
-        needs.append(RequiredPermission(f"s3:DeleteObject{version}", f"{where}/{found.findtext('{*}Key')}"))
+    for element in ElementTree.fromstring(body).iterfind("{*}Object"):
+        version = "Version" if element.findtext("{*}VersionId") else ""
+        needs.append(RequiredPermission(f"s3:DeleteObject{version}", f"{where}/{element.findtext('{*}Key')}"))
     return needs
 
 

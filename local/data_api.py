@@ -85,13 +85,13 @@ class DataApi:
         self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="data-api")
 
-    def answer(self, request: AwsRequest) -> Mapping[str, Any]:
+    def respond(self, request: AwsRequest) -> Mapping[str, Any]:
         """The answer to one request; raises Refused with AWS's error code."""
         operations = {
-            "ExecuteStatement": lambda: self._execute(request, [request.facts.get("Sql", "")]),
-            "BatchExecuteStatement": lambda: self._execute(request, request.facts.get("Sqls", ())),
-            "DescribeStatement": lambda: self._describe(request.facts["Id"]),
-            "GetStatementResult": lambda: self._result(request.facts["Id"], request.facts.get("NextToken")),
+            "ExecuteStatement": lambda: self._execute(request, [request.parameters.get("Sql", "")]),
+            "BatchExecuteStatement": lambda: self._execute(request, request.parameters.get("Sqls", ())),
+            "DescribeStatement": lambda: self._describe(request.parameters["Id"]),
+            "GetStatementResult": lambda: self._result(request.parameters["Id"], request.parameters.get("NextToken")),
             "ListStatements": self._list,
         }
         if request.operation not in operations:
@@ -104,30 +104,30 @@ class DataApi:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _execute(self, request: AwsRequest, texts: Sequence[str]) -> Mapping[str, Any]:
-        facts = request.facts
+        parameters = request.parameters
         if not texts or not all(text.strip() for text in texts):
             raise Refused("ValidationException", "the request holds no SQL statement")
-        self._warehouse.authorize(request, f"redshift-data:{request.operation}", facts.get("WorkgroupName", ""))
+        self._warehouse.authorize(request, f"redshift-data:{request.operation}", parameters.get("WorkgroupName", ""))
         user = None
-        if not facts.get("SecretArn"):
-            self._warehouse.authorize(request, "redshift-serverless:GetCredentials", facts["WorkgroupName"])
+        if not parameters.get("SecretArn"):
+            self._warehouse.authorize(request, "redshift-serverless:GetCredentials", parameters["WorkgroupName"])
             user = self._warehouse.database_user(str(request.access_key))
         with self._lock:
-            execution = self._by_token.get(facts.get("ClientToken", ""))
+            execution = self._by_token.get(parameters.get("ClientToken", ""))
             if execution is None:
                 execution = _Execution(
                     id=str(uuid.uuid4()),
-                    database=facts["Database"],
-                    workgroup=facts["WorkgroupName"],
+                    database=parameters["Database"],
+                    workgroup=parameters["WorkgroupName"],
                     texts=tuple(texts),
-                    parameters=facts.get("Parameters", ()),
+                    parameters=parameters.get("Parameters", ()),
                     is_batch=request.operation == "BatchExecuteStatement",
-                    secret_arn=facts.get("SecretArn"),
+                    secret_arn=parameters.get("SecretArn"),
                     statements=[_Result() for _ in texts],
                 )
                 self._executions[execution.id] = execution
-                if facts.get("ClientToken"):
-                    self._by_token[facts["ClientToken"]] = execution
+                if parameters.get("ClientToken"):
+                    self._by_token[parameters["ClientToken"]] = execution
                 self._pool.submit(self._run, execution, user)
         return {
             "Id": execution.id,

@@ -118,11 +118,11 @@ class EventRouter:
 
     def invoked(self, request: AwsRequest) -> bytes:
         """Lambda's Invoke: returns the payload of the response, empty for an asynchronous invocation."""
-        event = json.loads(request.facts["Payload"] or b"{}")
-        if request.facts["InvocationType"] == "Event":
-            self.invoke_later(request.facts["FunctionName"], event)
+        event = json.loads(request.parameters["Payload"] or b"{}")
+        if request.parameters["InvocationType"] == "Event":
+            self.invoke_later(request.parameters["FunctionName"], event)
             return b""
-        return json.dumps(self.functions.invoke(request.facts["FunctionName"], event)).encode("utf-8")
+        return json.dumps(self.functions.invoke(request.parameters["FunctionName"], event)).encode("utf-8")
 
     def invoke_later(self, function: str, event: Any, *, failures: int = 0, wait: float = 0.0) -> None:
         """Invoke asynchronously: two retries, then the event goes to the function's dead-letter queue."""
@@ -157,11 +157,11 @@ class EventRouter:
     # S3 and EventBridge
 
     def _notify(self, event: ObjectEvent) -> None:
-        found = self.aws.client("s3").get_bucket_notification_configuration(Bucket=event.bucket)
-        others = set(found) - {"ResponseMetadata", "QueueConfigurations"}
+        notifications = self.aws.client("s3").get_bucket_notification_configuration(Bucket=event.bucket)
+        others = set(notifications) - {"ResponseMetadata", "QueueConfigurations"}
         if others:
             raise NotImplementedError(f"the local cloud's buckets notify queues only, not {', '.join(sorted(others))}")
-        for wanted in found.get("QueueConfigurations", []):
+        for wanted in notifications.get("QueueConfigurations", []):
             if _wants(wanted, event):
                 record = self._record(event, wanted["Id"])
                 self._send(
@@ -176,8 +176,8 @@ class EventRouter:
             self._sequence += 1
             sequencer = f"{time.time_ns() >> 16:012X}{self._sequence:06X}"
         s3_object: dict[str, Any] = {"key": quote_plus(event.key, safe="/")}
-        facts = {"size": event.bytes, "eTag": event.etag, "versionId": event.version_id}
-        s3_object |= {name: value for name, value in facts.items() if value is not None}
+        object_fields = {"size": event.bytes, "eTag": event.etag, "versionId": event.version_id}
+        s3_object |= {name: value for name, value in object_fields.items() if value is not None}
         return {
             "eventVersion": "2.1",
             "eventSource": "aws:s3",
@@ -252,12 +252,12 @@ class EventRouter:
         rule = self.aws.client("events").describe_rule(Name=rule_name)
         seconds = rate_seconds(rule["ScheduleExpression"]) / self.pace
         while not self._closing.wait(seconds):
-            for found in self._rules():
-                if found["Name"] == rule_name:
+            for current in self._rules():
+                if current["Name"] == rule_name:
                     self._deliver(
                         Delivery("schedule", rule_name, ""),
-                        lambda found=found: self._to_targets(  # type: ignore[misc]
-                            found, self.scheduled_event(found, SWEEP_GRACE_SECONDS / self.pace)
+                        lambda current=current: self._to_targets(  # type: ignore[misc]
+                            current, self.scheduled_event(current, SWEEP_GRACE_SECONDS / self.pace)
                         ),
                     )
 
@@ -329,10 +329,10 @@ class EventRouter:
 
 def rate_seconds(expression: str) -> float:
     """`rate(15 minutes)` -> 900."""
-    found = re.fullmatch(r"rate\((\d+) (minute|hour|day)s?\)", expression)
-    if found is None:
+    match = re.fullmatch(r"rate\((\d+) (minute|hour|day)s?\)", expression)
+    if match is None:
         raise NotImplementedError(f"the local cloud keeps schedules such as rate(15 minutes), not {expression!r}")
-    return int(found[1]) * _UNITS[found[2]]
+    return int(match[1]) * _UNITS[match[2]]
 
 
 def _wants(configuration: Mapping[str, Any], event: ObjectEvent) -> bool:

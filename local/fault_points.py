@@ -155,15 +155,15 @@ class FaultPoints(AbstractContextManager["FaultPoints"]):
             named = [need.resource.rpartition(":::")[2] for need in request.needs]
             named += [need.context[key] for need in request.needs for key in need.context]
             return " ".join([request.operation, *dict.fromkeys(named)])
-        arguments = decode_run(request.facts.get("Arguments"))
+        arguments = decode_run(request.parameters.get("Arguments"))
         if arguments is not None:
             return f"{request.operation} load {arguments.drop.load_id}"
-        payload = request.facts.get("Payload")
-        facts = json.loads(payload) if payload else request.facts
-        run_id = facts.get("RunId") or facts.get("run_id")
+        payload = request.parameters.get("Payload")
+        parameters = json.loads(payload) if payload else request.parameters
+        run_id = parameters.get("RunId") or parameters.get("run_id")
         load = f" load {self.load_of(run_id)[0]}" if run_id else ""
-        function = str(request.facts.get("FunctionName", ""))
-        return " ".join([request.operation + load, function, *map(str, facts.values())])
+        function = str(request.parameters.get("FunctionName", ""))
+        return " ".join([request.operation + load, function, *map(str, parameters.values())])
 
     def _let_expire(self, access_key: str, load_id: str = "") -> None:
         """End the leases of a process at once; otherwise they last as long as the process could live."""

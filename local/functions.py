@@ -86,16 +86,16 @@ class Functions:
     _closed: bool = False
 
     def describe(self, name_or_arn: str) -> Function:
-        found = self.aws.client("lambda").get_function_configuration(FunctionName=name_or_arn)
+        description = self.aws.client("lambda").get_function_configuration(FunctionName=name_or_arn)
         return Function(
-            name=found["FunctionName"],
-            arn=found["FunctionArn"],
-            handler=found["Handler"],
-            role=found["Role"],
-            timeout=found["Timeout"],
-            memory_mb=found["MemorySize"],
-            environment=found.get("Environment", {}).get("Variables", {}),
-            code_sha256=found["CodeSha256"],
+            name=description["FunctionName"],
+            arn=description["FunctionArn"],
+            handler=description["Handler"],
+            role=description["Role"],
+            timeout=description["Timeout"],
+            memory_mb=description["MemorySize"],
+            environment=description.get("Environment", {}).get("Variables", {}),
+            code_sha256=description["CodeSha256"],
         )
 
     def credentials(self, function: Function) -> Credentials:
@@ -140,8 +140,8 @@ class Functions:
     def handler_of(self, access_key: str) -> str | None:
         """The handler whose process sends requests with this key; None when no function's process does."""
         with self._lock:
-            found = [worker.function.handler for worker in self._workers.values() if worker.access_key == access_key]
-        return found[0] if found else None
+            handlers = [worker.function.handler for worker in self._workers.values() if worker.access_key == access_key]
+        return handlers[0] if handlers else None
 
     def kill(self, access_key: str) -> bool:
         """Kill the process that sends requests with this key; False when there is none."""

@@ -70,14 +70,14 @@ class Glue:
         self._end(job_name, run, Ended("STOPPED", _MESSAGES["STOPPED"]) if is_stopped else ended)
 
     def run(self, job_name: str, run_id: str) -> PlayedRun:
-        found = next(run for run in self._job(job_name).job_runs if run.job_run_id == run_id)
-        assert isinstance(found, PlayedRun)
-        return found
+        run_of_moto = next(run for run in self._job(job_name).job_runs if run.job_run_id == run_id)
+        assert isinstance(run_of_moto, PlayedRun)
+        return run_of_moto
 
     def batch_stop(self, request: AwsRequest) -> Mapping[str, Any]:
         """BatchStopJobRun, which moto does not know: a run that waits ends at once, a running one is killed."""
-        job_name, stopped = request.facts["JobName"], []
-        for run_id in request.facts["JobRunIds"]:
+        job_name, stopped = request.parameters["JobName"], []
+        for run_id in request.parameters["JobRunIds"]:
             run = self.run(job_name, run_id)
             if run.has_ended:
                 continue

@@ -20,16 +20,18 @@ GLUE_PYTHON = "3.9"
 def find_python(version: str) -> Path | None:
     """The path of a CPython of this version that runs, or None; JOB_PYTHON_PATH names one outright."""
     for candidate in _candidates(version):
-        asked = [
+        command = [
             str(candidate),
             "-c",
             "import platform; print(platform.python_version(), platform.python_implementation())",
         ]
         try:
-            answer = subprocess.run(asked, capture_output=True, text=True, timeout=20, check=False).stdout.split()
+            version_words = subprocess.run(
+                command, capture_output=True, text=True, timeout=20, check=False
+            ).stdout.split()
         except OSError:
             continue
-        if answer and answer[0].startswith(f"{version}.") and answer[-1] == "CPython":
+        if version_words and version_words[0].startswith(f"{version}.") and version_words[-1] == "CPython":
             return candidate
     return None
 
@@ -52,11 +54,11 @@ def _candidates(version: str) -> Iterator[Path]:
     yield from sorted(pyenv.glob(f"versions/{version}.*/bin/python{version}"))
     if on_path := shutil.which(f"python{version}"):
         yield Path(on_path)
-    found = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", "uv", "python", "find", version], capture_output=True, text=True, check=False
     )
-    if found.returncode == 0:
-        yield Path(found.stdout.strip())
+    if process.returncode == 0:
+        yield Path(process.stdout.strip())
 
 
 if __name__ == "__main__":

@@ -68,12 +68,12 @@ class IamMiddleware:
         except Denied as denied:
             self.denials.append(str(denied))
             if request.operation == "DeleteObjects" and request.access_key is not None:
-                return _answer(start_response, "200 OK", *_all_deletions_denied(request, str(denied)))
-            return _answer(start_response, *_refusal(request, "AccessDenied", str(denied), status="403 Forbidden"))
+                return _respond(start_response, "200 OK", *_all_deletions_denied(request, str(denied)))
+            return _respond(start_response, *_refusal(request, "AccessDenied", str(denied), status="403 Forbidden"))
         except Refused as refused:
-            return _answer(start_response, *_refusal(request, refused.code, str(refused), status=refused.status))
+            return _respond(start_response, *_refusal(request, refused.code, str(refused), status=refused.status))
         if request.service == "lambda" and request.operation == "Invoke" and self.on_invoke is not None:
-            accepted = request.facts["InvocationType"] == "Event"
+            accepted = request.parameters["InvocationType"] == "Event"
             payload = self.on_invoke(request)
             length = [("Content-Length", str(len(payload)))]
             return self._finish(start_response, request, "202 Accepted" if accepted else "200 OK", length, [payload])
@@ -126,7 +126,7 @@ class IamMiddleware:
             raise Denied(
                 f"{service} may assume roles and nothing else, but requested {request.service}:{request.operation}"
             )
-        name = request.facts["RoleArn"].rpartition("/")[2]
+        name = request.parameters["RoleArn"].rpartition("/")[2]
         roles = {role.name: role for role in iam_backends[self._account]["aws"].roles.values()}
         if name not in roles or not trusts(roles[name].assume_role_policy_document, service):
             raise Denied(f"the role {name} does not exist or does not trust {service}")
@@ -140,9 +140,9 @@ class IamMiddleware:
         return policy.decode("utf-8") if isinstance(policy, bytes) else policy
 
     def _policies(self, role: str) -> list[str]:
-        for found in iam_backends[self._account]["aws"].roles.values():
-            if found.name == role:
-                return list(found.policies.values())
+        for known_role in iam_backends[self._account]["aws"].roles.values():
+            if known_role.name == role:
+                return list(known_role.policies.values())
         return []
 
     def _emulate(
@@ -155,9 +155,9 @@ class IamMiddleware:
             body = json.dumps(emulate(request)).encode("utf-8")
         except Denied as denied:
             self.denials.append(str(denied))
-            return _answer(start_response, *_refusal(request, "AccessDenied", str(denied), status="403 Forbidden"))
+            return _respond(start_response, *_refusal(request, "AccessDenied", str(denied), status="403 Forbidden"))
         except Refused as refused:
-            return _answer(start_response, *_refusal(request, refused.code, str(refused), status=refused.status))
+            return _respond(start_response, *_refusal(request, refused.code, str(refused), status=refused.status))
         headers = [("Content-Type", "application/x-amz-json-1.1"), ("Content-Length", str(len(body)))]
         return self._finish(start_response, request, "200 OK", headers, [body])
 
@@ -177,12 +177,12 @@ class IamMiddleware:
             except Denied as denied:
                 # Without it S3 does not say that an object is missing.
                 self.denials.append(f"{denied} (so S3 does not say that {request.needs[0].resource} is missing)")
-                return _answer(start_response, *_refusal(request, "AccessDenied", str(denied), status="403 Forbidden"))
+                return _respond(start_response, *_refusal(request, "AccessDenied", str(denied), status="403 Forbidden"))
         if request.service == "glue" and request.operation == "StartJobRun" and status.startswith("200"):
-            answer = b"".join(body)
+            content = b"".join(body)
             if self.after_run_start is not None:
-                self.after_run_start(request.facts["JobName"], json.loads(answer)["JobRunId"])
-            body = [answer]
+                self.after_run_start(request.parameters["JobName"], json.loads(content)["JobRunId"])
+            body = [content]
         return self._finish(start_response, request, status, headers, body)
 
     def _finish(
@@ -197,7 +197,7 @@ class IamMiddleware:
             try:
                 self.after(request)
             except Refused as refused:
-                return _answer(start_response, *_refusal(request, refused.code, str(refused), status=refused.status))
+                return _respond(start_response, *_refusal(request, refused.code, str(refused), status=refused.status))
         start_response(status, headers)
         return body
 
@@ -242,7 +242,7 @@ def _refusal(request: AwsRequest, code: str, message: str, *, status: str) -> An
     return status, [("Content-Type", "application/x-amz-json-1.1"), ("x-amzn-errortype", kind)], fault.encode("utf-8")
 
 
-def _answer(
+def _respond(
     start_response: Callable[..., Any], status: str, headers: list[tuple[str, str]], body: bytes
 ) -> Iterable[bytes]:
     start_response(status, [*headers, ("Content-Length", str(len(body)))])

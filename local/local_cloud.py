@@ -177,8 +177,8 @@ class LocalCloud:
     def queue(self, output: str) -> QueueCounts:
         """The message counts of the queue behind a stack output, such as `queue_url` or `dead_letter_queue_url`."""
         names = [f"ApproximateNumberOfMessages{which}" for which in ("", "Delayed", "NotVisible")]
-        found = self.client("sqs").get_queue_attributes(QueueUrl=self.outputs[output], AttributeNames=names)
-        return QueueCounts(*(int(found["Attributes"][name]) for name in names))
+        response = self.client("sqs").get_queue_attributes(QueueUrl=self.outputs[output], AttributeNames=names)
+        return QueueCounts(*(int(response["Attributes"][name]) for name in names))
 
     def runs(self) -> list[PlayedRun]:
         """Every run of every job, the oldest first."""
@@ -275,8 +275,8 @@ def _router(
 
 def _emulate_what_moto_lacks(aws: Aws, warehouse: ProgramWarehouse, data_api: DataApi, router: EventRouter) -> None:
     aws.iam.emulated = {
-        "redshift-data": data_api.answer,
-        "redshift-serverless": warehouse.answer,
+        "redshift-data": data_api.respond,
+        "redshift-serverless": warehouse.respond,
         "glue:BatchStopJobRun": router.glue.batch_stop,
     }
     aws.iam.on_invoke = router.invoked

@@ -90,9 +90,9 @@ class ProgramWarehouse:
         connection.autocommit = True
         return connection
 
-    def answer(self, request: AwsRequest) -> Mapping[str, Any]:
+    def respond(self, request: AwsRequest) -> Mapping[str, Any]:
         """The answer to a request to `redshift-serverless`; raises Refused."""
-        name = str(request.facts.get("workgroupName", ""))
+        name = str(request.parameters.get("workgroupName", ""))
         if request.operation == "GetWorkgroup":
             self.authorize(request, "redshift-serverless:GetWorkgroup", name)
             return {"workgroup": self._described(self.workgroups[name])}

@@ -68,8 +68,8 @@ class QueueReader:
 
     def _read_event_source(self) -> _EventSource | None:
         """None while there is no such mapping, or it is off."""
-        found = self.aws.client("lambda").list_event_source_mappings()["EventSourceMappings"]
-        for mapping in found:
+        mappings = self.aws.client("lambda").list_event_source_mappings()["EventSourceMappings"]
+        for mapping in mappings:
             if mapping["UUID"] == self.mapping_id and mapping["State"] == "Enabled":
                 queue = mapping["EventSourceArn"].rpartition(":")[2]
                 url = self.aws.client("sqs").get_queue_url(QueueName=queue)["QueueUrl"]
@@ -150,11 +150,11 @@ def sqs_record(message: Mapping[str, Any], queue_arn: str, region: str) -> dict[
     """A received message as Lambda hands it to a function."""
     attributes = {
         name: {
-            **{key[0].lower() + key[1:]: value for key, value in found.items()},
+            **{key[0].lower() + key[1:]: value for key, value in attribute.items()},
             "stringListValues": [],
             "binaryListValues": [],
         }
-        for name, found in message.get("MessageAttributes", {}).items()
+        for name, attribute in message.get("MessageAttributes", {}).items()
     }
     return {
         "messageId": message["MessageId"],

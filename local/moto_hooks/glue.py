@@ -46,14 +46,14 @@ class PlayedRun(FakeJobRun):
         """Looking at a run does not change it."""
 
     def as_dict(self) -> dict[str, Any]:
-        facts = super().as_dict()
+        description = super().as_dict()
         seconds = (self.completed_on - self.started_on).total_seconds() if self.has_ended else 0
-        facts |= {"ExecutionTime": round(seconds), "LogGroupName": "/aws-glue/python-jobs", "GlueVersion": "3.0"}
+        description |= {"ExecutionTime": round(seconds), "LogGroupName": "/aws-glue/python-jobs", "GlueVersion": "3.0"}
         if not self.has_ended:
-            del facts["CompletedOn"]
+            del description["CompletedOn"]
         if self.error_message:
-            facts["ErrorMessage"] = self.error_message
-        return facts
+            description["ErrorMessage"] = self.error_message
+        return description
 
 
 def has_room(job: FakeJob) -> bool:

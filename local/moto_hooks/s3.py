@@ -32,9 +32,9 @@ def install() -> None:
 def content_of_others_kept(account: str) -> Iterator[None]:
     """While the block runs, moto's reset of S3 closes the content of this account alone, not of every account."""
     models: tuple[Any, ...] = (FakeKey, FakeMultipart)
-    others = [[one for one in model.instances_tracked if one.account_id != account] for model in models]
+    others = [[instance for instance in model.instances_tracked if instance.account_id != account] for model in models]
     for model in models:
-        model.instances_tracked = [one for one in model.instances_tracked if one.account_id == account]
+        model.instances_tracked = [instance for instance in model.instances_tracked if instance.account_id == account]
     try:
         yield
     finally:

@@ -60,10 +60,12 @@ def _list(original: Callable[..., tuple[list[Subscription], Any]]) -> Callable[.
 
     @wraps(original)
     def listed(self: SNSBackend, *arguments: Any, **named: Any) -> tuple[list[Subscription], Any]:
-        found, token = original(self, *arguments, **named)
+        subscriptions, token = original(self, *arguments, **named)
         if hooks_of(self.account_id) is None:
-            return found, token
-        return [subscription if subscription.confirmed else _nameless(subscription) for subscription in found], token
+            return subscriptions, token
+        return [
+            subscription if subscription.confirmed else _nameless(subscription) for subscription in subscriptions
+        ], token
 
     return listed
 

@@ -95,8 +95,8 @@ def _vpc_endpoint(provider: MotoProvider, _: str, inputs: Inputs) -> Outputs:
     made = ec2.create_vpc_endpoint(**{capital(name): inputs[name] for name in names if inputs.get(name)}, **policy)
     _tag(provider, made["VpcEndpoint"]["VpcEndpointId"], inputs)
     lists = ec2.describe_managed_prefix_lists()["PrefixLists"]
-    found = [entry["PrefixListId"] for entry in lists if entry["PrefixListName"] == inputs["serviceName"]]
-    return {"id": made["VpcEndpoint"]["VpcEndpointId"], "prefixListId": found[0] if found else None}
+    list_ids = [entry["PrefixListId"] for entry in lists if entry["PrefixListName"] == inputs["serviceName"]]
+    return {"id": made["VpcEndpoint"]["VpcEndpointId"], "prefixListId": list_ids[0] if list_ids else None}
 
 
 def _tag(provider: MotoProvider, resource_id: str, inputs: Inputs) -> None:

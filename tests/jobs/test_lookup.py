@@ -31,7 +31,7 @@ def series(ids: Sequence[str | None]) -> pl.Series:
 
 @given(st.lists(hostile_texts, max_size=8, unique=True), st.lists(hostile_texts, max_size=8))
 def test_an_id_is_found_if_it_is_the_same_text_to_the_last_character(known: list[str], asked: list[str]) -> None:
-    """ "001" is not 1, and case decides."""
+    """An id `001` is not 1, and case decides."""
     held = Lookup(products(*known), name="dim_products", key="product_id")
     texts = [*asked, *known]
     rows = held.rows_of(series(texts))

@@ -118,7 +118,7 @@ def test_a_throttled_start_is_retried(undisturbed: LocalCloud) -> None:
 
     def throttle(asked: AwsRequest) -> None:
         if asked.operation == "StartJobRun" and len(throttled) < 2:
-            throttled.append(asked.facts["JobName"])
+            throttled.append(asked.parameters["JobName"])
             raise Refused("ThrottlingException", "Rate exceeded")
 
     undisturbed.aws.iam.before = throttle

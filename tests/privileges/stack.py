@@ -331,7 +331,7 @@ class Stack:
         return self._signed_in[actor]
 
     def _note_invocation(self, asked: AwsRequest) -> bytes:
-        self.invoked.append(_last(str(asked.facts["FunctionName"])))
+        self.invoked.append(_last(str(asked.parameters["FunctionName"])))
         return b""
 
 
