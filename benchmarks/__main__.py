@@ -73,7 +73,7 @@ def main(
     results.write(out / "bench.json")
     draw(results, out / "bench.png")
     console.print(f"Written: {out / 'bench.json'} and {out / 'bench.png'}")
-    grown = [line for one in results.growth for found in one.points.values() for line in found]
+    grown = [line for curve in results.growth for lines_of_point in curve.points.values() for line in lines_of_point]
     if any(line.problem.startswith("another result") for line in [*results.compared, *grown]):
         raise typer.Exit(PROBLEM_FOUND)
 
@@ -83,20 +83,20 @@ def _measure(sizes: tuple[int, ...] | list[int], varied: tuple[Series, ...], cac
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
     with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True), transient=True) as progress:
         total = sum(_repetitions(size) * len(PEERS) for size in sizes)
-        task = progress.add_task("", total=total + sum(2 * 2 * len(one.points) for one in varied))
+        task = progress.add_task("", total=total + sum(2 * 2 * len(curve.points) for curve in varied))
         compared: list[Line] = []
         for size in sizes:
             entries = _compare(progress, task, _data(size), cache, PEERS, _repetitions(size))
             compared += lines(entries, size)
         grown = [
             Growth(
-                one.name,
+                curve.name,
                 {
                     label: lines(_compare(progress, task, data, cache, (OURS, DUCKDB), 2), data.rows)
-                    for label, data in one.points
+                    for label, data in curve.points
                 },
             )
-            for one in varied
+            for curve in varied
         ]
     with memory_group() as group:
         return Results(compared, grown, memory_is_of_a_cgroup=group is not None)

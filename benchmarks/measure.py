@@ -60,8 +60,8 @@ def measure(peer: Peer, work: Work, out: Path, *, limit_bytes: int | None = None
     """Run a peer once into an empty folder; raises DiedError where it fails or outgrows the limit."""
     argv = [sys.executable, "-m", "benchmarks.measure", peer.module, peer.function, str(work.folder), str(out)]
     finished = run_watched(argv, limit_bytes=limit_bytes, environment={**os.environ, **peer.environment})
-    told = json.loads(finished.stdout.splitlines()[-1])
-    return Measurement(**told, peak_bytes=finished.peak_bytes, charged_bytes=finished.charged_bytes)
+    result = json.loads(finished.stdout.splitlines()[-1])
+    return Measurement(**result, peak_bytes=finished.peak_bytes, charged_bytes=finished.charged_bytes)
 
 
 @dataclass(frozen=True)

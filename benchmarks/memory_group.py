@@ -40,8 +40,8 @@ class MemoryGroup:
 
     def kills(self) -> int:
         """How many processes the limit has cost."""
-        found = [line.split() for line in (self.path / "memory.oom_control").read_text().splitlines()]
-        return sum(int(value) for name, value in found if name == "oom_kill")
+        counters = [line.split() for line in (self.path / "memory.oom_control").read_text().splitlines()]
+        return sum(int(value) for name, value in counters if name == "oom_kill")
 
 
 @contextlib.contextmanager

@@ -47,20 +47,20 @@ def run(work: Work, out: Path) -> int:
     source = _read_text(work.transactions, sep=",", names=[*COLUMNS, "overflow"])
     # Fields too few and empty fields look the same in it, so each line is read as one text too.
     source["line"] = _read_text(work.transactions, sep="\x01", names=["line"])["line"]
-    judged, rules = _judge(source, products, customers)
+    validated, rules = _validate(source, products, customers)
     keeps_all = pd.concat(rules, axis="columns").all(axis="columns")
     of_itself = pd.concat(
         [rule for reason, rule in rules.items() if reason not in ("unknown_customer", "unknown_product")],
         axis="columns",
     ).all(axis="columns")
-    rules["conflicting_rows"] = ~judged.index.isin(_conflicting(judged.loc[of_itself, [*_EVENT, *SALE]]))
+    rules["conflicting_rows"] = ~validated.index.isin(_conflicting(validated.loc[of_itself, [*_EVENT, *SALE]]))
     keeps_all &= rules["conflicting_rows"]
     (out / "staged").mkdir()
-    winners = judged.loc[keeps_all & ~judged.index.isin(_losers(judged.loc[keeps_all, list(_CONTEST)]))]
+    winners = validated.loc[keeps_all & ~validated.index.isin(_losers(validated.loc[keeps_all, list(_CONTEST)]))]
     winners = winners.assign(drop_precedence=DROP_PRECEDENCE, load_id=LOAD_ID, source_uri=SOURCE_URI)
     winners[list(STAGED_COLUMNS)].to_parquet(out / "staged" / "part.parquet", compression="snappy", index=False)
     _rejected(
-        source, judged, {reason: rules[reason] for reason in REJECT_REASONS if reason in rules}, ~keeps_all
+        source, validated, {reason: rules[reason] for reason in REJECT_REASONS if reason in rules}, ~keeps_all
     ).to_csv(out / "rejected.csv", index=False)
     return len(source)
 
@@ -78,7 +78,7 @@ def _read_text(path: Path, *, sep: str, names: list[str]) -> pd.DataFrame:
     )
 
 
-def _judge(
+def _validate(
     source: pd.DataFrame, products: pd.DataFrame, customers: pd.DataFrame
 ) -> tuple[pd.DataFrame, dict[str, pd.Series]]:
     """The staged columns as far as they can be read, and for each reject reason where its rule is kept."""
@@ -155,10 +155,10 @@ def _total_amount(quantity: pd.Series, unit_price: pd.Series) -> pd.Series:
 
 def _amount_class(amount: pd.Series) -> pd.Series:
     (lowest, _), *higher = AMOUNT_CLASSES.items()
-    found = pd.Series(lowest, index=amount.index, dtype="string[pyarrow]")
+    classes = pd.Series(lowest, index=amount.index, dtype="string[pyarrow]")
     for label, bound in higher:
-        found = found.mask((amount >= bound).fillna(False), label)
-    return found
+        classes = classes.mask((amount >= bound).fillna(False), label)
+    return classes
 
 
 def _bytes(text: pd.Series) -> pd.Series:
@@ -186,7 +186,7 @@ def _conflicting(sound: pd.DataFrame) -> pd.Index:
 
 
 def _rejected(
-    source: pd.DataFrame, judged: pd.DataFrame, rules: dict[str, pd.Series], is_rejected: pd.Series
+    source: pd.DataFrame, validated: pd.DataFrame, rules: dict[str, pd.Series], is_rejected: pd.Series
 ) -> pd.DataFrame:
     """The rows as they stood with all their reasons."""
     as_it_stood = source[is_rejected]
@@ -195,7 +195,7 @@ def _rejected(
         is_broken = ~rule[is_rejected]
         reasons = reasons.mask(is_broken, reasons + ";" + reason)
     return as_it_stood[list(COLUMNS)].assign(
-        source_line=judged["source_line"][is_rejected],
+        source_line=validated["source_line"][is_rejected],
         reject_reasons=reasons.str.removeprefix(";"),
         source_text=as_it_stood["line"].where(~rules["malformed_row"][is_rejected]),
     )

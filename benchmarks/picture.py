@@ -34,9 +34,9 @@ def draw(results: Results, path: Path) -> None:
 
 def _by_rows(axes: Axes, lines: list[Line], title: str, unit: float) -> None:
     for peer in dict.fromkeys(line.peer for line in lines):
-        found = [line for line in lines if line.peer == peer and not line.problem]
-        values = [(line.seconds if unit == 1.0 else line.peak_bytes) or 0 for line in found]
-        axes.plot([line.rows for line in found], [value / unit for value in values], marker="o", label=peer)
+        lines_of_peer = [line for line in lines if line.peer == peer and not line.problem]
+        values = [(line.seconds if unit == 1.0 else line.peak_bytes) or 0 for line in lines_of_peer]
+        axes.plot([line.rows for line in lines_of_peer], [value / unit for value in values], marker="o", label=peer)
     axes.set(xscale="log", yscale="log", xlabel="rows", title=title)
     axes.grid(visible=True, alpha=0.3)
 
@@ -44,8 +44,8 @@ def _by_rows(axes: Axes, lines: list[Line], title: str, unit: float) -> None:
 def _ratios(axes: Axes, lines: list[Line]) -> None:
     """Of the largest file."""
     rows = max(line.rows for line in lines)
-    found = [(line.peer, line.times_ours) for line in lines if line.rows == rows and line.times_ours is not None]
-    bars = axes.barh([peer for peer, _ in found], [ratio for _, ratio in found])
+    ratios = [(line.peer, line.times_ours) for line in lines if line.rows == rows and line.times_ours is not None]
+    bars = axes.barh([peer for peer, _ in ratios], [ratio for _, ratio in ratios])
     axes.bar_label(bars, fmt="%.2f", padding=3)
     axes.axvline(1, color="grey", linestyle=":")
     axes.invert_yaxis()

@@ -58,13 +58,13 @@ SPARK = _session()
 
 def run(work: Work, out: Path) -> int:
     lines = _lines(work.transactions)
-    judged = _judge(lines, SPARK.read.parquet(str(work.products)), SPARK.read.parquet(str(work.customers)))
-    judged = _without_conflicts(judged).withColumn("is_accepted", F.col("reject_reasons") == "").persist()
-    rows_read = int(judged.count())
+    validated = _validate(lines, SPARK.read.parquet(str(work.products)), SPARK.read.parquet(str(work.customers)))
+    validated = _without_conflicts(validated).withColumn("is_accepted", F.col("reject_reasons") == "").persist()
+    rows_read = int(validated.count())
     latest = Window.partitionBy("transaction_id").orderBy(F.desc("event_precedence"), F.desc("source_line"))
-    winners = judged.filter("is_accepted").withColumn("place", F.row_number().over(latest)).filter("place = 1")
+    winners = validated.filter("is_accepted").withColumn("place", F.row_number().over(latest)).filter("place = 1")
     winners.select(*STAGED_COLUMNS).write.parquet(str(out / "staged"), compression="snappy")
-    rejected = judged.filter("NOT is_accepted").orderBy("source_line")
+    rejected = validated.filter("NOT is_accepted").orderBy("source_line")
     rejected.select(*(f"raw_{name}" for name in COLUMNS), "source_line", "reject_reasons", "source_text").coalesce(
         1
     ).write.csv(str(out / "rejected"), header=True, escape='"')
@@ -87,7 +87,7 @@ def _lines(path: Path) -> DataFrame:
     return numbered.filter("source_line > 1")
 
 
-def _judge(lines: DataFrame, products: DataFrame, customers: DataFrame) -> DataFrame:
+def _validate(lines: DataFrame, products: DataFrame, customers: DataFrame) -> DataFrame:
     joined = (
         _typed(lines)
         .join(products.withColumn("has_product", F.lit(True)), "product_id", "left")
@@ -158,7 +158,7 @@ def _trimmed(text: DataFrame) -> DataFrame:
     return trimmed
 
 
-def _without_conflicts(judged: DataFrame) -> DataFrame:
+def _without_conflicts(validated: DataFrame) -> DataFrame:
     """With one reason more for the rows of an event that are not the same sale."""
     is_sound = F.col("reject_reasons").isin("", *WAITING)
     event = Window.partitionBy("transaction_id", "event_precedence", is_sound)
@@ -168,7 +168,7 @@ def _without_conflicts(judged: DataFrame) -> DataFrame:
     reasons = F.when(F.col("reject_reasons") != "", F.col("reject_reasons"))
     rejected = F.concat_ws(";", reasons, F.lit("conflicting_rows"))
     is_conflicting = is_sound & F.coalesce(differs, F.lit(False))
-    return judged.withColumn("reject_reasons", F.when(is_conflicting, rejected).otherwise(F.col("reject_reasons")))
+    return validated.withColumn("reject_reasons", F.when(is_conflicting, rejected).otherwise(F.col("reject_reasons")))
 
 
 def _any_too_long() -> Column:

@@ -34,16 +34,16 @@ def compare_quotes(work: Work, console: Console, *, repetitions: int) -> int:
     for _ in range(repetitions):
         for style, written in works.items():
             runs[style].append(_measure(written))
-    best = {style: min(found, key=lambda run: run.cpu_seconds) for style, found in runs.items()}
+    best = {style: min(measured, key=lambda run: run.cpu_seconds) for style, measured in runs.items()}
     plain = best[_PLAIN]
     table = Table(title=f"{plain.rows_read:,} rows; no quote = 1")
     for heading in ("quotes", "times", "CPU seconds", "peak memory"):
         table.add_column(heading, justify="left" if heading == "quotes" else "right")
-    for style, found in best.items():
-        times = f"{found.cpu_seconds / plain.cpu_seconds:.2f}"
-        table.add_row(style, times, f"{found.cpu_seconds:.2f}", f"{found.peak_bytes / 2**20:,.0f} MiB")
+    for style, measured in best.items():
+        times = f"{measured.cpu_seconds / plain.cpu_seconds:.2f}"
+        table.add_row(style, times, f"{measured.cpu_seconds:.2f}", f"{measured.peak_bytes / 2**20:,.0f} MiB")
     console.print(table)
-    slow = [style for style, found in best.items() if found.cpu_seconds > MOST * plain.cpu_seconds]
+    slow = [style for style, measured in best.items() if measured.cpu_seconds > MOST * plain.cpu_seconds]
     if slow:
         console.print(f"FAILED: {', '.join(slow)} took more than {MOST} times as long as {_PLAIN}")
     return TOO_SLOW if slow else 0

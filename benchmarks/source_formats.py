@@ -68,21 +68,21 @@ _FORMATS = (
 
 def compare_formats(work: Work, console: Console, *, repetitions: int) -> int:
     """Measure each format some times, in turn, and show the best beside the contract's own; TOO_SLOW or 0."""
-    works = {"default": work, **{one.source: _write(one, work) for one in _FORMATS}}
+    works = {"default": work, **{format_.source: _write(format_, work) for format_ in _FORMATS}}
     runs: dict[str, list[Measurement]] = {source: [] for source in works}
     for _ in range(repetitions):
         for source, written in works.items():
             runs[source].append(_measure(written, source))
-    best = {source: min(found, key=lambda run: run.seconds) for source, found in runs.items()}
+    best = {source: min(measured, key=lambda run: run.seconds) for source, measured in runs.items()}
     own = best["default"]
     table = Table(title=f"{own.rows_read:,} rows in the format of each source; default = 1")
     for heading in ("source", "times", "seconds", "CPU seconds", "peak memory"):
         table.add_column(heading, justify="left" if heading == "source" else "right")
-    for source, found in best.items():
-        figures = (found.seconds / own.seconds, found.seconds, found.cpu_seconds)
-        table.add_row(source, *(f"{figure:.2f}" for figure in figures), f"{found.peak_bytes / 2**20:,.0f} MiB")
+    for source, measured in best.items():
+        figures = (measured.seconds / own.seconds, measured.seconds, measured.cpu_seconds)
+        table.add_row(source, *(f"{figure:.2f}" for figure in figures), f"{measured.peak_bytes / 2**20:,.0f} MiB")
     console.print(table)
-    slow = [source for source, found in best.items() if found.seconds > MOST * own.seconds]
+    slow = [source for source, measured in best.items() if measured.seconds > MOST * own.seconds]
     if slow:
         console.print(f"FAILED: {', '.join(slow)} took more than {MOST} times as long as default")
     return TOO_SLOW if slow else 0
@@ -99,9 +99,9 @@ def _measure(work: Work, source: str) -> Measurement:
         return measure(peer, work, Path(out))
 
 
-def _write(one: _Format, work: Work) -> Work:
+def _write(format_: _Format, work: Work) -> Work:
     """The same sales in this format, beside the dimensions of the work; kept for the next time."""
-    folder = work.folder / one.source
+    folder = work.folder / format_.source
     if not folder.exists():
         folder.mkdir()
         written = Work(folder)
@@ -111,8 +111,8 @@ def _write(one: _Format, work: Work) -> Work:
         rows = rows.with_columns(pl.col("transaction_date").str.replace(_ISO, "$3.$2.$1 $4").alias("day"))
         columns = [
             (pl.col(column) if column in rows.columns else pl.lit(column)).alias(heading)
-            for heading, column in one.columns.items()
+            for heading, column in format_.columns.items()
         ]
         renamed = rows.select(columns).rename({"day": "transaction_date"}, strict=False)
-        renamed.write_csv(written.transactions, separator=one.separator, quote_style="never")
+        renamed.write_csv(written.transactions, separator=format_.separator, quote_style="never")
     return Work(folder)

@@ -30,10 +30,10 @@ def show(results: Results, console: Console) -> None:
             console.print(f"[red]{line.peer}, {line.rows:,} rows: {line.problem}[/red]")
     if results.growth:
         console.print(_growth(results.growth))
-        for one in results.growth:
-            for label, lines in one.points.items():
+        for curve in results.growth:
+            for label, lines in curve.points.items():
                 for line in (line for line in lines if line.problem):
-                    console.print(f"[red]{line.peer}, {label} {one.name}: {line.problem}[/red]")
+                    console.print(f"[red]{line.peer}, {label} {curve.name}: {line.problem}[/red]")
     memory = (
         "what the memory cgroup of the process holds and cannot drop (anonymous memory, sampled)"
         if results.memory_is_of_a_cgroup
@@ -88,18 +88,18 @@ def _figures(line: Line) -> list[str]:
 
 
 def _growth(growth: list[Growth]) -> Table:
-    rows = next(line.rows for one in growth for lines in one.points.values() for line in lines)
+    rows = next(line.rows for curve in growth for lines in curve.points.values() for line in lines)
     table = Table(title=f"How the cost grows, at {rows:,} rows", title_justify="left")
     table.add_column("varied")
     table.add_column("", justify="right")
-    peers = list(dict.fromkeys(line.peer for one in growth for lines in one.points.values() for line in lines))
+    peers = list(dict.fromkeys(line.peer for curve in growth for lines in curve.points.values() for line in lines))
     for peer in peers:
         for heading in ("s", "CPU s", "MiB"):
             table.add_column(f"{peer} {heading}", justify="right")
-    for one in growth:
-        for position, (label, lines) in enumerate(one.points.items()):
+    for curve in growth:
+        for position, (label, lines) in enumerate(curve.points.items()):
             cells = [cell for line in lines for cell in _growth_cells(line)]
-            table.add_row("" if position else one.name, label, *cells)
+            table.add_row("" if position else curve.name, label, *cells)
         table.add_section()
     return table
 

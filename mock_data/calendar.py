@@ -1,6 +1,6 @@
 """How many rows each day's file has, and which orders tell them.
 
-Orders are numbered through all days; those of one day and one life are neighbours. So the
+Orders are numbered through all days; those of one day and one history are neighbours. So the
 rows of a file are a few ranges of numbers, known before any row is made, and nothing about
 single orders is kept from day to day.
 """
@@ -13,7 +13,7 @@ from datetime import date
 import numpy as np
 
 from mock_data.args import MockDataArgs
-from mock_data.order_histories import LIVES, ONE_ROW, Life
+from mock_data.order_histories import HISTORIES, ONE_ROW, OrderHistory
 from mock_data.rng import bits, random_words
 
 _WEEK = (0.90, 0.88, 0.92, 0.97, 1.12, 1.22, 0.99)
@@ -33,18 +33,18 @@ _KNOWN_AT_FIRST = 0.6
 
 _DAY_STREAM = 10
 
-LAST_FILE = max(row.file for life in LIVES for row in life.rows)
+LAST_FILE = max(row.file for history in HISTORIES for row in history.rows)
 
 
 @dataclass(frozen=True)
 class Segment:
-    """A range of orders, each of which has the same row of its life in a file."""
+    """A range of orders, each of which has the same row of its history in a file."""
 
     first: int
     count: int
-    life: Life
+    history: OrderHistory
     row: int
-    """Index into life.rows."""
+    """Index into history.rows."""
     born: int
     """The day, counted from 0, on which these orders were made."""
 
@@ -66,7 +66,7 @@ class Day:
 
     @property
     def has_quotes(self) -> bool:
-        """Every third file has forms with quotes."""
+        """Every third file has variants with quotes."""
         return self.index % 3 == 2
 
     @property
@@ -77,7 +77,7 @@ class Day:
 def plan_days(args: MockDataArgs) -> list[Day]:
     """All days, with exactly days x rows rows."""
     rows, faults = _rows_and_faults(args)
-    births: list[dict[Life, tuple[int, int]]] = []
+    births: list[dict[OrderHistory, tuple[int, int]]] = []
     plan: list[tuple[list[Segment], int]] = []
     orders = 0
     for day in range(args.days):
@@ -148,24 +148,24 @@ def _steps(running_totals: np.ndarray) -> list[int]:
     return steps
 
 
-def _births(room: int, *, first: int) -> dict[Life, tuple[int, int]]:
-    """Life -> first number and count of the orders that fill `room` rows on their first day."""
-    others = [life for life in LIVES if life is not ONE_ROW]
-    rows_per_order = sum(life.share * life.rows_in_file(0) for life in others)
-    rows_per_order += 1.0 - sum(life.share for life in others)
-    counts = {life: int(life.share * (room / rows_per_order)) for life in others}
-    counts[ONE_ROW] = room - sum(count * life.rows_in_file(0) for life, count in counts.items())
+def _births(room: int, *, first: int) -> dict[OrderHistory, tuple[int, int]]:
+    """OrderHistory -> first number and count of the orders that fill `room` rows on their first day."""
+    others = [history for history in HISTORIES if history is not ONE_ROW]
+    rows_per_order = sum(history.share * history.rows_in_file(0) for history in others)
+    rows_per_order += 1.0 - sum(history.share for history in others)
+    counts = {history: int(history.share * (room / rows_per_order)) for history in others}
+    counts[ONE_ROW] = room - sum(count * history.rows_in_file(0) for history, count in counts.items())
     births = {}
-    for life, count in counts.items():
-        births[life] = (first, count)
+    for history, count in counts.items():
+        births[history] = (first, count)
         first += count
     return births
 
 
-def _segments(births: dict[Life, tuple[int, int]], *, born: int, file: int) -> list[Segment]:
+def _segments(births: dict[OrderHistory, tuple[int, int]], *, born: int, file: int) -> list[Segment]:
     return [
-        Segment(first, count, life, index, born)
-        for life, (first, count) in births.items()
-        for index, row in enumerate(life.rows)
+        Segment(first, count, history, index, born)
+        for history, (first, count) in births.items()
+        for index, row in enumerate(history.rows)
         if row.file == file and count
     ]

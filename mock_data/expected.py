@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from mock_data.dimensions import PRICE_UNIT, Customers, Products
 from mock_data.order_histories import LAST_SECOND, OUTCOMES
 from mock_data.rng import Integers
-from mock_data.row_variants import FORMS
+from mock_data.row_variants import VARIANTS
 from mock_data.rows import Piece
 from schemas.amount_classes import DEFAULT, parse_amount_classes
 from schemas.reject_reasons import REJECT_REASONS
@@ -36,7 +36,7 @@ OUTCOME_SCHEMA = {
     "transaction_id": pl.String(),
     "outcome": pl.String(),
     "reject_reasons": pl.String(),
-    "form": pl.String(),
+    "variant": pl.String(),
 }
 
 FACT_SCHEMA = {
@@ -70,7 +70,7 @@ class Expected:
         self._products = products
         self._customers = customers
         self._outcomes = np.zeros(len(OUTCOMES), dtype=np.int64)
-        self._forms = np.zeros(len(FORMS), dtype=np.int64)
+        self._variants = np.zeros(len(VARIANTS), dtype=np.int64)
         self._files = 0
         self._fact_rows = 0
         self._fact_cents = 0
@@ -96,16 +96,16 @@ class Expected:
     def add(self, piece: Piece, *, key: str, source_line: Integers, transaction_id: pl.Series) -> None:
         """Count the piece's rows, and keep those with which the fact ends."""
         self._outcomes += np.bincount(piece.outcome, minlength=len(OUTCOMES))
-        self._forms += np.bincount(piece.told.form, minlength=len(FORMS))
+        self._variants += np.bincount(piece.contents.variant, minlength=len(VARIANTS))
         rows = np.flatnonzero(piece.wins)
-        quantity, product = piece.told.quantity[rows], piece.told.product[rows]
+        quantity, product = piece.contents.quantity[rows], piece.contents.product[rows]
         prices = self._products.prices[product]
         cents = _cents(quantity, prices)
         self._fact_rows += len(rows)
         self._fact_cents += int(cents.sum())
         products = self._products.frame[product]
-        customers = self._customers.frame[piece.told.customer[rows]]
-        seconds = piece.told.event_day[rows] * (LAST_SECOND + 1) + piece.told.second[rows]
+        customers = self._customers.frame[piece.contents.customer[rows]]
+        seconds = piece.contents.event_day[rows] * (LAST_SECOND + 1) + piece.contents.second[rows]
         self._fact.write(
             {
                 "transaction_id": transaction_id.gather(rows),
@@ -115,7 +115,7 @@ class Expected:
                 "transaction_date": pl.select(
                     pl.lit(self._start, dtype=pl.Datetime("us")) + pl.duration(seconds=pl.lit(pl.Series(seconds)))
                 ).to_series(),
-                "status": pl.Series(STATUSES, dtype=pl.String).gather(piece.told.status[rows]),
+                "status": pl.Series(STATUSES, dtype=pl.String).gather(piece.contents.status[rows]),
                 "unit_price": _decimals(prices, scale=4),
                 "total_amount": _decimals(cents, scale=2),
                 "amount_class": _amount_classes(cents),
@@ -130,7 +130,7 @@ class Expected:
 
     def _summary(self) -> dict[str, object]:
         reasons = {
-            reason: sum(count for form, count in zip(FORMS, self._forms.tolist()) if reason in form.reasons)
+            reason: sum(count for variant, count in zip(VARIANTS, self._variants.tolist()) if reason in variant.reasons)
             for reason in REJECT_REASONS
         }
         return {
@@ -170,8 +170,8 @@ class ExpectedFile:
                 "source_line": pl.Series(source_line),
                 "transaction_id": transaction_id,
                 "outcome": pl.Series(OUTCOMES, dtype=pl.String).gather(piece.outcome),
-                "reject_reasons": _REASONS.gather(piece.told.form),
-                "form": _FORM_NAMES.gather(piece.told.form),
+                "reject_reasons": _REASONS.gather(piece.contents.variant),
+                "variant": _VARIANT_NAMES.gather(piece.contents.variant),
             }
         )
         self._expected.add(piece, key=self._key, source_line=source_line, transaction_id=transaction_id)
@@ -205,8 +205,8 @@ class _ParquetFile:
         return frame.to_arrow(compat_level=pl.CompatLevel.oldest())
 
 
-_REASONS = pl.Series([REASON_SEPARATOR.join(form.reasons) for form in FORMS])
-_FORM_NAMES = pl.Series([form.name for form in FORMS])
+_REASONS = pl.Series([REASON_SEPARATOR.join(variant.reasons) for variant in VARIANTS])
+_VARIANT_NAMES = pl.Series([variant.name for variant in VARIANTS])
 
 
 def _cents(quantity: Integers, price: Integers) -> Integers:

@@ -27,7 +27,7 @@ class MockData:
     ) -> Iterator[str]:
         """Write the files one by one: yields the key of each when it is complete, dimensions first.
 
-        `on_rows` is told of rows as they are written. The expected outcomes (`expected/`)
+        `on_rows` gets the number of rows as they are written. The expected outcomes (`expected/`)
         are complete when the iterator is exhausted.
         """
         products = make_products(self.args.seed, self.args.products)

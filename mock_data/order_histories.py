@@ -17,7 +17,7 @@ from mock_data.row_variants import (
     EVENING_IN_THE_WEST,
     LONGEST_ID,
     LOWERCASE_ID,
-    Form,
+    Variant,
 )
 
 INSERTED = "inserted"
@@ -37,8 +37,8 @@ class Moment:
 
     name: str
     second: Callable[[Integers], Integers]
-    form: Form | None = None
-    """The form that a row of such a moment must have."""
+    variant: Variant | None = None
+    """The variant that a row of such a moment must have."""
 
 
 FIRST = Moment("first", lambda drawn: drawn)
@@ -54,7 +54,7 @@ MOMENTS = (FIRST, LATER, EARLIER, MIDNIGHT, MINUTE, EVENING, CONFLICT)
 
 @dataclass(frozen=True)
 class Row:
-    """One row of an order's life."""
+    """One row of an order's history."""
 
     file: int
     """Days after the order's birth: the file in which the row stands."""
@@ -65,16 +65,16 @@ class Row:
     """Days between what the row tells and the file in which it stands."""
     more: int = 0
     """Pieces ordered beyond the first row's quantity."""
-    id_form: Form | None = None
-    """Another transaction_id than the order's own, by its form."""
+    id_variant: Variant | None = None
+    """Another transaction_id than the order's own, by its variant."""
 
     @property
-    def form(self) -> Form | None:
-        return self.id_form or self.moment.form
+    def variant(self) -> Variant | None:
+        return self.id_variant or self.moment.variant
 
 
 @dataclass(frozen=True)
-class Life:
+class OrderHistory:
     """What becomes of `share` of the orders."""
 
     name: str
@@ -83,22 +83,22 @@ class Life:
 
     def winners(self, last_file: int) -> tuple[bool, ...]:
         """For each row whether the fact ends with it, if no file after last_file is dropped."""
-        standing: dict[Form | None, Row] = {}
+        standing: dict[Variant | None, Row] = {}
         for row in self.rows:
             if row.file <= last_file and row.outcome in (INSERTED, UPDATED, UNCHANGED):
-                standing[row.id_form] = row
+                standing[row.id_variant] = row
         return tuple(any(row is winner for winner in standing.values()) for row in self.rows)
 
     def rows_in_file(self, file: int) -> int:
         return sum(row.file == file for row in self.rows)
 
 
-ONE_ROW = Life("bought over the counter", 0.0, (Row(0, INSERTED, "completed"),))
-"""The life of all orders that no share of LIVES claims."""
+ONE_ROW = OrderHistory("bought over the counter", 0.0, (Row(0, INSERTED, "completed"),))
+"""The history of all orders that no share of HISTORIES claims."""
 
-LIVES = (
+HISTORIES = (
     ONE_ROW,
-    Life(
+    OrderHistory(
         "parcel",
         0.08,
         (
@@ -108,25 +108,25 @@ LIVES = (
             Row(4, UPDATED, "delivered"),
         ),
     ),
-    Life("paid the next day", 0.10, (Row(0, INSERTED, "pending"), Row(1, UPDATED, "completed"))),
-    Life("express parcel", 0.06, (Row(0, INSERTED, "processing"), Row(2, UPDATED, "delivered"))),
-    Life("cancelled", 0.03, (Row(0, INSERTED, "pending"), Row(1, UPDATED, "cancelled"))),
-    Life("refunded", 0.02, (Row(0, INSERTED, "completed"), Row(5, UPDATED, "refunded"))),
-    Life("reopened", 0.01, (Row(0, INSERTED, "completed"), Row(1, UPDATED, "processing"))),
-    Life("two states in one file", 0.01, (Row(0, DUPLICATE, "pending"), Row(0, INSERTED, "completed", LATER))),
-    Life("newer state first", 0.01, (Row(0, INSERTED, "completed", LATER), Row(0, DUPLICATE, "pending"))),
-    Life("sent twice", 0.01, (Row(0, DUPLICATE, "completed"), Row(0, INSERTED, "completed"))),
-    Life("higher status first", 0.005, (Row(0, INSERTED, "shipped"), Row(0, DUPLICATE, "processing"))),
-    Life(
+    OrderHistory("paid the next day", 0.10, (Row(0, INSERTED, "pending"), Row(1, UPDATED, "completed"))),
+    OrderHistory("express parcel", 0.06, (Row(0, INSERTED, "processing"), Row(2, UPDATED, "delivered"))),
+    OrderHistory("cancelled", 0.03, (Row(0, INSERTED, "pending"), Row(1, UPDATED, "cancelled"))),
+    OrderHistory("refunded", 0.02, (Row(0, INSERTED, "completed"), Row(5, UPDATED, "refunded"))),
+    OrderHistory("reopened", 0.01, (Row(0, INSERTED, "completed"), Row(1, UPDATED, "processing"))),
+    OrderHistory("two states in one file", 0.01, (Row(0, DUPLICATE, "pending"), Row(0, INSERTED, "completed", LATER))),
+    OrderHistory("newer state first", 0.01, (Row(0, INSERTED, "completed", LATER), Row(0, DUPLICATE, "pending"))),
+    OrderHistory("sent twice", 0.01, (Row(0, DUPLICATE, "completed"), Row(0, INSERTED, "completed"))),
+    OrderHistory("higher status first", 0.005, (Row(0, INSERTED, "shipped"), Row(0, DUPLICATE, "processing"))),
+    OrderHistory(
         "two sales with one id",
         0.005,
         (Row(0, REJECTED, "completed", CONFLICT), Row(0, REJECTED, "completed", CONFLICT, more=1)),
     ),
-    Life("old state late", 0.015, (Row(0, INSERTED, "shipped"), Row(2, STALE, "pending", EARLIER, days_ago=2))),
-    Life("first state last", 0.01, (Row(1, INSERTED, "delivered"), Row(2, STALE, "pending", days_ago=2))),
-    Life("sent again", 0.01, (Row(0, INSERTED, "completed"), Row(1, UNCHANGED, "completed", days_ago=1))),
-    Life("corrected", 0.005, (Row(0, INSERTED, "completed"), Row(1, UPDATED, "completed", days_ago=1, more=1))),
-    Life(
+    OrderHistory("old state late", 0.015, (Row(0, INSERTED, "shipped"), Row(2, STALE, "pending", EARLIER, days_ago=2))),
+    OrderHistory("first state last", 0.01, (Row(1, INSERTED, "delivered"), Row(2, STALE, "pending", days_ago=2))),
+    OrderHistory("sent again", 0.01, (Row(0, INSERTED, "completed"), Row(1, UNCHANGED, "completed", days_ago=1))),
+    OrderHistory("corrected", 0.005, (Row(0, INSERTED, "completed"), Row(1, UPDATED, "completed", days_ago=1, more=1))),
+    OrderHistory(
         "old state twice",
         0.005,
         (
@@ -135,7 +135,7 @@ LIVES = (
             Row(1, STALE, "pending", EARLIER, days_ago=1),
         ),
     ),
-    Life(
+    OrderHistory(
         "news and old news in one file",
         0.005,
         (
@@ -144,7 +144,7 @@ LIVES = (
             Row(1, DUPLICATE, "processing", LATER, days_ago=1),
         ),
     ),
-    Life(
+    OrderHistory(
         "dated by the day",
         0.01,
         (
@@ -153,8 +153,8 @@ LIVES = (
             Row(2, STALE, "pending", MIDNIGHT, days_ago=2),
         ),
     ),
-    Life("dated by the minute", 0.005, (Row(0, INSERTED, "completed", MINUTE),)),
-    Life(
+    OrderHistory("dated by the minute", 0.005, (Row(0, INSERTED, "completed", MINUTE),)),
+    OrderHistory(
         "evening in the west",
         0.005,
         (
@@ -164,17 +164,17 @@ LIVES = (
             Row(2, UPDATED, "delivered"),
         ),
     ),
-    Life(
+    OrderHistory(
         "two ids that differ in case",
         0.005,
-        (Row(0, INSERTED, "completed"), Row(0, INSERTED, "pending", id_form=LOWERCASE_ID)),
+        (Row(0, INSERTED, "completed"), Row(0, INSERTED, "pending", id_variant=LOWERCASE_ID)),
     ),
-    Life(
+    OrderHistory(
         "longest id",
         0.005,
         (
-            Row(0, INSERTED, "pending", id_form=LONGEST_ID),
-            Row(1, UPDATED, "completed", id_form=LONGEST_ID),
+            Row(0, INSERTED, "pending", id_variant=LONGEST_ID),
+            Row(1, UPDATED, "completed", id_variant=LONGEST_ID),
         ),
     ),
 )

@@ -34,7 +34,7 @@ class Profile:
 def profile(args: MockDataArgs) -> Profile:
     """The profile of the data that these arguments generate."""
     days = plan_days(args)
-    orders = {(segment.first, segment.life.name): segment.count for day in days for segment in day.segments}
+    orders = {(segment.first, segment.history.name): segment.count for day in days for segment in day.segments}
     histories: Counter[str] = Counter()
     for (_, name), count in orders.items():
         histories[name] += count

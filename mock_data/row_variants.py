@@ -1,6 +1,6 @@
 """The ways a row is written: odd but valid spellings, and named faults with the reject reasons they deserve.
 
-A form turns the plain values of a row (all text, with `instant`, the moment in UTC, and
+A variant turns the plain values of a row (all text, with `instant`, the moment in UTC, and
 `day`, the day of the file) into the text of its line. The reasons are declared here, as the
 contract has them, in the contract's order.
 """
@@ -39,12 +39,12 @@ _CLOCK = DATE.str.slice(11, 8)
 _NEXT_DAY_TEXT = (pl.col("day") + pl.duration(days=1)).dt.strftime("%Y-%m-%d")
 
 
-def _in_zone(hours: int, form: str) -> pl.Expr:
-    return (_INSTANT + pl.duration(hours=hours)).dt.strftime(form)
+def _in_zone(hours: int, date_format: str) -> pl.Expr:
+    return (_INSTANT + pl.duration(hours=hours)).dt.strftime(date_format)
 
 
 @dataclass(frozen=True, eq=False)
-class Form:
+class Variant:
     """One way to write a row; with reasons it is a fault."""
 
     name: str
@@ -55,7 +55,7 @@ class Form:
     blank_lines: int = 0
     """Blank lines ahead of the record, part of `line`."""
     has_quotes: bool = False
-    """Quotes or a NUL: such a form is kept for some of the files, for most real ones have none."""
+    """Quotes or a NUL: such a variant is kept for some of the files, for most real ones have none."""
 
     @property
     def is_malformed(self) -> bool:
@@ -67,49 +67,51 @@ class Form:
         return bool(self.reasons) and set(self.reasons) <= set(WAITS_FOR)
 
 
-PLAIN = Form("plain")
+PLAIN = Variant("plain")
 
-# Forms that a moment or an id of an order's life asks for.
-DATE_ALONE = Form("date alone", columns={"transaction_date": _INSTANT.dt.strftime("%Y-%m-%d")})
-BY_THE_MINUTE = Form("by the minute", columns={"transaction_date": _INSTANT.dt.strftime("%Y-%m-%d %H:%M")})
-EVENING_IN_THE_WEST = Form("evening in the west", columns={"transaction_date": _in_zone(-5, "%Y-%m-%dT%H:%M:%S-05:00")})
-LOWERCASE_ID = Form("lowercase id", columns={"transaction_id": ID.str.to_lowercase()})
+# Variants that a moment or an id of an order's history asks for.
+DATE_ALONE = Variant("date alone", columns={"transaction_date": _INSTANT.dt.strftime("%Y-%m-%d")})
+BY_THE_MINUTE = Variant("by the minute", columns={"transaction_date": _INSTANT.dt.strftime("%Y-%m-%d %H:%M")})
+EVENING_IN_THE_WEST = Variant(
+    "evening in the west", columns={"transaction_date": _in_zone(-5, "%Y-%m-%dT%H:%M:%S-05:00")}
+)
+LOWERCASE_ID = Variant("lowercase id", columns={"transaction_id": ID.str.to_lowercase()})
 # Twelve bytes and 26 characters of two bytes each: exactly the 64 bytes of the column.
-LONGEST_ID = Form("longest id", columns={"transaction_id": _padded("transaction_id", "", "é" * 26)})
+LONGEST_ID = Variant("longest id", columns={"transaction_id": _padded("transaction_id", "", "é" * 26)})
 # Written like any other row; it takes two of them to be wrong.
-CONFLICTING = Form("conflicting", ("conflicting_rows",))
-LIFE_FORMS = (DATE_ALONE, BY_THE_MINUTE, EVENING_IN_THE_WEST, LOWERCASE_ID, LONGEST_ID, CONFLICTING)
+CONFLICTING = Variant("conflicting", ("conflicting_rows",))
+HISTORY_VARIANTS = (DATE_ALONE, BY_THE_MINUTE, EVENING_IN_THE_WEST, LOWERCASE_ID, LONGEST_ID, CONFLICTING)
 
 SPELLINGS = (
-    Form("padded with spaces", columns={name: _padded(name, " ", "  ") for name in CONTRACT_COLUMNS}),
-    Form("padded with tabs", columns={name: _padded(name, "\t", "\t") for name in CONTRACT_COLUMNS}),
-    Form(
+    Variant("padded with spaces", columns={name: _padded(name, " ", "  ") for name in CONTRACT_COLUMNS}),
+    Variant("padded with tabs", columns={name: _padded(name, "\t", "\t") for name in CONTRACT_COLUMNS}),
+    Variant(
         "padded with unicode spaces",
         columns={
             "transaction_id": _padded("transaction_id", "\u00a0", "\u3000"),
             "status": _padded("status", "\u2003", ""),
         },
     ),
-    Form("status in capitals", columns={"status": STATUS.str.to_uppercase()}),
-    Form("status as a title", columns={"status": STATUS.str.to_titlecase()}),
-    Form("leading zeros", columns={"quantity": _padded("quantity", "00", "")}),
-    Form("zeros as decimals", columns={"quantity": _padded("quantity", "", ".0000")}),
-    Form(
+    Variant("status in capitals", columns={"status": STATUS.str.to_uppercase()}),
+    Variant("status as a title", columns={"status": STATUS.str.to_titlecase()}),
+    Variant("leading zeros", columns={"quantity": _padded("quantity", "00", "")}),
+    Variant("zeros as decimals", columns={"quantity": _padded("quantity", "", ".0000")}),
+    Variant(
         "padded with what nobody sees",
         columns={
             "transaction_id": _padded("transaction_id", "\ufeff", ""),
             "product_id": _padded("product_id", "", "\u200b"),
         },
     ),
-    Form("a zone by its name", columns={"transaction_date": _INSTANT.dt.strftime("%Y-%m-%d %H:%M:%S UTC")}),
-    Form("an offset without its colon", columns={"transaction_date": _in_zone(-8, "%Y-%m-%d %H:%M:%S -0800")}),
-    Form("nanoseconds", columns={"transaction_date": _INSTANT.dt.strftime("%Y-%m-%dT%H:%M:%S.000000000Z")}),
-    Form("without a zone", columns={"transaction_date": _INSTANT.dt.strftime("%Y-%m-%dT%H:%M:%S")}),
-    Form("a space for the T", columns={"transaction_date": _INSTANT.dt.strftime("%Y-%m-%d %H:%M:%SZ")}),
-    Form("microseconds", columns={"transaction_date": _INSTANT.dt.strftime("%Y-%m-%dT%H:%M:%S.000000Z")}),
-    Form("one decimal", columns={"transaction_date": _INSTANT.dt.strftime("%Y-%m-%d %H:%M:%S.0")}),
-    Form("west of Greenwich", columns={"transaction_date": _in_zone(-8, "%Y-%m-%dT%H:%M:%S-08:00")}),
-    Form(
+    Variant("a zone by its name", columns={"transaction_date": _INSTANT.dt.strftime("%Y-%m-%d %H:%M:%S UTC")}),
+    Variant("an offset without its colon", columns={"transaction_date": _in_zone(-8, "%Y-%m-%d %H:%M:%S -0800")}),
+    Variant("nanoseconds", columns={"transaction_date": _INSTANT.dt.strftime("%Y-%m-%dT%H:%M:%S.000000000Z")}),
+    Variant("without a zone", columns={"transaction_date": _INSTANT.dt.strftime("%Y-%m-%dT%H:%M:%S")}),
+    Variant("a space for the T", columns={"transaction_date": _INSTANT.dt.strftime("%Y-%m-%d %H:%M:%SZ")}),
+    Variant("microseconds", columns={"transaction_date": _INSTANT.dt.strftime("%Y-%m-%dT%H:%M:%S.000000Z")}),
+    Variant("one decimal", columns={"transaction_date": _INSTANT.dt.strftime("%Y-%m-%d %H:%M:%S.0")}),
+    Variant("west of Greenwich", columns={"transaction_date": _in_zone(-8, "%Y-%m-%dT%H:%M:%S-08:00")}),
+    Variant(
         "east of Greenwich",
         # In its last hour a day of UTC is the next day there, and would be a date in the future.
         columns={
@@ -118,27 +120,27 @@ SPELLINGS = (
             .otherwise(_in_zone(0, "%Y-%m-%dT%H:%M:%S+00:00"))
         },
     ),
-    Form("quoted", line=_line(*(_quoted(pl.col(name)) for name in CONTRACT_COLUMNS)), has_quotes=True),
-    Form(
+    Variant("quoted", line=_line(*(_quoted(pl.col(name)) for name in CONTRACT_COLUMNS)), has_quotes=True),
+    Variant(
         "quoted and padded inside",
         line=_line(*(_quoted(_padded(name, " ", " ")) for name in CONTRACT_COLUMNS)),
         has_quotes=True,
     ),
-    Form("carriage return at the end", line=pl.concat_str(AS_IT_IS, pl.lit("\r"))),
-    Form("after a blank line", line=pl.concat_str(pl.lit("\n"), AS_IT_IS), blank_lines=1),
+    Variant("carriage return at the end", line=pl.concat_str(AS_IT_IS, pl.lit("\r"))),
+    Variant("after a blank line", line=pl.concat_str(pl.lit("\n"), AS_IT_IS), blank_lines=1),
 )
 
 
-def _fault(name: str, *reasons: str, **texts: str) -> Form:
-    return Form(name, reasons, {column: pl.lit(text) for column, text in texts.items()})
+def _fault(name: str, *reasons: str, **texts: str) -> Variant:
+    return Variant(name, reasons, {column: pl.lit(text) for column, text in texts.items()})
 
 
-def _date_fault(name: str, expression: pl.Expr) -> Form:
-    return Form(name, ("invalid_transaction_date",), {"transaction_date": expression})
+def _date_fault(name: str, expression: pl.Expr) -> Variant:
+    return Variant(name, ("invalid_transaction_date",), {"transaction_date": expression})
 
 
-def _malformed(name: str, line: pl.Expr, *, has_quotes: bool = False) -> Form:
-    return Form(name, ("malformed_row",), line=line, has_quotes=has_quotes)
+def _malformed(name: str, line: pl.Expr, *, has_quotes: bool = False) -> Variant:
+    return Variant(name, ("malformed_row",), line=line, has_quotes=has_quotes)
 
 
 FAULTS = (
@@ -171,7 +173,7 @@ FAULTS = (
     _fault("no customer_id", "missing_customer_id", customer_id=""),
     _fault("blank customer_id", "missing_customer_id", customer_id="  "),
     _fault("no product_id", "missing_product_id", product_id=""),
-    Form("quoted blank product_id", ("missing_product_id",), {"product_id": pl.lit('" "')}, has_quotes=True),
+    Variant("quoted blank product_id", ("missing_product_id",), {"product_id": pl.lit('" "')}, has_quotes=True),
     _fault("customer nobody knows", "unknown_customer", customer_id="C0"),
     _fault("customer_id in small letters", "unknown_customer", customer_id="c12345"),
     _fault("customer_id without its letter", "unknown_customer", customer_id="12345"),
@@ -188,7 +190,7 @@ FAULTS = (
     _fault("quantity in other digits", "invalid_quantity", quantity="\u0663"),
     _fault("quantity in words", "invalid_quantity", quantity="two"),
     _fault("quantity NaN", "invalid_quantity", quantity="NaN"),
-    Form("quantity with thousands", ("invalid_quantity",), {"quantity": pl.lit('"1,000"')}, has_quotes=True),
+    Variant("quantity with thousands", ("invalid_quantity",), {"quantity": pl.lit('"1,000"')}, has_quotes=True),
     _fault("quantity beyond the column", "invalid_quantity", quantity="2147483648"),
     _fault("no date", "invalid_transaction_date", transaction_date=""),
     _fault("a date in words", "invalid_transaction_date", transaction_date="yesterday"),
@@ -203,9 +205,9 @@ FAULTS = (
     _date_fault("hour alone", pl.concat_str(_DAY_TEXT, pl.lit("T10"))),
     _date_fault("a zone by name", pl.concat_str(_DAY_TEXT, pl.lit("T"), _CLOCK, pl.lit(" CET"))),
     _fault("a date that stands for no date", "too_early_transaction_date", transaction_date="1899-12-30"),
-    Form("the next day", ("future_transaction_date",), {"transaction_date": _NEXT_DAY_TEXT}),
+    Variant("the next day", ("future_transaction_date",), {"transaction_date": _NEXT_DAY_TEXT}),
     _fault("a date far ahead", "future_transaction_date", transaction_date="9999-12-31"),
-    Form(
+    Variant(
         # Nowhere on earth is it the file's day any more.
         "noon of the next day",
         ("future_transaction_date",),
@@ -216,9 +218,11 @@ FAULTS = (
     _fault("two statuses", "invalid_status", status="pending/shipped"),
     # Unicode's capital of the long s is S; only ASCII letters are made small.
     _fault("a status with a long s", "invalid_status", status="\u017fhipped"),
-    Form("transaction_id too long", ("value_too_long",), {"transaction_id": _padded("transaction_id", "", "x" * 53)}),
+    Variant(
+        "transaction_id too long", ("value_too_long",), {"transaction_id": _padded("transaction_id", "", "x" * 53)}
+    ),
     # 39 characters, but 66 bytes.
-    Form(
+    Variant(
         "transaction_id too long in bytes",
         ("value_too_long",),
         {"transaction_id": _padded("transaction_id", "", "é" * 27)},
@@ -232,7 +236,7 @@ FAULTS = (
     ),
     _fault("no customer and no quantity", "missing_customer_id", "invalid_quantity", customer_id="", quantity=""),
     _fault("neither date nor status", "invalid_transaction_date", "invalid_status", transaction_date="-", status="-"),
-    Form(
+    Variant(
         "tomorrow, and nothing of it",
         ("invalid_quantity", "future_transaction_date"),
         {"transaction_date": _NEXT_DAY_TEXT, "quantity": pl.lit("0"), "status": pl.lit("shipped")},
@@ -265,5 +269,5 @@ FAULTS = (
     ),
 )
 
-FORMS = (PLAIN, *LIFE_FORMS, *SPELLINGS, *FAULTS)
-FORM_INDEX = {form: index for index, form in enumerate(FORMS)}
+VARIANTS = (PLAIN, *HISTORY_VARIANTS, *SPELLINGS, *FAULTS)
+VARIANT_INDEX = {variant: index for index, variant in enumerate(VARIANTS)}

@@ -1,7 +1,7 @@
 """The bytes of a piece of a day's file, and what its rows say.
 
 A plain row is assembled in numpy from padded values, the padding taken out of the whole
-piece at once; the few rows in another form are written by Polars and put in between.
+piece at once; the few rows in another variant are written by Polars and put in between.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ import polars as pl
 from mock_data.args import MockDataArgs
 from mock_data.calendar import Day, Segment, known_customers
 from mock_data.dimensions import MEMBERSHIP_LEVELS, SALES_BITS, Customers, Products
-from mock_data.order_histories import FIRST, LAST_SECOND, LATER, LIVES, MOMENTS, OUTCOMES, REJECTED
+from mock_data.order_histories import FIRST, HISTORIES, LAST_SECOND, LATER, MOMENTS, OUTCOMES, REJECTED
 from mock_data.rng import Integers, below, bits, quantiles, random_words
-from mock_data.row_variants import FAULTS, FORM_INDEX, FORMS, NUL_STAND_IN, PLAIN, SPELLINGS, Form
+from mock_data.row_variants import FAULTS, NUL_STAND_IN, PLAIN, SPELLINGS, VARIANT_INDEX, VARIANTS, Variant
 from schemas.sources import CONTRACT_COLUMNS
 from schemas.statuses import STATUS_RANK, STATUSES
 
@@ -28,7 +28,7 @@ HEADER = (",".join(CONTRACT_COLUMNS) + "\n").encode()
 PIECE_ROWS = 262_144
 """Rows made at a time: what bounds the memory, whatever a day's size."""
 
-_ORDERS, _QUANTITIES, _FORMS, _FAULTS, _ORDER_OF_LINES = range(20, 25)
+_ORDERS, _QUANTITIES, _VARIANTS, _FAULTS, _ORDER_OF_LINES = range(20, 25)
 
 _CLOCK_BITS = 16
 _QUANTITY_BITS = 10
@@ -40,7 +40,7 @@ _HOURS = (1, 1, 1, 1, 1, 2, 4, 6, 8, 10, 12, 14, 15, 12, 11, 11, 12, 14, 17, 20,
 # The mean number of pieces beyond the first, by membership level.
 _MORE_PIECES = dict(zip(MEMBERSHIP_LEVELS, (0.6, 1.0, 1.7, 2.6)))
 
-_MOST_DAYS_AGO = max(row.days_ago for life in LIVES for row in life.rows)
+_MOST_DAYS_AGO = max(row.days_ago for history in HISTORIES for row in history.rows)
 
 Places = npt.NDArray[np.intp]
 
@@ -60,8 +60,8 @@ class RowContents:
     """Of the event_day in UTC; from 86400 on it is in the day after."""
     status: Integers
     """Its rank."""
-    form: Integers
-    """Index into FORMS."""
+    variant: Integers
+    """Index into VARIANTS."""
 
 
 @dataclass(frozen=True)
@@ -69,13 +69,13 @@ class Piece:
     """Part of a day's file; its rows in the order of the lines."""
 
     text: bytes
-    told: RowContents
+    contents: RowContents
     outcome: Integers
     """Index into OUTCOMES, all files being dropped in day order."""
     wins: npt.NDArray[np.bool_]
     """True: the fact ends with this row."""
     special: pl.DataFrame
-    """place (index into the others) and trimmed transaction_id (null: malformed) of the rows not in PLAIN form."""
+    """place (index into the others) and trimmed transaction_id (null: malformed) of the rows not in PLAIN variant."""
 
     @property
     def rows(self) -> int:
@@ -83,17 +83,17 @@ class Piece:
 
     @property
     def lines(self) -> int:
-        return int(_LINES[self.told.form].sum())
+        return int(_LINES[self.contents.variant].sum())
 
     def first_lines(self) -> Integers:
         """The physical line on which each row starts, counted from 0 within the piece."""
-        lines = _LINES[self.told.form]
-        start: Integers = np.cumsum(lines) - lines + _BLANK_LINES[self.told.form]
+        lines = _LINES[self.contents.variant]
+        start: Integers = np.cumsum(lines) - lines + _BLANK_LINES[self.contents.variant]
         return start
 
     def transaction_ids(self) -> pl.Series:
         """Every row's id, trimmed; null where the row is malformed."""
-        plain = pl.select(_id_text(pl.Series(self.told.number))).to_series()
+        plain = pl.select(_id_text(pl.Series(self.contents.number))).to_series()
         where = np.arange(self.rows)
         where[self.special["place"].to_numpy()] = self.rows + np.arange(self.special.height)
         return pl.concat([plain.rename("transaction_id"), self.special["transaction_id"]]).gather(where)
@@ -138,37 +138,41 @@ class RowWriter:
         shuffle = np.random.default_rng([self._args.seed, _ORDER_OF_LINES, day.index, index])
         order_of_lines = part.order_of_lines(shuffle)
         number, segment = part.numbers[order_of_lines], part.segments[order_of_lines]
-        facts = _SegmentFacts(day, last_day=self._args.days - 1)
-        told = self._told(day, facts, number=number, segment=segment)
-        special = self._special_rows(day, told)
+        of_segments = _SegmentColumns(day, last_day=self._args.days - 1)
+        contents = self._contents(day, of_segments, number=number, segment=segment)
+        special = self._special_rows(day, contents)
         return Piece(
-            text=_joined(self._plain_rows(day, told, dates=dates), special),
-            told=told,
-            outcome=facts.outcome[segment],
-            wins=facts.wins[segment],
+            text=_joined(self._plain_rows(day, contents, dates=dates), special),
+            contents=contents,
+            outcome=of_segments.outcome[segment],
+            wins=of_segments.wins[segment],
             special=special.select("place", "transaction_id"),
         )
 
-    def _told(self, day: Day, facts: _SegmentFacts, *, number: Integers, segment: Integers) -> RowContents:
+    def _contents(self, day: Day, of_segments: _SegmentColumns, *, number: Integers, segment: Integers) -> RowContents:
         words = random_words(self._args.seed, _ORDERS, number)
-        event_day = facts.event_day[segment]
+        event_day = of_segments.event_day[segment]
         # The square makes some customers come often.
         share = bits(words, low=16, count=24)
-        known = np.array([known_customers(self._args, born) for born in range(self._args.days)])[facts.born[segment]]
+        known = np.array([known_customers(self._args, born) for born in range(self._args.days)])[
+            of_segments.born[segment]
+        ]
         customer = ((share * share >> 24) * known) >> 24
         quantity_share = bits(random_words(self._args.seed, _QUANTITIES, number), low=0, count=_QUANTITY_BITS)
-        told = RowContents(
+        contents = RowContents(
             number=number,
             customer=customer,
             product=self._best_sellers[bits(words, low=40, count=SALES_BITS)],
-            quantity=self._quantities[self._levels[customer], quantity_share] + facts.more[segment],
+            quantity=self._quantities[self._levels[customer], quantity_share] + of_segments.more[segment],
             event_day=event_day,
-            second=self._seconds(bits(words, low=0, count=_CLOCK_BITS), facts.moment[segment], event_day=event_day),
-            status=facts.status[segment],
-            form=self._forms(day, facts.form[segment], number=number, row=facts.row[segment]),
+            second=self._seconds(
+                bits(words, low=0, count=_CLOCK_BITS), of_segments.moment[segment], event_day=event_day
+            ),
+            status=of_segments.status[segment],
+            variant=self._variants(day, of_segments.variant[segment], number=number, row=of_segments.row[segment]),
         )
-        self._make_faulty(day, told, np.flatnonzero(segment == len(day.segments)))
-        return told
+        self._make_faulty(day, contents, np.flatnonzero(segment == len(day.segments)))
+        return contents
 
     def _seconds(self, share: Integers, moment: Integers, *, event_day: Integers) -> Integers:
         # An order's hour differs from day to day, but is one and the same in all rows about one day.
@@ -179,74 +183,74 @@ class RowWriter:
                 second[there] = kind.second(second[there])
         return second
 
-    def _forms(self, day: Day, form: Integers, *, number: Integers, row: Integers) -> Integers:
+    def _variants(self, day: Day, variant: Integers, *, number: Integers, row: Integers) -> Integers:
         """Some of the rows that could be plain get a spelling instead."""
-        words = random_words(self._args.seed, _FORMS, number * 64 + row)
+        words = random_words(self._args.seed, _VARIANTS, number * 64 + row)
         chosen = bits(words, low=0, count=32) < self._args.faults * 2**32
-        spellings = _SPELLING_FORMS[day.has_quotes]
+        spellings = _SPELLING_VARIANTS[day.has_quotes]
         spelling = spellings[below(len(spellings), bits(words, low=32, count=16), count=16)]
-        return np.where(chosen & (form == FORM_INDEX[PLAIN]), spelling, form)
+        return np.where(chosen & (variant == VARIANT_INDEX[PLAIN]), spelling, variant)
 
-    def _make_faulty(self, day: Day, told: RowContents, places: Places) -> None:
+    def _make_faulty(self, day: Day, contents: RowContents, places: Places) -> None:
         """Give the rows at these places, which tell of no order yet, each its fault."""
-        since = told.number[places] - day.first_fault
-        words = random_words(self._args.seed, _FAULTS, told.number[places])
-        faults = _FAULT_FORMS[day.has_quotes]
-        told.form[places] = faults[(day.fault_number + since) % len(faults)]
-        told.status[places] = bits(words, low=0, count=16) % len(STATUSES)
+        since = contents.number[places] - day.first_fault
+        words = random_words(self._args.seed, _FAULTS, contents.number[places])
+        faults = _FAULT_VARIANTS[day.has_quotes]
+        contents.variant[places] = faults[(day.fault_number + since) % len(faults)]
+        contents.status[places] = bits(words, low=0, count=16) % len(STATUSES)
         if day.orders_known:
             # Half of them speak of an order that is there, in the latest of states: were one
             # of them accepted, the fact would show it. Rows that wait do not: two of them might conflict.
-            half = (bits(words, low=63, count=1) == 0) & ~_IS_WAITING[told.form[places]]
-            told.status[places[half]] = len(STATUSES) - 1
-            told.number[places[half]] = bits(words[half], low=16, count=47) % day.orders_known
+            half = (bits(words, low=63, count=1) == 0) & ~_IS_WAITING[contents.variant[places]]
+            contents.status[places[half]] = len(STATUSES) - 1
+            contents.number[places[half]] = bits(words[half], low=16, count=47) % day.orders_known
 
-    def _special_rows(self, day: Day, told: RowContents) -> pl.DataFrame:
-        """place, line (bytes) and trimmed transaction_id of the rows in another form than PLAIN, in their order."""
-        places = np.flatnonzero(told.form != FORM_INDEX[PLAIN])
-        since_1970 = (self._args.start - date(1970, 1, 1)).days + told.event_day[places]
-        seconds = since_1970 * (LAST_SECOND + 1) + told.second[places]
+    def _special_rows(self, day: Day, contents: RowContents) -> pl.DataFrame:
+        """place, line (bytes) and trimmed transaction_id of the rows in another variant than PLAIN, in their order."""
+        places = np.flatnonzero(contents.variant != VARIANT_INDEX[PLAIN])
+        since_1970 = (self._args.start - date(1970, 1, 1)).days + contents.event_day[places]
+        seconds = since_1970 * (LAST_SECOND + 1) + contents.second[places]
         rows = pl.DataFrame(
             {
                 "place": places,
-                "form": told.form[places],
-                "transaction_id": pl.select(_id_text(pl.Series(told.number[places]))).to_series(),
-                "customer_id": self._customer_ids.gather(told.customer[places]),
-                "product_id": self._product_ids.gather(told.product[places]),
-                "quantity": pl.Series(told.quantity[places]).cast(pl.String),
-                "status": pl.Series(STATUSES, dtype=pl.String).gather(told.status[places]),
+                "variant": contents.variant[places],
+                "transaction_id": pl.select(_id_text(pl.Series(contents.number[places]))).to_series(),
+                "customer_id": self._customer_ids.gather(contents.customer[places]),
+                "product_id": self._product_ids.gather(contents.product[places]),
+                "quantity": pl.Series(contents.quantity[places]).cast(pl.String),
+                "status": pl.Series(STATUSES, dtype=pl.String).gather(contents.status[places]),
                 "instant": pl.Series(seconds * 1_000_000).cast(pl.Datetime("us")),
             }
         ).with_columns(day=pl.lit(day.date), transaction_date=pl.col("instant").dt.strftime("%Y-%m-%dT%H:%M:%SZ"))
         written = [
-            group.with_columns(**FORMS[form].columns).select(
+            group.with_columns(**VARIANTS[variant].columns).select(
                 "place",
-                line=pl.concat_str(FORMS[form].line, pl.lit("\n")).cast(pl.Binary),
+                line=pl.concat_str(VARIANTS[variant].line, pl.lit("\n")).cast(pl.Binary),
                 transaction_id=pl.lit(None, dtype=pl.String)
-                if FORMS[form].is_malformed
+                if VARIANTS[variant].is_malformed
                 else pl.col("transaction_id").str.strip_chars().str.strip_chars("\ufeff"),
             )
-            for (form,), group in rows.partition_by("form", as_dict=True).items()
+            for (variant,), group in rows.partition_by("variant", as_dict=True).items()
         ]
         nothing = pl.DataFrame(schema={"place": pl.Int64, "line": pl.Binary, "transaction_id": pl.String})
         return pl.concat([nothing, *written]).sort("place")
 
-    def _plain_rows(self, day: Day, told: RowContents, *, dates: npt.NDArray[np.void]) -> npt.NDArray[np.void]:
+    def _plain_rows(self, day: Day, contents: RowContents, *, dates: npt.NDArray[np.void]) -> npt.NDArray[np.void]:
         """One record per row, its values side by side, each still padded with NUL."""
-        ago = day.index - told.event_day
+        ago = day.index - contents.event_day
         values = {
             "start": self._id_start,
-            "hundreds": self._hundreds[told.number // 10**8],
-            "thousands": self._ten_thousands[told.number // 10**4 % 10**4],
-            "ones": self._ten_thousands[told.number % 10**4],
+            "hundreds": self._hundreds[contents.number // 10**8],
+            "thousands": self._ten_thousands[contents.number // 10**4 % 10**4],
+            "ones": self._ten_thousands[contents.number % 10**4],
             "comma": self._comma,
-            "customer": self._customer_values[told.customer],
-            "product": self._product_values[told.product],
-            "quantity": self._quantity_values[told.quantity],
-            "date": dates[ago * (LAST_SECOND + 1) + told.second % (LAST_SECOND + 1)],
-            "status": self._status_values[told.status],
+            "customer": self._customer_values[contents.customer],
+            "product": self._product_values[contents.product],
+            "quantity": self._quantity_values[contents.quantity],
+            "date": dates[ago * (LAST_SECOND + 1) + contents.second % (LAST_SECOND + 1)],
+            "status": self._status_values[contents.status],
         }
-        records = np.empty(len(told.number), dtype=[(name, column.dtype) for name, column in values.items()])
+        records = np.empty(len(contents.number), dtype=[(name, column.dtype) for name, column in values.items()])
         for name, column in values.items():
             records[name] = column
         return records
@@ -257,7 +261,7 @@ class RowWriter:
         texts = np.empty(
             (len(days), len(self._clock_values)), dtype=[("day", "V10"), ("clock", self._clock_values.dtype)]
         )
-        texts["day"] = _padded([told.isoformat().encode() for told in days])[:, np.newaxis]
+        texts["day"] = _padded([row_day.isoformat().encode() for row_day in days])[:, np.newaxis]
         texts["clock"] = self._clock_values
         return texts.reshape(-1).view(f"V{texts.dtype.itemsize}")
 
@@ -275,15 +279,15 @@ class _Part:
         self.segments = np.repeat(np.arange(len(lengths)), lengths)
 
     def order_of_lines(self, shuffle: np.random.Generator) -> Places:
-        """For each line the place of its row in `numbers`: shuffled, but a life's rows in a file keep their order."""
+        """For each line the place of its row in `numbers`: shuffled, but rows of one history keep their order."""
         line = shuffle.permutation(len(self.numbers))
-        for rows in self._rows_of_one_life():
+        for rows in self._rows_of_one_history():
             line[rows] = np.sort(line[rows], axis=0)
         order = np.empty_like(line)
         order[line] = np.arange(len(line))
         return order
 
-    def _rows_of_one_life(self) -> Iterator[Places]:
+    def _rows_of_one_history(self) -> Iterator[Places]:
         """Places of the rows of those orders that have several in this file: one column per order."""
         same_orders: dict[tuple[int, int], list[int]] = {}
         for position, segment in enumerate(self._day_segments):
@@ -297,16 +301,16 @@ def _slice(first: int, count: int, *, index: int, parts: int) -> range:
     return range(first + count * index // parts, first + count * (index + 1) // parts)
 
 
-class _SegmentFacts:
+class _SegmentColumns:
     """What all rows of a segment have in common, as tables; the last entry is for the faulty rows."""
 
     def __init__(self, day: Day, *, last_day: int) -> None:
-        rows = [segment.life.rows[segment.row] for segment in day.segments]
+        rows = [segment.history.rows[segment.row] for segment in day.segments]
         self.moment = np.array([MOMENTS.index(row.moment) for row in rows] + [MOMENTS.index(LATER)])
         self.event_day = np.array([day.index - row.days_ago for row in rows] + [day.index])
         self.status = np.array([STATUS_RANK[row.status] for row in rows] + [0])
         self.more = np.array([row.more for row in rows] + [0])
-        self.form = np.array([FORM_INDEX[row.form or PLAIN] for row in rows] + [FORM_INDEX[FAULTS[0]]])
+        self.variant = np.array([VARIANT_INDEX[row.variant or PLAIN] for row in rows] + [VARIANT_INDEX[FAULTS[0]]])
         self.outcome = np.array([OUTCOMES.index(row.outcome) for row in rows] + [OUTCOMES.index(REJECTED)])
         self.born = np.array([segment.born for segment in day.segments] + [day.index])
         self.row = np.array([segment.row for segment in day.segments] + [0])
@@ -314,20 +318,20 @@ class _SegmentFacts:
 
 
 def _wins(segment: Segment, *, last_day: int) -> bool:
-    return segment.life.winners(last_day - segment.born)[segment.row]
+    return segment.history.winners(last_day - segment.born)[segment.row]
 
 
-def _indices(forms: Sequence[Form], *, has_quotes: bool) -> Integers:
-    return np.array([FORM_INDEX[form] for form in forms if has_quotes or not form.has_quotes])
+def _indices(variants: Sequence[Variant], *, has_quotes: bool) -> Integers:
+    return np.array([VARIANT_INDEX[variant] for variant in variants if has_quotes or not variant.has_quotes])
 
 
-# Which forms a file may have, by whether it has quotes.
-_SPELLING_FORMS = {has_quotes: _indices(SPELLINGS, has_quotes=has_quotes) for has_quotes in (False, True)}
-_FAULT_FORMS = {has_quotes: _indices(FAULTS, has_quotes=has_quotes) for has_quotes in (False, True)}
-_LINES = np.array([1 + form.blank_lines for form in FORMS])
-_BLANK_LINES = np.array([form.blank_lines for form in FORMS])
+# Which variants a file may have, by whether it has quotes.
+_SPELLING_VARIANTS = {has_quotes: _indices(SPELLINGS, has_quotes=has_quotes) for has_quotes in (False, True)}
+_FAULT_VARIANTS = {has_quotes: _indices(FAULTS, has_quotes=has_quotes) for has_quotes in (False, True)}
+_LINES = np.array([1 + variant.blank_lines for variant in VARIANTS])
+_BLANK_LINES = np.array([variant.blank_lines for variant in VARIANTS])
 
-_IS_WAITING = np.array([form.is_waiting for form in FORMS])
+_IS_WAITING = np.array([variant.is_waiting for variant in VARIANTS])
 
 _TO_NUL = bytes.maketrans(NUL_STAND_IN.encode(), b"\0")
 

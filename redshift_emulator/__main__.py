@@ -23,7 +23,7 @@ def main() -> None:
     signals = (signal.SIGTERM, signal.SIGINT)
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     with Warehouse.start(arguments.data_dir, s3_endpoint_url=arguments.s3_endpoint) as warehouse:
-        facts = {
+        connection = {
             "host": warehouse.host,
             "port": warehouse.port,
             "database": warehouse.database,
@@ -33,7 +33,7 @@ def main() -> None:
         }
         unfinished = arguments.ready_file.with_suffix(".part")
         unfinished.touch(mode=0o600)
-        unfinished.write_text(json.dumps(facts))
+        unfinished.write_text(json.dumps(connection))
         os.replace(unfinished, arguments.ready_file)
         signal.sigwait(signals)
 

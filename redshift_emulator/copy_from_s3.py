@@ -154,10 +154,10 @@ def _objects(command: CopyCommand, store: ObjectStore) -> list[ObjectName]:
     source = ObjectName.of(command.source)
     if command.manifest:
         return [name for name in _listed(source, command, store) if not _IGNORED_KEY.search(name.key)]
-    found = [name for name in store.under(source, command.iam_role) if not _IGNORED_KEY.search(name.key)]
-    if not found:
+    objects = [name for name in store.under(source, command.iam_role) if not _IGNORED_KEY.search(name.key)]
+    if not objects:
         raise RedshiftError("XX000", f"The specified S3 prefix '{source.key}' does not exist")
-    return found
+    return objects
 
 
 def _listed(manifest: ObjectName, command: CopyCommand, store: ObjectStore) -> Iterator[ObjectName]:

@@ -111,9 +111,9 @@ def _column(element: tuple[Token, ...] | list[Token], keys: set[str]) -> str:
 
 def _cut(tokens: list[Token], noise: re.Pattern[str]) -> list[Token]:
     """The tokens without those whose shapes `noise` finds."""
-    while found := noise.search(Statement.of(tokens).shape):
-        first = len(Statement.of(tokens).shape[: found.start()].split(" "))
-        tokens = tokens[:first] + tokens[first + len(found[0].split()) :]
+    while match := noise.search(Statement.of(tokens).shape):
+        first = len(Statement.of(tokens).shape[: match.start()].split(" "))
+        tokens = tokens[:first] + tokens[first + len(match[0].split()) :]
     return tokens
 
 

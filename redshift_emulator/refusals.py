@@ -192,18 +192,18 @@ def is_procedure(statement: Statement) -> bool:
 def refusals_of(statement: Statement) -> list[Refusal]:
     """Everything in one statement that Redshift refuses; in a procedure, also in what its body does."""
     tree: exp.Expr | None = None
-    found = []
+    refusals = []
     if is_procedure(statement):
         bodies = [token.text[2:-2] for token in statement.tokens if token.text.startswith("$$")]
-        found += [refusal for body in bodies for inner in statements(body) for refusal in refusals_of(inner)]
+        refusals += [refusal for body in bodies for inner in statements(body) for refusal in refusals_of(inner)]
     if re.match(r"(?:SELECT|WITH|INSERT|UPDATE|DELETE|MERGE)\b", statement.shape):
         tree = _parsed(statement.text)
     for rule in _RULES:
         by_shape = rule.pattern is not None and rule.pattern.search(statement.shape)
         by_tree = rule.tree is not None and tree is not None and rule.tree(tree)
         if by_shape or by_tree:
-            found.append(Refusal(rule.name, rule.sqlstate, rule.message))
-    return found
+            refusals.append(Refusal(rule.name, rule.sqlstate, rule.message))
+    return refusals
 
 
 def _parsed(sql: str) -> exp.Expr | None:

@@ -47,7 +47,7 @@ def split_statements(sql: str) -> list[str]:
 
 def refusals(sql: str) -> list[Refusal]:
     """Everything in the statements of `sql` that Redshift refuses; empty for a text that it takes."""
-    found = []
+    faults = []
     for statement in statements(sql):
         broken = refusals_of(statement)
         plan = understand(statement.text)
@@ -55,8 +55,8 @@ def refusals(sql: str) -> list[Refusal]:
             # COPY and UNLOAD are judged where they are read
             command = statement.tokens[0].text.lower()
             broken = [Refusal(command, plan.refusal.sqlstate, plan.refusal.message)]
-        found += broken
-    return found
+        faults += broken
+    return faults
 
 
 @lru_cache(maxsize=2048)
@@ -69,12 +69,12 @@ def understand(sql: str, *, binds: int = 0) -> Plan:
 
 
 def _plan(sql: str, binds: int) -> Plan:
-    found = statements(sql)
-    if not found:
+    parsed = statements(sql)
+    if not parsed:
         return Plan("")
-    if len(found) > 1:
+    if len(parsed) > 1:
         raise RedshiftError("42601", "cannot insert multiple commands into a prepared statement")
-    (statement,) = found
+    (statement,) = parsed
     refused = refusals_of(statement)
     if refused:
         raise RedshiftError(refused[0].sqlstate, refused[0].message, f"rule {refused[0].rule}")

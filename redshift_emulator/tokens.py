@@ -64,7 +64,7 @@ def joined(tokens: Sequence[Token]) -> str:
 
 def statements(sql: str) -> list[Statement]:
     """The statements of a text, empty ones left out."""
-    found: list[Statement] = []
+    complete: list[Statement] = []
     current: list[Token] = []
     spaced = False
     for match in _TOKEN.finditer(sql):
@@ -74,12 +74,12 @@ def statements(sql: str) -> list[Statement]:
             continue
         if text == ";":
             if current:
-                found.append(Statement.of(current))
+                complete.append(Statement.of(current))
             current = []
         else:
             current.append(Token(kind, text, spaced))
         spaced = False
-    return [*found, Statement.of(current)] if current else found
+    return [*complete, Statement.of(current)] if current else complete
 
 
 def tokens_of(sql: str) -> list[Token]:

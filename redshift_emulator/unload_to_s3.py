@@ -83,19 +83,19 @@ def unload_command(statement: Statement, rewrite: Callable[[Statement], str]) ->
 
 
 def _select(sql: str, rewrite: Callable[[Statement], str]) -> str:
-    found = statements(sql)
-    if len(found) != 1 or found[0].tokens[0].shape not in ("SELECT", "WITH"):
+    parsed = statements(sql)
+    if len(parsed) != 1 or parsed[0].tokens[0].shape not in ("SELECT", "WITH"):
         raise RedshiftError("42601", "UNLOAD takes one SELECT")
-    refused = refusals_of(found[0])
+    refused = refusals_of(parsed[0])
     if refused:
         raise RedshiftError(refused[0].sqlstate, refused[0].message)
     try:
-        limited = sqlglot.parse_one(found[0].text, read="redshift").args.get("limit") is not None
+        limited = sqlglot.parse_one(parsed[0].text, read="redshift").args.get("limit") is not None
     except SqlglotError as error:
         raise RedshiftError("42601", f"syntax error in the SELECT of UNLOAD: {error}") from error
     if limited:
         raise RedshiftError("0A000", "Limit clause is not supported in the outer SELECT of UNLOAD")
-    return rewrite(found[0])
+    return rewrite(parsed[0])
 
 
 async def emulate_unload(command: UnloadCommand, backend: Backend, store: ObjectStore) -> None:

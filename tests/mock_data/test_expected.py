@@ -15,8 +15,8 @@ import polars as pl
 import pytest
 
 from mock_data import MockData, MockDataArgs, rows
-from mock_data.order_histories import LIVES, OUTCOMES
-from mock_data.row_variants import CONFLICTING, FAULTS, LIFE_FORMS, SPELLINGS
+from mock_data.order_histories import HISTORIES, OUTCOMES
+from mock_data.row_variants import CONFLICTING, FAULTS, HISTORY_VARIANTS, SPELLINGS
 from schemas.reject_reasons import REJECT_REASONS
 from tests import oracle
 
@@ -181,8 +181,8 @@ def test_a_file_made_in_many_pieces_is_expected_as_rightly(tmp_path: Path, monke
 def test_a_row_with_each_fault_each_spelling_and_of_each_outcome_is_there(tmp_path: Path) -> None:
     shop = generated(tmp_path, days=6, rows=4_000)
     seen = pl.concat([shop.outcomes(key) for key in shop.keys])
-    forms = {form.name for form in (*FAULTS, *SPELLINGS, *LIFE_FORMS)}
-    assert forms - set(seen["form"]) == set()
+    variants = {variant.name for variant in (*FAULTS, *SPELLINGS, *HISTORY_VARIANTS)}
+    assert variants - set(seen["variant"]) == set()
     assert set(seen["outcome"]) == set(OUTCOMES)
     reasons = seen.filter(pl.col("outcome") == "rejected")["reject_reasons"].str.split(";")
     assert set(reasons.explode()) == set(REJECT_REASONS) - {"invalid_unit_price"}, "the contract has no such column"
@@ -192,8 +192,8 @@ def test_a_row_with_each_fault_each_spelling_and_of_each_outcome_is_there(tmp_pa
 def test_a_fault_shows_exactly_where_a_row_is_rejected(tmp_path: Path) -> None:
     shop = generated(tmp_path, days=3, rows=3_000, faults=0.1)
     seen = pl.concat([shop.outcomes(key) for key in shop.keys])
-    is_fault = pl.col("form").is_in([form.name for form in FAULTS])
-    seen = seen.filter(pl.col("form") != CONFLICTING.name)
+    is_fault = pl.col("variant").is_in([variant.name for variant in FAULTS])
+    seen = seen.filter(pl.col("variant") != CONFLICTING.name)
     assert seen.filter(is_fault != (pl.col("outcome") == "rejected")).height == 0
     assert seen.filter(is_fault).height == 900
 
@@ -210,5 +210,5 @@ def test_half_of_the_faulty_rows_speak_of_an_order_that_the_fact_has(tmp_path: P
 
 def test_all_lives_together_leave_room_for_the_plain_one() -> None:
     """And for the rows of days gone by, whatever the weekday: the smallest day over the largest is 0.68."""
-    assert sum(life.share for life in LIVES) < 0.6
-    assert sum(life.share * sum(row.file > 0 for row in life.rows) for life in LIVES) < 0.6
+    assert sum(history.share for history in HISTORIES) < 0.6
+    assert sum(history.share * sum(row.file > 0 for row in history.rows) for history in HISTORIES) < 0.6

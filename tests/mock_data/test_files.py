@@ -95,10 +95,10 @@ def test_without_faults_every_line_is_six_plain_values(tmp_path: Path) -> None:
 
 
 def test_rows_are_told_as_they_are_written(tmp_path: Path) -> None:
-    told: list[int] = []
-    for _ in MockData(MockDataArgs(days=3, rows=200)).write(tmp_path, on_rows=told.append):
+    row_counts: list[int] = []
+    for _ in MockData(MockDataArgs(days=3, rows=200)).write(tmp_path, on_rows=row_counts.append):
         pass
-    assert sum(told) == 600
+    assert sum(row_counts) == 600
 
 
 def test_sample_rows_of_the_contract_are_in_every_set(tmp_path: Path) -> None:
@@ -216,10 +216,10 @@ def test_the_profile_counts_what_is_in_the_files(tmp_path: Path) -> None:
     args = MockDataArgs(days=7, rows=4_000)
     write(tmp_path, args)
     outcomes = pl.concat(pl.read_parquet(path) for path in (tmp_path / "expected" / "outcomes").iterdir())
-    forms = dict(outcomes["form"].value_counts().iter_rows())
+    variants = dict(outcomes["variant"].value_counts().iter_rows())
     profiled = profile(args)
     assert {fault.name: fault.count for fault in profiled.faults} == {
-        fault.name: forms[fault.name] for fault in FAULTS if fault.name in forms
+        fault.name: variants[fault.name] for fault in FAULTS if fault.name in variants
     }
     assert sum(order.share for order in profiled.orders) == pytest.approx(1.0)
     assert profiled.rows == outcomes.height
