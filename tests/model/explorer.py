@@ -7,12 +7,13 @@ import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, tzinfo
+from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from lambdas import attempts
+from lambdas import attempts, leases
 from lambdas.archive import handler as archive
 from lambdas.archive.archiver import Archiver
 from lambdas.glue_runner import GlueRunner
@@ -109,6 +110,8 @@ def exploring() -> Iterator[Explorer]:
         for module in (attempts, scanner):
             patched.setattr(module, "datetime", ModelTime)
         patched.setattr(sweep, "publish_metrics", lambda *_: None)
+        # A tenth of all time would go into reading the same second again and again.
+        patched.setattr(leases, "parsedate_to_datetime", lru_cache(leases.parsedate_to_datetime))
         try:
             yield explorer
         finally:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any
 
@@ -26,6 +27,12 @@ def refusal(operation: str, code: str, status: int) -> ClientError:
     """The error that boto3 raises for an answer with this status."""
     answer: Any = {"Error": {"Code": code, "Message": code}, "ResponseMetadata": {"HTTPStatusCode": status}}
     return ClientError(answer, operation)
+
+
+@lru_cache
+def http_date(second: datetime) -> str:
+    """How an answer of AWS writes the time."""
+    return format_datetime(second, usegmt=True)
 
 
 @dataclass
@@ -195,7 +202,7 @@ class S3:
         }
 
     def _metadata(self) -> dict[str, Any]:
-        return {"ResponseMetadata": {"HTTPHeaders": {"date": format_datetime(self.clock.now, usegmt=True)}}}
+        return {"ResponseMetadata": {"HTTPHeaders": {"date": http_date(self.clock.now.replace(microsecond=0))}}}
 
 
 @dataclass

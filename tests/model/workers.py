@@ -5,13 +5,13 @@ Which call is disturbed, and how, is the schedule's next byte.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
 from botocore.exceptions import ReadTimeoutError
+from greenlet import greenlet
 
 from tests.model.memory_aws import Clock, refusal
 
@@ -28,16 +28,11 @@ class Broken(BaseException):
 
 @dataclass
 class Worker:
-    """One invocation in a thread of its own, so that it can be stopped anywhere."""
+    """One invocation in a coroutine of its own, so that it can be stopped anywhere."""
 
-    work: Callable[[], None]
-    done: Callable[[bool], None]
+    coroutine: greenlet
     deadline: Any
-    may_run: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
-    has_stopped: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
-    is_over: bool = False
     is_dead: bool = False
-    failure: BaseException | None = None
 
 
 @dataclass
@@ -110,8 +105,7 @@ class Workers:
         return is_one
 
     def _pause(self, worker: Worker, call: str) -> None:
-        worker.has_stopped.release()
-        worker.may_run.acquire()
+        worker.coroutine.parent.switch()
         if worker.is_dead:
             raise Killed(call)
 
@@ -119,12 +113,8 @@ class Workers:
 
     def invoke(self, work: Callable[[], None], done: Callable[[bool], None], *, seconds: float = 60) -> None:
         """Let a function work until it is over, dies, or is stopped in the middle."""
-        worker = Worker(work, done, self.clock.now + timedelta(seconds=seconds))
-        if self.is_calm:
-            self._run(worker)
-            return
-        threading.Thread(target=self._run, args=(worker,), daemon=True).start()
-        self._let_run(worker)
+        coroutine = greenlet(lambda: self._run(work, done))
+        self._let_run(Worker(coroutine, self.clock.now + timedelta(seconds=seconds)))
 
     def resume(self, worker: Worker) -> None:
         self.paused.remove(worker)
@@ -134,31 +124,22 @@ class Workers:
 
     def _let_run(self, worker: Worker) -> None:
         self.running = worker
-        worker.may_run.release()
-        worker.has_stopped.acquire()
-        self.running = None
-        self.trap = None
-        if isinstance(worker.failure, Broken):
-            raise worker.failure
-        if not worker.is_over:
+        try:
+            worker.coroutine.switch()
+        finally:
+            self.running = None
+            self.trap = None
+        if not worker.coroutine.dead:
             self.paused.append(worker)
 
-    def _run(self, worker: Worker) -> None:
-        if not self.is_calm:
-            worker.may_run.acquire()
+    def _run(self, work: Callable[[], None], done: Callable[[bool], None]) -> None:
         is_done = False
         try:
-            worker.work()
+            work()
             is_done = True
-        except Broken as broken:
-            worker.failure = broken
         except (Exception, Killed) as failure:
             self.log.append(f"failed: {type(failure).__name__} {failure}"[:200])
-        worker.is_over = True
-        worker.done(is_done)
-        if self.is_calm and worker.failure is not None:
-            raise worker.failure
-        worker.has_stopped.release()
+        done(is_done)
 
     def kill_the_paused(self) -> None:
         """Nobody who was stopped in the middle goes on."""
