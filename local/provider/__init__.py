@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from local.provider import functions, jobs, messaging, monitoring, network, storage, warehouse
 from local.provider.context import Create, Inputs, MotoGaps, MotoProvider, Outputs, UnknownResource, whole_numbers
+from local.provider.played_inputs import PlayedInputs
 
 __all__ = ["MotoGaps", "MotoProvider", "UnknownResource", "create"]
 
@@ -21,6 +22,18 @@ CREATE: dict[str, Create] = {
     **warehouse.CREATE,
 }
 
+NOT_PLAYED: dict[str, frozenset[str]] = {
+    # What `pulumi destroy` does with objects.
+    "aws:s3/bucket:Bucket": frozenset({"forceDestroy"}),
+    # moto has no Redshift Serverless; the emulator needs neither a place nor a password nor a price.
+    "aws:redshiftserverless/namespace:Namespace": frozenset({"iamRoles", "manageAdminPassword", "tags"}),
+    "aws:redshiftserverless/usageLimit:UsageLimit": frozenset({"amount", "breachAction", "period", "usageType"}),
+    "aws:redshiftserverless/workgroup:Workgroup": frozenset(
+        {"baseCapacity", "port", "publiclyAccessible", "securityGroupIds", "subnetIds", "tags"}
+    ),
+}
+"""What the program sets and the local cloud leaves out on purpose."""
+
 
 def create(provider: MotoProvider, type_: str, name: str, inputs: Inputs) -> tuple[str, Outputs]:
     """Create one resource; returns its id and its outputs, the inputs included. Raises UnknownResource."""
@@ -29,5 +42,12 @@ def create(provider: MotoProvider, type_: str, name: str, inputs: Inputs) -> tup
             f"the program declares {name!r} of type {type_}, which the local cloud cannot create; "
             "add a function for it to local/provider"
         )
-    outputs = {**inputs, **CREATE[type_](provider, name, whole_numbers(inputs))}
+    played = PlayedInputs(whole_numbers(inputs))
+    outputs = {**inputs, **CREATE[type_](provider, name, played)}
+    ignored = set(played.ignored()) - NOT_PLAYED.get(type_, frozenset())
+    if ignored:
+        raise UnknownResource(
+            f"the program sets {', '.join(sorted(ignored))} of {name!r}, a {type_}, which the local cloud ignores; "
+            "play it in local/provider, or name it in NOT_PLAYED"
+        )
     return str(outputs.get("id") or f"{name}-id"), outputs

@@ -20,7 +20,7 @@ def _role(provider: MotoProvider, name: str, inputs: Inputs) -> Outputs:
 
 def _role_policy(provider: MotoProvider, name: str, inputs: Inputs) -> Outputs:
     provider.client("iam").put_role_policy(
-        RoleName=inputs["role"], PolicyName=inputs.get("name") or name, PolicyDocument=inputs["policy"]
+        RoleName=inputs["role"], PolicyName=inputs.get("name") or unique_name(name), PolicyDocument=inputs["policy"]
     )
     return {}
 
@@ -64,6 +64,7 @@ def _event_source_mapping(provider: MotoProvider, _: str, inputs: Inputs) -> Out
         FunctionName=inputs["functionName"],
         BatchSize=inputs["batchSize"],
         FunctionResponseTypes=inputs.get("functionResponseTypes", []),
+        Tags=inputs.get("tags") or {},
     )
     concurrency = inputs.get("scalingConfig", {}).get("maximumConcurrency")
     if concurrency:

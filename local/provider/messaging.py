@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 from local.provider.context import Create, Inputs, MotoProvider, Outputs, tag_list, unique_name
+
+PROVIDERS_MESSAGE_SIZE = 256 * 1024
+"""What the real provider sets where the program names no size, although SQS would take more."""
 
 
 def _queue(provider: MotoProvider, name: str, inputs: Inputs) -> Outputs:
@@ -12,8 +17,10 @@ def _queue(provider: MotoProvider, name: str, inputs: Inputs) -> Outputs:
         "VisibilityTimeout": inputs.get("visibilityTimeoutSeconds"),
         "RedrivePolicy": inputs.get("redrivePolicy"),
         "SqsManagedSseEnabled": inputs.get("sqsManagedSseEnabled"),
+        "MaximumMessageSize": inputs.get("maxMessageSize", PROVIDERS_MESSAGE_SIZE),
     }
-    given = {key: str(value) for key, value in attributes.items() if value is not None}
+    texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in attributes.items()}
+    given = {key: text for key, text in texts.items() if text != "null"}
     url = provider.client("sqs").create_queue(QueueName=queue, Attributes=given, tags=inputs.get("tags") or {})[
         "QueueUrl"
     ]

@@ -21,6 +21,9 @@ def _subnet(provider: MotoProvider, _: str, inputs: Inputs) -> Outputs:
         VpcId=inputs["vpcId"], CidrBlock=inputs["cidrBlock"], AvailabilityZone=inputs["availabilityZone"]
     )
     subnet = made["Subnet"]["SubnetId"]
+    provider.client("ec2").modify_subnet_attribute(
+        SubnetId=subnet, MapPublicIpOnLaunch={"Value": inputs["mapPublicIpOnLaunch"]}
+    )
     _tag(provider, subnet, inputs)
     return {"id": subnet, "arn": provider.arn("ec2", f"subnet/{subnet}")}
 
@@ -70,10 +73,11 @@ def _security_group_rule(provider: MotoProvider, inputs: Inputs, authorize: str)
         "FromPort": inputs["fromPort"],
         "ToPort": inputs["toPort"],
     }
+    described = {"Description": inputs["description"]}
     if inputs.get("referencedSecurityGroupId"):
-        permission["UserIdGroupPairs"] = [{"GroupId": inputs["referencedSecurityGroupId"]}]
+        permission["UserIdGroupPairs"] = [{"GroupId": inputs["referencedSecurityGroupId"], **described}]
     if inputs.get("prefixListId"):
-        permission["PrefixListIds"] = [{"PrefixListId": inputs["prefixListId"]}]
+        permission["PrefixListIds"] = [{"PrefixListId": inputs["prefixListId"], **described}]
     made = getattr(provider.client("ec2"), authorize)(GroupId=inputs["securityGroupId"], IpPermissions=[permission])
     rule = made["SecurityGroupRules"][0]["SecurityGroupRuleId"]
     _tag(provider, rule, inputs)
@@ -92,7 +96,11 @@ def _vpc_endpoint(provider: MotoProvider, _: str, inputs: Inputs) -> Outputs:
     ec2 = provider.client("ec2")
     names = ("vpcId", "serviceName", "vpcEndpointType", "routeTableIds", "subnetIds", "securityGroupIds")
     policy = {"PolicyDocument": inputs["policy"]} if inputs.get("policy") else {}
-    made = ec2.create_vpc_endpoint(**{capital(name): inputs[name] for name in names if inputs.get(name)}, **policy)
+    made = ec2.create_vpc_endpoint(
+        PrivateDnsEnabled=inputs.get("privateDnsEnabled", False),
+        **{capital(name): inputs[name] for name in names if inputs.get(name)},
+        **policy,
+    )
     _tag(provider, made["VpcEndpoint"]["VpcEndpointId"], inputs)
     lists = ec2.describe_managed_prefix_lists()["PrefixLists"]
     list_ids = [entry["PrefixListId"] for entry in lists if entry["PrefixListName"] == inputs["serviceName"]]

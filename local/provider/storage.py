@@ -37,8 +37,13 @@ def _bucket_versioning(provider: MotoProvider, _: str, inputs: Inputs) -> Output
 
 def _bucket_encryption(provider: MotoProvider, _: str, inputs: Inputs) -> Outputs:
     rules = [
-        {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": default["sseAlgorithm"]}}
-        for default in (rule["applyServerSideEncryptionByDefault"] for rule in inputs["rules"])
+        {
+            "ApplyServerSideEncryptionByDefault": {
+                "SSEAlgorithm": rule["applyServerSideEncryptionByDefault"]["sseAlgorithm"]
+            },
+            "BlockedEncryptionTypes": {"EncryptionType": rule["blockedEncryptionTypes"]},
+        }
+        for rule in inputs["rules"]
     ]
     provider.client("s3").put_bucket_encryption(
         Bucket=inputs["bucket"], ServerSideEncryptionConfiguration={"Rules": rules}
@@ -89,7 +94,7 @@ def _bucket_notification(provider: MotoProvider, _: str, inputs: Inputs) -> Outp
 
 def _bucket_object(provider: MotoProvider, _: str, inputs: Inputs) -> Outputs:
     body = Path(inputs["source"].path).read_bytes()
-    headers = {"ContentType": inputs["contentType"]} if inputs.get("contentType") else {}
+    headers = {"ContentType": inputs.get("contentType") or "application/octet-stream"}
     if inputs.get("tags"):
         headers["Tagging"] = urlencode(inputs["tags"])
     provider.client("s3").put_object(Bucket=inputs["bucket"], Key=inputs["key"], Body=body, **headers)

@@ -1,90 +1,78 @@
-"""Stacks side by side in one account that others have used before: moto refuses what exists already."""
+"""Stacks side by side, and one after another, in an account that others have used before: moto refuses names twice."""
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-import local.provider
-from components.stack_config import stack_config
-from local.aws import Aws
-from local.deploy import Deployed, DeployFailed, deploy
-from local.moto_hooks import Hooks, let_go, take_over
-from local.program_warehouse import ProgramWarehouse
-from local.provider import MotoProvider
-from local.provider.context import Inputs, Outputs
-from tests.components.program import PROJECT, ROOT
+from local.deploy import DeployFailed
+from tests.components.one_account import Account, State, opened_account
 
-GLUES_LOG_GROUPS = ("/aws-glue/python-jobs/output", "/aws-glue/python-jobs/error")
-
-Up = Callable[..., Deployed]
-
-
-class _Warehouses:
-    """Namespaces and workgroups by Region; moto has none."""
-
-    def __init__(self) -> None:
-        self._names: set[tuple[str, str, str]] = set()
-
-    def create(self, kind: str, named_by: str) -> local.provider.context.Create:
-        def create(provider: MotoProvider, _: str, inputs: Inputs) -> Outputs:
-            name = (provider.aws.region, kind, inputs[named_by])
-            if name in self._names:
-                raise RuntimeError(f"ConflictException: the {kind} {inputs[named_by]} already exists")
-            self._names.add(name)
-            arn = provider.arn("redshift-serverless", f"{kind}/{uuid.uuid4()}")
-            endpoint = {"address": "warehouse.example.internal", "port": 5439}
-            return {"arn": arn, "adminPasswordSecretArn": f"{arn}-secret", "endpoints": [endpoint]}
-
-        return create
+REGION = "eu-west-1"
 
 
 @pytest.fixture
-def up(monkeypatch: pytest.MonkeyPatch, wheel_directory: Path) -> Iterator[Up]:
-    """`pulumi up` of a stack in a Region of one account in which Python Shell jobs have run before."""
-    account = f"{uuid.uuid4().int % 10**12:012}"
-    take_over(account, Hooks(on_object_event=lambda _: None, pace=1.0))
-    warehouses = _Warehouses()
-    for type_, create in {
-        "aws:redshiftserverless/namespace:Namespace": warehouses.create("namespace", "namespaceName"),
-        "aws:redshiftserverless/workgroup:Workgroup": warehouses.create("workgroup", "workgroupName"),
-        "aws:redshiftdata/statement:Statement": lambda *_: {},
-    }.items():
-        monkeypatch.setitem(local.provider.CREATE, type_, create)
-    running: dict[str, Aws] = {}
-
-    def run(stack: str, region: str) -> Deployed:
-        if region not in running:
-            running[region] = Aws.start(account=account, region=region)
-            for group in GLUES_LOG_GROUPS:
-                running[region].client("logs").create_log_group(logGroupName=group)
-        aws = running[region]
-        config = stack_config(ROOT, stack) | {
-            "aws:region": region,
-            f"{PROJECT}:availabilityZones": f'["{region}a", "{region}b", "{region}c"]',
-            f"{PROJECT}:wheelDirectory": str(wheel_directory),
-        }
-        return deploy(ROOT, MotoProvider(aws, ProgramWarehouse(aws)), stack=stack, config=config)
-
-    yield run
-    for aws in running.values():
-        aws.stop()
-    let_go(account)
+def account(wheel_directory: Path) -> Iterator[Account]:
+    with opened_account(wheel_directory) as opened:
+        yield opened
 
 
-def test_a_second_stack_and_a_second_region_stand_beside_the_first(up: Up) -> None:
-    stacks = [up("dev", "eu-west-1"), up("prod", "eu-west-1"), up("dev", "us-east-2")]
+def test_a_second_stack_and_a_second_region_stand_beside_the_first(account: Account) -> None:
+    stacks = [account.up(State(*one)) for one in (("dev", REGION), ("prod", REGION), ("dev", "us-east-2"))]
     outputs: list[Any] = ["drop_bucket", "work_bucket", "archive_bucket", "dashboard"]
     for output in outputs:
         assert len({stack.outputs[output] for stack in stacks}) == 3
 
 
-def test_the_same_stack_twice_is_refused(up: Up) -> None:
+def test_the_same_stack_twice_is_refused(account: Account) -> None:
     """Shows that moto, and the test, would notice a name that exists already."""
-    up("dev", "eu-west-1")
+    account.up(State("dev", REGION))
     with pytest.raises(DeployFailed, match="exist"):
-        up("dev", "eu-west-1")
+        account.up(State("dev", REGION))
+
+
+def test_a_stack_that_was_destroyed_is_deployed_again(account: Account) -> None:
+    """Its buckets hold versions and deleted objects; nothing is left of it, and every name is free again."""
+    before, state = account.names(REGION), State("dev", REGION)
+    for _ in range(2):
+        outputs = account.up(state).outputs
+        s3 = account.aws(REGION).client("s3")
+        for bucket in ("drop_bucket", "work_bucket", "archive_bucket"):
+            for _ in range(2):
+                s3.put_object(Bucket=outputs[bucket], Key="transactions/a.csv", Body=b"x")
+            s3.delete_object(Bucket=outputs[bucket], Key="transactions/a.csv")
+        account.destroy(state)
+        assert account.names(REGION) == before
+
+
+def test_a_stack_that_keeps_its_data_finds_it_again(account: Account) -> None:
+    state = State("prod", REGION)
+    first = account.up(state).outputs
+    s3 = account.aws(REGION).client("s3")
+    version = s3.put_object(Bucket=first["archive_bucket"], Key="transactions/a.csv", Body=b"x")["VersionId"]
+    account.destroy(state)
+    for bucket in ("drop_bucket", "work_bucket", "archive_bucket"):
+        named = {"Bucket": first[bucket]}
+        assert s3.get_bucket_versioning(**named)["Status"] == "Enabled"
+        for ask in (s3.get_bucket_policy, s3.get_bucket_encryption, s3.get_public_access_block):
+            ask(**named)
+        assert s3.get_bucket_lifecycle_configuration(**named)["Rules"]
+    assert {kind for _, kind, _ in account.warehouses} == {"aws:redshiftserverless/namespace:Namespace"}
+
+    again = account.up(state).outputs
+    assert dict(again) == dict(first)
+    assert s3.get_object(Bucket=again["archive_bucket"], Key="transactions/a.csv", VersionId=version)["Body"].read()
+    [queue] = s3.get_bucket_notification_configuration(Bucket=again["drop_bucket"])["QueueConfigurations"]
+    assert queue["QueueArn"].endswith(":transactions-pipeline-prod-drops")
+
+
+def test_a_name_that_a_destroy_leaves_behind_is_noticed(account: Account) -> None:
+    """What Glue's log groups did to this program when a stack owned them."""
+    state = State("dev", REGION)
+    account.up(state)
+    account.destroy(state, stays=lambda found: found.kind == "LogGroup")
+    with pytest.raises(DeployFailed, match="exist"):
+        account.up(state)

@@ -85,3 +85,17 @@ def test_a_bucket_may_notify_queues_only(provider: MotoProvider, tmp_path: Path)
             provider,
             tmp_path,
         )
+
+
+def test_a_setting_that_would_be_ignored_is_refused_by_name(provider: MotoProvider, tmp_path: Path) -> None:
+    with pytest.raises(DeployFailed, match=r"sets delaySeconds of 'mine', a aws:sqs/queue:Queue, .* ignores"):
+        run("from pulumi_aws import sqs\nsqs.Queue('mine', delay_seconds=5)\n", provider, tmp_path)
+    with pytest.raises(DeployFailed, match=r"sets rules.bucketKeyEnabled of 'mine'"):
+        run(
+            "from pulumi_aws import s3\nbucket = s3.Bucket('mine')\n"
+            "s3.BucketServerSideEncryptionConfiguration('mine', bucket=bucket.bucket, rules=[{\n"
+            "    'apply_server_side_encryption_by_default': {'sse_algorithm': 'AES256'},\n"
+            "    'blocked_encryption_types': ['SSE-C'], 'bucket_key_enabled': True}])\n",
+            provider,
+            tmp_path,
+        )

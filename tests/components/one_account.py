@@ -1,0 +1,175 @@
+"""`pulumi up` and `pulumi destroy` of stacks that share an account, which moto plays."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import local.deploy
+import local.provider
+from components.stack_config import stack_config
+from local.aws import Aws
+from local.deploy import Deployed
+from local.moto_hooks import Hooks, let_go, take_over
+from local.program_warehouse import ProgramWarehouse
+from local.provider import MotoProvider
+from local.provider.context import Inputs, Outputs
+from tests.components import program
+from tests.components.destroying import delete
+from tests.components.program import PROJECT, ROOT
+
+GLUES_LOG_GROUPS = ("/aws-glue/python-jobs/output", "/aws-glue/python-jobs/error")
+OPENED = {
+    "aws:redshiftserverless/namespace:Namespace": "namespaceName",
+    "aws:redshiftserverless/workgroup:Workgroup": "workgroupName",
+}
+"""Types of the warehouse, which moto has not -> what names them."""
+
+Key = tuple[str, str]
+"""Type and name of a resource."""
+
+
+@dataclass
+class State:
+    """What Pulumi remembers of a stack between two commands."""
+
+    stack: str
+    region: str
+    standing: dict[Key, tuple[str, Outputs]] = field(default_factory=dict)
+    """In the order of their creation."""
+
+
+@dataclass
+class Account:
+    """One AWS account, in which Python Shell jobs have run before."""
+
+    id: str
+    wheel_directory: Path
+    regions: dict[str, Aws] = field(default_factory=dict)
+    warehouses: set[tuple[str, str, str]] = field(default_factory=set)
+    """Region, type and name of each namespace and workgroup."""
+
+    def aws(self, region: str) -> Aws:
+        if region not in self.regions:
+            self.regions[region] = Aws.start(account=self.id, region=region)
+            for group in GLUES_LOG_GROUPS:
+                self.regions[region].client("logs").create_log_group(logGroupName=group)
+        return self.regions[region]
+
+    def up(self, state: State) -> Deployed:
+        """Create what the stack declares and its state does not know."""
+        aws = self.aws(state.region)
+
+        def create(provider: MotoProvider, type_: str, name: str, inputs: Inputs) -> tuple[str, Outputs]:
+            if (type_, name) not in state.standing:
+                made = (
+                    self._open(state.region, type_, inputs)
+                    if type_.startswith("aws:redshift")
+                    else local.provider.create(provider, type_, name, inputs)
+                )
+                state.standing[type_, name] = made
+            return state.standing[type_, name]
+
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(local.deploy, "create", create)
+            provider = MotoProvider(aws, ProgramWarehouse(aws))
+            return local.deploy.deploy(ROOT, provider, stack=state.stack, config=self._config(state))
+
+    def destroy(self, state: State, *, stays: Callable[[program.Resource], bool] = lambda _: False) -> None:
+        """`pulumi destroy --exclude-protected`: all but what is protected and what that depends on.
+
+        What a resource option retains, and whatever `stays`, is forgotten and left in AWS.
+        """
+        declared = {
+            (found.type, found.name): found
+            for found in program.deploy(state.stack, self.wheel_directory, region=state.region).resources
+        }
+        kept = _protected(declared)
+        for key in reversed(list(state.standing)):
+            found = declared[key]
+            if key in kept:
+                continue
+            _, outputs = state.standing.pop(key)
+            if not (found.retain_on_delete or stays(found)):
+                self._delete(state.region, key[0], outputs)
+
+    def names(self, region: str) -> set[str]:
+        """Everything in the account that has a name, or an id of the network."""
+        client = self.aws(region).client
+        vpcs = {found["VpcId"] for found in client("ec2").describe_vpcs()["Vpcs"] if not found["IsDefault"]}
+        subnets = client("ec2").describe_subnets()["Subnets"]
+        groups = client("ec2").describe_security_groups()["SecurityGroups"]
+        return {
+            *(found["Name"] for found in client("s3").list_buckets()["Buckets"]),
+            *client("sqs").list_queues().get("QueueUrls", []),
+            *(found["TopicArn"] for found in client("sns").list_topics()["Topics"]),
+            *(found["SubscriptionArn"] for found in client("sns").list_subscriptions()["Subscriptions"]),
+            *(found["FunctionName"] for found in client("lambda").list_functions()["Functions"]),
+            *(found["UUID"] for found in client("lambda").list_event_source_mappings()["EventSourceMappings"]),
+            *(found["Name"] for found in client("events").list_rules()["Rules"]),
+            *(found["logGroupName"] for found in client("logs").describe_log_groups()["logGroups"]),
+            *(found["AlarmName"] for found in client("cloudwatch").describe_alarms()["MetricAlarms"]),
+            *(found["DashboardName"] for found in client("cloudwatch").list_dashboards()["DashboardEntries"]),
+            *client("glue").list_jobs()["JobNames"],
+            *(found["Name"] for found in client("glue").get_connections()["ConnectionList"]),
+            *(found["RoleName"] for found in client("iam").list_roles()["Roles"]),
+            *(name for place, _, name in self.warehouses if place == region),
+            *vpcs,
+            *(found["SubnetId"] for found in subnets if found["VpcId"] in vpcs),
+            *(found["GroupId"] for found in groups if found["VpcId"] in vpcs),
+        }
+
+    def _config(self, state: State) -> dict[str, str]:
+        zones = ", ".join(f'"{state.region}{letter}"' for letter in "abc")
+        return stack_config(ROOT, state.stack) | {
+            "aws:region": state.region,
+            f"{PROJECT}:availabilityZones": f"[{zones}]",
+            f"{PROJECT}:wheelDirectory": str(self.wheel_directory),
+        }
+
+    def _open(self, region: str, type_: str, inputs: Inputs) -> tuple[str, Outputs]:
+        if type_ in OPENED:
+            name = (region, type_, inputs[OPENED[type_]])
+            if name in self.warehouses:
+                raise RuntimeError(f"ConflictException: {name[2]} already exists")
+            self.warehouses.add(name)
+        arn = f"arn:aws:redshift-serverless:{region}:{self.id}:{uuid.uuid4()}"
+        endpoint = {"address": "warehouse.example.internal", "port": 5439}
+        return arn, {**inputs, "arn": arn, "adminPasswordSecretArn": f"{arn}-secret", "endpoints": [endpoint]}
+
+    def _delete(self, region: str, type_: str, outputs: Outputs) -> None:
+        if type_ in OPENED:
+            self.warehouses.remove((region, type_, outputs[OPENED[type_]]))
+        elif not type_.startswith("aws:redshift"):
+            delete(self.aws(region), type_, outputs)
+
+
+def _protected(declared: dict[Key, program.Resource]) -> set[Key]:
+    """What is protected, and all that it depends on."""
+    by_urn = {found.urn: key for key, found in declared.items()}
+    kept: set[Key] = set()
+    waiting = [key for key, found in declared.items() if found.protect]
+    while waiting:
+        key = waiting.pop()
+        if key not in kept:
+            kept.add(key)
+            waiting += [by_urn[urn] for urn in declared[key].dependencies if urn in by_urn]
+    return kept
+
+
+@contextmanager
+def opened_account(wheel_directory: Path) -> Iterator[Account]:
+    account = Account(f"{uuid.uuid4().int % 10**12:012}", wheel_directory)
+    take_over(account.id, Hooks(on_object_event=lambda _: None, pace=1.0))
+    try:
+        yield account
+    finally:
+        for aws in account.regions.values():
+            aws.stop()
+        let_go(account.id)
