@@ -18,7 +18,8 @@ class PlayedInputs(dict[str, Any]):
         return super().__getitem__(key)
 
     def get(self, key: str, default: Any = None) -> Any:
-        return self[key] if key in self else default
+        self._played.add(key)
+        return super().get(key, default)
 
     def items(self) -> Any:
         self._played.update(self)
