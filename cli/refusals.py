@@ -33,9 +33,9 @@ def explain(error: Exception) -> tuple[str, int]:
     """The sentence and the exit status of an error."""
     for chained in _causes(error):
         for find_sentence in (_from_us, _from_disk, _from_pulumi, _from_aws):
-            found = find_sentence(chained)
-            if found is not None:
-                return found
+            outcome = find_sentence(chained)
+            if outcome is not None:
+                return outcome
     return (
         f"this is a fault of the program: {type(error).__name__}: {_one_line(error)}; "
         "run the command again with --debug to see where",

@@ -70,7 +70,7 @@ class BackfillRun:
                 self._drop(files)
         drops = [self.dropped[self.contents[file.key]] for file in self.files]
         loads = [Loads(self.pipeline).of(drop) for drop in drops]
-        self._wait_until_told(loads)
+        self._wait_until_notified(loads)
         self._send_digest(loads)
         self.pipeline.client("s3").delete_object(Bucket=self._work_bucket, Key=BACKFILL_KEY)
         return loads
@@ -79,13 +79,13 @@ class BackfillRun:
         """Write the note that keeps single mails away; raises Refused while another backfill runs."""
         s3 = self.pipeline.client("s3")
         try:
-            found = s3.get_object(Bucket=self._work_bucket, Key=BACKFILL_KEY)
+            note = s3.get_object(Bucket=self._work_bucket, Key=BACKFILL_KEY)
         except ClientError as error:
             if error.response["Error"]["Code"] != "NoSuchKey":
                 raise
         else:
-            other = Backfill.from_payload(json.loads(found["Body"].read()))
-            ends = found["LastModified"] + timedelta(seconds=QUIET_SECONDS)
+            other = Backfill.from_payload(json.loads(note["Body"].read()))
+            ends = note["LastModified"] + timedelta(seconds=QUIET_SECONDS)
             if other.name != self.name and datetime.now(UTC) < ends:
                 raise Refused(
                     f"another backfill, of {len(other.keys):,} files, runs or was stopped; run it again to its end, "
@@ -111,11 +111,11 @@ class BackfillRun:
         place = self.files.index(files[-1]) + 1
         self.say(f"{place:,} of {len(self.files):,} files are done, the last of them {files[-1].path.name}.")
 
-    def _wait_until_told(self, loads: Sequence[Load]) -> None:
+    def _wait_until_notified(self, loads: Sequence[Load]) -> None:
         """Wait until `notify` has seen the last outcome of each: without the note it would mail it by itself."""
         until = time.monotonic() + self.timeout_seconds
         outcomes = {(load.load_id, load.status.attempt) for load in loads if load.attempts}
-        while missing := outcomes - set(self._told()):
+        while missing := outcomes - set(self._notified()):
             if time.monotonic() > until:
                 load_id, attempt = min(missing)
                 raise Failed(
@@ -124,10 +124,10 @@ class BackfillRun:
                 )
             time.sleep(self.pipeline.look_seconds)
 
-    def _told(self) -> Iterator[tuple[str, int]]:
+    def _notified(self) -> Iterator[tuple[str, int]]:
         pages = self.pipeline.client("s3").get_paginator("list_objects_v2")
         for page in pages.paginate(Bucket=self._work_bucket, Prefix=NOTIFIED):
-            yield from filter(None, (parse_attempt_key(found["Key"]) for found in page.get("Contents", [])))
+            yield from filter(None, (parse_attempt_key(entry["Key"]) for entry in page.get("Contents", [])))
 
     def _send_digest(self, loads: Sequence[Load]) -> None:
         """Publish the digest unless it was. The note comes first: a second mail would look like a second backfill."""
@@ -172,5 +172,5 @@ def _known_drops(pipeline: Pipeline, wanted: Collection[Content]) -> Iterator[tu
 
 def _source_version(s3: Any, archive: str, version: dict[str, Any]) -> str:
     """The version of the drop that an archived copy was made of; empty for what is no copy of ours."""
-    found = s3.head_object(Bucket=archive, Key=version["Key"], VersionId=version["VersionId"])
-    return str(found["Metadata"].get(SOURCE_VERSION_ID, ""))
+    head = s3.head_object(Bucket=archive, Key=version["Key"], VersionId=version["VersionId"])
+    return str(head["Metadata"].get(SOURCE_VERSION_ID, ""))

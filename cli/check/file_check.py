@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -16,6 +16,7 @@ from typing import Any
 import polars as pl
 
 from cli.check.proposals import Proposal, propose
+from cli.check.result import CheckResult
 from cli.refusals import Refused
 from jobs.csv.reader import SourceFile, open_source_file
 from jobs.errors import JobError
@@ -31,7 +32,6 @@ from schemas.counted import agreeing, counted
 from schemas.drops import CUSTOMERS, PRODUCTS, TRANSACTIONS, Drop
 from schemas.reject_reasons import REJECT_REASONS
 from schemas.rejected_file import REASON_SEPARATOR, REJECT_REASONS_COLUMN
-from schemas.reports import RejectedFor
 from schemas.sources import CONTRACT_COLUMNS, SourceSettings
 from schemas.warehouse.tables import DIMENSIONS
 
@@ -50,31 +50,6 @@ class Dimensions:
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What the job would say of a file under some settings. Where `refusal` is set, nothing would be loaded."""
-
-    refusal: str | None
-    rows: int = 0
-    accepted: int = 0
-    """Rows that would be loaded, or lose to another row of the file (`duplicate`)."""
-    duplicate: int = 0
-    rejected: int = 0
-    reasons: Mapping[str, RejectedFor] = field(default_factory=dict)
-    values: Mapping[str, Counter[str]] = field(default_factory=dict)
-    """Reject reason -> the values that it is about, with how many rows have each."""
-    ignored_columns: tuple[str, ...] = ()
-
-    @property
-    def loaded(self) -> int:
-        """Rows that reach the warehouse."""
-        return 0 if self.refusal else self.accepted - self.duplicate
-
-    @property
-    def needs_a_look(self) -> bool:
-        return bool(self.rejected or self.duplicate)
-
-
-@dataclass(frozen=True)
 class FileCheck:
     """One file, what would happen to it, and what would help."""
 
@@ -82,7 +57,7 @@ class FileCheck:
     kind: str
     """transactions, dim_products or dim_customers."""
     source: str
-    outcome: Outcome
+    result: CheckResult
     proposal: Proposal | None = None
     notes: tuple[str, ...] = ()
 
@@ -104,18 +79,18 @@ class Checker:
                 return FileCheck(path, kind, self.settings.name, _check_dimension(path, kind, self.settings.null_words))
         day = _day_of(path, self.day)
 
-        def check_with(settings: SourceSettings) -> Outcome:
+        def check_with(settings: SourceSettings) -> CheckResult:
             most = Fraction(str(self.max_reject_ratio))
             return _check_transactions(path, settings, day or datetime.now(UTC).date(), self.dimensions, most)
 
-        outcome = check_with(self.settings)
-        is_good = not outcome.refusal and not outcome.needs_a_look
+        result = check_with(self.settings)
+        is_good = not result.refusal and not result.needs_a_look
         return FileCheck(
             path=path,
             kind=TRANSACTIONS,
             source=self.settings.name,
-            outcome=outcome,
-            proposal=None if is_good else propose(path, self.settings, outcome, check_with),
+            result=result,
+            proposal=None if is_good else propose(path, self.settings, result, check_with),
             notes=tuple(self._notes(day)),
         )
 
@@ -141,7 +116,7 @@ def _day_of(path: Path, given: str | None) -> date | None:
 
 def _check_transactions(
     path: Path, settings: SourceSettings, day: date, dimensions: Dimensions, max_reject_ratio: Fraction
-) -> Outcome:
+) -> CheckResult:
     """Read, validate and settle a file as the job does."""
     with tempfile.TemporaryDirectory(prefix="check-") as name:
         folder = Path(name)
@@ -160,11 +135,11 @@ def _check_transactions(
             stager = Stager(Drop("", "", ""), Prefix(_Discarded(), "", ""), folder)
             staged = stager.stage(source, validator, candidates)
         except JobError as refused:
-            return Outcome(refusal=str(refused))
-        return _outcome(staged, source, validator, max_reject_ratio)
+            return CheckResult(refusal=str(refused))
+        return _result(staged, source, validator, max_reject_ratio)
 
 
-def _outcome(staged: StagedRows, source: SourceFile, validator: _Observer, most: Fraction) -> Outcome:
+def _result(staged: StagedRows, source: SourceFile, validator: _Observer, most: Fraction) -> CheckResult:
     rejected = staged.rejected.rows
     refusal = None
     if rejected and Fraction(rejected, staged.rows_read) > most:
@@ -173,7 +148,7 @@ def _outcome(staged: StagedRows, source: SourceFile, validator: _Observer, most:
             f"and max_reject_ratio allows {float(most):.1%}, "
             "so nothing would be loaded"
         )
-    return Outcome(
+    return CheckResult(
         refusal=refusal,
         rows=staged.rows_read,
         accepted=staged.rows_read - rejected,
@@ -185,13 +160,13 @@ def _outcome(staged: StagedRows, source: SourceFile, validator: _Observer, most:
     )
 
 
-def _check_dimension(path: Path, name: str, null_words: Sequence[str]) -> Outcome:
+def _check_dimension(path: Path, name: str, null_words: Sequence[str]) -> CheckResult:
     """Read a file of products or customers as the job does."""
     try:
         rows = _dimension_rows(path, name, null_words)
     except JobError as refused:
-        return Outcome(refusal=str(refused))
-    return Outcome(refusal=None, rows=rows.height, accepted=rows.height)
+        return CheckResult(refusal=str(refused))
+    return CheckResult(refusal=None, rows=rows.height, accepted=rows.height)
 
 
 def read_lookup(path: Path, name: str, null_words: Sequence[str]) -> Lookup:
@@ -241,8 +216,8 @@ class _Observer(RowValidator):
             if column not in rejected.columns or rejected.is_empty():
                 continue
             has_reason = pl.col(REJECT_REASONS_COLUMN).str.split(REASON_SEPARATOR).list.contains(reason)
-            found = rejected.filter(has_reason).get_column(column).fill_null("").str.strip_chars()
-            for value, count in found.value_counts().head(_MOST_VALUES).rows():
+            values = rejected.filter(has_reason).get_column(column).fill_null("").str.strip_chars()
+            for value, count in values.value_counts().head(_MOST_VALUES).rows():
                 self.values.setdefault(reason, Counter())[value] += count
         return result
 

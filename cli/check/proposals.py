@@ -14,14 +14,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from cli.check.result import CheckResult
 from schemas.source_values import date_pattern
 from schemas.sources import NEGATIVE, SourceSettings, heading_key
 from sources import known_sources, read_source
-
-if TYPE_CHECKING:
-    from cli.check.file_check import Outcome
 
 TITLES = {
     "amazon": "Amazon's order report",
@@ -45,7 +43,7 @@ _DAYS = {
 _NAMED_DAYS = ("%d %b %Y", "%d-%b-%Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y", "%Y%m%d")
 _TIMES = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p", "T%H:%M:%S", ", %I:%M:%S %p", ", %H:%M")
 
-CheckWith = Callable[[SourceSettings], "Outcome"]
+CheckWith = Callable[[SourceSettings], CheckResult]
 
 
 @dataclass(frozen=True)
@@ -53,14 +51,14 @@ class Proposal:
     """Settings under which more of the file is loaded, and what happens then."""
 
     settings: SourceSettings
-    outcome: Outcome
+    result: CheckResult
     preset: str | None
     """The name of the preset, or None for changes of the settings in use."""
     changes: dict[str, Any]
     """The settings that differ from those in use; empty for a preset."""
 
 
-def propose(path: Path, used: SourceSettings, found: Outcome, check: CheckWith) -> Proposal | None:
+def propose(path: Path, used: SourceSettings, current: CheckResult, check: CheckWith) -> Proposal | None:
     """The best of the presets and of the changes that the content asks for, if it is better than `found`."""
     lines = list(_head_lines(path))
     proposals = [
@@ -71,8 +69,8 @@ def propose(path: Path, used: SourceSettings, found: Outcome, check: CheckWith) 
     changed = _changed(lines, used, check)
     if changed is not None:
         proposals.append(changed)
-    better = [proposal for proposal in proposals if proposal.outcome.loaded > found.loaded]
-    return max(better, key=lambda proposal: (proposal.outcome.loaded, proposal.preset is not None), default=None)
+    better = [proposal for proposal in proposals if proposal.result.loaded > current.loaded]
+    return max(better, key=lambda proposal: (proposal.result.loaded, proposal.preset is not None), default=None)
 
 
 def ambiguous_dates(texts: Iterable[str]) -> list[str]:
@@ -85,16 +83,16 @@ def _changed(lines: list[str], used: SourceSettings, check: CheckWith) -> Propos
     """The settings in use with the changes that the file asks for, one after the other."""
     changes: dict[str, Any] = _shape_changes(lines, used)
     settings = _with(used, changes)
-    outcome = check(settings)
+    result = check(settings)
     for _ in range(3):
-        asked_for = _value_changes(outcome, settings, lines)
+        asked_for = _value_changes(result, settings, lines)
         more = {key: value for key, value in asked_for.items() if key not in changes}
         if not more:
             break
         changes.update(more)
         settings = _with(used, changes)
-        outcome = check(settings)
-    return Proposal(settings, outcome, None, changes) if changes else None
+        result = check(settings)
+    return Proposal(settings, result, None, changes) if changes else None
 
 
 def _with(settings: SourceSettings, changes: dict[str, Any]) -> SourceSettings:
@@ -114,18 +112,18 @@ def _shape_changes(lines: list[str], used: SourceSettings) -> dict[str, Any]:
     return {key: value for key, value in changes.items() if value != getattr(used, key)}
 
 
-def _value_changes(outcome: Outcome, settings: SourceSettings, lines: list[str]) -> dict[str, Any]:
+def _value_changes(result: CheckResult, settings: SourceSettings, lines: list[str]) -> dict[str, Any]:
     """Settings of values, from what rows are rejected for."""
     changes: dict[str, Any] = {}
-    formats = _orders_of(list(outcome.values.get("invalid_transaction_date", ())))
+    formats = _orders_of(list(result.values.get("invalid_transaction_date", ())))
     if len(formats) == 1:
         (only,) = formats.values()
         changes["date_formats"] = [*settings.date_formats, *only]
-    quantities = list(outcome.values.get("invalid_quantity", ()))
+    quantities = list(result.values.get("invalid_quantity", ()))
     if any(re.fullmatch(r"-[0-9.,]+", quantity) for quantity in quantities):
         changes["returns"] = NEGATIVE
     is_escaped = settings.quote and any("\\" + settings.quote in line for line in lines)
-    if "malformed_row" in outcome.reasons and is_escaped and not settings.escape:
+    if "malformed_row" in result.reasons and is_escaped and not settings.escape:
         changes["escape"] = "\\"
     return changes
 
@@ -138,24 +136,24 @@ def _orders_of(texts: list[str]) -> dict[str, list[str]]:
         for order, days in _DAYS.items()
     }
     orders["named"] = [day + time for day in _NAMED_DAYS for time in _TIMES]
-    found = {}
+    readable = {}
     for order, formats in orders.items():
         used = {_format_of(text, formats) for text in written}
         if used and None not in used:
-            found[order] = [one for one in formats if one in used]
-    return found
+            readable[order] = [format_ for format_ in formats if format_ in used]
+    return readable
 
 
 def _format_of(text: str, formats: Iterable[str]) -> str | None:
-    for one in formats:
-        if re.search(date_pattern(one), text) and _is_day(text, one):
-            return one
+    for format_ in formats:
+        if re.search(date_pattern(format_), text) and _is_day(text, format_):
+            return format_
     return None
 
 
-def _is_day(text: str, one: str) -> bool:
+def _is_day(text: str, format_: str) -> bool:
     try:
-        datetime.strptime(text, one)
+        datetime.strptime(text, format_)
     except ValueError:
         return False
     return True

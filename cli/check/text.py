@@ -6,8 +6,9 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from cli.check.file_check import FileCheck, Outcome
+from cli.check.file_check import FileCheck
 from cli.check.proposals import TITLES, Proposal, ambiguous_dates
+from cli.check.result import CheckResult
 from schemas.counted import agreeing, counted
 from schemas.reject_reasons import REJECT_REASONS
 
@@ -16,49 +17,49 @@ _MOST_WORDS = 12
 
 def as_text(check: FileCheck) -> str:
     """The file, its rows, why rows are rejected with samples and the form that is wanted, and what would help."""
-    outcome = check.outcome
+    result = check.result
     lines = [f"{check.path.name} ({check.kind}, source {check.source})"]
-    if outcome.rows:
-        counts = [f"{outcome.accepted:,} accepted", f"{outcome.rejected:,} rejected"]
-        counts += [f"{outcome.duplicate:,} of the accepted rows repeat another row"] if outcome.duplicate else []
-        lines.append(f"  {counted(outcome.rows, 'row')}: {', '.join(counts)}")
-    if outcome.refusal:
-        lines.append(f"  refused: {outcome.refusal}")
-    lines += _reasons(outcome)
-    if outcome.ignored_columns:
-        lines.append(f"  columns that nothing is read from: {', '.join(outcome.ignored_columns)}")
+    if result.rows:
+        counts = [f"{result.accepted:,} accepted", f"{result.rejected:,} rejected"]
+        counts += [f"{result.duplicate:,} of the accepted rows repeat another row"] if result.duplicate else []
+        lines.append(f"  {counted(result.rows, 'row')}: {', '.join(counts)}")
+    if result.refusal:
+        lines.append(f"  refused: {result.refusal}")
+    lines += _reasons(result)
+    if result.ignored_columns:
+        lines.append(f"  columns that nothing is read from: {', '.join(result.ignored_columns)}")
     lines += _advice(check)
     return "\n".join([*lines, *(f"  note: {note}" for note in check.notes)])
 
 
 def as_json(check: FileCheck) -> dict[str, Any]:
     """The same as an object."""
-    outcome, proposal = check.outcome, check.proposal
+    result, proposal = check.result, check.proposal
     return {
         "file": str(check.path),
         "kind": check.kind,
         "source": check.source,
-        "outcome": "refused" if outcome.refusal else "look_at_rows" if outcome.needs_a_look else "good",
-        "refusal": outcome.refusal,
-        "rows": outcome.rows,
-        "accepted": outcome.accepted,
-        "duplicate": outcome.duplicate,
-        "rejected": outcome.rejected,
-        "reject_reasons": {reason: asdict(rejected) for reason, rejected in outcome.reasons.items()},
-        "values": {reason: dict(values.most_common(_MOST_WORDS)) for reason, values in outcome.values.items()},
-        "ignored_columns": list(outcome.ignored_columns),
+        "outcome": "refused" if result.refusal else "look_at_rows" if result.needs_a_look else "good",
+        "refusal": result.refusal,
+        "rows": result.rows,
+        "accepted": result.accepted,
+        "duplicate": result.duplicate,
+        "rejected": result.rejected,
+        "reject_reasons": {reason: asdict(rejected) for reason, rejected in result.reasons.items()},
+        "values": {reason: dict(values.most_common(_MOST_WORDS)) for reason, values in result.values.items()},
+        "ignored_columns": list(result.ignored_columns),
         "proposal": proposal
-        and {"source": proposal.preset, "settings": proposal.changes, "loaded": proposal.outcome.loaded},
+        and {"source": proposal.preset, "settings": proposal.changes, "loaded": proposal.result.loaded},
         "notes": list(check.notes),
     }
 
 
-def _reasons(outcome: Outcome) -> list[str]:
+def _reasons(result: CheckResult) -> list[str]:
     lines = []
-    for reason, rejected in outcome.reasons.items():
+    for reason, rejected in result.reasons.items():
         known = REJECT_REASONS[reason]
         lines.append(f"  {rejected.rows:,} × {reason}: {known.meaning}; wanted is {known.wanted}")
-        values = outcome.values.get(reason)
+        values = result.values.get(reason)
         if values:
             words = [f"{value!r} ({count:,})" for value, count in values.most_common(_MOST_WORDS)]
             more = f" and {len(values) - _MOST_WORDS:,} more" if len(values) > _MOST_WORDS else ""
@@ -70,15 +71,15 @@ def _reasons(outcome: Outcome) -> list[str]:
 def _advice(check: FileCheck) -> list[str]:
     if check.proposal:
         return [f"  proposal: {_proposal(check.proposal)}"]
-    either = ambiguous_dates(check.outcome.values.get("invalid_transaction_date", ()))
+    either = ambiguous_dates(check.result.values.get("invalid_transaction_date", ()))
     if not either:
         return []
     return [f"  no proposal for the dates: they can be read as {' and as '.join(either)}; set date_formats to one"]
 
 
 def _proposal(proposal: Proposal) -> str:
-    outcome = proposal.outcome
-    then = f"then {outcome.loaded:,} of {counted(outcome.rows, 'row')} {agreeing(outcome.loaded, 'is', 'are')} loaded"
+    result = proposal.result
+    then = f"then {result.loaded:,} of {counted(result.rows, 'row')} {agreeing(result.loaded, 'is', 'are')} loaded"
     if proposal.preset:
         return f"it looks like {TITLES.get(proposal.preset, proposal.preset)}: `source: {proposal.preset}`; {then}"
     settings = "; ".join(f"`{key}: {json.dumps(value, ensure_ascii=False)}`" for key, value in proposal.changes.items())

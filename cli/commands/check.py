@@ -48,11 +48,11 @@ def check(
     settings = _settings(source)
     dimensions = Dimensions(_lookup(products, PRODUCTS, settings), _lookup(customers, CUSTOMERS, settings))
     checker = Checker(settings, dimensions, max_reject_ratio, day)
-    results = [checker.check(file) for file in files]
-    invocation.show([as_json(result) for result in results], "\n\n".join(as_text(result) for result in results))
-    if any(result.outcome.refusal for result in results):
+    checks = [checker.check(file) for file in files]
+    invocation.show([as_json(file_check) for file_check in checks], "\n\n".join(map(as_text, checks)))
+    if any(file_check.result.refusal for file_check in checks):
         invocation.end(FAILED)
-    if any(result.outcome.needs_a_look for result in results):
+    if any(file_check.result.needs_a_look for file_check in checks):
         invocation.end(NEEDS_A_LOOK)
 
 

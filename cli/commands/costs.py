@@ -27,14 +27,14 @@ def costs(
 
     resources, region = declared_resources(ROOT, config)
     prices, usage = Prices(), usage_of(resources)
-    idle, one, beside = idle_month(prices, usage), load(prices, usage, rows), beside_loads(prices, usage, rows)
-    month = sum(idle.values()) + sum(one.values()) * DAYS_PER_MONTH
+    idle, daily, beside = idle_month(prices, usage), load(prices, usage, rows), beside_loads(prices, usage, rows)
+    month = sum(idle.values()) + sum(daily.values()) * DAYS_PER_MONTH
     lines = [f"US dollars, prices of {prices.region}, {prices.as_of}"]
     if region != prices.region:
         lines.append(f"The stack {config} runs in {region}, where prices differ somewhat: look them up.")
     lines += ["", *(f"{f'a month idle: {name}':<58}{dollars:>12,.2f}" for name, dollars in idle.items())]
     of_rows = f"a load of {counted(rows, 'row')}"
-    lines += [f"{f'{of_rows}: {name}':<58}{dollars:>12,.4f}" for name, dollars in one.items()]
+    lines += [f"{f'{of_rows}: {name}':<58}{dollars:>12,.4f}" for name, dollars in daily.items()]
     lines += [f"{name:<58}{dollars:>12,.2f}" for name, dollars in beside.items()]
     lines.append(f"{'a month of such days, idle cost included':<58}{month:>12,.2f}")
     result = {
@@ -43,7 +43,7 @@ def costs(
         "prices": {"region": prices.region, "as_of": prices.as_of},
         "rows": rows,
         "idle_month": idle,
-        "load": one,
+        "load": daily,
         "beside_loads": beside,
         "month": month,
     }

@@ -57,8 +57,8 @@ def drop(
         loads = wait_until_settled(
             pipeline, drops, timeout_seconds=minutes * 60, on_change=lambda load: invocation.say(_line(load))
         )
-    dropped = [{"uri": one.uri, "version_id": one.version_id, "load_id": one.load_id} for one in drops]
-    text = "\n".join(f"dropped {one.uri} (version {one.version_id}, load {one.load_id})" for one in drops)
+    dropped = [{"uri": item.uri, "version_id": item.version_id, "load_id": item.load_id} for item in drops]
+    text = "\n".join(f"dropped {item.uri} (version {item.version_id}, load {item.load_id})" for item in drops)
     invocation.show({"dropped": dropped, "loads": [load_json(load) for load in loads]}, text)
     if any(load.is_failed for load in loads):
         invocation.end(FAILED)

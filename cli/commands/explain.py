@@ -21,7 +21,7 @@ def explain(
     """
     from cli.loads.explanation import explain_transaction
 
-    found = explain_transaction(invocation.pipeline, transaction_id)
-    if not found.rows:
+    explanation = explain_transaction(invocation.pipeline, transaction_id)
+    if not explanation.rows:
         raise Refused(f"no row of the transaction {transaction_id!r} was ever loaded; ids are case-sensitive")
-    invocation.show(found.as_json(), str(found))
+    invocation.show(explanation.as_json(), str(explanation))

@@ -24,6 +24,6 @@ def loads(
     from cli.loads.as_json import load_json, load_line
     from cli.loads.loads import Loads
 
-    found = Loads(invocation.pipeline).recent(since=first_moment(since), limit=limit, failed=failed)
-    text = "\n".join(map(load_line, found)) or f"No {'failed ' if failed else ''}load in {invocation.pipeline.name}."
-    invocation.show({"loads": [load_json(load) for load in found]}, text)
+    recent = Loads(invocation.pipeline).recent(since=first_moment(since), limit=limit, failed=failed)
+    text = "\n".join(map(load_line, recent)) or f"No {'failed ' if failed else ''}load in {invocation.pipeline.name}."
+    invocation.show({"loads": [load_json(load) for load in recent]}, text)

@@ -26,17 +26,17 @@ def logs(
     from cli.loads.run_logs import read_log, run_of
 
     pipeline = invocation.pipeline
-    found = LoadNames(Loads(pipeline)).one(load)
-    run_id = run_of(found, attempt)
+    chosen = LoadNames(Loads(pipeline)).resolve(load)
+    run_id = run_of(chosen, attempt)
     lines = read_log(pipeline, run_id)
     shown = 0
     while follow and not invocation.as_json:
         for line in lines[shown:]:
             typer.echo(line)
         shown = len(lines)
-        if Loads(pipeline).of(found.drop).status.is_settled:
+        if Loads(pipeline).of(chosen.drop).status.is_settled:
             return
         time.sleep(pipeline.look_seconds)
         lines = read_log(pipeline, run_id)
     text = "\n".join(lines) or "The run has printed nothing yet."
-    invocation.show({"load_id": found.load_id, "run_id": run_id, "lines": lines}, text)
+    invocation.show({"load_id": chosen.load_id, "run_id": run_id, "lines": lines}, text)

@@ -31,8 +31,8 @@ def open_(
 
     pipeline = invocation.pipeline
     loads = Loads(pipeline)
-    found = loads.recent(limit=limit) if load is None else [LoadNames(loads).one(load)]
-    reports = [one.report for one in found if one.report is not None]
+    chosen = loads.recent(limit=limit) if load is None else [LoadNames(loads).resolve(load)]
+    reports = [known_load.report for known_load in chosen if known_load.report is not None]
     if not reports:
         raise Refused(f"{load or 'no load'} has a report yet in {pipeline.name}; see `pipeline status`")
     # Pages of two pipelines must not mix.

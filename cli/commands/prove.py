@@ -52,8 +52,8 @@ def prove(
     table = as_markdown(results, stack=stack, region=region, at=at)
     path = out / f"proof-{at:%Y-%m-%dT%H%M}Z.md"
     path.write_text(table, encoding="utf-8")
-    good = sum(one.is_good for one in results)
-    shown = {"good": good, "of": len(results), "table": str(path), "steps": [vars(one) for one in results]}
-    invocation.show(shown, f"{table}\n{good}/{len(results)} good; the table is in {path}")
+    good = sum(step.is_good for step in results)
+    summary = {"good": good, "of": len(results), "table": str(path), "steps": [vars(step) for step in results]}
+    invocation.show(summary, f"{table}\n{good}/{len(results)} good; the table is in {path}")
     if good < len(results):
         invocation.end(FAILED)

@@ -29,11 +29,11 @@ def rejected(
     from cli.loads.rejected_rows import read_rejected_rows, save_rejected_file
 
     pipeline = invocation.pipeline
-    found = LoadNames(Loads(pipeline)).one(load)
+    chosen = LoadNames(Loads(pipeline)).resolve(load)
     if out is not None:
-        save_rejected_file(pipeline, found, out)
+        save_rejected_file(pipeline, chosen, out)
         invocation.say(f"saved in {out}; correct the values there and drop it again")
-    rows = read_rejected_rows(pipeline, found, reason=reason)
+    rows = read_rejected_rows(pipeline, chosen, reason=reason)
     shown = rows.rows[:limit]
     lines = [f"{total:>10,}  {name}" for name, total in rows.reasons.items()]
     lines += [""] if shown else []
@@ -43,8 +43,8 @@ def rejected(
             f"… and {counted(len(rows.rows) - limit, 'more row')}; --limit shows more, --out FILE saves all of them"
         )
     result = {
-        "load_id": found.load_id,
+        "load_id": chosen.load_id,
         "reasons": rows.reasons,
         "rows": [{"line": row.line, "reasons": row.reasons, "values": row.values} for row in shown],
     }
-    invocation.show(result, "\n".join(lines) or f"No row of {found.status.file_name} was rejected.")
+    invocation.show(result, "\n".join(lines) or f"No row of {chosen.status.file_name} was rejected.")

@@ -42,10 +42,10 @@ def replay(
     loads = Loads(invocation.pipeline)
     chosen = loads.recent(failed=True) if load is None else LoadNames(loads).find(load)
     if version_id is not None:
-        chosen = [one for one in chosen if one.drop.version_id == version_id]
+        chosen = [known_load for known_load in chosen if known_load.drop.version_id == version_id]
         if not chosen:
             raise Refused(f"{load} has no version {version_id}; leave --version-id out to replay every version")
-    plans = [plan_replay(loads, one) for one in chosen]
+    plans = [plan_replay(loads, known_load) for known_load in chosen]
     for plan in plans:
         if plan.starts and not dry_run:
             send_replay(loads, plan)
@@ -60,10 +60,10 @@ def replay(
         invocation.end(FAILED)
 
 
-def _summary(starting: int, found: int, *, dry_run: bool) -> str:
-    if not found:
+def _summary(starting: int, chosen: int, *, dry_run: bool) -> str:
+    if not chosen:
         return "No load has failed."
     if dry_run:
-        return f"{starting} of {counted(found, 'load')} would be replayed; nothing was sent."
+        return f"{starting} of {counted(chosen, 'load')} would be replayed; nothing was sent."
     mails = "; a mail will follow for each" if starting else ""
-    return f"{starting} of {counted(found, 'load')} {agreeing(starting, 'is', 'are')} replayed{mails}."
+    return f"{starting} of {counted(chosen, 'load')} {agreeing(starting, 'is', 'are')} replayed{mails}."

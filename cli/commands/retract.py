@@ -27,16 +27,16 @@ def retract(
     from cli.loads.retractions import obstacle_to_retraction, send_retraction
 
     loads = Loads(invocation.pipeline)
-    found = LoadNames(loads).one(load)
-    obstacle = obstacle_to_retraction(found)
-    name = f"{found.load_id} ({found.status.file_name})"
+    chosen = LoadNames(loads).resolve(load)
+    obstacle = obstacle_to_retraction(chosen)
+    name = f"{chosen.load_id} ({chosen.status.file_name})"
     if obstacle is None and not yes:
         if not sys.stdin.isatty():
             raise Refused(f"retract would take back {name}; say so with --yes")
         typer.confirm(f"Take back {name}?", abort=True)
     if obstacle is None:
-        send_retraction(loads, found)
+        send_retraction(loads, chosen)
     text = f"{name} is not retracted: {obstacle}" if obstacle else f"{name} is being retracted; a mail will follow"
-    invocation.show({"load_id": found.load_id, "starts": obstacle is None, "reason": obstacle}, text)
+    invocation.show({"load_id": chosen.load_id, "starts": obstacle is None, "reason": obstacle}, text)
     if obstacle is not None:
         invocation.end(FAILED)

@@ -16,5 +16,5 @@ def show(
     from cli.loads.loads import Loads
     from cli.loads.names import LoadNames
 
-    found = LoadNames(Loads(invocation.pipeline)).one(load)
-    invocation.show(details_json(found), details_text(found, invocation.pipeline))
+    chosen = LoadNames(Loads(invocation.pipeline)).resolve(load)
+    invocation.show(details_json(chosen), details_text(chosen, invocation.pipeline))

@@ -179,7 +179,7 @@ def _drop_and_follow(
     transactions = [key for key in keys if parse_key(key).kind == TRANSACTIONS]
     drop_files(uploader, data, dimensions)
     seen = follow(cloud, uploader.drops, display)
-    if not all(one.report is not None and one.report.counts is not None for one in seen):
+    if not all(status.report is not None and status.report.counts is not None for status in seen):
         display.say("The transactions were not dropped: without both dimensions all of them would be rejected.")
         return seen
     if shuffle is not None:
@@ -194,12 +194,12 @@ def _drop_and_follow(
     return follow(cloud, uploader.drops, display)
 
 
-def _is_settled(one: DropStatus) -> bool:
-    return one.stage.is_settled and not one.is_retried
+def _is_settled(status: DropStatus) -> bool:
+    return status.stage.is_settled and not status.is_retried
 
 
-def _has_committed_or_failed(one: DropStatus) -> bool:
-    return one.stage is Stage.LOADED or _is_settled(one)
+def _has_committed_or_failed(status: DropStatus) -> bool:
+    return status.stage is Stage.LOADED or _is_settled(status)
 
 
 class Uploader(AbstractContextManager["Uploader"]):
@@ -261,10 +261,10 @@ def drop_keys(data: Path) -> list[str]:
     """The files of a folder that can be dropped, dimensions first, then day by day; raises Refused."""
     if not data.is_dir():
         raise Refused(f"--data {data} is not a folder; name one with dimensions/ and transactions/ in it")
-    found = [
+    paths = [
         path for part in (DIMENSIONS_PREFIX, TRANSACTIONS_PREFIX) for path in sorted((data / part).rglob("*.csv*"))
     ]
-    keys = [path.relative_to(data).as_posix() for path in found if path.is_file()]
+    keys = [path.relative_to(data).as_posix() for path in paths if path.is_file()]
     for key in keys:
         try:
             parse_key(key)

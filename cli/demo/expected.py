@@ -32,12 +32,12 @@ def differences(data: Path, out: Path, summary: dict[str, Any], *, in_order: boo
     return unexpected
 
 
-def fact_differences(found_in: Path, expected_in: Path, *, of: str) -> list[str]:
+def fact_differences(actual_in: Path, expected_in: Path, *, of: str) -> list[str]:
     """What one fact holds otherwise than another, a sentence or none; `of` names the other."""
-    found, expected = _fact(pl.read_parquet(found_in)), _fact(pl.read_parquet(expected_in))
+    actual, expected = _fact(pl.read_parquet(actual_in)), _fact(pl.read_parquet(expected_in))
     missing, surplus = (
-        expected.join(found, on=expected.columns, how="anti", nulls_equal=True),
-        found.join(expected, on=expected.columns, how="anti", nulls_equal=True),
+        expected.join(actual, on=expected.columns, how="anti", nulls_equal=True),
+        actual.join(expected, on=expected.columns, how="anti", nulls_equal=True),
     )
     if not missing.height and not surplus.height:
         return []
@@ -48,10 +48,10 @@ def fact_differences(found_in: Path, expected_in: Path, *, of: str) -> list[str]
     ]
 
 
-def lost_rows(found_in: Path, expected_in: Path) -> int:
+def lost_rows(actual_in: Path, expected_in: Path) -> int:
     """How many transactions of one fact another does not have."""
-    found, expected = (pl.read_parquet(path, columns=["transaction_id"]) for path in (found_in, expected_in))
-    return expected.join(found, on="transaction_id", how="anti").height
+    actual, expected = (pl.read_parquet(path, columns=["transaction_id"]) for path in (actual_in, expected_in))
+    return expected.join(actual, on="transaction_id", how="anti").height
 
 
 def _fact(rows: pl.DataFrame) -> pl.DataFrame:

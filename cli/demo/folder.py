@@ -84,14 +84,14 @@ class DemoFolder:
 
     def _files(self, names: Iterable[str]) -> set[str]:
         """Every file under these names, relative to the folder."""
-        found: set[str] = set()
+        files: set[str] = set()
         for name in names:
             place = self.path / name
             inside = [place] if place.is_file() or place.is_symlink() else place.rglob("*")
-            found |= {
+            files |= {
                 path.relative_to(self.path).as_posix() for path in inside if path.is_symlink() or not path.is_dir()
             }
-        return found
+        return files
 
 
 @contextmanager

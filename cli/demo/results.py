@@ -62,17 +62,17 @@ def write_results(cloud: LocalCloud, out: Path, *, seen: list[DropStatus], secon
 
 def _counted(seen: list[DropStatus]) -> dict[str, Any]:
     """The counts of the transactions that were loaded; dimensions are counted as loads alone."""
-    loaded = [one.report for one in seen if one.report is not None and one.report.outcome == SUCCEEDED]
+    loaded = [status.report for status in seen if status.report is not None and status.report.outcome == SUCCEEDED]
     transactions = [report for report in loaded if report.kind == TRANSACTIONS]
     rows: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
     for report in transactions:
         rows.update(report.counts or {})
-        reasons.update({reason: found.rows for reason, found in report.reject_reasons.items()})
+        reasons.update({reason: rejected.rows for reason, rejected in report.reject_reasons.items()})
     return {
         "loads": len(transactions),
         "dimension_loads": len(loaded) - len(transactions),
-        "failed": sum(one.stage is Stage.FAILED for one in seen),
+        "failed": sum(status.stage is Stage.FAILED for status in seen),
         **{count: rows[count] for count in COUNTS},
         "reject_reasons": dict(sorted(reasons.items())),
     }
@@ -81,13 +81,15 @@ def _counted(seen: list[DropStatus]) -> dict[str, Any]:
 def _complaints(
     cloud: LocalCloud, progress: Progress, *, seen: list[DropStatus], mails: list[Mail], archived: int
 ) -> list[str]:
-    complaints = [f"{one.file_name} was not loaded: {one.summary}" for one in seen if one.stage is Stage.FAILED]
-    unsettled = [one for one in seen if not one.stage.is_settled]
-    complaints += [f"{one.file_name} is still {one.stage.value}" for one in unsettled]
-    left = len(progress.in_drop_bucket()) - sum(one.stage is Stage.FAILED for one in seen) - len(unsettled)
+    complaints = [
+        f"{status.file_name} was not loaded: {status.summary}" for status in seen if status.stage is Stage.FAILED
+    ]
+    unsettled = [status for status in seen if not status.stage.is_settled]
+    complaints += [f"{status.file_name} is still {status.stage.value}" for status in unsettled]
+    left = len(progress.in_drop_bucket()) - sum(status.stage is Stage.FAILED for status in seen) - len(unsettled)
     if left > 0:
         complaints.append(f"{counted(left, 'file')} in the drop bucket will be loaded by nobody")
-    well = sum(one.stage is Stage.ARCHIVED for one in seen)
+    well = sum(status.stage is Stage.ARCHIVED for status in seen)
     if archived != well:
         complaints.append(f"the archive holds {counted(archived, 'file')}, but {counted(well, 'drop')} should be in it")
     readers = len({mail.to for mail in mails}) or 1
@@ -110,14 +112,14 @@ def _archive(cloud: LocalCloud) -> list[dict[str, Any]]:
     pages = cloud.client("s3").get_paginator("list_object_versions").paginate(Bucket=bucket)
     return [
         {
-            "key": found["Key"],
-            "version_id": found["VersionId"],
-            "bytes": found["Size"],
-            "etag": found["ETag"].strip('"'),
-            "archived_at": found["LastModified"].isoformat(),
+            "key": version["Key"],
+            "version_id": version["VersionId"],
+            "bytes": version["Size"],
+            "etag": version["ETag"].strip('"'),
+            "archived_at": version["LastModified"].isoformat(),
         }
         for page in pages
-        for found in page.get("Versions", [])
+        for version in page.get("Versions", [])
     ]
 
 
@@ -125,10 +127,10 @@ def _download(cloud: LocalCloud, prefix: str, out: Path) -> None:
     s3, bucket = cloud.client("s3"), cloud.outputs["work_bucket"]
     (out / prefix).mkdir(parents=True, exist_ok=True)
     for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
-        for found in page.get("Contents", []):
-            path = out / found["Key"]
+        for entry in page.get("Contents", []):
+            path = out / entry["Key"]
             path.parent.mkdir(parents=True, exist_ok=True)
-            s3.download_file(bucket, found["Key"], str(path))
+            s3.download_file(bucket, entry["Key"], str(path))
 
 
 def _write_mails(mails: list[Mail], folder: Path) -> None:
@@ -154,9 +156,9 @@ def _table(cloud: LocalCloud, table: Table) -> pl.DataFrame:
     finally:
         connection.close()
     frames = []
-    for found in s3.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", []):
-        frames.append(pl.read_parquet(s3.get_object(Bucket=bucket, Key=found["Key"])["Body"].read()))
-        s3.delete_object(Bucket=bucket, Key=found["Key"])
+    for entry in s3.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", []):
+        frames.append(pl.read_parquet(s3.get_object(Bucket=bucket, Key=entry["Key"])["Body"].read()))
+        s3.delete_object(Bucket=bucket, Key=entry["Key"])
     whole = pl.concat(frames) if frames else pl.DataFrame(schema=table.polars_schema())
     return whole.sort(table.key)
 

@@ -60,9 +60,9 @@ class Generated:
         return text + expected + (_profile_text(self.profile) if self.profile else "")
 
 
-def _profile_text(found: Profile) -> str:
+def _profile_text(profile: Profile) -> str:
     lines = []
-    for title, shares in (("How orders develop", found.orders), ("Faulty rows", found.faults)):
+    for title, shares in (("How orders develop", profile.orders), ("Faulty rows", profile.faults)):
         lines += [f"\n{title}", *(f"  {share.name:<42}{share.count:>12,}{share.share:>9.2%}" for share in shares)]
     return "\n" + "\n".join(lines)
 

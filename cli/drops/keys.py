@@ -73,8 +73,8 @@ def _files_at(path: Path, day: str | None) -> list[FileToDrop]:
         return [FileToDrop(path, key_of(path.name, day))]
     if not path.is_dir():
         raise Refused(f"{path} is neither a file nor a folder; check the name")
-    found = sorted(file for pattern in _FILES for file in path.rglob(pattern) if file.is_file())
-    files = [FileToDrop(file, _key_in_folder(file.relative_to(path), day)) for file in found]
+    inside = sorted(file for pattern in _FILES for file in path.rglob(pattern) if file.is_file())
+    files = [FileToDrop(file, _key_in_folder(file.relative_to(path), day)) for file in inside]
     if not files:
         raise Refused(f"{path} holds no .csv or .csv.gz file")
     return files

@@ -70,9 +70,9 @@ def make_plan(pipeline: Pipeline, file: FileToDrop, *, timeout_seconds: float) -
     try:
         arguments = RunArguments(drop, 1, PLAN, ArchivedCopy(bucket, *written[0]))
         _wait_for_run(pipeline, arguments, until)
-        found = _read(pipeline, plan_key(drop.load_id))
-        written.append((plan_key(drop.load_id), found["VersionId"]))
-        return Plan(file.path, file.key, Report.from_json(found["Body"].read().decode("utf-8")))
+        response = _read(pipeline, plan_key(drop.load_id))
+        written.append((plan_key(drop.load_id), response["VersionId"]))
+        return Plan(file.path, file.key, Report.from_json(response["Body"].read().decode("utf-8")))
     finally:
         # By version, so that nothing of the file is kept, not even as an old version.
         for name, version_id in written:
@@ -178,5 +178,5 @@ def _start(glue: Any, job: str, arguments: RunArguments) -> str | None:
 
 
 def _read(pipeline: Pipeline, key: str) -> dict[str, Any]:
-    found: dict[str, Any] = pipeline.client("s3").get_object(Bucket=pipeline.output("work_bucket"), Key=key)
-    return found
+    response: dict[str, Any] = pipeline.client("s3").get_object(Bucket=pipeline.output("work_bucket"), Key=key)
+    return response

@@ -107,13 +107,13 @@ class Loads:
         latest = [known for known in sorted(known, reverse=True) if since is None or known[0] >= since]
         chosen = [load_id for _, load_id in latest]
         waiting = [] if failed else [self._waiting(drop) for drop in self._waiting_drops()]
-        found: list[Load] = waiting
+        loads: list[Load] = waiting
         for load in self._read_in_order(chosen if failed or limit is None else chosen[:limit]):
             if not failed or load.is_failed:
-                found.append(load)
-            if limit is not None and len(found) >= limit:
+                loads.append(load)
+            if limit is not None and len(loads) >= limit:
                 break
-        return found[:limit]
+        return loads[:limit]
 
     def by_id(self, load_id: str) -> Load | None:
         """The load with all its attempts; None when nothing is known of it."""
@@ -145,7 +145,7 @@ class Loads:
         return self._list(claims_prefix(load_id), f"{REPORTS}{load_id}/").get(load_id)
 
     def _list(self, *prefixes: str) -> dict[str, _Traces]:
-        found: dict[str, _Traces] = {}
+        traces_of: dict[str, _Traces] = {}
         for prefix in prefixes:
             for page in self._pages("list_objects_v2", Bucket=self._work_bucket, Prefix=prefix):
                 for listed in page.get("Contents", []):
@@ -153,10 +153,10 @@ class Loads:
                     if parsed is None:
                         continue
                     load_id, attempt = parsed
-                    traces = found.setdefault(load_id, _Traces())
+                    traces = traces_of.setdefault(load_id, _Traces())
                     (traces.claims if listed["Key"].startswith(CLAIMS) else traces.reports).add(attempt)
                     traces.changed_at = max(traces.changed_at or listed["LastModified"], listed["LastModified"])
-        return found
+        return traces_of
 
     def _read_in_order(self, load_ids: Iterable[str]) -> Iterator[Load]:
         with ThreadPoolExecutor(_READERS) as readers:

@@ -34,25 +34,25 @@ class LoadNames:
                 raise Refused(f"{self._pipeline} knows no load {name}; `pipeline loads` lists the recent ones")
             return [load]
         if name.startswith("s3://"):
-            return self._found(self._drops_at(name), f"{name}: no version of it was ever loaded or waits to be")
+            return self._loads_of(self._drops_at(name), f"{name}: no version of it was ever loaded or waits to be")
         days = _DAYS.fullmatch(name)
         if days:
-            return self._found(self._drops_of_days(*_days(name, days)), f"no file of {name} was dropped")
-        return self._found(self._drops_named(name), f"no file called {name!r} was dropped")
+            return self._loads_of(self._drops_of_days(*_days(name, days)), f"no file of {name} was dropped")
+        return self._loads_of(self._drops_named(name), f"no file called {name!r} was dropped")
 
-    def one(self, name: str) -> Load:
+    def resolve(self, name: str) -> Load:
         """The load of that name; raises Refused when there is none, or more than one."""
-        found = self.find(name)
-        if len(found) > 1:
-            listed = ", ".join(f"{load.load_id} ({load.status.file_name}, {load.status.stage.value})" for load in found)
-            raise Refused(f"{name} names {len(found)} loads; name one of them by its id: {listed}")
-        return found[0]
+        loads = self.find(name)
+        if len(loads) > 1:
+            listed = ", ".join(f"{load.load_id} ({load.status.file_name}, {load.status.stage.value})" for load in loads)
+            raise Refused(f"{name} names {len(loads)} loads; name one of them by its id: {listed}")
+        return loads[0]
 
     @property
     def _pipeline(self) -> str:
         return self.loads.pipeline.name
 
-    def _found(self, drops: list[Drop], none: str) -> list[Load]:
+    def _loads_of(self, drops: list[Drop], none: str) -> list[Load]:
         if not drops:
             raise Refused(f"{none} in {self._pipeline}; `pipeline loads` lists the recent loads")
         with ThreadPoolExecutor(_READERS) as readers:
@@ -63,7 +63,7 @@ class LoadNames:
         ours = self.loads.pipeline.output("drop_bucket")
         if bucket != ours:
             raise Refused(f"{uri} is not in the drop bucket of {self._pipeline}, which is s3://{ours}")
-        return self._drops(key, lambda found: found == key)
+        return self._drops(key, lambda candidate: candidate == key)
 
     def _drops_of_days(self, first: date, last: date) -> list[Drop]:
         days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
@@ -80,13 +80,13 @@ class LoadNames:
         """The drops below a prefix, waiting or archived, the first uploaded first."""
         bucket = self.loads.pipeline.output("drop_bucket")
         uploaded = {drop: when for drop, when in self.loads.in_drop_bucket.items() if drop.key.startswith(prefix)}
-        found = {drop: when for drop, when in uploaded.items() if is_wanted(drop.key)}
+        drops = {drop: when for drop, when in uploaded.items() if is_wanted(drop.key)}
         for copy in self._archived(prefix):
             if is_wanted(copy["Key"]):
                 version_id = self._source_version(copy)
                 if version_id is not None:
-                    found.setdefault(Drop(bucket, copy["Key"], version_id), copy["LastModified"])
-        return sorted(found, key=lambda drop: (found[drop], drop.load_id))
+                    drops.setdefault(Drop(bucket, copy["Key"], version_id), copy["LastModified"])
+        return sorted(drops, key=lambda drop: (drops[drop], drop.load_id))
 
     def _archived(self, prefix: str) -> Iterator[dict[str, Any]]:
         pages = self.loads.pipeline.client("s3").get_paginator("list_object_versions")

@@ -63,10 +63,10 @@ def _dimension(pipeline: Pipeline, kind: str) -> str | None:
 
 
 def _mails(pipeline: Pipeline) -> str | None:
-    found = subscriptions(pipeline)
-    if found.pending:
-        return f"{found.pending} addresses get nothing until they confirm; ask them to open the mail from AWS"
-    return None if found.confirmed else "nobody gets them; add an address to `emails` and run `pulumi up`"
+    readers = subscriptions(pipeline)
+    if readers.pending:
+        return f"{readers.pending} addresses get nothing until they confirm; ask them to open the mail from AWS"
+    return None if readers.confirmed else "nobody gets them; add an address to `emails` and run `pulumi up`"
 
 
 def _dead_letters(pipeline: Pipeline) -> str | None:

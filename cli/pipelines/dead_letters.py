@@ -85,8 +85,8 @@ class DeadLetters:
             self._delete(letter)
 
     def _receive(self) -> list[DeadLetter]:
-        found: dict[str, DeadLetter] = {}
-        while len(found) < _MOST:
+        letters: dict[str, DeadLetter] = {}
+        while len(letters) < _MOST:
             received = self._sqs.receive_message(
                 QueueUrl=self._url,
                 MaxNumberOfMessages=_BATCH,
@@ -96,8 +96,8 @@ class DeadLetters:
             ).get("Messages", [])
             if not received:
                 break
-            found.update((message["MessageId"], _letter(message)) for message in received)
-        return sorted(found.values(), key=lambda letter: letter.sent_at)
+            letters.update((message["MessageId"], _letter(message)) for message in received)
+        return sorted(letters.values(), key=lambda letter: letter.sent_at)
 
     def release(self, letters: list[DeadLetter]) -> None:
         """Let others receive them again."""

@@ -48,16 +48,16 @@ class PipelineStatus:
     @property
     def advice(self) -> list[str]:
         """What a person must do, a sentence each."""
-        found = [f"{load.status.file_name} failed; see `pipeline show {load.load_id}`" for load in self.failed[:3]]
+        sentences = [f"{load.status.file_name} failed; see `pipeline show {load.load_id}`" for load in self.failed[:3]]
         if len(self.failed) > 3:
-            found.append(f"{counted(len(self.failed) - 3, 'more load')} failed; see `pipeline loads --failed`")
+            sentences.append(f"{counted(len(self.failed) - 3, 'more load')} failed; see `pipeline loads --failed`")
         if self.dead_letters:
-            found.append(f"{counted(self.dead_letters, 'message')} could not be handled; see `pipeline dead list`")
+            sentences.append(f"{counted(self.dead_letters, 'message')} could not be handled; see `pipeline dead list`")
         if self.subscriptions.pending:
-            found.append(f"{self.subscriptions.pending} addresses get no mail until they confirm the subscription")
+            sentences.append(f"{self.subscriptions.pending} addresses get no mail until they confirm the subscription")
         elif not self.subscriptions.confirmed:
-            found.append("nobody gets the mails; add an address to `emails` and run `pulumi up`")
-        return found
+            sentences.append("nobody gets the mails; add an address to `emails` and run `pulumi up`")
+        return sentences
 
     @property
     def needs_a_look(self) -> bool:
@@ -121,23 +121,25 @@ def subscriptions(pipeline: Pipeline) -> Subscriptions:
     return Subscriptions(confirmed=len(arns) - pending, pending=pending)
 
 
-def status_text(found: PipelineStatus) -> str:
+def status_text(status: PipelineStatus) -> str:
     """A screen of text."""
-    lines = [f"{found.pipeline[0].upper()}{found.pipeline[1:]}"]
-    lines += [f"  running {len(found.running)}, queued {len(found.queued)}, failed {len(found.failed)}"]
-    lines += [f"  {load.status.stage.value:<8} {load.status.file_name}" for load in [*found.running, *found.queued][:8]]
-    queue = found.queue
+    lines = [f"{status.pipeline[0].upper()}{status.pipeline[1:]}"]
+    lines += [f"  running {len(status.running)}, queued {len(status.queued)}, failed {len(status.failed)}"]
+    lines += [
+        f"  {load.status.stage.value:<8} {load.status.file_name}" for load in [*status.running, *status.queued][:8]
+    ]
+    queue = status.queue
     lines.append(f"  queue: {queue.waiting} waiting, {queue.delayed} delayed, {queue.in_flight} being handled")
-    mails = found.subscriptions
-    lines.append(f"  dead letters: {found.dead_letters}; mails go to {mails.confirmed}, {mails.pending} unconfirmed")
-    if found.latest_days:
+    mails = status.subscriptions
+    lines.append(f"  dead letters: {status.dead_letters}; mails go to {mails.confirmed}, {mails.pending} unconfirmed")
+    if status.latest_days:
         lines += ["", "Latest days"]
-        for day, loads in found.latest_days.items():
+        for day, loads in status.latest_days.items():
             rows = sum((load.report.counts or {}).get("rows_read", 0) for load in loads if load.report)
             rejected = sum(load.status.rejected for load in loads)
             files = f"{len(loads)} file" + ("s" if len(loads) > 1 else "")
             lines.append(f"  {day}  {files:<9} {rows:>12,} rows, {rejected:,} rejected")
-    lines += ["", *(f"To do: {sentence}" for sentence in found.advice)] if found.advice else ["", "Nothing to do."]
+    lines += ["", *(f"To do: {sentence}" for sentence in status.advice)] if status.advice else ["", "Nothing to do."]
     return "\n".join(lines)
 
 

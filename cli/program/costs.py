@@ -58,11 +58,11 @@ def usage_of(resources: Sequence[Resource]) -> Usage:
         return [resource for resource in resources if resource.type.endswith(f":{kind}")]
 
     return Usage(
-        interface_endpoints=sum(one.inputs.get("vpcEndpointType") == "Interface" for one in of("VpcEndpoint")),
-        secrets=sum(bool(one.inputs.get("manageAdminPassword")) for one in of("Namespace")),
+        interface_endpoints=sum(part.inputs.get("vpcEndpointType") == "Interface" for part in of("VpcEndpoint")),
+        secrets=sum(bool(part.inputs.get("manageAdminPassword")) for part in of("Namespace")),
         alarms=len(of("MetricAlarm")),
-        dpu=max(float(one.inputs["maxCapacity"]) for one in of("Job")),
-        rpu=max(int(one.inputs["baseCapacity"]) for one in of("Workgroup")),
+        dpu=max(float(part.inputs["maxCapacity"]) for part in of("Job")),
+        rpu=max(int(part.inputs["baseCapacity"]) for part in of("Workgroup")),
     )
 
 

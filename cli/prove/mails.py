@@ -50,14 +50,16 @@ class ProofMails:
         until = time.monotonic() + timeout_seconds
         while True:
             self._receive()
-            found = {drop: self._about(drop) for drop in expected}
-            if all(found[drop] >= wanted for drop, wanted in expected.items()) or time.monotonic() > until:
+            mails_about = {drop: self._about(drop) for drop in expected}
+            if all(mails_about[drop] >= wanted for drop, wanted in expected.items()) or time.monotonic() > until:
                 break
-        wrong = [drop for drop, wanted in expected.items() if found[drop] != wanted]
+        wrong = [drop for drop, wanted in expected.items() if mails_about[drop] != wanted]
         if wrong:
             first = wrong[0]
-            raise Failed(f"{found[first]} mails are about {first.uri}, not {expected[first]}; {len(wrong)} loads so")
-        return f"{sum(found.values())} mails about {len(found)} loads, one for each outcome"
+            raise Failed(
+                f"{mails_about[first]} mails are about {first.uri}, not {expected[first]}; {len(wrong)} loads so"
+            )
+        return f"{sum(mails_about.values())} mails about {len(mails_about)} loads, one for each outcome"
 
     def delete(self) -> None:
         """The subscription goes with the topic."""

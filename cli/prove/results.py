@@ -18,8 +18,11 @@ _MOST_ROWS = 100_000
 
 def table_faults(pipeline: Pipeline, files: ProofFiles) -> str | None:
     """What `fact_transactions` holds otherwise than expected, in a sentence; None when nothing."""
-    found, meant = read_fact(pipeline, files.fact.columns), files.fact
-    missing, surplus = meant.join(found, on=meant.columns, how="anti"), found.join(meant, on=meant.columns, how="anti")
+    actual, expected = read_fact(pipeline, files.fact.columns), files.fact
+    missing, surplus = (
+        expected.join(actual, on=expected.columns, how="anti"),
+        actual.join(expected, on=expected.columns, how="anti"),
+    )
     if not missing.height and not surplus.height:
         return None
     first = (missing if missing.height else surplus).item(0, "transaction_id")
@@ -59,5 +62,5 @@ def archive_faults(pipeline: Pipeline, folder: Path, loaded: Mapping[Drop, str])
 def alarms_that_ring(pipeline: Pipeline, stack: str) -> list[str]:
     """Names of the stack's alarms whose state is ALARM."""
     pages = pipeline.client("cloudwatch").get_paginator("describe_alarms")
-    found = [alarm for page in pages.paginate(AlarmNamePrefix=f"{PROJECT}-{stack}-") for alarm in page["MetricAlarms"]]
-    return [alarm["AlarmName"] for alarm in found if alarm["StateValue"] == "ALARM"]
+    alarms = [alarm for page in pages.paginate(AlarmNamePrefix=f"{PROJECT}-{stack}-") for alarm in page["MetricAlarms"]]
+    return [alarm["AlarmName"] for alarm in alarms if alarm["StateValue"] == "ALARM"]

@@ -223,9 +223,9 @@ def destroy(proof: Proof) -> str:
 
 def look_for_leftovers(proof: Proof) -> str:
     until = time.monotonic() + _LEFTOVER_SECONDS
-    while found := leftovers(proof.pipeline, proof.stack.name, since=proof.began):
+    while left := leftovers(proof.pipeline, proof.stack.name, since=proof.began):
         if time.monotonic() > until:
-            raise Failed(f"{len(found)} things with the stack's tags are left: {', '.join(found[:5])}")
+            raise Failed(f"{len(left)} things with the stack's tags are left: {', '.join(left[:5])}")
         time.sleep(proof.pipeline.look_seconds)
     return "nothing with the stack's tags is left"
 

@@ -125,7 +125,7 @@ def leftovers(pipeline: Pipeline, stack: str, *, since: datetime) -> list[str]:
     tags = {"project": PROJECT, "environment": stack}
     filters = [{"Key": key, "Values": [value]} for key, value in tags.items()]
     search = pipeline.client("resourcegroupstaggingapi").get_paginator("get_resources")
-    found = [
+    arns = [
         mapping["ResourceARN"]
         for page in search.paginate(TagFilters=filters)
         for mapping in page["ResourceTagMappingList"]
@@ -134,8 +134,8 @@ def leftovers(pipeline: Pipeline, stack: str, *, since: datetime) -> list[str]:
     for page in iam.get_paginator("list_roles").paginate():
         for role in page["Roles"]:
             if role["CreateDate"] >= since and tags.items() <= _tags(iam, role["RoleName"]).items():
-                found.append(role["Arn"])
-    return sorted(set(found))
+                arns.append(role["Arn"])
+    return sorted(set(arns))
 
 
 def _tags(iam: Any, role: str) -> dict[str, str]:

@@ -165,13 +165,15 @@ class Deployed:
         """The resources of a kind (`Bucket`), by name."""
         return sorted((found for found in self.resources if found.kind == kind), key=lambda found: found.name)
 
-    def one(self, kind: str, name: str) -> Resource:
+    def only(self, kind: str, name: str) -> Resource:
         (found,) = (found for found in self.of(kind) if found.name == name)
         return found
 
     def policy_of(self, role_policy: str) -> list[dict[str, Any]]:
         """The statements granted to a role."""
-        statements: list[dict[str, Any]] = json.loads(self.one("RolePolicy", role_policy).inputs["policy"])["Statement"]
+        statements: list[dict[str, Any]] = json.loads(self.only("RolePolicy", role_policy).inputs["policy"])[
+            "Statement"
+        ]
         return statements
 
 

@@ -25,17 +25,17 @@ def test_every_object_created_in_the_drop_bucket_is_announced(dev: Deployed) -> 
         "queues": [
             {
                 "id": "drops",
-                "queueArn": dev.one("Queue", "ingestion-drops").state["arn"],
+                "queueArn": dev.only("Queue", "ingestion-drops").state["arn"],
                 "events": ["s3:ObjectCreated:*"],
             }
         ],
     }
     # S3 tries to send when it is told where to.
-    assert dev.one("QueuePolicy", "ingestion-drops").urn in notification.dependencies
+    assert dev.only("QueuePolicy", "ingestion-drops").urn in notification.dependencies
 
 
 def test_a_message_is_hidden_for_six_function_timeouts(deployed: Deployed) -> None:
-    queue = deployed.one("Queue", "ingestion-drops").inputs
+    queue = deployed.only("Queue", "ingestion-drops").inputs
     (function,) = (
         found for found in deployed.of("Function") if not found.is_component and found.name == "ingestion-start-run"
     )
@@ -45,8 +45,8 @@ def test_a_message_is_hidden_for_six_function_timeouts(deployed: Deployed) -> No
 
 
 def test_a_drop_is_tried_five_times_then_kept_for_14_days(deployed: Deployed) -> None:
-    dead_letters = deployed.one("Queue", "ingestion-dead-letters")
-    assert json.loads(deployed.one("Queue", "ingestion-drops").inputs["redrivePolicy"]) == {
+    dead_letters = deployed.only("Queue", "ingestion-dead-letters")
+    assert json.loads(deployed.only("Queue", "ingestion-drops").inputs["redrivePolicy"]) == {
         "deadLetterTargetArn": dead_letters.state["arn"],
         "maxReceiveCount": 5,
     }
@@ -57,7 +57,7 @@ def test_a_drop_is_tried_five_times_then_kept_for_14_days(deployed: Deployed) ->
 def test_a_batch_is_answered_message_by_message(dev: Deployed) -> None:
     (mapping,) = dev.of("EventSourceMapping")
     assert {key: value for key, value in mapping.inputs.items() if key != "tags"} == {
-        "eventSourceArn": dev.one("Queue", "ingestion-drops").state["arn"],
+        "eventSourceArn": dev.only("Queue", "ingestion-drops").state["arn"],
         "functionName": "arn:aws:lambda:eu-west-1:123456789012:function:transactions-pipeline-dev-start-run",
         "batchSize": 10,
         "functionResponseTypes": ["ReportBatchItemFailures"],

@@ -63,7 +63,7 @@ def test_the_jobs_reach_s3_and_the_sign_in_endpoint(deployed: Deployed) -> None:
         "Gateway",
         ["network-id"],
     )
-    job_subnet = deployed.one("Connection", "processing").inputs["physicalConnectionRequirements"]
+    job_subnet = deployed.only("Connection", "processing").inputs["physicalConnectionRequirements"]
     assert (sign_in["serviceName"], sign_in["vpcEndpointType"], sign_in["privateDnsEnabled"]) == (
         "com.amazonaws.eu-west-1.redshift-serverless",
         "Interface",
@@ -71,7 +71,7 @@ def test_the_jobs_reach_s3_and_the_sign_in_endpoint(deployed: Deployed) -> None:
     )
     assert sign_in["subnetIds"] == [job_subnet["subnetId"]]
     assert sign_in["securityGroupIds"] == ["network-sign-in-id"]
-    vpc = deployed.one("Vpc", "network").inputs
+    vpc = deployed.only("Vpc", "network").inputs
     assert (vpc["enableDnsSupport"], vpc["enableDnsHostnames"]) == (True, True)
 
 
@@ -139,4 +139,4 @@ def test_another_zone_never_takes_the_addresses_of_one_that_goes(dev: Deployed, 
 
 def test_two_zones_are_enough_where_the_region_has_no_more(wheel_directory: Path) -> None:
     stack = deploy("dev", wheel_directory, region="us-west-1", availabilityZones='["us-west-1a", "us-west-1c"]')
-    assert len(stack.one("Workgroup", "warehouse").inputs["subnetIds"]) == 2
+    assert len(stack.only("Workgroup", "warehouse").inputs["subnetIds"]) == 2

@@ -186,7 +186,7 @@ def test_each_runtime_has_a_role_that_only_its_service_assumes(dev: Deployed) ->
     roles = {found.name: found.state["arn"] for found in dev.of("Role")}
     runtimes = [job.inputs["roleArn"] for job in dev.of("Job")]
     runtimes += [found.inputs["role"] for found in dev.of("Function") if not found.is_component]
-    runtimes += dev.one("Namespace", "warehouse").inputs["iamRoles"]
+    runtimes += dev.only("Namespace", "warehouse").inputs["iamRoles"]
     assert sorted(runtimes) == sorted(roles.values())
 
 

@@ -91,7 +91,7 @@ def test_script_and_wheel_are_uploaded_into_a_bucket_that_is_guarded(deployed: D
 
 
 def test_the_connection_places_a_run_where_its_endpoint_is(dev: Deployed) -> None:
-    connection = dev.one("Connection", "processing").inputs
+    connection = dev.only("Connection", "processing").inputs
     assert connection["connectionType"] == "NETWORK"
     assert connection["physicalConnectionRequirements"] == {
         "availabilityZone": "eu-west-1a",

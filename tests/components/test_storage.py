@@ -122,13 +122,13 @@ def test_everything_that_guards_a_kept_bucket_is_kept_with_it(dev: Deployed, pro
 
 def test_nothing_in_the_archive_ever_expires(deployed: Deployed) -> None:
     """An old version there is an earlier drop under the same key."""
-    rules = deployed.one("BucketLifecycleConfiguration", "storage-archive").inputs["rules"]
+    rules = deployed.only("BucketLifecycleConfiguration", "storage-archive").inputs["rules"]
     assert [rule for rule in rules if "expiration" in rule or "noncurrentVersionExpiration" in rule] == []
 
 
 def test_what_the_sweep_goes_by_never_expires(deployed: Deployed) -> None:
     """Without its claim a drop looks as if it was never started, without the note an outcome as if nobody was told."""
-    rules = deployed.one("BucketLifecycleConfiguration", "storage-work").inputs["rules"]
+    rules = deployed.only("BucketLifecycleConfiguration", "storage-work").inputs["rules"]
     expiring = [rule["filter"]["prefix"] for rule in rules if "days" in rule.get("expiration", {})]
     assert sorted(expiring) == ["archiving/", "rejected/", "reports/", "staging/"]
 

@@ -69,7 +69,7 @@ def test_another_database_replaces_the_warehouse_old_one_first(dev: Deployed, pr
     """Both names stay what they are, so what is replaced must go first; kept data is not replaced at all."""
 
     def of(stack: Deployed) -> list[Resource]:
-        return [stack.one("Namespace", "warehouse"), stack.one("Workgroup", "warehouse")]
+        return [stack.only("Namespace", "warehouse"), stack.only("Workgroup", "warehouse")]
 
     assert [found.delete_before_replace for found in of(dev)] == [True, True]
     # Pulumi replaces the workgroup with the namespace it depends on.
@@ -88,17 +88,17 @@ def test_a_database_user_has_the_name_of_the_role_its_job_has(deployed: Deployed
 
 def test_no_password_is_an_argument_of_anything(deployed: Deployed) -> None:
     everything = json.dumps([dict(found.inputs) for found in deployed.resources], default=str)
-    namespace = deployed.one("Namespace", "warehouse").inputs
+    namespace = deployed.only("Namespace", "warehouse").inputs
     assert namespace["manageAdminPassword"] is True
     assert not set(namespace) & {"adminUserPassword", "adminUserPasswordWo"}
     assert "secretsmanager" in everything
     assert {found.inputs["secretArn"] for found in deployed.of("Statement")} == {
-        deployed.one("Namespace", "warehouse").state["adminPasswordSecretArn"]
+        deployed.only("Namespace", "warehouse").state["adminPasswordSecretArn"]
     }
 
 
 def test_the_workgroup_is_private_and_its_bill_has_a_limit(dev: Deployed) -> None:
-    workgroup = dev.one("Workgroup", "warehouse").inputs
+    workgroup = dev.only("Workgroup", "warehouse").inputs
     assert {key: value for key, value in workgroup.items() if key != "tags"} == {
         "namespaceName": "transactions-pipeline-dev-warehouse",
         "workgroupName": "transactions-pipeline-dev-warehouse",
@@ -108,8 +108,8 @@ def test_the_workgroup_is_private_and_its_bill_has_a_limit(dev: Deployed) -> Non
         "port": 5439,
         "publiclyAccessible": False,
     }
-    assert dev.one("UsageLimit", "warehouse").inputs == {
-        "resourceArn": dev.one("Workgroup", "warehouse").state["arn"],
+    assert dev.only("UsageLimit", "warehouse").inputs == {
+        "resourceArn": dev.only("Workgroup", "warehouse").state["arn"],
         "usageType": "serverless-compute",
         "amount": 8,
         "period": "daily",
