@@ -92,6 +92,9 @@ class WarehouseSession:
             is_serverless=True,
             serverless_work_group=warehouse.workgroup,
             serverless_acct_id=warehouse.account_id,
+            # An attempt signs in once, and again when its connection is lost: the driver's cache would give a
+            # password to its last second, and it may expire on its way.
+            iam_disable_cache=True,
             # Who the session is, in SVV_TRANSACTIONS too; without it the driver looks for a name in the call stack.
             application_name="transactions-pipeline",
             # No socket timeout, which would also cut a long MERGE. Linux asks a silent peer after two hours unless
