@@ -7,6 +7,7 @@ bad row fails the load and is named by its line.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -14,11 +15,13 @@ import polars as pl
 from jobs.arguments import Arguments
 from jobs.attempt import FETCH, LOAD, READ, VALIDATE, Attempt, as_report, run_attempt
 from jobs.csv.reader import SourceFile, open_source_file
+from jobs.errors import FileRefused
 from jobs.load.protocol import Staged, load_dimension
 from jobs.load.staging import StagedParts
 from jobs.rows.dimensions import DimensionRows
 from jobs.s3 import Fetched
 from schemas.drops import drop_precedence
+from schemas.sources import DEFAULT, SourceSettings
 from schemas.warehouse.tables import DIMENSIONS, Dimension
 
 
@@ -34,11 +37,13 @@ def _steps(attempt: Attempt) -> None:
         fetched = attempt.fetch()
 
     with attempt.step(READ):
-        source = open_dimension(fetched.path, name=attempt.key.file_name, dimension=dimension)
+        source = open_dimension(
+            fetched.path, name=attempt.key.file_name, dimension=dimension, settings=attempt.arguments.source
+        )
         attempt.note(ignored_columns=source.ignored_columns)
 
     with attempt.step(VALIDATE):
-        rows = DimensionRows(source, dimension, attempt.arguments.source.null_words)
+        rows = DimensionRows(source, dimension)
         staged = _stage(attempt, fetched, rows, dimension)
         rows.refuse_faults()
         attempt.note(rows_read=staged.rows, notes=rows.notes)
@@ -50,11 +55,26 @@ def _steps(attempt: Attempt) -> None:
         attempt.note(counts=as_report(committed.counts), awaited_by=committed.awaited_by)
 
 
-def open_dimension(path: Path, *, name: str, dimension: Dimension) -> SourceFile:
-    """The file, in which descriptive texts may hold line breaks; raises FileRefused."""
+def open_dimension(path: Path, *, name: str, dimension: Dimension, settings: SourceSettings = DEFAULT) -> SourceFile:
+    """The file, in which descriptive texts may hold line breaks; raises FileRefused.
+
+    It is written as the source's files are, or else in the contract's own form.
+    """
     names = [column.name for column in dimension.source_columns]
     texts = [column.name for column in dimension.source_columns if column.nullable and not column.name.endswith("_id")]
-    return open_source_file(path, name=name, required=names, spanning=texts)
+
+    def open_as(written: SourceSettings) -> SourceFile:
+        of_dimension = written.of_dimension(dimension.table.name)
+        return open_source_file(path, name=name, required=names, settings=of_dimension, spanning=texts)
+
+    contract = replace(DEFAULT, null_words=settings.null_words)
+    try:
+        return open_as(settings)
+    except FileRefused as refused:
+        try:
+            return open_as(contract)
+        except FileRefused:
+            raise refused from None
 
 
 def _stage(attempt: Attempt, fetched: Fetched, rows: DimensionRows, dimension: Dimension) -> Staged:

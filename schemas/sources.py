@@ -13,11 +13,12 @@ import binascii
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import date
 from difflib import get_close_matches
 from typing import Any, Callable
 
+from schemas.drops import CUSTOMERS, PRODUCTS
 from schemas.source_values import (
     WrongValue,
     date_format,
@@ -33,9 +34,11 @@ from schemas.source_values import (
     truth,
     whole_number,
 )
-from schemas.statuses import STATUSES
+from schemas.statuses import STATUSES, status_key
 
 CONTRACT_COLUMNS = ("transaction_id", "customer_id", "product_id", "quantity", "transaction_date", "status")
+PRODUCT_COLUMNS = ("product_id", "product_name", "category", "price", "supplier_id")
+CUSTOMER_COLUMNS = ("customer_id", "first_name", "last_name", "email", "membership_level")
 
 LINE_NUMBER = "<line>"
 """A heading that the reader supplies: the number of a row within its order, from 1."""
@@ -44,7 +47,6 @@ KEY_SEPARATOR = "|"
 
 NOT_IN_HEADING_KEY = r"_#.:*`'\"\[\]\u00ad\u200b-\u200f\u2060\ufeff-"
 """A class of a pattern: R writes Transaction.ID, SQL Server [Transaction ID], a form Transaction ID*."""
-STATUS_BLANKS = "[-_ \t\u00a0]+"
 
 REJECT, NEGATIVE = "reject", "negative"
 ISO = "iso"
@@ -74,9 +76,12 @@ class SourceSettings:
     """One source format. Every default is the contract's; docs/sources.md has an example of each setting."""
 
     name: str = "default"
-    columns: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: {name: (name,) for name in CONTRACT_COLUMNS})
+    columns: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: _own_headings(CONTRACT_COLUMNS))
     """Contract column -> the headings it is made of: several for transaction_id (a key of several columns) and
     transaction_date (a date and a time, joined by a blank), none for a customer_id or status the files lack."""
+    products: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: _own_headings(PRODUCT_COLUMNS))
+    """Column of dim_products -> its heading in a file of products, or none where the files lack it."""
+    customers: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: _own_headings(CUSTOMER_COLUMNS))
     fill_down: tuple[str, ...] = ()
     """Headings written only on an order's first line."""
     statuses: Mapping[str, str] = field(default_factory=dict)
@@ -180,7 +185,12 @@ class SourceSettings:
 
         Not where the contract's transaction_id is a part of the key: without the other parts, sales would merge.
         """
-        return "transactionid" not in map(heading_key, self.columns["transaction_id"])
+        return "transactionid" not in map(heading_key, self.columns.get("transaction_id", ()))
+
+    def of_dimension(self, name: str) -> SourceSettings:
+        """How the source writes a dimension, whose headings are its `columns`; nothing of an order is left."""
+        columns = {PRODUCTS: self.products, CUSTOMERS: self.customers}[name]
+        return replace(self, columns=columns, fill_down=(), unit_price=None)
 
     @property
     def headings(self) -> tuple[str, ...]:
@@ -204,20 +214,22 @@ def heading_key(heading: str) -> str:
     return re.sub(rf"[\s{NOT_IN_HEADING_KEY}]", "", heading).lower()
 
 
-def status_key(word: str) -> str:
-    """What two spellings of a status have in common: on-hold, On Hold and on_hold are one word."""
-    return re.sub(STATUS_BLANKS, " ", word.strip().lower())
+def _own_headings(columns: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    return {name: (name,) for name in columns}
 
 
-def _columns(value: object) -> dict[str, tuple[str, ...]]:
-    if not isinstance(value, Mapping):
-        raise WrongValue(value, f"a heading for each of {', '.join(CONTRACT_COLUMNS)}")
-    columns: dict[str, tuple[str, ...]] = {name: (name,) for name in CONTRACT_COLUMNS}
-    for column, headings in value.items():
-        if column not in CONTRACT_COLUMNS:
-            raise WrongValue(column, f"made of {', '.join(CONTRACT_COLUMNS)}{_nearest(column, CONTRACT_COLUMNS)}")
-        columns[column] = heading_list(headings)
-    return columns
+def _headings_of(known: Sequence[str]) -> Callable[[object], dict[str, tuple[str, ...]]]:
+    def read(value: object) -> dict[str, tuple[str, ...]]:
+        if not isinstance(value, Mapping):
+            raise WrongValue(value, f"a heading for each of {', '.join(known)}")
+        columns = _own_headings(known)
+        for column, headings in value.items():
+            if column not in known:
+                raise WrongValue(column, f"made of {', '.join(known)}{_nearest(column, known)}")
+            columns[column] = heading_list(headings)
+        return columns
+
+    return read
 
 
 def _statuses(value: object) -> dict[str, str]:
@@ -276,7 +288,9 @@ def _earliest_day(value: object) -> date | None:
 
 _SETTINGS: dict[str, Callable[[object], object]] = {
     "name": _name,
-    "columns": _columns,
+    "columns": _headings_of(CONTRACT_COLUMNS),
+    "products": _headings_of(PRODUCT_COLUMNS),
+    "customers": _headings_of(CUSTOMER_COLUMNS),
     "fill_down": heading_list,
     "statuses": _statuses,
     "status_ranks": _status_ranks,
@@ -308,7 +322,8 @@ def _nearest(word: object, names: Sequence[str]) -> str:
 
 def _contradictions(settings: SourceSettings) -> list[str]:
     """What is wrong although each value is right by itself."""
-    return [sentence for check in (_marks, _headings, _numbers) for sentence in check(settings)]
+    checks = (_marks, _headings, _dimension_headings, _numbers)
+    return [sentence for check in checks for sentence in check(settings)]
 
 
 def _marks(settings: SourceSettings) -> list[str]:
@@ -348,6 +363,17 @@ def _headings(settings: SourceSettings) -> list[str]:
     return faults
 
 
+def _dimension_headings(settings: SourceSettings) -> list[str]:
+    faults = []
+    for setting, columns in (("products", settings.products), ("customers", settings.customers)):
+        for column, headings in columns.items():
+            if len(headings) > 1 or LINE_NUMBER in headings:
+                faults.append(f"{setting}: {column} is {', '.join(headings)}, but must be one heading")
+            if not headings and column in ("product_id", "price", "customer_id"):
+                faults.append(f"{setting}: {column} has no heading, but no row can do without it")
+    return faults
+
+
 def _numbers(settings: SourceSettings) -> list[str]:
     decimal_mark = "," if settings.decimal_comma else "."
     if settings.thousands_separator != decimal_mark:
@@ -357,7 +383,7 @@ def _numbers(settings: SourceSettings) -> list[str]:
 
 def _plain(key: str, value: object) -> object:
     """A value as JSON has it."""
-    if key == "columns" and isinstance(value, Mapping):
+    if key in ("columns", "products", "customers") and isinstance(value, Mapping):
         return {column: list(headings) for column, headings in value.items() if headings != (column,)}
     if key == "unit_price":
         return f"{_PRICE_COLUMN}{value}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 STATUSES = ("pending", "processing", "completed", "shipped", "delivered", "cancelled", "refunded")
 """A later status wins over an earlier one of the same transaction date."""
 
@@ -15,6 +17,15 @@ SPELLINGS = {"canceled": "cancelled", "complete": "completed", "fulfilled": "del
 
 WITHOUT_QUANTITY = ("cancelled", "refunded")
 """With these a quantity of 0 is right: the order is over, and what is left of it is nothing."""
+
+
+STATUS_BLANKS = "[-_ \t\u00a0]+"
+"""A pattern of what stands between the words of a status."""
+
+
+def status_key(word: str) -> str:
+    """What two spellings of a status have in common: on-hold, On Hold and on_hold are one word."""
+    return re.sub(STATUS_BLANKS, " ", word.strip().lower())
 
 
 def counts_as_sale(status: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -76,7 +76,7 @@ class Checker:
         """Raises Refused where the day is none of the calendar."""
         for kind in (PRODUCTS, CUSTOMERS):
             if path.name.startswith(kind):
-                return FileCheck(path, kind, self.settings.name, _check_dimension(path, kind, self.settings.null_words))
+                return FileCheck(path, kind, self.settings.name, _check_dimension(path, kind, self.settings))
         day = _day_of(path, self.day)
 
         def check_with(settings: SourceSettings) -> CheckResult:
@@ -160,30 +160,30 @@ def _result(staged: StagedRows, source: SourceFile, validator: _Observer, most: 
     )
 
 
-def _check_dimension(path: Path, name: str, null_words: Sequence[str]) -> CheckResult:
+def _check_dimension(path: Path, name: str, settings: SourceSettings) -> CheckResult:
     """Read a file of products or customers as the job does."""
     try:
-        rows = _dimension_rows(path, name, null_words)
+        rows = _dimension_rows(path, name, settings)
     except JobError as refused:
         return CheckResult(refusal=str(refused))
     return CheckResult(refusal=None, rows=rows.height, accepted=rows.height)
 
 
-def read_lookup(path: Path, name: str, null_words: Sequence[str]) -> Lookup:
+def read_lookup(path: Path, name: str, settings: SourceSettings) -> Lookup:
     """A dimension from a file in the form in which it is dropped; raises JobError."""
     columns = DIMENSIONS[name].joined
-    return Lookup(_dimension_rows(path, name, null_words).select(columns), name=name, key=columns[0])
+    return Lookup(_dimension_rows(path, name, settings).select(columns), name=name, key=columns[0])
 
 
-def _dimension_rows(path: Path, name: str, null_words: Sequence[str]) -> pl.DataFrame:
+def _dimension_rows(path: Path, name: str, settings: SourceSettings) -> pl.DataFrame:
     dimension = DIMENSIONS[name]
     columns = {column.name: column.polars for column in dimension.source_columns}
     with tempfile.TemporaryDirectory(prefix="check-") as folder:
         # What has to be converted is written beside the file, so that the link stands in the scratch folder.
         link = Path(folder) / path.name
         link.symlink_to(path.absolute())
-        source = open_dimension(link, name=path.name, dimension=dimension)
-        read = DimensionRows(source, dimension, null_words)
+        source = open_dimension(link, name=path.name, dimension=dimension, settings=settings)
+        read = DimensionRows(source, dimension)
         chunks = [pl.DataFrame(schema=columns), *(chunk.select(*columns) for chunk in read.chunks())]
         read.refuse_faults()
     return pl.concat(chunks)

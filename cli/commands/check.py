@@ -71,6 +71,6 @@ def _lookup(path: Path | None, name: str, settings: SourceSettings) -> Lookup | 
     from jobs.errors import JobError
 
     try:
-        return None if path is None else read_lookup(path, name, settings.null_words)
+        return None if path is None else read_lookup(path, name, settings)
     except JobError as refused:
         raise Refused(str(refused)) from None

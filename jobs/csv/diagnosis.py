@@ -24,6 +24,8 @@ MAX_COLUMNS = 1000
 
 _DELIMITERS = (",", ";", "\t", "|")
 _SIGN_NAMES = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a vertical bar"}
+_HEADINGS_OF = {"quantity": "columns", "price": "products"}
+"""A column that only one kind of file has -> the setting that names its headings."""
 _SAMPLE_BYTES = 64 * 1024
 _SAMPLE_LINES = 100
 _SHOWN_HEADINGS = 30
@@ -80,12 +82,7 @@ def find_faults(
     headings = _headings(header, dialect)
     faults += _heading_faults(header, headings, lines, dialect, columns)
     faults += _date_faults(header, headings, lines, dialect, columns, settings) if faults else []
-    # The settings of a source are those of its transactions.
-    return faults if "quantity" in columns.wanted else [_without_setting(fault) for fault in faults]
-
-
-def _without_setting(fault: Fault) -> Fault:
-    return replace(fault, remedy=fault.remedy.partition(", or set `")[0], setting=None)
+    return faults
 
 
 def _encoding_fault(not_utf8: NotUtf8, sample: bytes) -> Fault:
@@ -165,9 +162,8 @@ def _heading_faults(
         observed = f"there is no delimiter in it, {_quoted(headings)} is all"
     wanted = ", ".join(columns.headings.values())
     sentence = f"{where}: the header lacks {_quoted(missing)}; {observed}; wanted are {wanted}, in any order"
-    remedy = "fix the header"
-    if "quantity" in columns.wanted:
-        remedy += ", or name its headings under `columns` in the source's settings"
+    setting = next((setting for column, setting in _HEADINGS_OF.items() if column in columns.wanted), "customers")
+    remedy = f"fix the header, or name its headings under `{setting}` in the source's settings"
     return [*faults, Fault(sentence, remedy)]
 
 

@@ -11,7 +11,7 @@ import polars as pl
 from jobs.csv.blocks import IS_MALFORMED
 from jobs.csv.layout import ORDER_LINE, Layout
 from schemas.rejected_file import SOURCE_LINE
-from schemas.sources import CONTRACT_COLUMNS, KEY_SEPARATOR
+from schemas.sources import KEY_SEPARATOR
 
 ReadPart = Callable[[pl.Series], pl.Series]
 _NOTHING = ""
@@ -46,7 +46,7 @@ class OrderRows:
         """True where the reader numbers the rows of an order."""
         return ORDER_LINE in self.layout.read
 
-    def complete(self, frame: pl.DataFrame, columns: Collection[str] = CONTRACT_COLUMNS) -> pl.DataFrame:
+    def complete(self, frame: pl.DataFrame, columns: Collection[str] | None = None) -> pl.DataFrame:
         """The frame with its contract columns, or those of them that are named."""
         if self.filled or self.is_numbered:
             frame = self._fill(frame)
@@ -54,7 +54,7 @@ class OrderRows:
         named = [
             self._contract_column(frame, column, parts)
             for column, parts in derived.items()
-            if column in columns or column not in CONTRACT_COLUMNS
+            if columns is None or column in columns
         ]
         return frame.with_columns(named)
 

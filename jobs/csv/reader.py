@@ -35,7 +35,7 @@ from jobs.csv.records import MAX_RECORD_BYTES, WHITE_SPACE
 from jobs.errors import FileRefused
 from jobs.map_ordered import map_ordered
 from schemas.rejected_file import SOURCE_TEXT
-from schemas.sources import CONTRACT_COLUMNS, DEFAULT, SourceSettings, heading_key
+from schemas.sources import DEFAULT, SourceSettings, heading_key
 
 __all__ = ["IS_MALFORMED", "SourceFile", "open_source_file"]
 
@@ -200,8 +200,6 @@ def open_source_file(
 def _columns(header: Header, required: Sequence[str], settings: SourceSettings, spanning: frozenset[str]) -> Columns:
     """The headings of the source's settings, or the contract's where the file has all of those and only those."""
     contract = Columns({column: (column,) for column in required}, spanning)
-    if tuple(required) != CONTRACT_COLUMNS:
-        return contract
     priced = {} if settings.unit_price is None else {"unit_price": (settings.unit_price,)}
     configured = Columns({**settings.columns, **priced}, spanning)
     headings = header.fields or ()

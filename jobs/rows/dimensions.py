@@ -8,7 +8,7 @@ that says the same as an earlier one is passed over.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -21,7 +21,6 @@ from jobs.rows.numbers import NumberReader
 from jobs.rows.text import clean
 from schemas.counted import counted
 from schemas.rejected_file import SOURCE_LINE, SOURCE_TEXT
-from schemas.sources import DEFAULT
 from schemas.warehouse.tables import Column, Dimension
 
 _LINE_BREAK = r"\r\n|\r|\n"
@@ -50,15 +49,16 @@ class _Rows:
 class DimensionRows:
     """The rows of one file, a chunk at a time; `refuse_faults` is asked when all are read."""
 
-    def __init__(
-        self, source: SourceFile, dimension: Dimension, null_words: Sequence[str] = DEFAULT.null_words
-    ) -> None:
+    def __init__(self, source: SourceFile, dimension: Dimension) -> None:
         """Reads the keys of the file once."""
         self._source = source
         self._columns = dimension.source_columns
         self._key = dimension.source_columns[0]
-        self._ids = IdReader(null_words)
-        self._prices = NumberReader()
+        settings = source.settings
+        self._ids = IdReader(settings.null_words)
+        self._prices = NumberReader(
+            decimal_comma=settings.decimal_comma, thousands_separator=settings.thousands_separator
+        )
         self._repeated = self._find_repeated()
         # The first row of each key that is repeated, so far.
         self._first = pl.DataFrame()

@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 
 from jobs.rows.text import bare, read
-from schemas.sources import STATUS_BLANKS
-from schemas.statuses import SPELLINGS, STATUSES
+from schemas.statuses import SPELLINGS, STATUS_BLANKS, STATUSES
 
 
 class StatusReader:

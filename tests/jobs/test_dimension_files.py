@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,6 +20,7 @@ from jobs.errors import DimensionRefused, FileRefused
 from jobs.load_dimensions import open_dimension
 from jobs.rows.dimensions import DimensionRows
 from schemas.drops import CUSTOMERS, PRODUCTS
+from schemas.sources import DEFAULT, SourceSettings
 from schemas.warehouse.tables import DIMENSIONS
 from tests import oracle_values
 from tests.jobs.dry_run import small_pieces
@@ -29,17 +31,20 @@ PRODUCT_HEADER = "product_id,product_name,category,price,supplier_id"
 CUSTOMER_HEADER = "customer_id,first_name,last_name,email,membership_level"
 
 
-def read(content: str, kind: str = PRODUCTS) -> pl.DataFrame:
+def read(content: str | bytes, kind: str = PRODUCTS, settings: SourceSettings = DEFAULT) -> pl.DataFrame:
     """All rows of the file."""
-    return read_with_notes(content, kind)[0]
+    return read_with_notes(content, kind, settings)[0]
 
 
-def read_with_notes(content: str, kind: str = PRODUCTS) -> tuple[pl.DataFrame, list[str]]:
+def read_with_notes(
+    content: str | bytes, kind: str = PRODUCTS, settings: SourceSettings = DEFAULT
+) -> tuple[pl.DataFrame, list[str]]:
     dimension = DIMENSIONS[kind]
     with TemporaryDirectory() as folder:
         path = Path(folder) / "drop"
-        path.write_bytes(content.encode("utf-8"))
-        rows = DimensionRows(open_dimension(path, name=f"{kind}.csv", dimension=dimension), dimension)
+        path.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
+        source = open_dimension(path, name=f"{kind}.csv", dimension=dimension, settings=settings)
+        rows = DimensionRows(source, dimension)
         chunks = list(rows.chunks())
         rows.refuse_faults()
     schema = {"source_line": pl.Int64(), **{column.name: column.polars for column in dimension.source_columns}}
@@ -130,7 +135,7 @@ def test_a_missing_column_is_named() -> None:
     assert str(refused.value) == (
         "dim_products.csv, line 1: the header lacks 'price'; its headings are 'product_id', 'product_name', "
         "'category', 'supplier_id'; wanted are product_id, product_name, category, price, supplier_id, in any order; "
-        "fix the header, and upload the file again"
+        "fix the header, or name its headings under `products` in the source's settings, and upload the file again"
     )
 
 
@@ -237,8 +242,39 @@ def test_a_person_in_a_file_without_header_is_not_shown() -> None:
     assert not re.search("Max|Mustermann|max@", str(refused.value))
 
 
-def test_no_setting_is_named_that_a_dimension_does_not_read() -> None:
-    """The settings of a source are those of its transactions."""
+GERMAN = SourceSettings.parse(
+    {"delimiter": ";", "encoding": "cp1252", "decimal_comma": True, "thousands_separator": "."}
+)
+TABS = SourceSettings.parse({"delimiter": "\t", "encoding": "iso-8859-1", "quote": ""})
+GERMAN_ROWS = [(2, "P1", "Größe", None, Decimal("1234.5"), None)]
+
+
+@pytest.mark.parametrize(
+    ("content", "settings"),
+    [
+        ("Größe;1.234,5;P1".encode("cp1252"), GERMAN),
+        ("\ufeffGröße;1.234,50000;P1".encode(), GERMAN),
+        ("'Größe';1.234,5;P1".encode("utf-16"), replace(GERMAN, quote="'", escape="\\")),
+        # The contract's own form, which the settings cannot read.
+        ("Größe,1234.5,P1".encode(), GERMAN),
+        ('"Größe","1234.5","P1"'.encode(), TABS),
+        ('Größe,"1,234.5",P1'.encode(), replace(DEFAULT, thousands_separator=",")),
+    ],
+)
+def test_a_dimension_is_written_as_its_sources_other_files_or_as_the_contract_says(
+    content: bytes, settings: SourceSettings
+) -> None:
+    mark = ";" if (b";\0" if content.startswith(b"\xff\xfe") else b";") in content else ","
+    encoding = "utf-16-le" if content.startswith(b"\xff\xfe") else "ascii"
+    header = "product_name,price,product_id,category,supplier_id\n".replace(",", mark).encode(encoding)
+    tail = f"{mark}{mark}\n".encode(encoding)
+    at = 2 if encoding == "utf-16-le" else 3 if content.startswith(b"\xef") else 0
+    assert read(content[:at] + header + content[at:] + tail, settings=settings).rows() == GERMAN_ROWS
+
+
+def test_a_refusal_of_a_dimension_names_the_settings_that_would_let_it_in() -> None:
     with pytest.raises(FileRefused) as refused:
         read(f"{PRODUCT_HEADER}\nP1,Größe,,1,\n".replace(",", ";"))
-    assert str(refused.value).endswith("not by a comma; save it with a comma, and upload the file again")
+    assert 'or set `delimiter: ";"` in the source\'s settings' in str(refused.value)
+    with pytest.raises(FileRefused, match="name its headings under `customers` in the source's settings"):
+        read("id,first_name,last_name,email,membership_level\n", CUSTOMERS)

@@ -8,9 +8,10 @@ import pytest
 import yaml
 
 from schemas import amount_classes
+from schemas.drops import CUSTOMERS, PRODUCTS
 from schemas.reject_reasons import REJECT_REASONS, WAITS_FOR
 from schemas.runs import JobArguments
-from schemas.sources import CONTRACT_COLUMNS
+from schemas.sources import CONTRACT_COLUMNS, CUSTOMER_COLUMNS, PRODUCT_COLUMNS
 from schemas.warehouse.tables import DIMENSIONS, TRANSACTION_COLUMNS
 
 PULUMI = Path(__file__).parents[2] / "Pulumi.yaml"
@@ -18,6 +19,8 @@ PULUMI = Path(__file__).parents[2] / "Pulumi.yaml"
 
 def test_the_typed_columns_are_the_contracts() -> None:
     assert tuple(column.name for column in TRANSACTION_COLUMNS) == CONTRACT_COLUMNS
+    for dimension, columns in ((PRODUCTS, PRODUCT_COLUMNS), (CUSTOMERS, CUSTOMER_COLUMNS)):
+        assert tuple(column.name for column in DIMENSIONS[dimension].source_columns) == columns
 
 
 def test_a_waiting_rows_reason_names_the_key_of_its_dimension() -> None:

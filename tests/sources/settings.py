@@ -54,6 +54,8 @@ _COLUMNS = st.fixed_dictionaries(
     },
 )
 _SETTINGS: dict[str, st.SearchStrategy[Any]] = {
+    "products": st.sampled_from(({"product_id": "SKU", "category": []}, {"price": "Preis"})),
+    "customers": st.sampled_from(({"customer_id": "Email"}, {"membership_level": []})),
     "statuses": st.dictionaries(st.sampled_from(_WORDS), st.sampled_from(STATUSES), max_size=4).filter(
         lambda words: len({word.strip().lower() for word in words}) == len(words)
     ),

@@ -5,10 +5,15 @@ from __future__ import annotations
 from dataclasses import fields
 from datetime import date
 from decimal import Decimal
+from pathlib import Path
 
+import polars as pl
 import pytest
 
+from jobs.load_dimensions import open_dimension
+from jobs.rows.dimensions import DimensionRows
 from schemas.sources import SourceSettings
+from schemas.warehouse.tables import DIMENSIONS
 from sources import known_sources
 from tests import oracle
 from tests.jobs.dry_run import dry_run
@@ -21,7 +26,25 @@ CUSTOMERS = {
 }
 
 
-@pytest.mark.parametrize("example", examples(), ids=lambda example: example.heading)
+TRANSACTIONS = [example for example in examples() if example.heading not in ("products", "customers")]
+DIMENSION_FILES = [example for example in examples() if example.heading in ("products", "customers")]
+
+
+@pytest.mark.parametrize("example", DIMENSION_FILES, ids=lambda example: example.heading)
+def test_the_example_of_a_dimension_is_what_the_job_does(example: Example, tmp_path: Path) -> None:
+    dimension = DIMENSIONS[f"dim_{example.heading}"]
+    path = tmp_path / "drop.csv"
+    path.write_bytes(example.content)
+    rows = DimensionRows(
+        open_dimension(path, name=path.name, dimension=dimension, settings=example.settings), dimension
+    )
+    read = pl.concat(rows.chunks())
+    rows.refuse_faults()
+    values = [{name: str(row[name] or "") for name in example.rows[0]} for row in read.rows(named=True)]
+    assert values == example.rows
+
+
+@pytest.mark.parametrize("example", TRANSACTIONS, ids=lambda example: example.heading)
 def test_the_example_is_what_the_job_does(example: Example) -> None:
     run = dry_run(
         example.content,
