@@ -198,7 +198,7 @@ FAULTS = (
     _fault("a day that never was", "invalid_transaction_date", transaction_date="2023-02-29"),
     _date_fault("day first", _INSTANT.dt.strftime("%d/%m/%Y")),
     _date_fault("two digits of the year", _INSTANT.dt.strftime("%y-%m-%d")),
-    _date_fault("no zeros ahead", pl.concat_str(_INSTANT.dt.year(), pl.lit("-3-5"))),
+    _date_fault("day first with points", _INSTANT.dt.strftime("%d.%m.%Y")),
     _date_fault("no dashes", _INSTANT.dt.strftime("%Y%m%d")),
     _date_fault("hour 24", pl.concat_str(_DAY_TEXT, pl.lit("T24:00:00Z"))),
     _date_fault("second 60", pl.concat_str(_DAY_TEXT, pl.lit("T10:00:60Z"))),
