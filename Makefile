@@ -7,7 +7,7 @@ OUT ?= build/demo
 # Where it is set, every process of every test would compile all it imports once more.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-long test-glue test-313 check wheel bench lock clean
+.PHONY: demo test test-long test-browser test-glue test-313 check wheel bench lock clean
 
 demo: .venv/ready dist/ready
 	$(BIN)/pipeline demo --out $(OUT) $(DEMO)
@@ -21,6 +21,11 @@ test: .venv/ready dist/ready
 
 test-long: .venv/ready dist/ready
 	HYPOTHESIS_PROFILE=thorough $(PYTEST) $(TEST)
+
+# The pages of reports in a headless Chromium; one must be on the machine.
+test-browser: .venv/ready dist/ready
+	$(UV) pip install --quiet --require-hashes -r requirements/browser.txt
+	$(BIN)/python -m pytest -q tests/browser/pages.py
 
 # The job's own tests on Glue's Python, against the wheel that Glue installs.
 test-glue: .venv-job-3.9/ready
@@ -49,6 +54,7 @@ lock: .venv/ready
 	$(COMPILE) --python-version 3.11 requirements/dev.in -o requirements/dev.txt
 	$(COMPILE) --python-version 3.9 --python-platform x86_64-manylinux2014 requirements/job.in -o requirements/job.txt
 	$(COMPILE) --python-version 3.9 requirements/glue_tests.in -o requirements/glue_tests.txt
+	$(COMPILE) --python-version 3.11 requirements/browser.in -o requirements/browser.txt
 	$(COMPILE) --python-version 3.11 requirements/bench.in -o requirements/bench.txt
 	$(COMPILE) --python-version 3.11 requirements/bench_spark.in -o requirements/bench_spark.txt
 

@@ -29,3 +29,13 @@ class Counts:
 
 COUNTS = tuple(field.name for field in fields(Counts))
 """The names of the seven counts; the first is the sum of the others."""
+
+ROW_WORDS = {
+    "inserted": "new",
+    "updated": "changed: a later state of what was known",
+    "unchanged": "as before",
+    "stale": "older than what is known, so not used",
+    "duplicate": "repeated in the file",
+    "rejected": "rejected",
+}
+"""What each count means to a reader, but for the rows that were read."""

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, TypeVar
 
 from schemas.drops import Drop
+from schemas.reject_reasons import REJECT_REASONS
 from schemas.usual import Comparison, Measure
 
 SUCCEEDED = "succeeded"
@@ -27,10 +28,12 @@ class RejectSample:
     fault: str = ""
     """Why a malformed row is malformed, without its content."""
 
-    @property
-    def in_words(self) -> str:
-        """The fault, or each column with its value."""
-        return self.fault or ", ".join(f'{column} "{value}"' for column, value in self.values.items())
+    def in_words(self, reason: str) -> str:
+        """What shows the reason: the fault, the column that is wrong with its value, or every column."""
+        declared = REJECT_REASONS.get(reason)
+        wrong = declared.column if declared is not None else None
+        shown = {wrong: self.values[wrong]} if wrong in self.values else self.values
+        return self.fault or ", ".join(f'{column} "{value}"' for column, value in shown.items())
 
 
 @dataclass(frozen=True)

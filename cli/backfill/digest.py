@@ -8,10 +8,10 @@ from decimal import Decimal
 
 from cli.loads.loads import Load
 from lambdas.notifier import Mail
-from lambdas.notify.figures import ROW_WORDS, need_a_look, signed
+from lambdas.notify.figures import need_a_look, signed
 from lambdas.printable import printable
 from schemas.counted import agreeing, counted
-from schemas.counts import COUNTS
+from schemas.counts import COUNTS, ROW_WORDS
 from schemas.drops import parse_key
 from schemas.reject_reasons import REJECT_REASONS
 from schemas.reports import Report

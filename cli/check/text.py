@@ -64,7 +64,7 @@ def _reasons(result: CheckResult) -> list[str]:
             words = [f"{value!r} ({count:,})" for value, count in values.most_common(_MOST_WORDS)]
             more = f" and {len(values) - _MOST_WORDS:,} more" if len(values) > _MOST_WORDS else ""
             lines.append(f"      found: {', '.join(words)}{more}")
-        lines += [f"      line {sample.source_line}: {sample.in_words}" for sample in rejected.samples]
+        lines += [f"      line {sample.source_line}: {sample.in_words(reason)}" for sample in rejected.samples]
     return lines
 
 

@@ -19,7 +19,7 @@ from cli.drops.progress import Progress
 from cli.drops.status import DropStatus, Stage
 from cli.pipelines.local import LIBRARIES, LOCAL_STACK, ROOT
 from cli.refusals import Refused
-from cli.screen.closing import show_mail, show_places, show_totals, show_verdict
+from cli.screen.closing import show_mail_in_short, show_places, show_totals, show_verdict
 from cli.screen.live import Display
 from local.chaos import Chaos
 from local.glue_python import GLUE_PYTHON
@@ -89,14 +89,16 @@ def run_demo(
     if run.faults is not None and unexpected is None:
         complaints += fact_differences(out / FACT_FILE, expected_fact, of="the calm run")
     summary = run.results.summary
+    for fault, times in (run.faults or {}).items():
+        console.print(f"{times:>6} {fault}")
+    console.print()
     show_verdict(console, complaints, summary, is_expected=unexpected == [])
-    show_totals(console, summary)
     if run.faults is not None:
-        for fault, times in run.faults.items():
-            console.print(f"{times:>6} {fault}")
         console.print(f"rows lost: {lost_rows(out / FACT_FILE, expected_fact)}")
+    if not complaints:
+        show_totals(console, summary)
     if run.mails:
-        show_mail(console, _most_urgent(run.mails))
+        show_mail_in_short(console, _most_urgent(run.mails))
     show_places(console, out, has_rejected=bool(summary["reject_reasons"]))
     return replace(run.results, complaints=complaints)
 

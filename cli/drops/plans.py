@@ -128,7 +128,9 @@ def _reasons(report: Report) -> list[str]:
         known = REJECT_REASONS.get(reason)
         words = f": {known.meaning}; wanted: {known.wanted}" if known else ""
         lines.append(f"  {rejected.rows:>12,}  {reason}{words}")
-        lines += [f"                line {sample.source_line}: {sample.in_words}" for sample in rejected.samples[:1]]
+        lines += [
+            f"                line {sample.source_line}: {sample.in_words(reason)}" for sample in rejected.samples[:1]
+        ]
     if report.waiting:
         those = agreeing(report.waiting, "is loaded by itself when its", "are loaded by themselves when their")
         lines.append(f"  {report.waiting:,} of them {those} customer or product arrives")

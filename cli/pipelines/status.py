@@ -9,7 +9,7 @@ from cli.drops.status import Stage
 from cli.loads.as_json import load_json
 from cli.loads.loads import Load, Loads
 from cli.pipelines.pipeline import Pipeline
-from schemas.counted import counted
+from schemas.counted import agreeing, counted
 from schemas.drops import TRANSACTIONS, parse_key
 
 _RECENT = 60
@@ -54,7 +54,11 @@ class PipelineStatus:
         if self.dead_letters:
             sentences.append(f"{counted(self.dead_letters, 'message')} could not be handled; see `pipeline dead list`")
         if self.subscriptions.pending:
-            sentences.append(f"{self.subscriptions.pending} addresses get no mail until they confirm the subscription")
+            pending = self.subscriptions.pending
+            get = agreeing(
+                pending, "address gets no mail until it confirms", "addresses get no mail until they confirm"
+            )
+            sentences.append(f"{pending:,} {get} the subscription")
         elif not self.subscriptions.confirmed:
             sentences.append("nobody gets the mails; add an address to `emails` and run `pulumi up`")
         return sentences
@@ -137,8 +141,8 @@ def status_text(status: PipelineStatus) -> str:
         for day, loads in status.latest_days.items():
             rows = sum((load.report.counts or {}).get("rows_read", 0) for load in loads if load.report)
             rejected = sum(load.status.rejected for load in loads)
-            files = f"{len(loads)} file" + ("s" if len(loads) > 1 else "")
-            lines.append(f"  {day}  {files:<9} {rows:>12,} rows, {rejected:,} rejected")
+            read = f"{rows:>12,} {agreeing(rows, 'row', 'rows')}"
+            lines.append(f"  {day}  {counted(len(loads), 'file'):<9} {read}, {rejected:,} rejected")
     lines += ["", *(f"To do: {sentence}" for sentence in status.advice)] if status.advice else ["", "Nothing to do."]
     return "\n".join(lines)
 

@@ -76,5 +76,5 @@ def _show_until(is_over: threading.Event, cloud: LocalCloud, console: Console, d
         sent = cloud.mails()
         for mail in sent[mails:]:
             console.rule("mail")
-            show_mail(console, mail, lines=None)
+            show_mail(console, mail)
         mails = len(sent)

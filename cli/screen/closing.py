@@ -1,24 +1,30 @@
-"""The end of a demo: the verdict first, then the totals, the last mail in short, and what to open."""
+"""The end of a demo, on one screen of 80 columns and 24 lines: verdict, totals, a mail in short, what to open."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
+from itertools import zip_longest
 from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
 
 from local.local_cloud import Mail
-from schemas.counted import agreeing, counted
+from schemas.counted import agreeing
+from schemas.counts import COUNTS
 
-_MAIL_LINES = 12
+_COMPLAINTS, _REASONS = 5, 2
+_BESIDE_THE_ROWS = ("loads", "dimension_loads", "failed", "fact_rows", "fact_amount", "emails", "archived", "seconds")
 
 
 def show_verdict(console: Console, complaints: list[str], summary: dict[str, object], *, is_expected: bool) -> None:
     """What the run comes to, in the first lines."""
     if complaints:
-        for complaint in complaints:
+        for complaint in complaints[:_COMPLAINTS]:
             console.print(f"FAILED: {complaint}", style="bold red", markup=False, soft_wrap=not console.is_terminal)
+        if len(complaints) > _COMPLAINTS:
+            console.print(f"and {len(complaints) - _COMPLAINTS:,} more", style="bold red")
         return
     files = int(str(summary["loads"])) + int(str(summary["dimension_loads"]))
     subject = agreeing(files, "The file is", f"All {files:,} files are")
@@ -27,40 +33,44 @@ def show_verdict(console: Console, complaints: list[str], summary: dict[str, obj
         console.print("All rows match the expected results (expected/).", style="green")
 
 
-def show_totals(console: Console, summary: dict[str, object]) -> None:
-    """The totals of a run, and how many rows were rejected for which reason."""
-    lines = [
-        f"  {name.replace('_', ' '):<28}{_number(name, value):>14}"
-        for name, value in summary.items()
-        if not isinstance(value, dict)
-    ]
+def show_totals(console: Console, summary: Mapping[str, object]) -> None:
+    """The rows beside everything else that was counted, and why most rows were rejected."""
+    cells = [[_cell(name, summary[name]) for name in names if name in summary] for names in (COUNTS, _BESIDE_THE_ROWS)]
+    lines = ["".join(pair).rstrip() for pair in zip_longest(*cells, fillvalue=" " * len(cells[-1][0]))]
     reasons = summary["reject_reasons"]
     if isinstance(reasons, dict) and reasons:
-        lines += ["", "Rejected, by reason"]
         ordered = sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
-        lines += [f"  {reason:<28}{rows:>14,}" for reason, rows in ordered]
-    console.print("\n".join(["", "Totals", *lines, ""]), markup=False, highlight=False)
+        parts = [f"{reason} {rows:,}" for reason, rows in ordered[:_REASONS]]
+        others = len(ordered) - _REASONS
+        lines += [f"  rejected for {', '.join(parts)}" + (f" and {others:,} more" if others > 0 else "")]
+    console.print("\n".join(["", *lines, ""]), markup=False, highlight=False)
 
 
-def show_mail(console: Console, mail: Mail, *, lines: int | None = _MAIL_LINES) -> None:
-    """A mail as its reader sees it, cut after so many lines of its body; None shows all of it."""
-    body = mail.body.rstrip().splitlines()
-    shown = body if lines is None else body[:lines]
-    text = [f"To: {mail.to}", f"Subject: {mail.subject}", "", *shown]
-    if len(shown) < len(body):
-        text.append(f"… {counted(len(body) - len(shown), 'more line')}")
+def show_mail(console: Console, mail: Mail) -> None:
+    """A mail as its reader sees it."""
+    text = [f"To: {mail.to}", f"Subject: {mail.subject}", "", *mail.body.rstrip().splitlines()]
     console.print(Text("\n".join(text)), soft_wrap=not console.is_terminal)
+
+
+def show_mail_in_short(console: Console, mail: Mail) -> None:
+    """Its subject and the sentences that begin it."""
+    beginning = mail.body.strip().split("\n\n", 1)[0].splitlines()
+    console.print("The mail to read first", markup=False, highlight=False)
+    for line in (mail.subject, *beginning[:2]):
+        console.print(Text(f"  {line}"), no_wrap=True, overflow="ellipsis", soft_wrap=not console.is_terminal)
 
 
 def show_places(console: Console, out: Path, *, has_rejected: bool) -> None:
     """What to open."""
-    places = [(out / "emails", "the mails"), (out / "reports", "a report per load, as JSON")]
-    places += [(out / "rejected", "the rejected rows, with reasons")] if has_rejected else []
-    places += [(out / "fact_transactions.parquet", "the table"), (out / "summary.json", "the totals")]
+    rejected = ["rejected/"] if has_rejected else []
+    beside = ["emails/", "reports/", *rejected, "fact_transactions.parquet", "summary.json"]
     # Last, because the last line is what is seen.
-    places.append((out / "index.html", "all loads as pages, for a browser"))
-    lines = [f"  {place!s:<44} {meaning}" for place, meaning in places]
-    console.print("\n".join(["", "To open:", *lines]), markup=False, highlight=False, soft_wrap=True)
+    lines = ["", f"Beside it: {', '.join(beside)}", "Open this in a browser:", f"{out / 'index.html'}"]
+    console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
+
+
+def _cell(name: str, value: object) -> str:
+    return f"  {name.replace('_', ' '):<18}{_number(name, value):>16}  "
 
 
 def _number(name: str, value: object) -> str:

@@ -21,10 +21,15 @@ _COLOURS = {"updated": 2, "unchanged": 3, "stale": 4, "duplicate": 5, "rejected"
 """The number of a series' colour on the page; any other series has the first."""
 
 
+def colour(series: str) -> str:
+    """The colour of a series, as CSS; its value follows light and dark."""
+    return f"var(--series-{_COLOURS.get(series, 1)})"
+
+
 def bars(name: str, labels: Sequence[str], series: Mapping[str, Sequence[float]]) -> Markup:
-    """Upright bars, one group per label, the series of a group on top of one another."""
-    chart = pygal.StackedBar(**_options(series, height=280))
-    step = max(1, len(labels) // 10)
+    """Upright bars, one group per label, the series of a group on top of one another; drawn for half the page."""
+    chart = pygal.StackedBar(**_options(series, width=_WIDTH // 2, height=240))
+    step = max(1, -(-len(labels) // 5))
     chart.x_labels = list(labels)
     chart.x_labels_major = list(labels)[::step]
     chart.show_minor_x_labels = False
@@ -33,21 +38,27 @@ def bars(name: str, labels: Sequence[str], series: Mapping[str, Sequence[float]]
 
 def lying_bars(name: str, labels: Sequence[str], series: Mapping[str, Sequence[float]]) -> Markup:
     """Lying bars, one per label."""
-    chart = pygal.HorizontalStackedBar(**_options(series, height=70 + 34 * len(labels)))
+    chart = pygal.HorizontalStackedBar(**_options(series, width=_WIDTH, height=60 + 30 * len(labels)))
     chart.x_labels = list(labels)
     return _drawn(name, chart, series)
 
 
-def _options(series: Iterable[str], *, height: int) -> dict[str, object]:
-    titles = list(series)
+def one_bar(name: str, series: Mapping[str, Sequence[float]]) -> Markup:
+    """One lying bar of several series, without axes or legend: a table beside it has names and numbers."""
+    total = sum(value for values in series.values() for value in values)
+    options = {**_options(series, width=_WIDTH, height=48), "show_x_labels": False, "show_y_labels": False, "margin": 0}
+    chart = pygal.HorizontalStackedBar(**options, show_x_guides=False, show_y_guides=False, range=(0, max(total, 1)))
+    return _drawn(name, chart, series)
+
+
+def _options(series: Iterable[str], *, width: int, height: int) -> dict[str, object]:
     return {
-        "style": _style(titles),
+        "style": _style(list(series)),
         "js": (),
-        "width": _WIDTH,
+        "width": width,
         "height": height,
-        "show_legend": len(titles) > 1,
-        "legend_at_bottom": True,
-        "legend_at_bottom_columns": 6,
+        "show_legend": False,
+        "max_scale": 6,
         "disable_xml_declaration": True,
         "print_values": False,
         "margin": 4,
@@ -63,13 +74,12 @@ def _style(titles: Sequence[str]) -> Style:
         foreground="var(--ink)",
         foreground_strong="var(--ink)",
         foreground_subtle="var(--line)",
-        colors=tuple(f"var(--series-{_COLOURS.get(title, 1)})" for title in titles),
+        colors=tuple(map(colour, titles)),
         guide_stroke_color="var(--line)",
         major_guide_stroke_color="var(--line)",
         font_family="inherit",
         label_font_size=13,
         major_label_font_size=13,
-        legend_font_size=13,
         opacity="1",
         opacity_hover="1",
         transition="0s",

@@ -8,8 +8,10 @@ from decimal import Decimal
 from jobs.page import charts
 from jobs.page.templates import money, page, signed
 from schemas.reports import SUCCEEDED, Report
+from schemas.runs import FLOW_IN, RETRACT
 
 DRAWN_LOADS = 60
+_DONE = {FLOW_IN: "waiting rows loaded", RETRACT: "taken back"}
 
 
 def render_index(reports: Sequence[Report], link: Callable[[Report], str], *, title: str = "All loads") -> str:
@@ -20,11 +22,18 @@ def render_index(reports: Sequence[Report], link: Callable[[Report], str], *, ti
         title=title,
         loads=[(report, link(report)) for report in newest_first],
         loaded=sum(report.outcome == SUCCEEDED for report in reports),
+        days=sorted({report.partition_day for report in reports if report.partition_day}),
+        done=_done,
         charts=_charts(newest_first),
         money=money,
         signed=signed,
         succeeded=SUCCEEDED,
     )
+
+
+def _done(report: Report) -> str:
+    """What a successful attempt did, in a word or two."""
+    return _DONE.get(report.event or "", "loaded")
 
 
 def _charts(newest_first: Sequence[Report]) -> dict[str, object] | None:

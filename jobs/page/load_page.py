@@ -8,6 +8,7 @@ from decimal import Decimal
 from jobs.page import charts
 from jobs.page.templates import money, page, signed
 from schemas.counted import agreeing, counted
+from schemas.counts import ROW_WORDS, Counts
 from schemas.reject_reasons import REJECT_REASONS
 from schemas.reports import SUCCEEDED, Report
 from schemas.runs import FLOW_IN, RETRACT
@@ -70,12 +71,19 @@ def _balance(report: Report) -> dict[str, object] | None:
     """None where the attempt did not read its whole file: its counts are then a correction of earlier ones."""
     if report.counts is None or report.event in (FLOW_IN, RETRACT):
         return None
+    counts = Counts(**report.counts)
     parts = {name: rows for name, rows in report.counts.items() if name != "rows_read"}
     drawn = {name: [max(rows, 0)] for name, rows in parts.items()}
+    accepted = counts.rows_read - counts.rejected
     return {
-        "read": report.counts.get("rows_read", 0),
+        "read": counts.rows_read,
+        "accepted": accepted,
+        "staged": accepted - counts.duplicate,
+        "written": counts.inserted + counts.updated,
         "parts": parts,
-        "chart": charts.lying_bars("balance", ["rows"], drawn),
+        "meanings": ROW_WORDS,
+        "colours": {name: charts.colour(name) for name in parts},
+        "chart": charts.one_bar("balance", drawn),
     }
 
 
@@ -85,7 +93,7 @@ def _reasons(report: Report) -> list[dict[str, object]]:
             "name": name,
             "meaning": REJECT_REASONS[name].meaning if name in REJECT_REASONS else "a newer reason",
             "rows": rejected.rows,
-            "samples": [(sample.source_line, sample.in_words[:200]) for sample in rejected.samples],
+            "samples": [(sample.source_line, sample.in_words(name)[:200]) for sample in rejected.samples],
         }
         for name, rejected in report.reject_reasons.items()
     ]

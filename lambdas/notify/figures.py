@@ -8,8 +8,9 @@ from decimal import Decimal, InvalidOperation
 from lambdas.notify.mail_context import MailContext
 from lambdas.printable import printable
 from schemas.counted import agreeing, counted
-from schemas.reject_reasons import REJECT_REASONS, RejectReason
-from schemas.reports import ClassAmount, RejectedFor, RejectSample, Report
+from schemas.counts import ROW_WORDS
+from schemas.reject_reasons import REJECT_REASONS
+from schemas.reports import ClassAmount, RejectedFor, Report
 from schemas.usual import USUAL
 
 _MANY = 7
@@ -17,16 +18,6 @@ _MANY = 7
 _TOP_REASONS = 3
 _PERCENT = 100
 _VALUE = 100
-
-ROW_WORDS = {
-    "inserted": "new",
-    "updated": "changed: a later state of what was known",
-    "unchanged": "as before",
-    "stale": "older than what is known, so not used",
-    "duplicate": "repeated in the file",
-    "rejected": "rejected",
-}
-"""What each count of a load means, but for the rows that were read."""
 
 
 def signed(amount: str | None) -> str:
@@ -134,18 +125,12 @@ def _reason(reason: str, rejected: RejectedFor) -> str:
     declared = REJECT_REASONS.get(reason)
     text = f"  {counted(rejected.rows, 'row')}, {printable(reason, 40)}"
     if rejected.samples:
-        text += f": line {rejected.samples[0].source_line:,}{_value_in_words(declared, rejected.samples[0])}"
+        sample = rejected.samples[0]
+        words = sample.in_words(reason)
+        text += f": line {sample.source_line:,}" + (f" has {printable(words, 2 * _VALUE)}" if words else "")
     if declared is None:
         return text
     return f"{text}; wanted: {declared.wanted}" if declared.wanted else f"{text}; {declared.meaning}"
-
-
-def _value_in_words(declared: RejectReason | None, sample: RejectSample) -> str:
-    """The value of the column that is wrong, or of all where any may be; of a malformed row what is wrong about it."""
-    column = declared.column if declared is not None else None
-    if column is not None and column in sample.values:
-        return f' has {column} "{printable(sample.values[column], _VALUE)}"'
-    return f" has {printable(sample.in_words, 2 * _VALUE)}" if sample.in_words else ""
 
 
 def _parts(label: str, changes: Mapping[str, ClassAmount]) -> list[str]:

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from cli.drops.status import DropStatus, Stage
-from cli.screen.closing import show_mail, show_totals, show_verdict
+from cli.screen.closing import show_mail_in_short, show_totals, show_verdict
 from cli.screen.live import screen
 from local.local_cloud import Mail
 from schemas.drops import Drop
@@ -67,6 +67,7 @@ def test_a_long_name_keeps_its_end_and_never_pushes_the_status_away() -> None:
 
 def test_the_verdict_comes_first_and_money_is_grouped() -> None:
     summary: dict[str, object] = {"loads": 7, "dimension_loads": 2, "fact_amount": "1234567.80", "reject_reasons": {}}
+    summary["rows_read"] = 12_345
     console = Console(file=io.StringIO(), width=80)
     with console.capture() as capture:
         show_verdict(console, [], summary, is_expected=True)
@@ -76,14 +77,20 @@ def test_the_verdict_comes_first_and_money_is_grouped() -> None:
         "All 9 files are loaded, mailed and archived.",
         "All rows match the expected results (expected/).",
     ]
+    assert ["rows", "read", "12,345", "loads", "7"] in [line.split() for line in lines]
     assert ["fact", "amount", "1,234,567.80"] in [line.split() for line in lines]
     with console.capture() as capture:
         show_verdict(console, ["a.csv was not loaded"], summary, is_expected=True)
     assert capture.get() == "FAILED: a.csv was not loaded\n"
 
 
-def test_the_last_mail_is_cut() -> None:
+def test_a_mail_is_told_in_three_lines() -> None:
     console = Console(file=io.StringIO(), width=80)
+    body = "a.csv is loaded.\nWhat you need to do: nothing.\nMore.\n\nRows\n  1 new\n"
     with console.capture() as capture:
-        show_mail(console, Mail("a@example.com", "Loaded", "\n".join(f"line {number}" for number in range(40))))
-    assert capture.get().splitlines()[-1] == "… 28 more lines"
+        show_mail_in_short(console, Mail("a@example.com", "[prod] a.csv loaded", body))
+    assert capture.get().splitlines()[1:] == [
+        "  [prod] a.csv loaded",
+        "  a.csv is loaded.",
+        "  What you need to do: nothing.",
+    ]

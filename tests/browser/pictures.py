@@ -1,0 +1,57 @@
+"""The pictures of the README: the page of a load, and the end of a demo. `make pictures` writes them anew."""
+
+from __future__ import annotations
+
+import html
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from playwright.sync_api import Browser
+
+from jobs.page import render_load
+from schemas.reports import RejectedFor, RejectSample
+from tests.browser.chromium import chromium
+from tests.cli.screens import Screen, run_in_terminal
+from tests.jobs.test_page import PAST, REPORT
+
+ROOT = Path(__file__).parents[2]
+PICTURES = ROOT / "docs" / "pictures"
+REASONS = {
+    "unknown_customer": RejectedFor(160, [RejectSample(17, {"customer_id": "C-0099"})]),
+    "invalid_quantity": RejectedFor(11, [RejectSample(40, {"quantity": "1,5"})]),
+}
+
+
+def main() -> None:
+    """Write both."""
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    folder = ROOT / "build" / "pictures"
+    folder.mkdir(parents=True, exist_ok=True)
+    report, terminal = folder / "report.html", folder / "terminal.html"
+    report.write_text(render_load(replace(REPORT, reject_reasons=REASONS), past=PAST), encoding="utf-8")
+    command = [sys.executable, "-m", "cli.main", "demo", "--days", "3", "--rows", "2000"]
+    screen = run_in_terminal([*command, "--out", str(folder / "demo")], columns=80, lines=60)
+    terminal.write_text(_as_page(screen), encoding="utf-8")
+    with chromium() as browser:
+        _draw(browser, report, PICTURES / "report.png", width=960, height=860)
+        _draw(browser, terminal, PICTURES / "demo.png", width=760, height=None)
+
+
+def _draw(browser: Browser, page: Path, picture: Path, *, width: int, height: int | None) -> None:
+    """All of the page, or its top."""
+    opened = browser.new_page(viewport={"width": width, "height": height or 100})
+    opened.goto(page.as_uri())
+    opened.screenshot(path=picture, full_page=height is None)
+
+
+def _as_page(screen: Screen) -> str:
+    lines = "\n".join(html.escape(line) for line in screen.lines).rstrip()
+    style = (
+        "margin: 0; padding: 16px; background: #14181f; color: #e7ebf2; font: 14px/1.35 'DejaVu Sans Mono', monospace"
+    )
+    return f'<!doctype html><html lang="en"><body style="margin: 0"><pre style="{style}">$ make demo\n{lines}</pre></body></html>'
+
+
+if __name__ == "__main__":
+    main()

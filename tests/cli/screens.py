@@ -1,0 +1,73 @@
+"""A terminal of so many columns and lines, and what a command drew on it: at any moment, and at its end."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import signal
+import struct
+import subprocess
+import termios
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyte
+
+_CHUNK = 65536
+
+
+@dataclass(frozen=True)
+class Screen:
+    """What is seen, and every different picture that was seen before."""
+
+    lines: list[str]
+    """From top to bottom, without the spaces at their ends; what was scrolled away is not in it."""
+    exit_status: int
+    seen: list[list[str]] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self.lines)
+
+
+def run_in_terminal(
+    command: Sequence[str],
+    *,
+    columns: int = 80,
+    lines: int = 24,
+    environment: Mapping[str, str] | None = None,
+    stop_when: Callable[[list[str]], bool] = lambda _: False,
+) -> Screen:
+    """Run a command on a terminal to its end, or until it draws what `stop_when` waits for: then Ctrl-C is typed."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+    variables = {**os.environ, "TERM": "xterm-256color", "COLUMNS": str(columns), "LINES": str(lines)}
+    process = subprocess.Popen(
+        command, stdin=theirs, stdout=theirs, stderr=theirs, env={**variables, **(environment or {})}, process_group=0
+    )
+    os.close(theirs)
+    drawn = pyte.Screen(columns, lines)
+    stream = pyte.ByteStream(drawn)
+    seen: list[list[str]] = []
+    is_stopped = False
+    while chunk := _read(ours):
+        stream.feed(chunk)
+        picture = [line.rstrip() for line in drawn.display]
+        if not seen or seen[-1] != picture:
+            seen.append(picture)
+        if not is_stopped and stop_when(picture):
+            is_stopped = True
+            os.killpg(process.pid, signal.SIGINT)
+    os.close(ours)
+    return Screen(seen[-1] if seen else [], process.wait(), seen)
+
+
+def _read(terminal: Any) -> bytes:
+    """What was drawn since; empty at the end."""
+    try:
+        return os.read(terminal, _CHUNK)
+    except OSError:
+        # Linux says so once nobody has the other side open.
+        return b""
