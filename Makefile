@@ -7,7 +7,7 @@ OUT ?= build/demo
 # Where it is set, every process of every test would compile all it imports once more.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-long test-browser test-glue test-313 check wheel bench lock clean
+.PHONY: demo test test-long test-browser pictures test-glue test-313 check wheel bench lock clean
 
 demo: .venv/ready dist/ready
 	$(BIN)/pipeline demo --out $(OUT) $(DEMO)
@@ -26,6 +26,10 @@ test-long: .venv/ready dist/ready
 test-browser: .venv/ready dist/ready
 	$(UV) pip install --quiet --require-hashes -r requirements/browser.txt
 	$(BIN)/python -m pytest -q tests/browser/pages.py
+
+pictures: .venv/ready dist/ready
+	$(UV) pip install --quiet --require-hashes -r requirements/browser.txt
+	$(BIN)/python -m tests.browser.pictures
 
 # The job's own tests on Glue's Python, against the wheel that Glue installs.
 test-glue: .venv-job-3.9/ready

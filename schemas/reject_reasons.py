@@ -66,7 +66,8 @@ REJECT_REASONS = {
     ),
     "conflicting_rows": RejectReason(
         "rows with this transaction_id, transaction_date and status name different sales",
-        wanted="one id for one sale; where an order has several lines, several columns as its key in the source settings",
+        wanted="one id for one sale; "
+        "where an order has several lines, several columns as its key in the source settings",
     ),
 }
 """In the order in which a row's reasons are listed."""

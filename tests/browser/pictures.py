@@ -45,12 +45,14 @@ def _draw(browser: Browser, page: Path, picture: Path, *, width: int, height: in
     opened.screenshot(path=picture, full_page=height is None)
 
 
+_TERMINAL = """<!doctype html><html lang="en"><body style="margin: 0"><pre style="margin: 0; padding: 16px;
+background: #14181f; color: #e7ebf2; font: 14px/1.35 'DejaVu Sans Mono', monospace">$ make demo
+{lines}</pre></body></html>
+"""
+
+
 def _as_page(screen: Screen) -> str:
-    lines = "\n".join(html.escape(line) for line in screen.lines).rstrip()
-    style = (
-        "margin: 0; padding: 16px; background: #14181f; color: #e7ebf2; font: 14px/1.35 'DejaVu Sans Mono', monospace"
-    )
-    return f'<!doctype html><html lang="en"><body style="margin: 0"><pre style="{style}">$ make demo\n{lines}</pre></body></html>'
+    return _TERMINAL.format(lines=html.escape(screen.text.rstrip()))
 
 
 if __name__ == "__main__":
