@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import polars as pl
+
+
+_REJECTED_FOR = "rejected for "
 
 
 def differences(data: Path, out: Path, summary: dict[str, Any], *, in_order: bool) -> list[str] | None:
@@ -23,13 +27,23 @@ def differences(data: Path, out: Path, summary: dict[str, Any], *, in_order: boo
         out / "fact_transactions.parquet", expected / "fact_transactions.parquet", of="expected/"
     )
     if in_order:
-        totals = json.loads((expected / "summary.json").read_text(encoding="utf-8"))
+        totals = _each_alone(json.loads((expected / "summary.json").read_text(encoding="utf-8")))
+        ours = _each_alone(summary)
         unexpected += [
-            f"{name} is {summary[name]}, but expected/ says {total}"
+            f"{name} is {ours.get(name, 0)}, but expected/ says {total}"
             for name, total in totals.items()
-            if summary[name] != total
+            if ours.get(name, 0) != total
         ]
+        reasons = {name for name in ours if name.startswith(_REJECTED_FOR)}
+        unexpected += [f"{name} is {ours[name]}, but expected/ says 0" for name in sorted(reasons - set(totals))]
     return unexpected
+
+
+def _each_alone(totals: Mapping[str, Any]) -> dict[str, Any]:
+    """The totals, those of the reasons under their own names."""
+    reasons = totals.get("reject_reasons", {})
+    plain = {name: total for name, total in totals.items() if name != "reject_reasons"}
+    return plain | {f"{_REJECTED_FOR}{reason}": rows for reason, rows in reasons.items()}
 
 
 def fact_differences(actual_in: Path, expected_in: Path, *, of: str) -> list[str]:

@@ -31,7 +31,9 @@ def main() -> None:
     report, terminal = folder / "report.html", folder / "terminal.html"
     report.write_text(render_load(replace(REPORT, reject_reasons=REASONS), past=PAST), encoding="utf-8")
     command = [sys.executable, "-m", "cli.main", "demo", "--days", "3", "--rows", "2000"]
-    screen = run_in_terminal([*command, "--out", str(folder / "demo")], columns=80, lines=60)
+    screen = run_in_terminal([*command, "--out", "build/pictures/demo"], columns=80, lines=60)
+    if screen.exit_status != 0:
+        sys.exit(f"The demo did not end well:\n{screen.text}")
     terminal.write_text(_as_page(screen), encoding="utf-8")
     with chromium() as browser:
         _draw(browser, report, PICTURES / "report.png", width=960, height=860)
@@ -52,7 +54,9 @@ background: #14181f; color: #e7ebf2; font: 14px/1.35 'DejaVu Sans Mono', monospa
 
 
 def _as_page(screen: Screen) -> str:
-    return _TERMINAL.format(lines=html.escape(screen.text.rstrip()))
+    """From the counts of the files on: what comes before names folders of the machine."""
+    first = next(number for number, line in enumerate(screen.lines) if line.endswith(" archived"))
+    return _TERMINAL.format(lines=html.escape("\n".join(screen.lines[first:]).rstrip()))
 
 
 if __name__ == "__main__":

@@ -60,5 +60,13 @@ def test_totals_count_only_where_the_days_came_in_order(folders: tuple[Path, Pat
     assert differences(*folders, summary, in_order=False) == []
 
 
+def test_each_reject_reason_is_compared_alone(folders: tuple[Path, Path]) -> None:
+    summary = {**TOTALS, "reject_reasons": {"invalid_status": 1}}
+    assert differences(*folders, summary, in_order=True) == [
+        "rejected for unknown_product is 0, but expected/ says 1",
+        "rejected for invalid_status is 1, but expected/ says 0",
+    ]
+
+
 def test_data_without_expectations_are_not_compared(tmp_path: Path) -> None:
     assert differences(tmp_path, tmp_path, {}, in_order=True) is None
