@@ -9,7 +9,6 @@ from typing import Any
 
 import polars as pl
 
-
 _REJECTED_FOR = "rejected for "
 
 
