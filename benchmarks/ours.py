@@ -58,9 +58,12 @@ def run(work: Work, out: Path, settings: SourceSettings = DEFAULT) -> int:
         name=work.transactions.name,
         required=CONTRACT_COLUMNS,
         settings=settings,
-        scratch=out,
         read_part=ids.read,
     )
     prefix = cast(Prefix, _LocalPrefix(out / "staged"))
     candidates = DuplicateCandidates(source, out, ids)
-    return Stager(Drop("bucket", "key", "version"), prefix, out).stage(source, transform, candidates).rows_read
+    staged = Stager(Drop("bucket", "key", "version"), prefix, out).stage(source, transform, candidates)
+    if staged.rejected.rows:
+        with (out / "rejected.csv").open("wb") as file:
+            file.writelines(staged.rejected.blocks())
+    return staged.rows_read

@@ -83,5 +83,6 @@ class Buckets:
     def _written(self, rows: pl.DataFrame) -> Path:
         path = self._folder / f"{self._name}-{self._files:06d}.arrow"
         self._files += 1
-        rows.write_ipc(path)
+        # Rows of text take a tenth of the disk so, for a tenth more of the time.
+        rows.write_ipc(path, compression="zstd")
         return path

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import polars as pl
 
 from jobs.arguments import Arguments
 from jobs.attempt import FETCH, LOAD, READ, VALIDATE, Attempt, as_report, run_attempt
+from jobs.csv.content import Content
 from jobs.csv.reader import SourceFile, open_source_file
 from jobs.errors import FileRefused
 from jobs.load.protocol import Staged, load_dimension
@@ -38,7 +38,7 @@ def _steps(attempt: Attempt) -> None:
 
     with attempt.step(READ):
         source = open_dimension(
-            fetched.path, name=attempt.key.file_name, dimension=dimension, settings=attempt.arguments.source
+            fetched.content, name=attempt.key.file_name, dimension=dimension, settings=attempt.arguments.source
         )
         attempt.note(ignored_columns=source.ignored_columns)
 
@@ -55,7 +55,9 @@ def _steps(attempt: Attempt) -> None:
         attempt.note(counts=as_report(committed.counts), awaited_by=committed.awaited_by)
 
 
-def open_dimension(path: Path, *, name: str, dimension: Dimension, settings: SourceSettings = DEFAULT) -> SourceFile:
+def open_dimension(
+    content: Content, *, name: str, dimension: Dimension, settings: SourceSettings = DEFAULT
+) -> SourceFile:
     """The file, in which descriptive texts may hold line breaks; raises FileRefused.
 
     It is written as the source's files are, or else in the contract's own form.
@@ -65,7 +67,7 @@ def open_dimension(path: Path, *, name: str, dimension: Dimension, settings: Sou
 
     def open_as(written: SourceSettings) -> SourceFile:
         of_dimension = written.of_dimension(dimension.table.name)
-        return open_source_file(path, name=name, required=names, settings=of_dimension, spanning=texts)
+        return open_source_file(content, name=name, required=names, settings=of_dimension, spanning=texts)
 
     contract = replace(DEFAULT, null_words=settings.null_words)
     try:

@@ -38,7 +38,7 @@ from jobs.rows.duplicates import DuplicateCandidates
 from jobs.rows.ids import IdReader
 from jobs.rows.lookup import Lookup
 from jobs.rows.validation import RowValidator
-from jobs.s3 import Fetched
+from jobs.s3 import Fetched, upload_blocks
 from schemas.counted import agreeing, counted
 from schemas.counts import Counts
 from schemas.drops import CUSTOMERS, PRODUCTS, drop_precedence
@@ -106,7 +106,7 @@ def _stage(attempt: Attempt, fetched: Fetched, lines: pl.Series | None = None) -
         settings = attempt.arguments.source
         ids = IdReader(settings.null_words)
         source = open_source_file(
-            fetched.path,
+            fetched.content,
             name=attempt.key.file_name,
             required=CONTRACT_COLUMNS,
             settings=settings,
@@ -164,13 +164,14 @@ def _keep_rejected(attempt: Attempt, rejected: RejectedRows) -> None:
     """Put the rejected rows where a person finds them, also when there are too many to go on."""
     if not rejected.rows:
         return
-    attempt.note(reject_reasons=rejected.reject_reasons())
     if attempt.is_plan:
-        return
-    key = rejected_key(_day(attempt), attempt.key.file_name, attempt.load_id)
-    bucket = attempt.arguments.work_bucket
-    attempt.s3.upload_file(str(rejected.path), bucket, key, ExtraArgs={"ContentType": "text/csv; charset=utf-8"})
-    attempt.note(rejected_uri=f"s3://{bucket}/{key}")
+        rejected.sum_up()
+    else:
+        key = rejected_key(_day(attempt), attempt.key.file_name, attempt.load_id)
+        bucket = attempt.arguments.work_bucket
+        upload_blocks(attempt.s3, rejected.blocks(), bucket, key, "text/csv; charset=utf-8")
+        attempt.note(rejected_uri=f"s3://{bucket}/{key}")
+    attempt.note(reject_reasons=rejected.reject_reasons())
 
 
 def _refuse_too_many_rejected(attempt: Attempt, staged: StagedRows) -> None:

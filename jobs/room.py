@@ -1,4 +1,4 @@
-"""How large a file may be, and what is said when the disk has no room for it."""
+"""What the disk of a job has room for, and what is said where it is not enough."""
 
 from __future__ import annotations
 
@@ -9,21 +9,27 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from jobs.errors import FileRefused
-from schemas.counted import counted
+from schemas.counted import agreeing, counted
 
-MAX_FILE_BYTES = 10 * 1024**3
-"""A Python Shell job has about 14 GiB of temporary disk; the rest is for what is staged."""
+_DISKS_PER_COPY = 4
+"""A copy of the drop may take a fourth of what is free: the rest is for the rows that are set aside."""
 
 _ADVICE = "split the file and upload the parts of the day one by one"
 
 
-def refuse_too_large(name: str, size: int, folder: Path) -> None:
-    """Raises FileRefused where a file of this size (bytes) is over the limit or does not fit into the folder."""
-    if size > MAX_FILE_BYTES:
-        raise FileRefused(f"{name} has {counted(size, 'byte')}, more than {MAX_FILE_BYTES:,}; {_ADVICE}")
+def has_room_for_a_copy(size: int, folder: Path) -> bool:
+    """True where a file of this size (bytes) leaves most of the folder's disk free."""
+    return size * _DISKS_PER_COPY <= shutil.disk_usage(folder).free
+
+
+def refuse_without_room(name: str, rows: int, needed: int, folder: Path) -> None:
+    """Raises FileRefused where the folder's disk lacks the bytes that so many repeated rows need."""
     free = shutil.disk_usage(folder).free
-    if size > free:
-        raise FileRefused(f"{name} has {counted(size, 'byte')}, but the job's disk has room for {free:,}; {_ADVICE}")
+    if needed > free:
+        raise FileRefused(
+            f"{counted(rows, 'row')} of {name} {agreeing(rows, 'shares its', 'share their')} transaction_id with "
+            f"another; to settle them takes about {needed:,} bytes, but the job's disk has room for {free:,}; {_ADVICE}"
+        )
 
 
 @contextmanager

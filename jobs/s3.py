@@ -1,24 +1,36 @@
-"""The job's edge to S3: fetching one object version, keeping what a load leaves behind."""
+"""The job's edge to S3: reading one object version, keeping what a load leaves behind."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any, Callable, Union
 
 import boto3
+from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, HTTPClientError
+from botocore.exceptions import ConnectionError as BotoConnectionError
+from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from jobs.csv.file_format import is_gzip, unpack
+from jobs.csv.content import Content, Streamed, read_once
 from jobs.errors import DropGone, TerminalError
-from jobs.room import refuse_too_large
+from jobs.map_ordered import map_ordered
+from jobs.room import has_room_for_a_copy
 from schemas.counted import counted
 from schemas.drops import SOURCE_ETAG, SOURCE_UPLOADED_AT, Drop
 from schemas.runs import ArchivedCopy
 
+FIRST_RANGE_BYTES = 64 * 1024
+"""Many readers want the beginning only."""
+MOST_RANGE_BYTES = 8 * 1024 * 1024
+_TRIES = 5
+
+_Source = Union[Drop, ArchivedCopy]
 _GONE = {"404", "NoSuchKey", "NoSuchVersion", "MethodNotAllowed", "405"}
 
 
@@ -29,11 +41,11 @@ def s3_client(region: str) -> Any:
 
 @dataclass(frozen=True)
 class Fetched:
-    """A drop on local disk, unpacked."""
+    """A drop that can be read."""
 
-    path: Path
+    content: Content
+    """As it was dropped."""
     bytes: int
-    """Of the object, packed as it was dropped."""
     etag: str
     uploaded_at: datetime
     """S3's LastModified."""
@@ -46,17 +58,67 @@ def fetch(
     archived: ArchivedCopy | None = None,
     booked_upload: Callable[[], datetime | None] = lambda: None,
 ) -> Fetched:
-    """Download exactly the drop's version, or its copy in the archive where one is named.
+    """Exactly the drop's version, or its copy in the archive where one is named.
 
-    Raises DropGone or FileRefused. `uploaded_at` is when the drop was uploaded, not when it was copied:
-    the copy has it as metadata, and for a copy without it `booked_upload` is asked.
+    It is downloaded where the disk has room for it, and read from S3 where it lies otherwise. Raises DropGone.
+    `uploaded_at` is when the drop was uploaded, not when it was copied: the copy has it as metadata, and for a copy
+    without it `booked_upload` is asked.
     """
-    path, name = folder / "drop", drop.key.rpartition("/")[2]
     source = archived or drop
-    try:
+    with _gone_is_told(source):
         head = s3.head_object(Bucket=source.bucket, Key=source.key, VersionId=source.version_id)
-        refuse_too_large(name, head["ContentLength"], folder)
-        s3.download_file(source.bucket, source.key, str(path), ExtraArgs={"VersionId": source.version_id})
+        content: Content = folder / "drop"
+        if has_room_for_a_copy(head["ContentLength"], folder):
+            extra = {"VersionId": source.version_id}
+            s3.download_file(source.bucket, source.key, str(content), ExtraArgs=extra)
+        else:
+            content = Streamed(partial(_ranges, s3, source, head["ETag"], head["ContentLength"]))
+    metadata = head["Metadata"] if archived else {}
+    return Fetched(
+        content,
+        bytes=head["ContentLength"],
+        etag=metadata.get(SOURCE_ETAG, head["ETag"].strip('"')),
+        uploaded_at=_uploaded_at(metadata, booked_upload) if archived else head["LastModified"],
+    )
+
+
+def _ranges(s3: Any, source: _Source, etag: str, size: int) -> Iterator[bytes]:
+    """The object from its first byte to its last; a range is on its way while the one before it is read."""
+
+    @retry(
+        # What goes wrong after the head of a response is no more of botocore's concern.
+        retry=retry_if_exception_type((HTTPClientError, BotoConnectionError)),
+        stop=stop_after_attempt(_TRIES),
+        wait=wait_random_exponential(multiplier=0.5, max=30),
+        reraise=True,
+    )
+    def read(start: int, stop: int) -> bytes:
+        with _gone_is_told(source):
+            answer = s3.get_object(
+                Bucket=source.bucket,
+                Key=source.key,
+                VersionId=source.version_id,
+                IfMatch=etag,
+                Range=f"bytes={start}-{stop - 1}",
+            )
+            body: bytes = answer["Body"].read()
+            return body
+
+    return map_ordered(lambda bounds: read(*bounds), _bounds(size))
+
+
+def _bounds(size: int) -> Iterator[tuple[int, int]]:
+    start, length = 0, FIRST_RANGE_BYTES
+    while start < size:
+        yield start, min(start + length, size)
+        start, length = start + length, min(length * 2, MOST_RANGE_BYTES)
+
+
+@contextmanager
+def _gone_is_told(source: _Source) -> Iterator[None]:
+    """Raises DropGone where S3 says that the version is not there."""
+    try:
+        yield
     except ClientError as reason:
         if reason.response["Error"]["Code"] in _GONE:
             raise DropGone(
@@ -64,16 +126,6 @@ def fetch(
                 "so nothing was loaded; upload the file again if it should be loaded"
             ) from None
         raise
-    if is_gzip(path):
-        packed, path = path, unpack(path, folder / "unpacked", name)
-        packed.unlink()
-    metadata = head["Metadata"] if archived else {}
-    return Fetched(
-        path,
-        bytes=head["ContentLength"],
-        etag=metadata.get(SOURCE_ETAG, head["ETag"].strip('"')),
-        uploaded_at=_uploaded_at(metadata, booked_upload) if archived else head["LastModified"],
-    )
 
 
 def _uploaded_at(metadata: Mapping[str, str], booked_upload: Callable[[], datetime | None]) -> datetime:
@@ -87,6 +139,13 @@ def _uploaded_at(metadata: Mapping[str, str], booked_upload: Callable[[], dateti
             "replace; copy the object back into the drop bucket to load it as a new upload"
         )
     return booked
+
+
+def upload_blocks(s3: Any, blocks: Iterable[bytes], bucket: str, key: str, content_type: str) -> None:
+    """Put an object part by part while it is made; it exists when all of it does."""
+    # In this thread: with threads, parts would be made ahead of those that are on their way.
+    config = TransferConfig(use_threads=False)
+    s3.upload_fileobj(read_once(blocks), bucket, key, ExtraArgs={"ContentType": content_type}, Config=config)
 
 
 @dataclass(frozen=True)

@@ -127,13 +127,13 @@ def _check_transactions(
                 name=path.name,
                 required=CONTRACT_COLUMNS,
                 settings=settings,
-                scratch=folder,
                 read_part=ids.read,
             )
             validator = _validator(settings, day, dimensions)
             candidates = DuplicateCandidates(source, folder, ids)
             stager = Stager(Drop("", "", ""), Prefix(_Discarded(), "", ""), folder)
             staged = stager.stage(source, validator, candidates)
+            staged.rejected.sum_up()
         except JobError as refused:
             return CheckResult(refusal=str(refused))
         return _result(staged, source, validator, max_reject_ratio)
@@ -178,14 +178,10 @@ def read_lookup(path: Path, name: str, settings: SourceSettings) -> Lookup:
 def _dimension_rows(path: Path, name: str, settings: SourceSettings) -> pl.DataFrame:
     dimension = DIMENSIONS[name]
     columns = {column.name: column.polars for column in dimension.source_columns}
-    with tempfile.TemporaryDirectory(prefix="check-") as folder:
-        # What has to be converted is written beside the file, so that the link stands in the scratch folder.
-        link = Path(folder) / path.name
-        link.symlink_to(path.absolute())
-        source = open_dimension(link, name=path.name, dimension=dimension, settings=settings)
-        read = DimensionRows(source, dimension)
-        chunks = [pl.DataFrame(schema=columns), *(chunk.select(*columns) for chunk in read.chunks())]
-        read.refuse_faults()
+    source = open_dimension(path, name=path.name, dimension=dimension, settings=settings)
+    read = DimensionRows(source, dimension)
+    chunks = [pl.DataFrame(schema=columns), *(chunk.select(*columns) for chunk in read.chunks())]
+    read.refuse_faults()
     return pl.concat(chunks)
 
 

@@ -28,20 +28,30 @@ def whole_lines(file: BinaryIO, *, end: int, width: int) -> Iterator[tuple[bytes
     The last line may lack its line feed.
     """
     most_lines = max(CHUNK_VALUES // width, 1)
-    start, room = file.tell(), CHUNK_BYTES
-    while start < end:
-        # Where the block ends is looked up first: to read it and cut it would copy it once more.
-        file.seek(start + room - 1)
-        stop = min(start + room - 1 + len(file.readline()), end)
-        file.seek(start)
-        block = file.read(stop - start)
+    left = end - file.tell()
+    while left > 0:
+        block = file.read(min(left, CHUNK_BYTES))
+        if not block.endswith(b"\n"):
+            block += file.readline(left - len(block))
+        left -= len(block)
         lines = block.count(b"\n")
+        if lines <= most_lines:
+            yield block, lines
+        else:
+            yield from _cut(block, len(block) * most_lines // lines, most_lines)
+
+
+def _cut(block: bytes, room: int, most_lines: int) -> Iterator[tuple[bytes, int]]:
+    """The block in pieces of about `room` bytes, and of so many lines at most."""
+    start = 0
+    while start < len(block):
+        piece = block[start : block.find(b"\n", start + max(room, 1) - 1) + 1 or len(block)]
+        lines = piece.count(b"\n")
         if lines > most_lines:
-            room = max(room * most_lines // lines, 1)
+            room = room * most_lines // lines
             continue
-        yield block, lines
-        # Where lines are short here they are likely to be short there, too.
-        start, room = start + len(block), min(room * 2, CHUNK_BYTES)
+        yield piece, lines
+        start += len(piece)
 
 
 def read_csv(

@@ -10,8 +10,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from pathlib import Path
 
+from jobs.csv.content import Content
 from jobs.csv.header import Header
 from jobs.csv.inspection import NotUtf8
 from jobs.csv.layout import Columns
@@ -56,10 +56,10 @@ def refuse_faults(name: str, faults: Sequence[Fault]) -> None:
 
 
 def find_faults(
-    path: Path, header: Header, not_utf8: NotUtf8 | None, columns: Columns, settings: SourceSettings
+    content: Content, header: Header, not_utf8: NotUtf8 | None, columns: Columns, settings: SourceSettings
 ) -> list[Fault]:
     """Everything that is wrong with the shape of a file that has a header."""
-    with path.open("rb") as file:
+    with content.open("rb") as file:
         sample = file.read(_SAMPLE_BYTES)
     text = sample.decode("utf-8" if not_utf8 is None else "cp1252", "replace").removeprefix("\ufeff")
     lines = [line.removesuffix("\r") for line in text.split("\n")[:_SAMPLE_LINES]]

@@ -10,11 +10,12 @@ import codecs
 import gzip
 import re
 import zlib
-from pathlib import Path
+from collections.abc import Iterator
+from functools import partial
 
+from jobs.csv.content import Content, Streamed
 from jobs.csv.records import MAX_RECORD_BYTES
 from jobs.errors import FileRefused
-from jobs.room import MAX_FILE_BYTES
 
 BLOCK_BYTES = 1024 * 1024
 GZIP = b"\x1f\x8b"
@@ -56,40 +57,29 @@ _ZIP = b"PK\x03\x04"
 _WORKBOOK_SIGNS = (b"[Content_Types].xml", b"xl/", b"mimetypeapplication/vnd.oasis.opendocument.spreadsheet")
 
 
-def unpack(packed: Path, unpacked: Path, name: str) -> Path:
-    """Unpack a gzip file; raises FileRefused where it is torn or unpacks to more than fits on the disk."""
-    written = 0
+def unpacked(content: Content, name: str) -> Content:
+    """What a file holds that may be compressed with gzip, whatever it is called.
+
+    Reading it raises FileRefused where the file is torn.
+    """
+    for _ in range(_MOST_LAYERS):
+        if not _head(content).startswith(GZIP):
+            break
+        content = Streamed(partial(_unpack, content, name))
+    return content
+
+
+def _unpack(packed: Content, name: str) -> Iterator[bytes]:
     try:
-        with gzip.open(packed, "rb") as source, unpacked.open("wb") as target:
-            for block in iter(lambda: source.read(BLOCK_BYTES), b""):
-                written += target.write(block)
-                if written > MAX_FILE_BYTES:
-                    raise FileRefused(
-                        f"{name} unpacks to more than {MAX_FILE_BYTES:,} bytes; "
-                        "split it and upload the parts of the day one by one"
-                    )
+        with packed.open("rb") as file, gzip.open(file) as source:
+            yield from iter(lambda: source.read(BLOCK_BYTES), b"")
     except (EOFError, gzip.BadGzipFile, zlib.error) as reason:
         raise FileRefused(f"{name} is not a whole gzip file ({reason}); pack it anew and upload it again") from None
-    return unpacked
 
 
-def is_gzip(path: Path) -> bool:
-    """True by its first bytes: a tool may pack a file or unpack it on its way and leave its name."""
-    return _head(path).startswith(GZIP)
-
-
-def unpack_all(path: Path, name: str, scratch: Path) -> Path:
-    """The content of a file that may be compressed with gzip, whatever it is called."""
-    for layer in range(_MOST_LAYERS):
-        if not is_gzip(path):
-            return path
-        path = unpack(path, scratch / f"{path.name}.{layer}.unpacked", name)
-    return path
-
-
-def refuse_other_formats(path: Path, name: str) -> None:
+def refuse_other_formats(content: Content, name: str) -> None:
     """Raises FileRefused where the first bytes say that this is no CSV file."""
-    head = _head(path)
+    head = _head(content)
     file_format = next((file_format for sign, file_format in _FORMATS if head.startswith(sign)), None)
     if file_format is None and head.startswith(_ZIP):
         is_workbook = any(sign in head for sign in _WORKBOOK_SIGNS)
@@ -110,21 +100,22 @@ def refuse_other_formats(path: Path, name: str) -> None:
         raise FileRefused(f"{name} is {file_format}, and upload that; nothing was loaded")
 
 
-def encoding_of(path: Path, declared: str) -> str:
+def encoding_of(content: Content, declared: str) -> str:
     """That of the byte order mark; without one, UTF-16 where ASCII takes two bytes, or else the declared one."""
-    head = _head(path)
+    head = _head(content)
     named = next((encoding for mark, encoding in _BYTE_ORDER_MARKS if head.startswith(mark)), None)
     return named or next((encoding for pattern, encoding in _TWO_BYTES if pattern.match(head)), declared)
 
 
-def as_utf8(path: Path, name: str, encoding: str, scratch: Path) -> Path:
-    """The file in UTF-8, line by line as it was; raises FileRefused at a byte that the encoding does not have."""
-    if encoding == "utf-8":
-        return path
-    converted = scratch / f"{path.name}.utf-8"
+def as_utf8(content: Content, name: str, encoding: str) -> Content:
+    """The file in UTF-8, line by line as it was; reading it raises FileRefused at a byte that the encoding lacks."""
+    return content if encoding == "utf-8" else Streamed(partial(_decode, content, name, encoding))
+
+
+def _decode(content: Content, name: str, encoding: str) -> Iterator[bytes]:
     decoder = codecs.getincrementaldecoder(encoding)()
     lines = 1
-    with path.open("rb") as source, converted.open("wb") as target:
+    with content.open("rb") as source:
         block = b"-"
         while block:
             block = source.read(BLOCK_BYTES)
@@ -137,8 +128,7 @@ def as_utf8(path: Path, name: str, encoding: str, scratch: Path) -> Path:
                     f"{encoding} ({reason.reason}); save the file in that encoding and upload it again"
                 ) from None
             lines += text.count("\n")
-            target.write(text.encode("utf-8", "surrogatepass"))
-    return converted
+            yield text.encode("utf-8", "surrogatepass")
 
 
 def decoded_lines(reason: UnicodeDecodeError) -> int:
@@ -146,22 +136,23 @@ def decoded_lines(reason: UnicodeDecodeError) -> int:
     return bytes(reason.object[: reason.start]).count(b"\n")
 
 
-def with_line_feeds(path: Path, scratch: Path) -> Path:
+def with_line_feeds(content: Content) -> Content:
     """The file with a line feed for each carriage return where it has none at all (`CSV Macintosh`)."""
-    with path.open("rb") as source:
+    with content.open("rb") as source:
         first = source.read(MAX_RECORD_BYTES)
         if b"\r" not in first or b"\n" in first:
-            return path
+            return content
         if any(b"\n" in block for block in iter(lambda: source.read(BLOCK_BYTES), b"")):
-            return path
-        source.seek(0)
-        converted = scratch / f"{path.name}.lines"
-        with converted.open("wb") as target:
-            for block in iter(lambda: source.read(BLOCK_BYTES), b""):
-                target.write(block.replace(b"\r", b"\n"))
-    return converted
+            return content
+    return Streamed(partial(_replace_returns, content))
 
 
-def _head(path: Path) -> bytes:
-    with path.open("rb") as file:
+def _replace_returns(content: Content) -> Iterator[bytes]:
+    with content.open("rb") as source:
+        for block in iter(lambda: source.read(BLOCK_BYTES), b""):
+            yield block.replace(b"\r", b"\n")
+
+
+def _head(content: Content) -> bytes:
+    with content.open("rb") as file:
         return file.read(_HEAD_BYTES)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import BinaryIO
 
 import polars as pl
 
+from jobs.csv.content import Content
 from jobs.csv.formulas import unguard_text
 from jobs.csv.layout import Layout
 from jobs.csv.records import MAX_RECORD_BYTES, WHITE_SPACE, Dialect
@@ -48,21 +48,21 @@ class Header:
         return set(REJECTED_FILE_COLUMNS) <= keys
 
 
-def read_header(path: Path, settings: SourceSettings, end: int) -> Header:
+def read_header(content: Content, settings: SourceSettings, end: int) -> Header:
     """The header below the rows that the source's settings skip, below `sep=` and below blank lines.
 
     A rejected file keeps the contract's dialect, whatever the source's is.
     """
     dialect = Dialect.of(settings)
-    rejected = _header(path, Dialect(), 0, end)
-    header = rejected if rejected.is_rejected_file else _header(path, dialect, settings.skip_rows, end)
+    rejected = _header(content, Dialect(), 0, end)
+    header = rejected if rejected.is_rejected_file else _header(content, dialect, settings.skip_rows, end)
     if header.is_rejected_file:
         return replace(header, fields=tuple(map(unguard_text, header.fields or ())))
     return header
 
 
-def _header(path: Path, dialect: Dialect, skip_rows: int, end: int) -> Header:
-    with path.open("rb") as file:
+def _header(content: Content, dialect: Dialect, skip_rows: int, end: int) -> Header:
+    with content.open("rb") as file:
         lines = _lines(file, end)
         for number, line in lines:
             separator = _SEPARATOR_LINE.fullmatch(line) if number == 1 else None

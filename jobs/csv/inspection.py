@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import codecs
 from dataclasses import dataclass
-from pathlib import Path
 
 import polars as pl
 
+from jobs.csv.content import Content
 from jobs.csv.records import MAX_RECORD_BYTES
 from jobs.errors import FileRefused
 
 _END_OF_FILE = b"\x1a"
 """DOS ends a text file with it."""
+_TAIL_BYTES = 64
 
 
 @dataclass(frozen=True)
@@ -33,18 +34,19 @@ class Inspection:
     """Bytes up to DOS's end-of-file character, or all."""
 
 
-def inspect(path: Path, name: str, quote: str) -> Inspection:
+def inspect(content: Content, name: str, quote: str) -> Inspection:
     """Read the file once; raises FileRefused where a line is too long to hold in memory."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     not_utf8: NotUtf8 | None = None
     is_unquoted, offset, line_bytes, ends_in_return = True, 0, 0, False
+    tail = b""
     marks = [mark.encode("utf-8") for mark in (quote, "\0") if mark]
-    with path.open("rb") as file:
+    with content.open("rb") as file:
         # No larger than the longest line allowed: a longer one then covers a whole block without a line end.
         for block in iter(lambda: file.read(MAX_RECORD_BYTES), b""):
             # Polars tells many times faster whether bytes are UTF-8, but not where they are not.
             if not_utf8 is None and (decoder.getstate()[0] or not (block.isascii() or _is_utf8(block))):
-                not_utf8 = _decode(decoder, block, path, offset)
+                not_utf8 = _decode(decoder, block, content, offset)
             if b"\r" in block or ends_in_return:
                 text = b"\r" + block if ends_in_return else block
                 ends_in_return = block.endswith(b"\r")
@@ -54,30 +56,28 @@ def inspect(path: Path, name: str, quote: str) -> Inspection:
             line_bytes += len(block) if first_end < 0 else first_end
             if line_bytes > MAX_RECORD_BYTES:
                 raise FileRefused(
-                    f"{name}, line {_line_at(path, offset)}: the line is longer than {MAX_RECORD_BYTES:,} bytes, "
+                    f"{name}, line {_line_at(content, offset)}: the line is longer than {MAX_RECORD_BYTES:,} bytes, "
                     "which no transaction is; is this the right file?"
                 )
             if first_end >= 0:
                 line_bytes = len(block) - block.rfind(b"\n") - 1
             offset += len(block)
-    not_utf8 = not_utf8 or _decode(decoder, b"", path, offset)
-    return Inspection(is_unquoted and not ends_in_return, not_utf8, _end(path, offset))
+            tail = (tail + block[-_TAIL_BYTES:])[-_TAIL_BYTES:]
+    not_utf8 = not_utf8 or _decode(decoder, b"", content, offset)
+    return Inspection(is_unquoted and not ends_in_return, not_utf8, _end(tail, offset))
 
 
-def _decode(decoder: codecs.IncrementalDecoder, block: bytes, path: Path, offset: int) -> NotUtf8 | None:
+def _decode(decoder: codecs.IncrementalDecoder, block: bytes, content: Content, offset: int) -> NotUtf8 | None:
     """What is wrong with a block that begins at `offset`; an empty one is the end of the file."""
     try:
         decoder.decode(block, not block)
     except UnicodeDecodeError as reason:
         start = offset + len(block) - len(reason.object) + reason.start
-        return NotUtf8(_line_at(path, start), reason.object[reason.start], reason.reason)
+        return NotUtf8(_line_at(content, start), reason.object[reason.start], reason.reason)
     return None
 
 
-def _end(path: Path, size: int) -> int:
-    with path.open("rb") as file:
-        file.seek(max(size - 64, 0))
-        tail = file.read()
+def _end(tail: bytes, size: int) -> int:
     text = tail.rstrip(b"\r\n")
     return size - len(tail) + len(text.rstrip(_END_OF_FILE)) if text.endswith(_END_OF_FILE) else size
 
@@ -90,9 +90,9 @@ def _is_utf8(block: bytes) -> bool:
     return True
 
 
-def _line_at(path: Path, offset: int) -> int:
+def _line_at(content: Content, offset: int) -> int:
     """The line of a byte. It is counted only for a refusal, since it costs as much as all else in a sound file."""
-    with path.open("rb") as file:
+    with content.open("rb") as file:
         lines = 1
         while offset > 0:
             block = file.read(min(offset, MAX_RECORD_BYTES))

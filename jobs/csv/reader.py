@@ -11,7 +11,6 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
-from pathlib import Path
 from typing import BinaryIO
 
 import polars as pl
@@ -24,8 +23,9 @@ from jobs.csv.blocks import (
     whole_lines,
     without_blank_records,
 )
+from jobs.csv.content import Content
 from jobs.csv.diagnosis import find_faults, refuse_faults
-from jobs.csv.file_format import as_utf8, encoding_of, refuse_other_formats, unpack_all, with_line_feeds
+from jobs.csv.file_format import as_utf8, encoding_of, refuse_other_formats, unpacked, with_line_feeds
 from jobs.csv.header import MOST_BLANK_LINES, Header, read_header
 from jobs.csv.inspection import inspect
 from jobs.csv.layout import Columns, Layout
@@ -44,7 +44,7 @@ __all__ = ["IS_MALFORMED", "SourceFile", "open_source_file"]
 class SourceFile:
     """A file whose shape has been accepted; `chunks` may be called more than once."""
 
-    path: Path
+    content: Content
     """UTF-8 with line feeds."""
     name: str
     layout: Layout
@@ -86,7 +86,7 @@ class SourceFile:
         if not self.is_unquoted:
             yield from self._quoted_frames(column=name)
             return
-        with self.path.open("rb") as file:
+        with self.content.open("rb") as file:
             file.seek(self.data_offset)
             columns = sorted(self.layout.names.index(part) for part in parts)
             yield from map_ordered(
@@ -105,7 +105,7 @@ class SourceFile:
         if not self.is_unquoted:
             yield from self._quoted_frames()
             return
-        with self.path.open("rb") as file:
+        with self.content.open("rb") as file:
             file.seek(self.data_offset)
             for line, block in self._plain_blocks(file):
                 yield unguarded(plain_frame(block, line, self.layout), self.layout)
@@ -125,7 +125,7 @@ class SourceFile:
     def _quoted_frames(self, column: str | None = None) -> Iterator[pl.DataFrame]:
         """All columns, or one, with which blank lines and malformed records come along."""
         line, unfinished = self.data_line, b""
-        with self.path.open("rb") as file:
+        with self.content.open("rb") as file:
             file.seek(self.data_offset)
             for block, _ in chain(whole_lines(file, end=self.end, width=self.layout.width), ((b"", 0),)):
                 lines = unfinished + block
@@ -152,39 +152,36 @@ def _from_line(lines: bytes, number: int) -> bytes:
 
 
 def open_source_file(
-    path: Path,
+    content: Content,
     *,
     name: str,
     required: Sequence[str],
     settings: SourceSettings = DEFAULT,
     spanning: Sequence[str] = (),
-    scratch: Path | None = None,
     read_part: ReadPart = trimmed,
 ) -> SourceFile:
     """Look the whole file over once and read its header.
 
     `required` are the contract's columns, `spanning` those of them whose values may hold line breaks, `name` is
-    what the person who uploaded the file calls it. Files that have to be converted are written to `scratch`,
-    beside the file where none is given. `read_part` reads a part of a key as an id is read. Raises FileRefused
-    with one sentence that names all that is wrong.
+    what the person who uploaded the file calls it. `read_part` reads a part of a key as an id is read. Raises
+    FileRefused with one sentence that names all that is wrong.
     """
-    scratch = scratch or path.parent
-    path = unpack_all(path, name, scratch)
-    refuse_other_formats(path, name)
-    encoding = encoding_of(path, settings.encoding)
-    path = with_line_feeds(as_utf8(path, name, encoding, scratch), scratch)
-    inspection = inspect(path, name, settings.quote)
-    header = read_header(path, settings, inspection.end)
+    content = unpacked(content, name)
+    refuse_other_formats(content, name)
+    encoding = encoding_of(content, settings.encoding)
+    content = with_line_feeds(as_utf8(content, name, encoding))
+    inspection = inspect(content, name, settings.quote)
+    header = read_header(content, settings, inspection.end)
     if not header.line:
         raise FileRefused(f"{name} is empty: it has no header; upload the file again with its content")
     if encoding.startswith("utf-16") and header.dialect.delimiter == "," and "," not in header.text:
         # Excel's "Unicode Text" is UTF-16 with tabs.
         settings = replace(settings, delimiter="\t")
-        header = read_header(path, settings, inspection.end)
+        header = read_header(content, settings, inspection.end)
     wanted = _columns(header, required, settings, frozenset(spanning))
-    refuse_faults(name, find_faults(path, header, inspection.not_utf8, wanted, settings))
+    refuse_faults(name, find_faults(content, header, inspection.not_utf8, wanted, settings))
     source = SourceFile(
-        path=path,
+        content=content,
         name=name,
         layout=wanted.layout(header.fields or (), header.dialect, is_rejected_file=header.is_rejected_file),
         settings=settings,
@@ -228,7 +225,7 @@ def _with_empty_last_column(source: SourceFile) -> SourceFile:
 def _has_empty_value_too_many(source: SourceFile) -> bool:
     """Of the first row."""
     layout = source.layout
-    with source.path.open("rb") as file:
+    with source.content.open("rb") as file:
         file.seek(source.data_offset)
         for _ in range(MOST_BLANK_LINES):
             line = file.readline(MAX_RECORD_BYTES).decode("utf-8").rstrip("\r\n")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -41,11 +43,10 @@ def without_address(text: str) -> str:
 
 
 class RejectedRows:
-    """The rejected rows of a drop: counted, sampled and written as they stood, in the order of the file."""
+    """The rejected rows of a drop: counted, sampled and told as they stood, in the order of the file."""
 
     def __init__(self, source: SourceFile, folder: Path) -> None:
         self.rows = 0
-        self.path = folder / "rejected.csv"
         # By chunk: that a row conflicts with another is known when all chunks are read.
         self._by_chunk = Buckets(folder, "rejected")
         self._layout = source.layout
@@ -60,34 +61,38 @@ class RejectedRows:
             kept.append((LINE_NUMBER, ORDER_LINE))
         self._columns = [column for _, column in kept]
         # Headings come from outside as much as values do.
-        self._header = (*(guard_text(heading) for heading, _ in kept), *REJECTED_FILE_COLUMNS)
+        headings = (*(guard_text(heading) for heading, _ in kept), *REJECTED_FILE_COLUMNS)
+        header = pl.DataFrame([headings], schema=[str(at) for at in range(len(headings))], orient="row")
+        self._header = _csv(header.with_columns(pl.when(pl.all() != "").then(pl.all())))
         self._counts: dict[str, int] = {}
         self._samples: dict[str, list[RejectSample]] = {}
         self._values: dict[str, list[str]] = {}
 
     def add(self, rejected: pl.DataFrame, chunk: int) -> None:
         """Keep rejected rows of a chunk, in any order."""
+        self.rows += rejected.height
         self._by_chunk.add(rejected, chunk)
 
-    def write(self) -> None:
-        """Write all rows in the order of the file; nothing where there are none."""
-        for chunk in self._by_chunk.numbers():
-            self._append(pl.concat(self._by_chunk.batches(chunk)).sort(SOURCE_LINE))
+    def blocks(self) -> Iterator[bytes]:
+        """The CSV, piece by piece, in the order of the file; to be read once, when all rows are added."""
+        guarded = [guard(column) for column in self._columns]
+        yield self._header
+        for rejected in self._in_order():
+            yield _csv(rejected.select(*guarded, SOURCE_LINE, REJECT_REASONS_COLUMN, guard(SOURCE_TEXT)))
 
-    def _append(self, rejected: pl.DataFrame) -> None:
-        as_text = rejected.select(
-            *(guard(column) for column in self._columns), SOURCE_LINE, REJECT_REASONS_COLUMN, guard(SOURCE_TEXT)
-        )
-        with self.path.open("ab") as file:
-            if not self.rows:
-                header = pl.DataFrame([self._header], schema=[str(at) for at in range(len(self._header))], orient="row")
-                header.with_columns(pl.when(pl.all() != "").then(pl.all())).write_csv(file, include_header=False)
-            as_text.write_csv(file, include_header=False)
-        self.rows += rejected.height
-        self._sample(rejected)
+    def sum_up(self) -> None:
+        """Find the reasons and samples where nobody wants the CSV: instead of `blocks`."""
+        for _ in self._in_order():
+            pass
+
+    def _in_order(self) -> Iterator[pl.DataFrame]:
+        for chunk in self._by_chunk.numbers():
+            rejected = pl.concat(self._by_chunk.batches(chunk)).sort(SOURCE_LINE)
+            self._sample(rejected)
+            yield rejected
 
     def reject_reasons(self) -> dict[str, RejectedFor]:
-        """The most frequent reason first, equally frequent ones as they are declared."""
+        """The most frequent reason first, equally frequent ones as they are declared; empty until all rows are read."""
         declared = [reason for reason in REJECT_REASONS if reason in self._counts]
         ordered = sorted(declared, key=lambda reason: -self._counts[reason])
         return {
@@ -124,3 +129,9 @@ class RejectedRows:
             return RejectSample(line, fault=self._layout.dialect.fault(text, len(self._layout.header)))
         values = {column: without_address(str(row[column] or ""))[:_SAMPLE_CHARACTERS] for column in self._layout.parts}
         return RejectSample(line, values)
+
+
+def _csv(rows: pl.DataFrame) -> bytes:
+    file = io.BytesIO()
+    rows.write_csv(file, include_header=False)
+    return file.getvalue()

@@ -125,7 +125,6 @@ class Stager:
             selected_rejected += self._keep_waiting(rows, f"waiting-settled-{at:05d}.parquet")
         for number, winners in enumerate(candidates.winners()):
             amount += self._write(validator.enrich(self._selected(winners)), f"settled-{number:05d}.parquet")
-        rejected.write()
         duplicate = candidates.duplicate
         if self._lines is not None:
             duplicate = self._lines.len() - selected_rejected - self._winners.rows

@@ -20,6 +20,7 @@ import polars as pl
 
 from jobs.buckets import Buckets
 from jobs.csv.reader import SourceFile
+from jobs.room import refuse_without_room
 from jobs.rows.ids import IdReader
 from jobs.rows.validation import ValidationResult
 from schemas.rejected_file import REASON_SEPARATOR, REJECT_REASONS_COLUMN, SOURCE_LINE
@@ -76,7 +77,7 @@ class DuplicateCandidates:
 
     def _find(self, source: SourceFile, folder: Path, reader: IdReader) -> None:
         """Mark each id that occurs in more than one row, whether accepted or not."""
-        buckets = 1 + source.path.stat().st_size // _BYTES_PER_BUCKET
+        buckets = 1 + source.end // _BYTES_PER_BUCKET
         hashes = Buckets(folder, "hashes", held_bytes=_HELD_HASHES)
         rows, repeating_rows, repeated_ids = 0, 0, 0
         for ids in source.transaction_ids():
@@ -95,6 +96,8 @@ class DuplicateCandidates:
             marks = marks.scatter(repeated % marks.len(), 1)
             repeated_ids += repeated.len()
             repeating_rows += int(again.sum()) + repeated.len()
+        # Packed, a row that is set aside takes no more than it took in the file.
+        refuse_without_room(source.name, repeating_rows, source.end * repeating_rows // max(rows, 1), folder)
         self._marked = marks.cast(pl.Boolean())
         # Rows that only share a mark come along: they are few, or the repeating ones are many times as many.
         self._event_buckets = 1 + 2 * repeating_rows // _ROWS_PER_BUCKET

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timezone
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from unittest import mock
 
 import polars as pl
@@ -82,6 +82,15 @@ class S3InMemory:
 
     def upload_file(self, path: str, bucket: str, key: str, **_: object) -> None:
         self.objects[bucket, key] = Path(path).read_bytes()
+
+    def upload_fileobj(self, file: BinaryIO, bucket: str, key: str, **_: object) -> None:
+        self.objects[bucket, key] = file.read()
+
+    def get_object(self, *, Bucket: str, Key: str, VersionId: str, IfMatch: str, Range: str) -> dict[str, Any]:
+        assert IfMatch == '"etag"'
+        first, _, last = Range.replace("bytes=", "").partition("-")
+        body = self._get(Bucket, f"{Key}@{VersionId}", "GetObject")
+        return {"Body": io.BytesIO(body[int(first) : int(last) + 1])}
 
     def put_object(self, *, Bucket: str, Key: str, Body: bytes, **_: str) -> None:
         self.objects[Bucket, Key] = Body
@@ -248,8 +257,12 @@ def small_pieces(
     rows_per_bucket: int = 2,
     held_bytes: int = 100,
     batch_rows: int = 3,
+    range_bytes: int = 0,
 ) -> Iterator[None]:
-    """Let a file of a few rows span what a file of many gigabytes spans: chunks and buckets on disk."""
+    """Let a file of a few rows span what a file of many gigabytes spans: chunks, buckets on disk, ranges on S3.
+
+    `range_bytes` is the length of the first range; with 0 the file is fetched as a whole.
+    """
     with ExitStack() as patches:
         for place, value in {
             "jobs.csv.blocks.CHUNK_BYTES": chunk_bytes,
@@ -259,6 +272,9 @@ def small_pieces(
             "jobs.rows.duplicates._HELD_HASHES": held_bytes,
             "jobs.buckets.HELD_BYTES": held_bytes,
             "jobs.buckets.BATCH_ROWS": batch_rows,
+            "jobs.room._DISKS_PER_COPY": 1 << 60 if range_bytes else 0,
+            "jobs.s3.FIRST_RANGE_BYTES": range_bytes,
+            "jobs.s3.MOST_RANGE_BYTES": 3 * range_bytes,
         }.items():
             patches.enter_context(mock.patch(place, value))
         yield

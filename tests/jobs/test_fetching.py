@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import errno
 import gzip
+from contextlib import AbstractContextManager
 from unittest import mock
 
+import polars as pl
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ReadTimeoutError, ResponseStreamingError
 
 from jobs.attempt import describe
 from jobs.errors import DropGone, FileRefused
+from jobs.load.staging import StagedParts, Stager
 from schemas.drops import Drop
 from tests.hostile_content import HEADER, SOUND_LINE
 from tests.jobs.dry_run import S3InMemory, command_line, dry_run
@@ -55,31 +58,93 @@ def test_a_broken_gzip_is_refused(content: bytes, reason: str) -> None:
     assert run.staged == []
 
 
-def test_a_gzip_bomb_is_refused_before_the_disk_is_full() -> None:
+def test_a_gzip_bomb_is_refused_at_its_first_megabyte() -> None:
     bomb = gzip.compress(b"\0" * 50_000_000)
-    with mock.patch("jobs.csv.file_format.MAX_FILE_BYTES", 10_000_000):
+    with mock.patch("gzip.GzipFile.read", autospec=True, side_effect=gzip.GzipFile.read) as read:
         run = dry_run(bomb, gz=True)
-    assert str(run.error) == (
-        "day.csv.gz unpacks to more than 10,000,000 bytes; split it and upload the parts of the day one by one"
-    )
+    assert str(run.error).startswith("day.csv.gz, line 1: the line is longer than 1,048,576 bytes")
+    assert read.call_count < 20
 
 
-def test_a_file_beyond_the_limit_is_refused_before_it_is_fetched() -> None:
-    with mock.patch("jobs.room.MAX_FILE_BYTES", 10), mock.patch.object(S3InMemory, "download_file") as download:
+def test_what_a_file_unpacks_to_is_never_on_the_disk() -> None:
+    lines = "".join(SOUND_LINE.replace("T1", f"T{at}") + "\n" for at in range(5000))
+    content = gzip.compress(f"{HEADER}\n{lines}".encode())
+    taken: list[int] = []
+    write = StagedParts.write
+
+    def noted(self: StagedParts, rows: pl.DataFrame, name: str) -> None:
+        taken.extend(path.stat().st_size for path in self._folder.rglob("*") if path.is_file())
+        write(self, rows, name)
+
+    with mock.patch.object(StagedParts, "write", noted):
+        run = dry_run(content, gz=True)
+    assert run.error is None
+    assert len(run.staged) == 5000
+    assert len(content) in taken
+    assert max(taken) < len(lines) // 10
+
+
+def test_a_file_that_would_fill_the_disk_is_read_where_it_lies() -> None:
+    fetched: list[str] = []
+    download = S3InMemory.download_file
+
+    def noted(self: S3InMemory, bucket: str, key: str, path: str, **options: object) -> None:
+        fetched.append(bucket)
+        download(self, bucket, key, path, **options)
+
+    with disk(free=4 * len(CONTENT) - 1), mock.patch.object(S3InMemory, "download_file", noted):
         run = dry_run(CONTENT)
-    assert str(run.error) == (
-        f"day.csv has {len(CONTENT):,} bytes, more than 10; split the file and upload the parts of the day one by one"
-    )
-    assert download.call_count == 0
+    assert run.error is None
+    assert [row["transaction_id"] for row in run.staged] == ["T1"]
+    assert set(fetched) == {"work-bucket"}, "the dimensions and nothing else"
 
 
-def test_a_file_that_does_not_fit_on_the_disk_is_refused_with_both_sizes() -> None:
-    with mock.patch("shutil.disk_usage", return_value=mock.Mock(free=7)):
+def test_a_file_with_room_to_spare_is_fetched_once() -> None:
+    with disk(free=4 * len(CONTENT)), mock.patch.object(S3InMemory, "get_object") as read:
         run = dry_run(CONTENT)
+    assert run.error is None
+    assert read.call_count == 0
+
+
+def test_a_range_that_breaks_off_is_asked_for_again() -> None:
+    breaks = iter([ReadTimeoutError(endpoint_url="s3"), ResponseStreamingError(error="reset")])
+
+    def break_off(error: Exception) -> dict[str, object]:
+        return {"Body": mock.Mock(read=mock.Mock(side_effect=error))}
+
+    whole = S3InMemory.get_object
+
+    def get(self: S3InMemory, **asked: str) -> dict[str, object]:
+        broken = next(breaks, None)
+        return break_off(broken) if broken else whole(self, **asked)
+
+    with disk(free=0), mock.patch.object(S3InMemory, "get_object", get), mock.patch("time.sleep"):
+        run = dry_run(CONTENT)
+    assert run.error is None
+    assert len(run.staged) == 1
+
+
+def test_a_drop_that_goes_while_it_is_read_is_gone() -> None:
+    gone = ClientError({"Error": {"Code": "NoSuchVersion"}}, "GetObject")
+    with disk(free=0), mock.patch.object(S3InMemory, "get_object", side_effect=gone):
+        run = dry_run(CONTENT)
+    assert isinstance(run.error, DropGone)
+
+
+def test_repeated_rows_without_room_on_the_disk_are_told_before_they_are_read() -> None:
+    content = f"{HEADER}\n{SOUND_LINE}\n{SOUND_LINE}\n".encode()
+    with disk(free=10), mock.patch.object(Stager, "stage") as stage:
+        run = dry_run(content)
     assert str(run.error) == (
-        f"day.csv has {len(CONTENT):,} bytes, but the job's disk has room for 7; "
-        "split the file and upload the parts of the day one by one"
+        f"2 rows of day.csv share their transaction_id with another; to settle them takes about {len(content):,} "
+        "bytes, but the job's disk has room for 10; split the file and upload the parts of the day one by one"
     )
+    assert stage.call_count == 0
+
+
+def disk(*, free: int) -> AbstractContextManager[object]:
+    """A disk with so much room."""
+    return mock.patch("shutil.disk_usage", return_value=mock.Mock(free=free))
 
 
 @pytest.mark.parametrize("step", ["jobs.attempt.fetch", "jobs.load.staging.StagedParts.write"])
@@ -89,12 +154,6 @@ def test_a_disk_that_is_full_is_told_with_sizes_and_advice(step: str) -> None:
     assert isinstance(run.error, FileRefused)
     assert str(run.error).startswith("the job's disk is full: day.csv and what was made of it take ")
     assert str(run.error).endswith(" are free; split the file and upload the parts of the day one by one")
-
-
-@pytest.mark.parametrize(("over", "refused"), [(0, False), (1, True)])
-def test_the_limit_of_what_is_unpacked_is_exact(over: int, refused: bool) -> None:
-    with mock.patch("jobs.csv.file_format.MAX_FILE_BYTES", len(CONTENT) - over):
-        assert (dry_run(PACKED, gz=True).error is not None) is refused
 
 
 def test_a_drop_that_is_not_there_any_more_is_gone() -> None:

@@ -37,8 +37,9 @@ pieces = st.builds(
     chunk_values=st.sampled_from((1, 14, 1 << 21)),
     bytes_per_bucket=st.sampled_from((150, 400, 1 << 30)),
     rows_per_bucket=st.sampled_from((1, 2, 1000)),
+    range_bytes=st.sampled_from((0, 0, 7, 1 << 16)),
 )
-"""How a file is cut into chunks and passes; nothing may depend on it."""
+"""How a file is cut into chunks, passes and ranges; nothing may depend on it."""
 
 
 def check(
