@@ -45,6 +45,7 @@ def main(
     one_gib: Annotated[
         bool, typer.Option("--one-gib", help="Instead: the whole job inside 1 GiB of memory, against a warehouse.")
     ] = False,
+    disk: Annotated[Path | None, typer.Option(help="With --one-gib: the folder that is the job's disk.")] = None,
     sources: Annotated[
         bool, typer.Option("--sources", help="Instead: the same sales in the format of each source, default = 1.")
     ] = False,
@@ -59,7 +60,7 @@ def main(
     cache = out / "bench-data"
     cache.mkdir(parents=True, exist_ok=True)
     if one_gib:
-        raise typer.Exit(run_in_one_gib(make_work(_data(max(rows or ALL_ROWS)), cache), console))
+        raise typer.Exit(run_in_one_gib(make_work(_data(max(rows or ALL_ROWS)), cache), console, disk))
     if sources:
         work = make_work(_data(max(rows or SOURCES_ROWS)), cache)
         raise typer.Exit(compare_formats(work, console, repetitions=_repetitions(max(rows or SOURCES_ROWS))))

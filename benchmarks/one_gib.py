@@ -95,9 +95,16 @@ class _Cloud:
             return dict(zip(names, row or (), strict=True))
 
 
-def run_in_one_gib(work: Work, console: Console) -> int:
-    """Load both dimensions and the file, each within the limit; the exit status, 0 if the ledger balances."""
-    with tempfile.TemporaryDirectory(prefix="one-gib-") as scratch, _cloud(Path(scratch)) as cloud:
+def run_in_one_gib(work: Work, console: Console, disk: Path | None = None) -> int:
+    """Load both dimensions and the file, each within the limit; the exit status, 0 if the ledger balances.
+
+    `disk`: the folder that is the job's disk, to see it work on one smaller than the file.
+    """
+    with (
+        tempfile.TemporaryDirectory(prefix="one-gib-") as scratch,
+        tempfile.TemporaryDirectory(prefix="job-", dir=disk) as job_disk,
+        _cloud(Path(scratch), Path(job_disk)) as cloud,
+    ):
         try:
             for name in (PRODUCTS, CUSTOMERS):
                 console.print(f"Loading {name} within 1 GiB")
@@ -148,7 +155,7 @@ def _table(report: Report, finished: Finished, ledger: dict[str, Any]) -> Table:
 
 
 @contextlib.contextmanager
-def _cloud(scratch: Path) -> Iterator[_Cloud]:
+def _cloud(scratch: Path, job_disk: Path) -> Iterator[_Cloud]:
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
@@ -170,7 +177,7 @@ def _cloud(scratch: Path) -> Iterator[_Cloud]:
             environment = {
                 "PATH": os.environ.get("PATH", ""),
                 "PYTHONPATH": str(path),
-                "TMPDIR": str(scratch),
+                "TMPDIR": str(job_disk),
                 # The job's own choice is what is measured, unless this command was told another.
                 **{name: os.environ[name] for name in BEFORE_POLARS if name in os.environ},
                 "AWS_ENDPOINT_URL_S3": url,
