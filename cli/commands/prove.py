@@ -33,7 +33,7 @@ def prove(
     """
     import boto3
 
-    from cli.prove.proof import LIMITS, PROOF_MINUTES, as_markdown
+    from cli.prove.proof import LIMITS, PROOF_MINUTES, as_markdown, endings_like_control_c
     from cli.prove.proof import prove as run_proof
     from cli.prove.steps import Proof
     from cli.prove.throwaway_stack import PulumiStack
@@ -41,15 +41,17 @@ def prove(
     region = region or boto3.session.Session().region_name
     if region is None:
         raise Refused("no AWS Region is set; name one with --region, or set AWS_REGION")
+    stack_on_aws = PulumiStack(stack, region)
+    out.mkdir(parents=True, exist_ok=True)
     # Also with --quiet: nobody may say yes without having read it.
     typer.echo(LIMITS.format(stack=stack, region=region), err=True)
     if not yes and not typer.confirm("Start?", err=True):
         raise Refused("nothing was started")
     at = datetime.now(UTC)
-    with TemporaryDirectory() as folder:
-        proof = Proof(PulumiStack(stack, region), Path(folder), minutes=PROOF_MINUTES, began=at)
+    with TemporaryDirectory() as folder, endings_like_control_c():
+        proof = Proof(stack_on_aws, Path(folder), minutes=PROOF_MINUTES, began=at)
         results = run_proof(proof, on_result=lambda result: invocation.say(str(result)))
-    table = as_markdown(results, stack=stack, region=region, at=at)
+    table = as_markdown(results, stack=stack, region=region, at=at, by_hand=stack_on_aws.by_hand)
     path = out / f"proof-{at:%Y-%m-%dT%H%M}Z.md"
     path.write_text(table, encoding="utf-8")
     good = sum(step.is_good for step in results)

@@ -29,9 +29,9 @@ class ProofMails:
     def subscribe(cls, pipeline: Pipeline, stack: str) -> ProofMails:
         """Make the queue and subscribe it; SNS asks a queue of the same account for no confirmation."""
         sqs, topic = pipeline.client("sqs"), pipeline.output("topic_arn")
-        url = sqs.create_queue(
-            QueueName=f"{PROJECT}-{stack}-proof-mails", tags={"project": PROJECT, "environment": stack}
-        )["QueueUrl"]
+        url = sqs.create_queue(QueueName=_queue_name(stack), tags={"project": PROJECT, "environment": stack})[
+            "QueueUrl"
+        ]
         arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
         statement = {
             "Effect": "Allow",
@@ -61,9 +61,11 @@ class ProofMails:
             )
         return f"{sum(mails_about.values())} mails about {len(mails_about)} loads, one for each outcome"
 
-    def delete(self) -> None:
-        """The subscription goes with the topic."""
-        self.sqs.delete_queue(QueueUrl=self.queue_url)
+    @staticmethod
+    def delete(sqs: Any, stack: str) -> None:
+        """Delete the queue, if it was created; the subscription goes with the topic."""
+        for url in sqs.list_queues(QueueNamePrefix=_queue_name(stack)).get("QueueUrls", []):
+            sqs.delete_queue(QueueUrl=url)
 
     def _about(self, drop: Drop) -> int:
         return sum(drop.load_id in body for body in self.bodies)
@@ -75,3 +77,7 @@ class ProofMails:
             for message in messages:
                 self.bodies.append(json.loads(message["Body"])["Message"])
                 self.sqs.delete_message(QueueUrl=self.queue_url, ReceiptHandle=message["ReceiptHandle"])
+
+
+def _queue_name(stack: str) -> str:
+    return f"{PROJECT}-{stack}-proof-mails"

@@ -6,8 +6,10 @@ do, so that the same steps prove a stack on AWS and, in the tests, the local clo
 
 from __future__ import annotations
 
+import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -18,6 +20,7 @@ PROOF_MINUTES = 20
 """How long the steps between deployment and destruction may take together."""
 
 STOPPED = "stopped by hand"
+NOT_DONE = "not done: a step before it failed"
 
 LIMITS = f"""\
 This deploys the throw-away stack {{stack}} in {{region}}, in the AWS account you are signed in to.
@@ -52,18 +55,37 @@ def prove(
 
     Raises Refused, before anything is created, when the stack's name is taken.
     """
-    proof.stack.refuse_taken_name()
+    proof.stack.refuse_if_unusable()
     results: list[Result] = []
-    can_go_on = True
-    for step in steps:
-        result = _run(step, proof) if can_go_on else Result(step.title, False, "not done: a step before it failed", 0)
-        can_go_on = can_go_on and (result.is_good or not step.is_needed) and result.evidence != STOPPED
-        results.append(result)
-        on_result(result)
+    # Ctrl-C between two steps, or a terminal that is gone, must not keep the stack from being destroyed.
+    with suppress(KeyboardInterrupt):
+        for step in steps:
+            results.append(_run(step, proof))
+            _tell(on_result, results[-1])
+            if results[-1].evidence == STOPPED or (step.is_needed and not results[-1].is_good):
+                break
+    results += [Result(step.title, False, NOT_DONE, 0) for step in steps[len(results) :]]
     for step in closing:
         results.append(_run(step, proof))
-        on_result(results[-1])
+        _tell(on_result, results[-1])
     return results
+
+
+@contextmanager
+def endings_like_control_c() -> Iterator[None]:
+    """A closed terminal and a `kill` are answered like Ctrl-C: the stack is destroyed."""
+    endings = (signal.SIGTERM, signal.SIGHUP)
+    before = [signal.signal(ending, signal.default_int_handler) for ending in endings]
+    try:
+        yield
+    finally:
+        for ending, handler in zip(endings, before, strict=True):
+            signal.signal(ending, handler)
+
+
+def _tell(on_result: Callable[[Result], None], result: Result) -> None:
+    with suppress(OSError):
+        on_result(result)
 
 
 def _run(step: Step, proof: Proof) -> Result:
@@ -78,8 +100,13 @@ def _run(step: Step, proof: Proof) -> Result:
     return Result(step.title, True, evidence, time.monotonic() - began)
 
 
-def as_markdown(results: Sequence[Result], *, stack: str, region: str, at: datetime) -> str:
-    """The dated table, n/n in its first line."""
+def is_destroyed(results: Sequence[Result]) -> bool:
+    """Whether the closing steps, the last ones, all did what they are for."""
+    return all(result.is_good for result in results[-len(CLOSING) :])
+
+
+def as_markdown(results: Sequence[Result], *, stack: str, region: str, at: datetime, by_hand: str) -> str:
+    """The dated table, n/n in its first line; `by_hand` is what to type if the stack is not destroyed."""
     good = sum(result.is_good for result in results)
     lines = [
         f"# Proof of {at.astimezone(UTC):%Y-%m-%d %H:%M} UTC: {good}/{len(results)}",
@@ -94,6 +121,8 @@ def as_markdown(results: Sequence[Result], *, stack: str, region: str, at: datet
         f"| {result.seconds:.0f} |"
         for result in results
     ]
+    if not is_destroyed(results):
+        lines += ["", f"**Something is left, and it may cost money.** Type {by_hand}."]
     return "\n".join([*lines, ""])
 
 

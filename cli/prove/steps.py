@@ -29,6 +29,7 @@ _KILLS = 5
 """How often a run is tried to be killed before it ends by itself."""
 _LEFTOVER_SECONDS = 300.0
 """The tag search may name what is gone for some minutes."""
+_LEFTOVER_LOOK_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -101,8 +102,8 @@ class Step:
 
 def deploy(proof: Proof) -> str:
     """From its end on the time counts."""
-    pipeline = proof.stack.deploy()
-    files, mails = write_proof_files(proof.folder), ProofMails.subscribe(pipeline, proof.stack.name)
+    files, pipeline = write_proof_files(proof.folder), proof.stack.deploy()
+    mails = ProofMails.subscribe(pipeline, proof.stack.name)
     proof.deployed = Deployed(pipeline, files, mails, time.monotonic() + 60 * proof.minutes)
     return f"deployed in {proof.pipeline.region}, with a queue that reads the mails"
 
@@ -214,19 +215,22 @@ def deploy_again(proof: Proof) -> str:
     return "a second deployment changes nothing"
 
 
+def delete_mails(proof: Proof) -> str:
+    ProofMails.delete(proof.stack.client("sqs"), proof.stack.name)
+    return "the queue that read the mails is deleted"
+
+
 def destroy(proof: Proof) -> str:
-    if proof.deployed is not None:
-        proof.mails.delete()
     proof.stack.destroy()
     return "everything is destroyed"
 
 
 def look_for_leftovers(proof: Proof) -> str:
     until = time.monotonic() + _LEFTOVER_SECONDS
-    while left := leftovers(proof.pipeline, proof.stack.name, since=proof.began):
+    while left := leftovers(proof.stack.client, proof.stack.name, since=proof.began):
         if time.monotonic() > until:
-            raise Failed(f"{len(left)} things with the stack's tags are left: {', '.join(left[:5])}")
-        time.sleep(proof.pipeline.look_seconds)
+            raise Failed(f"{len(left)} resources with the stack's tags are left: {', '.join(left[:5])}")
+        time.sleep(_LEFTOVER_LOOK_SECONDS)
     return "nothing with the stack's tags is left"
 
 
@@ -246,6 +250,7 @@ STEPS = (
 )
 
 CLOSING = (
+    Step("its queue of mails is deleted", delete_mails),
     Step("the stack is destroyed", destroy),
     Step("nothing is left", look_for_leftovers),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ import boto3
 from cli.pipelines.local import ROOT
 from cli.pipelines.pipeline import Pipeline, find_pipeline
 from cli.refusals import Failed, Refused
+from components.deployment import Deployment
+from components.packages import job_wheel
 from local.deploy import pulumi_project
 
 PROJECT = pulumi_project(ROOT)
@@ -33,7 +36,8 @@ SETTINGS = {
 }
 """What the stack is set to beside Pulumi.yaml's defaults, its Region and its zones."""
 
-_PULUMI_MINUTES = 30
+_PULUMI_SECONDS = 30 * 60
+_STOPPING_SECONDS = 5 * 60
 _ZONES = 3
 _LAST_LINES = 6
 
@@ -44,8 +48,12 @@ class ThrowawayStack(Protocol):
     @property
     def name(self) -> str: ...
 
-    def refuse_taken_name(self) -> None:
-        """Raises Refused when a stack of this name is there: it would be destroyed."""
+    @property
+    def by_hand(self) -> str:
+        """What to type if it could not be destroyed."""
+
+    def refuse_if_unusable(self) -> None:
+        """Raises Refused, before anything is created, when the stack is there already or cannot be deployed."""
 
     def deploy(self) -> Pipeline:
         """Create the stack; raises Failed when it cannot be deployed."""
@@ -54,7 +62,10 @@ class ThrowawayStack(Protocol):
         """What a second deployment would change, in the deployer's words; empty when nothing."""
 
     def destroy(self) -> None:
-        """Destroy all of it, data included; raises Failed."""
+        """Destroy all of it, data included, however far its deployment came; raises Failed."""
+
+    def client(self, service: str) -> Any:
+        """A boto3 client of the stack's account and Region, whether the stack is deployed or not."""
 
 
 @dataclass(frozen=True)
@@ -64,16 +75,40 @@ class PulumiStack:
     name: str
     region: str
 
-    def refuse_taken_name(self) -> None:
-        """Raises Refused when a stack of this name is there, or Pulumi cannot be asked."""
-        known = json.loads(self._pulumi("stack", "ls", "--json", names_stack=False).stdout or "[]")
-        if self.name in [stack["name"].rpartition("/")[2] for stack in known]:
+    @property
+    def by_hand(self) -> str:
+        """What to type if it could not be destroyed."""
+        return (
+            f"`pulumi destroy --stack {self.name} --yes`, then `pulumi stack rm {self.name} --yes`; "
+            "`pulumi cancel` first, if Pulumi says that the stack is locked"
+        )
+
+    def client(self, service: str) -> Any:
+        """A boto3 client of the caller's account and the stack's Region."""
+        session: Any = boto3.session.Session(region_name=self.region)
+        return session.client(service)
+
+    def refuse_if_unusable(self) -> None:
+        """Raises Refused, ConfigError or an error of AWS; nothing was created."""
+        Deployment(project=PROJECT, environment=self.name, region=self.region)
+        job_wheel(ROOT / "dist")
+        if self._is_known():
             raise Refused(f"the stack {self.name} exists; the proof destroys its stack, so name one that does not")
+        settings = ROOT / f"Pulumi.{self.name}.yaml"
+        if settings.exists():
+            raise Refused(f"{settings} exists, and the proof would delete it with its stack; name another stack")
+        # Of a stack that a colleague's Pulumi knows, the queues would become ours, for they have our names.
+        others = tagged(self.client, self.name)
+        if others:
+            raise Refused(
+                f"{others[0]} in {self.region} belongs to a stack {self.name} that this Pulumi does not know; "
+                "name another stack"
+            )
 
     def deploy(self) -> Pipeline:
         """Create the stack; raises Failed when it cannot be deployed."""
-        self._pulumi("stack", "init", self.name, names_stack=False)
         zones = zones_of(self.region)
+        self._pulumi("stack", "init", self.name, names_stack=False)
         values = {f"availabilityZones[{at}]": zone for at, zone in enumerate(zones)} | SETTINGS
         self._pulumi(
             *("config", "set-all", "--path", "--plaintext", f"aws:region={self.region}"),
@@ -89,8 +124,16 @@ class PulumiStack:
 
     def destroy(self) -> None:
         """Destroy all of it, data included, and forget the stack; raises Failed."""
+        if not self._is_known():
+            return
+        # An update that was killed has left its lock; without one this does nothing.
+        self._pulumi("cancel", "--yes", must_succeed=False)
         self._pulumi("destroy", "--yes", "--skip-preview")
         self._pulumi("stack", "rm", "--yes")
+
+    def _is_known(self) -> bool:
+        known = json.loads(self._pulumi("stack", "ls", "--json", names_stack=False).stdout or "[]")
+        return self.name in [stack["name"].rpartition("/")[2] for stack in known]
 
     def _pulumi(
         self, *words: str, names_stack: bool = True, must_succeed: bool = True
@@ -98,18 +141,45 @@ class PulumiStack:
         command = ["pulumi", *words, "--non-interactive", "--cwd", str(ROOT)]
         command += ["--stack", self.name] if names_stack else []
         try:
-            ended = subprocess.run(command, capture_output=True, text=True, timeout=_PULUMI_MINUTES * 60, check=False)
+            ended = run_to_its_end(command, timeout_seconds=_PULUMI_SECONDS)
         except FileNotFoundError:
             raise Refused(
                 "the proof needs the Pulumi CLI, and no `pulumi` is on the PATH; install it from pulumi.com"
             ) from None
         except subprocess.TimeoutExpired:
             raise Failed(
-                f"`pulumi {words[0]}` did not end within {_PULUMI_MINUTES} minutes; look at the stack {self.name}"
+                f"`pulumi {words[0]}` did not end within {_PULUMI_SECONDS // 60} minutes; look at the stack {self.name}"
             ) from None
         if must_succeed and ended.returncode != 0:
             raise Failed(f"`pulumi {' '.join(words[:2])}` failed: {_last_words(ended)}")
         return ended
+
+
+def run_to_its_end(command: Sequence[str], *, timeout_seconds: float) -> subprocess.CompletedProcess[str]:
+    """Run a command that must not be killed: Pulumi would forget what it was creating, and keep the stack locked.
+
+    Ctrl-C is passed on to it once a time, and raised when it has ended. So does a timeout; it is killed only when
+    it does not heed that for some minutes.
+    """
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    raised: BaseException | None = None
+    while True:
+        try:
+            output, errors = process.communicate(timeout=timeout_seconds if raised is None else _STOPPING_SECONDS)
+            break
+        except subprocess.TimeoutExpired as late:
+            if isinstance(raised, subprocess.TimeoutExpired):
+                process.kill()
+            process.send_signal(signal.SIGINT)
+            raised = late
+        except KeyboardInterrupt as stopped:
+            process.send_signal(signal.SIGINT)
+            raised = stopped
+    if raised is not None:
+        raise raised
+    return subprocess.CompletedProcess(command, process.returncode, output, errors)
 
 
 def zones_of(region: str) -> list[str]:
@@ -120,22 +190,33 @@ def zones_of(region: str) -> list[str]:
     return sorted(zone["ZoneName"] for zone in zones)[:_ZONES]
 
 
-def leftovers(pipeline: Pipeline, stack: str, *, since: datetime) -> list[str]:
-    """ARNs of what still has the stack's tags. Roles are asked one by one: the tag search does not know them."""
-    tags = {"project": PROJECT, "environment": stack}
-    filters = [{"Key": key, "Values": [value]} for key, value in tags.items()]
-    search = pipeline.client("resourcegroupstaggingapi").get_paginator("get_resources")
-    arns = [
+def tagged(client: Any, stack: str) -> list[str]:
+    """ARNs of what has the stack's tags. The tag search knows neither roles nor dashboards; these have a name."""
+    filters = [{"Key": key, "Values": [value]} for key, value in _tags_of(stack).items()]
+    search = client("resourcegroupstaggingapi").get_paginator("get_resources")
+    arns = {
         mapping["ResourceARN"]
         for page in search.paginate(TagFilters=filters)
         for mapping in page["ResourceTagMappingList"]
-    ]
-    iam = pipeline.client("iam")
+    }
+    dashboards = client("cloudwatch").get_paginator("list_dashboards")
+    for page in dashboards.paginate(DashboardNamePrefix=f"{PROJECT}-{stack}-"):
+        arns.update(entry["DashboardArn"] for entry in page["DashboardEntries"])
+    return sorted(arns)
+
+
+def leftovers(client: Any, stack: str, *, since: datetime) -> list[str]:
+    """ARNs of what has the stack's tags, roles that were created since then included: these are asked one by one."""
+    roles, iam = [], client("iam")
     for page in iam.get_paginator("list_roles").paginate():
         for role in page["Roles"]:
-            if role["CreateDate"] >= since and tags.items() <= _tags(iam, role["RoleName"]).items():
-                arns.append(role["Arn"])
-    return sorted(set(arns))
+            if role["CreateDate"] >= since and _tags_of(stack).items() <= _tags(iam, role["RoleName"]).items():
+                roles.append(role["Arn"])
+    return sorted({*tagged(client, stack), *roles})
+
+
+def _tags_of(stack: str) -> dict[str, str]:
+    return {"project": PROJECT, "environment": stack}
 
 
 def _tags(iam: Any, role: str) -> dict[str, str]:

@@ -18,8 +18,8 @@ from cli.pipelines.pipeline import Pipeline
 from cli.pipelines.up import describe
 from cli.program.declared_resources import Resource, declared_resources
 from cli.prove import steps as proof_steps
-from cli.prove.proof import STOPPED, Result, as_markdown, prove
-from cli.prove.steps import CLOSING, Proof, Step
+from cli.prove.proof import NOT_DONE, STOPPED, Result, is_destroyed, prove
+from cli.prove.steps import STEPS, Proof, Step
 from cli.prove.throwaway_stack import SETTINGS, leftovers
 from cli.refusals import Failed, Refused
 from local.local_cloud import LocalCloud
@@ -36,11 +36,12 @@ class LaptopStack:
     folder: Path
     running: ExitStack
     name: str = STACK
+    by_hand: str = "`a command`"
     cloud: LocalCloud | None = None
     kept: set[str] = field(default_factory=set)
     """Words of ARNs that `destroy` forgets."""
 
-    def refuse_taken_name(self) -> None:
+    def refuse_if_unusable(self) -> None:
         if self.cloud is not None:
             raise Refused("the stack proof exists")
 
@@ -64,6 +65,10 @@ class LaptopStack:
         assert self.cloud is not None
         destroy_tagged(self.cloud, kept=self.kept)
 
+    def client(self, service: str) -> Any:
+        assert self.cloud is not None
+        return self.cloud.client(service)
+
 
 def in_words(resource: Resource) -> str:
     """A file that is uploaded is told by its kind alone."""
@@ -80,6 +85,7 @@ def destroy_tagged(cloud: LocalCloud, *, kept: set[str]) -> None:
         ":sqs:": lambda arn: client("sqs").delete_queue(
             QueueUrl=client("sqs").get_queue_url(QueueName=arn.rpartition(":")[2])["QueueUrl"]
         ),
+        ":dashboard/": lambda arn: client("cloudwatch").delete_dashboards(DashboardNames=[arn.rpartition("/")[2]]),
         ":alarm:": lambda arn: client("cloudwatch").delete_alarms(AlarmNames=[arn.rpartition(":")[2]]),
         ":log-group:": lambda arn: client("logs").delete_log_group(logGroupName=arn.partition("log-group:")[2]),
         ":function:": lambda arn: client("lambda").delete_function(FunctionName=arn),
@@ -101,16 +107,7 @@ def destroy_tagged(cloud: LocalCloud, *, kept: set[str]) -> None:
 
 
 def leftovers_of(cloud: LocalCloud) -> list[str]:
-    return leftovers(as_pipeline(cloud), STACK, since=datetime.now(UTC) - timedelta(days=1))
-
-
-def as_pipeline(cloud: LocalCloud) -> Any:
-    @dataclass
-    class Clients:
-        def client(self, service: str) -> Any:
-            return cloud.client(service)
-
-    return Clients()
+    return leftovers(cloud.client, STACK, since=datetime.now(UTC) - timedelta(days=1))
 
 
 def untagged(glue: Any, arn: str) -> str:
@@ -240,99 +237,46 @@ def test_a_file_that_was_loaded_is_no_refused_one(proven: tuple[Proof, list[Resu
     proof.deployed = replace(proof.deployed, files=files)
 
 
-def test_what_is_left_is_named_until_it_is_gone(
-    proven: tuple[Proof, list[Result]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The last test of this module: nothing is left after it."""
-    proof = proven[0]
-    monkeypatch.setattr(proof_steps, "_LEFTOVER_SECONDS", 0.0)
-    proof.stack.kept = {":transactions-pipeline-proof-drops", "role/warehouse-copy-"}
-    assert proof_steps.destroy(proof) == "everything is destroyed"
-    named = fails(proof, proof_steps.look_for_leftovers)
-    assert named.startswith("2 things with the stack's tags are left: "), named
-    assert ":transactions-pipeline-proof-drops" in named
-    assert ":role/warehouse-copy-" in named
-    proof.stack.kept.clear()
-    destroy_tagged(proof.stack.cloud, kept=set())
-    assert proof_steps.look_for_leftovers(proof) == "nothing with the stack's tags is left"
-
-
-# How steps are run, without a cloud.
-
-
-@dataclass
-class Nothing:
-    """A stack that is never deployed."""
-
-    name: str = STACK
-    is_taken: bool = False
-    is_destroyed: bool = False
-
-    def refuse_taken_name(self) -> None:
-        if self.is_taken:
-            raise Refused("the stack proof exists")
-
-    def deploy(self) -> Pipeline:
-        raise Failed("no rights")
-
-    def changes(self) -> str:
-        return ""
-
-    def destroy(self) -> None:
-        self.is_destroyed = True
-
-
-def proof_of(stack: Nothing, folder: Path) -> Proof:
-    return Proof(stack, folder, minutes=1, began=datetime.now(UTC))
-
-
-def test_a_stack_that_exists_is_never_destroyed(tmp_path: Path) -> None:
-    stack = Nothing(is_taken=True)
-    with pytest.raises(Refused, match="exists"):
-        prove(proof_of(stack, tmp_path))
-    assert not stack.is_destroyed
-
-
-def test_a_deployment_that_fails_ends_the_proof_and_is_destroyed(tmp_path: Path) -> None:
-    stack = Nothing()
-    results = prove(proof_of(stack, tmp_path))
-    assert stack.is_destroyed
-    assert results[0].evidence == "no rights"
-    assert {result.evidence for result in results[1:-2]} == {"not done: a step before it failed"}
-    assert [result.is_good for result in results[-2:]] == [True, False]
-
-
-def test_control_c_leaves_nothing_behind(tmp_path: Path) -> None:
-    def interrupted(proof: Proof) -> str:
-        raise KeyboardInterrupt
-
-    stack = Nothing()
-    never = Step("never", lambda _: "reached")
-    results = prove(proof_of(stack, tmp_path), steps=(Step("stopped", interrupted), never), closing=CLOSING[:1])
-    assert stack.is_destroyed
-    assert [result.evidence for result in results] == [
-        STOPPED,
-        "not done: a step before it failed",
-        "everything is destroyed",
-    ]
-
-
 def test_a_step_fails_once_the_time_is_over(proven: tuple[Proof, list[Result]]) -> None:
     proof = proven[0]
     late = replace(proof, deployed=replace(proof.deployed, until=0.0))
     assert fails(late, proof_steps.refuse_hostile_file) == "not done: the 10 minutes are over"
 
 
-def test_the_table_is_dated_and_counts_the_good_steps() -> None:
-    at = datetime(2026, 11, 27, 8, 5, tzinfo=UTC)
-    results = [Result("deployed", True, "in eu-west-1", 480.4), Result("mails", False, "2 | 3\nmails", 3)]
-    assert as_markdown(results, stack="proof", region="eu-west-1", at=at).splitlines() == [
-        "# Proof of 2026-11-27 08:05 UTC: 1/2",
-        "",
-        "Stack `proof` in eu-west-1, 8 minutes.",
-        "",
-        "| step | | seen | seconds |",
-        "|---|---|---|---|",
-        "| deployed | good | in eu-west-1 | 480 |",
-        "| mails | **failed** | 2 \\| 3 mails | 3 |",
-    ]
+def test_a_proof_that_fails_half_way_leaves_nothing_on_the_cloud(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The mail queue is subscribed, files are on their way, and the step after them breaks."""
+    monkeypatch.setattr(proof_steps, "_LEFTOVER_LOOK_SECONDS", 0.1)
+
+    def upload_and_break(proof: Proof) -> str:
+        proof.upload(proof.files.dimensions[0])
+        raise KeyboardInterrupt
+
+    with ExitStack() as running:
+        proof = Proof(LaptopStack(tmp_path / "cloud", running), tmp_path / "files", minutes=10, began=datetime.now(UTC))
+        proof.folder.mkdir()
+        steps = (STEPS[0], Step("uploads", upload_and_break), *STEPS[1:])
+        results = prove(proof, steps=steps)
+        assert [result.evidence for result in results[1:3]] == [STOPPED, NOT_DONE]
+        assert is_destroyed(results), [str(result) for result in results[-3:]]
+        queues = proof.stack.client("sqs").list_queues(QueueNamePrefix="transactions-pipeline-proof")
+        assert "QueueUrls" not in queues
+
+
+def test_what_is_left_is_named_until_it_is_gone(
+    proven: tuple[Proof, list[Result]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last test of this module: nothing is left after it."""
+    proof = proven[0]
+    monkeypatch.setattr(proof_steps, "_LEFTOVER_SECONDS", 0.0)
+    proof.stack.kept = {":transactions-pipeline-proof-drops", "role/warehouse-copy-", ":dashboard/"}
+    assert proof_steps.destroy(proof) == "everything is destroyed"
+    named = fails(proof, proof_steps.look_for_leftovers)
+    assert named.startswith("3 resources with the stack's tags are left: "), named
+    assert ":transactions-pipeline-proof-drops" in named
+    assert ":role/warehouse-copy-" in named
+    assert ":dashboard/transactions-pipeline-proof-" in named
+    proof.stack.kept.clear()
+    destroy_tagged(proof.stack.cloud, kept=set())
+    assert proof_steps.look_for_leftovers(proof) == "nothing with the stack's tags is left"

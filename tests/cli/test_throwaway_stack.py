@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from cli.main import app
+from cli.prove import steps as proof_steps
 from cli.prove import throwaway_stack
-from cli.prove.throwaway_stack import SETTINGS, PulumiStack
+from cli.prove.throwaway_stack import SETTINGS, PulumiStack, run_to_its_end
 from cli.refusals import Failed, Refused
+from components.refusals import ConfigError
 from components.stack_config import stack_config
-from tests.local.local_clouds import ROOT
+from tests.local.local_clouds import ROOT, WHEEL
 
 PULUMI = """#!/bin/sh
 echo "$@" >> "{log}"
 case "$1 $2" in
-    "stack ls") echo '[{{"name": "somebody/taken"}}]' ;;
+    "stack ls") if test -e "{log}.init"; then echo '[{{"name": "proof"}}]'; else echo '[{{"name": "me/taken"}}]'; fi ;;
+    "stack init") touch "{log}.init" ;;
     "stack output") echo '{{"topic_arn": "arn:aws:sns:eu-west-1:123456789012:outcomes"}}' ;;
     "up --yes") case "$*" in *expect-no-changes*) echo "error: 1 change"; exit 255 ;; esac ;;
     "destroy --yes") test ! -e "{log}.stuck" || {{ echo "error: a bucket is not empty"; exit 255; }} ;;
@@ -35,19 +43,21 @@ def pulumi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(program.parent), prepend=os.pathsep)
     monkeypatch.setattr(throwaway_stack, "zones_of", lambda region: [f"{region}{letter}" for letter in "abc"])
+    monkeypatch.setattr(throwaway_stack, "tagged", lambda _client, _stack: [])
+    monkeypatch.setattr(throwaway_stack, "job_wheel", lambda _folder: None)
     return log
 
 
 def test_pulumi_deploys_and_destroys_a_stack_of_its_own(pulumi: Path) -> None:
     stack = PulumiStack("proof", "eu-west-1")
-    stack.refuse_taken_name()
+    stack.refuse_if_unusable()
     assert stack.deploy().region == "eu-west-1"
     assert stack.changes() == "error: 1 change"
     stack.destroy()
     calls = [line.partition(" --non-interactive")[0] for line in pulumi.read_text().splitlines()]
     assert [" ".join(call.split()[:2]) for call in calls] == [
-        *("stack ls", "stack init", "config set-all", "up --yes", "stack output", "up --yes", "destroy --yes"),
-        "stack rm",
+        *("stack ls", "stack init", "config set-all", "up --yes", "stack output", "up --yes"),
+        *("stack ls", "cancel --yes", "destroy --yes", "stack rm"),
     ]
     settings = calls[2]
     assert "aws:region=eu-west-1" in settings
@@ -61,14 +71,89 @@ def test_pulumi_deploys_and_destroys_a_stack_of_its_own(pulumi: Path) -> None:
 
 def test_a_stack_that_pulumi_knows_is_refused(pulumi: Path) -> None:
     with pytest.raises(Refused, match="the stack taken exists; the proof destroys its stack"):
-        PulumiStack("taken", "eu-west-1").refuse_taken_name()
+        PulumiStack("taken", "eu-west-1").refuse_if_unusable()
+
+
+def test_a_stack_of_somebody_elses_pulumi_is_refused(pulumi: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    queue = "arn:aws:sqs:eu-west-1:123456789012:transactions-pipeline-proof-drops"
+    monkeypatch.setattr(throwaway_stack, "tagged", lambda _client, _stack: [queue])
+    with pytest.raises(Refused, match=f"{queue} in eu-west-1 belongs to a stack proof that this Pulumi does not know"):
+        PulumiStack("proof", "eu-west-1").refuse_if_unusable()
+
+
+def test_settings_that_the_proof_would_delete_are_refused(
+    pulumi: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(throwaway_stack, "ROOT", tmp_path)
+    (tmp_path / "Pulumi.proof.yaml").touch()
+    with pytest.raises(Refused, match=r"Pulumi.proof.yaml exists, and the proof would delete it"):
+        PulumiStack("proof", "eu-west-1").refuse_if_unusable()
+
+
+@pytest.mark.parametrize(("name", "wheel", "sentence"), [("a" * 15, True, "1 to 14"), ("proof", False, "make wheel")])
+def test_what_pulumi_would_refuse_later_is_refused_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, wheel: bool, sentence: str
+) -> None:
+    (tmp_path / "dist").mkdir()
+    if wheel:
+        (tmp_path / "dist" / WHEEL).touch()
+    monkeypatch.setattr(throwaway_stack, "ROOT", tmp_path)
+    with pytest.raises(ConfigError, match=sentence):
+        PulumiStack(name, "eu-west-1").refuse_if_unusable()
+
+
+def test_a_stack_that_was_never_created_is_not_destroyed(pulumi: Path) -> None:
+    PulumiStack("proof", "eu-west-1").destroy()
+    assert [line.split()[:2] for line in pulumi.read_text().splitlines()] == [["stack", "ls"]]
 
 
 def test_what_pulumi_cannot_destroy_is_said_in_its_words(pulumi: Path) -> None:
     Path(f"{pulumi}.stuck").touch()
+    Path(f"{pulumi}.init").touch()
     with pytest.raises(Failed, match="`pulumi destroy --yes` failed: error: a bucket is not empty"):
         PulumiStack("proof", "eu-west-1").destroy()
     assert "stack rm" not in pulumi.read_text(), "a stack that stands must not be forgotten"
+
+
+SLOW_TO_STOP = """
+import pathlib, signal, sys, time
+folder = pathlib.Path(sys.argv[1])
+def stop(*_):
+    (folder / "asked").touch()
+    time.sleep(0.5)
+    (folder / "tidy").touch()
+    sys.exit(1)
+signal.signal(signal.SIGINT, stop)
+(folder / "runs").touch()
+time.sleep(600)
+"""
+
+
+def wait_for(path: Path) -> None:
+    until = time.monotonic() + 60
+    while not path.exists():
+        assert time.monotonic() < until, f"{path} does not come"
+        time.sleep(0.02)
+
+
+def test_control_c_lets_pulumi_end_before_it_is_raised(tmp_path: Path) -> None:
+    """Killed, Pulumi would leave its lock and forget what it was creating."""
+
+    def press() -> None:
+        wait_for(tmp_path / "runs")
+        signal.raise_signal(signal.SIGINT)
+
+    threading.Thread(target=press).start()
+    with pytest.raises(KeyboardInterrupt):
+        run_to_its_end([sys.executable, "-c", SLOW_TO_STOP, str(tmp_path)], timeout_seconds=60)
+    assert (tmp_path / "tidy").exists()
+
+
+def test_a_command_that_takes_too_long_is_asked_to_stop(tmp_path: Path) -> None:
+    program = SLOW_TO_STOP.replace("time.sleep(600)", "(folder / 'runs').touch(); time.sleep(600)")
+    with pytest.raises(subprocess.TimeoutExpired):
+        run_to_its_end([sys.executable, "-c", program, str(tmp_path)], timeout_seconds=10)
+    assert (tmp_path / "tidy").exists()
 
 
 def test_the_settings_are_keys_of_the_program() -> None:
@@ -83,3 +168,21 @@ def test_limits_are_printed_before_it_asks(pulumi: Path) -> None:
     assert "at most 20" in asked.stderr
     assert "nothing was started" in asked.stderr
     assert not pulumi.exists()
+
+
+def test_a_proof_that_is_killed_destroys_its_stack(
+    pulumi: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SIGTERM while it deploys; afterwards the table says so, and the exit status too."""
+    monkeypatch.setattr(PulumiStack, "deploy", lambda _: signal.raise_signal(signal.SIGTERM))
+    monkeypatch.setattr(proof_steps, "leftovers", lambda *_, **__: [])
+    monkeypatch.setattr(proof_steps.ProofMails, "delete", lambda *_: None)
+    before = [signal.getsignal(ending) for ending in (signal.SIGTERM, signal.SIGHUP)]
+    Path(f"{pulumi}.init").touch()
+    monkeypatch.setattr(PulumiStack, "refuse_if_unusable", lambda _: None)
+    ended = CliRunner().invoke(app, ["prove", "--region", "eu-west-1", "--yes", "--out", str(tmp_path / "new")])
+    assert ended.exit_code == 1
+    assert [signal.getsignal(ending) for ending in (signal.SIGTERM, signal.SIGHUP)] == before
+    assert "destroy --yes" in pulumi.read_text()
+    [table] = (tmp_path / "new").glob("proof-*.md")
+    assert "| a stack of its own is deployed | **failed** | stopped by hand |" in table.read_text()
