@@ -264,6 +264,11 @@ BROKEN_FILES = (
         f"{HEADER}\n{HEADER.replace('status', 'shipped')}\n",
         ("unknown_customer", "unknown_product", "invalid_quantity", "invalid_transaction_date"),
     ),
+    _odd("three commas behind every row", f"{HEADER}\n{SOUND_LINE},,,\n{SOUND_LINE},, ,\n", (), ()),
+    _odd("a comma behind the header alone", f"{HEADER},\n{SOUND_LINE}\n{SOUND_LINE}\n", (), ()),
+    _odd("a comma behind the header and one row", f"{HEADER},\n{SOUND_LINE}\n{SOUND_LINE},\n", _MALFORMED, ()),
+    _odd("two commas behind one row, one behind another", f"{HEADER}\n{SOUND_LINE},,\n{SOUND_LINE},\n", (), _MALFORMED),
+    _odd("Excel's line saved once more", f"sep=;;;;;\n{HEADER}\n{SOUND_LINE}\n".replace(",", ";"), ()),
     _odd("Excel's trailing commas", f"{HEADER},,\n{SOUND_LINE},,\n{SOUND_LINE},\n", (), _MALFORMED),
     _odd(
         "a rejected file corrected and dropped again",

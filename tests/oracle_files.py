@@ -7,7 +7,8 @@ Decided here, where the contract leaves room
     Format   Gzip is unpacked, and what is not gzip is read, whatever the file is called. UTF-16 with a
              byte order mark is decoded. A file without any LF whose lines end with CR is read as if they were LF.
              A workbook, an archive, JSON, XML and the like are refused as what they are. 0x1A at the end of the
-             file is its end. `sep=x` on line 1 names the delimiter and is no header.
+             file is its end. `sep=x` on line 1 names the delimiter and is no header,
+             whatever delimiters follow.
     Header   The first record with a value. Headings are compared without case, blanks, hyphens, underscores
              and `#`. Two headings that are one of the contract's are refused; any other may repeat.
     Lines    End with LF or CRLF. A lone CR ends nothing. The 1 MiB limit counts the bytes of one
@@ -28,7 +29,8 @@ Decided here, where the contract leaves room
              the contract's fields in the header's order, ids of one word, a quantity with a digit and no
              letter, and a date with its signs between digits. A single line in which there are two sales is malformed.
     Second   A row among whose fields are all the headings that are read, in any order, is a second header.
-    Wide     Where every row has one field too many, and it is empty, that field is passed over.
+    Wide     Where every row has fields that the header lacks, and they are empty, these are passed over, and so
+             are headings that are empty where no row has a field for them.
     Again    A header with all three columns that the rejected file adds is a rejected file uploaded again:
              from every heading and every field in it that begins with an apostrophe, more of them or none,
              and then one of FORMULA_SIGNS, one apostrophe is taken off before it is looked at.
@@ -43,7 +45,7 @@ from __future__ import annotations
 import gzip
 import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tests.oracle_records import LONGEST_LINE, Reader, Record
@@ -130,7 +132,7 @@ def read_file(content: bytes) -> TransactionFile:
     kinds: set[str] = set()
     is_utf16 = content[:2] in (b"\xff\xfe", b"\xfe\xff")
     text = _text(content, kinds)
-    separator = re.match('"?sep=([^\\w"])"?\\s*?\r?(?:\n|$)', text, re.IGNORECASE)
+    separator = re.match(r'"?sep=([^\w"\r\n])"?(?:[^\S\n]|[,;|])*?\r?(?:\n|$)', text, re.IGNORECASE)
     delimiter = separator.group(1) if separator else ","
     reader = Reader(text, delimiter)
     first = 1 if separator else 0
@@ -146,6 +148,7 @@ def read_file(content: bytes) -> TransactionFile:
     if not kinds:
         width = _width(reader, below, header)
         try:
+            header = header[:width]
             rows = [_row(record, header) for record in reader.records(below, header, width)]
         except Refused as refused:
             kinds.update(refused.kinds)
@@ -157,17 +160,28 @@ def read_file(content: bytes) -> TransactionFile:
 
 
 def _width(reader: Reader, below: int, header: tuple[str, ...]) -> int:
-    """How many fields a row must have: one more than the header where that one is empty in every row."""
-    wider = len(header) + 1
+    """How many fields a row must have: as many as the first, where nothing stands in what one of the two lacks."""
+    first = _first_values(reader, below)
+    width = len(header) if first is None else len(first)
+    if first is None or any(map(trim, (*first[len(header) :], *header[width:]))):
+        return len(header)
     try:
-        records = reader.records(below, header, wider)
+        records = reader.records(below, header, width)
     except Refused:
         return len(header)
-    first = next((record.fields for record in records), None)
-    if first is None or any(record.fields and trim(record.fields[-1]) for record in records):
+    if any(any(map(trim, record.fields[len(header) :])) for record in records if record.fields):
         return len(header)
     malformed = [reader.values(record.text) or () for record in records if record.fields is None]
-    return len(header) if any(len(values) == len(header) for values in malformed) else wider
+    return len(header) if any(len(values) == len(header) for values in malformed) else width
+
+
+def _first_values(reader: Reader, below: int) -> Sequence[str] | None:
+    """Those of the first line with a value."""
+    for line in reader.lines[below:]:
+        values = reader.values(line.removesuffix("\r"))
+        if values is None or any(map(trim, values)):
+            return values
+    return None
 
 
 def _header(fields: tuple[str, ...]) -> tuple[str, ...]:

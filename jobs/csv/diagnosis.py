@@ -6,6 +6,7 @@ of its source. `pipeline check` shows the same faults before anything is uploade
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -22,7 +23,6 @@ from schemas.sources import ISO, SourceSettings, heading_key
 
 MAX_COLUMNS = 1000
 
-_DELIMITERS = (",", ";", "\t", "|")
 _SIGN_NAMES = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a vertical bar"}
 _HEADINGS_OF = {"quantity": "columns", "price": "products"}
 """A column that only one kind of file has -> the setting that names its headings."""
@@ -99,15 +99,23 @@ def _encoding_fault(not_utf8: NotUtf8, sample: bytes) -> Fault:
 
 def _likely_dialect(header: Header, columns: Columns) -> Dialect:
     """The header's own dialect, or the one with another delimiter under which more of it is right."""
-    alternatives = [replace(header.dialect, delimiter=sign) for sign in _DELIMITERS if sign != header.dialect.quote]
+    # Several blanks in a row are columns of a fixed width.
+    unusual = [sign for sign in header.text if _is_delimiter(sign) and not (sign == " " and "  " in header.text)]
+    signs = dict.fromkeys([*_SIGN_NAMES, *unusual])
+    alternatives = [replace(header.dialect, delimiter=sign) for sign in signs if sign != header.dialect.quote]
     return min(
         [header.dialect, *alternatives],
         key=lambda dialect: (
             len(columns.missing(_headings(header, dialect))),
-            # A single heading is no header, so a sign that makes several of it is likelier.
-            len(_headings(header, dialect)) < 2,
+            # A single heading is no header, so a usual sign that makes several of it is likelier.
+            dialect.delimiter not in _SIGN_NAMES or len(_headings(header, dialect)) < 2,
         ),
     )
+
+
+def _is_delimiter(sign: str) -> bool:
+    """True for what may be set as one, and stands in no name."""
+    return not (sign.isalnum() or sign in "_-.'\r\n\0\x1a\ufeff\ufffd")
 
 
 def _headings(header: Header, dialect: Dialect) -> tuple[str, ...]:
@@ -120,7 +128,7 @@ def _delimiter_fault(header: Header, dialect: Dialect) -> Fault:
     actual, declared = dialect.delimiter, header.dialect.delimiter
     expected = _SIGN_NAMES.get(declared, repr(declared))
     return Fault(
-        f"line {header.line}: its columns are separated by {actual!r} ({_SIGN_NAMES[actual]}), not by {expected}",
+        f"line {header.line}: its columns are separated by {_sign(actual)}, not by {expected}",
         f"save it with {expected}, or set `delimiter: {_yaml(actual)}` in the source's settings",
         ("delimiter", actual),
     )
@@ -158,7 +166,9 @@ def _heading_faults(
     if any(map(_IS_VALUE.search, headings)):
         # Not shown: a row may be a person's.
         observed = "it looks like a row of data: is the header missing?"
-    elif len(headings) == 1 and dialect.delimiter not in header.text:
+    elif len(headings) == 1 and dialect.delimiter in header.text:
+        observed = "the whole line stands in quotes, so it is one heading: take the quotes around it away"
+    elif len(headings) == 1:
         observed = f"there is no delimiter in it, {_quoted(headings)} is all"
     wanted = ", ".join(columns.headings.values())
     sentence = f"{where}: the header lacks {_quoted(missing)}; {observed}; wanted are {wanted}, in any order"
@@ -203,4 +213,8 @@ def _quoted(names: Sequence[str]) -> str:
 
 
 def _yaml(text: str) -> str:
-    return '"\\t"' if text == "\t" else f'"{text}"'
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _sign(sign: str) -> str:
+    return f"{sign!r} ({_SIGN_NAMES[sign]})" if sign in _SIGN_NAMES else repr(sign)

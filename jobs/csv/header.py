@@ -23,7 +23,8 @@ MOST_BLANK_LINES = 10_000
 _MOST_HEADER_LINES = 20
 _FEWEST_IN_A_ROW = 3
 """A heading of several lines with so many delimiters has swallowed a row."""
-_SEPARATOR_LINE = re.compile(r'"?sep=([^\w"])"?\s*', re.IGNORECASE)
+_SEPARATOR_LINE = re.compile(r'"?sep=([^\w"])"?[\s,;|]*', re.IGNORECASE)
+"""Excel's first line. Where a sheet was saved once more, delimiters follow."""
 _BYTE_ORDER_MARK = "\ufeff"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import polars as pl
@@ -28,8 +28,8 @@ class Layout:
     header: tuple[str, ...]
     """The headings as written in the file."""
     names: tuple[str, ...]
-    """The frame's name for each: the contract's for a contract column, `extra_<position>` for another. There is
-    one name more where each row ends with a delimiter that the header lacks."""
+    """The frame's name for each: the contract's for a contract column, `extra_<position>` for another. There are
+    more names where each row ends with delimiters that the header lacks."""
     parts: Mapping[str, tuple[str, ...]]
     """Contract column -> the names of the columns that it is made of."""
     spanning: frozenset[str]
@@ -40,6 +40,13 @@ class Layout:
     @property
     def width(self) -> int:
         return len(self.names)
+
+    def of_width(self, width: int) -> Layout:
+        """The layout of rows that are wider or narrower than the header by columns without a heading."""
+        unnamed = tuple(f"extra_{at + 1}" for at in range(self.width, width))
+        names = (*self.names[:width], *unnamed)
+        spanning = (self.spanning | set(unnamed)) & set(names)
+        return replace(self, header=self.header[:width], names=names, spanning=spanning)
 
     @property
     def ignored_columns(self) -> list[str]:

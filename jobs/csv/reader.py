@@ -191,7 +191,7 @@ def open_source_file(
         is_unquoted=inspection.is_unquoted,
         read_part=read_part,
     )
-    return _with_empty_last_column(source)
+    return _as_wide_as_its_rows(source)
 
 
 def _columns(header: Header, required: Sequence[str], settings: SourceSettings, spanning: frozenset[str]) -> Columns:
@@ -206,42 +206,44 @@ def _columns(header: Header, required: Sequence[str], settings: SourceSettings, 
     return Columns({**contract.wanted, **(price.wanted if priced and not price.missing(headings) else {})}, spanning)
 
 
-def _with_empty_last_column(source: SourceFile) -> SourceFile:
-    """Some programs end each row with a delimiter: where every row has one empty value too many, it is passed over."""
+def _as_wide_as_its_rows(source: SourceFile) -> SourceFile:
+    """Some programs end each row with delimiters that the header lacks, or the header with some that no row has.
+
+    They are passed over where they mean one thing: every row is as wide as the first, and the values or headings
+    that the others lack are empty.
+    """
     layout = source.layout
-    if not _has_empty_value_too_many(source):
+    values = _first_row(source)
+    if values is None or len(values) == layout.width:
         return source
-    wider = replace(
-        source,
-        layout=replace(
-            layout,
-            names=(*layout.names, f"extra_{layout.width + 1}"),
-            spanning=layout.spanning | {f"extra_{layout.width + 1}"},
-        ),
-    )
-    return wider if _ends_every_row(wider) else source
+    if any(text.strip(WHITE_SPACE) for text in (*values[layout.width :], *layout.header[len(values) :])):
+        return source
+    fitted = replace(source, layout=layout.of_width(len(values)))
+    return fitted if _fits_every_row(fitted, layout.width) else source
 
 
-def _has_empty_value_too_many(source: SourceFile) -> bool:
-    """Of the first row."""
+def _first_row(source: SourceFile) -> list[str] | None:
+    """The values of the first row that has any; None where its quotes are out of place or there is none."""
     layout = source.layout
     with source.content.open("rb") as file:
         file.seek(source.data_offset)
         for _ in range(MOST_BLANK_LINES):
             line = file.readline(MAX_RECORD_BYTES).decode("utf-8").rstrip("\r\n")
-            if file.tell() >= source.end or not re.match(layout.dialect.without_value, line):
-                values = layout.dialect.split(line)
-                return values is not None and len(values) == layout.width + 1 and not values[-1].strip(WHITE_SPACE)
-    return False
+            if not re.match(layout.dialect.without_value, line):
+                return layout.dialect.split(line)
+            if file.tell() >= source.end:
+                return None
+    return None
 
 
-def _ends_every_row(wider: SourceFile) -> bool:
-    """True where the last value of each row is empty, and no row is narrower by one."""
-    layout = wider.layout
-    for frame in wider._frames():
+def _fits_every_row(fitted: SourceFile, header_width: int) -> bool:
+    """True where no row is as wide as the header, and no value stands where the header has no heading."""
+    layout = fitted.layout
+    for frame in fitted._frames():
         malformed = frame.filter(IS_MALFORMED).get_column(SOURCE_TEXT).drop_nulls()
-        if any(len(layout.dialect.split(text) or ()) == layout.width - 1 for text in malformed):
+        if any(len(layout.dialect.split(text) or ()) == header_width for text in malformed):
             return False
-        if frame.filter(~pl.col(IS_MALFORMED)).get_column(layout.names[-1]).str.strip_chars().str.len_bytes().sum():
+        unnamed = frame.filter(~pl.col(IS_MALFORMED)).select(layout.names[header_width:])
+        if any(column.str.strip_chars().str.len_bytes().sum() for column in unnamed):
             return False
     return True

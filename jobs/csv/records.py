@@ -124,10 +124,14 @@ class Dialect:
         values = self.split(line)
         if values is None:
             return "a quote is out of place or not closed"
+        if "\0" in line:
+            return "a NUL character in it: the file was damaged or not written to its end"
+        if len(values) == 1 and self.delimiter in values[0]:
+            return "the whole line stands in quotes, so it is one value"
         if len(values) != width:
             ending = ", the last empty" if len(values) > width and not values[-1].strip(WHITE_SPACE) else ""
             return f"{_counted(len(values), 'value')} under {_counted(width, 'heading')}{ending}"
-        return "a quote, a line break or a NUL inside a value, or two rows in one line"
+        return "a quote or a line break inside a value, or two rows in one line"
 
     def _unescaped(self, content: str) -> str:
         if not self.escape:
