@@ -73,6 +73,17 @@ SENTENCES = {
         SOUND.encode() + b"\xf0\x9d",
         f"day.csv, line 3: the byte 0xf0 is not UTF-8 (unexpected end of data); save the file as UTF-8, {AGAIN}",
     ),
+    "control characters between columns": (
+        SOUND.replace(",", "\x01").encode(),
+        "day.csv, line 1: its columns are separated by '\\x01', not by a comma; "
+        f'save it with a comma, or set `delimiter: "\\u0001"` in the source\'s settings, {AGAIN}',
+    ),
+    "lines in quotes": (
+        "".join(f'"{line}"\n' for line in SOUND.splitlines()).encode(),
+        "day.csv, line 1: the header lacks 'transaction_id', 'customer_id', 'product_id', 'quantity', "
+        "'transaction_date', 'status'; the whole line stands in quotes, so it is one heading: take the quotes around "
+        f"it away; {LACKING}, {AGAIN}",
+    ),
     "no header": (
         SOUND_LINE.encode(),
         "day.csv, line 1: the header lacks 'transaction_id', 'customer_id', 'product_id', 'quantity', "
