@@ -209,9 +209,13 @@ class SourceSettings:
         return date(year, partition_day.month, last)
 
 
+_CASED = re.compile("[^\u2c2f\ua7c0-\ua7ff\U00010570-\U0001ffff]+")
+"""All letters but those whose case not every Python knows."""
+
+
 def heading_key(heading: str) -> str:
     """What two spellings of a heading have in common: neither case nor blanks nor NOT_IN_HEADING_KEY count."""
-    return re.sub(rf"[\s{NOT_IN_HEADING_KEY}]", "", heading).lower()
+    return _CASED.sub(lambda letters: letters.group().lower(), re.sub(rf"[\s{NOT_IN_HEADING_KEY}]", "", heading))
 
 
 def _own_headings(columns: Sequence[str]) -> dict[str, tuple[str, ...]]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
+import sys
+import unicodedata
 from datetime import date, datetime, timedelta, timezone
 
 import pytest
@@ -15,13 +18,19 @@ from schemas.drops import (
     DropKey,
     KeyOutsideLayout,
     drop_precedence,
+    is_drop,
     is_not_a_drop,
     parse_key,
     transactions_key,
 )
+from schemas.sources import heading_key
 from schemas.work_bucket import rejected_key, report_key, staging_prefix
 from tests import oracle
 from tests.file_strategies import s3_keys, stray_keys
+
+
+HEADING_KEYS = "ecd571f3e779ecabe1abcb847ee1882e41b9b12bd3b2544c2982d4a8e98bab5d"
+"""SHA-256 of the keys of all code points."""
 
 
 @given(s3_keys())
@@ -54,6 +63,23 @@ def test_a_key_with_a_character_that_cannot_be_seen_is_refused_and_the_character
             parse_key(folder + where.format(character))
         assert f"cannot be seen (U+{ord(character):04X}); drop the file again under a name" in str(refused.value)
         assert str(refused.value).isprintable()
+
+
+def test_every_python_sees_the_same_characters() -> None:
+    """Glue's Python knows Unicode 13, that of the functions a later one, and both read the same keys."""
+    numbers = range(sys.maxunicode + 1)
+    refused = {number for number in numbers if not is_drop(f"dimensions/dim_products{chr(number)}.csv")} - {ord("/")}
+    named = {"Cc", "Cf", "Zl", "Zp", "Cs"}
+    of_this_python = {number for number in numbers if unicodedata.category(chr(number)) in named}
+    assert of_this_python <= refused
+    assert {unicodedata.category(chr(number)) for number in refused - of_this_python} <= {"Cn"}, "not assigned yet"
+    assert len(refused) == 2285, "as Unicode 15.1 has it"
+
+
+def test_every_python_gives_a_heading_the_same_case() -> None:
+    keys = "".join(heading_key(chr(number)) for number in range(sys.maxunicode + 1) if not 0xD800 <= number < 0xE000)
+    assert hashlib.sha256(keys.encode()).hexdigest() == HEADING_KEYS
+    assert heading_key("Größe_ÄÖ ΟΔΟΣ") == "größeäöοδος"
 
 
 @pytest.mark.parametrize("letter", ["a", "é", "\U0001f600"])
