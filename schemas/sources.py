@@ -45,6 +45,8 @@ LINE_NUMBER = "<line>"
 KEY_SEPARATOR = "|"
 """Between the parts of a transaction_id of several columns; in a part, `|` and `\\` get a `\\` before them."""
 
+_CASED = re.compile("[^\u2c2f\ua7c0-\ua7ff\U00010570-\U0001ffff]+")
+"""All letters but those whose case not every Python knows."""
 NOT_IN_HEADING_KEY = r"_#.:*`'\"\[\]\u00ad\u200b-\u200f\u2060\ufeff-"
 """A class of a pattern: R writes Transaction.ID, SQL Server [Transaction ID], a form Transaction ID*."""
 
@@ -207,10 +209,6 @@ class SourceSettings:
         # 20 years before the 29th of February may have none.
         last = 28 if (partition_day.month, partition_day.day) == (2, 29) else partition_day.day
         return date(year, partition_day.month, last)
-
-
-_CASED = re.compile("[^\u2c2f\ua7c0-\ua7ff\U00010570-\U0001ffff]+")
-"""All letters but those whose case not every Python knows."""
 
 
 def heading_key(heading: str) -> str:
