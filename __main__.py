@@ -112,6 +112,8 @@ notifications = Notifications(
         processing=processing,
         emails=config.require_object("emails"),
         operators=config.require_object("operators"),
+        warehouse=warehouse,
+        open_lineage_url=config.require("openLineageUrl"),
     ),
 )
 

@@ -29,6 +29,7 @@ from components.pipeline_component import PipelineComponent
 from components.processing import ERROR_LOG_GROUP, Processing
 from components.refusals import require
 from components.storage import Storage
+from components.warehouse import Warehouse
 from schemas.settings import NotifySettings, environment_of
 from schemas.work_bucket import CLAIMS, NOTIFIED, REPORTS
 
@@ -45,8 +46,17 @@ class NotificationsArgs:
     """Who gets a mail about every outcome. Each address must first confirm a message from AWS."""
     operators: Sequence[str]
     """The addresses for alarms and failures; empty means those of `emails`."""
+    warehouse: Warehouse
+    open_lineage_url: str
+    """Where the lineage of each attempt is sent; empty for nowhere."""
 
     def __post_init__(self) -> None:
+        require(
+            not self.open_lineage_url or re.fullmatch(r"https?://\S+", self.open_lineage_url) is not None,
+            "open_lineage_url",
+            self.open_lineage_url,
+            "empty or an address such as https://lineage.example.com/api/v1/lineage",
+        )
         for field in ("emails", "operators"):
             addresses = getattr(self, field)
             require(
@@ -112,6 +122,8 @@ class Notifications(PipelineComponent):
                 topic_arn=self.outcomes.arn,
                 job_log_group=ERROR_LOG_GROUP,
                 environment=args.deployment.environment,
+                warehouse=self._warehouse(),
+                open_lineage_url=args.open_lineage_url,
             ),
             statements=self._statements(),
         )
@@ -123,6 +135,17 @@ class Notifications(PipelineComponent):
         }
         return EventFunction(
             f"{self._name}-notify", EventFunctionArgs(function=function, rules=rules), opts=self._child()
+        )
+
+    def _warehouse(self) -> pulumi.Output[str]:
+        """As OpenLineage names a database of Redshift."""
+        warehouse, region = self._args.warehouse, self._deployment.region
+        return pulumi.Output.concat(
+            "redshift://",
+            warehouse.workgroup.workgroup_name,
+            f".{region}:",
+            warehouse.port.apply(str),
+            f"/{warehouse.database}",
         )
 
     def _statements(self) -> list[Statement]:

@@ -1,12 +1,12 @@
 """The environment of each function: the Pulumi program writes it, the function reads it.
 
-A setting is a text field; its variable has the field's name in capitals.
+A setting is a text field; its variable has the field's name in capitals. A field with a default may be empty.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from typing import TypeVar
 
 _Settings = TypeVar("_Settings")
@@ -38,6 +38,10 @@ class NotifySettings:
     job_log_group: str
     environment: str
     """The stack's name."""
+    warehouse: str
+    """Where the tables are, as OpenLineage names it: redshift://WORKGROUP.REGION:PORT/DATABASE."""
+    open_lineage_url: str = ""
+    """Where lineage is sent; empty means nowhere."""
 
 
 @dataclass(frozen=True)
@@ -71,9 +75,10 @@ def environment_of(settings: type[object], **values: _Value) -> dict[str, _Value
 def load_settings(settings: type[_Settings], environment: Mapping[str, str]) -> _Settings:
     """The settings in a function's environment: all of them, or SettingsMissing."""
     names = [field.name for field in fields(settings)]  # type: ignore[arg-type]
-    missing = [name.upper() for name in names if not environment.get(name.upper())]
+    needed = [field.name for field in fields(settings) if field.default is MISSING]  # type: ignore[arg-type]
+    missing = [name.upper() for name in needed if not environment.get(name.upper())]
     if missing:
         raise SettingsMissing(
             f"the function's environment lacks {', '.join(missing)}; the Pulumi program sets them, so run `pulumi up`"
         )
-    return settings(**{name: environment[name.upper()] for name in names})
+    return settings(**{name: environment[name.upper()] for name in names if name.upper() in environment})

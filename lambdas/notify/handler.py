@@ -20,11 +20,13 @@ from lambdas.notifier import Notifier
 from lambdas.notify.digests import is_told_by_digest
 from lambdas.notify.earlier_attempts import earlier_attempts, note_deferred
 from lambdas.notify.failures import describe_failure
+from lambdas.notify.lineage import AttemptLineage
 from lambdas.notify.mail_context import MailContext
 from lambdas.notify.outcome_mail import outcome_mail
 from lambdas.published_metrics import put_metric
 from lambdas.run_events import ended_run
-from lambdas.runs import Runner
+from lambdas.runs import Run, Runner
+from schemas.drops import Drop
 from schemas.messages import is_last
 from schemas.metrics import REJECTED_SHARE, ROWS, UNUSUAL_LOADS
 from schemas.reports import Report
@@ -55,33 +57,43 @@ def dependencies() -> Dependencies:
 
 @logger.inject_lambda_context(clear_state=True)
 def handle(event: dict[str, Any], context: LambdaContext) -> dict[str, bool]:
-    """Mail the outcome of the run, unless it was mailed."""
+    """Mail the outcome of the run, unless it was mailed, and tell the lineage tool."""
     deps = dependencies()
-    settings = deps.settings
-    run = ended_run(event, runner=deps.runner, drop_bucket=settings.drop_bucket)
+    run = ended_run(event, runner=deps.runner, drop_bucket=deps.settings.drop_bucket)
     if run is None or run.drop is None or run.attempt is None:
         logger.info("the event is not about the end of a run that was started for a drop")
         return {"sent": False}
     load_id, attempt = run.drop.load_id, run.attempt
     logger.append_keys(load_id=load_id, attempt=attempt, run_id=run.run_id)
-    stem = notified_stem(load_id, attempt)
-    if deps.notifier.was_sent(stem):
+    if deps.notifier.was_sent(notified_stem(load_id, attempt)):
         logger.info("the outcome was mailed before")
         return {"sent": False}
     report = read_report(deps.leases, load_id, attempt)
+    was_sent = _mail(event, context, run, run.drop, attempt, report)
+    if deps.settings.open_lineage_url:
+        _send_lineage(AttemptLineage(deps.settings, run, run.drop, attempt, report))
+    return {"sent": was_sent}
+
+
+def _mail(
+    event: dict[str, Any], context: LambdaContext, run: Run, drop: Drop, attempt: int, report: Report | None
+) -> bool:
+    """Send the mail; False where none is due, or another sends it."""
+    deps, load_id = dependencies(), drop.load_id
+    settings, stem = deps.settings, notified_stem(load_id, attempt)
     claim = deps.leases.find(claim_key(load_id, attempt))
     tries = tries_of(claim.payload) if claim is not None else attempt
     if Outcome(report, run.state).is_retried(tries) and not is_last(event):
         note_deferred(deps.leases, load_id, attempt, failure=describe_failure(run, report))
         logger.info("the load is retried by itself, so the mail comes with its last attempt")
-        return {"sent": False}
-    if is_told_by_digest(deps.leases, run.drop):
+        return False
+    if is_told_by_digest(deps.leases, drop):
         deps.notifier.note_told_by_digest(stem)
-        return {"sent": False}
+        return False
     mail = outcome_mail(
         MailContext(
             run=run,
-            drop=run.drop,
+            drop=drop,
             attempt=attempt,
             report=report,
             earlier=earlier_attempts(deps.leases, load_id, attempt),
@@ -94,7 +106,7 @@ def handle(event: dict[str, Any], context: LambdaContext) -> dict[str, bool]:
     if not deps.notifier.has_reader():
         # Not an error: the sweep calls again until somebody has confirmed, or nobody can any more.
         logger.warning("nobody has confirmed a subscription yet, so the mail waits", extra={"subject": mail.subject})
-        return {"sent": False}
+        return False
     # Before the mail: a figure that is published twice does less harm than an alarm that never rings.
     publish_metrics(settings.environment, report)
     # Between the note and the publish nothing can fail: the mail is written by now.
@@ -103,7 +115,14 @@ def handle(event: dict[str, Any], context: LambdaContext) -> dict[str, bool]:
         "the outcome is mailed" if was_sent else "the outcome is being mailed by another",
         extra={"subject": mail.subject},
     )
-    return {"sent": was_sent}
+    return was_sent
+
+
+def _send_lineage(lineage: AttemptLineage) -> None:
+    try:
+        lineage.send()
+    except (OSError, ValueError) as reason:
+        logger.warning("the lineage tool did not take the run", extra={"reason": str(reason)})
 
 
 def publish_metrics(stack: str, report: Report | None) -> None:

@@ -67,6 +67,7 @@ from tests.components.program import PROJECT, ROOT, deploy
         ("sweepMinutes", "1"),
         ("waitingDropMinutes", "0"),
         ("quietHours", "169"),
+        ("openLineageUrl", "lineage.example.com"),
     ],
 )
 def test_a_value_that_cannot_be_is_refused_by_the_keys_name(key: str, value: str, wheel_directory: Path) -> None:

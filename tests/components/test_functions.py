@@ -44,6 +44,8 @@ ENVIRONMENTS = {
         "TOPIC_ARN": TOPIC_ARN,
         "JOB_LOG_GROUP": "/aws-glue/python-jobs/error",
         "ENVIRONMENT": "dev",
+        "WAREHOUSE": "redshift://transactions-pipeline-dev-warehouse.eu-west-1:5439/shop",
+        "OPEN_LINEAGE_URL": "",
     },
     "archive": {"DROP_BUCKET": DROP, "ARCHIVE_BUCKET": ARCHIVE, "WORK_BUCKET": WORK, "QUEUE_URL": QUEUE_URL},
     "sweep": {

@@ -233,6 +233,7 @@ def running_cloud() -> Iterator[Cloud]:
             "TOPIC_ARN": cloud.topic_arn,
             "ENVIRONMENT": "dev",
             "JOB_LOG_GROUP": "/aws-glue/python-jobs/output",
+            "WAREHOUSE": "redshift://shop-warehouse.eu-west-1:5439/shop",
             "ARCHIVE_FUNCTION": "shop-archive",
             "NOTIFY_FUNCTION": "shop-notify",
         }

@@ -78,7 +78,7 @@ class Explorer:
         start_settings = StartRunSettings(DROPS, ARCHIVE, WORK, "transactions", "dimensions", "queue", "topic", "dev")
         dispatcher = Dispatcher(start_settings, s3, runner, leases, notifier)
         self.start_run = start_run.Dependencies(start_settings, dispatcher, queue, random.Random(0))
-        notify_settings = NotifySettings(WORK, DROPS, "topic", "/aws-glue/python-jobs/output", "dev")
+        notify_settings = NotifySettings(WORK, DROPS, "topic", "/aws-glue/python-jobs/output", "dev", "")
         self.notify = notify.Dependencies(notify_settings, runner, leases, notifier)
         archive_settings = ArchiveSettings(DROPS, ARCHIVE, WORK, "queue")
         self.archive = archive.Dependencies(archive_settings, runner, queue, leases, Archiver(s3, ARCHIVE, leases))

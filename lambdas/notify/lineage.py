@@ -1,0 +1,115 @@
+"""OpenLineage: what an attempt read and wrote, sent to a lineage tool. Nothing here changes an outcome.
+
+An attempt is sent once it is over, as START and COMPLETE or FAIL: only then is it known of a run that died, and the
+job itself cannot reach the internet. Datasets are named as https://openlineage.io/docs/spec/naming/ has it.
+"""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from lambdas.notify.failures import describe_failure
+from lambdas.runs import Run
+from schemas.drops import CUSTOMERS, PRODUCTS, TRANSACTIONS, Drop, parse_key
+from schemas.lineage import COLUMN_SOURCES, DROP, TARGETS
+from schemas.reports import SUCCEEDED, Report
+from schemas.settings import NotifySettings
+
+TIMEOUT_SECONDS = 2.0
+"""For each event: the mail is out by then, and nobody waits."""
+_PRODUCER = "urn:transactions-pipeline"
+_SPEC = "https://openlineage.io/spec"
+_SCHEMA = "public"
+
+_Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class AttemptLineage:
+    """An attempt that is over."""
+
+    settings: NotifySettings
+    run: Run
+    drop: Drop
+    attempt: int
+    report: Report | None
+
+    def send(self) -> None:
+        """Send both events; raises OSError or ValueError where the endpoint does not take them."""
+        for event in self.events():
+            request = urllib.request.Request(
+                self.settings.open_lineage_url,
+                data=json.dumps(event).encode(),
+                headers={"Content-Type": "application/json"},
+                method="POST",
+            )
+            with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS):
+                pass
+
+    def events(self) -> tuple[_Json, _Json]:
+        """START, and COMPLETE or FAIL, of one run id: the same attempt always has the same."""
+        now = datetime.now(UTC).isoformat()
+        started, ended = (self.report.started_at, self.report.finished_at) if self.report else (now, now)
+        if self.report is not None and self.report.outcome == SUCCEEDED:
+            return self._event("START", started), self._event("COMPLETE", ended)
+        words = {"message": describe_failure(self.run, self.report), "programmingLanguage": "Python"}
+        error = {"errorMessage": _facet("ErrorMessageRunFacet", "1-0-1", words)}
+        return self._event("START", started), self._event("FAIL", ended, error)
+
+    def _event(self, kind: str, time: str, run_facets: _Json | None = None) -> _Json:
+        run_id = uuid.uuid5(uuid.NAMESPACE_URL, f"{self.settings.environment}/{self.drop.load_id}/{self.attempt}")
+        return {
+            "eventType": kind,
+            "eventTime": time,
+            "producer": _PRODUCER,
+            "schemaURL": f"{_SPEC}/2-0-2/OpenLineage.json#/$defs/RunEvent",
+            "run": {"runId": str(run_id), "facets": run_facets or {}},
+            "job": {"namespace": self.settings.environment, "name": self.run.job_name, "facets": {}},
+            "inputs": [self._input(source) for source in self._sources],
+            "outputs": [self._output(is_written=kind == "COMPLETE")],
+        }
+
+    @property
+    def _kind(self) -> str:
+        return parse_key(self.drop.key).kind
+
+    @property
+    def _sources(self) -> tuple[str, ...]:
+        return (DROP, PRODUCTS, CUSTOMERS) if self._kind == TRANSACTIONS else (DROP,)
+
+    def _input(self, source: str) -> _Json:
+        facets: _Json = {}
+        if source == DROP:
+            version = {"datasetVersion": self.drop.version_id}
+            facets["version"] = _facet("DatasetVersionDatasetFacet", "1-0-1", version)
+        return {**self._dataset(source), "facets": facets}
+
+    def _output(self, *, is_written: bool) -> _Json:
+        target = TARGETS[self._kind]
+        fields = {
+            column: {"inputFields": [{**self._dataset(source), "field": field} for source, field in sources]}
+            for column, sources in COLUMN_SOURCES[target].items()
+        }
+        lineage = _facet("ColumnLineageDatasetFacet", "1-2-0", {"fields": fields})
+        output = {**self._dataset(target), "facets": {"columnLineage": lineage}}
+        counts = self.report.counts if self.report is not None else None
+        if is_written and counts is not None:
+            written = {"rowCount": max(counts["inserted"], 0) + max(counts["updated"], 0)}
+            statistics = _facet("OutputStatisticsOutputDatasetFacet", "1-0-2", written)
+            output["outputFacets"] = {"outputStatistics": statistics}
+        return output
+
+    def _dataset(self, name: str) -> _Json:
+        if name == DROP:
+            return {"namespace": f"s3://{self.drop.bucket}", "name": self.drop.key}
+        namespace, _, database = self.settings.warehouse.rpartition("/")
+        return {"namespace": namespace, "name": f"{database}.{_SCHEMA}.{name}"}
+
+
+def _facet(name: str, version: str, content: _Json) -> _Json:
+    return {"_producer": _PRODUCER, "_schemaURL": f"{_SPEC}/facets/{version}/{name}.json#/$defs/{name}", **content}
