@@ -63,9 +63,7 @@ def contract() -> dict[str, Any]:
 
 def rendered() -> str:
     """The file."""
-    head = (
-        "# Written by `python -m cli.program.contract` from schemas/; change the declarations there, not this file.\n"
-    )
+    head = "# Written by `python -m cli.program.contract` from the declarations in schemas/.\n"
     return head + str(yaml.safe_dump(contract(), sort_keys=False, allow_unicode=True, width=110))
 
 

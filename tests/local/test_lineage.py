@@ -13,6 +13,7 @@ def test_loads_are_told_to_a_lineage_tool_that_may_end(tmp_path: Path) -> None:
     with ExitStack() as tool:
         url, received = tool.enter_context(endpoint())
         with started(tmp_path, {"sampleDimensions": "true", "openLineageUrl": url}) as cloud:
+            cloud.wait_until_idle()
             drop = put(cloud, transactions_key(15), transactions(GOOD.format(number=1, day=15)))
             cloud.wait_until_idle()
             events = [event for event in received if event["inputs"][0]["name"] == drop.key]
