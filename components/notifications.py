@@ -33,7 +33,8 @@ from components.warehouse import Warehouse
 from schemas.settings import NotifySettings, environment_of
 from schemas.work_bucket import CLAIMS, NOTIFIED, REPORTS
 
-EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+# RFC 5321: 64 characters before the @, 254 in all.
+EMAIL = re.compile(r"(?=.{3,254}$)[^@\s]{1,64}@[^@\s]+\.[^@\s]+")
 
 
 @dataclass(frozen=True, kw_only=True)

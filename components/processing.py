@@ -43,6 +43,9 @@ from sources import read_source
 OUTPUT_LOG_GROUP = "/aws-glue/python-jobs/output"
 ERROR_LOG_GROUP = "/aws-glue/python-jobs/error"
 
+# Glue takes 260 KB of arguments, Linux 128 KiB of one of them.
+MOST_ARGUMENT_CHARACTERS = 16_384
+
 _ROLE_WORDS = {PROCESS_TRANSACTIONS: "transactions", LOAD_DIMENSIONS: "dimensions"}
 
 
@@ -92,10 +95,10 @@ class ProcessingArgs:
         )
         require(_is_ratio(self.max_reject_ratio), "max_reject_ratio", self.max_reject_ratio, "a number from 0 to 1")
         require(
-            _are_classes(self.amount_classes),
+            _are_classes(self.amount_classes) and len(self.amount_classes) <= MOST_ARGUMENT_CHARACTERS,
             "amount_classes",
             self.amount_classes,
-            amount_classes.FORM,
+            f"{amount_classes.FORM}, at most {MOST_ARGUMENT_CHARACTERS:,} characters",
         )
         require(
             self.same_key in SAME_KEY and (self.same_key != REPLACE or self.keep_history),
@@ -324,9 +327,16 @@ def _are_classes(text: str) -> bool:
 
 def _source_argument(name: str) -> str:
     try:
-        return read_source(name).to_argument()
+        argument = read_source(name).to_argument()
     except InvalidSource as wrong:
         raise ConfigError(
             f"source is {name!r}, but must be settings that can be used; {wrong}; "
             "correct the file in sources/, or choose another with `pulumi config set source …`"
         ) from None
+    if len(argument) > MOST_ARGUMENT_CHARACTERS:
+        raise ConfigError(
+            f"source is {name!r}, but must be settings that fit the job's command line: as an argument they have "
+            f"{len(argument):,} characters, and at most {MOST_ARGUMENT_CHARACTERS:,} fit; "
+            "shorten the file in sources/, its lists first"
+        )
+    return argument

@@ -22,6 +22,10 @@ STAGING_OLD_VERSION_DAYS = 1
 ARCHIVING_DAYS = 1
 UNFINISHED_UPLOAD_DAYS = 7
 
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
+RESERVED_BEGINNINGS = ("xn--", "sthree-", "amzn-s3-demo-")
+RESERVED_ENDINGS = ("-s3alias", "--ol-s3", "--x-s3", "--table-s3")
+
 # Classes that still answer a GET at once, so that `archive` can verify what it finds there.
 COLD_CLASSES = ("STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING", "GLACIER_IR")
 
@@ -44,10 +48,15 @@ class StorageArgs:
     def __post_init__(self) -> None:
         require(
             self.drop_bucket_name is None
-            or re.fullmatch(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]", self.drop_bucket_name) is not None,
+            or (
+                re.fullmatch(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]", self.drop_bucket_name) is not None
+                and not self.drop_bucket_name.startswith(RESERVED_BEGINNINGS)
+                and not self.drop_bucket_name.endswith(RESERVED_ENDINGS)
+            ),
             "drop_bucket_name",
             self.drop_bucket_name,
-            "3 to 63 lower-case letters, digits and hyphens",
+            "3 to 63 lower-case letters, digits and hyphens, without what S3 reserves: "
+            f"{', '.join(RESERVED_BEGINNINGS)} at the beginning, {', '.join(RESERVED_ENDINGS)} at the end",
         )
         for field in ("rejected_retention_days", "old_version_days"):
             require(getattr(self, field) >= 1, field, getattr(self, field), "at least 1 day")

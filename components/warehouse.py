@@ -23,6 +23,21 @@ from components.refusals import require
 from components.storage import Storage
 from schemas.work_bucket import STAGING
 
+# https://docs.aws.amazon.com/redshift/latest/dg/r_pg_keywords.html
+RESERVED_WORDS = """
+aes128 aes256 all allowoverwrite analyse analyze and any array as asc authorization az64 backup between
+binary blanksasnull both bytedict bzip2 case cast check collate column constraint create credentials cross
+current_date current_time current_timestamp current_user current_user_id default deferrable deflate defrag
+delta delta32k desc disable distinct do else emptyasnull enable encode encrypt encryption end except
+explicit false for foreign freeze from full globaldict256 globaldict64k grant group gzip having identity
+ignore ilike in initially inner intersect interval into is isnull join language leading left like limit
+localtime localtimestamp lun luns lzo lzop minus mostly16 mostly32 mostly8 natural new not notnull null
+nulls off offline offset oid old on only open or order outer overlaps parallel partition percent permissions
+pivot placing primary raw readratio recover references rejectlog resort respect restore right select
+session_user similar snapshot some sysdate system table tag tdes text255 text32k then timestamp to top
+trailing true truncatecolumns union unique unnest unpivot user using verbose wallet when where with without
+"""
+
 
 @dataclass(frozen=True, kw_only=True)
 class WarehouseArgs:
@@ -42,10 +57,12 @@ class WarehouseArgs:
 
     def __post_init__(self) -> None:
         require(
-            re.fullmatch(r"[a-z][a-z0-9_]{0,62}", self.database_name) is not None,
+            re.fullmatch(r"[a-z][a-z0-9_]{0,62}", self.database_name) is not None
+            and self.database_name not in RESERVED_WORDS.split(),
             "database_name",
             self.database_name,
-            "1 to 63 lower-case letters, digits and underscores, starting with a letter",
+            "1 to 63 lower-case letters, digits and underscores, starting with a letter, "
+            "and no word that Redshift reserves",
         )
         capacity = self.warehouse_base_capacity
         require(

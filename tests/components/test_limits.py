@@ -1,0 +1,170 @@
+"""AWS's limits, met by the longest names and texts that the configuration allows.
+
+Each limit is from the API reference of its service, or from its page of quotas.
+"""
+
+from __future__ import annotations
+
+import json
+import runpy
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.refusals import ConfigError
+from components.stack_config import stack_config
+from tests.components.program import PROJECT, ROOT, Deployed, Resource, deploy, run
+
+LONGEST_STACK = "a" * 14
+LONGEST_REGION = "ap-northeast-1"
+AUTONAMED = len("-0a1b2c3")
+"""What Pulumi appends to a name that the program leaves to it."""
+
+
+@pytest.fixture(scope="module")
+def longest(wheel_directory: Path) -> Deployed:
+    """The stack whose names and values are as long as the configuration allows."""
+    config = stack_config(ROOT, "dev") | {"aws:region": LONGEST_REGION}
+    own = {
+        "availabilityZones": json.dumps([f"{LONGEST_REGION}{letter}" for letter in "abc"]),
+        "wheelDirectory": str(wheel_directory),
+        "dropBucketName": "d" * 63,
+        "databaseName": "d" * 63,
+        "source": "shopify",
+        "emails": json.dumps([f"{'e' * 64}@{'d' * 60}.example.com"]),
+    }
+    config |= {f"{PROJECT}:{key}": value for key, value in own.items()}
+    return run(lambda: runpy.run_path(str(ROOT / "__main__.py")), stack=LONGEST_STACK, config=config)
+
+
+def length(resource: Resource, key: str) -> int:
+    """Of a name: the program's own, or the one that Pulumi makes."""
+    return len(resource.inputs[key]) if resource.inputs.get(key) else len(resource.name) + AUTONAMED
+
+
+NAMES = {
+    "Role": ("name", 64),
+    "RolePolicy": ("name", 128),
+    "Function": ("name", 64),
+    "Queue": ("name", 80),
+    "Topic": ("name", 256),
+    "EventRule": ("name", 64),
+    "EventTarget": ("name", 64),
+    "MetricAlarm": ("name", 255),
+    "Dashboard": ("dashboardName", 255),
+    "LogGroup": ("name", 512),
+    "Job": ("name", 255),
+    "Connection": ("name", 255),
+    "SecurityGroup": ("name", 255),
+    "Bucket": ("bucket", 63),
+    "Namespace": ("namespaceName", 64),
+    "Workgroup": ("workgroupName", 64),
+    "Permission": ("statementId", 100),
+}
+
+
+@pytest.mark.parametrize("kind", NAMES)
+def test_names_fit(longest: Deployed, kind: str) -> None:
+    key, most = NAMES[kind]
+    assert longest.of(kind)
+    assert {found.name: length(found, key) for found in longest.of(kind) if length(found, key) > most} == {}
+
+
+TEXTS = {
+    ("Function", "description"): 256,
+    ("EventRule", "description"): 512,
+    ("EventRule", "eventPattern"): 2048,
+    ("MetricAlarm", "alarmDescription"): 1024,
+    ("Topic", "displayName"): 100,
+    ("SecurityGroup", "description"): 255,
+    ("SecurityGroupIngressRule", "description"): 255,
+    ("SecurityGroupEgressRule", "description"): 255,
+    ("RolePolicy", "policy"): 10_240,
+    ("Role", "assumeRolePolicy"): 2048,
+    ("BucketPolicy", "policy"): 20_480,
+    ("QueuePolicy", "policy"): 8192,
+    ("TopicPolicy", "policy"): 30_720,
+    ("VpcEndpoint", "policy"): 20_480,
+    ("Statement", "sql"): 100_000,
+    ("BucketObjectv2", "key"): 1024,
+}
+
+
+@pytest.mark.parametrize(("kind", "key"), TEXTS)
+def test_texts_fit(longest: Deployed, kind: str, key: str) -> None:
+    lengths = {found.name: len(found.inputs[key].encode()) for found in longest.of(kind) if found.inputs.get(key)}
+    assert lengths
+    assert {name: size for name, size in lengths.items() if size > TEXTS[kind, key]} == {}
+
+
+def test_a_role_has_one_policy(longest: Deployed) -> None:
+    """The limit is on all inline policies of a role together."""
+    roles = [found.inputs["role"] for found in longest.of("RolePolicy")]
+    assert sorted(roles) == sorted(set(roles))
+
+
+def test_a_functions_environment_fits(longest: Deployed) -> None:
+    for function in longest.of("Function"):
+        if not function.is_component:
+            variables = function.inputs["environment"]["variables"]
+            assert sum(len(name) + len(value) for name, value in variables.items()) <= 4096
+
+
+def test_an_object_has_at_most_ten_tags_and_others_fifty(longest: Deployed) -> None:
+    net = json.loads(stack_config(ROOT, "dev")["aws:defaultTags"])["tags"]
+    for found in longest.resources:
+        tags = {**net, **(found.inputs.get("tags") or {})}
+        assert len(tags) <= (10 if found.kind == "BucketObjectv2" else 50), found.name
+        assert all(len(key) <= 128 and len(value) <= 256 for key, value in tags.items()), found.name
+
+
+def test_the_dashboards_graphs_and_the_alarms_fit(longest: Deployed) -> None:
+    """A dashboard holds 500 graphs, a graph 500 metrics; the first ten alarms are free, the rest cost cents."""
+    [dashboard] = longest.of("Dashboard")
+    widgets = json.loads(dashboard.inputs["dashboardBody"])["widgets"]
+    assert len(widgets) <= 500
+    assert max(len(widget["properties"]["metrics"]) for widget in widgets) <= 500
+
+
+def test_a_users_name_fits_the_warehouse(longest: Deployed) -> None:
+    """Redshift takes names of 127 bytes."""
+    roles = [found.inputs["name"] for found in longest.of("Role") if found.inputs.get("name")]
+    assert max(len(f"IAMR:{role}".encode()) for role in roles) <= 127
+
+
+def test_a_jobs_arguments_fit_one_command_line(longest: Deployed) -> None:
+    """Glue takes 260 KB of arguments; Linux takes 128 KiB of one of them."""
+    for job in longest.of("Job"):
+        arguments = job.inputs["nonOverridableArguments"]
+        assert sum(len(name) + len(value) for name, value in arguments.items()) <= 64 * 1024
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "sentence"),
+    [
+        ("dropBucketName", "xn--drops", "without what S3 reserves"),
+        ("dropBucketName", "sthree-drops", "without what S3 reserves"),
+        ("dropBucketName", "amzn-s3-demo-drops", "without what S3 reserves"),
+        ("dropBucketName", "drops-s3alias", "without what S3 reserves"),
+        ("dropBucketName", "drops--ol-s3", "without what S3 reserves"),
+        ("dropBucketName", "drops--x-s3", "without what S3 reserves"),
+        ("amountClasses", ",".join(f"{'l' * 50}{n}:{n}" for n in range(400)), "at most 16,384 characters"),
+        ("databaseName", "table", "no word that Redshift reserves"),
+        ("databaseName", "default", "no word that Redshift reserves"),
+        ("emails", json.dumps([f"{'e' * 65}@example.com"]), "e-mail addresses"),
+    ],
+)
+def test_what_aws_would_refuse_is_refused_before(wheel_directory: Path, key: str, value: str, sentence: str) -> None:
+    with pytest.raises(ConfigError, match=sentence) as refused:
+        deploy("dev", wheel_directory, **{key: value})
+    assert str(refused.value).startswith(f"{key} is ")
+
+
+def test_source_settings_that_are_too_long_are_refused(
+    wheel_directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings: Any = type("Long", (), {"to_argument": lambda _: "x" * 16_385})()
+    monkeypatch.setattr("components.processing.read_source", lambda _: settings)
+    with pytest.raises(ConfigError, match=r"source is 'default', but .* 16,385 characters, and at most 16,384 fit"):
+        deploy("dev", wheel_directory)
