@@ -88,9 +88,10 @@ def typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Typed]:
         yield Typed(tmp_path, running)
 
 
-@pytest.mark.slow
-def test_readmes_commands_for_aws_load_a_week(typed: Typed, monkeypatch: pytest.MonkeyPatch) -> None:
-    for words in commands():
+def type_all(typed: Typed, monkeypatch: pytest.MonkeyPatch, *more: str) -> None:
+    """Every command, the last one with more options."""
+    *first, last = commands()
+    for words in (*first, [*last, *more]):
         typed.type(words)
         if words == ["pulumi", "up"]:
             assert typed.cloud is not None
@@ -98,8 +99,24 @@ def test_readmes_commands_for_aws_load_a_week(typed: Typed, monkeypatch: pytest.
                 monkeypatch.setenv(name, value)
     assert typed.cloud is not None
     typed.cloud.wait_until_idle(SETTLED_WITHIN_SECONDS)
+
+
+def check(typed: Typed, *, days: int) -> None:
+    """Two samples, two dimensions and the days are archived, and each has its mail."""
+    assert typed.cloud is not None
     loads = Loads(find_pipeline("dev")).recent()
-    # Two samples, two dimensions and seven days.
-    assert [load.status.stage for load in loads] == [Stage.ARCHIVED] * 11
+    assert [load.status.stage for load in loads] == [Stage.ARCHIVED] * (4 + days)
     assert {mail.to for mail in typed.cloud.mails()} == {"you@example.com"}
-    assert len(typed.cloud.mails()) == 11
+    assert len(typed.cloud.mails()) == 4 + days
+
+
+@pytest.mark.slow
+def test_readmes_commands_for_aws_load_a_week(typed: Typed, monkeypatch: pytest.MonkeyPatch) -> None:
+    type_all(typed, monkeypatch)
+    check(typed, days=7)
+
+
+def test_readmes_commands_for_aws_load_a_day(typed: Typed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The quick form: as written, but for a day of twenty rows instead of the week."""
+    type_all(typed, monkeypatch, "--days", "1", "--rows", "20")
+    check(typed, days=1)
