@@ -23,6 +23,14 @@ def test_links_lead_to_files_that_are_there(document: Path) -> None:
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_tests_named_in_documents_exist(document: Path) -> None:
+    tests = {path: path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py")}
+    functions = {name for text in tests.values() for name in re.findall(r"^def (test_\w+)\(", text, re.MULTILINE)}
+    named = re.findall(r"`(test_\w+)`", document.read_text(encoding="utf-8"))
+    assert set(named) - functions == set()
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_commands_named_in_documents_exist(document: Path) -> None:
     named = re.findall(r"(?:`|\$ |bin/)pipeline ([a-z]+)", document.read_text(encoding="utf-8"))
     assert set(named) - COMMANDS == set()
