@@ -34,7 +34,7 @@ def digest_mail(loads: Sequence[Load], *, name: str, stack: str) -> Mail:
         read = counts["rows_read"]
         subject += need_a_look(to_look_at, read) if to_look_at else counted(read, "row")
     sections = [
-        [_what_happened(loads, failed), f"What you need to do: {_to_do(failed, to_look_at)}"],
+        [_what_happened(loads, failed), f"What you need to do: {_to_do(failed, to_look_at, stack)}"],
         ["Money, as the change of the warehouse", f"  {'all transactions':<42}{signed(_change(reports)):>18}"],
         ["Rows", f"  {counts['rows_read']:>12,}  in the files", *_rows(counts, waiting)],
         _reasons(reports),
@@ -53,10 +53,10 @@ def _what_happened(loads: Sequence[Load], failed: Sequence[Load]) -> str:
     return f"{what} This mail is about all of them: there was none about each."
 
 
-def _to_do(failed: Sequence[Load], to_look_at: int) -> str:
+def _to_do(failed: Sequence[Load], to_look_at: int, stack: str) -> str:
     steps = [f"correct and upload again what is not loaded ({counted(len(failed), 'file')})"] if failed else []
     if to_look_at:
-        steps.append(f"look at the {counted(to_look_at, 'rejected row')} with `pipeline rejected LOAD`")
+        steps.append(f"look at the {counted(to_look_at, 'rejected row')} with `pipeline rejected LOAD --stack {stack}`")
     return "; ".join(steps) + "." if steps else "nothing."
 
 

@@ -36,6 +36,8 @@ class Subscriptions:
 @dataclass(frozen=True)
 class PipelineStatus:
     pipeline: str
+    stack_option: str
+    """What a command takes to mean this pipeline (`cli.pipelines.pipeline`)."""
     queued: list[Load]
     running: list[Load]
     failed: list[Load]
@@ -48,11 +50,18 @@ class PipelineStatus:
     @property
     def advice(self) -> list[str]:
         """What a person must do, a sentence each."""
-        sentences = [f"{load.status.file_name} failed; see `pipeline show {load.load_id}`" for load in self.failed[:3]]
+        option = self.stack_option
+        sentences = [
+            f"{load.status.file_name} failed; see `pipeline show {load.load_id}{option}`" for load in self.failed[:3]
+        ]
         if len(self.failed) > 3:
-            sentences.append(f"{counted(len(self.failed) - 3, 'more load')} failed; see `pipeline loads --failed`")
+            sentences.append(
+                f"{counted(len(self.failed) - 3, 'more load')} failed; see `pipeline loads --failed{option}`"
+            )
         if self.dead_letters:
-            sentences.append(f"{counted(self.dead_letters, 'message')} could not be handled; see `pipeline dead list`")
+            sentences.append(
+                f"{counted(self.dead_letters, 'message')} could not be handled; see `pipeline dead list{option}`"
+            )
         if self.subscriptions.pending:
             pending = self.subscriptions.pending
             get = agreeing(
@@ -96,6 +105,7 @@ def look(pipeline: Pipeline) -> PipelineStatus:
 
     return PipelineStatus(
         pipeline=pipeline.name,
+        stack_option=pipeline.stack_option,
         queued=at(Stage.QUEUED),
         running=at(Stage.RUNNING),
         failed=[load for load in at(Stage.FAILED) if not load.status.is_retried],

@@ -39,6 +39,8 @@ def what_to_do(context: MailContext) -> str:
         return f"upload {empty}, wait for the mail about it, then replay this load (command below)."
     if context.is_retraction:
         return "fix the cause, then ask for the retraction again."
+    if report.error is not None and report.error.is_transient:
+        return "once the cause is over, replay the load (command below); the file need not be uploaded again."
     return "if the file is wrong, correct it and upload it again; if not, fix the cause and replay it (command below)."
 
 

@@ -167,6 +167,30 @@ CASES = {
         state="FAILED",
         message="Command failed with exit code 1",
     ),
+    "the_file_is_refused": context(
+        refused(
+            "transactions_2023-03-21.csv, line 3: the byte 0xe9 is not UTF-8 (invalid continuation byte): save the file "
+            "as UTF-8, or set `encoding: cp1252` in the source's settings"
+        ),
+        state="FAILED",
+        message="Command failed with exit code 1",
+    ),
+    "the_warehouse_failed": context(
+        failed(
+            DROP,
+            attempt=3,
+            rows_read=8655,
+            error=Error(
+                "the connection to the warehouse was lost or could not be made: timed out", True, "WarehouseLost"
+            ),
+        ),
+        state="FAILED",
+        message="Command failed with exit code 1",
+        attempt=3,
+        earlier=replace(
+            NO_MAIL_BEFORE, deferred={1: "the warehouse did not answer", 2: "the warehouse did not answer"}
+        ),
+    ),
     "died_without_a_report": context(
         None,
         state="FAILED",
