@@ -7,8 +7,8 @@ import shlex
 from pathlib import Path
 
 import pytest
-import yaml
 import typer
+import yaml
 from typer.main import get_command
 
 from cli.main import app

@@ -169,8 +169,8 @@ CASES = {
     ),
     "the_file_is_refused": context(
         refused(
-            "transactions_2023-03-21.csv, line 3: the byte 0xe9 is not UTF-8 (invalid continuation byte): save the file "
-            "as UTF-8, or set `encoding: cp1252` in the source's settings"
+            "transactions_2023-03-21.csv, line 3: the byte 0xe9 is not UTF-8 (invalid continuation byte): "
+            "save the file as UTF-8, or set `encoding: cp1252` in the source's settings"
         ),
         state="FAILED",
         message="Command failed with exit code 1",
