@@ -53,10 +53,11 @@ class NotificationsArgs:
 
     def __post_init__(self) -> None:
         require(
-            not self.open_lineage_url or re.fullmatch(r"https?://\S+", self.open_lineage_url) is not None,
+            not self.open_lineage_url or re.fullmatch(r"(?=.{1,2048}$)https?://\S+", self.open_lineage_url) is not None,
             "open_lineage_url",
             self.open_lineage_url,
-            "empty or an address such as https://lineage.example.com/api/v1/lineage",
+            # A function has 4 KB for its whole environment.
+            "empty or an address of at most 2,048 characters, such as https://lineage.example.com/api/v1/lineage",
         )
         for field in ("emails", "operators"):
             addresses = getattr(self, field)

@@ -32,6 +32,7 @@ def longest(wheel_directory: Path) -> Deployed:
         "dropBucketName": "d" * 63,
         "databaseName": "d" * 63,
         "source": "shopify",
+        "openLineageUrl": f"https://{'u' * 2040}",
         "emails": json.dumps([f"{'e' * 64}@{'d' * 60}.example.com"]),
     }
     config |= {f"{PROJECT}:{key}": value for key, value in own.items()}
@@ -152,6 +153,7 @@ def test_a_jobs_arguments_fit_one_command_line(longest: Deployed) -> None:
         ("amountClasses", ",".join(f"{'l' * 50}{n}:{n}" for n in range(400)), "at most 16,384 characters"),
         ("databaseName", "table", "no word that Redshift reserves"),
         ("databaseName", "default", "no word that Redshift reserves"),
+        ("openLineageUrl", f"https://{'u' * 2041}", "at most 2,048 characters"),
         ("emails", json.dumps([f"{'e' * 65}@example.com"]), "e-mail addresses"),
     ],
 )
