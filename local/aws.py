@@ -10,6 +10,7 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
+from botocore.loaders import JSONFileLoader
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import BaseWSGIServer, make_server
 
@@ -40,6 +41,16 @@ class _Quiet(MotoRequestHandler):
 def _session() -> boto3.session.Session:
     """One session for all accounts: loading the service descriptions takes half a second."""
     return boto3.session.Session()
+
+
+_parse_once = functools.cache(JSONFileLoader().load_file)
+
+
+def _parse_descriptions_once() -> None:
+    """moto makes a session for each service of each account, which would parse botocore's descriptions anew:
+    half of the time that a local cloud takes to start.
+    """
+    JSONFileLoader.load_file = lambda _, path: _parse_once(path)
 
 
 # Creating clients from several threads at once is not safe.
@@ -80,6 +91,7 @@ class Aws:
 
     @classmethod
     def start(cls, *, account: str, region: str) -> Aws:
+        _parse_descriptions_once()
         # The machine images would take half a second to load, and nobody starts one.
         os.environ.setdefault("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
         iam = IamMiddleware(_Moto(), account=account, region=region)

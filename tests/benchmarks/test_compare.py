@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from benchmarks.compare import OURS, PEERS, compare, why_absent
+from benchmarks.compare import OURS, PEERS, Entry, compare, why_absent
 from benchmarks.data import DataArgs, make_work
 from benchmarks.measure import Measurement, Peer
 from benchmarks.results import Growth, Results, lines
@@ -18,12 +19,27 @@ from benchmarks.work import PARTITION_DAY, Work
 from mock_data import MockData, MockDataArgs
 
 DATA = DataArgs(rows=5_000, products=50, customers=500)
-WRONG = "tests.benchmarks.wrong"
+DIFFERENCES = {
+    "a_cent_too_much": "amount is",
+    "another_winner": "staged_digest is",
+    "a_row_twice": "staged is",
+    "a_reason_less": "reject_reasons is",
+    "a_row_not_read": "rows_read is",
+    "breaks_down": "no such luck",
+}
+"""Peers of wrong.py, and what is said of each."""
 
 
 @pytest.fixture(scope="module")
 def work(tmp_path_factory: pytest.TempPathFactory) -> Work:
     return make_work(DATA, tmp_path_factory.mktemp("bench") / "bench-data")
+
+
+@pytest.fixture(scope="module")
+def compared(work: Work) -> dict[str, Entry]:
+    """Ours and every peer of wrong.py, run once and compared."""
+    peers = [Peer(name, "tests.benchmarks.wrong", name) for name in (*DIFFERENCES, "in_another_order")]
+    return {entry.peer.name: entry for entry in compare(work, [OURS, *peers], repetitions=1)}
 
 
 @pytest.fixture(scope="module")
@@ -50,35 +66,22 @@ def test_every_peer_that_is_installed_makes_of_a_file_what_the_generator_expects
         assert outcome.reject_reasons == dict(sorted(expected["reject_reasons"].items()))
 
 
-@pytest.mark.parametrize(
-    ("function", "named"),
-    [
-        ("a_cent_too_much", "amount is"),
-        ("another_winner", "staged_digest is"),
-        ("a_row_twice", "staged is"),
-        ("a_reason_less", "reject_reasons is"),
-        ("a_row_not_read", "rows_read is"),
-        ("breaks_down", "no such luck"),
-    ],
-)
-def test_a_peer_with_another_result_has_no_figures(work: Work, function: str, named: str) -> None:
-    entries = compare(work, [OURS, Peer("wrong", WRONG, function)], repetitions=1)
-    ours, wrong = lines(entries, DATA.rows)
+@pytest.mark.parametrize(("function", "named"), DIFFERENCES.items())
+def test_a_peer_with_another_result_has_no_figures(compared: dict[str, Entry], function: str, named: str) -> None:
+    ours, wrong = lines([compared["ours"], compared[function]], DATA.rows)
     assert named in wrong.problem
     assert (wrong.seconds, wrong.times_ours, wrong.dollars_per_million_rows) == (None, None, None)
     assert ours.problem == ""
     assert (ours.times_ours, ours.cpu_times_ours) == (1, 1)
 
 
-def test_the_order_of_staged_rows_is_free(work: Work) -> None:
-    reordered = Peer("reordered", WRONG, "in_another_order")
-    assert [entry.problem for entry in compare(work, [OURS, reordered], repetitions=1)] == ["", ""]
+def test_the_order_of_staged_rows_is_free(compared: dict[str, Entry]) -> None:
+    assert [compared[name].problem for name in ("ours", "in_another_order")] == ["", ""]
 
 
-def test_without_a_result_of_ours_there_is_no_ratio(work: Work) -> None:
-    entries = compare(work, [OURS, Peer("other", WRONG, "in_another_order")], repetitions=1)
-    entries[0].problem = "needs more memory than there is"
-    _, other = lines(entries, DATA.rows)
+def test_without_a_result_of_ours_there_is_no_ratio(compared: dict[str, Entry]) -> None:
+    ours = replace(compared["ours"], problem="needs more memory than there is")
+    _, other = lines([ours, compared["in_another_order"]], DATA.rows)
     assert other.seconds is not None
     assert other.times_ours is None
 

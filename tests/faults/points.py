@@ -118,10 +118,9 @@ SWEEP_POINTS = (
 POINTS = (*JOB_POINTS, *START_RUN_POINTS, *NOTIFY_POINTS, *ARCHIVE_POINTS, *SWEEP_POINTS)
 
 _QUICK = (
-    *("job, after download", "job, after upload of a part", "job, after COPY"),
-    *("job, before COMMIT of the load", "job, after COMMIT of the load", "job, after the report"),
-    *("start_run, after the claim", "start_run, after StartJobRun", SILENT, "notify, after Publish"),
-    *("archive, after the copy", "sweep, after Invoke", "sweep, after the next attempt is asked for"),
+    *("job, after upload of a part", "job, before COMMIT of the load", "job, after COMMIT of the load"),
+    *("job, after the report", "start_run, after the claim", "start_run, after StartJobRun"),
+    *(SILENT, "notify, after Publish", "archive, after the copy", "sweep, after the next attempt is asked for"),
 )
 QUICK_POINTS = tuple(point for point in POINTS if point.name in _QUICK)
 """Once in each kind of work; `make test-long` takes all."""

@@ -41,7 +41,7 @@ def backfill(cloud: LocalCloud, *, days: int, seed: int) -> list[Dropped]:
 
 
 @pytest.mark.parametrize(
-    ("days", "seconds"), [(7, 900), pytest.param(400, 6000, marks=pytest.mark.slow)], ids=lambda value: str(value)
+    ("days", "seconds"), [(5, 900), pytest.param(400, 6000, marks=pytest.mark.slow)], ids=lambda value: str(value)
 )
 def test_days_dropped_at_once_drain_without_dead_letters(
     tmp_path: Path, days: int, seconds: float, record_property: Callable[[str, object], None]

@@ -339,8 +339,8 @@ def test_a_wait_is_never_nothing_and_never_longer_than_sqs_can_wait(waits: int, 
 
 def test_a_backfill_drains_through_a_full_glue_without_a_failed_delivery(cloud: Cloud) -> None:
     """Each message is delivered once, so none can end in the dead-letter queue."""
-    glue_backends[ACCOUNT_ID][REGION].jobs[TRANSACTIONS_JOB].execution_property = {"MaxConcurrentRuns": 25}
-    drops = [cloud.drop(DAY_KEY.replace("_2023-03-15", f"_{number}")) for number in range(100)]
+    glue_backends[ACCOUNT_ID][REGION].jobs[TRANSACTIONS_JOB].execution_property = {"MaxConcurrentRuns": 10}
+    drops = [cloud.drop(DAY_KEY.replace("_2023-03-15", f"_{number}")) for number in range(40)]
     bodies, chance = [drop_message(drop) for drop in drops], random.Random(7)
     rounds = 0
     while bodies:

@@ -19,7 +19,7 @@ from tests.loads.shop import Shop, counts_of
 from tests.oracle_values import STATUSES
 
 LOADS = 6
-SEEDS = range(30 if os.environ.get("HYPOTHESIS_PROFILE") == "thorough" else 3)
+SEEDS = range(30 if os.environ.get("HYPOTHESIS_PROFILE") == "thorough" else 2)
 
 
 def overlapping_drops(shop: Shop, seed: int, loads: int) -> list[oracle.Drop]:

@@ -16,7 +16,7 @@ from tests.loads.shop import Shop
 DAYS = 3
 
 
-@pytest.mark.parametrize("seed", [1, 7, 2023])
+@pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (7, 2023))])
 def test_every_row_becomes_what_the_generator_meant(shop: Shop, tmp_path: Path, seed: int) -> None:
     args = MockDataArgs(start=date(2023, 3, 14), days=DAYS, rows=600, products=60, customers=200, seed=seed, faults=0.1)
     keys = list(MockData(args).write(tmp_path))

@@ -118,7 +118,7 @@ def some_uploads(draw: st.DrawFn) -> list[Upload]:
     return uploads
 
 
-@pytest.mark.parametrize("pairs", [20, pytest.param(1000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("pairs", [8, pytest.param(1000, marks=pytest.mark.slow)])
 def test_a_plan_is_what_the_ledger_says_after_the_load(shop: Shop, pairs: int) -> None:
     # Not shrunk: a pair takes a second, and any pair is small.
     @settings(settings.default, max_examples=pairs // UPLOADS, phases=(Phase.reuse, Phase.generate))

@@ -138,7 +138,7 @@ def test_after_every_step_the_fact_is_the_maximum_of_the_rows_that_count(shop: S
         settings=settings(
             settings.default,
             phases=[Phase.generate],
-            max_examples=60 if THOROUGH else 12,
+            max_examples=60 if THOROUGH else 5,
             stateful_step_count=20 if THOROUGH else 10,
         ),
     )

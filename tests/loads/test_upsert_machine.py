@@ -151,7 +151,7 @@ def test_after_every_step_the_warehouse_equals_the_oracle(shop: Shop) -> None:
         lambda: Upserts(shop),
         settings=settings(
             settings.default,
-            max_examples=40 if THOROUGH else 8,
+            max_examples=40 if THOROUGH else 4,
             stateful_step_count=20 if THOROUGH else 8,
         ),
     )

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator
 from contextlib import ExitStack
 from unittest import mock
 
 import pytest
-from botocore.loaders import JSONFileLoader
 
 from redshift_emulator import session
 from tests.local.local_clouds import started
@@ -26,9 +24,6 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         return understand(sql, binds=binds)
 
     with ExitStack() as patches:
-        # Every sign-in makes a new client, which would parse botocore's descriptions anew: most of a probe's time.
-        read_once = staticmethod(functools.cache(JSONFileLoader().load_file))
-        patches.enter_context(mock.patch.object(JSONFileLoader, "load_file", read_once))
         patches.enter_context(mock.patch.object(session, "understand", note))
         with nothing_moves():
             cloud = patches.enter_context(started(tmp_path_factory.mktemp("privileges")))
