@@ -66,6 +66,7 @@ clean:
 	rm -rf build dist .venv .venv-job-*
 
 .venv/ready: requirements/uv.txt requirements/dev.txt pyproject.toml
+	$(if $(PYTHON),,$(error Python 3.11 or newer is needed and none is on the PATH; name one: make PYTHON=/path/to/python))
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, but $(PYTHON) is " + sys.version.split()[0] + "; name another: make PYTHON=/path/to/python")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt

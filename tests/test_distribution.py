@@ -1,7 +1,8 @@
-"""What `pip wheel .` builds: every package of the repository, and what each needs."""
+"""What `pip wheel .` builds: every package of the repository, and what each needs; and what make needs."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import zipfile
@@ -45,3 +46,33 @@ def test_the_distribution_declares_its_dependencies(distribution: zipfile.ZipFil
     declared = Parser().parsestr(distribution.read(metadata).decode()).get_all("Requires-Dist") or []
     names = {text.partition("=")[0].partition("[")[0].strip() for text in declared}
     assert {"polars", "boto3", "redshift-connector", "pulumi", "pulumi-aws", "faker", "moto"} <= names
+
+
+@pytest.mark.parametrize(
+    ("python", "sentence"),
+    [
+        ("", "Python 3.11 or newer is needed and none is on the PATH"),
+        ("old-python", "Python 3.11 or newer is needed, but old-python is 3.9"),
+    ],
+)
+def test_make_without_the_right_python_says_which_it_needs(tmp_path: Path, python: str, sentence: str) -> None:
+    (tmp_path / "requirements").mkdir()
+    for name in ("requirements/uv.txt", "requirements/dev.txt", "pyproject.toml"):
+        (tmp_path / name).touch()
+    old_python = tmp_path / "old-python"
+    # The interpreter that runs this test, with the version of an older one.
+    old_python.write_text(
+        f"#!/bin/sh\nexec {sys.executable} -c \"import sys; sys.version_info, sys.version = (3, 9), '3.9 old'; $2\"\n"
+    )
+    old_python.chmod(0o755)
+    ended = subprocess.run(
+        ["make", "-f", str(ROOT / "Makefile"), f"PYTHON={python}", ".venv/ready"],
+        cwd=tmp_path,
+        env={"PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode != 0
+    assert sentence in ended.stderr
+    assert not (tmp_path / ".venv").exists()
