@@ -18,7 +18,7 @@ from components.monitoring import Monitoring, MonitoringArgs
 from components.network import Network, NetworkArgs
 from components.notifications import Notifications, NotificationsArgs
 from components.packages import function_code, job_wheel
-from components.processing import Processing, ProcessingArgs, database_user
+from components.processing import Processing, ProcessingArgs, database_user, source_settings
 from components.sample_dimensions import SampleDimensions, SampleDimensionsArgs
 from components.storage import Storage, StorageArgs
 from components.sweeping import Sweeping, SweepingArgs
@@ -74,6 +74,7 @@ warehouse = Warehouse(
             process_transactions_user=database_user(deployment, PROCESS_TRANSACTIONS),
             load_dimensions_user=database_user(deployment, LOAD_DIMENSIONS),
             keep_history=keep_history,
+            status_ranks=source_settings(config.require("source")).status_ranks,
         ),
         keep_data=keep_data,
         database_name=config.require("databaseName"),

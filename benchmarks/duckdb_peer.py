@@ -35,7 +35,7 @@ from benchmarks.work import (
     ZONED_DATE,
     Work,
 )
-from schemas.statuses import STATUSES, WITHOUT_QUANTITY
+from schemas.statuses import RANK_SLOTS, STATUSES, WITHOUT_QUANTITY
 
 
 def run(work: Work, out: Path) -> int:
@@ -184,7 +184,7 @@ SELECT
         is_early, has_quantity, has_rounded_id
     ),
     {_amount_class()} AS amount_class,
-    epoch_us(transaction_date) * 16 + enum_code(status) AS event_precedence,
+    epoch_us(transaction_date) * {RANK_SLOTS} + enum_code(status) AS event_precedence,
     CASE
         WHEN is_accepted THEN NULL
         WHEN is_malformed THEN 'malformed_row'

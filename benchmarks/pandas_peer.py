@@ -32,7 +32,7 @@ from benchmarks.work import (
     Work,
 )
 from schemas.reject_reasons import REJECT_REASONS
-from schemas.statuses import STATUS_RANK, WITHOUT_QUANTITY
+from schemas.statuses import RANK_SLOTS, STATUS_RANK, WITHOUT_QUANTITY
 
 _IDS = COLUMNS[:3]
 _EVENT = ("transaction_id", "event_precedence")
@@ -95,7 +95,7 @@ def _validate(
     rows["total_amount"] = _total_amount(rows["quantity"], rows["unit_price"])
     rows["amount_class"] = _amount_class(rows["total_amount"])
     instant_utc = rows["transaction_date"].astype("int64[pyarrow]")
-    rows["event_precedence"] = instant_utc * 16 + rank.astype("int64[pyarrow]")
+    rows["event_precedence"] = instant_utc * RANK_SLOTS + rank.astype("int64[pyarrow]")
     rows["source_line"] = pd.RangeIndex(2, len(rows) + 2).to_numpy()
 
     given = {name: text[name] != "" for name in _IDS}

@@ -31,7 +31,7 @@ from benchmarks.work import (
     ZONED_DATE,
     Work,
 )
-from schemas.statuses import STATUSES, WITHOUT_QUANTITY
+from schemas.statuses import RANK_SLOTS, STATUSES, WITHOUT_QUANTITY
 
 _ROWS_OF_A_PARTITION = 2**33
 """monotonically_increasing_id numbers the rows of each partition from a multiple of this."""
@@ -105,7 +105,7 @@ def _validate(lines: DataFrame, products: DataFrame, customers: DataFrame) -> Da
     return joined.select(
         "*",
         amount_class.alias("amount_class"),
-        (F.unix_micros("transaction_date") * 16 + rank).alias("event_precedence"),
+        (F.unix_micros("transaction_date") * RANK_SLOTS + rank).alias("event_precedence"),
         F.lit(DROP_PRECEDENCE).alias("drop_precedence"),
         F.lit(LOAD_ID).alias("load_id"),
         F.lit(SOURCE_URI).alias("source_uri"),

@@ -34,7 +34,7 @@ from components.warehouse import Warehouse
 from schemas import amount_classes
 from schemas.drops import DIMENSIONS_PREFIX, TRANSACTIONS_PREFIX
 from schemas.runs import LOAD_DIMENSIONS, PROCESS_TRANSACTIONS, REPLACE, SAME_KEY, encode_job_arguments
-from schemas.sources import InvalidSource
+from schemas.sources import InvalidSource, SourceSettings
 from schemas.work_bucket import CODE, REJECTED, REPORTS, STAGING
 from sources import read_source
 
@@ -107,7 +107,7 @@ class ProcessingArgs:
             f"one of {', '.join(SAME_KEY)}; {REPLACE} needs keepHistory, since it takes earlier uploads back",
         )
         require(1 <= self.orphan_days <= 3650, "orphan_days", self.orphan_days, "from 1 to 3650 days")
-        _source_argument(self.source)
+        source_settings(self.source)
 
 
 class Processing(PipelineComponent):
@@ -227,7 +227,7 @@ class Processing(PipelineComponent):
             "copy_role_arn": warehouse.copy_role.arn,
             "max_reject_ratio": args.max_reject_ratio,
             "amount_classes": args.amount_classes,
-            "source_settings": _source_argument(args.source),
+            "source_settings": source_settings(args.source).to_argument(),
             "keep_history": "true" if args.keep_history else "false",
             "same_key": args.same_key,
             "orphan_days": str(args.orphan_days),
@@ -325,18 +325,20 @@ def _are_classes(text: str) -> bool:
     return True
 
 
-def _source_argument(name: str) -> str:
+def source_settings(name: str) -> SourceSettings:
+    """The settings of sources/<name>.yaml; raises ConfigError."""
     try:
-        argument = read_source(name).to_argument()
+        settings = read_source(name)
     except InvalidSource as wrong:
         raise ConfigError(
             f"source is {name!r}, but must be settings that can be used; {wrong}; "
             "correct the file in sources/, or choose another with `pulumi config set source …`"
         ) from None
+    argument = settings.to_argument()
     if len(argument) > MOST_ARGUMENT_CHARACTERS:
         raise ConfigError(
             f"source is {name!r}, but must be settings that fit the job's command line: as an argument they have "
             f"{len(argument):,} characters, and at most {MOST_ARGUMENT_CHARACTERS:,} fit; "
             "shorten the file in sources/, its lists first"
         )
-    return argument
+    return settings

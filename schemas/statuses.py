@@ -8,6 +8,10 @@ STATUSES = ("pending", "processing", "completed", "shipped", "delivered", "cance
 """A later status wins over an earlier one of the same transaction date."""
 
 STATUS_RANK = {status: rank for rank, status in enumerate(STATUSES)}
+"""The rank is the place in the order. Stored ranks follow it: every `pulumi up` renumbers them (warehouse.ddl)."""
+
+RANK_SLOTS = 16
+"""event_precedence = microseconds since 1970 x RANK_SLOTS + rank: the year 9999 still fits a BIGINT."""
 
 COUNTS_AS_SALE = {status: status not in ("cancelled", "refunded") for status in STATUSES}
 """True where the amount of a transaction in this status is turnover."""

@@ -25,14 +25,11 @@ from jobs.rows.timestamps import INSTANT_UTC, LATEST_DAY, LOCAL_DATE, TimestampR
 from schemas.reject_reasons import REJECT_REASONS, WAITS_FOR
 from schemas.rejected_file import REASON_SEPARATOR, REJECT_REASONS_COLUMN, SOURCE_LINE, SOURCE_TEXT
 from schemas.sources import CONTRACT_COLUMNS, DEFAULT, NEGATIVE, SourceSettings
-from schemas.statuses import WITHOUT_QUANTITY
+from schemas.statuses import RANK_SLOTS, WITHOUT_QUANTITY
 from schemas.warehouse.tables import FACT_TRANSACTIONS, STAGED_TRANSACTIONS
 
 _BITS = {reason: 1 << place for place, reason in enumerate(REJECT_REASONS)}
 _WAITING = sum(_BITS[reason] for reason in WAITS_FOR)
-
-# Room for sixteen statuses; a microsecond of the year 9999 times this still fits a BIGINT.
-RANKS = 16
 
 _TOTAL_AMOUNT = FACT_TRANSACTIONS["total_amount"].polars
 _CENTS = 2
@@ -157,7 +154,7 @@ class RowValidator:
             .round(_CENTS, mode="half_away_from_zero")
             .cast(_TOTAL_AMOUNT, strict=False)
             .alias("total_amount"),
-            (pl.col("transaction_date").to_physical() * RANKS + pl.col("status").to_physical()).alias(
+            (pl.col("transaction_date").to_physical() * RANK_SLOTS + pl.col("status").to_physical()).alias(
                 "event_precedence"
             ),
         )

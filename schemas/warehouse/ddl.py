@@ -5,7 +5,9 @@ Every statement is safe to run again, on a new warehouse and on one that has bee
 
 from __future__ import annotations
 
-from schemas.statuses import STATUSES, counts_as_sale
+from collections.abc import Sequence
+
+from schemas.statuses import RANK_SLOTS, STATUSES, counts_as_sale
 from schemas.warehouse.sql import create, identifier, literal
 from schemas.warehouse.tables import (
     DIMENSIONS,
@@ -35,20 +37,27 @@ END;
 $$ LANGUAGE plpgsql"""
 
 
-def create_tables(*, keep_history: bool = True) -> list[str]:
+def create_tables(*, keep_history: bool = True, status_ranks: Sequence[str] = STATUSES) -> list[str]:
     """DDL for every table that lasts, and what brings a warehouse of an earlier version up to date."""
     return [
         *(create(table, "CREATE TABLE IF NOT EXISTS") for table in WAREHOUSE_TABLES),
         *(statement for table in WAREHOUSE_TABLES for statement in _add_columns(table)),
         _open_amounts(),
         *([_fill_history()] if keep_history else []),
+        *(_renumber_ranks(table, status_ranks) for table in (FACT_TRANSACTIONS, HISTORY)),
     ]
 
 
 def deployment_steps(
-    *, process_transactions_user: str, load_dimensions_user: str, keep_history: bool = True
+    *,
+    process_transactions_user: str,
+    load_dimensions_user: str,
+    keep_history: bool = True,
+    status_ranks: Sequence[str] = STATUSES,
 ) -> list[list[str]]:
     """What a deployment sends: tables, users, rights. All of it is safe to run again.
+
+    `status_ranks` are those of the stack's source settings, the lowest rank first.
 
     The statements of a step touch different objects and may run at the same time; each step needs the one before.
     """
@@ -60,10 +69,12 @@ def deployment_steps(
     to_process = [right for right in rights if right.endswith(f" TO {identifier(process_transactions_user)}")]
     # Two users' rights on one table are two changes of one object.
     to_load = [right for right in rights if right not in to_process]
-    tables = create_tables(keep_history=keep_history)
+    tables = create_tables(keep_history=keep_history, status_ranks=status_ranks)
     creates = [statement for statement in tables if statement.startswith("CREATE")]
-    upgrades = [statement for statement in tables if statement not in creates]
-    return [[*creates, create_procedure], [*upgrades, *users_and_schema], to_process, to_load]
+    # The history is filled before its ranks are compared with those of the fact again.
+    renumberings = [statement for statement in tables if statement.startswith("UPDATE")]
+    upgrades = [statement for statement in tables if statement not in (*creates, *renumberings)]
+    return [[*creates, create_procedure], [*upgrades, *users_and_schema], [*to_process, *renumberings], to_load]
 
 
 def _add_columns(table: Table) -> list[str]:
@@ -118,6 +129,19 @@ SELECT {columns}, FALSE, GETDATE()
 FROM {fact}
 LEFT JOIN {history} ON {same_row}
 WHERE {history}.transaction_id IS NULL"""
+
+
+def _renumber_ranks(table: Table, status_ranks: Sequence[str]) -> str:
+    """Gives stored rows the ranks of today; changes nothing where no rank has moved.
+
+    With another order of statuses the text is another, so `pulumi up` sends it again. Only the rank is
+    replaced. A status that is not declared any more keeps its number.
+    """
+    # MOD has the sign of the dividend: an event before 1970 has a negative number.
+    stored = f"MOD(MOD(event_precedence, {RANK_SLOTS}) + {RANK_SLOTS}, {RANK_SLOTS})"
+    cases = "\n    ".join(f"WHEN {literal(status)} THEN {rank}" for rank, status in enumerate(status_ranks))
+    rank = f"CASE status\n    {cases}\n    ELSE {stored}\nEND"
+    return f"UPDATE {table.name}\nSET event_precedence = event_precedence - {stored} + {rank}\nWHERE {stored} <> {rank}"
 
 
 def grants(*, process_transactions_user: str, load_dimensions_user: str) -> list[str]:

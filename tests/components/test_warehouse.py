@@ -35,7 +35,9 @@ def test_tables_come_before_users_and_users_before_rights() -> None:
     step_of = {sql: number for number, step in enumerate(steps) for sql in step}
     assert set(step_of) == {*create_tables(), *grants(process_transactions_user="p", load_dimensions_user="l")}
     assert {step_of[sql] for sql in create_tables() if sql.startswith("CREATE")} == {0}
-    assert {step_of[sql] for sql in create_tables() if not sql.startswith("CREATE")} == {1}
+    renumberings = {sql for sql in create_tables() if sql.startswith("UPDATE")}
+    assert {step_of[sql] for sql in create_tables() if not sql.startswith("CREATE")} - {1} == {2}
+    assert {step_of[sql] for sql in renumberings} == {2}, "the history is filled before its ranks change"
     (procedure,) = (sql for sql in step_of if "PROCEDURE sp_create_user" in sql)
     calls = [sql for sql in step_of if sql.startswith("CALL sp_create_user")]
     granted = [sql for sql in step_of if sql.startswith("GRANT")]

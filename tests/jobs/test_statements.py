@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.load.rendering import rendered
-from schemas.statuses import STATUS_RANK, STATUSES
+from schemas.statuses import RANK_SLOTS, STATUS_RANK, STATUSES
 from schemas.warehouse import sql
 from schemas.warehouse.tables import STAGED_TRANSACTIONS, WAREHOUSE_TABLES
 from tests import oracle
@@ -42,6 +42,7 @@ def test_no_decimal_is_bare() -> None:
 def test_ranks_are_the_oracles_and_are_never_restated_in_sql() -> None:
     assert STATUSES == oracle.STATUSES
     assert {status: rank for rank, status in enumerate(oracle.STATUSES)} == STATUS_RANK
+    assert len(STATUSES) <= RANK_SLOTS, "a rank beyond the slots would count as a later microsecond"
     # The opening balance asks which statuses are sales; it knows nothing of their order.
     scripts = [script for name, script in rendered().items() if name != "tables.sql"]
     assert not any(status in script for script in scripts for status in STATUSES)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -28,13 +28,14 @@ def make_yesterdays(shop: Shop) -> None:
         "job_version, polars_version) VALUES ('00000000000000aa', 1, 's3://old/k', 'v', 'e', 1, '2023-03-14', "
         "'2023-03-14', 2, 2, 0, 0, 0, 0, 0, 300, GETDATE(), GETDATE(), '1', '1')"
     )
-    for name, amount, status in (("T1", "100", "pending"), ("T2", "200", "refunded")):
+    microseconds = int(datetime(2023, 3, 14, tzinfo=UTC).timestamp()) * 1_000_000
+    for name, amount, status, rank in (("T1", "100", "pending", 0), ("T2", "200", "refunded", 6)):
         shop.sql(
             "INSERT INTO fact_transactions (transaction_id, customer_id, product_id, quantity, transaction_date, "
             "status, unit_price, total_amount, amount_class, event_precedence, drop_precedence, source_line, load_id, "
             f"source_uri, loaded_at, updated_at) VALUES ('{name}', 'C0', 'P0', 1, '2023-03-14', '{status}', {amount}, "
-            f"{amount}, 'Medium', 1, '2023-03-14 2023-03-14T00:00:00Z 00000000000000aa', 2, '00000000000000aa', "
-            "'s3://old/k', GETDATE(), GETDATE())"
+            f"{amount}, 'Medium', {microseconds * 16 + rank}, '2023-03-14 2023-03-14T00:00:00Z 00000000000000aa', 2, "
+            "'00000000000000aa', 's3://old/k', GETDATE(), GETDATE())"
         )
 
 
