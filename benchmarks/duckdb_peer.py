@@ -1,7 +1,7 @@
 """The same work in DuckDB: in SQL, on all cores, each rule evaluated once.
 
 The text goes into a table first, for a table's rowid is the one line number that
-DuckDB's parallel CSV reader can give. The judged rows go into a second one, for two
+DuckDB's parallel CSV reader can give. The validated rows go into a second one, for two
 files are written from them.
 """
 
@@ -57,7 +57,7 @@ def _run(work: Work, out: Path, *, memory_limit: str | None = None) -> int:
     database.execute(f"CREATE TEMP TABLE products AS FROM '{work.products}'")
     database.execute(f"CREATE TEMP TABLE customers AS FROM '{work.customers}'")
     database.execute(f"CREATE TEMP TABLE source AS FROM {_source(work.transactions)}")
-    database.execute(f"CREATE TEMP TABLE judged AS {_JUDGED}")
+    database.execute(f"CREATE TEMP TABLE validated AS {_VALIDATED}")
     # From here on rows carry their line, so their order is free.
     database.execute("SET preserve_insertion_order = false")
     database.execute(f"CREATE TEMP TABLE conflicting AS {_CONFLICTING}")
@@ -105,7 +105,7 @@ def _amount_class() -> str:
     return f"CASE{whens} ELSE '{lowest}' END"
 
 
-_JUDGED = f"""
+_VALIDATED = f"""
 WITH trimmed AS (
     SELECT
         rowid + 2 AS source_line,
@@ -210,7 +210,7 @@ FROM ruled
 _EVENT = "transaction_id, event_precedence"
 # A row that only its dimensions keep out is loaded once they are there, so it takes part.
 _CONFLICTING = f"""
-WITH sound AS (FROM judged WHERE is_accepted OR reject_reasons IN ({_texts(WAITING)})),
+WITH sound AS (FROM validated WHERE is_accepted OR reject_reasons IN ({_texts(WAITING)})),
 repeated AS (SELECT hash({_EVENT}) AS event_hash FROM sound GROUP BY event_hash HAVING count(*) > 1)
 SELECT source_line FROM sound
 WHERE hash({_EVENT}) IN (FROM repeated)
@@ -218,16 +218,16 @@ WINDOW event AS (PARTITION BY {_EVENT})
 QUALIFY {" OR ".join(f"min({name}) OVER event <> max({name}) OVER event" for name in SALE)}
 """
 _REJECT_CONFLICTING = """
-UPDATE judged SET is_accepted = false, reject_reasons = concat_ws(';', reject_reasons, 'conflicting_rows')
+UPDATE validated SET is_accepted = false, reject_reasons = concat_ws(';', reject_reasons, 'conflicting_rows')
 WHERE source_line IN (FROM conflicting)
 """
 
 # Ids as hashes first: grouping them costs a fraction of grouping texts, and few repeat.
 _DUPLICATES = """
 WITH repeated AS (
-    SELECT hash(transaction_id) AS id_hash FROM judged WHERE is_accepted GROUP BY id_hash HAVING count(*) > 1
+    SELECT hash(transaction_id) AS id_hash FROM validated WHERE is_accepted GROUP BY id_hash HAVING count(*) > 1
 )
-SELECT source_line FROM judged
+SELECT source_line FROM validated
 WHERE is_accepted AND hash(transaction_id) IN (FROM repeated)
 QUALIFY row_number() OVER (PARTITION BY transaction_id ORDER BY event_precedence DESC, source_line DESC) > 1
 """
@@ -236,7 +236,7 @@ _LINEAGE = f"'{DROP_PRECEDENCE}' AS drop_precedence, '{LOAD_ID}' AS load_id, '{S
 
 _STAGED = f"""
 SELECT {", ".join(STAGED_COLUMNS)}
-FROM (SELECT * REPLACE (status::VARCHAR AS status), {_LINEAGE} FROM judged WHERE is_accepted)
+FROM (SELECT * REPLACE (status::VARCHAR AS status), {_LINEAGE} FROM validated WHERE is_accepted)
 WHERE source_line NOT IN (FROM duplicates)
 """
 
@@ -247,7 +247,7 @@ SELECT
     reject_reasons,
     CASE WHEN reject_reasons = 'malformed_row'
         THEN concat_ws(',', {", ".join(f"source.{name}" for name in COLUMNS)}, overflow) END AS source_text
-FROM judged JOIN source ON source.rowid = source_line - 2
+FROM validated JOIN source ON source.rowid = source_line - 2
 WHERE NOT is_accepted
 ORDER BY source_line
 """

@@ -30,10 +30,10 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     for reports in terminalreporter.stats.values():
         for report in reports:
             if getattr(report, "when", None) == "call":
-                told = [facts for name, facts in report.user_properties if name == "faults"]
-                numbers["tests"] += bool(told)
-                for facts in told:
-                    numbers.update(facts)
+                result = [payload for name, payload in report.user_properties if name == "faults"]
+                numbers["tests"] += bool(result)
+                for payload in result:
+                    numbers.update(payload)
     if not numbers["tests"]:
         return
     folder = config.rootpath / "build"

@@ -77,13 +77,13 @@ def render(
         text += "".join(next(ends) for _ in range(blank_lines[len(rows)]))
 
     content = (b"\xef\xbb\xbf" if byte_order_mark else b"") + text.encode("utf-8")
-    found = as_dropped if set(REJECTED_COLUMNS) <= set(columns) else str
+    actual = as_dropped if set(REJECTED_COLUMNS) <= set(columns) else str
     return RenderedFile(
         content=gzip.compress(content, mtime=0) if gz else content,
         gz=gz,
-        header=tuple(map(found, header)),
-        rows=tuple((start, tuple(map(found, fields))) for start, fields in zip(starts[1:], lines[1:])),
-        values=tuple({column: found(value) for column, value in row.items()} for row in rows),
+        header=tuple(map(actual, header)),
+        rows=tuple((start, tuple(map(actual, fields))) for start, fields in zip(starts[1:], lines[1:])),
+        values=tuple({column: actual(value) for column, value in row.items()} for row in rows),
     )
 
 

@@ -138,7 +138,7 @@ class HostileFile:
     refusals: frozenset[str] = frozenset()
     """Of a named file: every kind of refusal that is due (oracle_files.REFUSALS), none if it has to be read."""
     reasons: tuple[tuple[str, ...], ...] = ()
-    """Of a file that has to be read: per row its reject reasons, () for an accepted one, judged with
+    """Of a file that has to be read: per row its reject reasons, () for an accepted one, validated with
     SOUND_PRODUCTS and SOUND_CUSTOMERS as a drop of SOUND_DAY."""
 
     def __repr__(self) -> str:

@@ -7,9 +7,9 @@ compares two readings of the contract.
 What to call
     oracle_files.read_file(content)
                                      bytes -> TransactionFile, or raises Refused (importable from here too)
-    judge(row, products=, customers=, partition_day=, amount_classes=)
+    validate(row, products=, customers=, partition_day=, amount_classes=)
                                      Row -> Accepted(row, business) or Rejected(row, reasons)
-    judge_file(file, ...)            TransactionFile -> JudgedFile(accepted, rejected)
+    validate_file(file, ...)            TransactionFile -> ValidatedFile(accepted, rejected)
     resolve_file(accepted)           -> ResolvedFile(winners by transaction_id, duplicates)
     expected_rejected_file(file, rejected)
                                      -> RejectedFile(header, lines): every cell as text
@@ -53,16 +53,16 @@ from tests.oracle_rows import (
     AmountClasses,
     Customer,
     Customers,
-    JudgedFile,
     Product,
     Products,
     RejectedFile,
     ResolvedFile,
+    ValidatedFile,
     amount,
     amount_class,
     expected_rejected_file,
-    judge_file,
     resolve_file,
+    validate_file,
 )
 from tests.oracle_text import SOURCE_COLUMNS, Refused
 from tests.oracle_values import STATUSES
@@ -81,20 +81,20 @@ __all__ = [
     "Customers",
     "Drop",
     "FactRow",
-    "JudgedFile",
     "LedgerEntry",
     "Product",
     "Products",
     "RejectedFile",
     "ResolvedFile",
     "TransactionFile",
+    "ValidatedFile",
     "Warehouse",
     "amount",
     "amount_class",
     "expected_rejected_file",
-    "judge_file",
     "read_file",
     "resolve_file",
+    "validate_file",
 ]
 
 
@@ -124,10 +124,10 @@ class Drop:
     @property
     def partition_day(self) -> date:
         """The day that the key's folders name; ValueError for a key outside the layout."""
-        found = _LAYOUT.fullmatch(self.key)
-        if not found:
+        match = _LAYOUT.fullmatch(self.key)
+        if not match:
             raise ValueError(f"{self.key!r} is not laid out as transactions/year=/month=/day=/file.csv")
-        return date(*map(int, found.groups()))
+        return date(*map(int, match.groups()))
 
 
 @dataclass(frozen=True)
@@ -208,9 +208,9 @@ class Warehouse:
         for customer in customers:
             _upsert(self._customers, customer.customer_id, (drop.uploaded_at, drop.load_id), customer)
 
-    def validate(self, drop: Drop) -> JudgedFile:
-        """The drop's rows judged by the dimensions as they are now; Refused if its shape is wrong."""
-        return judge_file(
+    def validate(self, drop: Drop) -> ValidatedFile:
+        """The drop's rows validated by the dimensions as they are now; Refused if its shape is wrong."""
+        return validate_file(
             read_file(drop.content),
             products=self.products,
             customers=self.customers,
@@ -221,11 +221,11 @@ class Warehouse:
     def load(self, drop: Drop) -> Counts:
         """Bring the drop into the fact and say what became of its rows; Refused changes nothing."""
         self.loads += 1
-        judged = self.validate(drop)
-        rows_read = len(judged.accepted) + len(judged.rejected)
-        if Fraction(len(judged.rejected)) > Fraction(self.max_reject_ratio) * rows_read:
+        validated = self.validate(drop)
+        rows_read = len(validated.accepted) + len(validated.rejected)
+        if Fraction(len(validated.rejected)) > Fraction(self.max_reject_ratio) * rows_read:
             raise Refused("too_many_rejected")
-        resolved = resolve_file(judged.accepted)
+        resolved = resolve_file(validated.accepted)
         outcomes = [self._merge(drop, winner) for winner in resolved.winners.values()]
         counts = Counts(
             rows_read=rows_read,
@@ -234,7 +234,7 @@ class Warehouse:
             unchanged=outcomes.count("unchanged"),
             stale=outcomes.count("stale"),
             duplicate=len(resolved.duplicates),
-            rejected=len(judged.rejected),
+            rejected=len(validated.rejected),
         )
         self.ledger.setdefault(drop.load_id, LedgerEntry(drop, counts, committed_by=self.loads))
         return counts

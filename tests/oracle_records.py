@@ -32,7 +32,7 @@ class Reader:
 
     def fields(self, text: str) -> list[tuple[str, bool]]:
         """Each field and whether it was quoted; raises Malformed."""
-        found: list[tuple[str, bool]] = []
+        fields_read: list[tuple[str, bool]] = []
         at = 0
         while True:
             start = at
@@ -49,9 +49,9 @@ class Reader:
                 stop = text.find(self.delimiter, start)
                 at = len(text) if stop < 0 else stop
                 value = text[start:at]
-            found.append((value, is_quoted))
+            fields_read.append((value, is_quoted))
             if at == len(text):
-                return found
+                return fields_read
             at += 1
 
     def values(self, text: str) -> tuple[str, ...] | None:
@@ -87,7 +87,7 @@ class Reader:
 
     def records(self, first: int, header: tuple[str, ...], width: int) -> list[Record]:
         """The records below the header; raises Refused where one hides a row."""
-        found = []
+        records_read = []
         while first < len(self.lines):
             last = self.last_line(first, header, width)
             text = "\n".join(self.lines[first : last + 1])
@@ -97,9 +97,9 @@ class Reader:
                 crowded = last == first and self.sales(text, header) > 1
                 sound = fields is not None and len(fields) == width and not crowded
                 sound = sound and not self.has_stray_quote(text, header)
-                found.append(Record(first, text, fields if sound else None))
+                records_read.append(Record(first, text, fields if sound else None))
             first = last + 1
-        return found
+        return records_read
 
     def last_line(self, first: int, header: tuple[str, ...], width: int) -> int:
         """The last line of the record that begins here: the first one again unless it may span lines."""
@@ -164,12 +164,12 @@ class Reader:
 
     def windows(self, text: str, group: list[str], is_last: bool) -> int:
         """How often the columns of a group stand side by side in a text."""
-        values, at, found = text.split(self.delimiter), 0, 0
+        values, at, actual = text.split(self.delimiter), 0, 0
         while at + len(group) <= len(values):
             fits = _fits(group, values[at:], False, is_last)
-            found += fits
+            actual += fits
             at += len(group) if fits else 1
-        return min(found, 2)
+        return min(actual, 2)
 
     def count(self, text: str, groups: list[list[str]], header: tuple[str, ...]) -> int:
         """How often these columns stand in a text, each time behind the last: 0, 1, or 2 for more."""

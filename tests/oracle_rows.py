@@ -111,7 +111,7 @@ class Rejected:
 
 
 @dataclass(frozen=True)
-class JudgedFile:
+class ValidatedFile:
     """Every row of a file, in the file's order, on one side or the other."""
 
     accepted: tuple[Accepted, ...]
@@ -174,23 +174,23 @@ def _read(row: Row, products: Products, customers: Customers) -> _Reading:
     )
 
 
-def _reasons(found: _Reading, values: Mapping[str, str], partition_day: date) -> set[str]:
+def _reasons(reading: _Reading, values: Mapping[str, str], partition_day: date) -> set[str]:
     """Every rule that the row breaks by itself."""
-    least = 0 if found.status in ("cancelled", "refunded") else 1
-    quantity, product, written = found.quantity, found.product, values["transaction_date"]
-    is_date = found.transaction_date is not None
+    least = 0 if reading.status in ("cancelled", "refunded") else 1
+    quantity, product, written = reading.quantity, reading.product, values["transaction_date"]
+    is_date = reading.transaction_date is not None
     broken = {
-        **{f"missing_{column}": not text for column, text in found.ids.items()},
-        "unknown_customer": bool(found.ids["customer_id"]) and found.customer is None,
-        "unknown_product": bool(found.ids["product_id"]) and product is None,
+        **{f"missing_{column}": not text for column, text in reading.ids.items()},
+        "unknown_customer": bool(reading.ids["customer_id"]) and reading.customer is None,
+        "unknown_product": bool(reading.ids["product_id"]) and product is None,
         "invalid_quantity": quantity is None
         or quantity < least
         or (product is not None and amount(quantity, product.price) >= AMOUNT_LIMIT),
         "invalid_transaction_date": not is_date,
         "future_transaction_date": is_date and is_future(written, partition_day),
-        "invalid_status": found.status is None,
-        "value_too_long": any(len(text.encode()) > LONGEST_ID for text in found.ids.values()),
-        "rounded_id": any(ROUNDED.fullmatch(part) for text in found.ids.values() for part in text.split("|")),
+        "invalid_status": reading.status is None,
+        "value_too_long": any(len(text.encode()) > LONGEST_ID for text in reading.ids.values()),
+        "rounded_id": any(ROUNDED.fullmatch(part) for text in reading.ids.values() for part in text.split("|")),
         "too_early_transaction_date": is_date and is_too_early(written, partition_day),
     }
     return {reason for reason, is_broken in broken.items() if is_broken}
@@ -207,20 +207,20 @@ def validate(
     """The row as the fact would hold it, or every reason why it may not get there."""
     if row.malformed:
         return Rejected(row, ("malformed_row",))
-    found = _read(row, products, customers)
-    reasons = _reasons(found, row.values, partition_day)
+    reading = _read(row, products, customers)
+    reasons = _reasons(reading, row.values, partition_day)
     if reasons:
         return Rejected(row, tuple(reason for reason in REJECT_REASONS if reason in reasons))
-    product, customer, quantity = found.product, found.customer, found.quantity
+    product, customer, quantity = reading.product, reading.customer, reading.quantity
     assert product is not None
     assert customer is not None
     assert quantity is not None
     total_amount = amount(quantity, product.price)
     business = {
-        **found.ids,
+        **reading.ids,
         "quantity": quantity,
-        "transaction_date": found.transaction_date,
-        "status": found.status,
+        "transaction_date": reading.transaction_date,
+        "status": reading.status,
         "unit_price": _EXACT.quantize(product.price, Decimal("0.0001")),
         "total_amount": total_amount,
         "amount_class": amount_class(total_amount, amount_classes),
@@ -232,15 +232,15 @@ def validate(
     return Accepted(row, business)
 
 
-def judge_file(
+def validate_file(
     file: TransactionFile,
     *,
     products: Products,
     customers: Customers,
     partition_day: date,
     amount_classes: AmountClasses = AMOUNT_CLASSES,
-) -> JudgedFile:
-    """Every row of the file judged by itself, and then beside the other rows of its transaction."""
+) -> ValidatedFile:
+    """Every row of the file validated by itself, and then beside the other rows of its transaction."""
     alone = [
         validate(
             row,
@@ -253,7 +253,7 @@ def judge_file(
     ]
     conflicting = _conflicting_lines(alone, products, customers)
     verdicts = [_in_conflict(verdict) if verdict.row.source_line in conflicting else verdict for verdict in alone]
-    return JudgedFile(
+    return ValidatedFile(
         accepted=tuple(verdict for verdict in verdicts if isinstance(verdict, Accepted)),
         rejected=tuple(verdict for verdict in verdicts if isinstance(verdict, Rejected)),
     )
@@ -270,9 +270,9 @@ def _conflicting_lines(verdicts: Sequence[Accepted | Rejected], products: Produc
     for verdict in verdicts:
         if isinstance(verdict, Rejected) and not set(verdict.reasons) <= {"unknown_customer", "unknown_product"}:
             continue
-        found = _read(verdict.row, products, customers)
-        event = (found.ids["transaction_id"], found.transaction_date, found.status)
-        sale = (found.ids["customer_id"], found.ids["product_id"], found.quantity)
+        reading = _read(verdict.row, products, customers)
+        event = (reading.ids["transaction_id"], reading.transaction_date, reading.status)
+        sale = (reading.ids["customer_id"], reading.ids["product_id"], reading.quantity)
         sales.setdefault(event, set()).add(sale)
         lines.setdefault(event, set()).add(verdict.row.source_line)
     return {line for event, found_sales in sales.items() if len(found_sales) > 1 for line in lines[event]}

@@ -76,13 +76,13 @@ def is_nothing(text: str) -> bool:
 
 def read_id(text: str, known: Container[str] = ITSELF) -> str:
     """The id, or nothing where there is none; `known` are the ids of its dimension, if it is of one."""
-    found = meant(text)
-    if found.lower() in NULL_WORDS or is_nothing(found):
+    actual = meant(text)
+    if actual.lower() in NULL_WORDS or is_nothing(actual):
         return ""
-    is_whole = re.fullmatch("[0-9]{1,15}[.]0", found) is not None
-    if is_whole and found not in known and (known is ITSELF or found[:-2] in known):
-        return found[:-2]
-    return found
+    is_whole = re.fullmatch("[0-9]{1,15}[.]0", actual) is not None
+    if is_whole and actual not in known and (known is ITSELF or actual[:-2] in known):
+        return actual[:-2]
+    return actual
 
 
 def read_quantity(text: str) -> int | None:
@@ -97,11 +97,11 @@ def read_quantity(text: str) -> int | None:
         if written:
             bare = "-" + written[1]
             break
-    found = re.fullmatch("(-?)([0-9]+)(?:[.](0*))?", bare)
-    if not found or found[3] == "000":
+    match = re.fullmatch("(-?)([0-9]+)(?:[.](0*))?", bare)
+    if not match or match[3] == "000":
         return None
-    digits = found[2].lstrip("0") or "0"
-    number = int(found[1] + digits) if len(digits) <= 10 else LARGEST_QUANTITY + 1
+    digits = match[2].lstrip("0") or "0"
+    number = int(match[1] + digits) if len(digits) <= 10 else LARGEST_QUANTITY + 1
     return number if -LARGEST_QUANTITY - 1 <= number <= LARGEST_QUANTITY else None
 
 
@@ -119,13 +119,13 @@ def read_status(text: str) -> str | None:
 
 def read_transaction_date(text: str) -> datetime | None:
     """The moment in UTC that an ISO 8601 date or date and time names; otherwise None."""
-    found = _TRANSACTION_DATE.fullmatch(meant(text))
-    if not found:
+    match = _TRANSACTION_DATE.fullmatch(meant(text))
+    if not match:
         return None
-    year, month, day, hour, minute, second, fraction, half, zone = found.groups()
+    year, month, day, hour, minute, second, fraction, half, zone = match.groups()
     try:
         if half:
-            hour = _hour_of_24(found[0], hour, half)
+            hour = _hour_of_24(match[0], hour, half)
         written = datetime(
             int(year),
             int(month),
@@ -149,17 +149,17 @@ def _hour_of_24(text: str, hour: str, half: str) -> str:
 
 def written_day(text: str) -> date:
     """The calendar day as written, of a text that is a date."""
-    found = _TRANSACTION_DATE.fullmatch(meant(text))
-    assert found is not None
-    return date(*map(int, found.groups()[:3]))
+    match = _TRANSACTION_DATE.fullmatch(meant(text))
+    assert match is not None
+    return date(*map(int, match.groups()[:3]))
 
 
 def is_future(text: str, partition_day: date) -> bool:
     """Of a text that is a date: with an offset, whether the file's day was over everywhere on earth."""
-    found, moment = _TRANSACTION_DATE.fullmatch(meant(text)), read_transaction_date(text)
-    assert found is not None
+    match, moment = _TRANSACTION_DATE.fullmatch(meant(text)), read_transaction_date(text)
+    assert match is not None
     assert moment is not None
-    if not found[9]:
+    if not match[9]:
         return written_day(text) > partition_day
     noon_after = datetime(partition_day.year, partition_day.month, partition_day.day) + timedelta(days=1, hours=12)
     return moment >= noon_after

@@ -31,9 +31,7 @@ def distribution(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
 
 
 def test_every_module_and_data_file_is_distributed(distribution: zipfile.ZipFile) -> None:
-    packages = [
-        found.parent for found in ROOT.glob("*/__init__.py") if found.parent.name not in TOOLS_OF_THE_REPOSITORY
-    ]
+    packages = [init.parent for init in ROOT.glob("*/__init__.py") if init.parent.name not in TOOLS_OF_THE_REPOSITORY]
     wanted = {path.relative_to(ROOT).as_posix() for package in packages for path in package.rglob("*.py")}
     wanted |= {path.relative_to(ROOT).as_posix() for path in (ROOT / "schemas").rglob("*.sql")}
     wanted |= {path.relative_to(ROOT).as_posix() for path in (ROOT / "schemas").rglob("*.csv")}

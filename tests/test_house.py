@@ -1,4 +1,4 @@
-"""What keeps the code readable at a sight: no long module, no long function."""
+"""What keeps the code readable: no long module, no long function, no name that says nothing."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ ROOT = Path(__file__).parents[1]
 MOST_LINES_OF_A_MODULE = 400
 MOST_LINES_OF_A_FUNCTION = 50
 _NOT_OURS = (".", "build", "dist")
+SAY_NOTHING = {"found", "told", "one", "thing", "things", "facts", "at_hand", "judge", "judged", "laptop", "life"}
+"""No variable, parameter, function or class has such a name: it is called by what it holds or does."""
 
 
 def modules() -> Iterator[tuple[str, str]]:
@@ -34,3 +36,24 @@ def test_no_function_is_long() -> None:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     }
     assert {name: lines for name, lines in lengths.items() if lines > MOST_LINES_OF_A_FUNCTION} == {}
+
+
+def names_given(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Line and name of every variable, parameter, function, class and attribute that code binds."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Store):
+            yield node.lineno, node.id if isinstance(node, ast.Name) else node.attr
+        elif isinstance(node, ast.arg):
+            yield node.lineno, node.arg
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield node.lineno, node.name
+
+
+def test_no_name_says_nothing() -> None:
+    vague = [
+        f"{path}:{line}: {name}"
+        for path, text in modules()
+        for line, name in names_given(ast.parse(text))
+        if name.strip("_").lower() in SAY_NOTHING
+    ]
+    assert vague == []

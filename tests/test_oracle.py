@@ -1,4 +1,4 @@
-"""How the oracle judges rows, pinned by examples worked out by hand and by laws."""
+"""How the oracle validates rows, pinned by examples worked out by hand and by laws."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from tests.oracle_rows import (
     REJECT_REASONS,
     Accepted,
     Customer,
-    JudgedFile,
     Product,
     Rejected,
+    ValidatedFile,
     amount,
     amount_class,
     expected_rejected_file,
-    judge_file,
+    validate_file,
 )
 from tests.oracle_text import SOURCE_COLUMNS
 from tests.oracle_values import read_quantity, read_transaction_date
@@ -41,11 +41,11 @@ from tests.strategies import dim_customers, dim_products, hostile_transactions, 
 DAY = SOUND_DAY
 
 
-def judged(content: bytes, *, products: Mapping[str, Product] = SOUND_PRODUCTS) -> JudgedFile:
-    return judge_file(read_file(content), products=products, customers=SOUND_CUSTOMERS, partition_day=DAY)
+def validated(content: bytes, *, products: Mapping[str, Product] = SOUND_PRODUCTS) -> ValidatedFile:
+    return validate_file(read_file(content), products=products, customers=SOUND_CUSTOMERS, partition_day=DAY)
 
 
-def in_order(result: JudgedFile) -> list[Accepted | Rejected]:
+def in_order(result: ValidatedFile) -> list[Accepted | Rejected]:
     """Both sides together, in the file's order."""
     both: list[Accepted | Rejected] = [*result.accepted, *result.rejected]
     return sorted(both, key=lambda verdict: verdict.row.source_line)
@@ -54,14 +54,14 @@ def in_order(result: JudgedFile) -> list[Accepted | Rejected]:
 def reasons_of(**changed: str) -> tuple[str, ...]:
     """The reject reasons of one sound row with some of its values changed."""
     row = {**dict(zip(SOURCE_COLUMNS, SOUND_LINE.split(","))), **changed}
-    result = judged(render([row]).content)
+    result = validated(render([row]).content)
     assert len(result.accepted) + len(result.rejected) == 1
     return result.rejected[0].reasons if result.rejected else ()
 
 
 def accepted_of(*, products: Mapping[str, Product] = SOUND_PRODUCTS, **changed: str) -> Mapping[str, Any]:
     row = {**dict(zip(SOURCE_COLUMNS, SOUND_LINE.split(","))), **changed}
-    (only,) = judged(render([row]).content, products=products).accepted
+    (only,) = validated(render([row]).content, products=products).accepted
     return only.business
 
 
@@ -251,12 +251,12 @@ def test_an_amount_beyond_its_column_is_an_invalid_quantity() -> None:
     ):
         # the last makes 9999999999999999.9999, which only rounding takes beyond the column
         content = f"{HEADER}\n{SOUND_LINE.replace(',2,', f',{quantity},')}".encode()
-        assert judged(content, products=priced(price)).rejected[0].reasons == ("invalid_quantity",)
+        assert validated(content, products=priced(price)).rejected[0].reasons == ("invalid_quantity",)
     assert accepted_of(quantity="999", products=priced("10000000000000"))["amount_class"] == "Large"
 
 
 def test_an_accepted_row_is_trimmed_joined_priced_and_classed() -> None:
-    (only,) = judged(f"{HEADER}\n T1 ,\tC12345,P12345 , 007,2023-03-15T01:00+02:00 ,ShIpPeD".encode()).accepted
+    (only,) = validated(f"{HEADER}\n T1 ,\tC12345,P12345 , 007,2023-03-15T01:00+02:00 ,ShIpPeD".encode()).accepted
     assert dict(only.business) == {
         "transaction_id": "T1",
         "customer_id": "C12345",
@@ -279,7 +279,7 @@ def test_001_is_not_1() -> None:
     products = {"1": replace(SOUND_PRODUCTS["P0"], product_id="1")}
     assert accepted_of(product_id="1", products=products)["product_id"] == "1"
     content = f"{HEADER}\n{SOUND_LINE.replace('P12345', '001')}".encode()
-    assert judged(content, products=products).rejected[0].reasons == ("unknown_product",)
+    assert validated(content, products=products).rejected[0].reasons == ("unknown_product",)
 
 
 @given(st.lists(st.one_of(transactions(), hostile_transactions()), max_size=8), dim_products(), dim_customers())
@@ -287,7 +287,9 @@ def test_rows_are_conserved_and_each_is_judged_by_itself(
     rows: list[dict[str, str]], products: Mapping[str, Product], customers: Mapping[str, Customer]
 ) -> None:
     def verdicts(some: Sequence[dict[str, str]]) -> list[Any]:
-        result = judge_file(read_file(render(some).content), products=products, customers=customers, partition_day=DAY)
+        result = validate_file(
+            read_file(render(some).content), products=products, customers=customers, partition_day=DAY
+        )
         assert len(result.accepted) + len(result.rejected) == len(some)
         return [verdict.business if isinstance(verdict, Accepted) else verdict.reasons for verdict in in_order(result)]
 
@@ -310,7 +312,7 @@ def test_rows_are_conserved_and_each_is_judged_by_itself(
             assert None not in verdict.values()
 
 
-JUDGED_BY = {
+VALIDATED_WITH = {
     "transaction_id": {"missing_transaction_id", "rounded_id", "value_too_long"},
     "customer_id": {"missing_customer_id", "rounded_id", "unknown_customer", "value_too_long"},
     "product_id": {"missing_product_id", "rounded_id", "unknown_product", "invalid_quantity", "value_too_long"},
@@ -330,8 +332,8 @@ def test_worse_stays_worse(transaction: dict[str, str], column: str) -> None:
     after = set(reasons_of(**{**transaction, column: ""}))
     assert after
     if "malformed_row" not in before:
-        assert before - JUDGED_BY[column] <= after
-        assert after & JUDGED_BY[column]
+        assert before - VALIDATED_WITH[column] <= after
+        assert after & VALIDATED_WITH[column]
 
 
 def test_rejected_rows_are_given_back_as_they_stood() -> None:
@@ -344,7 +346,7 @@ def test_rejected_rows_are_given_back_as_they_stood() -> None:
         "n,T\x00,C0,P0,1,2023-03-15,pending\n"
     )
     file = read_file(content.encode())
-    result = judge_file(file, products=SOUND_PRODUCTS, customers=SOUND_CUSTOMERS, partition_day=DAY)
+    result = validate_file(file, products=SOUND_PRODUCTS, customers=SOUND_CUSTOMERS, partition_day=DAY)
     expected = expected_rejected_file(file, result.rejected)
     assert expected.header == (
         "Note",
@@ -380,7 +382,7 @@ def test_rejected_rows_are_given_back_as_they_stood() -> None:
 def test_a_rejected_file_can_be_dropped_and_rejected_again(rows: list[dict[str, str]]) -> None:
     def rejected_file(content: bytes) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
         file = read_file(content)
-        result = judge_file(file, products=SOUND_PRODUCTS, customers=SOUND_CUSTOMERS, partition_day=DAY)
+        result = validate_file(file, products=SOUND_PRODUCTS, customers=SOUND_CUSTOMERS, partition_day=DAY)
         expected = expected_rejected_file(file, result.rejected)
         return expected.header, expected.lines
 

@@ -21,14 +21,14 @@ from tests.hostile_content import (
     HostileFile,
 )
 from tests.oracle_files import read_file, with_mark
-from tests.oracle_rows import Accepted, JudgedFile, Rejected, judge_file
+from tests.oracle_rows import Accepted, Rejected, ValidatedFile, validate_file
 from tests.oracle_text import SOURCE_COLUMNS, Refused, as_dropped, as_shown, trim
 from tests.strategies import hostile_texts, hostile_transactions, transactions
 
 DAY = SOUND_DAY
 
 
-def in_order(result: JudgedFile) -> list[Accepted | Rejected]:
+def in_order(result: ValidatedFile) -> list[Accepted | Rejected]:
     """Both sides together, in the file's order."""
     both: list[Accepted | Rejected] = [*result.accepted, *result.rejected]
     return sorted(both, key=lambda verdict: verdict.row.source_line)
@@ -42,10 +42,10 @@ def test_every_broken_file_has_the_outcome_written_beside_it(broken: HostileFile
         assert refused.value.kinds == broken.refusals
         return
     file = read_file(broken.content)
-    result = judge_file(file, products=SOUND_PRODUCTS, customers=SOUND_CUSTOMERS, partition_day=DAY)
+    result = validate_file(file, products=SOUND_PRODUCTS, customers=SOUND_CUSTOMERS, partition_day=DAY)
     verdicts = in_order(result)
-    found = tuple(verdict.reasons if isinstance(verdict, Rejected) else () for verdict in verdicts)
-    assert found == broken.reasons
+    actual = tuple(verdict.reasons if isinstance(verdict, Rejected) else () for verdict in verdicts)
+    assert actual == broken.reasons
 
 
 def test_rows_are_numbered_by_the_physical_line_they_start_on() -> None:
@@ -63,7 +63,7 @@ def test_rows_are_numbered_by_the_physical_line_they_start_on() -> None:
         "T6,C0,P0,1,2023-03-15,pending,é"  # 11
     )
     file = read_file(content.encode())
-    assert [(found.source_line, found.malformed, found.text) for found in file.rows] == [
+    assert [(row.source_line, row.malformed, row.text) for row in file.rows] == [
         (3, False, 'T1,C0,P0,1,2023-03-15,pending,"two\nlines"'),
         (5, True, "T2,C0"),
         (6, True, '"T3"x,"C0'),
@@ -103,7 +103,7 @@ def test_a_quote_at_the_start_opens_and_any_other_is_text() -> None:
 
 def test_a_quote_inside_an_unquoted_value_of_the_contract_is_a_slip() -> None:
     file = read_file(f'{HEADER}\nT1",C0,P0,1,2023-03-15,pending\n'.encode())
-    assert [found.malformed for found in file.rows] == [True]
+    assert [row.malformed for row in file.rows] == [True]
 
 
 def test_the_refusal_names_the_first_kind_and_knows_them_all() -> None:
@@ -147,7 +147,7 @@ def test_a_second_header_is_seen_in_any_order_and_in_any_width() -> None:
 
 def test_several_gzip_members_are_one_file() -> None:
     content = gzip.compress(f"{HEADER}\n".encode()) + gzip.compress(SOUND_LINE.encode())
-    assert [found.text for found in read_file(content).rows] == [SOUND_LINE]
+    assert [row.text for row in read_file(content).rows] == [SOUND_LINE]
 
 
 @given(transaction_files(rows=st.one_of(transactions(), hostile_transactions()), gz=None))
@@ -161,12 +161,12 @@ def test_what_was_written_is_what_is_read(rendered: RenderedFile) -> None:
             return  # a date that nobody reads may look like that of a hidden row
         raise
     assert file.header == rendered.header
-    assert [found.source_line for found in file.rows] == [source_line for source_line, _ in rendered.rows]
-    for found, (_, fields), given_values in zip(file.rows, rendered.rows, rendered.values):
+    assert [row.source_line for row in file.rows] == [source_line for source_line, _ in rendered.rows]
+    for row, (_, fields), given_values in zip(file.rows, rendered.rows, rendered.values):
         trimmed = {column: trim(given_values[column]) for column in SOURCE_COLUMNS}
         breaks = any(letter in value for value in trimmed.values() for letter in "\r\n\0")
         as_read = tuple(field.replace("\r\n", "\n") for field in fields)
-        assert (found.fields, found.values) == (((), {}) if breaks else (as_read, trimmed))
+        assert (row.fields, row.values) == (((), {}) if breaks else (as_read, trimmed))
 
 
 @given(hostile_files())
@@ -186,11 +186,11 @@ def test_any_bytes_are_refused_or_become_rows_and_nothing_is_lost(hostile: Hosti
         text = text.rstrip("\r\n").rstrip("\x1a")
     lines = [line.removesuffix("\r") for line in text.split("\n")]
     unread = 1
-    for found in file.rows:
-        between = lines[unread - 1 : found.source_line - 1]
+    for row in file.rows:
+        between = lines[unread - 1 : row.source_line - 1]
         assert unread == 1 or not any(map(has_value, between)), "only blank lines stand between two rows"
-        until = found.source_line + found.text.count("\n")
-        assert lines[found.source_line - 1 : until] == found.text.replace("\r\n", "\n").split("\n")
+        until = row.source_line + row.text.count("\n")
+        assert lines[row.source_line - 1 : until] == row.text.replace("\r\n", "\n").split("\n")
         unread = until + 1
     assert unread == 1 or not any(map(has_value, lines[unread - 1 :])), "only blank lines stand behind the last row"
 

@@ -23,7 +23,7 @@ from tests.hostile_content import (
 )
 from tests.oracle import Counts, Drop, Warehouse
 from tests.oracle_files import read_file
-from tests.oracle_rows import Customer, JudgedFile, Product, judge_file, resolve_file
+from tests.oracle_rows import Customer, Product, ValidatedFile, resolve_file, validate_file
 from tests.oracle_text import Refused
 from tests.strategies import dim_customers, dim_products, transactions
 
@@ -31,8 +31,8 @@ DAY = SOUND_DAY
 NOON = datetime(2023, 3, 16, 12)
 
 
-def judged(content: bytes, *, products: Mapping[str, Product] = SOUND_PRODUCTS) -> JudgedFile:
-    return judge_file(read_file(content), products=products, customers=SOUND_CUSTOMERS, partition_day=DAY)
+def validated(content: bytes, *, products: Mapping[str, Product] = SOUND_PRODUCTS) -> ValidatedFile:
+    return validate_file(read_file(content), products=products, customers=SOUND_CUSTOMERS, partition_day=DAY)
 
 
 def drop_of(
@@ -78,7 +78,7 @@ def test_inside_a_file_the_date_decides_then_the_status_then_the_line() -> None:
         row("t1"),
         row("T1", at="never"),
     )
-    result = judged(drop_of(*rows).content)
+    result = validated(drop_of(*rows).content)
     resolved = resolve_file(result.accepted)
     winners = {key: winner.row.source_line for key, winner in resolved.winners.items()}
     assert winners == {"T1": 3, "T2": 4, "T3": 7, "T4": 8, "t1": 10}
@@ -96,7 +96,7 @@ def test_rows_of_one_event_that_are_different_sales_are_all_rejected() -> None:
         row("T3", quantity=0),
         row("T3"),
     )
-    result = judged(drop_of(*rows).content)
+    result = validated(drop_of(*rows).content)
     assert [(verdict.row.source_line, verdict.reasons) for verdict in result.rejected] == [
         (2, ("conflicting_rows",)),
         (3, ("conflicting_rows",)),
@@ -124,13 +124,13 @@ def test_the_later_row_wins_in_any_order_of_arrival(earlier: Drop, later: Drop, 
     made = warehouse()
     for at in arrival:
         made.load((earlier, later)[at])
-    assert {key: found.load_id for key, found in made.fact.items()} == {"T1": later.load_id}
+    assert {key: fact_row.load_id for key, fact_row in made.fact.items()} == {"T1": later.load_id}
 
 
 def test_an_equal_upload_is_decided_by_the_load_id_and_then_by_the_line() -> None:
-    one, other = drop_of(row(quantity=1), version_id="v0"), drop_of(row(quantity=2), version_id="v1")
-    winner = max(one, other, key=lambda drop: drop.load_id)
-    for arrival in ((one, other), (other, one)):
+    first_drop, other = drop_of(row(quantity=1), version_id="v0"), drop_of(row(quantity=2), version_id="v1")
+    winner = max(first_drop, other, key=lambda drop: drop.load_id)
+    for arrival in ((first_drop, other), (other, first_drop)):
         made = warehouse()
         for drop in arrival:
             made.load(drop)
@@ -172,7 +172,8 @@ def test_every_row_of_a_load_ends_in_one_count() -> None:
     assert counts == Counts(rows_read=6, inserted=1, updated=1, unchanged=1, stale=1, duplicate=1, rejected=1)
     assert counts.balanced
     assert {
-        key: (found.source_line, found.last_changed_by, found.last_loaded_by) for key, found in made.fact.items()
+        key: (fact_row.source_line, fact_row.last_changed_by, fact_row.last_loaded_by)
+        for key, fact_row in made.fact.items()
     } == {
         "T1": (2, 2, 2),
         "T2": (3, 1, 2),  # lineage moves, updated_at does not (10)
@@ -188,14 +189,14 @@ def test_a_replay_changes_nothing_but_a_replay_after_a_price_fix_reprices() -> N
     before = made.columns()
     assert made.load(drop) == Counts(rows_read=3, unchanged=2, duplicate=1)
     assert made.columns() == before
-    assert {found.last_changed_by for found in made.fact.values()} == {1}
+    assert {fact_row.last_changed_by for fact_row in made.fact.values()} == {1}
 
     fixed = replace(DIMENSIONS, version_id="d1", uploaded_at=datetime(2023, 3, 17))
     made.load_products(fixed, [replace(SOUND_PRODUCTS["P0"], price=Decimal("0.2"))])
     assert made.columns() == before, "a dimension reaches the fact by a load alone"
     assert made.load(drop) == Counts(rows_read=3, updated=2, duplicate=1)
     assert made.fact["T1"].business["total_amount"] == Decimal("0.60")
-    assert {found.last_changed_by for found in made.fact.values()} == {3}
+    assert {fact_row.last_changed_by for fact_row in made.fact.values()} == {3}
     assert [(entry.counts, entry.committed_by) for entry in made.ledger.values()] == [(first, 1)]
 
 
@@ -265,7 +266,7 @@ def test_ids_are_matched_as_they_are_and_no_other_transaction_is_touched() -> No
     made.load(drop_of(row("T1"), row("t1"), row("T9"), row("01"), row("1")))
     assert made.load(drop_of(row(" T1\u00a0", status="shipped"), name="b")) == Counts(rows_read=1, updated=1)
     assert sorted(made.fact) == ["01", "1", "T1", "T9", "t1"]
-    assert {key for key, found in made.fact.items() if found.last_changed_by == 2} == {"T1"}
+    assert {key for key, fact_row in made.fact.items() if fact_row.last_changed_by == 2} == {"T1"}
 
 
 def test_refunded_is_final_for_its_date_only() -> None:
@@ -303,9 +304,9 @@ def test_any_order_and_any_repetition_give_one_table(
     for order in itertools.permutations(dropped):
         repeated = [*order, *chance.choices(order, k=2)]
         for sequence in (order, repeated):
-            found = loaded(sequence, products, customers)
-            assert found.columns() == expected.columns()
-            assert set(found.ledger) == set(expected.ledger)
+            actual = loaded(sequence, products, customers)
+            assert actual.columns() == expected.columns()
+            assert set(actual.ledger) == set(expected.ledger)
 
 
 @given(drop_lists(max_size=3), dim_products(), dim_customers())
@@ -326,7 +327,7 @@ def test_the_fact_is_the_maximum_of_all_that_was_ever_accepted(
             )
             seen.setdefault(accepted.transaction_id, []).append((order, accepted.business))
     highest = {key: max(candidates, key=lambda pair: pair[0]) for key, candidates in seen.items()}
-    assert {key: (found.precedence, found.business) for key, found in made.fact.items()} == highest
+    assert {key: (fact_row.precedence, fact_row.business) for key, fact_row in made.fact.items()} == highest
 
 
 @given(st.lists(transactions(), max_size=8), st.integers(0, 8), dim_products(), dim_customers())
@@ -340,6 +341,6 @@ def test_splitting_a_file_gives_the_same_business_rows(
         for at, part in enumerate(parts):
             minute = datetime(2023, 3, 16, 12, at)
             made.load(replace(drop_of(name=str(at), uploaded_at=minute), content=render(part).content))
-        return {key: found.business for key, found in made.fact.items()}
+        return {key: fact_row.business for key, fact_row in made.fact.items()}
 
     assert business(rows) == business(rows[:place], rows[place:])

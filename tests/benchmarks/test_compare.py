@@ -88,8 +88,8 @@ def test_without_a_result_of_ours_there_is_no_ratio(compared: dict[str, Entry]) 
 
 def test_a_peer_that_is_not_installed_is_named_in_the_table(work: Work, tmp_path: Path) -> None:
     absent = Peer("Absent", "benchmarks.absent", needs="no_such_package")
-    found = lines(compare(work, [OURS, absent], repetitions=1), DATA.rows)
-    results = Results(found, [Growth("customers", {"1,000": found[:1]})], memory_is_of_a_cgroup=False)
+    table_lines = lines(compare(work, [OURS, absent], repetitions=1), DATA.rows)
+    results = Results(table_lines, [Growth("customers", {"1,000": table_lines[:1]})], memory_is_of_a_cgroup=False)
     shown = io.StringIO()
     show(results, Console(width=200, file=shown))
     text = shown.getvalue()

@@ -25,7 +25,7 @@ def costs(*options: str) -> Any:
 def test_a_stack_is_counted_as_it_is_declared(stack: str, rpu: int) -> None:
     resources, region = declared_resources(ROOT, stack)
     usage = usage_of(resources)
-    alarms = [one for one in resources if one.type == "aws:cloudwatch/metricAlarm:MetricAlarm"]
+    alarms = [item for item in resources if item.type == "aws:cloudwatch/metricAlarm:MetricAlarm"]
     assert (usage.alarms, usage.rpu, usage.dpu, region) == (len(alarms), rpu, 0.0625, "eu-west-1")
     assert (usage.interface_endpoints, usage.secrets) == (1, 1)
     shown = costs("--config", stack)

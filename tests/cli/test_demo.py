@@ -76,7 +76,7 @@ def test_a_shuffled_demo_ends_with_the_expected_fact_and_everything_accounted_fo
     assert len(list((out / "emails").glob("*.txt"))) == 6
     assert len(list((out / "reports").rglob("*.json"))) == 6
     assert len(list((out / "rejected").rglob("*.csv"))) == 4
-    assert sorted({found["key"] for found in json.loads((out / "archive.json").read_text())}) == sorted(keys)
+    assert sorted({entry["key"] for entry in json.loads((out / "archive.json").read_text())}) == sorted(keys)
     links = re.findall(r'href="(reports/html/[^"]+)"', (out / "index.html").read_text())
     assert len(set(links)) == 6
     assert [link for link in links if not (out / link).is_file()] == []

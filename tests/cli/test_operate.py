@@ -142,8 +142,8 @@ def objects(shop: Terminal) -> dict[str, list[tuple[str, str]]]:
     listed = {}
     for output in ("drop_bucket", "work_bucket", "archive_bucket"):
         pages = s3.get_paginator("list_objects_v2").paginate(Bucket=shop.cloud.outputs[output])
-        found = [(entry["Key"], entry["ETag"]) for page in pages for entry in page.get("Contents", [])]
-        listed[output] = sorted(entry for entry in found if not entry[0].startswith((OPEN, SWEEP)))
+        actual = [(entry["Key"], entry["ETag"]) for page in pages for entry in page.get("Contents", [])]
+        listed[output] = sorted(entry for entry in actual if not entry[0].startswith((OPEN, SWEEP)))
     return listed
 
 
@@ -151,9 +151,9 @@ def contents_kept(shop: Terminal, word: bytes) -> list[str]:
     """Keys of the work bucket with a version, however old, that holds the word."""
     s3, bucket = shop.cloud.client("s3"), shop.cloud.outputs["work_bucket"]
     versions = [
-        found
+        entry
         for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix="staging/")
-        for found in page.get("Versions", [])
+        for entry in page.get("Versions", [])
     ]
     return [
         version["Key"]

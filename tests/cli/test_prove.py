@@ -192,14 +192,14 @@ def test_a_cent_or_a_status_that_is_wrong_fails_the_proof(
 def test_a_mail_too_few_or_too_many_fails_the_proof(proven: tuple[Proof, list[Result]]) -> None:
     proof = proven[0]
     drop = proof.uploads[proof.files.week[1]][0]
-    told = next(body for body in proof.mails.bodies if drop.load_id in body)
-    proof.mails.bodies.append(told)
+    mail = next(body for body in proof.mails.bodies if drop.load_id in body)
+    proof.mails.bodies.append(mail)
     with pytest.raises(Failed, match=f"^2 mails are about {drop.uri}, not 1"):
         proof.mails.compare({drop: 1}, timeout_seconds=0)
-    proof.mails.bodies[:] = [body for body in proof.mails.bodies if body != told]
+    proof.mails.bodies[:] = [body for body in proof.mails.bodies if body != mail]
     with pytest.raises(Failed, match=f"^0 mails are about {drop.uri}, not 1"):
         proof.mails.compare({drop: 1}, timeout_seconds=0)
-    proof.mails.bodies.append(told)
+    proof.mails.bodies.append(mail)
 
 
 def test_an_archived_copy_that_differs_or_is_missing_fails_the_proof(proven: tuple[Proof, list[Result]]) -> None:

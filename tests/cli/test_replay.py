@@ -109,14 +109,14 @@ def test_content_that_is_gone_is_not_replayed(shop: Terminal) -> None:
     drop = put(shop.cloud, transactions_key(15), b"")
     shop.cloud.wait_until_idle()
     shop.cloud.client("s3").delete_object(Bucket=drop.bucket, Key=drop.key, VersionId=drop.version_id)
-    told = shop.run("replay", drop.load_id)
-    assert told.exit_code == 1
-    assert "not replayed: its content is neither in the drop bucket nor in the archive" in told.stdout
+    output = shop.run("replay", drop.load_id)
+    assert output.exit_code == 1
+    assert "not replayed: its content is neither in the drop bucket nor in the archive" in output.stdout
 
 
 def test_a_load_that_waits_or_runs_is_left_alone(shop: Terminal) -> None:
     shop.cloud.router.delivery_policy = lambda _: (3600.0,)
     drop = put(shop.cloud, transactions_key(16), transactions(ROW.format(number=9, day=16)))
-    told = shop.run("replay", drop.load_id)
+    output = shop.run("replay", drop.load_id)
     shop.cloud.router.delivery_policy = lambda _: (0.0,)
-    assert (told.exit_code, "it is waiting in the queue" in told.stdout) == (1, True)
+    assert (output.exit_code, "it is waiting in the queue" in output.stdout) == (1, True)

@@ -197,8 +197,8 @@ def test_a_load_is_retracted_only_when_that_is_said(stack: Stack) -> None:
 def test_a_load_that_cannot_be_retracted_says_why(stack: Stack, key: str, outcome: str | None, sentence: str) -> None:
     drop = stack.drop(key)
     stack.attempt(drop, 1, outcome)
-    told = stack.run("retract", drop.load_id, "--yes")
-    assert (told.exit_code, sentence in told.stdout, stack.messages()) == (1, True, [])
+    output = stack.run("retract", drop.load_id, "--yes")
+    assert (output.exit_code, sentence in output.stdout, stack.messages()) == (1, True, [])
 
 
 def test_what_keeps_a_stack_from_working_is_found(stack: Stack) -> None:
@@ -207,8 +207,8 @@ def test_what_keeps_a_stack_from_working_is_found(stack: Stack) -> None:
         Bucket=stack.outputs["drop_bucket"], VersioningConfiguration={"Status": "Suspended"}
     )
     stack.client("sqs").send_message(QueueUrl=stack.outputs["dead_letter_queue_url"], MessageBody="?")
-    found = {finding["what"]: finding for finding in stack.json("doctor")["findings"]}
-    bad = {what: finding["advice"] for what, finding in found.items() if not finding["is_good"]}
+    actual = {finding["what"]: finding for finding in stack.json("doctor")["findings"]}
+    bad = {what: finding["advice"] for what, finding in actual.items() if not finding["is_good"]}
     assert "its versioning is Suspended" in bad["drop bucket"]
     assert "no dim_products was ever loaded" in bad["products"]
     assert "nobody gets them" in bad["mails"]
@@ -230,8 +230,8 @@ def test_generate_uploads_to_the_stack_and_stops_when_a_dimension_fails(
                 stack.archive(drop)
 
     monkeypatch.setattr("cli.drops.uploads.time", SimpleNamespace(sleep=fail_the_products, monotonic=lambda: 0.0))
-    told = stack.run("generate", "--upload", "--days", "2", "--rows", "20", "--products", "3", "--customers", "3")
-    assert told.exit_code == 1
-    assert "dim_products.csv was not loaded, so no day was uploaded: line 3 is not UTF-8" in told.stderr
+    output = stack.run("generate", "--upload", "--days", "2", "--rows", "20", "--products", "3", "--customers", "3")
+    assert output.exit_code == 1
+    assert "dim_products.csv was not loaded, so no day was uploaded: line 3 is not UTF-8" in output.stderr
     left = stack.client("s3").list_objects_v2(Bucket=stack.outputs["drop_bucket"])["Contents"]
     assert [entry["Key"] for entry in left] == ["dimensions/dim_products.csv"]

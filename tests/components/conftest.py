@@ -30,5 +30,5 @@ def prod(wheel_directory: Path) -> Deployed:
 @pytest.fixture(params=["dev", "prod"])
 def deployed(request: pytest.FixtureRequest) -> Deployed:
     """Either stack: for what must hold in both."""
-    found: Deployed = request.getfixturevalue(request.param)
-    return found
+    program: Deployed = request.getfixturevalue(request.param)
+    return program

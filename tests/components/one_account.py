@@ -86,42 +86,42 @@ class Account:
         What a resource option retains, and whatever `stays`, is forgotten and left in AWS.
         """
         declared = {
-            (found.type, found.name): found
-            for found in program.deploy(state.stack, self.wheel_directory, region=state.region).resources
+            (entry.type, entry.name): entry
+            for entry in program.deploy(state.stack, self.wheel_directory, region=state.region).resources
         }
         kept = _protected(declared)
         for key in reversed(list(state.standing)):
-            found = declared[key]
+            entry = declared[key]
             if key in kept:
                 continue
             _, outputs = state.standing.pop(key)
-            if not (found.retain_on_delete or stays(found)):
+            if not (entry.retain_on_delete or stays(entry)):
                 self._delete(state.region, key[0], outputs)
 
     def names(self, region: str) -> set[str]:
         """Everything in the account that has a name, or an id of the network."""
         client = self.aws(region).client
-        vpcs = {found["VpcId"] for found in client("ec2").describe_vpcs()["Vpcs"] if not found["IsDefault"]}
+        vpcs = {entry["VpcId"] for entry in client("ec2").describe_vpcs()["Vpcs"] if not entry["IsDefault"]}
         subnets = client("ec2").describe_subnets()["Subnets"]
         groups = client("ec2").describe_security_groups()["SecurityGroups"]
         return {
-            *(found["Name"] for found in client("s3").list_buckets()["Buckets"]),
+            *(entry["Name"] for entry in client("s3").list_buckets()["Buckets"]),
             *client("sqs").list_queues().get("QueueUrls", []),
-            *(found["TopicArn"] for found in client("sns").list_topics()["Topics"]),
-            *(found["SubscriptionArn"] for found in client("sns").list_subscriptions()["Subscriptions"]),
-            *(found["FunctionName"] for found in client("lambda").list_functions()["Functions"]),
-            *(found["UUID"] for found in client("lambda").list_event_source_mappings()["EventSourceMappings"]),
-            *(found["Name"] for found in client("events").list_rules()["Rules"]),
-            *(found["logGroupName"] for found in client("logs").describe_log_groups()["logGroups"]),
-            *(found["AlarmName"] for found in client("cloudwatch").describe_alarms()["MetricAlarms"]),
-            *(found["DashboardName"] for found in client("cloudwatch").list_dashboards()["DashboardEntries"]),
+            *(entry["TopicArn"] for entry in client("sns").list_topics()["Topics"]),
+            *(entry["SubscriptionArn"] for entry in client("sns").list_subscriptions()["Subscriptions"]),
+            *(entry["FunctionName"] for entry in client("lambda").list_functions()["Functions"]),
+            *(entry["UUID"] for entry in client("lambda").list_event_source_mappings()["EventSourceMappings"]),
+            *(entry["Name"] for entry in client("events").list_rules()["Rules"]),
+            *(entry["logGroupName"] for entry in client("logs").describe_log_groups()["logGroups"]),
+            *(entry["AlarmName"] for entry in client("cloudwatch").describe_alarms()["MetricAlarms"]),
+            *(entry["DashboardName"] for entry in client("cloudwatch").list_dashboards()["DashboardEntries"]),
             *client("glue").list_jobs()["JobNames"],
-            *(found["Name"] for found in client("glue").get_connections()["ConnectionList"]),
-            *(found["RoleName"] for found in client("iam").list_roles()["Roles"]),
+            *(entry["Name"] for entry in client("glue").get_connections()["ConnectionList"]),
+            *(entry["RoleName"] for entry in client("iam").list_roles()["Roles"]),
             *(name for place, _, name in self.warehouses if place == region),
             *vpcs,
-            *(found["SubnetId"] for found in subnets if found["VpcId"] in vpcs),
-            *(found["GroupId"] for found in groups if found["VpcId"] in vpcs),
+            *(entry["SubnetId"] for entry in subnets if entry["VpcId"] in vpcs),
+            *(entry["GroupId"] for entry in groups if entry["VpcId"] in vpcs),
         }
 
     def _config(self, state: State) -> dict[str, str]:
@@ -151,9 +151,9 @@ class Account:
 
 def _protected(declared: dict[Key, program.Resource]) -> set[Key]:
     """What is protected, and all that it depends on."""
-    by_urn = {found.urn: key for key, found in declared.items()}
+    by_urn = {entry.urn: key for key, entry in declared.items()}
     kept: set[Key] = set()
-    waiting = [key for key, found in declared.items() if found.protect]
+    waiting = [key for key, entry in declared.items() if entry.protect]
     while waiting:
         key = waiting.pop()
         if key not in kept:

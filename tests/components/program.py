@@ -163,11 +163,13 @@ class Deployed:
 
     def of(self, kind: str) -> list[Resource]:
         """The resources of a kind (`Bucket`), by name."""
-        return sorted((found for found in self.resources if found.kind == kind), key=lambda found: found.name)
+        return sorted(
+            (resource for resource in self.resources if resource.kind == kind), key=lambda resource: resource.name
+        )
 
     def only(self, kind: str, name: str) -> Resource:
-        (found,) = (found for found in self.of(kind) if found.name == name)
-        return found
+        (resource,) = (resource for resource in self.of(kind) if resource.name == name)
+        return resource
 
     def policy_of(self, role_policy: str) -> list[dict[str, Any]]:
         """The statements granted to a role."""

@@ -37,7 +37,9 @@ def test_every_object_created_in_the_drop_bucket_is_announced(dev: Deployed) -> 
 def test_a_message_is_hidden_for_six_function_timeouts(deployed: Deployed) -> None:
     queue = deployed.only("Queue", "ingestion-drops").inputs
     (function,) = (
-        found for found in deployed.of("Function") if not found.is_component and found.name == "ingestion-start-run"
+        resource
+        for resource in deployed.of("Function")
+        if not resource.is_component and resource.name == "ingestion-start-run"
     )
     (mapping,) = deployed.of("EventSourceMapping")
     window = mapping.inputs.get("maximumBatchingWindowInSeconds", 0)
@@ -93,8 +95,8 @@ def test_the_end_of_another_stacks_run_calls_nobody(dev: Deployed) -> None:
 
 
 def test_a_target_stands_after_its_permission_and_failure_queue(deployed: Deployed) -> None:
-    permissions = {found.name: found.urn for found in deployed.of("Permission")}
-    policies = {found.name: found.urn for found in deployed.of("QueuePolicy")}
+    permissions = {resource.name: resource.urn for resource in deployed.of("Permission")}
+    policies = {resource.name: resource.urn for resource in deployed.of("QueuePolicy")}
     targets = deployed.of("EventTarget")
     assert len(targets) == 4
     for target in targets:
@@ -103,7 +105,7 @@ def test_a_target_stands_after_its_permission_and_failure_queue(deployed: Deploy
 
 
 def test_the_sweep_comes_round_as_often_as_configured(dev: Deployed) -> None:
-    schedules = {found.name: found.inputs.get("scheduleExpression") for found in dev.of("EventRule")}
+    schedules = {resource.name: resource.inputs.get("scheduleExpression") for resource in dev.of("EventRule")}
     assert {name: schedule for name, schedule in schedules.items() if schedule} == {
         "sweeping-sweep-schedule": "rate(15 minutes)"
     }
@@ -116,11 +118,11 @@ def test_a_rule_has_either_a_pattern_or_a_schedule(what: dict[str, Any]) -> None
 
 
 def _subscribers(stack: Deployed) -> dict[str, list[str]]:
-    topics = {found.state["arn"]: found.name.removeprefix("notifications-") for found in stack.of("Topic")}
+    topics = {resource.state["arn"]: resource.name.removeprefix("notifications-") for resource in stack.of("Topic")}
     subscribers: dict[str, list[str]] = {name: [] for name in topics.values()}
-    for found in stack.of("TopicSubscription"):
-        assert found.inputs["protocol"] == "email"
-        subscribers[topics[found.inputs["topic"]]].append(found.inputs["endpoint"])
+    for resource in stack.of("TopicSubscription"):
+        assert resource.inputs["protocol"] == "email"
+        subscribers[topics[resource.inputs["topic"]]].append(resource.inputs["endpoint"])
     return subscribers
 
 
@@ -133,8 +135,8 @@ def test_without_operators_alarms_go_to_the_outcomes_readers(dev: Deployed) -> N
 
 
 def test_the_samples_are_dropped_after_everything_they_start(dev: Deployed) -> None:
-    samples = [found for found in dev.of("BucketObjectv2") if found.name.startswith("sample-")]
-    assert {(found.inputs["bucket"], found.inputs["key"]) for found in samples} == {
+    samples = [resource for resource in dev.of("BucketObjectv2") if resource.name.startswith("sample-")]
+    assert {(resource.inputs["bucket"], resource.inputs["key"]) for resource in samples} == {
         ("storage-drop-0a1b2c3", "dimensions/dim_products.csv"),
         ("storage-drop-0a1b2c3", "dimensions/dim_customers.csv"),
     }
@@ -154,19 +156,19 @@ def test_the_samples_are_dropped_after_everything_they_start(dev: Deployed) -> N
         "VpcEndpoint",
     )
     needed = {
-        found.urn
+        resource.urn
         for kind in kinds
-        for found in dev.of(kind)
+        for resource in dev.of(kind)
         # The sweep completes what an event lost, so nothing on the way waits for it.
-        if not found.name.startswith("sweeping-")
+        if not resource.name.startswith("sweeping-")
     }
     assert len(needed) > 40
-    assert [needed - found.dependencies for found in samples] == [set(), set()]
+    assert [needed - resource.dependencies for resource in samples] == [set(), set()]
 
 
 def test_an_archived_sample_is_not_dropped_again_by_the_next_up(dev: Deployed) -> None:
-    samples = [found for found in dev.of("BucketObjectv2") if found.name.startswith("sample-")]
-    assert {(found.ignore_changes, found.retain_on_delete) for found in samples} == {
+    samples = [resource for resource in dev.of("BucketObjectv2") if resource.name.startswith("sample-")]
+    assert {(resource.ignore_changes, resource.retain_on_delete) for resource in samples} == {
         (("source", "tags", "tagsAll"), True)
     }
 

@@ -61,8 +61,12 @@ ENVIRONMENTS = {
 
 
 def _function(deployed: Deployed, package: str) -> Resource:
-    (found,) = (found for found in deployed.of("Function") if not found.is_component and found.name == NAMES[package])
-    return found
+    (resource,) = (
+        resource
+        for resource in deployed.of("Function")
+        if not resource.is_component and resource.name == NAMES[package]
+    )
+    return resource
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +124,9 @@ def test_the_zip_holds_the_handlers_and_the_contract_and_nothing_else(unpacked: 
 
 def test_a_functions_log_is_its_own_and_there_before_it(deployed: Deployed) -> None:
     days = {"dev": 14, "prod": 365}[deployed.stack]
-    logs = {found.inputs["name"]: found for found in deployed.of("LogGroup") if found.name in NAMES.values()}
+    logs = {
+        resource.inputs["name"]: resource for resource in deployed.of("LogGroup") if resource.name in NAMES.values()
+    }
     functions = [_function(deployed, package) for package in PACKAGES]
     assert set(logs) == {f"/aws/lambda/{function.inputs['name']}" for function in functions}
     assert {log.inputs["retentionInDays"] for log in logs.values()} == {days}
@@ -133,18 +139,18 @@ def test_every_log_group_is_kept_for_a_time(deployed: Deployed) -> None:
 
 def test_an_event_that_fails_for_good_ends_in_a_queue_of_its_function(dev: Deployed) -> None:
     """Whether EventBridge could not deliver it, or the function raised each time."""
-    queues = {found.name: found.state["arn"] for found in dev.of("Queue")}
+    queues = {resource.name: resource.state["arn"] for resource in dev.of("Queue")}
     for package in ("notify", "archive", "sweep"):
         failures = queues[f"{NAMES[package]}-failures"]
         assert _function(dev, package).inputs["deadLetterConfig"] == {"targetArn": failures}
-        targets = [found for found in dev.of("EventTarget") if found.name.startswith(NAMES[package])]
+        targets = [resource for resource in dev.of("EventTarget") if resource.name.startswith(NAMES[package])]
         assert {target.inputs["deadLetterConfig"]["arn"] for target in targets} == {failures}
     assert "deadLetterConfig" not in _function(dev, "start_run").inputs
 
 
 def test_a_rule_may_call_its_function_and_no_other_rule_may(dev: Deployed) -> None:
-    rules = {found.state["name"]: found.state["arn"] for found in dev.of("EventRule")}
-    permissions = {found.name: found.inputs for found in dev.of("Permission")}
+    rules = {resource.state["name"]: resource.state["arn"] for resource in dev.of("EventRule")}
+    permissions = {resource.name: resource.inputs for resource in dev.of("Permission")}
     calls: dict[str, Any] = {}
     for target in dev.of("EventTarget"):
         assert permissions[target.name] == {

@@ -13,17 +13,17 @@ from tests.components.program import ROOT, Deployed, deploy
 
 def test_these_things_raise_an_alarm(dev: Deployed) -> None:
     alarms = {
-        found.name.removeprefix("monitoring-"): (
-            found.inputs["namespace"],
-            found.inputs["metricName"],
-            *(value.replace("transactions-pipeline-dev-", "") for value in found.inputs["dimensions"].values()),
-            found.inputs["threshold"],
-            found.inputs["period"],
+        resource.name.removeprefix("monitoring-"): (
+            resource.inputs["namespace"],
+            resource.inputs["metricName"],
+            *(value.replace("transactions-pipeline-dev-", "") for value in resource.inputs["dimensions"].values()),
+            resource.inputs["threshold"],
+            resource.inputs["period"],
         )
-        for found in dev.of("MetricAlarm")
+        for resource in dev.of("MetricAlarm")
     }
-    assert {found.inputs["comparisonOperator"] for found in dev.of("MetricAlarm")} == {"GreaterThanThreshold"}
-    assert {found.inputs["evaluationPeriods"] for found in dev.of("MetricAlarm")} == {1}
+    assert {resource.inputs["comparisonOperator"] for resource in dev.of("MetricAlarm")} == {"GreaterThanThreshold"}
+    assert {resource.inputs["evaluationPeriods"] for resource in dev.of("MetricAlarm")} == {1}
     visible = ("AWS/SQS", "ApproximateNumberOfMessagesVisible")
     errors = ("AWS/Lambda", "Errors")
     assert alarms == {
@@ -43,11 +43,11 @@ def test_these_things_raise_an_alarm(dev: Deployed) -> None:
 
 
 def test_every_queue_of_failures_and_every_function_is_watched(deployed: Deployed) -> None:
-    watched = {value for found in deployed.of("MetricAlarm") for value in found.inputs["dimensions"].values()}
-    failures = {found.state["name"] for found in deployed.of("Queue")} - {
+    watched = {value for resource in deployed.of("MetricAlarm") for value in resource.inputs["dimensions"].values()}
+    failures = {resource.state["name"] for resource in deployed.of("Queue")} - {
         f"transactions-pipeline-{deployed.stack}-drops"
     }
-    functions = {found.inputs["name"] for found in deployed.of("Function") if not found.is_component}
+    functions = {resource.inputs["name"] for resource in deployed.of("Function") if not resource.is_component}
     assert failures | functions <= watched
     assert len(failures | functions) == 8
 
@@ -61,12 +61,12 @@ def test_an_alarm_tells_the_operators_what_happened_and_what_to_do(deployed: Dep
 
 def test_only_two_alarms_say_when_they_are_over(deployed: Deployed) -> None:
     """Every new alarm turns from "insufficient data" to OK: each of the others would mail at the first deployment."""
-    says_when_over = {found.name for found in deployed.of("MetricAlarm") if found.inputs.get("okActions")}
+    says_when_over = {resource.name for resource in deployed.of("MetricAlarm") if resource.inputs.get("okActions")}
     assert says_when_over == {"monitoring-no-drop", "monitoring-dead-letters"}
 
 
 def test_a_new_stack_raises_no_alarm_by_its_silence(deployed: Deployed) -> None:
-    silent = {found.name: found.inputs["treatMissingData"] for found in deployed.of("MetricAlarm")}
+    silent = {resource.name: resource.inputs["treatMissingData"] for resource in deployed.of("MetricAlarm")}
     # Between two sweeps there is no number: the alarm stays as the last sweep left it.
     by_sweep = {silent.pop("monitoring-no-drop"), silent.pop("monitoring-waiting-drops")}
     assert by_sweep == {"ignore"}
@@ -77,9 +77,9 @@ def test_a_new_stack_raises_no_alarm_by_its_silence(deployed: Deployed) -> None:
 def test_an_alarm_on_what_the_sweep_sees_looks_once_a_sweep(minutes: int, wheel_directory: Path) -> None:
     stack = deploy("dev", wheel_directory, sweepMinutes=str(minutes))
     periods = {
-        found.inputs["period"]
-        for found in stack.of("MetricAlarm")
-        if found.inputs["metricName"] in ("OldestWaitingDropMinutes", "HoursSinceLastDrop")
+        resource.inputs["period"]
+        for resource in stack.of("MetricAlarm")
+        if resource.inputs["metricName"] in ("OldestWaitingDropMinutes", "HoursSinceLastDrop")
     }
     assert periods == {minutes * 60}
 
@@ -96,8 +96,8 @@ def test_the_dashboard_shows_what_the_alarms_watch(dev: Deployed) -> None:
     widgets = json.loads(dashboard.inputs["dashboardBody"])["widgets"]
     shown = {(metric[0], metric[1], metric[3]) for widget in widgets for metric in widget["properties"]["metrics"]}
     alarmed = {
-        (found.inputs["namespace"], found.inputs["metricName"], *found.inputs["dimensions"].values())
-        for found in dev.of("MetricAlarm")
+        (resource.inputs["namespace"], resource.inputs["metricName"], *resource.inputs["dimensions"].values())
+        for resource in dev.of("MetricAlarm")
     }
     assert alarmed <= shown
     places = [(widget["x"], widget["y"]) for widget in widgets]

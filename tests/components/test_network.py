@@ -14,11 +14,13 @@ from tests.components.program import ACCOUNT, Deployed, deploy
 
 
 def test_only_these_ways_are_open_between_the_groups(deployed: Deployed) -> None:
-    groups = {f"{found.name}-id": found.name.removeprefix("network-") for found in deployed.of("SecurityGroup")}
+    groups = {
+        f"{resource.name}-id": resource.name.removeprefix("network-") for resource in deployed.of("SecurityGroup")
+    }
 
     def ways(kind: str) -> set[tuple[str, str, int, int]]:
-        found = [rule.inputs for rule in deployed.of(kind)]
-        assert {rule["ipProtocol"] for rule in found} == {"tcp"}
+        resource = [rule.inputs for rule in deployed.of(kind)]
+        assert {rule["ipProtocol"] for rule in resource} == {"tcp"}
         return {
             (
                 groups[rule["securityGroupId"]],
@@ -26,7 +28,7 @@ def test_only_these_ways_are_open_between_the_groups(deployed: Deployed) -> None
                 rule["fromPort"],
                 rule["toPort"],
             )
-            for rule in found
+            for rule in resource
         }
 
     assert ways("SecurityGroupIngressRule") == {
@@ -41,21 +43,21 @@ def test_only_these_ways_are_open_between_the_groups(deployed: Deployed) -> None
         ("job", "pl-6da54004", 443, 443),
     }
     with_rules_of_their_own = [
-        found for found in deployed.of("SecurityGroup") if set(found.inputs) & {"ingress", "egress"}
+        resource for resource in deployed.of("SecurityGroup") if set(resource.inputs) & {"ingress", "egress"}
     ]
     assert with_rules_of_their_own == []
 
 
 def test_the_network_has_no_way_to_the_internet(deployed: Deployed) -> None:
-    kinds = {found.kind for found in deployed.resources}
+    kinds = {resource.kind for resource in deployed.resources}
     assert kinds & {"InternetGateway", "NatGateway", "Eip", "Route", "EgressOnlyInternetGateway"} == set()
     assert [table for table in deployed.of("RouteTable") if table.inputs.get("routes")] == []
     assert {subnet.inputs["mapPublicIpOnLaunch"] for subnet in deployed.of("Subnet")} == {False}
-    assert "0.0.0.0/0" not in json.dumps([dict(found.inputs) for found in deployed.resources], default=str)
+    assert "0.0.0.0/0" not in json.dumps([dict(resource.inputs) for resource in deployed.resources], default=str)
 
 
 def test_the_jobs_reach_s3_and_the_sign_in_endpoint(deployed: Deployed) -> None:
-    endpoints = {found.name: found.inputs for found in deployed.of("VpcEndpoint")}
+    endpoints = {resource.name: resource.inputs for resource in deployed.of("VpcEndpoint")}
     s3, sign_in = endpoints.pop("network-s3"), endpoints.pop("network-sign-in")
     assert endpoints == {}
     assert (s3["serviceName"], s3["vpcEndpointType"], s3["routeTableIds"]) == (
@@ -81,7 +83,7 @@ def test_the_vpcs_default_group_is_adopted_without_a_rule(deployed: Deployed) ->
 
 
 def test_the_way_to_s3_leads_this_account_to_its_own_buckets_only(dev: Deployed) -> None:
-    (endpoint,) = (found for found in dev.of("VpcEndpoint") if found.name == "network-s3")
+    (endpoint,) = (resource for resource in dev.of("VpcEndpoint") if resource.name == "network-s3")
     own, others = json.loads(endpoint.inputs["policy"])["Statement"]
     buckets = [bucket.state["arn"] for bucket in dev.of("Bucket")]
     assert len(buckets) == 3
@@ -98,13 +100,15 @@ def test_the_way_to_s3_leads_this_account_to_its_own_buckets_only(dev: Deployed)
 
 
 def test_the_subnets_lie_in_the_configured_zones_and_share_the_routes(dev: Deployed) -> None:
-    subnets = {found.inputs["availabilityZone"]: found.inputs["cidrBlock"] for found in dev.of("Subnet")}
+    subnets = {resource.inputs["availabilityZone"]: resource.inputs["cidrBlock"] for resource in dev.of("Subnet")}
     assert subnets == {
         "eu-west-1a": "10.60.0.0/19",
         "eu-west-1b": "10.60.32.0/19",
         "eu-west-1c": "10.60.64.0/19",
     }
-    joined = {(found.inputs["subnetId"], found.inputs["routeTableId"]) for found in dev.of("RouteTableAssociation")}
+    joined = {
+        (resource.inputs["subnetId"], resource.inputs["routeTableId"]) for resource in dev.of("RouteTableAssociation")
+    }
     assert joined == {(f"network-{zone}-id", "network-id") for zone in subnets}
 
 
@@ -114,7 +118,7 @@ def test_zones_have_equal_disjoint_parts_of_the_network(prefix: int) -> None:
     parts = [ipaddress.IPv4Network(zone_cidr(str(network), f"eu-west-1{letter}")) for letter in ZONE_LETTERS]
     assert len({part.prefixlen for part in parts}) == 1
     assert all(part.subnet_of(network) for part in parts)
-    assert not any(one.overlaps(other) for one in parts for other in parts if one is not other)
+    assert not any(item.overlaps(other) for item in parts for other in parts if item is not other)
 
 
 def test_the_smallest_network_has_subnets_redshift_accepts() -> None:
@@ -128,7 +132,7 @@ def test_another_zone_never_takes_the_addresses_of_one_that_goes(dev: Deployed, 
     changed = deploy("dev", wheel_directory, availabilityZones=zones)
 
     def blocks(stack: Deployed) -> dict[str, str]:
-        return {found.urn: found.inputs["cidrBlock"] for found in stack.of("Subnet")}
+        return {resource.urn: resource.inputs["cidrBlock"] for resource in stack.of("Subnet")}
 
     before, after = blocks(dev), blocks(changed)
     kept = set(before) & set(after)

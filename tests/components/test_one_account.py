@@ -21,7 +21,7 @@ def account(wheel_directory: Path) -> Iterator[Account]:
 
 
 def test_a_second_stack_and_a_second_region_stand_beside_the_first(account: Account) -> None:
-    stacks = [account.up(State(*one)) for one in (("dev", REGION), ("prod", REGION), ("dev", "us-east-2"))]
+    stacks = [account.up(State(*item)) for item in (("dev", REGION), ("prod", REGION), ("dev", "us-east-2"))]
     outputs: list[Any] = ["drop_bucket", "work_bucket", "archive_bucket", "dashboard"]
     for output in outputs:
         assert len({stack.outputs[output] for stack in stacks}) == 3
@@ -73,6 +73,6 @@ def test_a_name_that_a_destroy_leaves_behind_is_noticed(account: Account) -> Non
     """What Glue's log groups did to this program when a stack owned them."""
     state = State("dev", REGION)
     account.up(state)
-    account.destroy(state, stays=lambda found: found.kind == "LogGroup")
+    account.destroy(state, stays=lambda entry: entry.kind == "LogGroup")
     with pytest.raises(DeployFailed, match="exist"):
         account.up(state)

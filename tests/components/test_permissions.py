@@ -28,7 +28,7 @@ OUTCOMES, OPERATORS = "sns:outcomes", "sns:operators"
 
 
 def _on(resource: str | Sequence[str], *actions: str) -> set[tuple[str, str]]:
-    return {(action, one) for one in ([resource] if isinstance(resource, str) else resource) for action in actions}
+    return {(action, item) for item in ([resource] if isinstance(resource, str) else resource) for action in actions}
 
 
 def _below(bucket: str, *prefixes: str) -> list[str]:
@@ -183,9 +183,9 @@ def test_each_runtime_has_a_role_that_only_its_service_assumes(dev: Deployed) ->
         ]
         for role, service in TRUSTED.items()
     }
-    roles = {found.name: found.state["arn"] for found in dev.of("Role")}
+    roles = {resource.name: resource.state["arn"] for resource in dev.of("Role")}
     runtimes = [job.inputs["roleArn"] for job in dev.of("Job")]
-    runtimes += [found.inputs["role"] for found in dev.of("Function") if not found.is_component]
+    runtimes += [resource.inputs["role"] for resource in dev.of("Function") if not resource.is_component]
     runtimes += dev.only("Namespace", "warehouse").inputs["iamRoles"]
     assert sorted(runtimes) == sorted(roles.values())
 
@@ -196,17 +196,19 @@ def test_a_roles_rights_are_those_of_its_own_policy_alone(dev: Deployed) -> None
         role.name: role.state["name"] for role in dev.of("Role")
     }
     assert [role for role in dev.of("Role") if set(role.inputs) & {"managedPolicyArns", "inlinePolicies"}] == []
-    assert [found for found in dev.resources if "PolicyAttachment" in found.kind] == []
+    assert [resource for resource in dev.resources if "PolicyAttachment" in resource.kind] == []
 
 
 def test_a_star_stands_only_where_aws_has_no_resource(
     deployed: Deployed,
 ) -> None:
-    granted = [one for policy in deployed.of("RolePolicy") for one in _granted(deployed.policy_of(policy.name))]
+    granted = [
+        statement for policy in deployed.of("RolePolicy") for statement in _granted(deployed.policy_of(policy.name))
+    ]
     assert [action for action, _ in granted if "*" in action] == []
     assert {action for action, resource in granted if resource == "*"} == set(NO_RESOURCE_IN_AWS)
-    statements = [one for policy in deployed.of("RolePolicy") for one in deployed.policy_of(policy.name)]
-    assert [one for one in statements if {"NotAction", "NotResource"} & set(one)] == []
+    statements = [statement for policy in deployed.of("RolePolicy") for statement in deployed.policy_of(policy.name)]
+    assert [statement for statement in statements if {"NotAction", "NotResource"} & set(statement)] == []
 
 
 def test_every_action_exists_and_its_resources_are_of_a_kind_it_takes(deployed: Deployed) -> None:
@@ -257,21 +259,21 @@ def test_only_archive_deletes_a_drop_and_only_by_version(dev: Deployed) -> None:
 
 def test_only_the_service_that_must_may_send_to_a_queue_or_the_topic(dev: Deployed) -> None:
     policies = {
-        found.name: json.loads(found.inputs["policy"])["Statement"]
+        resource.name: json.loads(resource.inputs["policy"])["Statement"]
         for kind in ("QueuePolicy", "TopicPolicy")
-        for found in dev.of(kind)
+        for resource in dev.of(kind)
     }
     allowed = {
         name: [
             (
-                one["Principal"]["Service"],
-                one["Action"],
-                _short(one["Resource"]),
-                _short(one["Condition"]["ArnLike"]["aws:SourceArn"]),
-                one["Condition"]["StringEquals"]["aws:SourceAccount"],
+                statement["Principal"]["Service"],
+                statement["Action"],
+                _short(statement["Resource"]),
+                _short(statement["Condition"]["ArnLike"]["aws:SourceArn"]),
+                statement["Condition"]["StringEquals"]["aws:SourceAccount"],
             )
-            for one in statements
-            if one["Effect"] == "Allow"
+            for statement in statements
+            if statement["Effect"] == "Allow"
         ]
         for name, statements in policies.items()
     }
@@ -298,14 +300,14 @@ def test_only_the_service_that_must_may_send_to_a_queue_or_the_topic(dev: Deploy
 
 def test_every_resource_policy_refuses_plain_http(deployed: Deployed) -> None:
     kinds = ("BucketPolicy", "QueuePolicy", "TopicPolicy")
-    policies = [found for kind in kinds for found in deployed.of(kind)]
+    policies = [resource for kind in kinds for resource in deployed.of(kind)]
     refusals = {
-        found.name: [
-            (one["Principal"], one["Condition"])
-            for one in json.loads(found.inputs["policy"])["Statement"]
-            if one["Effect"] == "Deny"
+        resource.name: [
+            (statement["Principal"], statement["Condition"])
+            for statement in json.loads(resource.inputs["policy"])["Statement"]
+            if statement["Effect"] == "Deny"
         ]
-        for found in policies
+        for resource in policies
     }
     assert len(refusals) == 9
     assert all(refused == [("*", {"Bool": {"aws:SecureTransport": "false"}})] for refused in refusals.values()), (

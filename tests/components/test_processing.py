@@ -39,7 +39,10 @@ def _arguments(job: str, stack: str = "dev") -> dict[str, str]:
 
 
 def test_the_jobs_are_python_shell_jobs_as_configured(dev: Deployed) -> None:
-    jobs = {found.name: {key: value for key, value in found.inputs.items() if key != "tags"} for found in dev.of("Job")}
+    jobs = {
+        resource.name: {key: value for key, value in resource.inputs.items() if key != "tags"}
+        for resource in dev.of("Job")
+    }
     assert jobs == {
         f"processing-{job}": {
             "name": f"transactions-pipeline-dev-{job.replace('_', '-')}",
@@ -75,7 +78,11 @@ def test_a_run_can_override_none_of_the_programs_arguments(deployed: Deployed) -
 
 
 def test_script_and_wheel_keep_their_file_names(dev: Deployed, wheel_directory: Path) -> None:
-    uploads = {found.inputs["key"]: found.inputs for found in dev.of("BucketObjectv2") if found.name.startswith("proc")}
+    uploads = {
+        resource.inputs["key"]: resource.inputs
+        for resource in dev.of("BucketObjectv2")
+        if resource.name.startswith("proc")
+    }
     assert {key: (each["bucket"], Path(each["source"].path)) for key, each in uploads.items()} == {
         f"code/{WHEEL}": ("storage-work-0a1b2c3", wheel_directory / WHEEL),
         "code/glue_entry.py": ("storage-work-0a1b2c3", ROOT / "jobs" / "glue_entry.py"),
@@ -84,10 +91,10 @@ def test_script_and_wheel_keep_their_file_names(dev: Deployed, wheel_directory: 
 
 def test_script_and_wheel_are_uploaded_into_a_bucket_that_is_guarded(deployed: Deployed) -> None:
     """Before that their version would be `null`, and nobody could restore them."""
-    guards = {found.urn for kind in GUARDS for found in deployed.of(kind) if found.name == "storage-work"}
-    uploads = [found for found in deployed.of("BucketObjectv2") if found.name.startswith("processing-")]
+    guards = {resource.urn for kind in GUARDS for resource in deployed.of(kind) if resource.name == "storage-work"}
+    uploads = [resource for resource in deployed.of("BucketObjectv2") if resource.name.startswith("processing-")]
     assert len(guards) == len(GUARDS)
-    assert [guards - found.dependencies for found in uploads] == [set(), set()]
+    assert [guards - resource.dependencies for resource in uploads] == [set(), set()]
 
 
 def test_the_connection_places_a_run_where_its_endpoint_is(dev: Deployed) -> None:
@@ -101,7 +108,7 @@ def test_the_connection_places_a_run_where_its_endpoint_is(dev: Deployed) -> Non
 
 
 def test_a_job_has_its_rights_before_it_can_be_started(deployed: Deployed) -> None:
-    rights = {found.name: found.urn for found in deployed.of("RolePolicy")}
+    rights = {resource.name: resource.urn for resource in deployed.of("RolePolicy")}
     assert [rights[job.name] in job.dependencies for job in deployed.of("Job")] == [True, True]
 
 
@@ -139,14 +146,14 @@ def test_without_keep_history_neither_job_nor_warehouse_keeps_it(dev: Deployed, 
     assert kept == {"false"}
 
     def sent(deployed: Deployed) -> set[str]:
-        return {found.inputs["sql"] for found in deployed.of("Statement")}
+        return {resource.inputs["sql"] for resource in deployed.of("Statement")}
 
     assert [text.split(" (")[0] for text in sent(dev) - sent(stack)] == ["INSERT INTO transaction_history"]
 
 
 def test_no_stack_owns_the_log_groups_that_glue_creates(deployed: Deployed) -> None:
     """Whichever Python Shell job of the account runs first creates them: CreateLogGroup fails from then on."""
-    assert [found.name for found in deployed.of("LogGroup") if "/aws-glue/" in found.inputs["name"]] == []
+    assert [resource.name for resource in deployed.of("LogGroup") if "/aws-glue/" in resource.inputs["name"]] == []
 
 
 def test_glues_options_never_match_our_arguments(deployed: Deployed) -> None:

@@ -83,13 +83,13 @@ DEV_RESOURCES = {
 
 
 def test_the_program_declares_these_resources_and_no_others(dev: Deployed) -> None:
-    assert Counter(found.kind for found in dev.resources) == DEV_RESOURCES
+    assert Counter(resource.kind for resource in dev.resources) == DEV_RESOURCES
 
 
 def test_prod_differs_from_dev_in_operators_and_samples(dev: Deployed, prod: Deployed) -> None:
-    in_dev, in_prod = ({(found.kind, found.name) for found in stack.resources} for stack in (dev, prod))
+    in_dev, in_prod = ({(resource.kind, resource.name) for resource in stack.resources} for stack in (dev, prod))
     # A statement is named by its text, and the text names the stack's roles.
-    in_dev, in_prod = ({one for one in stack if one[0] != "Statement"} for stack in (in_dev, in_prod))
+    in_dev, in_prod = ({item for item in stack if item[0] != "Statement"} for stack in (in_dev, in_prod))
     assert in_prod - in_dev == {("TopicSubscription", "notifications-operators-data-platform@example.com")}
     assert in_dev - in_prod == {
         ("TopicSubscription", "notifications-operators-analyst@example.com"),
@@ -100,32 +100,36 @@ def test_prod_differs_from_dev_in_operators_and_samples(dev: Deployed, prod: Dep
 
 
 def test_every_resource_belongs_to_a_component(deployed: Deployed) -> None:
-    outermost = {found.chain[0] for found in deployed.resources}
-    assert outermost == {found.type for found in deployed.resources if len(found.chain) == 1}
+    outermost = {resource.chain[0] for resource in deployed.resources}
+    assert outermost == {resource.type for resource in deployed.resources if len(resource.chain) == 1}
     assert all(type_.startswith(f"{PROJECT}:index:") for type_ in outermost)
 
 
 def test_every_childs_name_starts_with_its_components_name(deployed: Deployed) -> None:
-    names = {found.urn: found.name for found in deployed.resources}
-    children = [found for found in deployed.resources if found.parent in names]
-    strays = [found.urn for found in children if not found.name.startswith(names[found.parent])]
+    names = {resource.urn: resource.name for resource in deployed.resources}
+    children = [resource for resource in deployed.resources if resource.parent in names]
+    strays = [resource.urn for resource in children if not resource.name.startswith(names[resource.parent])]
     assert strays == []
 
 
 def test_no_two_resources_share_a_urn(deployed: Deployed) -> None:
     """The engine refuses a second one; the mocks would keep the last in silence."""
-    repeated = {urn for urn, times in Counter(found.urn for found in deployed.resources).items() if times > 1}
+    repeated = {urn for urn, times in Counter(resource.urn for resource in deployed.resources).items() if times > 1}
     assert repeated == set()
 
 
 def test_everything_that_can_bear_tags_says_whose_it_is(deployed: Deployed) -> None:
-    taggable = [found for found in deployed.resources if not found.is_component and hasattr(_class_of(found), "tags")]
+    taggable = [
+        resource
+        for resource in deployed.resources
+        if not resource.is_component and hasattr(_class_of(resource), "tags")
+    ]
     assert len(taggable) > 50, "the test has lost sight of what can bear tags"
     wanted = {"project": PROJECT, "environment": deployed.stack}
     untagged = [
-        found.urn
-        for found in taggable
-        if not (wanted.items() <= found.inputs.get("tags", {}).items() and found.inputs["tags"].get("Name"))
+        resource.urn
+        for resource in taggable
+        if not (wanted.items() <= resource.inputs.get("tags", {}).items() and resource.inputs["tags"].get("Name"))
     ]
     assert untagged == []
 
@@ -133,10 +137,10 @@ def test_everything_that_can_bear_tags_says_whose_it_is(deployed: Deployed) -> N
 def test_every_argument_however_deep_is_one_the_provider_knows(deployed: Deployed) -> None:
     """Python refuses an unknown argument, but in a nested dict literal a typing mistake passes in silence."""
     unknown = [
-        f"{found.name}: {path}"
-        for found in deployed.resources
-        if not found.is_component
-        for path in _unknown_keys(found.inputs, _args_of(found), found.kind)
+        f"{resource.name}: {path}"
+        for resource in deployed.resources
+        if not resource.is_component
+        for path in _unknown_keys(resource.inputs, _args_of(resource), resource.kind)
     ]
     assert unknown == []
 
@@ -150,8 +154,8 @@ def test_all_json_is_written_as_aws_answers_it(deployed: Deployed) -> None:
     """With spaces in it, some resources would differ at every preview."""
     texts = [
         value
-        for found in deployed.resources
-        for value in found.inputs.values()
+        for resource in deployed.resources
+        for value in resource.inputs.values()
         if isinstance(value, str) and value.startswith("{")
     ]
     assert len(texts) > 25
@@ -174,17 +178,17 @@ def test_two_regions_of_an_account_share_no_account_wide_name(dev: Deployed, whe
     def shared_names(stack: Deployed) -> set[str]:
         return {
             name
-            for found in stack.resources
-            if found.kind in ONE_PER_ACCOUNT
-            for name in (found.inputs.get(key) for key in ("name", "bucket", "dashboardName"))
+            for resource in stack.resources
+            if resource.kind in ONE_PER_ACCOUNT
+            for name in (resource.inputs.get(key) for key in ("name", "bucket", "dashboardName"))
             if name
         }
 
     assert len(shared_names(dev)) == 3
     assert shared_names(dev) & shared_names(other) == set()
     # The database's users follow the roles' names.
-    roles = {found.inputs["name"] for found in other.of("Role") if found.name.startswith("processing-")}
-    assert all(any(f"IAMR:{role}" in found.inputs["sql"] for found in other.of("Statement")) for role in roles)
+    roles = {resource.inputs["name"] for resource in other.of("Role") if resource.name.startswith("processing-")}
+    assert all(any(f"IAMR:{role}" in resource.inputs["sql"] for resource in other.of("Statement")) for role in roles)
 
 
 @pytest.mark.parametrize("region", ["eu-west-1", "ap-southeast-2", "us-gov-west-1"])
@@ -195,11 +199,11 @@ def test_the_longest_stack_name_fits_in_every_region(region: str) -> None:
 
 def test_in_another_partition_no_arn_is_written_for_the_first(wheel_directory: Path) -> None:
     china = deploy("dev", wheel_directory, region="cn-north-1", partition="aws-cn")
-    for found in china.resources:
-        text = json.dumps(dict(found.inputs), default=str)
+    for resource in china.resources:
+        text = json.dumps(dict(resource.inputs), default=str)
         # AWS publishes Powertools' layer under other accounts there: docs/aws.md says what is missing.
         text = re.sub(r"arn:aws:lambda:[a-z0-9-]+:017000801446:layer:[^\"]+", "", text)
-        assert "arn:aws:" not in text, found.urn
+        assert "arn:aws:" not in text, resource.urn
 
 
 @pytest.mark.parametrize("stack", ["dev", "prod"])
@@ -207,31 +211,37 @@ def test_the_first_preview_runs_though_no_output_is_known(
     stack: str, dev: Deployed, prod: Deployed, wheel_directory: Path
 ) -> None:
     preview = deploy(stack, wheel_directory, preview=True)
-    known = [found.name for found in preview.of("RolePolicy") if not isinstance(found.inputs["policy"], Unknown)]
+    known = [
+        resource.name for resource in preview.of("RolePolicy") if not isinstance(resource.inputs["policy"], Unknown)
+    ]
     assert known == []
     deployed = {"dev": dev, "prod": prod}[stack]
-    assert {found.urn for found in preview.resources} == {found.urn for found in deployed.resources}
+    assert {resource.urn for resource in preview.resources} == {resource.urn for resource in deployed.resources}
 
 
 def test_what_a_destroy_leaves_behind_does_not_stop_the_next_up(deployed: Deployed) -> None:
     """What is protected stays in Pulumi's state. What is merely left in AWS must be such that it can be put again."""
-    left = [found for found in deployed.resources if found.retain_on_delete or found.inputs.get("skipDestroy")]
-    assert {found.kind for found in left} <= {"BucketObjectv2"}
+    left = [
+        resource for resource in deployed.resources if resource.retain_on_delete or resource.inputs.get("skipDestroy")
+    ]
+    assert {resource.kind for resource in left} <= {"BucketObjectv2"}
 
 
 def test_what_has_a_fixed_name_goes_before_its_replacement_comes(deployed: Deployed) -> None:
     """Pulumi sees to it where the name is called `name`; elsewhere the second one would meet the first."""
-    fixed = [found for found in deployed.resources if {"namespaceName", "workgroupName"} & set(found.inputs)]
-    named = [found for found in fixed if found.kind in ("Namespace", "Workgroup")]
+    fixed = [resource for resource in deployed.resources if {"namespaceName", "workgroupName"} & set(resource.inputs)]
+    named = [resource for resource in fixed if resource.kind in ("Namespace", "Workgroup")]
     assert len(named) == 2
-    assert [found.delete_before_replace for found in named] == [True, True]
+    assert [resource.delete_before_replace for resource in named] == [True, True]
 
 
 def test_names_a_person_types_are_made_of_project_stack_and_thing(deployed: Deployed) -> None:
     prefix = f"{PROJECT}-{deployed.stack}-"
     names = [name.removeprefix("/aws/lambda/") for name in _given_names(deployed)]
     assert [name for name in names if not name.startswith(prefix)] == []
-    assert {len(found.inputs["name"]) <= 64 for found in deployed.of("Role") if "name" in found.inputs} == {True}
+    assert {len(resource.inputs["name"]) <= 64 for resource in deployed.of("Role") if "name" in resource.inputs} == {
+        True
+    }
 
 
 def test_the_program_may_not_look_things_up_in_aws() -> None:
@@ -242,7 +252,7 @@ def test_the_program_may_not_look_things_up_in_aws() -> None:
 def test_data_survives_pulumi_destroy_unless_the_stack_says_otherwise(dev: Deployed, prod: Deployed) -> None:
     def protected(stack: Deployed) -> set[tuple[str, bool, bool]]:
         holders = [*stack.of("Bucket"), *stack.of("Namespace")]
-        return {(found.name, found.protect, found.inputs.get("forceDestroy", False)) for found in holders}
+        return {(resource.name, resource.protect, resource.inputs.get("forceDestroy", False)) for resource in holders}
 
     assert protected(prod) == {
         ("storage-drop", True, False),
@@ -289,18 +299,18 @@ def test_with_two_wheels_the_program_names_both(tmp_path: Path) -> None:
         deploy("dev", tmp_path)
 
 
-def _class_of(found: Resource) -> type:
+def _class_of(resource: Resource) -> type:
     """`aws:lambda/function:Function` -> pulumi_aws.lambda_.Function."""
-    module = found.type.split(":")[1].split("/")[0]
+    module = resource.type.split(":")[1].split("/")[0]
     python_name = {"lambda": "lambda_"}.get(module, module)
-    resource_class: type = getattr(importlib.import_module(f"pulumi_aws.{python_name}"), found.kind)
+    resource_class: type = getattr(importlib.import_module(f"pulumi_aws.{python_name}"), resource.kind)
     return resource_class
 
 
-def _args_of(found: Resource) -> type:
-    module = importlib.import_module(_class_of(found).__module__)
+def _args_of(resource: Resource) -> type:
+    module = importlib.import_module(_class_of(resource).__module__)
     # InitArgs: where a nested argument of another resource has taken the name.
-    args: type = getattr(module, f"{found.kind}InitArgs", None) or getattr(module, f"{found.kind}Args")
+    args: type = getattr(module, f"{resource.kind}InitArgs", None) or getattr(module, f"{resource.kind}Args")
     return args
 
 
@@ -321,14 +331,14 @@ def _nested_args(annotation: Any) -> type | None:
     """The class of nested arguments somewhere in an annotation, if there is one."""
     if isinstance(annotation, type) and _types.is_input_type(annotation):
         return annotation
-    return next((found for found in map(_nested_args, get_args(annotation)) if found), None)
+    return next((resource for resource in map(_nested_args, get_args(annotation)) if resource), None)
 
 
 def _given_names(stack: Deployed) -> Iterator[str]:
     """The physical names that the program gives itself."""
-    for found in stack.resources:
-        names: Mapping[str, Any] = {} if found.is_component else found.inputs
+    for resource in stack.resources:
+        names: Mapping[str, Any] = {} if resource.is_component else resource.inputs
         for key in ("name", "bucket", "namespaceName", "workgroupName", "dashboardName"):
-            is_reference = key == "bucket" and found.kind != "Bucket"
+            is_reference = key == "bucket" and resource.kind != "Bucket"
             if names.get(key) and not is_reference:
                 yield names[key]

@@ -22,12 +22,12 @@ BUCKETS = {
 
 
 def _by_bucket(deployed: Deployed, kind: str) -> dict[str, Any]:
-    return {found.inputs["bucket"]: {**found.inputs} for found in deployed.of(kind)}
+    return {resource.inputs["bucket"]: {**resource.inputs} for resource in deployed.of(kind)}
 
 
 def test_every_bucket_is_private_encrypted_and_versioned(deployed: Deployed) -> None:
     names = list(BUCKETS.values())
-    assert {found.name: found.state["bucket"] for found in deployed.of("Bucket")} == BUCKETS
+    assert {resource.name: resource.state["bucket"] for resource in deployed.of("Bucket")} == BUCKETS
     assert _by_bucket(deployed, "BucketPublicAccessBlock") == {
         name: {
             "bucket": name,
@@ -55,8 +55,8 @@ def test_every_bucket_is_private_encrypted_and_versioned(deployed: Deployed) -> 
 
 def test_what_is_kept_for_how_long_follows_the_stacks_configuration(dev: Deployed) -> None:
     rules = {
-        found.name: {rule["id"]: (rule["filter"]["prefix"], _what(rule)) for rule in found.inputs["rules"]}
-        for found in dev.of("BucketLifecycleConfiguration")
+        resource.name: {rule["id"]: (rule["filter"]["prefix"], _what(rule)) for rule in resource.inputs["rules"]}
+        for resource in dev.of("BucketLifecycleConfiguration")
     }
     unfinished = ("", {"abortIncompleteMultipartUpload": {"daysAfterInitiation": 7}})
     old_versions = (
@@ -87,18 +87,20 @@ def test_what_is_kept_for_how_long_follows_the_stacks_configuration(dev: Deploye
             "unfinished-uploads": unfinished,
         },
     }
-    statuses = {rule["status"] for found in dev.of("BucketLifecycleConfiguration") for rule in found.inputs["rules"]}
+    statuses = {
+        rule["status"] for resource in dev.of("BucketLifecycleConfiguration") for rule in resource.inputs["rules"]
+    }
     assert statuses == {"Enabled"}
 
 
 def test_no_bucket_has_a_name_that_could_be_taken(deployed: Deployed) -> None:
     """Bucket names are unique in the world: Pulumi finds free ones unless the stack names one of its own."""
-    assert [found.name for found in deployed.of("Bucket") if "bucket" in found.inputs] == []
+    assert [resource.name for resource in deployed.of("Bucket") if "bucket" in resource.inputs] == []
 
 
 def test_a_stack_may_name_its_drop_bucket(wheel_directory: Path) -> None:
     stack = deploy("dev", wheel_directory, dropBucketName="shop-drops")
-    assert {found.name: found.inputs.get("bucket") for found in stack.of("Bucket")} == {
+    assert {resource.name: resource.inputs.get("bucket") for resource in stack.of("Bucket")} == {
         "storage-drop": "shop-drops",
         "storage-work": None,
         "storage-archive": None,
@@ -108,13 +110,13 @@ def test_a_stack_may_name_its_drop_bucket(wheel_directory: Path) -> None:
 def test_everything_that_guards_a_kept_bucket_is_kept_with_it(dev: Deployed, prod: Deployed) -> None:
     """`pulumi destroy --exclude-protected` takes what is not protected, whatever it hangs on."""
     for stack, kept in ((prod, True), (dev, False)):
-        buckets = {found.state["bucket"]: found.protect for found in stack.of("Bucket")}
+        buckets = {resource.state["bucket"]: resource.protect for resource in stack.of("Bucket")}
         # Whatever else names a bucket: objects come again, and the notification is part of the pipeline.
         not_guards = ("Bucket", "BucketObjectv2", "BucketNotification")
         guards = {
-            (found.kind, found.inputs["bucket"]): found.protect
-            for found in stack.resources
-            if found.inputs.get("bucket") in buckets and found.kind not in not_guards
+            (resource.kind, resource.inputs["bucket"]): resource.protect
+            for resource in stack.resources
+            if resource.inputs.get("bucket") in buckets and resource.kind not in not_guards
         }
         assert set(buckets.values()) == {kept}
         assert guards == {(kind, bucket): kept for kind in GUARDS for bucket in buckets}

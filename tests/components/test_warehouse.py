@@ -20,10 +20,10 @@ def _steps(deployed: Deployed) -> list[list[str]]:
 
 
 def test_each_statement_waits_for_all_of_the_step_before(deployed: Deployed) -> None:
-    by_text = {found.inputs["sql"]: found for found in deployed.of("Statement")}
+    by_text = {resource.inputs["sql"]: resource for resource in deployed.of("Statement")}
     steps = _steps(deployed)
     assert sorted(by_text) == sorted(sql for step in steps for sql in step)
-    urns = {found.urn for found in by_text.values()}
+    urns = {resource.urn for resource in by_text.values()}
     before: set[str] = set()
     for step in steps:
         assert [by_text[sql].dependencies & urns for sql in step] == [before] * len(step)
@@ -61,7 +61,7 @@ def test_no_two_statements_of_a_step_change_the_rights_on_one_table() -> None:
 
 def test_a_statement_runs_again_when_its_text_changes_and_only_then(dev: Deployed, wheel_directory: Path) -> None:
     again = deploy("dev", wheel_directory, jobTimeoutMinutes="30")
-    assert {found.urn for found in again.of("Statement")} == {found.urn for found in dev.of("Statement")}
+    assert {resource.urn for resource in again.of("Statement")} == {resource.urn for resource in dev.of("Statement")}
     first, second = "CREATE TABLE IF NOT EXISTS t (a BIGINT)", "CREATE TABLE IF NOT EXISTS t (a BIGINT, b BIGINT)"
     assert statement_name(first) != statement_name(second)
     assert statement_name(first).startswith("create-table-if-not-exists-t-")
@@ -73,7 +73,7 @@ def test_another_database_replaces_the_warehouse_old_one_first(dev: Deployed, pr
     def of(stack: Deployed) -> list[Resource]:
         return [stack.only("Namespace", "warehouse"), stack.only("Workgroup", "warehouse")]
 
-    assert [found.delete_before_replace for found in of(dev)] == [True, True]
+    assert [resource.delete_before_replace for resource in of(dev)] == [True, True]
     # Pulumi replaces the workgroup with the namespace it depends on.
     namespace, workgroup = of(dev)
     assert namespace.urn in workgroup.dependencies
@@ -81,20 +81,20 @@ def test_another_database_replaces_the_warehouse_old_one_first(dev: Deployed, pr
 
 
 def test_a_database_user_has_the_name_of_the_role_its_job_has(deployed: Deployed) -> None:
-    roles = {found.state["name"] for found in deployed.of("Role") if found.name.startswith("processing-")}
-    created = [found.inputs["sql"] for found in deployed.of("Statement") if "IAMR:" in found.inputs["sql"]]
+    roles = {resource.state["name"] for resource in deployed.of("Role") if resource.name.startswith("processing-")}
+    created = [resource.inputs["sql"] for resource in deployed.of("Statement") if "IAMR:" in resource.inputs["sql"]]
     assert len(roles) == 2
     assert all(any(f'"IAMR:{role}"' in sql for sql in created) for role in roles)
-    assert {found.inputs["roleArn"].rsplit("/", 1)[1] for found in deployed.of("Job")} == roles
+    assert {resource.inputs["roleArn"].rsplit("/", 1)[1] for resource in deployed.of("Job")} == roles
 
 
 def test_no_password_is_an_argument_of_anything(deployed: Deployed) -> None:
-    everything = json.dumps([dict(found.inputs) for found in deployed.resources], default=str)
+    everything = json.dumps([dict(resource.inputs) for resource in deployed.resources], default=str)
     namespace = deployed.only("Namespace", "warehouse").inputs
     assert namespace["manageAdminPassword"] is True
     assert not set(namespace) & {"adminUserPassword", "adminUserPasswordWo"}
     assert "secretsmanager" in everything
-    assert {found.inputs["secretArn"] for found in deployed.of("Statement")} == {
+    assert {resource.inputs["secretArn"] for resource in deployed.of("Statement")} == {
         deployed.only("Namespace", "warehouse").state["adminPasswordSecretArn"]
     }
 
@@ -121,11 +121,11 @@ def test_the_workgroup_is_private_and_its_bill_has_a_limit(dev: Deployed) -> Non
 
 def test_what_is_kept_keeps_nothing_of_the_network(prod: Deployed) -> None:
     """`pulumi destroy --exclude-protected` leaves what is protected and whatever that depends on."""
-    by_urn = {found.urn: found for found in prod.resources}
-    kept = {found.urn for found in prod.resources if found.protect}
+    by_urn = {resource.urn: resource for resource in prod.resources}
+    kept = {resource.urn for resource in prod.resources if resource.protect}
     grown = True
     while grown:
-        needed = {urn for one in kept for urn in by_urn[one].dependencies} & set(by_urn)
+        needed = {urn for item in kept for urn in by_urn[item].dependencies} & set(by_urn)
         grown = not needed <= kept
         kept |= needed
     assert {by_urn[urn].name for urn in kept} == {

@@ -50,8 +50,8 @@ def test_one_source_makes_a_wheel_for_each_python(tmp_path: Path, monkeypatch: p
     wheels = [build_wheel(tmp_path / "dist", tmp_path / "work", python) for python in ("3.9", "3.13", "3.9")]
     assert asked == ["3.9", "3.13", "3.9"]
     assert wheels[0] == wheels[2]
-    found = sorted(path.name for path in (tmp_path / "dist").iterdir())
-    assert found == [
+    wheel_names = sorted(path.name for path in (tmp_path / "dist").iterdir())
+    assert wheel_names == [
         f"transactions_pipeline-{__version__}-cp313-cp313-manylinux2014_x86_64.whl",
         f"transactions_pipeline-{__version__}-cp39-cp39-manylinux2014_x86_64.whl",
     ]

@@ -209,7 +209,7 @@ def ending_of(cloud: LocalCloud, trial: Trial) -> Ending:
     words = _words(cloud, trial)
     s3, archive, work = cloud.client("s3"), cloud.outputs["archive_bucket"], cloud.outputs["work_bucket"]
     copies = [s3.get_object(Bucket=archive, Key=key, VersionId=v) for _, v in in_bucket(cloud, "archive_bucket", key)]
-    rejected = [found for found in keys_in(cloud, "work_bucket", "rejected/") if load_id in found]
+    rejected = [actual for actual in keys_in(cloud, "work_bucket", "rejected/") if load_id in actual]
     return Ending(
         ledger=[
             {name: _plain(value, words) for name, value in row.items() if name not in _MAY_DIFFER}
@@ -224,10 +224,10 @@ def ending_of(cloud: LocalCloud, trial: Trial) -> Ending:
             for copy in copies
         ],
         rejected=[
-            _plain(found + "\n" + s3.get_object(Bucket=work, Key=found)["Body"].read().decode("utf-8"), words)
-            for found in rejected
+            _plain(actual + "\n" + s3.get_object(Bucket=work, Key=actual)["Body"].read().decode("utf-8"), words)
+            for actual in rejected
         ],
-        staged=[_plain(found, words) for found in keys_in(cloud, "work_bucket", f"staging/{load_id}/")],
+        staged=[_plain(actual, words) for actual in keys_in(cloud, "work_bucket", f"staging/{load_id}/")],
         mails=[
             (_plain(mail.subject, words), _plain(mail.body, words)) for mail in cloud.mails() if load_id in mail.body
         ],
@@ -237,7 +237,7 @@ def ending_of(cloud: LocalCloud, trial: Trial) -> Ending:
 def _words(cloud: LocalCloud, trial: Trial) -> dict[str, str]:
     """What tells one drop from another, and the word that stands for it."""
     day, drop = day_of(trial.number), trial.drop
-    found = {
+    actual = {
         re.escape(drop.load_id): "<load>",
         re.escape(drop.version_id): "<version>",
         f"year={day:%Y}/month={day:%m}/day={day:%d}": "<partition>",
@@ -250,7 +250,7 @@ def _words(cloud: LocalCloud, trial: Trial) -> dict[str, str]:
         **{re.escape(run_id): "<run>" for run_id in runs_of(cloud, drop)},
     }
     # After a crash the attempt that succeeded has another number, and a run that had committed may have failed.
-    return found | {
+    return actual | {
         r"reports/<load>/\d+": "reports/<load>/<attempt>",
         r"attempt \d+": "attempt <attempt>",
         "<run>, (SUCCEEDED|FAILED)": "<run>, <state>",

@@ -66,12 +66,12 @@ def expected_fact(model: oracle.Warehouse) -> dict[str, dict[str, Any]]:
 def found_fact(cloud: LocalCloud) -> dict[str, dict[str, Any]]:
     """What the warehouse holds, in the same form; an id that stands there twice is an error."""
     rows = rows_of(cloud, FACT_TRANSACTIONS)
-    found = {
+    actual = {
         row["transaction_id"]: {name: value for name, value in row.items() if name not in _TIMES}
         for row in sorted(rows, key=lambda row: str(row["transaction_id"]))
     }
-    assert len(found) == len(rows), f"{len(rows) - len(found)} transactions stand in the fact more than once"
-    return found
+    assert len(actual) == len(rows), f"{len(rows) - len(actual)} transactions stand in the fact more than once"
+    return actual
 
 
 def rows_of(cloud: LocalCloud, table: Table) -> list[dict[str, Any]]:
@@ -89,9 +89,9 @@ def keys_in(cloud: LocalCloud, output: str, prefix: str = "") -> list[str]:
     """The keys of what is current in the bucket behind a stack output."""
     pages = cloud.client("s3").get_paginator("list_objects_v2")
     return [
-        found["Key"]
+        entry["Key"]
         for page in pages.paginate(Bucket=cloud.outputs[output], Prefix=prefix)
-        for found in page.get("Contents", [])
+        for entry in page.get("Contents", [])
     ]
 
 
@@ -99,9 +99,9 @@ def in_bucket(cloud: LocalCloud, output: str, prefix: str = "") -> list[tuple[st
     """Key and version of everything in the bucket behind a stack output, delete markers too."""
     pages = cloud.client("s3").get_paginator("list_object_versions")
     return [
-        (found["Key"], found["VersionId"])
+        (entry["Key"], entry["VersionId"])
         for page in pages.paginate(Bucket=cloud.outputs[output], Prefix=prefix)
-        for found in page.get("Versions", []) + page.get("DeleteMarkers", [])
+        for entry in page.get("Versions", []) + page.get("DeleteMarkers", [])
     ]
 
 

@@ -50,10 +50,10 @@ def test_days_dropped_at_once_drain_without_dead_letters(
         cloud.wait_until_idle()
         files = backfill(cloud, days=days, seed=days)
         cloud.wait_until_idle(seconds)
-        found, expected = found_fact(cloud), expected_fact(warehouse_after(files))
-        lost = len(set(expected) - set(found))
+        actual, expected = found_fact(cloud), expected_fact(warehouse_after(files))
+        lost = len(set(expected) - set(actual))
         record_property("faults", {"drops": days, "rows": len(expected), "rows lost": lost})
-        assert found == expected
+        assert actual == expected
         assert cloud.queue("dead_letter_queue_url").all == 0
         assert in_bucket(cloud, "drop_bucket") == []
         assert {row["load_id"] for row in rows_of(cloud, LOAD_LEDGER)} == {file.drop.load_id for file in files}

@@ -70,8 +70,8 @@ def test_a_chaos_demo_ends_with_the_expected_rows(
     done = {fault: int(line.split()[0]) for fault in FAULTS for line in shown.splitlines() if line.endswith(fault)}
     (lost,) = [int(line.rpartition(" ")[2]) for line in shown.splitlines() if line.startswith("rows lost: ")]
     kills = done.get(JOB_KILLED, 0) + done.get(FUNCTION_KILLED, 0)
-    told = {"drops": results.summary["loads"], "faults injected": sum(done.values()), "kills survived": kills}
-    record_property("faults", {**told, "rows": results.summary["fact_rows"], "rows lost": lost})
+    result = {"drops": results.summary["loads"], "faults injected": sum(done.values()), "kills survived": kills}
+    record_property("faults", {**result, "rows": results.summary["fact_rows"], "rows lost": lost})
     assert results.complaints == []
     assert lost == 0
     assert "All rows match the expected results" in shown
@@ -166,8 +166,8 @@ class Shop(RuleBasedStateMachine):
         until = time.monotonic() + _SETTLED_WITHIN_SECONDS
         while time.monotonic() < until:
             self.cloud.wait_until_idle(_SETTLED_WITHIN_SECONDS)
-            told = len(self.cloud.mails()) - self.mails_before
-            if not in_bucket(self.cloud, "drop_bucket") and told >= len(self.chaos.drops):
+            result = len(self.cloud.mails()) - self.mails_before
+            if not in_bucket(self.cloud, "drop_bucket") and result >= len(self.chaos.drops):
                 return
             self.cloud.router.tick(grace_seconds=0)
 
@@ -177,16 +177,16 @@ class Shop(RuleBasedStateMachine):
         files = []
         for key in self.keys:
             for _, version in in_bucket(self.cloud, "archive_bucket", key):
-                found = s3.get_object(Bucket=archive, Key=key, VersionId=version)
-                (drop,) = [drop for drop in self.chaos.drops if drop.load_id == found["Metadata"]["load-id"]]
-                files.append(Dropped(drop, found["Body"].read(), uploaded[drop.load_id]))
+                response = s3.get_object(Bucket=archive, Key=key, VersionId=version)
+                (drop,) = [drop for drop in self.chaos.drops if drop.load_id == response["Metadata"]["load-id"]]
+                files.append(Dropped(drop, response["Body"].read(), uploaded[drop.load_id]))
         assert sorted(file.drop.load_id for file in files) == sorted(drop.load_id for drop in self.chaos.drops)
-        found = {name: row for name, row in found_fact(self.cloud).items() if name.startswith(f"S{self.example}-")}
+        response = {name: row for name, row in found_fact(self.cloud).items() if name.startswith(f"S{self.example}-")}
         expected = expected_fact(warehouse_after(files))
         killed = self.chaos.done[JOB_KILLED] + self.chaos.done[FUNCTION_KILLED]
-        told = {"drops": len(files), "faults injected": self.chaos.total, "kills survived": killed}
-        self.record("faults", {**told, "rows": len(expected), "rows lost": len(set(expected) - set(found))})
-        assert found == expected
+        result = {"drops": len(files), "faults injected": self.chaos.total, "kills survived": killed}
+        self.record("faults", {**result, "rows": len(expected), "rows lost": len(set(expected) - set(response))})
+        assert response == expected
         assert in_bucket(self.cloud, "drop_bucket") == []
         assert keys_in(self.cloud, "work_bucket", "staging/") == []
         assert self.cloud.queue("dead_letter_queue_url").all == 0

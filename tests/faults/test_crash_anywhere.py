@@ -45,8 +45,8 @@ def aftermath_of(cloud: LocalCloud, points: Sequence[Point], *, first: int = 0) 
 def check(aftermath: Aftermath, trial: Trial, record: Record) -> None:
     assert trial.is_through, f"only {trial.kills} of {trial.kills_due} kills happened"
     runs = runs_of(aftermath.cloud, trial.drop)
-    told = {"drops": 1, "faults injected": trial.faults, "kills survived": trial.kills}
-    record("faults", {**told, "drops replayed": int(len(runs) > 1)})
+    result = {"drops": 1, "faults injected": trial.faults, "kills survived": trial.kills}
+    record("faults", {**result, "drops replayed": int(len(runs) > 1)})
     assert len(runs) == trial.point.runs
     ending, in_peace = ending_of(aftermath.cloud, trial), aftermath.in_peace
     assert len(ending.mails) == trial.point.mails
@@ -54,9 +54,9 @@ def check(aftermath: Aftermath, trial: Trial, record: Record) -> None:
 
 
 def check_the_whole(cloud: LocalCloud, trials: Sequence[Trial], record: Record) -> None:
-    found, expected = found_fact(cloud), expected_fact(warehouse_after(trial.file for trial in trials))
-    record("faults", {"rows": len(expected), "rows lost": len(set(expected) - set(found))})
-    assert found == expected
+    actual, expected = found_fact(cloud), expected_fact(warehouse_after(trial.file for trial in trials))
+    record("faults", {"rows": len(expected), "rows lost": len(set(expected) - set(actual))})
+    assert actual == expected
     assert in_bucket(cloud, "drop_bucket") == []
     assert keys_in(cloud, "work_bucket", "staging/") == []
     assert cloud.queue("dead_letter_queue_url").all == 0

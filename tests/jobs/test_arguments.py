@@ -103,5 +103,5 @@ def test_amount_classes_that_cannot_be_are_refused(text: str) -> None:
 
 
 def test_a_label_may_hold_blanks_and_a_bound_two_decimals() -> None:
-    found = parse_amount_classes("Tiny:0, Very big:5000.50")
-    assert list(found.items()) == [("Tiny", Decimal(0)), ("Very big", Decimal("5000.50"))]
+    actual = parse_amount_classes("Tiny:0, Very big:5000.50")
+    assert list(actual.items()) == [("Tiny", Decimal(0)), ("Very big", Decimal("5000.50"))]

@@ -52,8 +52,8 @@ def read_with_notes(
 
 
 def test_a_line_break_in_a_name_becomes_a_blank() -> None:
-    found = read(f'{CUSTOMER_HEADER}\nC1,"Max\r\nSecond",One,,Gold\nC2,"Eve",Two,,\n', CUSTOMERS)
-    assert found.rows() == [(2, "C1", "Max Second", "One", None, "Gold"), (4, "C2", "Eve", "Two", None, None)]
+    actual = read(f'{CUSTOMER_HEADER}\nC1,"Max\r\nSecond",One,,Gold\nC2,"Eve",Two,,\n', CUSTOMERS)
+    assert actual.rows() == [(2, "C1", "Max Second", "One", None, "Gold"), (4, "C2", "Eve", "Two", None, None)]
 
 
 @pytest.mark.parametrize("second", [CUSTOMER_HEADER, "first_name,last_name,email,Customer ID,membership_level"])
@@ -63,10 +63,10 @@ def test_a_header_written_a_second_time_is_refused(second: str) -> None:
 
 
 def test_the_sample_rows_of_the_contract_are_read() -> None:
-    found = read(f'{PRODUCT_HEADER}\nP12345,"Widget A","Gadgets",29.99,"S123"\n')
-    assert found.rows() == [(2, "P12345", "Widget A", "Gadgets", Decimal("29.9900"), "S123")]
-    found = read(f'{CUSTOMER_HEADER}\nC12345,"John","Doe","john.doe@example.com","Gold"\n', CUSTOMERS)
-    assert found.rows() == [(2, "C12345", "John", "Doe", "john.doe@example.com", "Gold")]
+    actual = read(f'{PRODUCT_HEADER}\nP12345,"Widget A","Gadgets",29.99,"S123"\n')
+    assert actual.rows() == [(2, "P12345", "Widget A", "Gadgets", Decimal("29.9900"), "S123")]
+    actual = read(f'{CUSTOMER_HEADER}\nC12345,"John","Doe","john.doe@example.com","Gold"\n', CUSTOMERS)
+    assert actual.rows() == [(2, "C12345", "John", "Doe", "john.doe@example.com", "Gold")]
 
 
 @pytest.mark.parametrize("kind", [PRODUCTS, CUSTOMERS])
@@ -76,8 +76,8 @@ def test_the_sample_files_in_the_checkout_are_read(kind: str) -> None:
 
 
 def test_columns_may_stand_in_any_order_and_values_are_trimmed_and_may_be_empty() -> None:
-    found = read("\ufeffnote,PRICE, supplier_id,category,product_name,product_id\nx, 1 ,,\xa0,Ü, P1\u3000\n\n")
-    assert found.rows() == [(2, "P1", "Ü", None, Decimal(1), None)]
+    actual = read("\ufeffnote,PRICE, supplier_id,category,product_name,product_id\nx, 1 ,,\xa0,Ü, P1\u3000\n\n")
+    assert actual.rows() == [(2, "P1", "Ü", None, Decimal(1), None)]
 
 
 @pytest.mark.parametrize(
@@ -161,8 +161,8 @@ def test_any_text_is_read_or_refused_by_line(rows: Sequence[tuple[str, str, Deci
             read(f"{PRODUCT_HEADER}\n{quoted}")
         return
     with small_pieces():
-        found = read(f"{PRODUCT_HEADER}\n{quoted}")
-    assert found.drop("source_line").rows() == [
+        actual = read(f"{PRODUCT_HEADER}\n{quoted}")
+    assert actual.drop("source_line").rows() == [
         (name, re.sub("\r\n|\r|\n", " ", shortened) or None, None, price, None)
         for name, shortened, price in (
             (name, oracle_values.cleaned(text).encode()[:256].decode("utf-8", "ignore"), price)
@@ -172,15 +172,15 @@ def test_any_text_is_read_or_refused_by_line(rows: Sequence[tuple[str, str, Deci
 
 
 def test_zeros_behind_the_fourth_decimal_change_nothing() -> None:
-    found = read(f"{PRODUCT_HEADER}\nP1,,,29.990000,\nP2,,,12.50000000,\nP3,,,5,\n")
-    assert found["price"].to_list() == [Decimal("29.99"), Decimal("12.5"), Decimal(5)]
+    actual = read(f"{PRODUCT_HEADER}\nP1,,,29.990000,\nP2,,,12.50000000,\nP3,,,5,\n")
+    assert actual["price"].to_list() == [Decimal("29.99"), Decimal("12.5"), Decimal(5)]
 
 
 def test_a_text_that_is_too_long_is_cut_at_a_character_and_noted() -> None:
     long = "a" + "é" * 128 + "急" * 10
     content = f"{PRODUCT_HEADER}\nP1,{long},,1,\nP2,short,,2,\nP3,{'x' * 256},,3,\nP4,{'x' * 257},,4,\n"
-    found, notes = read_with_notes(content)
-    assert found["product_name"].to_list() == ["a" + "é" * 127, "short", "x" * 256, "x" * 256]
+    actual, notes = read_with_notes(content)
+    assert actual["product_name"].to_list() == ["a" + "é" * 127, "short", "x" * 256, "x" * 256]
     assert notes == [
         "product_name is longer than 256 bytes on line 2 (so it is on 1 more row, next on line 5); it was cut there"
     ]
@@ -194,13 +194,13 @@ def test_a_note_says_nothing_of_a_person() -> None:
 
 def test_a_row_without_any_value_is_passed_over() -> None:
     with small_pieces():
-        found = read(f"Handle,{PRODUCT_HEADER},Image\nteapot,P1,Teapot,,1,,1.jpg\nteapot,,, ,,,2.jpg\nmug,P2,,,2,,\n")
-    assert found["product_id"].to_list() == ["P1", "P2"]
+        actual = read(f"Handle,{PRODUCT_HEADER},Image\nteapot,P1,Teapot,,1,,1.jpg\nteapot,,, ,,,2.jpg\nmug,P2,,,2,,\n")
+    assert actual["product_id"].to_list() == ["P1", "P2"]
 
 
 def test_null_words_are_no_ids_and_excel_texts_are_what_they_hold() -> None:
-    found = read(f'{PRODUCT_HEADER}\n="00123",Nan,,1,NULL\nP2\u200b,,,2,S1\n')
-    assert found.select("product_id", "product_name", "supplier_id").rows() == [
+    actual = read(f'{PRODUCT_HEADER}\n="00123",Nan,,1,NULL\nP2\u200b,,,2,S1\n')
+    assert actual.select("product_id", "product_name", "supplier_id").rows() == [
         ("00123", "Nan", None),
         ("P2", None, "S1"),
     ]
@@ -220,8 +220,8 @@ def test_a_header_written_twice_is_refused(kind: str) -> None:
 def test_a_row_that_says_the_same_again_is_passed_over(is_cut: bool) -> None:
     rows = "P1,Mug,,12.50,S1\nP2,,,1,\n'P1,Mug ,,12.5000,S1\nP3,,,1,\nP1,Mug,,12.5,S1\n"
     with small_pieces() if is_cut else nullcontext():
-        found, notes = read_with_notes(f"{PRODUCT_HEADER}\n{rows}")
-    assert found["product_id"].to_list() == ["P1", "P2", "P3"]
+        actual, notes = read_with_notes(f"{PRODUCT_HEADER}\n{rows}")
+    assert actual["product_id"].to_list() == ["P1", "P2", "P3"]
     assert notes == [
         "line 4 repeats an earlier row (so it is on 1 more row, next on line 6); such a row was passed over"
     ]

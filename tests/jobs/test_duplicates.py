@@ -42,10 +42,10 @@ def test_each_id_that_repeats_is_set_aside(texts: Sequence[str], pieces: Mapping
         source = open_source_file(path, name="day.csv", required=SOURCE_COLUMNS)
         candidates = DuplicateCandidates(source, Path(folder), IdReader(DEFAULT.null_words))
         contested = [candidates.split(chunk, as_if_accepted(chunk)).contested for chunk in source.chunks()]
-    found = Counter(text for chunk in contested for text in chunk.get_column("transaction_id"))
+    occurrences = Counter(text for chunk in contested for text in chunk.get_column("transaction_id"))
     counts = Counter(oracle_values.read_id(text) for text in texts if not set("\r\n\0") & set(trim(text)))
     due = {text: count for text, count in counts.items() if text and count > 1}
-    assert {text: found[text] for text in due} == due
+    assert {text: occurrences[text] for text in due} == due
 
 
 def as_if_accepted(chunk: pl.DataFrame) -> ValidationResult:

@@ -118,7 +118,7 @@ def test_a_quote_that_is_never_closed_costs_its_line_and_is_not_held(tmp_path: P
 def test_a_row_with_a_million_fields_is_one_malformed_row() -> None:
     run = load(SOUND_LINE, "x" + "," * 1_000_000, SOUND_LINE.replace("T1", "T2"))
     assert [row["transaction_id"] for row in run.staged] == ["T1", "T2"]
-    assert {reason: found.rows for reason, found in run.report.reject_reasons.items()} == {"malformed_row": 1}
+    assert {reason: rejected.rows for reason, rejected in run.report.reject_reasons.items()} == {"malformed_row": 1}
     assert run.report.reject_reasons["malformed_row"].samples[0].fault == (
         "1,000,001 values under 6 headings, the last empty"
     )
@@ -190,13 +190,13 @@ def test_every_other_row_rejected_for_every_reason_there_is() -> None:
     run = load(*(line for at, row in enumerate(sound) for line in (row, bad[at % 4])))
     assert run.report.counts is not None
     assert (run.report.counts["inserted"], run.report.counts["rejected"]) == (20_000, 20_000)
-    found = run.report.reject_reasons
-    assert set(found) == {
+    rejected = run.report.reject_reasons
+    assert set(rejected) == {
         *("malformed_row", "missing_transaction_id", "missing_customer_id", "missing_product_id"),
         *("unknown_customer", "unknown_product", "invalid_quantity", "invalid_transaction_date"),
         *("future_transaction_date", "invalid_status", "value_too_long"),
     }
-    assert {len(reason.samples) for reason in found.values()} == {3}
+    assert {len(reason.samples) for reason in rejected.values()} == {3}
     assert len(run.report.to_json()) < 20_000
     assert run.rejected is not None
     assert len(run.rejected.lines) == 20_000
@@ -221,7 +221,7 @@ def test_what_cannot_be_seen_is_kept_as_it_stood() -> None:
     assert run.rejected is not None
     kept = [line[0] or line[8].partition(",")[0] for line in run.rejected.lines]
     assert kept == ids
-    samples = [sample for found in run.report.reject_reasons.values() for sample in found.samples]
+    samples = [sample for rejected in run.report.reject_reasons.values() for sample in rejected.samples]
     assert {sample.values["transaction_id"] for sample in samples if sample.values} <= set(ids)
 
 

@@ -194,7 +194,7 @@ def test_what_becomes_of_a_drop_lies_apart_from_every_other_load(key: str, attem
     assert re.fullmatch("[0-9a-f]{16}", load_id)
     assert load_id != other
     prefixes = [staging_prefix(load_id, attempt), staging_prefix(load_id, 10 * attempt), staging_prefix(other, attempt)]
-    assert not any(one != two and one.startswith(two) for one in prefixes for two in prefixes)
+    assert not any(prefix != shorter and prefix.startswith(shorter) for prefix in prefixes for shorter in prefixes)
     assert report_key(load_id, attempt) == f"reports/{load_id}/{attempt}.json"
     name = key.rpartition("/")[2]
     lies = rejected_key(date(2023, 3, 5), name, load_id)
@@ -210,13 +210,13 @@ parts = st.tuples(st.dates(), moments, st.sampled_from(("0" * 16, "f" * 16, "012
 
 
 @given(parts, parts, st.integers(-12, 12))
-def test_drop_precedence_orders_as_its_parts_do(one: tuple, two: tuple, hours: int) -> None:  # type: ignore[type-arg]
+def test_drop_precedence_orders_as_its_parts_do(lower: tuple, upper: tuple, hours: int) -> None:  # type: ignore[type-arg]
     zone = timezone(timedelta(hours=hours))
 
     def text(part: tuple, zone: timezone) -> str:  # type: ignore[type-arg]
         day, instant_utc, load_id = part
         return drop_precedence(day, instant_utc.replace(tzinfo=timezone.utc).astimezone(zone), load_id)
 
-    first, second = text(one, timezone.utc).encode(), text(two, zone).encode()
-    assert (first < second, first == second) == (one < two, one == two)
+    first, second = text(lower, timezone.utc).encode(), text(upper, zone).encode()
+    assert (first < second, first == second) == (lower < upper, lower == upper)
     assert len(first) <= 64

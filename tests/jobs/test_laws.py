@@ -1,4 +1,4 @@
-"""What holds for any rows whatever, whoever they are judged by."""
+"""What holds for any rows whatever, whoever they are validated by."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from tests import oracle
 from tests.file_strategies import transaction_files
 from tests.hostile_content import HEADER, SOUND_CUSTOMERS, SOUND_LINE, SOUND_PRODUCTS
 from tests.jobs.dry_run import dry_run
-from tests.jobs.judging import text_rows, transform
 from tests.jobs.test_whole_files import check
+from tests.jobs.validating import text_rows, transform
 from tests.oracle_text import SOURCE_COLUMNS
 from tests.strategies import PRICES, Transaction, dim_customers, dim_products, hostile_transactions, transactions
 
@@ -36,8 +36,8 @@ CUSTOMERS = {
 KNOWING = {"products": KNOWN, "customers": CUSTOMERS}
 
 
-def same(found: ValidationResult, expected: ValidationResult) -> None:
-    for side, other in zip(found, expected):
+def same(actual: ValidationResult, expected: ValidationResult) -> None:
+    for side, other in zip(actual, expected):
         assert_frame_equal(comparable(side), comparable(other))
 
 
@@ -51,10 +51,10 @@ def comparable(rows: pl.DataFrame) -> pl.DataFrame:
 @given(rows_of_text)
 def test_rows_are_conserved(rows: Sequence[Transaction]) -> None:
     chunk = text_rows(rows)
-    judged = transform(**KNOWING)(chunk)
-    lines = [*judged.accepted.get_column(SOURCE_LINE), *judged.rejected.get_column(SOURCE_LINE)]
+    validated = transform(**KNOWING)(chunk)
+    lines = [*validated.accepted.get_column(SOURCE_LINE), *validated.rejected.get_column(SOURCE_LINE)]
     assert sorted(lines) == chunk.get_column(SOURCE_LINE).to_list()
-    assert judged.rejected.get_column(REJECT_REASONS_COLUMN).str.len_bytes().gt(0).all()
+    assert validated.rejected.get_column(REJECT_REASONS_COLUMN).str.len_bytes().gt(0).all()
 
 
 @given(rows_of_text, st.randoms(use_true_random=False))
@@ -94,7 +94,7 @@ def test_worse_stays_worse(row: Transaction, column: str) -> None:
     assert after.accepted.is_empty()
     if before.rejected.height:
         (reasons,), (left,) = (
-            judged.rejected.get_column(REJECT_REASONS_COLUMN).str.split(";") for judged in (before, after)
+            validated.rejected.get_column(REJECT_REASONS_COLUMN).str.split(";") for validated in (before, after)
         )
         shared = {"value_too_long", "invalid_quantity", "rounded_id"}  # of several columns
         its_own = {reason for reason in oracle.REJECT_REASONS if column in reason or column[:-3] in reason}
@@ -119,9 +119,9 @@ def test_classes_are_total_and_exclusive(sold: Sequence[tuple[int, Decimal]], ce
     validate = transform(products={**priced, **on_the_bound}, amount_classes=classes)
     accepted = validate(text_rows(rows)).accepted
     assert accepted.height == len(rows)
-    found = accepted.select("total_amount", pl.col("amount_class").cast(pl.String)).rows()
-    assert [label for _, label in found] == [oracle.amount_class(total, list(classes.items())) for total, _ in found]
-    assert {label for _, label in found[len(sold) :]} == set(classes)
+    actual = accepted.select("total_amount", pl.col("amount_class").cast(pl.String)).rows()
+    assert [label for _, label in actual] == [oracle.amount_class(total, list(classes.items())) for total, _ in actual]
+    assert {label for _, label in actual[len(sold) :]} == set(classes)
 
 
 @given(rows_of_text, st.randoms(use_true_random=False))

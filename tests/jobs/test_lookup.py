@@ -14,7 +14,7 @@ from jobs.errors import DimensionRefused
 from jobs.rows.lookup import Lookup
 from tests.hostile_content import HEADER, SOUND_CUSTOMERS, SOUND_LINE, SOUND_PRODUCTS
 from tests.jobs.dry_run import dry_run
-from tests.jobs.judging import text_rows, transform
+from tests.jobs.validating import text_rows, transform
 from tests.oracle_rows import Product
 from tests.strategies import hostile_texts
 
@@ -35,8 +35,8 @@ def test_an_id_is_found_if_it_is_the_same_text_to_the_last_character(known: list
     held = Lookup(products(*known), name="dim_products", key="product_id")
     texts = [*asked, *known]
     rows = held.rows_of(series(texts))
-    found = held.column("product_name", rows).cast(pl.String).to_list()
-    assert found == [f"name of {text}" if text in known else None for text in texts]
+    actual = held.column("product_name", rows).cast(pl.String).to_list()
+    assert actual == [f"name of {text}" if text in known else None for text in texts]
 
 
 def test_a_null_id_is_no_ones() -> None:

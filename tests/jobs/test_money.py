@@ -12,7 +12,7 @@ from schemas.rejected_file import REJECT_REASONS_COLUMN
 from tests import oracle
 from tests.hostile_content import SOUND_LINE
 from tests.jobs.dry_run import dry_run, small_pieces
-from tests.jobs.judging import text_rows, transform
+from tests.jobs.validating import text_rows, transform
 from tests.oracle_text import SOURCE_COLUMNS
 
 quantities = st.one_of(st.integers(1, 200), st.integers(1, 2147483647), st.sampled_from((1, 2147483647)))

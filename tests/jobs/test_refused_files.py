@@ -180,7 +180,7 @@ def test_more_rejected_rows_than_allowed_refuse_the_load_and_are_kept() -> None:
         ("3", "invalid_status", ""),
         ("4", "unknown_customer;invalid_status", ""),
     ]
-    assert {reason: found.rows for reason, found in run.report.reject_reasons.items()} == {
+    assert {reason: rejected.rows for reason, rejected in run.report.reject_reasons.items()} == {
         "invalid_status": 2,
         "unknown_customer": 1,
     }

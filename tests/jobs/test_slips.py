@@ -90,12 +90,12 @@ def _slip(text: str, rng: random.Random) -> str:
     kind = rng.choice(SLIPS)
     if kind in ("quote", "blank", "line end", "carriage return", "escaped quote"):
         # Beside a value, where slips happen: a blank within a value would make another value of it.
-        places = [found.start() + rng.randint(0, 1) for found in re.finditer("[,\n]", text)] or [0]
+        places = [match.start() + rng.randint(0, 1) for match in re.finditer("[,\n]", text)] or [0]
         at = rng.choice([0, *places])
         sign = {"quote": '"', "blank": " ", "line end": "\n", "carriage return": "\r"}
         return text[:at] + sign.get(kind, '\\"') + text[at:]
     signs = {"lost quote": '"', "join": "\n", "doubled": '"', "escape": '"'}
-    places = [found.start() for found in re.finditer(signs[kind], text)]
+    places = [match.start() for match in re.finditer(signs[kind], text)]
     if not places:
         return text
     at = rng.choice(places)
@@ -104,15 +104,15 @@ def _slip(text: str, rng: random.Random) -> str:
 
 def careful_person(file: Damaged) -> dict[int, set[str]]:
     """Physical line -> the ids of the sales that stand in it whole, in the header's order."""
-    found: dict[int, set[str]] = {}
+    actual: dict[int, set[str]] = {}
     order = [name for name in file.header if name in COLUMNS]
     for number, line in enumerate(re.split("\r?\n", file.content), start=1):
         bare = [_bare(value) for value in line.split(",")]
         for sale, values in file.sales.items():
             wanted = [re.sub(r"\s", "", dict(zip(COLUMNS, values))[name]) for name in order]
             if sale in line and _stand_in_order(bare, wanted):
-                found.setdefault(number, set()).add(sale)
-    return found
+                actual.setdefault(number, set()).add(sale)
+    return actual
 
 
 def _bare(text: str) -> str:
@@ -121,7 +121,7 @@ def _bare(text: str) -> str:
 
 def _stand_in_order(values: list[str], wanted: list[str]) -> bool:
     rest = iter(values)
-    return all(any(value == one for value in rest) for one in wanted)
+    return all(any(value == item for value in rest) for item in wanted)
 
 
 def check(file: Damaged, run: DryRun) -> None:

@@ -57,20 +57,20 @@ def moments(texts: Sequence[str], formats: Sequence[str] = ("iso",), time_zone: 
 def test_every_text_is_read_as_the_oracle_reads_it(texts: Sequence[str]) -> None:
     """Whole columns at a time, as the job reads them: one odd text must not change how others are read."""
     expected = [oracle_values.read_transaction_date(text) for text in texts]
-    found = read(texts)
-    assert found.get_column(INSTANT_UTC).to_list() == expected
+    actual = read(texts)
+    assert actual.get_column(INSTANT_UTC).to_list() == expected
     days = [oracle_values.written_day(text) if moment else None for text, moment in zip(texts, expected)]
-    assert found.get_column(LOCAL_DATE).to_list() == days
-    for text, moment, latest in zip(texts, expected, found.get_column(LATEST_DAY)):
+    assert actual.get_column(LOCAL_DATE).to_list() == days
+    for text, moment, latest in zip(texts, expected, actual.get_column(LATEST_DAY)):
         if moment is not None and datetime(1, 1, 2) < moment < datetime(9999, 12, 30):
             assert not oracle_values.is_future(text, latest)
             assert oracle_values.is_future(text, latest - timedelta(days=1))
 
 
 def test_every_hostile_text_is_read_as_the_oracle_reads_it() -> None:
-    found = moments(HOSTILE_TEXTS)
-    assert found == [oracle_values.read_transaction_date(text) for text in HOSTILE_TEXTS]
-    assert sum(moment is not None for moment in found) >= 6
+    actual = moments(HOSTILE_TEXTS)
+    assert actual == [oracle_values.read_transaction_date(text) for text in HOSTILE_TEXTS]
+    assert sum(moment is not None for moment in actual) >= 6
 
 
 @pytest.mark.parametrize(

@@ -53,9 +53,9 @@ def check(
     partition_day: date = SOUND_DAY,
 ) -> DryRun:
     """Run the job and compare all that it did with what the oracle says."""
-    judged_by: dict[str, Any] = {"products": products, "customers": customers, "partition_day": partition_day}
+    validated_with: dict[str, Any] = {"products": products, "customers": customers, "partition_day": partition_day}
     with read_exactly() if exactly else nullcontext(), small_pieces(**pieces) if pieces else nullcontext():
-        run = dry_run(content, gz=gz, **judged_by)
+        run = dry_run(content, gz=gz, **validated_with)
     assert run.left_staged == []
     file = read_or_refuse(content)
     if isinstance(file, Refused):
@@ -65,14 +65,14 @@ def check(
         assert run.report.counts is None
         return run
     assert run.error is None, str(run.error)
-    judged = oracle.judge_file(file, **judged_by)
-    resolved = oracle.resolve_file(judged.accepted)
+    validated = oracle.validate_file(file, **validated_with)
+    resolved = oracle.resolve_file(validated.accepted)
     assert sorted(run.staged, key=by_line) == sorted(
         [expected_row(winner, partition_day, run.report) for winner in resolved.winners.values()], key=by_line
     )
     assert run.duplicate == len(resolved.duplicates)
     assert run.report.ignored_columns == [*file.ignored_columns]
-    check_rejected(run, file, judged)
+    check_rejected(run, file, validated)
     check_amounts(run, resolved)
     return run
 
@@ -103,19 +103,19 @@ def expected_row(winner: oracle.Accepted, partition_day: date, report: Report) -
     }
 
 
-def check_rejected(run: DryRun, file: oracle.TransactionFile, judged: oracle.JudgedFile) -> None:
-    if not judged.rejected:
+def check_rejected(run: DryRun, file: oracle.TransactionFile, validated: oracle.ValidatedFile) -> None:
+    if not validated.rejected:
         assert run.rejected is None
         assert run.report.reject_reasons == {}
         return
-    assert run.rejected == oracle.expected_rejected_file(file, judged.rejected)
-    counts = Counter(reason for verdict in judged.rejected for reason in verdict.reasons)
-    found = run.report.reject_reasons
-    assert {reason: entry.rows for reason, entry in found.items()} == counts
+    assert run.rejected == oracle.expected_rejected_file(file, validated.rejected)
+    counts = Counter(reason for verdict in validated.rejected for reason in verdict.reasons)
+    rejected = run.report.reject_reasons
+    assert {reason: entry.rows for reason, entry in rejected.items()} == counts
     most_frequent_first = sorted(counts, key=lambda reason: (-counts[reason], oracle.REJECT_REASONS.index(reason)))
-    assert list(found) == most_frequent_first
-    for reason, entry in found.items():
-        lines = [verdict.row.source_line for verdict in judged.rejected if reason in verdict.reasons]
+    assert list(rejected) == most_frequent_first
+    for reason, entry in rejected.items():
+        lines = [verdict.row.source_line for verdict in validated.rejected if reason in verdict.reasons]
         assert [sample.source_line for sample in entry.samples] == lines[:3]
 
 

@@ -107,22 +107,22 @@ class Cloud:
     # Drops
 
     def drop(self, key: str = DAY_KEY, body: bytes = b"transaction_id\n", **more: Any) -> Drop:
-        found = self.s3.put_object(Bucket=DROPS, Key=key, Body=body, **more)
-        return Drop(DROPS, key, found["VersionId"])
+        actual = self.s3.put_object(Bucket=DROPS, Key=key, Body=body, **more)
+        return Drop(DROPS, key, actual["VersionId"])
 
     def versions(self, bucket: str, key: str = "") -> list[str]:
-        found = self.s3.list_object_versions(Bucket=bucket, Prefix=key)
-        return [version["VersionId"] for version in found.get("Versions", [])]
+        response = self.s3.list_object_versions(Bucket=bucket, Prefix=key)
+        return [version["VersionId"] for version in response.get("Versions", [])]
 
     def keys(self, prefix: str = "", bucket: str = WORK) -> list[str]:
         pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
-        return [found["Key"] for page in pages for found in page.get("Contents", [])]
+        return [entry["Key"] for page in pages for entry in page.get("Contents", [])]
 
     def outlive(self, key: str) -> None:
         """As if whoever holds the marker had been dead for long."""
-        facts = self.read(key)
-        if facts.get("lease_seconds"):
-            body = json.dumps({**facts, "lease_seconds": 0.001}).encode("utf-8")
+        payload = self.read(key)
+        if payload.get("lease_seconds"):
+            body = json.dumps({**payload, "lease_seconds": 0.001}).encode("utf-8")
             self.s3.put_object(Bucket=WORK, Key=key, Body=body)
 
     def age(self, key: str, by: timedelta, *, bucket: str = WORK) -> None:

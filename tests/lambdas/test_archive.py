@@ -320,7 +320,7 @@ DIGEST, OTHER_DIGEST, OF_PARTS = '"4af981f98d22a0b9979da24b259e5e42"', '"00f981f
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "decided"),
+    ("source", "copied", "decided"),
     [
         ({"ETag": DIGEST}, {"ETag": DIGEST}, True),
         ({"ETag": DIGEST}, {"ETag": OTHER_DIGEST}, None),  # under KMS it is no digest
@@ -337,10 +337,10 @@ DIGEST, OTHER_DIGEST, OF_PARTS = '"4af981f98d22a0b9979da24b259e5e42"', '"00f981f
     ],
 )
 def test_only_checksums_of_the_same_kind_and_of_the_whole_object_decide(
-    one: dict[str, str], other: dict[str, str], decided: bool | None
+    source: dict[str, str], copied: dict[str, str], decided: bool | None
 ) -> None:
-    assert compare_checksums(one, other) is decided
-    assert compare_checksums(other, one) is decided
+    assert compare_checksums(source, copied) is decided
+    assert compare_checksums(copied, source) is decided
 
 
 def test_where_no_checksum_decides_the_bytes_are_read(cloud: Cloud) -> None:
@@ -352,13 +352,13 @@ def test_where_no_checksum_decides_the_bytes_are_read(cloud: Cloud) -> None:
         )
         return {"Bucket": DROPS, "Key": key, "VersionId": made["VersionId"]}
 
-    one, same, other, shorter = (
+    item, same, other, shorter = (
         in_parts("1", b"abc"),
         in_parts("2", b"abc"),
         in_parts("3", b"abd"),
         in_parts("4", b"ab"),
     )
-    assert [is_same_content(cloud.s3, one, it) for it in (same, other, shorter)] == [True, False, False]
+    assert [is_same_content(cloud.s3, item, it) for it in (same, other, shorter)] == [True, False, False]
 
 
 def test_the_archive_never_reads_or_deletes_what_is_not_pinned(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -79,8 +79,8 @@ rejected = st.builds(
 
 
 reports_of_any_content = st.builds(
-    lambda outcome, error, **found: replace(
-        succeeded(Drop(DROPS, DAY_KEY, "v1")), outcome=outcome, error=error, **found
+    lambda outcome, error, **fields: replace(
+        succeeded(Drop(DROPS, DAY_KEY, "v1")), outcome=outcome, error=error, **fields
     ),
     outcome=st.sampled_from(["succeeded", "failed"]),
     error=st.none() | st.builds(Error, texts, st.booleans(), texts),

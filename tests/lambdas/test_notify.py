@@ -129,8 +129,8 @@ def test_a_success_is_told_alike_whatever_happened_on_the_way(cloud: Cloud) -> N
         succeeded(drop, attempt=2, counts=counts, change="0.00", first_commit=first, first_change="1234.50")
     )
     tell(event_of("glue_failed", run_of(cloud, drop, attempt=2)))  # and its run died behind its report
-    (one, body_of_one), (other, body_of_other) = cloud.mails()
-    assert one == other
+    (item, body_of_one), (other, body_of_other) = cloud.mails()
+    assert item == other
     parts = [body.partition("  pipeline show")[0] for body in (body_of_one, body_of_other)]
     assert parts[0].splitlines()[:2] == parts[1].splitlines()[:2]
     assert "             4  new\n" in parts[1], "what the first attempt committed"

@@ -89,24 +89,26 @@ def test_two_workers_cannot_hold_one_claim(cloud: Cloud, monkeypatch: pytest.Mon
     assert len(cloud.runs()) == 1
 
 
-@pytest.mark.parametrize("found", ["no claim", "a claim given back", "a dead worker's claim", "an attempt to follow"])
+@pytest.mark.parametrize(
+    "claim_before", ["no claim", "a claim given back", "a dead worker's claim", "an attempt to follow"]
+)
 def test_only_one_of_two_that_find_the_same_starts_a_run(
-    cloud: Cloud, monkeypatch: pytest.MonkeyPatch, found: str
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch, claim_before: str
 ) -> None:
     """The first stands before its write while the second does all of its work."""
     drop = cloud.drop()
     dispatcher = handler.dependencies().dispatcher
-    if found == "a claim given back":
+    if claim_before == "a claim given back":
         with monkeypatch.context() as patched:
             glue_answers(patched, refusal("ConcurrentRunsExceededException"))
             deliver(cloud, drop_message(drop))
-    elif found == "a dead worker's claim":
+    elif claim_before == "a dead worker's claim":
         release = killed_at(dispatcher.runner.starter, "StartJobRun")
         with pytest.raises(Killed):
             deliver(cloud, drop_message(drop))
         release()
         cloud.outlive(f"claims/{drop.load_id}/1.json")
-    elif found == "an attempt to follow":
+    elif claim_before == "an attempt to follow":
         deliver(cloud, drop_message(drop))
         cloud.end_run(cloud.runs()[0], "FAILED", report=failed(drop, is_transient=True))
     put = dispatcher.s3.put_object

@@ -38,10 +38,10 @@ def _one_client_for_each_key() -> Callable[..., Any]:
     make, made = IamHelper.get_boto3_redshift_client, dict[str, Any]()
     lock = threading.Lock()
 
-    def client(*told: Any) -> Any:
+    def client(*arguments: Any) -> Any:
         with lock:
             key = os.environ["AWS_ACCESS_KEY_ID"]
-            return made[key] if key in made else made.setdefault(key, make(*told))
+            return made[key] if key in made else made.setdefault(key, make(*arguments))
 
     return client
 

@@ -211,15 +211,15 @@ class Shop:
         assert sum(entry["inserted"] - entry["removed"] for entry in entries) == len(fact)
         booked: dict[tuple[str, str], list[Any]] = {}
         for row in self.amounts():
-            found = booked.setdefault((row["amount_class"], row["status"]), [0, Decimal(0)])
-            found[0] += row["row_count"]
-            found[1] += row["amount"]
+            actual = booked.setdefault((row["amount_class"], row["status"]), [0, Decimal(0)])
+            actual[0] += row["row_count"]
+            actual[1] += row["amount"]
             assert row["is_sale"] == (row["status"] not in ("cancelled", "refunded"))
         held: dict[tuple[str, str], list[Any]] = {}
         for row in fact.values():
-            found = held.setdefault((row["amount_class"], row["status"]), [0, Decimal(0)])
-            found[0] += 1
-            found[1] += row["total_amount"]
+            actual = held.setdefault((row["amount_class"], row["status"]), [0, Decimal(0)])
+            actual[0] += 1
+            actual[1] += row["total_amount"]
         assert {key: value for key, value in booked.items() if any(value)} == held
         if self.keep_history == "true":
             self.assert_fact_is_maximum_of_history()
@@ -252,8 +252,8 @@ class Shop:
 
     def left_staged(self) -> list[str]:
         """Keys below staging/: none should be left when a run is over."""
-        found = self.s3.list_objects_v2(Bucket=self.work_bucket, Prefix="staging/")
-        return [entry["Key"] for entry in found.get("Contents", ())]
+        response = self.s3.list_objects_v2(Bucket=self.work_bucket, Prefix="staging/")
+        return [entry["Key"] for entry in response.get("Contents", ())]
 
     def drop(
         self, *lines: str, day: date = SOUND_DAY, name: str = "day.csv", uploaded_at: datetime | None = None
@@ -299,7 +299,7 @@ class Shop:
         return WarehouseSession(parse_arguments(self.arguments(anything)).warehouse)
 
     def stage(self, drop: oracle.Drop, attempt: int = 1) -> Callable[[WarehouseSession], Committed]:
-        """Judge and stage a drop; what is returned loads it, as often as it is called."""
+        """Validate and stage a drop; what is returned loads it, as often as it is called."""
         given: list[tuple[Any, ...]] = []
 
         def note(_: WarehouseSession, *arguments: Any) -> Committed:

@@ -43,12 +43,12 @@ def test_every_row_becomes_what_the_generator_meant(shop: Shop, tmp_path: Path, 
 
     meant_fact = pl.read_parquet(tmp_path / "expected" / "fact_transactions.parquet")
     columns = [name for name in meant_fact.columns if name not in ("source_key", "transaction_id")]
-    found = {
+    actual = {
         transaction_id: {**{name: row[name] for name in columns}, "source_key": row["source_uri"].split("/", 3)[3]}
         for transaction_id, row in shop.fact().items()
     }
     text = meant_fact.cast({pl.Categorical: pl.String, pl.Enum: pl.String}, strict=False)
-    assert found == {
+    assert actual == {
         row["transaction_id"]: {name: row[name] for name in (*columns, "source_key")} for row in text.rows(named=True)
     }
-    assert len(found) == lines_of_winners["inserted"]
+    assert len(actual) == lines_of_winners["inserted"]

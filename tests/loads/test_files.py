@@ -141,9 +141,9 @@ def test_a_file_that_only_looks_broken_is_loaded_as_the_oracle_loads_it(sound_sh
     model.max_reject_ratio = "1"
     drop = sound_shop.upload(key_of(SOUND_DAY, "day.csv"), broken.content)
     report = sound_shop.load_as(model, drop)
-    judged = model.validate(drop)
-    if judged.rejected:
-        expected = oracle.expected_rejected_file(oracle.read_file(broken.content), judged.rejected)
+    validated = model.validate(drop)
+    if validated.rejected:
+        expected = oracle.expected_rejected_file(oracle.read_file(broken.content), validated.rejected)
         assert sound_shop.rejected(report) == (expected.header, list(expected.lines))
 
 

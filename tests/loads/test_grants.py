@@ -104,18 +104,18 @@ def staff(mall: Shop, s3_url: str) -> Iterator[Staff]:
 
 def granted(staff: Staff) -> set[tuple[str, str, str]]:
     """(role, privilege, table) of everything the statements grant."""
-    found = set()
+    actual = set()
     for statement in ddl.grants(process_transactions_user=staff.process, load_dimensions_user=staff.load):
         # SELECT on some columns is one privilege
         grant = re.fullmatch(r'GRANT (.*) ON (.*) TO "(.*)"', statement)
         if grant:
             privileges, tables, role = grant.groups()
-            found |= {
-                (role, one, table)
-                for one in re.findall(r"\w+(?: \([^)]*\))?", privileges)
+            actual |= {
+                (role, item, table)
+                for item in re.findall(r"\w+(?: \([^)]*\))?", privileges)
                 for table in tables.split(", ")
             }
-    return found
+    return actual
 
 
 def test_both_jobs_can_do_their_work(staff: Staff) -> None:

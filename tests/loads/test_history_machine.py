@@ -162,16 +162,18 @@ class HistoryMachine(RuleBasedStateMachine):
         prices=st.dictionaries(st.integers(0, 2), st.integers(1, 2000), min_size=1), day=st.integers(0, 3), death=deaths
     )
     def products_arrive(self, prices: dict[int, int], day: int, death: str) -> None:
-        found = [oracle.Product(f"P{n}", f"Widget {n}", "Gadgets", Decimal(price), "S") for n, price in prices.items()]
-        drop = self.upload_dimension("dim_products", csv_bytes(PRODUCTS, found), day)
-        self.model.dimensions.load_products(drop, found)
+        products = [
+            oracle.Product(f"P{n}", f"Widget {n}", "Gadgets", Decimal(price), "S") for n, price in prices.items()
+        ]
+        drop = self.upload_dimension("dim_products", csv_bytes(PRODUCTS, products), day)
+        self.model.dimensions.load_products(drop, products)
         self.load_dimension(drop, death)
 
     @rule(numbers=st.sets(st.integers(0, 2), min_size=1), day=st.integers(0, 3), death=deaths)
     def customers_arrive(self, numbers: set[int], day: int, death: str) -> None:
-        found = [oracle.Customer(f"C{n}", "J", "D", "", f"Level {day}") for n in sorted(numbers)]
-        drop = self.upload_dimension("dim_customers", csv_bytes(CUSTOMERS, found), day)
-        self.model.dimensions.load_customers(drop, found)
+        customers = [oracle.Customer(f"C{n}", "J", "D", "", f"Level {day}") for n in sorted(numbers)]
+        drop = self.upload_dimension("dim_customers", csv_bytes(CUSTOMERS, customers), day)
+        self.model.dimensions.load_customers(drop, customers)
         self.load_dimension(drop, death)
 
     def upload_dimension(self, name: str, content: bytes, day: int) -> oracle.Drop:
@@ -242,18 +244,18 @@ class HistoryMachine(RuleBasedStateMachine):
         winners = self.model.fact()
         with mock.patch.object(cli.loads.explanation, "run_statement", self.answer):
             for name in IDS:
-                told = explain_transaction(None, name).rows  # type: ignore[arg-type]
-                found = [(row.source_uri, row.source_line, row.load_id) for row in told if row.reason == "wins"]
+                rows = explain_transaction(None, name).rows  # type: ignore[arg-type]
+                actual = [(row.source_uri, row.source_line, row.load_id) for row in rows if row.reason == "wins"]
                 winner = winners.get(name)
-                assert found == ([(winner.source_uri, winner.source_line, winner.load_id)] if winner else [])
-                assert all(row.reason == "wins" for row in told[:1]) or winner is None
+                assert actual == ([(winner.source_uri, winner.source_line, winner.load_id)] if winner else [])
+                assert all(row.reason == "wins" for row in rows[:1]) or winner is None
                 own = [said for said in self.model.said.values() if name in said.ids.values()]
-                assert {row.load_id for row in told} == {said.drop.load_id for said in own}
+                assert {row.load_id for row in rows} == {said.drop.load_id for said in own}
 
     def answer(self, _: object, statement: str, *, limit: int, transaction_id: str) -> Result:
         """What the Data API would answer."""
-        found = self.shop.sql(statement.replace(":transaction_id", f"'{transaction_id}'"))[:limit]
-        return Result(list(found[0]) if found else [], [list(row.values()) for row in found], None, is_cut=False)
+        actual = self.shop.sql(statement.replace(":transaction_id", f"'{transaction_id}'"))[:limit]
+        return Result(list(actual[0]) if actual else [], [list(row.values()) for row in actual], None, is_cut=False)
 
 
 def test_after_every_step_rows_money_and_explanations_are_right(shop: Shop) -> None:

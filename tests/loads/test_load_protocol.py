@@ -102,14 +102,14 @@ def test_without_the_lock_two_runs_put_one_new_key_in_twice_and_nobody_notices(
 
     first, second = (sound_shop.stage(sound_shop.drop(SOUND[0], name=name)) for name in ("a.csv", "b.csv"))
     with before("merge", wait_for_the_other), ThreadPoolExecutor(2) as pool:
-        for load in [pool.submit(signed_in, sound_shop, one) for one in (first, second)]:
+        for load in [pool.submit(signed_in, sound_shop, drop) for drop in (first, second)]:
             load.result()
         assert sound_shop.sql("SELECT COUNT(*) AS rows FROM fact_transactions") == [{"rows": 1}]
         sound_shop.clean()
         both_have_looked.reset()
         patience_seconds = 300
         monkeypatch.setattr(sql, "LOCK", "SELECT 1")
-        for load in [pool.submit(signed_in, sound_shop, one) for one in (first, second)]:
+        for load in [pool.submit(signed_in, sound_shop, drop) for drop in (first, second)]:
             load.result()
     assert sound_shop.sql("SELECT COUNT(*) AS rows FROM fact_transactions") == [{"rows": 2}]
     sound_shop.clean_stage()
@@ -180,7 +180,7 @@ def test_a_serialisation_failure_is_tried_again_as_a_whole(sound_shop: Shop, mon
         for name, quantity in (("a.csv", 4), ("b.csv", 5))
     )
     with before("merge", wait_for_the_other) as merges, ThreadPoolExecutor(2) as pool:
-        for load in [pool.submit(signed_in, sound_shop, one) for one in (first, second)]:
+        for load in [pool.submit(signed_in, sound_shop, drop) for drop in (first, second)]:
             load.result()
     assert len(merges) == 3, "one of the two had to begin again"
     assert {key: row["quantity"] for key, row in sound_shop.fact().items()} == {"T1": 5}

@@ -22,9 +22,9 @@ def row(transaction_id: str = "T1", at: str = "2023-03-15", status: str = "compl
     return f"{transaction_id},C0,P0,{quantity},{at},{status}"
 
 
-def told(shop: Shop, *columns: str) -> dict[str, object]:
+def fact_columns(shop: Shop, *columns: str) -> dict[str, object]:
     """By transaction_id: these columns of the fact, one of them as it is."""
-    return {key: tuple(found[name] for name in columns) for key, found in shop.fact().items()}
+    return {key: tuple(fact_row[name] for name in columns) for key, fact_row in shop.fact().items()}
 
 
 def test_a_stale_row_does_not_become_a_second_row(sound_shop: Shop) -> None:
@@ -32,7 +32,7 @@ def test_a_stale_row_does_not_become_a_second_row(sound_shop: Shop) -> None:
     report = sound_shop.load(row(at="2023-03-14", status="pending"))
     assert report.counts is not None
     assert (report.counts["stale"], report.counts["inserted"]) == (1, 0)
-    assert told(sound_shop, "status") == {"T1": ("shipped",)}
+    assert fact_columns(sound_shop, "status") == {"T1": ("shipped",)}
 
 
 def test_the_merge_joins_by_the_key_alone() -> None:
@@ -44,7 +44,7 @@ def test_two_rows_of_one_key_are_one_before_they_are_staged(sound_shop: Shop) ->
     report = sound_shop.load(row(quantity=3), row(quantity=3), row(quantity=3))
     assert report.counts is not None
     assert (report.counts["inserted"], report.counts["duplicate"]) == (1, 2)
-    assert told(sound_shop, "quantity") == {"T1": (3,)}
+    assert fact_columns(sound_shop, "quantity") == {"T1": (3,)}
 
 
 def test_ids_are_trimmed_and_blank_ones_rejected_on_every_load(sound_shop: Shop) -> None:
@@ -74,7 +74,7 @@ def test_an_older_and_a_newer_row_in_one_file_leave_one(sound_shop: Shop) -> Non
     report = sound_shop.load(row(at="2023-03-13", quantity=3), row(at="2023-03-15", quantity=5))
     assert report.counts is not None
     assert (report.counts["updated"], report.counts["duplicate"]) == (1, 1)
-    assert told(sound_shop, "quantity") == {"T1": (5,)}
+    assert fact_columns(sound_shop, "quantity") == {"T1": (5,)}
 
 
 @pytest.mark.parametrize("order", list(permutations(range(3))))
@@ -83,7 +83,7 @@ def test_rows_that_tie_in_date_status_day_and_upload_have_one_winner(sound_shop:
     for at in order:
         sound_shop.run(drops[at])
     winner = max(drops, key=lambda drop: drop.load_id)
-    assert told(sound_shop, "load_id", "quantity") == {"T1": (winner.load_id, drops.index(winner) + 1)}
+    assert fact_columns(sound_shop, "load_id", "quantity") == {"T1": (winner.load_id, drops.index(winner) + 1)}
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_a_change_of_status_has_one_outcome_in_both_orders(
         sound_shop.clean()
         for drop in order:
             sound_shop.run(drop)
-        assert told(sound_shop, "load_id") == {"T1": ((second if wins else first).load_id,)}
+        assert fact_columns(sound_shop, "load_id") == {"T1": ((second if wins else first).load_id,)}
 
 
 def test_an_unknown_status_is_rejected(sound_shop: Shop) -> None:
@@ -128,7 +128,7 @@ def test_no_other_transaction_is_ever_overwritten(sound_shop: Shop) -> None:
 def test_a_corrected_date_moves_the_row_and_leaves_one(sound_shop: Shop) -> None:
     sound_shop.load(row(at="2023-03-10"), day=date(2023, 3, 10))
     sound_shop.load(row(at="2023-03-15"), day=date(2023, 3, 15))
-    assert told(sound_shop, "transaction_date") == {"T1": (datetime(2023, 3, 15),)}
+    assert fact_columns(sound_shop, "transaction_date") == {"T1": (datetime(2023, 3, 15),)}
 
 
 def test_an_unchanged_row_keeps_updated_at_and_takes_the_later_lineage(sound_shop: Shop) -> None:
@@ -139,7 +139,7 @@ def test_an_unchanged_row_keeps_updated_at_and_takes_the_later_lineage(sound_sho
     assert (later.counts["unchanged"], later.counts["updated"]) == (1, 1)
     sound_shop.stamp(2)
     assert sound_shop.stamps() == {"T1": (2, 1), "T2": (2, 2)}
-    assert told(sound_shop, "load_id", "source_line") == {"T1": (later.load_id, 3), "T2": (later.load_id, 2)}
+    assert fact_columns(sound_shop, "load_id", "source_line") == {"T1": (later.load_id, 3), "T2": (later.load_id, 2)}
 
 
 def test_classes_at_their_bounds_zero_and_beyond_the_column(shop: Shop) -> None:
@@ -154,7 +154,7 @@ def test_classes_at_their_bounds_zero_and_beyond_the_column(shop: Shop) -> None:
         "H,C0,A,0,2023-03-15,pending",
         "I,C0,A,-1,2023-03-15,refunded",
     )
-    assert told(shop, "amount_class", "total_amount") == {
+    assert fact_columns(shop, "amount_class", "total_amount") == {
         "Z": ("Small", Decimal("0.00")),
         "A": ("Small", Decimal("99.99")),
         "B": ("Medium", Decimal("100.00")),
@@ -163,7 +163,7 @@ def test_classes_at_their_bounds_zero_and_beyond_the_column(shop: Shop) -> None:
         "E": ("Large", Decimal("100000000000000.00")),
         "F": ("Large", Decimal("9999999999999999.99")),
     }
-    assert {reason: found.rows for reason, found in report.reject_reasons.items()} == {"invalid_quantity": 3}
+    assert {reason: rejected.rows for reason, rejected in report.reject_reasons.items()} == {"invalid_quantity": 3}
     assert report.amount_classes["Large"].amount == "10100000000001999.99"
     assert report.change == "10100000000002199.98"
 
@@ -212,7 +212,7 @@ def test_every_permutation_of_the_same_drops_gives_one_table_lineage_included(so
     sound_shop.clean_stage()
     assert len(tables) == 24
     assert all(table == tables[0] for table in tables)
-    assert len({found["load_id"] for found in tables[0].values()}) > 2
+    assert len({fact_row["load_id"] for fact_row in tables[0].values()}) > 2
 
 
 def test_the_ledger_says_everything_about_a_load_and_only_of_its_first_commit(sound_shop: Shop) -> None:

@@ -93,7 +93,7 @@ def compare(shop: Shop, key: str, content: bytes, uploaded_at: datetime) -> None
     assert (planned.removed, planned.restored) == (entry["removed"], entry["restored"])
     assert (planned.change, planned.waiting) == (loaded.change, loaded.waiting)
     assert (planned.amount_classes, planned.statuses) == (loaded.amount_classes, loaded.statuses)
-    found = [
+    actual = [
         (
             change.transaction_id,
             None if change.old_amount is None else Decimal(change.old_amount),
@@ -101,7 +101,7 @@ def compare(shop: Shop, key: str, content: bytes, uploaded_at: datetime) -> None
         )
         for change in planned.largest_changes
     ]
-    assert found == changed_most(before, shop.fact())
+    assert actual == changed_most(before, shop.fact())
     assert loaded.largest_changes == []
 
 

@@ -77,15 +77,15 @@ class RowsThatCount(RuleBasedStateMachine):
 
     @rule(numbers=st.sets(st.integers(0, 2), min_size=1))
     def products_arrive(self, numbers: set[int]) -> None:
-        found = {f"P{n}": ALL_PRODUCTS[f"P{n}"] for n in numbers}
-        self.products |= found
-        self.dimension("dim_products", csv_bytes(PRODUCTS, found.values()))
+        products = {f"P{n}": ALL_PRODUCTS[f"P{n}"] for n in numbers}
+        self.products |= products
+        self.dimension("dim_products", csv_bytes(PRODUCTS, products.values()))
 
     @rule(numbers=st.sets(st.integers(0, 2), min_size=1))
     def customers_arrive(self, numbers: set[int]) -> None:
-        found = {f"C{n}": ALL_CUSTOMERS[f"C{n}"] for n in numbers}
-        self.customers |= found
-        self.dimension("dim_customers", csv_bytes(CUSTOMERS, found.values()))
+        customers = {f"C{n}": ALL_CUSTOMERS[f"C{n}"] for n in numbers}
+        self.customers |= customers
+        self.dimension("dim_customers", csv_bytes(CUSTOMERS, customers.values()))
 
     def dimension(self, name: str, content: bytes) -> None:
         note(f"{name} {content!r}")

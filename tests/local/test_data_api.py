@@ -33,9 +33,9 @@ def where(cloud: LocalCloud) -> dict[str, str]:
 
 def ended(cloud: LocalCloud, statement_id: str) -> dict[str, Any]:
     while True:
-        found = cloud.client("redshift-data").describe_statement(Id=statement_id)
-        if found["Status"] in ("FINISHED", "FAILED", "ABORTED"):
-            return dict(found)
+        response = cloud.client("redshift-data").describe_statement(Id=statement_id)
+        if response["Status"] in ("FINISHED", "FAILED", "ABORTED"):
+            return dict(response)
         time.sleep(0.02)
 
 
@@ -45,9 +45,9 @@ def execute(cloud: LocalCloud, sql: str, **named: Any) -> dict[str, Any]:
 
 
 def test_a_query_returns_the_rows_of_the_real_table(cloud: LocalCloud) -> None:
-    found = execute(cloud, "SELECT name, pieces, price, since FROM shelf ORDER BY pieces")
-    assert (found["Status"], found["HasResultSet"], found["ResultRows"]) == ("FINISHED", True, 2)
-    result = cloud.client("redshift-data").get_statement_result(Id=found["Id"])
+    statement = execute(cloud, "SELECT name, pieces, price, since FROM shelf ORDER BY pieces")
+    assert (statement["Status"], statement["HasResultSet"], statement["ResultRows"]) == ("FINISHED", True, 2)
+    result = cloud.client("redshift-data").get_statement_result(Id=statement["Id"])
     assert result["Records"] == [
         [{"stringValue": "tea"}, {"longValue": 3}, {"stringValue": "4.50"}, {"stringValue": "2023-03-01 06:30:00"}],
         [{"stringValue": "salt"}, {"longValue": 7}, {"isNull": True}, {"isNull": True}],
@@ -63,25 +63,25 @@ def test_a_query_returns_the_rows_of_the_real_table(cloud: LocalCloud) -> None:
 
 def test_named_parameters_are_bound(cloud: LocalCloud) -> None:
     named = [{"name": "least", "value": "5"}]
-    found = execute(cloud, "SELECT name::varchar FROM shelf WHERE pieces >= :least", Parameters=named)
-    result = cloud.client("redshift-data").get_statement_result(Id=found["Id"])
+    statement = execute(cloud, "SELECT name::varchar FROM shelf WHERE pieces >= :least", Parameters=named)
+    result = cloud.client("redshift-data").get_statement_result(Id=statement["Id"])
     assert result["Records"] == [[{"stringValue": "salt"}]]
 
 
 def test_a_long_result_comes_in_pages(cloud: LocalCloud) -> None:
     execute(cloud, "CREATE TABLE numbers (n INTEGER)")
     execute(cloud, "INSERT INTO numbers VALUES " + ", ".join(f"({n})" for n in range(2500)))
-    found = execute(cloud, "SELECT n FROM numbers ORDER BY n")
-    pages = cloud.client("redshift-data").get_paginator("get_statement_result").paginate(Id=found["Id"])
+    result = execute(cloud, "SELECT n FROM numbers ORDER BY n")
+    pages = cloud.client("redshift-data").get_paginator("get_statement_result").paginate(Id=result["Id"])
     assert [row[0]["longValue"] for page in pages for row in page["Records"]] == list(range(2500))
 
 
 def test_a_refused_statement_fails_in_the_warehouses_words(cloud: LocalCloud) -> None:
-    found = execute(cloud, "SELECT * FROM nowhere")
-    assert found["Status"] == "FAILED"
-    assert found["Error"] == 'ERROR: relation "nowhere" does not exist'
+    result = execute(cloud, "SELECT * FROM nowhere")
+    assert result["Status"] == "FAILED"
+    assert result["Error"] == 'ERROR: relation "nowhere" does not exist'
     with pytest.raises(ClientError, match="does not have result"):
-        cloud.client("redshift-data").get_statement_result(Id=found["Id"])
+        cloud.client("redshift-data").get_statement_result(Id=result["Id"])
 
 
 def test_a_batch_is_one_transaction(cloud: LocalCloud) -> None:
@@ -90,18 +90,18 @@ def test_a_batch_is_one_transaction(cloud: LocalCloud) -> None:
     good = data.batch_execute_statement(
         **where(cloud), Sqls=["INSERT INTO box VALUES (1)", "SELECT n FROM box", "DROP TABLE IF EXISTS none_such"]
     )
-    found = ended(cloud, good["Id"])
-    assert [part["Status"] for part in found["SubStatements"]] == ["FINISHED"] * 3
-    second = found["SubStatements"][1]
+    result = ended(cloud, good["Id"])
+    assert [part["Status"] for part in result["SubStatements"]] == ["FINISHED"] * 3
+    second = result["SubStatements"][1]
     assert second["HasResultSet"] is True
     assert data.get_statement_result(Id=second["Id"])["Records"] == [[{"longValue": 1}]]
 
     bad = data.batch_execute_statement(
         **where(cloud), Sqls=["INSERT INTO box VALUES (2)", "INSERT INTO nowhere VALUES (1)", "SELECT 1"]
     )
-    found = ended(cloud, bad["Id"])
-    assert found["Status"] == "FAILED"
-    assert [part["Status"] for part in found["SubStatements"]] == ["FINISHED", "FAILED", "ABORTED"]
+    result = ended(cloud, bad["Id"])
+    assert result["Status"] == "FAILED"
+    assert [part["Status"] for part in result["SubStatements"]] == ["FINISHED", "FAILED", "ABORTED"]
     rows = execute(cloud, "SELECT count(*) FROM box")
     assert data.get_statement_result(Id=rows["Id"])["Records"] == [[{"longValue": 1}]]
 
@@ -142,9 +142,9 @@ def test_a_role_without_the_right_may_not_ask(cloud: LocalCloud) -> None:
 
 
 def test_a_workgroups_arn_ends_in_its_id(cloud: LocalCloud) -> None:
-    found = cloud.client("redshift-serverless").get_workgroup(workgroupName=WORKGROUP)["workgroup"]
-    assert found["workgroupArn"].rpartition("/")[2] == found["workgroupId"] != WORKGROUP
-    assert found["endpoint"]["port"] == cloud.warehouse.running().port
+    response = cloud.client("redshift-serverless").get_workgroup(workgroupName=WORKGROUP)["workgroup"]
+    assert response["workgroupArn"].rpartition("/")[2] == response["workgroupId"] != WORKGROUP
+    assert response["endpoint"]["port"] == cloud.warehouse.running().port
 
 
 def test_credentials_that_are_given_out_sign_in_as_the_admin(cloud: LocalCloud, monkeypatch: Any) -> None:

@@ -43,8 +43,8 @@ def test_declared_resources_exist_and_outputs_are_read_back(provider: MotoProvid
         tmp_path,
     )
     assert deployed.resources == (("aws:sqs/queue:Queue", "mine"),)
-    found = provider.client("sqs").get_queue_attributes(QueueUrl=deployed.outputs["url"], AttributeNames=["All"])
-    assert found["Attributes"]["VisibilityTimeout"] == "42"
+    response = provider.client("sqs").get_queue_attributes(QueueUrl=deployed.outputs["url"], AttributeNames=["All"])
+    assert response["Attributes"]["VisibilityTimeout"] == "42"
 
 
 def test_an_unknown_resource_type_is_refused_by_name(provider: MotoProvider, tmp_path: Path) -> None:

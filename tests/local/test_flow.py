@@ -17,7 +17,7 @@ from tests.local.local_clouds import GOOD, fact, mails_about, put, runs_of, stag
 
 def test_the_sample_dimensions_are_loaded_by_events(cloud: LocalCloud) -> None:
     archived = cloud.client("s3").list_objects_v2(Bucket=cloud.outputs["archive_bucket"])["Contents"]
-    assert [found["Key"] for found in archived] == ["dimensions/dim_customers.csv", "dimensions/dim_products.csv"]
+    assert [entry["Key"] for entry in archived] == ["dimensions/dim_customers.csv", "dimensions/dim_products.csv"]
     assert len(cloud.mails()) == 2
 
 
@@ -29,7 +29,7 @@ def test_every_declared_resource_exists(cloud: LocalCloud) -> None:
     policies = [client("iam").list_role_policies(RoleName=role["RoleName"])["PolicyNames"] for role in roles]
     targets = [client("events").list_targets_by_rule(Rule=rule["Name"])["Targets"] for rule in rules]
     log_groups = client("logs").describe_log_groups()["logGroups"]
-    found = {
+    actual = {
         "Bucket": len(client("s3").list_buckets()["Buckets"]),
         "Queue": len(client("sqs").list_queues()["QueueUrls"]),
         "Topic": len(client("sns").list_topics()["Topics"]),
@@ -44,10 +44,10 @@ def test_every_declared_resource_exists(cloud: LocalCloud) -> None:
         "Connection": len(client("glue").get_connections()["ConnectionList"]),
         "MetricAlarm": len(client("cloudwatch").describe_alarms()["MetricAlarms"]),
         "LogGroup": len({group["logGroupName"] for group in log_groups} - set(LOG_GROUPS)),
-        "Subnet": len([one for one in client("ec2").describe_subnets()["Subnets"] if not one["DefaultForAz"]]),
+        "Subnet": len([item for item in client("ec2").describe_subnets()["Subnets"] if not item["DefaultForAz"]]),
         "VpcEndpoint": len(client("ec2").describe_vpc_endpoints()["VpcEndpoints"]),
     }
-    assert found == {kind: kinds[kind] for kind in found}
+    assert actual == {kind: kinds[kind] for kind in actual}
     assert len(cloud.deployed.resources) > 100
 
 

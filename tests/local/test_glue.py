@@ -168,25 +168,25 @@ def test_a_run_that_somebody_stops_ends_stopped(
     held.set()
     undisturbed.wait_until_idle()
     assert run.status == "STOPPED"
-    found = undisturbed.client("glue").get_job_run(JobName=run.job_name, RunId=run.job_run_id)["JobRun"]
-    assert found["ErrorMessage"] == "Job run stopped"
+    response = undisturbed.client("glue").get_job_run(JobName=run.job_name, RunId=run.job_run_id)["JobRun"]
+    assert response["ErrorMessage"] == "Job run stopped"
 
 
 def test_a_job_starts_behind_glues_old_boto3_and_without_a_region(probe: Callable[..., tuple[str, str]]) -> None:
     state, printed = probe(**{"--pipeline-bucket": "mine"})
     assert state == "SUCCEEDED", printed
-    found = json.loads(printed.partition("PROBE ")[2])
-    assert (found["boto3"], found["botocore"]) == ("1.21.21", "1.24.21")
-    folders = list(found["path"])
+    content = json.loads(printed.partition("PROBE ")[2])
+    assert (content["boto3"], content["botocore"]) == ("1.21.21", "1.24.21")
+    folders = list(content["path"])
     bundled, downloads, installation = (
         next(folder for folder in folders if folder.endswith(end) and marks in folder)
         for end, marks in (("site-packages", "/runs/"), ("-0a1b", "glue-python-libs"), ("installation", "/glue/lib/"))
     )
     assert folders.index(bundled) < folders.index(downloads) < folders.index(installation)
-    assert {name.rpartition(".")[2] for name in found["path"][downloads]} == {"whl"}
-    assert {"boto3", "jobs", "schemas"} <= set(found["path"][installation])
-    assert not [name for name in found["environment"] if "REGION" in name]
-    assert {"--job-language", "--enable-metrics", "--pipeline-bucket"} <= set(found["argv"])
+    assert {name.rpartition(".")[2] for name in content["path"][downloads]} == {"whl"}
+    assert {"boto3", "jobs", "schemas"} <= set(content["path"][installation])
+    assert not [name for name in content["environment"] if "REGION" in name]
+    assert {"--job-language", "--enable-metrics", "--pipeline-bucket"} <= set(content["argv"])
 
 
 @pytest.mark.parametrize("name", ["--job", "--job-l", "--Temp", "--enable-m"])

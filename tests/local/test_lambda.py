@@ -66,13 +66,13 @@ def test_a_function_has_only_its_own_environment_and_role(
         "    return {'who': who, 'mine': os.environ.get('ONLY_MINE'), 'names': sorted(os.environ), 'path': sys.path,\n"
         "            'left': context.get_remaining_time_in_millis()}\n"
     )
-    told = undisturbed.router.functions.invoke(name, {})
+    result = undisturbed.router.functions.invoke(name, {})
     role = undisturbed.client("lambda").get_function_configuration(FunctionName=name)["Role"].rpartition("/")[2]
-    assert f":assumed-role/{role}/" in told["who"]
-    assert told["mine"] == "yes"
-    assert 0 < told["left"] <= SECONDS * 1000
-    assert not [name for name in told["names"] if name not in FUNCTION_ENVIRONMENT]
-    assert not [path for path in told["path"] if path.rstrip("/").endswith("/local")]
+    assert f":assumed-role/{role}/" in result["who"]
+    assert result["mine"] == "yes"
+    assert 0 < result["left"] <= SECONDS * 1000
+    assert not [name for name in result["names"] if name not in FUNCTION_ENVIRONMENT]
+    assert not [path for path in result["path"] if path.rstrip("/").endswith("/local")]
 
 
 FUNCTION_ENVIRONMENT = {

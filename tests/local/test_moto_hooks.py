@@ -51,7 +51,7 @@ def s3(aws: Aws) -> Any:
     return s3
 
 
-def told(events: list[ObjectEvent]) -> list[tuple[str, str | None]]:
+def keys_and_versions(events: list[ObjectEvent]) -> list[tuple[str, str | None]]:
     """The events' names and versions, but for moto's tagging event after every upload."""
     named = [(event.name.removeprefix("s3:Object"), event.version_id) for event in events]
     return [(name, version) for name, version in named if not name.startswith("Tagging")]
@@ -61,7 +61,7 @@ def test_a_deletion_leaves_a_marker_and_makes_its_event(s3: Any, events: list[Ob
     version = s3.put_object(Bucket="drops", Key=KEY, Body=b"x")["VersionId"]
     marker = s3.delete_object(Bucket="drops", Key=KEY)
     assert marker["DeleteMarker"] is True
-    assert told(events) == [("Created:Put", version), ("Removed:DeleteMarkerCreated", marker["VersionId"])]
+    assert keys_and_versions(events) == [("Created:Put", version), ("Removed:DeleteMarkerCreated", marker["VersionId"])]
     with pytest.raises(ClientError, match="404"):
         s3.head_object(Bucket="drops", Key=KEY)
     assert s3.head_object(Bucket="drops", Key=KEY, VersionId=version)["ContentLength"] == 1
@@ -75,14 +75,14 @@ def test_a_version_and_a_marker_are_deleted_for_good(s3: Any, events: list[Objec
     s3.delete_object(Bucket="drops", Key=KEY, VersionId=marker)
     assert s3.head_object(Bucket="drops", Key=KEY)["VersionId"] == version, "what the marker hid is back"
     s3.delete_objects(Bucket="drops", Delete={"Objects": [{"Key": KEY, "VersionId": version}]})
-    assert told(events)[2:] == [("Removed:Delete", marker), ("Removed:Delete", version)]
+    assert keys_and_versions(events)[2:] == [("Removed:Delete", marker), ("Removed:Delete", version)]
     assert "Versions" not in s3.list_object_versions(Bucket="drops")
 
 
 def test_deleting_a_version_that_is_not_there_makes_no_event(s3: Any, events: list[ObjectEvent]) -> None:
     s3.put_object(Bucket="drops", Key=KEY, Body=b"x")
     s3.delete_object(Bucket="drops", Key=KEY, VersionId="00000000-0000-0000-0000-000000000000")
-    assert len(told(events)) == 1
+    assert len(keys_and_versions(events)) == 1
 
 
 def test_what_is_deleted_a_second_time_is_no_error(s3: Any, events: list[ObjectEvent]) -> None:
@@ -90,7 +90,7 @@ def test_what_is_deleted_a_second_time_is_no_error(s3: Any, events: list[ObjectE
     for _ in range(2):
         answer = s3.delete_objects(Bucket="drops", Delete={"Objects": [{"Key": KEY, "VersionId": version}]})
         assert "Errors" not in answer
-    assert told(events) == [("Created:Put", version), ("Removed:Delete", version)]
+    assert keys_and_versions(events) == [("Created:Put", version), ("Removed:Delete", version)]
 
 
 def test_a_pending_subscription_receives_nothing(aws: Aws, mails: list[tuple[str, str, str]]) -> None:

@@ -150,8 +150,10 @@ def test_replay_prices_an_archived_load_anew(undisturbed: LocalCloud, operator: 
     settle(undisturbed)
     assert amounts(undisturbed, "A") == {"A1": "30.00", "A2": "60.00"}, "a correction alone prices nothing anew"
 
-    told = operator.json("replay", drop.load_id)
-    assert [(load["starts"], load["reason"]) for load in told["loads"]] == [(True, "attempt 2 starts from the archive")]
+    result = operator.json("replay", drop.load_id)
+    assert [(load["starts"], load["reason"]) for load in result["loads"]] == [
+        (True, "attempt 2 starts from the archive")
+    ]
     settle(undisturbed)
     assert amounts(undisturbed, "A") == {"A1": "37.50", "A2": "60.00"}
     _, second = (decode_run(run.arguments) for run in runs_of(undisturbed, drop))

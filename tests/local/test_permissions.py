@@ -1,4 +1,4 @@
-"""Policies judged as AWS judges them, and what each request takes."""
+"""Policies are evaluated as AWS evaluates them, and each request has its required permissions."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ def test_deleting_many_takes_the_right_to_each() -> None:
 
 
 @pytest.mark.parametrize(
-    ("service", "target", "facts", "wanted"),
+    ("service", "target", "parameters", "wanted"),
     [
         (
             "glue",
@@ -194,9 +194,9 @@ def test_deleting_many_takes_the_right_to_each() -> None:
     ],
 )
 def test_a_json_request_takes_the_right_on_what_it_names(
-    service: str, target: str, facts: dict[str, str], wanted: tuple[str, str]
+    service: str, target: str, parameters: dict[str, str], wanted: tuple[str, str]
 ) -> None:
-    body = json.dumps(facts).encode()
+    body = json.dumps(parameters).encode()
     assert needs(service, "POST", "/", body=body, headers={"HTTP_X_AMZ_TARGET": target}) == [wanted]
 
 

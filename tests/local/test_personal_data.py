@@ -66,11 +66,11 @@ def objects(cloud: LocalCloud, output: str) -> Iterator[tuple[str, bytes]]:
     for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
         for version in page.get("Versions", []):
             named = {"Bucket": bucket, "Key": version["Key"], "VersionId": version["VersionId"]}
-            found = s3.get_object(**named)
-            content = found["Body"].read()
+            response = s3.get_object(**named)
+            content = response["Body"].read()
             if version["Key"].endswith(".parquet"):
                 content = pl.read_parquet(io.BytesIO(content)).write_csv().encode("utf-8")
-            yield version["Key"], content + repr((found["Metadata"], version["Key"])).encode("utf-8")
+            yield version["Key"], content + repr((response["Metadata"], version["Key"])).encode("utf-8")
 
 
 def logged(cloud: LocalCloud) -> Iterator[tuple[str, str]]:

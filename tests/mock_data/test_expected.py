@@ -92,16 +92,16 @@ def as_expected(fact: dict[str, oracle.FactRow]) -> dict[str, dict[str, Any]]:
 
 def outcomes_by_the_oracle(warehouse: oracle.Warehouse, drop: oracle.Drop) -> dict[int, dict[str, Any]]:
     """Load the drop; for each line what became of the row on it."""
-    judged = warehouse.validate(drop)
-    resolved = oracle.resolve_file(judged.accepted)
+    validated = warehouse.validate(drop)
+    resolved = oracle.resolve_file(validated.accepted)
     before = {transaction_id: warehouse.fact.get(transaction_id) for transaction_id in resolved.winners}
     warehouse.load(drop)
-    found = {
+    actual = {
         rejected.row.source_line: {"outcome": "rejected", "reject_reasons": ";".join(rejected.reasons)}
-        for rejected in judged.rejected
+        for rejected in validated.rejected
     }
     for duplicate in resolved.duplicates:
-        found[duplicate.row.source_line] = {"outcome": "duplicate", "transaction_id": duplicate.transaction_id}
+        actual[duplicate.row.source_line] = {"outcome": "duplicate", "transaction_id": duplicate.transaction_id}
     for transaction_id, winner in resolved.winners.items():
         now = warehouse.fact[transaction_id]
         if now.load_id != drop.load_id:
@@ -110,8 +110,8 @@ def outcomes_by_the_oracle(warehouse: oracle.Warehouse, drop: oracle.Drop) -> di
             outcome = "inserted"
         else:
             outcome = "updated" if now.last_changed_by == warehouse.loads else "unchanged"
-        found[winner.row.source_line] = {"outcome": outcome, "transaction_id": transaction_id}
-    return found
+        actual[winner.row.source_line] = {"outcome": outcome, "transaction_id": transaction_id}
+    return actual
 
 
 @pytest.mark.parametrize(
@@ -133,17 +133,17 @@ def test_every_row_ends_as_the_oracle_says_and_so_do_the_fact_and_the_totals(
     counts: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
     for key in shop.keys:
-        found = outcomes_by_the_oracle(warehouse, shop.drop(key))
+        actual = outcomes_by_the_oracle(warehouse, shop.drop(key))
         expected = {row["source_line"]: row for row in shop.outcomes(key).to_dicts()}
-        assert expected.keys() == found.keys()
-        for line, facts in found.items():
+        assert expected.keys() == actual.keys()
+        for line, columns in actual.items():
             # A rejected row's id is not compared: the oracle keeps it as it stood.
-            assert facts.items() <= expected[line].items(), f"{key} line {line}"
-            assert (expected[line]["reject_reasons"] == "") == (facts["outcome"] != "rejected")
+            assert columns.items() <= expected[line].items(), f"{key} line {line}"
+            assert (expected[line]["reject_reasons"] == "") == (columns["outcome"] != "rejected")
         assert list(expected) == sorted(expected), "outcomes stand in the order of the lines"
-        counts.update(facts["outcome"] for facts in found.values())
+        counts.update(columns["outcome"] for columns in actual.values())
         reasons.update(
-            reason for facts in found.values() for reason in facts.get("reject_reasons", "").split(";") if reason
+            reason for columns in actual.values() for reason in columns.get("reject_reasons", "").split(";") if reason
         )
     fact = as_expected(warehouse.fact)
     assert shop.fact() == fact
@@ -172,9 +172,9 @@ def test_a_file_made_in_many_pieces_is_expected_as_rightly(tmp_path: Path, monke
     shop = generated(tmp_path, days=4, rows=400, faults=0.2)
     warehouse = shop.warehouse()
     for key in shop.keys:
-        found = outcomes_by_the_oracle(warehouse, shop.drop(key))
+        actual = outcomes_by_the_oracle(warehouse, shop.drop(key))
         expected = dict(shop.outcomes(key).select("source_line", "outcome").iter_rows())
-        assert {line: facts["outcome"] for line, facts in found.items()} == expected
+        assert {line: columns["outcome"] for line, columns in actual.items()} == expected
     assert as_expected(warehouse.fact) == shop.fact()
 
 

@@ -39,9 +39,9 @@ def check(world: World) -> None:
 
 def _missed_the_copy(world: World, drop: Drop) -> bool:
     """True when the last run of a drop looked for it in the drop bucket, and it is in the archive."""
-    last = [run for run in world.glue.runs if (found := decode_run(run.arguments)) is not None and found.drop == drop][
-        -1
-    ]
+    last = [
+        run for run in world.glue.runs if (actual := decode_run(run.arguments)) is not None and actual.drop == drop
+    ][-1]
     versions = world.s3.buckets.get(ARCHIVE, {}).get(drop.key, [])
     is_archived = any(version.metadata["load-id"] == drop.load_id for version in versions)
     return last.fate == "finds no drop" and is_archived

@@ -167,11 +167,11 @@ class World(Workers):
             # A person's request that cannot be met.
             self.log.append(Message.partition("\n")[0])
             return {"MessageId": "m"}
-        told = (match.group(1), int(match.group(2)))
-        self.log.append(f"mail {told}")
-        if told in self.mails:
-            raise Broken(f"a second mail about attempt {told[1]} at {told[0]}")
-        self.mails.append(told)
+        result = (match.group(1), int(match.group(2)))
+        self.log.append(f"mail {result}")
+        if result in self.mails:
+            raise Broken(f"a second mail about attempt {result[1]} at {result[0]}")
+        self.mails.append(result)
         self.after("Publish")
         return {"MessageId": "m"}
 

@@ -340,9 +340,9 @@ def plan_a_file(stack: Stack, kind: str) -> None:
     )
     job = "process-transactions" if kind == TRANSACTIONS else "load-dimensions"
     stack.run_job(job, drop, ArchivedCopy(bucket, key, version["VersionId"]), operation=PLAN)
-    found = Report.from_json(s3.get_object(Bucket=bucket, Key=plan_key(drop.load_id))["Body"].read().decode())
-    assert found.error is None
-    assert found.counts is not None
+    response = Report.from_json(s3.get_object(Bucket=bucket, Key=plan_key(drop.load_id))["Body"].read().decode())
+    assert response.error is None
+    assert response.counts is not None
 
 
 def run_in_glue(stack: Stack, kind: str) -> None:

@@ -90,7 +90,7 @@ class Stack:
         functions = self.client("lambda").list_functions()["Functions"]
         glue = self.client("glue")
         jobs = [glue.get_job(JobName=name)["Job"] for name in glue.list_jobs()["JobNames"]]
-        roles = {_last(found["FunctionName"]): found["Role"] for found in functions}
+        roles = {_last(actual["FunctionName"]): actual["Role"] for actual in functions}
         roles |= {_last(job["Name"]): job["Role"] for job in jobs}
         return roles | {"copy": jobs[0]["NonOverridableArguments"]["--pipeline-copy-role-arn"]}
 
@@ -150,7 +150,7 @@ class Stack:
 
     def claimed(self, drop: Drop, run_id: str | None, *, attempt: int = 1, lease_seconds: float | None = None) -> None:
         """An attempt is open and claimed, as start_run does it."""
-        facts = {
+        payload = {
             "load_id": drop.load_id,
             "attempt": attempt,
             "bucket": drop.bucket,
@@ -162,7 +162,7 @@ class Stack:
             **({} if lease_seconds is None else {"holder": "dead", "lease_seconds": lease_seconds}),
         }
         self._write(open_key(drop.load_id, attempt, "0a"), "{}")
-        self._write(claim_key(drop.load_id, attempt), json.dumps(facts))
+        self._write(claim_key(drop.load_id, attempt), json.dumps(payload))
 
     def claim(self, drop: Drop) -> Mapping[str, Any]:
         key = claim_key(drop.load_id, 1)
@@ -231,8 +231,8 @@ class Stack:
         self._write(deferred_key(drop.load_id, 1), json.dumps({"failure": failure}))
 
     def keys(self, prefix: str) -> list[str]:
-        found = self.client("s3").list_objects_v2(Bucket=self.cloud.outputs["work_bucket"], Prefix=prefix)
-        return [entry["Key"] for entry in found.get("Contents", [])]
+        response = self.client("s3").list_objects_v2(Bucket=self.cloud.outputs["work_bucket"], Prefix=prefix)
+        return [entry["Key"] for entry in response.get("Contents", [])]
 
     def _write(self, key: str, text: str) -> None:
         self.client("s3").put_object(Bucket=self.cloud.outputs["work_bucket"], Key=key, Body=text.encode("utf-8"))
@@ -260,8 +260,8 @@ class Stack:
         finally:
             router.delivery_policy = lambda _: ()
         names = ["ApproximateNumberOfMessages"]
-        found = self.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=names)
-        return int(found["Attributes"][names[0]])
+        response = self.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=names)
+        return int(response["Attributes"][names[0]])
 
     def run_job(self, actor: str, drop: Drop, archived: ArchivedCopy | None = None, *, operation: str = LOAD) -> None:
         """The job in this process, with its role's rights; raises what the job raises."""

@@ -23,7 +23,7 @@ BY_THE_DRIVER = {"begin transaction", "commit", "rollback"}
 """What the driver sends by itself; `BEGIN` and `COMMIT` in the rendered files stand for the first two."""
 
 UNKNOWN_TO_SQLGLOT = ("CALL ", "COPY ", "CREATE OR REPLACE PROCEDURE ", "GRANT ", "LOCK ", "UNLOAD ")
-"""Judged by redshift_emulator's own readers alone; sqlglot takes such a statement as it stands, whatever it says."""
+"""Only redshift_emulator's own readers check these; sqlglot accepts any text in such a statement."""
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def shape(statement: str) -> str:
     """Without what differs from stack to stack and from load to load: literals, numbers, binds, users."""
     text = re.sub(r"\$\d+|%s", "?", statement)
     text = re.sub(r'"IAMR:[^"]*"', '"IAMR"', text)
-    text = re.sub(r"'(?:[^']|'')*'", lambda found: found[0] if found[0].startswith("'SELECT ") else "''", text)
+    text = re.sub(r"'(?:[^']|'')*'", lambda match: match[0] if match[0].startswith("'SELECT ") else "''", text)
     text = re.sub(r"(?<=TO )\d+", "0", " ".join(text.split()))
     # One INSERT books as many rows as there are.
     return re.sub(r"(\([?, ]+\))(?:, \1)+", r"\1", text)
@@ -58,7 +58,7 @@ def reviewed() -> dict[str, str]:
 
 def test_redshift_takes_every_statement_sent(sent: list[str]) -> None:
     assert len(sent) > 30
-    assert {statement: found for statement in sent if (found := refusals(statement))} == {}
+    assert {statement: refused for statement in sent if (refused := refusals(statement))} == {}
 
 
 def test_every_statement_sent_parses_as_redshift(sent: list[str], caplog: pytest.LogCaptureFixture) -> None:
@@ -78,9 +78,9 @@ def test_every_statement_sent_is_one_that_was_reviewed(sent: list[str]) -> None:
 
 def test_every_statement_of_a_deployment_that_was_reviewed_is_sent(sent: list[str]) -> None:
     """Those of the loads are tested with them (tests/loads), for most of them need rows of a special kind."""
-    found = {shape(statement) for statement in sent} | {"BEGIN", "COMMIT"}
+    shapes = {shape(statement) for statement in sent} | {"BEGIN", "COMMIT"}
     deployment = ("tables.sql", "grants.sql", "unload_dimensions.sql")
-    assert {s: name for s, name in reviewed().items() if name in deployment and s not in found} == {}
+    assert {s: name for s, name in reviewed().items() if name in deployment and s not in shapes} == {}
 
 
 def test_nothing_from_a_file_or_a_key_stands_in_a_statement(sent: list[str]) -> None:

@@ -30,12 +30,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def refused_sign_in() -> Callable[..., Exception]:
     """Signs in and must not succeed: the error."""
 
-    def refused(**facts: Any) -> Exception:
+    def refused(**connection: Any) -> Exception:
         # the driver forgets to close its socket when it is not let in, which is not ours to mend
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ResourceWarning)
             try:
-                redshift_connector.connect(**facts).close()
+                redshift_connector.connect(**connection).close()
             except Exception as error:
                 refusal = error.with_traceback(None)
                 refusal.__context__ = refusal.__cause__ = None
@@ -77,8 +77,8 @@ class Database:
 
     def session(self, *, role: bool = False) -> Session:
         """A session of the admin user, or signed in by IAM as the job does."""
-        facts = self.warehouse.iam_connection(self.name) if role else self.warehouse.admin_connection(self.name)
-        connection = redshift_connector.connect(**facts)
+        how = self.warehouse.iam_connection(self.name) if role else self.warehouse.admin_connection(self.name)
+        connection = redshift_connector.connect(**how)
         self.opened.append(connection)
         return Session(connection)
 
@@ -154,8 +154,8 @@ class Bucket:
 
     def keys(self, prefix: str = "") -> list[str]:
         """The keys under a prefix."""
-        found = self.client.list_objects_v2(Bucket=self.name, Prefix=prefix)
-        return [entry["Key"] for entry in found.get("Contents", [])]
+        response = self.client.list_objects_v2(Bucket=self.name, Prefix=prefix)
+        return [entry["Key"] for entry in response.get("Contents", [])]
 
     def frame(self, key: str) -> pl.DataFrame:
         """A Parquet object as a frame."""

@@ -149,8 +149,8 @@ def test_the_products_own_sql_is_not_refused() -> None:
     files = sorted(rendered.glob("*.sql"))
     assert files, f"no SQL in {rendered}"
     role = "arn:aws:iam::123456789012:role/copy"
-    found = {file.name: refusals(file.read_text().replace("COPY_ROLE_ARN", role)) for file in files}
-    assert found == {file.name: [] for file in files}
+    refused = {file.name: refusals(file.read_text().replace("COPY_ROLE_ARN", role)) for file in files}
+    assert refused == {file.name: [] for file in files}
 
 
 def test_a_refusal_fails_the_transaction_as_an_error_does(session) -> None:

@@ -27,11 +27,11 @@ def _rows(warehouse: Warehouse, sql: str) -> Any:
 
 
 def test_two_at_once_do_not_share_anything(monkeypatch) -> None:
-    with Warehouse.start() as one, Warehouse.start() as two:
-        for warehouse in (one, two):
+    with Warehouse.start() as item, Warehouse.start() as two:
+        for warehouse in (item, two):
             monkeypatch.setenv("SSL_CERT_FILE", str(warehouse.authority_file))
             _rows(warehouse, f"CREATE TABLE only_in_{warehouse.port} (a INTEGER)")
-        assert one.port != two.port
+        assert item.port != two.port
         assert _rows(two, "SELECT tablename FROM pg_tables WHERE tablename LIKE 'only%'") == ([f"only_in_{two.port}"],)
 
 
@@ -79,17 +79,17 @@ def _start_process(tmp_path: Path) -> tuple[subprocess.Popen[bytes], dict[str, A
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 def test_a_process_serves_until_it_is_stopped(tmp_path: Path, monkeypatch, how) -> None:
-    process, facts = _start_process(tmp_path)
+    process, connection = _start_process(tmp_path)
     with process:
-        for name, value in facts["environment"].items():
+        for name, value in connection["environment"].items():
             monkeypatch.setenv(name, value)
-        home = Path(facts["environment"]["SSL_CERT_FILE"]).parent
+        home = Path(connection["environment"]["SSL_CERT_FILE"]).parent
         connection = redshift_connector.connect(
-            host=facts["host"],
-            port=facts["port"],
-            database=facts["database"],
-            user=facts["admin_user"],
-            password=facts["admin_password"],
+            host=connection["host"],
+            port=connection["port"],
+            database=connection["database"],
+            user=connection["admin_user"],
+            password=connection["admin_password"],
         )
         cursor = connection.cursor()
         cursor.execute("SELECT 1")

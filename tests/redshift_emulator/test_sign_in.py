@@ -92,9 +92,9 @@ def test_a_user_with_a_disabled_password_cannot_use_one(database, refused_sign_i
     admin = database.session()
     admin.run("CREATE USER disabled_one PASSWORD DISABLE")
     admin.run("CREATE USER enabled_one PASSWORD 'Secret1x'")
-    facts = database.warehouse.admin_connection(database.name)
-    redshift_connector.connect(**{**facts, "user": "enabled_one", "password": "Secret1x"}).close()
-    assert refused_sign_in(**{**facts, "user": "disabled_one", "password": ""}).args[0]["C"] == "28000"
+    connection = database.warehouse.admin_connection(database.name)
+    redshift_connector.connect(**{**connection, "user": "enabled_one", "password": "Secret1x"}).close()
+    assert refused_sign_in(**{**connection, "user": "disabled_one", "password": ""}).args[0]["C"] == "28000"
     admin.run("DROP USER disabled_one")
     admin.run("DROP USER enabled_one")
 

@@ -135,9 +135,9 @@ def test_a_killed_client_loses_its_transaction_and_its_locks_at_once(database, t
     blocker, observer = database.session(), database.session()
     blocker.run("BEGIN")
     blocker.run("LOCK u")
-    facts = json.dumps(database.warehouse.admin_connection(database.name))
+    connection = json.dumps(database.warehouse.admin_connection(database.name))
     holder = subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-c", _HOLDER, facts, state],
+        [sys.executable, "-W", "ignore", "-c", _HOLDER, connection, state],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env={**os.environ, **database.warehouse.client_environment()},

@@ -35,18 +35,18 @@ def examples() -> list[Example]:
     """All examples, in the order of the document."""
     presets, settings = DOCUMENT.read_text(encoding="utf-8").split("\n## Settings\n")
     sections = re.findall(r"^### (\S+)\n(.*?)(?=^### |\Z)", presets + settings, re.DOTALL | re.MULTILINE)
-    return [_example(heading, found) for heading, text in sections for found in _EXAMPLE.finditer(text)]
+    return [_example(heading, match) for heading, text in sections for match in _EXAMPLE.finditer(text)]
 
 
-def _example(heading: str, found: re.Match[str]) -> Example:
-    written = found["settings"]
+def _example(heading: str, match: re.Match[str]) -> Example:
+    written = match["settings"]
     settings = read_source(heading) if written is None else SourceSettings.parse(yaml.safe_load(written))
-    header, _, *rows = (_cells(line) for line in found["table"].splitlines())
-    rejected = re.findall(r"line (\d+) \(([a-z_, ]+)\)", found["rejected"] or "")
+    header, _, *rows = (_cells(line) for line in match["table"].splitlines())
+    rejected = re.findall(r"line (\d+) \(([a-z_, ]+)\)", match["rejected"] or "")
     return Example(
         heading=heading,
         settings=settings,
-        content=found["file"].encode(settings.encoding),
+        content=match["file"].encode(settings.encoding),
         rows=[dict(zip(header, row, strict=True)) for row in rows],
         rejected={int(line): reasons.split(", ") for line, reasons in rejected},
     )

@@ -74,7 +74,7 @@ def files(draw: st.DrawFn, settings: Mapping[str, Any]) -> bytes:
     reads_contract = "transaction_id" not in ([of_key] if isinstance(of_key, str) else of_key)
     if reads_contract and draw(st.integers(0, 9)) == 0:
         columns = {name: name for name in CONTRACT}
-    headings = [one for parts in columns.values() for one in ([parts] if isinstance(parts, str) else parts)]
+    headings = [column for parts in columns.values() for column in ([parts] if isinstance(parts, str) else parts)]
     if settings.get("unit_price", "list") != "list":
         headings.append(settings["unit_price"].removeprefix("column "))
     header = draw(st.permutations(list(dict.fromkeys([*headings, "Note", "Extra"]))))

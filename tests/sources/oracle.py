@@ -93,7 +93,7 @@ class SourceOracle:
             if values is None:
                 rejected[line] = {"malformed_row"}
                 continue
-            reasons, row = self._judge(values)
+            reasons, row = self._validate(values)
             if row is not None and reasons <= {"unknown_customer", "unknown_product"}:
                 sound.append(_Read(line, row, frozenset(reasons)))
             else:
@@ -165,18 +165,18 @@ class SourceOracle:
         if all(heading in (*header, "<line>") for headings in keys.values() for heading in headings):
             return keys, fill_down, None if price == "list" else _heading(price.removeprefix("column "))
         # The file is in the contract's own layout.
-        return {name: [_heading(name)] for name in CONTRACT}, [one for one in fill_down if one in header], None
+        return {name: [_heading(name)] for name in CONTRACT}, [column for column in fill_down if column in header], None
 
     def _contract(
         self, row: Mapping[str, str], columns: Mapping[str, list[str]], price: str | None, number: int
     ) -> dict[str, str]:
-        parts = {name: [row.get(one, str(number)) for one in headings] for name, headings in columns.items()}
+        parts = {name: [row.get(heading, str(number)) for heading in headings] for name, headings in columns.items()}
         key = parts["transaction_id"]
         if len(key) > 1:
             ids = [self._id(part) for part in key]
             escaped = [part.replace("\\", "\\\\").replace("|", "\\|") for part in ids]
             parts["transaction_id"] = ["|".join(escaped) if all(ids) else ""]
-        values = {name: " ".join(part for part in found if part) for name, found in parts.items()}
+        values = {name: " ".join(part for part in actual if part) for name, actual in parts.items()}
         return values if price is None else {**values, "unit_price": row[price]}
 
     def _split(self, line: str) -> list[str] | None:
@@ -196,12 +196,12 @@ class SourceOracle:
 
     def _id(self, text: str) -> str:
         """Empty where there is nothing, a word that means it, or punctuation alone."""
-        found, words = meant(text), self.settings.get("null_words", NULL_WORDS)
-        if is_nothing(found) or found.lower() in [word.lower() for word in words]:
+        actual, words = meant(text), self.settings.get("null_words", NULL_WORDS)
+        if is_nothing(actual) or actual.lower() in [word.lower() for word in words]:
             return ""
-        return found.removesuffix(".0") if re.fullmatch(r"[0-9]{1,15}\.0", found) else found
+        return actual.removesuffix(".0") if re.fullmatch(r"[0-9]{1,15}\.0", actual) else actual
 
-    def _judge(self, values: Mapping[str, str]) -> tuple[set[str], Row | None]:
+    def _validate(self, values: Mapping[str, str]) -> tuple[set[str], Row | None]:
         reasons = set()
         ids = {name: self._id(values[name]) for name in CONTRACT[:3]}
         guest = self.settings.get("guest_customer", "")
@@ -229,7 +229,7 @@ class SourceOracle:
     def _number(self, text: str) -> Decimal | None:
         mark = "," if self.settings.get("decimal_comma") else "."
         separator = self.settings.get("thousands_separator", "")
-        whole, found, decimals = text.partition(mark)
+        whole, actual, decimals = text.partition(mark)
         if separator and separator in whole:
             first, *groups = whole.removeprefix("-").split(separator)
             if not re.fullmatch(r"\d{1,3}", first, re.ASCII) or not all(
@@ -237,7 +237,7 @@ class SourceOracle:
             ):
                 return None
             whole = whole.replace(separator, "")
-        if not re.fullmatch(r"-?\d+", whole, re.ASCII) or (found and not re.fullmatch(r"\d*", decimals, re.ASCII)):
+        if not re.fullmatch(r"-?\d+", whole, re.ASCII) or (actual and not re.fullmatch(r"\d*", decimals, re.ASCII)):
             return None
         return Decimal(f"{whole}.{decimals or 0}")
 
@@ -257,11 +257,11 @@ class SourceOracle:
 
     def _date(self, text: str) -> tuple[datetime, date, bool] | None:
         """The instant in UTC, the day as written, and whether an offset was written."""
-        for one in self.settings.get("date_formats", ["iso"]):
-            found = _read_iso(text) if one == "iso" else _read_form(text, one)
-            if found is None:
+        for date_format in self.settings.get("date_formats", ["iso"]):
+            actual = _read_iso(text) if date_format == "iso" else _read_form(text, date_format)
+            if actual is None:
                 continue
-            local, offset = found
+            local, offset = actual
             if offset is not None:
                 return local - offset, local.date(), True
             instant = self._instant(local)
@@ -337,18 +337,18 @@ def _read_form(text: str, form: str) -> tuple[datetime, timedelta | None] | None
     match = re.fullmatch(pattern.replace(r"\d\d?", r"\d\d") if crowded else pattern, text, re.ASCII)
     if match is None:
         return None
-    found = match.groupdict()
-    year = int(found.get("Y") or 0) or (lambda short: short + (1900 if short >= 69 else 2000))(int(found["y"]))
-    month = int(found["m"]) if found.get("m") else _MONTHS.index(found["b"].lower()) + 1
-    hour = int(found.get("H") or 0)
-    if found.get("I"):
-        hour = int(found["I"])
+    actual = match.groupdict()
+    year = int(actual.get("Y") or 0) or (lambda short: short + (1900 if short >= 69 else 2000))(int(actual["y"]))
+    month = int(actual["m"]) if actual.get("m") else _MONTHS.index(actual["b"].lower()) + 1
+    hour = int(actual.get("H") or 0)
+    if actual.get("I"):
+        hour = int(actual["I"])
         if not 1 <= hour <= 12:
             return None
-        hour = hour % 12 + (12 if found["p"].lower() == "pm" else 0)
-    microsecond = int((found.get("f") or "0").ljust(6, "0")[:6])
-    clock = (hour, int(found.get("M") or 0), int(found.get("S") or 0), microsecond)
+        hour = hour % 12 + (12 if actual["p"].lower() == "pm" else 0)
+    microsecond = int((actual.get("f") or "0").ljust(6, "0")[:6])
+    clock = (hour, int(actual.get("M") or 0), int(actual.get("S") or 0), microsecond)
     try:
-        return datetime(year, month, int(found["d"]), *clock), _offset(found.get("z"))
+        return datetime(year, month, int(actual["d"]), *clock), _offset(actual.get("z"))
     except ValueError:
         return None

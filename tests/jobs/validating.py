@@ -1,4 +1,4 @@
-"""Rows of text judged by the job's transform alone, without a file around them."""
+"""Rows of text validated by the job's transform alone, without a file around them."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def transform(
     partition_day: date = SOUND_DAY,
     amount_classes: Mapping[str, Decimal] = dict(oracle.AMOUNT_CLASSES),
 ) -> Callable[[pl.DataFrame], ValidationResult]:
-    """What judges the rows of a drop and enriches those it accepts."""
+    """What validates the rows of a drop and enriches those it accepts."""
     made = RowValidator(
         products=lookup(PRODUCTS, products),
         customers=lookup(CUSTOMERS, customers),
@@ -62,8 +62,8 @@ def transform(
         source_uri="s3://drop-bucket/day.csv",
     )
 
-    def judged_and_enriched(rows: pl.DataFrame) -> ValidationResult:
-        judged = made.validate(rows)
-        return judged._replace(accepted=made.enrich(judged.accepted))
+    def validated_and_enriched(rows: pl.DataFrame) -> ValidationResult:
+        validated = made.validate(rows)
+        return validated._replace(accepted=made.enrich(validated.accepted))
 
-    return judged_and_enriched
+    return validated_and_enriched
