@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.console import Console
 
 from cli.demo.expected import differences, fact_differences, lost_rows
-from cli.demo.folder import DATA, LAPTOP, RESULTS, DemoFolder, demo_folder
+from cli.demo.folder import CLOUD, DATA, RESULTS, DemoFolder, demo_folder
 from cli.demo.results import FACT_FILE, Results, write_results
 from cli.drops.progress import Progress
 from cli.drops.status import DropStatus, Stage
@@ -133,7 +133,7 @@ def _run(
                 start(
                     ROOT,
                     name=LOCAL_STACK,
-                    folder=out / LAPTOP,
+                    folder=out / CLOUD,
                     libraries=LIBRARIES,
                     # The shop's own dimensions come first here.
                     config={"sampleDimensions": "false"},

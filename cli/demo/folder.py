@@ -28,7 +28,7 @@ RESULTS = (
     "load_ledger.parquet",
 )
 DATA = "data"
-LAPTOP = "laptop"
+CLOUD = "cloud"
 """Logs of the local AWS. They are overwritten, never deleted."""
 
 

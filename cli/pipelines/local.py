@@ -16,7 +16,7 @@ from typing import Any
 from cli.refusals import Refused
 
 ROOT = Path(__file__).parents[2]
-LIBRARIES = ROOT / "build" / "laptop"
+LIBRARIES = ROOT / "build" / "cloud"
 """Unpacked wheels, kept for the next local pipeline."""
 _STOPPED_WITHIN_SECONDS = 30.0
 LOCAL_STACK = "local"

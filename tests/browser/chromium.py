@@ -24,10 +24,10 @@ _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable
 
 def find_chromium() -> str:
     """CHROMIUM, or the first of its usual names on the PATH; without one the run ends with one sentence."""
-    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, _NAMES)), None)
-    if found is None:
+    path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, _NAMES)), None)
+    if path is None:
         pytest.exit("No Chromium is on the PATH; install one (`apt install chromium`) or set CHROMIUM to its path.", 1)
-    return found
+    return path
 
 
 @contextmanager

@@ -67,10 +67,10 @@ def every_page(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> list[Pat
     """Those of the shop, and one that is compared with earlier loads."""
     compared = tmp_path_factory.mktemp("compared") / "compared.html"
     compared.write_text(render_load(REPORT, past=PAST), encoding="utf-8")
-    found = [shop.index, compared, *sorted(shop.index.parent.glob("reports/html/*/*.html"))]
+    pages = [shop.index, compared, *sorted(shop.index.parent.glob("reports/html/*/*.html"))]
     # Four days, two dimensions, and the refused file.
-    assert len(found) == 2 + 4 + 2 + 1
-    return found
+    assert len(pages) == 2 + 4 + 2 + 1
+    return pages
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -79,8 +79,8 @@ def test_pages_are_quiet_and_readable(browser: Browser, every_page: list[Path], 
     for path in every_page:
         with opened(browser, path, scheme=scheme, width=WIDTHS[width]) as seen:
             assert seen.requests == [path.as_uri()]
-            found = Axe().run(seen.page).response["violations"]
-            assert [f"{each['id']}: {each['nodes'][0]['html']}" for each in found] == [], path
+            violations = Axe().run(seen.page).response["violations"]
+            assert [f"{each['id']}: {each['nodes'][0]['html']}" for each in violations] == [], path
             too_wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
             assert seen.page.evaluate(too_wide) == 0, path
             assert seen.complaints == []
