@@ -69,7 +69,7 @@ NAMES = {
 def test_names_fit(longest: Deployed, kind: str) -> None:
     key, most = NAMES[kind]
     assert longest.of(kind)
-    assert {found.name: length(found, key) for found in longest.of(kind) if length(found, key) > most} == {}
+    assert {resource.name: length(resource, key) for resource in longest.of(kind) if length(resource, key) > most} == {}
 
 
 TEXTS = {
@@ -94,14 +94,16 @@ TEXTS = {
 
 @pytest.mark.parametrize(("kind", "key"), TEXTS)
 def test_texts_fit(longest: Deployed, kind: str, key: str) -> None:
-    lengths = {found.name: len(found.inputs[key].encode()) for found in longest.of(kind) if found.inputs.get(key)}
+    lengths = {
+        resource.name: len(resource.inputs[key].encode()) for resource in longest.of(kind) if resource.inputs.get(key)
+    }
     assert lengths
     assert {name: size for name, size in lengths.items() if size > TEXTS[kind, key]} == {}
 
 
 def test_a_role_has_one_policy(longest: Deployed) -> None:
     """The limit is on all inline policies of a role together."""
-    roles = [found.inputs["role"] for found in longest.of("RolePolicy")]
+    roles = [resource.inputs["role"] for resource in longest.of("RolePolicy")]
     assert sorted(roles) == sorted(set(roles))
 
 
@@ -114,10 +116,10 @@ def test_a_functions_environment_fits(longest: Deployed) -> None:
 
 def test_an_object_has_at_most_ten_tags_and_others_fifty(longest: Deployed) -> None:
     net = json.loads(stack_config(ROOT, "dev")["aws:defaultTags"])["tags"]
-    for found in longest.resources:
-        tags = {**net, **(found.inputs.get("tags") or {})}
-        assert len(tags) <= (10 if found.kind == "BucketObjectv2" else 50), found.name
-        assert all(len(key) <= 128 and len(value) <= 256 for key, value in tags.items()), found.name
+    for resource in longest.resources:
+        tags = {**net, **(resource.inputs.get("tags") or {})}
+        assert len(tags) <= (10 if resource.kind == "BucketObjectv2" else 50), resource.name
+        assert all(len(key) <= 128 and len(value) <= 256 for key, value in tags.items()), resource.name
 
 
 def test_the_dashboards_graphs_and_the_alarms_fit(longest: Deployed) -> None:
@@ -130,7 +132,7 @@ def test_the_dashboards_graphs_and_the_alarms_fit(longest: Deployed) -> None:
 
 def test_a_users_name_fits_the_warehouse(longest: Deployed) -> None:
     """Redshift takes names of 127 bytes."""
-    roles = [found.inputs["name"] for found in longest.of("Role") if found.inputs.get("name")]
+    roles = [resource.inputs["name"] for resource in longest.of("Role") if resource.inputs.get("name")]
     assert max(len(f"IAMR:{role}".encode()) for role in roles) <= 127
 
 
