@@ -50,7 +50,7 @@ def _parse_descriptions_once() -> None:
     """moto makes a session for each service of each account, which would parse botocore's descriptions anew:
     half of the time that a local cloud takes to start.
     """
-    JSONFileLoader.load_file = lambda _, path: _parse_once(path)
+    JSONFileLoader.load_file = lambda _, file_path: _parse_once(file_path)  # type: ignore[method-assign, assignment]
 
 
 # Creating clients from several threads at once is not safe.
