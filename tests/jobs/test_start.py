@@ -1,0 +1,54 @@
+"""What a run imports before it does anything: a day of a few rows is little else."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from jobs.main import BEFORE_POLARS
+
+JOBS = ("process_transactions", "load_dimensions")
+NEEDED = {
+    "polars", "_polars_runtime_32",  # the transform
+    "boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six", "urllib3", "certifi",  # S3
+    "redshift_connector", "asn1crypto", "scramp", "packaging",  # the warehouse
+    "tenacity", "typing_extensions",
+}  # fmt: skip
+"""What each part brings along. The report's page is drawn when all else is done, and imports its own then."""
+
+FIND = """
+import importlib, json, sys, sysconfig
+before = set(sys.modules)
+importlib.import_module("jobs." + sys.argv[1])
+import polars
+folders = {sysconfig.get_path(name) for name in ("purelib", "platlib")}
+files = {name: getattr(module, "__file__", None) or "" for name, module in sys.modules.items() if name not in before}
+packages = {name.partition(".")[0] for name, file in files.items() if any(file.startswith(at) for at in folders)}
+print(json.dumps({"packages": sorted(packages), "threads": polars.thread_pool_size()}))
+"""
+
+
+def start(job: str, **environment: str) -> dict[str, Any]:
+    kept = {name: value for name, value in os.environ.items() if name not in BEFORE_POLARS}
+    ran = subprocess.run(
+        [sys.executable, "-c", FIND, job], capture_output=True, text=True, check=True, env={**kept, **environment}
+    )
+    found: dict[str, Any] = json.loads(ran.stdout)
+    return found
+
+
+@pytest.mark.parametrize("job", JOBS)
+def test_a_job_imports_what_it_needs_and_nothing_else(job: str) -> None:
+    assert set(start(job)["packages"]) - {"jobs", "schemas"} <= NEEDED
+
+
+def test_polars_starts_as_many_threads_as_the_job_says_and_not_one_a_core() -> None:
+    """Each has buffers of its own, and a worker may show more cores than it gives."""
+    assert BEFORE_POLARS["POLARS_MAX_THREADS"] == "2"
+    for threads in (2, 3):
+        assert start(JOBS[0], **{**BEFORE_POLARS, "POLARS_MAX_THREADS": str(threads)})["threads"] == threads
