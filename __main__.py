@@ -79,6 +79,7 @@ warehouse = Warehouse(
         keep_data=keep_data,
         database_name=config.require("databaseName"),
         warehouse_base_capacity=config.require_int("warehouseBaseCapacity"),
+        warehouse_max_capacity=config.require_int("warehouseMaxCapacity"),
         warehouse_rpu_hours_per_day=config.require_int("warehouseRpuHoursPerDay"),
     ),
 )

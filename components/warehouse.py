@@ -52,6 +52,8 @@ class WarehouseArgs:
     database_name: str
     warehouse_base_capacity: int
     """RPU; 4 is the least Redshift offers."""
+    warehouse_max_capacity: int
+    """RPU that Redshift may grow to for a large load; 0: as many as it finds right."""
     warehouse_rpu_hours_per_day: int
     """Beyond it Redshift refuses queries until the next day (UTC)."""
 
@@ -70,6 +72,13 @@ class WarehouseArgs:
             "warehouse_base_capacity",
             capacity,
             "4, or a multiple of 8 from 8 to 512 (RPU)",
+        )
+        most = self.warehouse_max_capacity
+        require(
+            most == 0 or (capacity <= most <= 512 and most % 8 == 0),
+            "warehouse_max_capacity",
+            most,
+            f"0 for no maximum, or a multiple of 8 from warehouseBaseCapacity ({capacity}) to 512 (RPU)",
         )
         require(
             self.warehouse_rpu_hours_per_day >= 1,
@@ -111,6 +120,7 @@ class Warehouse(PipelineComponent):
             namespace_name=namespace.namespace_name,
             workgroup_name=args.deployment.name("warehouse"),
             base_capacity=args.warehouse_base_capacity,
+            max_capacity=args.warehouse_max_capacity or None,
             subnet_ids=[subnet.id for subnet in args.network.subnets],
             security_group_ids=[args.network.warehouse.id],
             port=args.network.warehouse_port,

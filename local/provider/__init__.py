@@ -29,7 +29,7 @@ NOT_PLAYED: dict[str, frozenset[str]] = {
     "aws:redshiftserverless/namespace:Namespace": frozenset({"iamRoles", "manageAdminPassword", "tags"}),
     "aws:redshiftserverless/usageLimit:UsageLimit": frozenset({"amount", "breachAction", "period", "usageType"}),
     "aws:redshiftserverless/workgroup:Workgroup": frozenset(
-        {"baseCapacity", "port", "publiclyAccessible", "securityGroupIds", "subnetIds", "tags"}
+        {"baseCapacity", "maxCapacity", "port", "publiclyAccessible", "securityGroupIds", "subnetIds", "tags"}
     ),
 }
 """What the program sets and the local cloud leaves out on purpose."""

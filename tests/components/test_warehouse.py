@@ -119,6 +119,11 @@ def test_the_workgroup_is_private_and_its_bill_has_a_limit(dev: Deployed) -> Non
     }
 
 
+def test_a_maximum_of_capacity_is_redshifts(wheel_directory: Path) -> None:
+    limited = deploy("dev", wheel_directory, warehouseMaxCapacity="32")
+    assert limited.only("Workgroup", "warehouse").inputs["maxCapacity"] == 32
+
+
 def test_what_is_kept_keeps_nothing_of_the_network(prod: Deployed) -> None:
     """`pulumi destroy --exclude-protected` leaves what is protected and whatever that depends on."""
     by_urn = {resource.urn: resource for resource in prod.resources}
