@@ -38,8 +38,8 @@ def start(job: str, **environment: str) -> dict[str, Any]:
     ran = subprocess.run(
         [sys.executable, "-c", FIND, job], capture_output=True, text=True, check=True, env={**kept, **environment}
     )
-    found: dict[str, Any] = json.loads(ran.stdout)
-    return found
+    started: dict[str, Any] = json.loads(ran.stdout)
+    return started
 
 
 @pytest.mark.parametrize("job", JOBS)
