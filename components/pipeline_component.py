@@ -21,5 +21,5 @@ class PipelineComponent(pulumi.ComponentResource):
         return pulumi.ResourceOptions(parent=self, depends_on=list(after), **options)
 
     def _tags(self, resource: str) -> dict[str, str]:
-        """The tags of a child; `thing` is its name within the stack."""
+        """The tags of a child; `resource` is its name within the stack."""
         return self._deployment.tags(Name=self._deployment.name(resource.replace("_", "-")))

@@ -177,11 +177,6 @@ class SourceSettings:
         return cls.from_json(text)
 
     @property
-    def is_composite(self) -> bool:
-        """True where several columns make one transaction_id."""
-        return len(self.columns["transaction_id"]) > 1
-
-    @property
     def reads_contract_layout(self) -> bool:
         """True where a file that lacks these headings and has all six of the contract may be read by those.
 

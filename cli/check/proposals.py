@@ -59,7 +59,7 @@ class Proposal:
 
 
 def propose(path: Path, used: SourceSettings, current: CheckResult, check: CheckWith) -> Proposal | None:
-    """The best of the presets and of the changes that the content asks for, if it is better than `found`."""
+    """The best of the presets and of the changes that the content asks for, if it is better than `current`."""
     lines = list(_head_lines(path))
     proposals = [
         Proposal(settings, check(settings), settings.name, {})

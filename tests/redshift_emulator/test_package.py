@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -40,6 +42,31 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_wheel_holds_every_module(installed: Path) -> None:
     modules = {path.name for path in FOLDER.glob("*.py")}
     assert {path.name for path in (installed / "redshift_emulator").iterdir()} == modules
+
+
+def third_party_modules(source: str) -> set[str]:
+    """The top-level modules that a text imports and Python does not bring."""
+    nodes = list(ast.walk(ast.parse(source)))
+    imported = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    imported |= {str(node.module) for node in nodes if isinstance(node, ast.ImportFrom)}
+    return {name.split(".")[0] for name in imported} - sys.stdlib_module_names - {"redshift_emulator"}
+
+
+def test_what_is_imported_is_installed_with_it_or_named_beside_it() -> None:
+    readme = (FOLDER / "README.md").read_text(encoding="utf-8")
+    example = re.search(r"```python\n(.*?)```", readme, re.DOTALL)
+    typed = re.search(r"pip install \./redshift_emulator(.*)", readme)
+    assert example is not None
+    assert typed is not None
+    project = tomllib.loads((FOLDER / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    needed = {
+        module for path in FOLDER.glob("*.py") for module in third_party_modules(path.read_text(encoding="utf-8"))
+    }
+    installed_with_it = {name.replace("-", "_") for name in project["dependencies"]}
+    # botocore comes with boto3.
+    assert needed - installed_with_it == {"botocore"}
+    named = {name.replace("-", "_") for name in typed[1].split()}
+    assert third_party_modules(example[1]) - installed_with_it - named == set()
 
 
 def test_the_example_of_the_readme_prints_what_it_says(installed: Path, tmp_path: Path) -> None:
