@@ -57,10 +57,10 @@ def test_a_command_that_cannot_be_typed_is_found() -> None:
 
 def commands_in(text: str) -> list[list[str]]:
     """The words after `pipeline` of whatever a text says to type: in backticks, after a prompt, or on its own line."""
-    found = re.findall(
+    matches = re.findall(
         r"`(?:\.venv/bin/)?pipeline ([^`\n]+)`|^(?:\$ |  )(?:\.venv/bin/)?pipeline ([^\n]+)", text, re.MULTILINE
     )
-    return [shlex.split(quoted or typed, comments=True) for quoted, typed in found]
+    return [shlex.split(quoted or typed, comments=True) for quoted, typed in matches]
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
