@@ -124,17 +124,22 @@ def unguarded(frame: pl.DataFrame, layout: Layout) -> pl.DataFrame:
 
 def without_blank_records(frame: pl.DataFrame, layout: Layout) -> pl.DataFrame:
     """A record without any value is as blank as a blank line: spreadsheets leave rows of delimiters behind."""
-    is_malformed, text = pl.col(IS_MALFORMED), pl.col(SOURCE_TEXT)
-    blanks: list[pl.Expr] = []
-    if frame.get_column(IS_MALFORMED).any():
-        blanks.append(is_malformed & (text.is_null() | text.str.contains(layout.dialect.without_value)))
-    if _may_be_blank(frame.get_column(layout.first_read)):
+    is_malformed, first = frame.get_column(IS_MALFORMED), frame.get_column(layout.first_read)
+    blanks: list[pl.Series] = []
+    if is_malformed.any():
+        texts = frame.get_column(SOURCE_TEXT).filter(is_malformed)
+        is_blank = texts.is_null() | texts.str.contains(layout.dialect.without_value)
+        blanks.append(is_malformed.arg_true().filter(is_blank.fill_null(True)))
+    if _may_be_blank(first):
+        # Few rows lack their first value, so only those are looked at further.
+        is_suspect = ~is_malformed & (first.str.strip_chars(WHITE_SPACE).str.len_bytes().fill_null(0) == 0)
         values = pl.col(list(layout.names)).str.strip_chars(WHITE_SPACE).str.len_bytes()
-        blanks.append(~is_malformed & (pl.sum_horizontal(values) == 0))
-    if not blanks:
+        is_blank = frame.filter(is_suspect).select(pl.sum_horizontal(values) == 0).to_series()
+        blanks.append(is_suspect.arg_true().filter(is_blank))
+    where = pl.concat(blanks) if blanks else None
+    if where is None or where.is_empty():
         return frame
-    is_blank = frame.select(pl.any_horizontal(blanks).fill_null(False)).to_series()
-    return frame.filter(~is_blank) if is_blank.any() else frame
+    return frame.filter(pl.repeat(True, frame.height, dtype=pl.Boolean(), eager=True).scatter(where, False))
 
 
 def _may_be_blank(values: pl.Series) -> bool:

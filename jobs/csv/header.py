@@ -113,12 +113,11 @@ def refuse_second_header(rows: pl.DataFrame, layout: Layout, file_name: str) -> 
     """
     wanted = {heading_key(heading) for heading, name in zip(layout.header, layout.names) if name in layout.read}
     shaped = [name for name in layout.names if name in rows.columns]
-    as_headings = [
-        pl.col(name).str.replace_all(rf"[\s{NOT_IN_HEADING_KEY}]", "").str.to_lowercase().is_in(sorted(wanted))
-        for name in shaped
-    ]
-    texts = [pl.col(SOURCE_TEXT).is_not_null()] if SOURCE_TEXT in rows.columns else []
-    for row in rows.filter(pl.any_horizontal(*as_headings, *texts)).iter_rows(named=True):
+    texts = [SOURCE_TEXT] if SOURCE_TEXT in rows.columns else []
+    # Few rows have the longest of the headings anywhere in them.
+    squeezed = pl.concat_str([*shaped, *texts], ignore_nulls=True).str.replace_all(rf"[\s{NOT_IN_HEADING_KEY}]", "")
+    has_longest = squeezed.str.to_lowercase().str.contains(max(wanted, key=len), literal=True)
+    for row in rows.filter(has_longest).iter_rows(named=True):
         values: Sequence[str | None] = [row[name] for name in shaped]
         if row.get(SOURCE_TEXT) is not None:
             values = layout.dialect.split(row[SOURCE_TEXT]) or ()

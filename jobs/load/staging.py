@@ -143,7 +143,8 @@ class Stager:
         """Stage those of the rejected rows that wait for a dimension; how many of all of them are selected."""
         selected = self._selected(rejected)
         waiting = selected.filter(pl.col(REJECT_REASONS_COLUMN).is_in(_WAITING))
-        self._waiting.write(self._as_waiting(waiting), name)
+        if waiting.height:
+            self._waiting.write(self._as_waiting(waiting), name)
         return selected.height
 
     def _as_waiting(self, rejected: pl.DataFrame) -> pl.DataFrame:

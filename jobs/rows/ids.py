@@ -68,7 +68,10 @@ class IdReader:
         """Ids that no dimension has."""
         odd = self._is_odd(text)
         ids = self._of_odd(text, odd)
-        is_rounded = ids.str.contains(ROUNDED).fill_null(False) if odd.any() else odd
+        is_rounded = odd
+        if odd.any():
+            # Only an odd text can have been rounded.
+            is_rounded = odd.scatter(odd.arg_true(), ids.filter(odd).str.contains(ROUNDED).fill_null(False))
         return Ids(ids, ids.clear(ids.len()).cast(pl.Int64), ids.str.len_bytes(), is_rounded)
 
     def read_known(self, text: pl.Series, dimension: Lookup, *, otherwise: str = "") -> Ids:
@@ -84,12 +87,16 @@ class IdReader:
         where, ids = unknown.arg_true(), self._without_missing(text.filter(unknown))
         if otherwise:
             ids = ids.fill_null(otherwise)
-        shortened = _shortened(ids)
-        is_meant = dimension.rows_of(ids).is_null() & dimension.rows_of(shortened).is_not_null()
-        ids = ids.zip_with(~is_meant, shortened)
+        # A lookup costs the more the larger the dimension is, so there is a second one only where it may help.
+        rows_of_ids, shortened = dimension.rows_of(ids), _shortened(ids)
+        if (shortened != ids).any():
+            rows_of_shortened = dimension.rows_of(shortened)
+            is_meant = rows_of_ids.is_null() & rows_of_shortened.is_not_null()
+            ids = ids.zip_with(~is_meant, shortened)
+            rows_of_ids = rows_of_ids.zip_with(~is_meant, rows_of_shortened)
         return Ids(
             text.scatter(where, ids),
-            rows.scatter(where, dimension.rows_of(ids)),
+            rows.scatter(where, rows_of_ids),
             size.scatter(where, ids.str.len_bytes()),
             is_rounded.scatter(where, ids.str.contains(ROUNDED).fill_null(False)),
         )

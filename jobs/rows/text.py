@@ -28,6 +28,13 @@ def bare(text: pl.Series) -> pl.Series:
 
     For values that have no such mark of their own. A name has: 'n Sync.
     """
+    unclean = text.str.contains(UNCLEAN).fill_null(False)
+    if not unclean.any():
+        return text
+    return text.scatter(unclean.arg_true(), _laid_bare(text.filter(unclean)))
+
+
+def _laid_bare(text: pl.Series) -> pl.Series:
     unquoted = clean(text).str.replace('^"(.*)"$', "${1}").str.replace("^'(.*?)'?$", "${1}")
     return unquoted.str.strip_chars(_MARKS).str.replace_all(_ENDS, "")
 

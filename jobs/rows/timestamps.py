@@ -10,7 +10,7 @@ offset is in the source's time zone.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 import polars as pl
@@ -81,16 +81,26 @@ class TimestampReader:
         that moment in the source's time zone, or where none is declared in the zone on
         earth in which the day is the earliest.
         """
-        form = self._form_of(text.head(_SAMPLE))
+        return self._read_plain_forms(text, self._plain_forms)
+
+    def _read_plain_forms(self, text: pl.Series, forms: Mapping[str, str]) -> pl.DataFrame:
+        """A file is written in one form nearly throughout; the few others are read apart, in the same way."""
+        form = self._form_of(text.head(_SAMPLE), forms)
         if form is None:
             return self._read_any(text)
-        is_plain = text.str.contains(self._plain_forms[form]).fill_null(False)
-        # A file is written in one form nearly throughout; the few others are read apart.
-        return self._read_plain(text, form) if is_plain.all() else self._read_apart(text, is_plain, form)
+        is_plain = text.str.contains(forms[form]).fill_null(False)
+        dates = self._read_plain(text, form)
+        if is_plain.all():
+            return dates
+        remaining = {name: pattern for name, pattern in forms.items() if name != form}
+        others = self._read_plain_forms(text.filter(~is_plain), remaining)
+        where = (~is_plain).arg_true()
+        return pl.DataFrame([dates.get_column(name).scatter(where, others.get_column(name)) for name in dates.columns])
 
-    def _form_of(self, sample: pl.Series) -> str | None:
-        """The plain form that most of the sample is written in; None where none is."""
-        written = {form: sample.str.contains(pattern).sum() for form, pattern in self._plain_forms.items()}
+    @staticmethod
+    def _form_of(sample: pl.Series, forms: Mapping[str, str]) -> str | None:
+        """The form that most of the sample is written in; None where none is."""
+        written = {form: sample.str.contains(pattern).sum() for form, pattern in forms.items()}
         form = max(written, key=lambda form: written[form], default=None)
         return form if form is not None and written[form] else None
 
@@ -121,13 +131,6 @@ class TimestampReader:
             return local
         zoned = local.dt.replace_time_zone(self._time_zone, ambiguous="earliest", non_existent="null")
         return zoned.dt.convert_time_zone(_UTC).dt.replace_time_zone(None)
-
-    def _read_apart(self, text: pl.Series, is_plain: pl.Series, form: str) -> pl.DataFrame:
-        dates, other_dates = self._read_plain(text, form), self._read_any(text.filter(~is_plain))
-        where = (~is_plain).arg_true()
-        return pl.DataFrame(
-            [dates.get_column(name).scatter(where, other_dates.get_column(name)) for name in dates.columns]
-        )
 
     def _read_any(self, text: pl.Series) -> pl.DataFrame:
         """As `read`, for every form."""
