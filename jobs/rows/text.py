@@ -31,7 +31,8 @@ def bare(text: pl.Series) -> pl.Series:
     unclean = text.str.contains(UNCLEAN).fill_null(False)
     if not unclean.any():
         return text
-    return text.scatter(unclean.arg_true(), _laid_bare(text.filter(unclean)))
+    # Scattering changes the series it is called on.
+    return text.clone().scatter(unclean.arg_true(), _laid_bare(text.filter(unclean)))
 
 
 def _laid_bare(text: pl.Series) -> pl.Series:
