@@ -136,7 +136,7 @@ def without_blank_records(frame: pl.DataFrame, layout: Layout) -> pl.DataFrame:
         values = pl.col(list(layout.names)).str.strip_chars(WHITE_SPACE).str.len_bytes()
         is_blank = frame.filter(is_suspect).select(pl.sum_horizontal(values) == 0).to_series()
         blanks.append(is_suspect.arg_true().filter(is_blank))
-    where = pl.concat(blanks) if blanks else None
+    where = pl.concat(blanks).sort() if blanks else None
     if where is None or where.is_empty():
         return frame
     return frame.filter(pl.repeat(True, frame.height, dtype=pl.Boolean(), eager=True).scatter(where, False))
