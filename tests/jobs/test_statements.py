@@ -21,7 +21,7 @@ def test_the_rendered_statements_are_the_committed_ones(name: str) -> None:
 
 
 def test_no_committed_statement_is_left_over() -> None:
-    assert {path.name for path in sql.RENDERED.iterdir()} == set(rendered())
+    assert {path.name for path in sql.RENDERED.glob("*.sql")} == set(rendered())
 
 
 def test_the_lock_stands_first_in_its_transaction_and_nothing_is_truncated() -> None:

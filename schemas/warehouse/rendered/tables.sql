@@ -177,3 +177,47 @@ LEFT JOIN transaction_history ON transaction_history.transaction_id = fact_trans
  AND transaction_history.drop_precedence = fact_transactions.drop_precedence
  AND transaction_history.source_line = fact_transactions.source_line
 WHERE transaction_history.transaction_id IS NULL;
+
+UPDATE fact_transactions
+SET event_precedence = event_precedence - MOD(MOD(event_precedence, 16) + 16, 16) + CASE status
+    WHEN 'pending' THEN 0
+    WHEN 'processing' THEN 1
+    WHEN 'completed' THEN 2
+    WHEN 'shipped' THEN 3
+    WHEN 'delivered' THEN 4
+    WHEN 'cancelled' THEN 5
+    WHEN 'refunded' THEN 6
+    ELSE MOD(MOD(event_precedence, 16) + 16, 16)
+END
+WHERE MOD(MOD(event_precedence, 16) + 16, 16) <> CASE status
+    WHEN 'pending' THEN 0
+    WHEN 'processing' THEN 1
+    WHEN 'completed' THEN 2
+    WHEN 'shipped' THEN 3
+    WHEN 'delivered' THEN 4
+    WHEN 'cancelled' THEN 5
+    WHEN 'refunded' THEN 6
+    ELSE MOD(MOD(event_precedence, 16) + 16, 16)
+END;
+
+UPDATE transaction_history
+SET event_precedence = event_precedence - MOD(MOD(event_precedence, 16) + 16, 16) + CASE status
+    WHEN 'pending' THEN 0
+    WHEN 'processing' THEN 1
+    WHEN 'completed' THEN 2
+    WHEN 'shipped' THEN 3
+    WHEN 'delivered' THEN 4
+    WHEN 'cancelled' THEN 5
+    WHEN 'refunded' THEN 6
+    ELSE MOD(MOD(event_precedence, 16) + 16, 16)
+END
+WHERE MOD(MOD(event_precedence, 16) + 16, 16) <> CASE status
+    WHEN 'pending' THEN 0
+    WHEN 'processing' THEN 1
+    WHEN 'completed' THEN 2
+    WHEN 'shipped' THEN 3
+    WHEN 'delivered' THEN 4
+    WHEN 'cancelled' THEN 5
+    WHEN 'refunded' THEN 6
+    ELSE MOD(MOD(event_precedence, 16) + 16, 16)
+END;
