@@ -134,3 +134,23 @@ def test_a_file_is_read_twice_however_many_ids_repeat(repeats: int) -> None:
     assert run.error is None
     assert (len(run.staged), run.duplicate) == (repeats, repeats)
     assert reads == {"transaction_ids": 1, "chunks": 1}
+
+
+def test_rows_of_one_id_are_never_held_together() -> None:
+    """An export that writes NULL or 0 for every id must not need memory for all of its rows."""
+    moments = [(*SALE[:4], f"2023-03-15T{at // 60:02}:{at % 60:02}Z", "pending") for at in range(150)]
+    heights = []
+    concat = pl.concat
+
+    def noted(frames: Sequence[pl.DataFrame], **more: object) -> pl.DataFrame:
+        whole = concat(frames, **more)
+        # A hash takes 8 bytes; what must not grow is the number of whole rows.
+        if whole.columns != ["hash"]:
+            heights.append(whole.height)
+        return whole
+
+    with small_pieces(chunk_bytes=4 * len(HEADER)), mock.patch("polars.concat", noted):
+        run = dry_run(write([*moments, *[SALE] * 150]))
+    assert run.error is None
+    assert (len(run.staged), run.duplicate) == (1, 299)
+    assert max(heights) < 50
