@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from redshift_emulator import wire
+
+# PostgreSQL takes connections before it is ready: for a moment, on a busy machine for many seconds.
+_STARTING_SECONDS = 120
 
 
 class BackendError(Exception):
@@ -30,7 +34,8 @@ class Backend:
     @classmethod
     async def connect(cls, socket_path: Path, parameters: Mapping[str, str]) -> Backend:
         """Opens a session; the password is checked before, since PostgreSQL trusts every client of its socket."""
-        for _ in range(200):
+        deadline = time.monotonic() + _STARTING_SECONDS
+        while time.monotonic() < deadline:
             reader, writer = await asyncio.open_unix_connection(str(socket_path), limit=1 << 20)
             writer.write(wire.startup_packet(parameters))
             backend = cls(reader, writer, [])

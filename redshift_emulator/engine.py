@@ -142,7 +142,7 @@ def _initialise(initdb: list[str], cluster: Path) -> None:
         raise RuntimeError(f"PostgreSQL could not be set up in {cluster}: {done.stderr.strip()}")
 
 
-def _wait_until_ready(engine: Engine, *, seconds: float = 30) -> None:
+def _wait_until_ready(engine: Engine, *, seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     while engine.process.poll() is None and time.monotonic() < deadline:
         with suppress(OSError), socket.socket(socket.AF_UNIX) as probe:

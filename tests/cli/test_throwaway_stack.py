@@ -130,7 +130,7 @@ time.sleep(600)
 
 
 def wait_for(path: Path) -> None:
-    until = time.monotonic() + 60
+    until = time.monotonic() + 300
     while not path.exists():
         assert time.monotonic() < until, f"{path} does not come"
         time.sleep(0.02)

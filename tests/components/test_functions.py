@@ -109,7 +109,7 @@ def test_a_handler_can_be_imported_from_the_zip_and_what_lambda_has(unpacked: Pa
     )
     environment = {"AWS_DEFAULT_REGION": REGION, "POWERTOOLS_TRACE_DISABLED": "1"}
     done = subprocess.run(
-        [sys.executable, "-I", "-c", program], env=environment, cwd="/", capture_output=True, text=True, timeout=60
+        [sys.executable, "-I", "-c", program], env=environment, cwd="/", capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stderr
 

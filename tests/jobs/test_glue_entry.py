@@ -96,7 +96,7 @@ def _run(path: list[Path], *, installation: str = "/nowhere", **environment: str
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=300,
     )
 
 
@@ -144,7 +144,7 @@ def test_without_glue_the_job_is_a_module_that_any_container_can_start(tmp_path:
     ours = _wheel(tmp_path / "site-packages")
     command = [sys.executable, "-S", "-m", "jobs.main"]
     ran = subprocess.run(
-        command, cwd=tmp_path, env={"PYTHONPATH": str(ours)}, capture_output=True, text=True, check=False, timeout=120
+        command, cwd=tmp_path, env={"PYTHONPATH": str(ours)}, capture_output=True, text=True, check=False, timeout=300
     )
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.splitlines() == [
@@ -176,4 +176,4 @@ def test_a_package_of_ours_never_hides_one_of_pythons(tmp_path: Path) -> None:
         "import csv\n"
         "csv.writer\n"
     )
-    subprocess.run([sys.executable, "-c", program], check=True, cwd=tmp_path, timeout=60)
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=tmp_path, timeout=300)

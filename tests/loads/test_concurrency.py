@@ -82,7 +82,7 @@ def test_jobs_in_processes_of_their_own_end_as_the_oracle_ends(sound_shop: Shop)
         )
         for drop in drops
     ]
-    said = [process.communicate(timeout=60)[0] for process in running]
+    said = [process.communicate(timeout=300)[0] for process in running]
     assert [process.returncode for process in running] == [0, 0, 0], said
     for drop, lines in zip(drops, said, strict=True):
         assert f"load {drop.load_id} attempt 1: fetch\n" in lines
@@ -99,7 +99,7 @@ def test_a_job_that_fails_says_so_by_its_exit_code(sound_shop: Shop) -> None:
         env={**os.environ, "PYTHONPATH": str(root)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert ended.returncode == 1

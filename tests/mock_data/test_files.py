@@ -60,7 +60,7 @@ def test_the_same_seed_gives_the_same_bytes_wherever_and_whenever_they_are_writt
     for name in ("first", "second"):
         environment = {**os.environ, "PYTHONHASHSEED": str(len(name)), "TZ": f"Etc/GMT+{len(name)}"}
         subprocess.run(
-            [sys.executable, "-c", code, str(tmp_path / name)], cwd=CHECKOUT, env=environment, check=True, timeout=120
+            [sys.executable, "-c", code, str(tmp_path / name)], cwd=CHECKOUT, env=environment, check=True, timeout=300
         )
     first = contents(tmp_path / "first")
     assert first == contents(tmp_path / "second")
@@ -233,7 +233,7 @@ def peak_memory(folder: Path, rows: int) -> int:
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)"
     )
     run = subprocess.run(
-        [sys.executable, "-c", code, str(folder)], cwd=CHECKOUT, check=True, timeout=120, capture_output=True, text=True
+        [sys.executable, "-c", code, str(folder)], cwd=CHECKOUT, check=True, timeout=300, capture_output=True, text=True
     )
     return int(run.stdout)
 

@@ -78,7 +78,7 @@ def test_lock_first_takes_the_snapshot_after_the_lock_is_granted(database, table
     table.run("INSERT INTO t VALUES (3, 3)")
     table.run("UPDATE t SET b = 4 WHERE a = 1")
     table.run("COMMIT")
-    waiting.join(30)
+    waiting.join(300)
     assert seen == [[[3]]], "the waiter sees what the holder committed, and may write over it"
     assert table.run("SELECT b FROM t WHERE a = 1") == [[5]]
 
@@ -101,7 +101,7 @@ def test_a_deadlock_ends_for_one_of_the_two_as_redshift_tells_it(database, table
     waiting = _in_background(lambda: take(first, "u"))
     _wait_for_a_waiting_lock(observer)
     take(second, "t")
-    waiting.join(30)
+    waiting.join(300)
     assert [(error["C"], error["M"]) for error in errors] == [("XX000", "deadlock detected")]
 
 
