@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -29,6 +30,8 @@ from schemas.backfills import QUIET_SECONDS, Backfill
 from schemas.drops import Drop
 from schemas.work_bucket import BACKFILL_KEY, NOTIFIED, digest_key, parse_attempt_key
 
+_MIB = 1024 * 1024
+_OF_PARTS = re.compile(r"[0-9a-f]{32}-([1-9][0-9]*)")
 Content = tuple[str, str]
 """A key and the MD5 of what is to stand under it: S3's ETag, for what is uploaded in one piece."""
 
@@ -51,8 +54,7 @@ class BackfillRun:
         self.contents = {file.key: (file.key, _md5(file.path)) for file in self.files}
         digest = hashlib.sha256(json.dumps(sorted(self.contents.values())).encode())
         self.name = digest.hexdigest()[:16]
-        wanted = set(self.contents.values())
-        self.dropped = dict(_known_drops(self.pipeline, wanted))
+        self.dropped = dict(_known_drops(self.pipeline, self.files, self.contents))
 
     @property
     def left(self) -> list[FileToDrop]:
@@ -109,7 +111,9 @@ class BackfillRun:
         drops = [self.dropped[self.contents[file.key]] for file in files]
         wait_until_settled(self.pipeline, drops, timeout_seconds=self.timeout_seconds)
         place = self.files.index(files[-1]) + 1
-        self.say(f"{place:,} of {len(self.files):,} files are done, the last of them {files[-1].path.name}.")
+        self.say(
+            f"{place:,} of {len(self.files):,} files are done, the last of them {files[-1].key.rpartition('/')[2]}."
+        )
 
     def _wait_until_notified(self, loads: Sequence[Load]) -> None:
         """Wait until `notify` has seen the last outcome of each: without the note it would mail it by itself."""
@@ -154,20 +158,47 @@ def _md5(path: Path) -> str:
         return hashlib.file_digest(content, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
-def _known_drops(pipeline: Pipeline, wanted: Collection[Content]) -> Iterator[tuple[Content, Drop]]:
+def _known_drops(
+    pipeline: Pipeline, files: Sequence[FileToDrop], contents: Mapping[str, Content]
+) -> Iterator[tuple[Content, Drop]]:
     """Those of the contents that lie in the drop bucket or the archive, and the drop each came with."""
     drop_bucket, archive = pipeline.output("drop_bucket"), pipeline.output("archive_bucket")
+    paths = {file.key: file.path for file in files}
     s3 = pipeline.client("s3")
     for bucket in (archive, drop_bucket):
         for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
             for version in page.get("Versions", []):
-                content, version_id = (version["Key"], version["ETag"].strip('"')), version["VersionId"]
-                if content not in wanted:
+                key, version_id = version["Key"], version["VersionId"]
+                if key not in paths or not has_etag(paths[key], contents[key][1], version):
                     continue
                 if bucket == archive:
                     version_id = _source_version(s3, archive, version)
                 if version_id:
-                    yield content, Drop(drop_bucket, version["Key"], version_id)
+                    yield contents[key], Drop(drop_bucket, key, version_id)
+
+
+def has_etag(path: Path, md5: str, version: Mapping[str, Any]) -> bool:
+    """True when an object's ETag and size are those of the file, also where it was uploaded in several parts.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity-upload.html: the MD5 of the parts'
+    MD5s and the number of parts. How large the parts were is not said; tools take whole MiB.
+    """
+    etag, size = version["ETag"].strip('"'), path.stat().st_size
+    parts = _OF_PARTS.fullmatch(etag)
+    if parts is None or size != version["Size"]:
+        return bool(etag == md5)
+    number = int(parts[1])
+    least, most = -(-size // number), size if number == 1 else (size - 1) // (number - 1)
+    whole = range(-(-least // _MIB), -(-most // _MIB) + 1)
+    return any(-(-size // (mib * _MIB)) == number and _etag_of_parts(path, mib * _MIB) == etag for mib in whole)
+
+
+def _etag_of_parts(path: Path, part_bytes: int) -> str:
+    digests = []
+    with path.open("rb") as content:
+        while part := content.read(part_bytes):
+            digests.append(hashlib.md5(part, usedforsecurity=False).digest())
+    return f"{hashlib.md5(b''.join(digests), usedforsecurity=False).hexdigest()}-{len(digests)}"
 
 
 def _source_version(s3: Any, archive: str, version: dict[str, Any]) -> str:

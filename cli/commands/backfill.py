@@ -12,14 +12,23 @@ from cli.invocation import Invocation, command
 from cli.refusals import FAILED, NEEDS_A_LOOK, Refused
 
 if TYPE_CHECKING:
-    from cli.drops.keys import FileToDrop
     from cli.loads.loads import Load
 
 
 @command(on_pipeline=True)
 def backfill(
     invocation: Invocation,
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where the files are; it may be flat.")],
+    source: Annotated[
+        str, typer.Argument(metavar="FOLDER|S3-URI", help="A folder, which may be flat, or s3://BUCKET/PREFIX.")
+    ],
+    name: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATTERN",
+            help="How names say the day, as in till_%d%m%Y.csv; else YYYY-MM-DD is looked for.",
+            show_default=False,
+        ),
+    ] = None,
     first: Annotated[
         str | None, typer.Option("--from", metavar="YYYY-MM-DD", help="Only days from this one.", show_default=False)
     ] = None,
@@ -30,21 +39,29 @@ def backfill(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be dropped, and drop nothing.")] = False,
     minutes: Annotated[int, typer.Option(min=1, help="How long to wait for each batch at most.")] = 120,
 ) -> None:
-    """Drop a folder of many days, batch after batch, and get one mail about all of them.
+    """Drop many days, batch after batch, and get one mail about all of them.
 
     Products and customers come first. Stopped and run again it goes on where it was: a file whose content was
     dropped before is not dropped twice. The exit status is 1 when a file failed, 3 when rows were rejected.
     """
+    from tempfile import TemporaryDirectory
+
     from cli.backfill.batches import BackfillRun
+    from cli.backfill.sources import Selection, files_in_bucket, files_in_folder, is_uri
     from cli.drops.uploads import refuse_unversioned
     from cli.loads.as_json import load_json
 
-    files = _files(folder, first, last)
     pipeline = invocation.pipeline
     refuse_unversioned(pipeline)
-    run = BackfillRun(pipeline, files, say=invocation.say, timeout_seconds=minutes * 60)
-    left = [file.key for file in run.left]
-    loads = [] if dry_run else run.run(batch)
+    with TemporaryDirectory() as scratch:
+        selection = Selection(name, _day(first), _day(last))
+        if is_uri(source):
+            files = files_in_bucket(pipeline.client("s3"), source, selection, Path(scratch))
+        else:
+            files = files_in_folder(Path(source), selection)
+        run = BackfillRun(pipeline, files, say=invocation.say, timeout_seconds=minutes * 60)
+        left = [file.key for file in run.left]
+        loads = [] if dry_run else run.run(batch)
     failed = [load for load in loads if load.is_failed]
     if dry_run:
         lines = [f"would drop {key}" for key in left]
@@ -64,26 +81,6 @@ def backfill(
         invocation.end(FAILED)
     if any(load.status.rejected for load in loads):
         invocation.end(NEEDS_A_LOOK)
-
-
-def _files(folder: Path, first: str | None, last: str | None) -> list[FileToDrop]:
-    """Raises Refused where there is none."""
-    from cli.drops.keys import files_to_drop
-
-    if not folder.is_dir():
-        raise Refused(f"{folder} is not a folder; `pipeline drop` takes files")
-    files = [file for file in files_to_drop([folder], None) if _is_between(file, first, last)]
-    if not files:
-        raise Refused(f"{folder} has no file of the days that are asked for; check --from and --to")
-    return files
-
-
-def _is_between(file: FileToDrop, first: str | None, last: str | None) -> bool:
-    """True for products and customers too: they have no day."""
-    from schemas.drops import parse_key
-
-    day = parse_key(file.key).partition_day
-    return day is None or (_day(first) or day) <= day <= (_day(last) or day)
 
 
 def _day(text: str | None) -> date | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -37,7 +38,11 @@ class FileToDrop:
 
 def files_to_drop(paths: list[Path], day: str | None) -> list[FileToDrop]:
     """The files, those of a folder included, dimensions first; raises Refused when one of them has no key."""
-    files = [file for path in paths for file in _files_at(path, day)]
+    return in_order([file for path in paths for file in _files_at(path, day)])
+
+
+def in_order(files: Sequence[FileToDrop]) -> list[FileToDrop]:
+    """Dimensions first, then by key; raises Refused where two have the same key."""
     keys: dict[str, Path] = {}
     for file in files:
         if file.key in keys:

@@ -55,6 +55,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "late-rows.csv").write_bytes(transactions(good.format(number=3, day=16)))
     (tmp_path / "broken_2023-03-17.csv").write_bytes(b"")
     (tmp_path / "week").mkdir()
+    (tmp_path / "tills").mkdir()
+    (tmp_path / "tills" / "till_22032023.csv").write_bytes(transactions(good.format(number=22, day=22)))
     for day in (20, 21):
         (tmp_path / "week" / f"till_2023-03-{day}.csv").write_bytes(transactions(good.format(number=day, day=day)))
     monkeypatch.chdir(tmp_path)

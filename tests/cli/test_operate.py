@@ -243,6 +243,22 @@ def test_a_backfill_that_is_killed_goes_on_and_sends_one_digest(
     assert [single.load_id in mail.body for mail in shop.cloud.mails()[mails + 1 :]] == [True]
 
 
+def test_a_backfill_reads_a_bucket_whose_names_hold_the_day(shop: Terminal, loaded: Drop) -> None:
+    s3, bucket = shop.cloud.client("s3"), f"old-{shop.cloud.outputs['drop_bucket']}"
+    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": shop.cloud.aws.region})
+    for day in (1, 2, 3):
+        row = transactions(f"S{day},C12345,P12345,{day},2023-06-0{day},Completed")
+        s3.put_object(Bucket=bucket, Key=f"tills/till_0{day}062023.csv", Body=row)
+    words = ("backfill", f"s3://{bucket}/tills/", "--name", "till_%d%m%Y.csv", "--to", "2023-06-02")
+    keys = [f"transactions/year=2023/month=06/day=0{day}/till_0{day}062023.csv" for day in (1, 2)]
+    assert shop.json(*words, "--dry-run")["dropped"] == keys
+    assert shop.json(*words)["dropped"] == keys
+    assert shop.json(*words)["dropped"] == []
+    assert shop.json("sql", "SELECT transaction_id FROM fact_transactions WHERE transaction_id LIKE 'S%' ORDER BY 1")[
+        "rows"
+    ] == [["S1"], ["S2"]]
+
+
 def planned_money(shop: Terminal, month: int) -> str:
     query = f"SELECT SUM(total_amount) FROM fact_transactions WHERE transaction_id LIKE 'B{month}-%'"
     ((amount,),) = shop.json("sql", query)["rows"]

@@ -1,0 +1,88 @@
+"""The files of a backfill: those of a folder, or below a prefix of a bucket, of the days that are asked for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+from cli.drops.keys import FileToDrop, in_order, key_of
+from cli.refusals import Refused
+from schemas.drops import CUSTOMERS, PRODUCTS, is_drop, parse_key
+
+_ENDS = (".csv", ".csv.gz")
+_URI = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(.*))?")
+# A day needs its year, its month and its day of the month, however each is written.
+_PARTS = (("%Y", "%y"), ("%m", "%b", "%B"), ("%d",))
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which files are meant, and how their names say the day."""
+
+    pattern: str | None = None
+    """A name as `strptime` reads it, `till_%d%m%Y.csv`; None where names hold YYYY-MM-DD."""
+    first: date | None = None
+    last: date | None = None
+
+    def __post_init__(self) -> None:
+        if self.pattern is not None and not all(any(part in self.pattern for part in parts) for parts in _PARTS):
+            raise Refused(f"--name {self.pattern} does not say a day; write it as till_%Y%m%d.csv: year, month and day")
+
+    def key(self, inside: str) -> str | None:
+        """The key of a file by its path in the folder; None for one that is not meant."""
+        name = inside.rpartition("/")[2]
+        if not name.lower().endswith(_ENDS):
+            return None
+        key = self._key(inside, name)
+        day = parse_key(key).partition_day if key is not None else None
+        is_meant = day is None or (self.first or day) <= day <= (self.last or day)
+        return key if is_meant else None
+
+    def _key(self, inside: str, name: str) -> str | None:
+        if is_drop(inside):
+            return inside
+        if self.pattern is None or name.startswith((PRODUCTS, CUSTOMERS)):
+            return key_of(name, None)
+        try:
+            return key_of(name, datetime.strptime(name, self.pattern).date().isoformat())
+        except ValueError:
+            return None
+
+
+def files_in_folder(folder: Path, selection: Selection) -> list[FileToDrop]:
+    """Raises Refused where there is none."""
+    if not folder.is_dir():
+        raise Refused(f"{folder} is neither a folder nor s3://BUCKET/PREFIX; `pipeline drop` takes files")
+    inside = sorted(path for path in folder.rglob("*") if path.is_file())
+    return _chosen(str(folder), ((path, path.relative_to(folder).as_posix()) for path in inside), selection)
+
+
+def is_uri(source: str) -> bool:
+    """True for s3://BUCKET or s3://BUCKET/PREFIX."""
+    return _URI.fullmatch(source) is not None
+
+
+def files_in_bucket(s3: Any, uri: str, selection: Selection, scratch: Path) -> list[FileToDrop]:
+    """Download those that are meant; raises Refused where there is none."""
+    found = _URI.fullmatch(uri)
+    assert found is not None
+    bucket, prefix = found[1], found[2] or ""
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+    keys = [entry["Key"] for page in pages for entry in page.get("Contents", [])]
+    folder = prefix if not prefix or prefix.endswith("/") else prefix[: prefix.rfind("/") + 1]
+    sources = {scratch / str(number): key for number, key in enumerate(keys)}
+    files = _chosen(uri, ((path, key.removeprefix(folder)) for path, key in sources.items()), selection)
+    for file in files:
+        s3.download_file(bucket, sources[file.path], str(file.path))
+    return files
+
+
+def _chosen(source: str, paths: Iterable[tuple[Path, str]], selection: Selection) -> list[FileToDrop]:
+    files = [FileToDrop(path, key) for path, inside in paths if (key := selection.key(inside)) is not None]
+    if not files:
+        raise Refused(f"{source} has no file of the days that are asked for; check --name, --from and --to")
+    return in_order(files)

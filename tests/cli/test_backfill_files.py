@@ -1,0 +1,84 @@
+"""Which files a backfill means, and which of them it knows to be dropped already."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import date
+from pathlib import Path
+
+import boto3
+import pytest
+from boto3.s3.transfer import TransferConfig
+from moto import mock_aws
+
+from cli.backfill.batches import has_etag
+from cli.backfill.sources import Selection, files_in_bucket, files_in_folder
+from cli.refusals import Refused
+
+MIB = 1024 * 1024
+KEY = "transactions/year=2023/month=04/day=02/till_02042023.csv"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "inside", "key"),
+    [
+        ("till_%d%m%Y.csv", "till_02042023.csv", KEY),
+        ("till_%d%m%Y.csv", "april/till_02042023.csv", KEY),
+        ("till_%d%m%Y.csv", "till_2023-04-02.csv", None),
+        ("till_%d%m%Y.csv", "till_31022023.csv", None),
+        ("till_%d%m%Y.csv", "dim_products.csv", "dimensions/dim_products.csv"),
+        ("till_%d%m%Y.csv", KEY, KEY),
+        (None, "x_2023-04-02.csv.gz", "transactions/year=2023/month=04/day=02/x_2023-04-02.csv.gz"),
+        (None, "notes.txt", None),
+    ],
+)
+def test_names_say_the_day_as_the_pattern_has_it(pattern: str | None, inside: str, key: str | None) -> None:
+    assert Selection(pattern).key(inside) == key
+
+
+@pytest.mark.parametrize("pattern", ["till.csv", "till_%Y.csv", "till_%m%d.csv", "till_%Y%m.csv", ""])
+def test_a_pattern_without_a_whole_day_is_refused(pattern: str) -> None:
+    with pytest.raises(Refused, match="does not say a day"):
+        Selection(pattern)
+
+
+def test_days_outside_the_range_are_left_out(tmp_path: Path) -> None:
+    for day in range(1, 6):
+        (tmp_path / f"x_2023-04-0{day}.csv").touch()
+    selection = Selection(None, date(2023, 4, 2), date(2023, 4, 3))
+    names = [file.path.name for file in files_in_folder(tmp_path, selection)]
+    assert names == ["x_2023-04-02.csv", "x_2023-04-03.csv"]
+    with pytest.raises(Refused, match="has no file of the days"):
+        files_in_folder(tmp_path, Selection(None, date(2024, 1, 1), date(2023, 1, 1)))
+
+
+def test_files_of_a_bucket_are_those_below_the_prefix(tmp_path: Path) -> None:
+    with mock_aws():
+        s3 = boto3.client("s3", region_name="us-east-1")
+        s3.create_bucket(Bucket="old-tills")
+        for key in ("2023/till_02042023.csv", "2023/till_03042023.csv", "2022/till_02042022.csv", "2023/readme.csv"):
+            s3.put_object(Bucket="old-tills", Key=key, Body=key.encode())
+        files = files_in_bucket(
+            s3, "s3://old-tills/2023/", Selection("till_%d%m%Y.csv", last=date(2023, 4, 2)), tmp_path
+        )
+    (file,) = files
+    assert (file.key, file.path.read_bytes()) == (KEY, b"2023/till_02042023.csv")
+
+
+@pytest.mark.parametrize("part_mib", [5, 6, 8, 11])
+def test_a_file_that_was_uploaded_in_parts_is_known_again(tmp_path: Path, part_mib: int) -> None:
+    content = bytes(range(256)) * (12 * MIB // 256) + b"the end"
+    same, other = tmp_path / "same.csv", tmp_path / "other.csv"
+    same.write_bytes(content)
+    other.write_bytes(content[:-1] + b"!")
+    with mock_aws():
+        s3 = boto3.client("s3", region_name="us-east-1")
+        s3.create_bucket(Bucket="drops")
+        parts = TransferConfig(multipart_threshold=part_mib * MIB, multipart_chunksize=part_mib * MIB)
+        s3.upload_file(str(same), "drops", "a.csv", Config=parts)
+        (version,) = s3.list_objects_v2(Bucket="drops")["Contents"]
+    assert "-" in version["ETag"]
+    assert [has_etag(path, hashlib.md5(path.read_bytes()).hexdigest(), version) for path in (same, other)] == [
+        True,
+        False,
+    ]
