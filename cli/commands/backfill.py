@@ -62,13 +62,6 @@ def backfill(
         run = BackfillRun(pipeline, files, say=invocation.say, timeout_seconds=minutes * 60)
         left = [file.key for file in run.left]
         loads = [] if dry_run else run.run(batch)
-    failed = [load for load in loads if load.is_failed]
-    if dry_run:
-        lines = [f"would drop {key}" for key in left]
-        lines.append(f"{len(left):,} of {len(files):,} files would be dropped; nothing was sent.")
-    else:
-        lines = [f"NOT loaded: {_line(load)}" for load in failed]
-        lines.append(f"{len(loads) - len(failed):,} of {len(files):,} files are loaded; one mail is about all of them.")
     result = {
         "backfill": run.name,
         "dry_run": dry_run,
@@ -76,11 +69,23 @@ def backfill(
         "dropped": left,
         "loads": [load_json(load) for load in loads],
     }
-    invocation.show(result, "\n".join(lines))
-    if failed:
+    invocation.show(result, _planned(left, len(files)) if dry_run else _done(loads))
+    if any(load.is_failed for load in loads):
         invocation.end(FAILED)
     if any(load.status.rejected for load in loads):
         invocation.end(NEEDS_A_LOOK)
+
+
+def _planned(keys: list[str], files: int) -> str:
+    lines = [f"would drop {key}" for key in keys]
+    return "\n".join([*lines, f"{len(keys):,} of {files:,} files would be dropped; nothing was sent."])
+
+
+def _done(loads: list[Load]) -> str:
+    failed = [load for load in loads if load.is_failed]
+    lines = [f"NOT loaded: {_line(load)}" for load in failed]
+    loaded = len(loads) - len(failed)
+    return "\n".join([*lines, f"{loaded:,} of {len(loads):,} files are loaded; one mail is about all of them."])
 
 
 def _day(text: str | None) -> date | None:
