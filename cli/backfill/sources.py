@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from cli.drops.keys import FileToDrop, in_order, key_of
@@ -53,17 +55,22 @@ class Selection:
             return None
 
 
+@contextmanager
+def files_of(source: str, selection: Selection, s3: Any) -> Iterator[list[FileToDrop]]:
+    """The files of a folder, or of s3://BUCKET/PREFIX while the block runs; raises Refused where there is none."""
+    if _URI.fullmatch(source) is None:
+        yield files_in_folder(Path(source), selection)
+        return
+    with TemporaryDirectory() as scratch:
+        yield files_in_bucket(s3, source, selection, Path(scratch))
+
+
 def files_in_folder(folder: Path, selection: Selection) -> list[FileToDrop]:
     """Raises Refused where there is none."""
     if not folder.is_dir():
         raise Refused(f"{folder} is neither a folder nor s3://BUCKET/PREFIX; `pipeline drop` takes files")
     inside = sorted(path for path in folder.rglob("*") if path.is_file())
     return _chosen(str(folder), ((path, path.relative_to(folder).as_posix()) for path in inside), selection)
-
-
-def is_uri(source: str) -> bool:
-    """True for s3://BUCKET or s3://BUCKET/PREFIX."""
-    return _URI.fullmatch(source) is not None
 
 
 def files_in_bucket(s3: Any, uri: str, selection: Selection, scratch: Path) -> list[FileToDrop]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import date
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,6 +11,7 @@ from cli.invocation import Invocation, command
 from cli.refusals import FAILED, NEEDS_A_LOOK, Refused
 
 if TYPE_CHECKING:
+    from cli.backfill.batches import BackfillRun
     from cli.loads.loads import Load
 
 
@@ -44,36 +44,34 @@ def backfill(
     Products and customers come first. Stopped and run again it goes on where it was: a file whose content was
     dropped before is not dropped twice. The exit status is 1 when a file failed, 3 when rows were rejected.
     """
-    from tempfile import TemporaryDirectory
-
     from cli.backfill.batches import BackfillRun
-    from cli.backfill.sources import Selection, files_in_bucket, files_in_folder, is_uri
+    from cli.backfill.sources import Selection, files_of
     from cli.drops.uploads import refuse_unversioned
-    from cli.loads.as_json import load_json
 
     pipeline = invocation.pipeline
     refuse_unversioned(pipeline)
-    with TemporaryDirectory() as scratch:
-        selection = Selection(name, _day(first), _day(last))
-        if is_uri(source):
-            files = files_in_bucket(pipeline.client("s3"), source, selection, Path(scratch))
-        else:
-            files = files_in_folder(Path(source), selection)
+    with files_of(source, Selection(name, _day(first), _day(last)), pipeline.client("s3")) as files:
         run = BackfillRun(pipeline, files, say=invocation.say, timeout_seconds=minutes * 60)
         left = [file.key for file in run.left]
         loads = [] if dry_run else run.run(batch)
-    result = {
-        "backfill": run.name,
-        "dry_run": dry_run,
-        "files": len(files),
-        "dropped": left,
-        "loads": [load_json(load) for load in loads],
-    }
-    invocation.show(result, _planned(left, len(files)) if dry_run else _done(loads))
+    text = _planned(left, len(files)) if dry_run else _done(loads)
+    invocation.show(_json(run, left, loads, dry_run=dry_run), text)
     if any(load.is_failed for load in loads):
         invocation.end(FAILED)
     if any(load.status.rejected for load in loads):
         invocation.end(NEEDS_A_LOOK)
+
+
+def _json(run: BackfillRun, dropped: list[str], loads: list[Load], *, dry_run: bool) -> dict[str, object]:
+    from cli.loads.as_json import load_json
+
+    return {
+        "backfill": run.name,
+        "dry_run": dry_run,
+        "files": len(run.files),
+        "dropped": dropped,
+        "loads": [load_json(load) for load in loads],
+    }
 
 
 def _planned(keys: list[str], files: int) -> str:
