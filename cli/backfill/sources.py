@@ -75,9 +75,9 @@ def files_in_folder(folder: Path, selection: Selection) -> list[FileToDrop]:
 
 def files_in_bucket(s3: Any, uri: str, selection: Selection, scratch: Path) -> list[FileToDrop]:
     """Download those that are meant; raises Refused where there is none."""
-    found = _URI.fullmatch(uri)
-    assert found is not None
-    bucket, prefix = found[1], found[2] or ""
+    parts = _URI.fullmatch(uri)
+    assert parts is not None
+    bucket, prefix = parts[1], parts[2] or ""
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
     keys = [entry["Key"] for page in pages for entry in page.get("Contents", [])]
     folder = prefix if not prefix or prefix.endswith("/") else prefix[: prefix.rfind("/") + 1]
