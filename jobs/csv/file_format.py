@@ -34,6 +34,7 @@ _TWO_BYTES = (
     (re.compile(rb"(?:[\t -~]\0){8}"), "utf-16-le"),
     (re.compile(rb"(?:\0[\t -~]){8}"), "utf-16-be"),
 )
+_WESTERN = ("cp1252", "iso8859-1", "iso8859-15")
 _FORMATS = (
     (b"\xd0\xcf\x11\xe0", "a workbook of Excel 97; open it and save it as CSV UTF-8"),
     (b"%PDF", "a PDF document; export the rows as CSV"),
@@ -92,7 +93,7 @@ def refuse_other_formats(content: Content, name: str) -> None:
         file_format = "a tar archive; unpack it"
     text = head.removeprefix(codecs.BOM_UTF8).lstrip()
     if file_format is None and text[:1] == b"<":
-        is_html = b"<html" in text.lower()
+        is_html = any(tag in text.lower() for tag in (b"<html", b"<!doctype html", b"<table", b"<body", b"<div"))
         file_format = f"{'a web page (HTML)' if is_html else 'an XML document'}; export the rows as CSV"
     if file_format is None and text[:1] in (b"{", b"[") and text[1:].lstrip()[:1] in (b'"', b"{", b"[", b"}", b"]"):
         file_format = "JSON; export the rows as CSV"
@@ -101,10 +102,27 @@ def refuse_other_formats(content: Content, name: str) -> None:
 
 
 def encoding_of(content: Content, declared: str) -> str:
-    """That of the byte order mark; without one, UTF-16 where ASCII takes two bytes, or else the declared one."""
+    """That of the byte order mark; without one, UTF-16 where ASCII takes two bytes, or else the declared one.
+
+    UTF-8 where the declared one is of Western Europe, and all that is not ASCII is UTF-8: by chance it never is.
+    """
     head = _head(content)
-    named = next((encoding for mark, encoding in _BYTE_ORDER_MARKS if head.startswith(mark)), None)
-    return named or next((encoding for pattern, encoding in _TWO_BYTES if pattern.match(head)), declared)
+    marked = next((encoding for mark, encoding in _BYTE_ORDER_MARKS if head.startswith(mark)), None)
+    encoding = marked or next((encoding for pattern, encoding in _TWO_BYTES if pattern.match(head)), declared)
+    return "utf-8" if encoding in _WESTERN and _is_beyond_ascii_in_utf8(content) else encoding
+
+
+def _is_beyond_ascii_in_utf8(content: Content) -> bool:
+    decoder, is_ascii = codecs.getincrementaldecoder("utf-8")(), True
+    try:
+        with content.open("rb") as file:
+            for block in iter(lambda: file.read(BLOCK_BYTES), b""):
+                is_ascii = is_ascii and block.isascii()
+                decoder.decode(block)
+            decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return False
+    return not is_ascii
 
 
 def as_utf8(content: Content, name: str, encoding: str) -> Content:

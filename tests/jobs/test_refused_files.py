@@ -115,6 +115,10 @@ SENTENCES = {
         b"PK\x03\x04 day.csv",
         "day.csv is a zip archive; unpack it, and upload that; nothing was loaded",
     ),
+    "a table of a web page": (
+        b"<table><tr><td>transaction_id</td></tr></table>",
+        "day.csv is a web page (HTML); export the rows as CSV, and upload that; nothing was loaded",
+    ),
     "a web page": (
         b"<!DOCTYPE html><html><body>Access denied</body></html>",
         "day.csv is a web page (HTML); export the rows as CSV, and upload that; nothing was loaded",
