@@ -7,6 +7,7 @@ from typing import Any
 from cli.loads.as_json import load_json
 from cli.loads.loads import Attempt, Load
 from cli.pipelines.pipeline import Pipeline
+from lambdas.notify.figures import signed
 from schemas.reject_reasons import REJECT_REASONS
 from schemas.reports import Report
 from schemas.work_bucket import report_key
@@ -51,8 +52,7 @@ def details_text(load: Load, pipeline: Pipeline) -> str:
     if report is not None and report.counts is not None:
         lines += ["", "Rows", *(f"  {name:<12}{rows:>14,}" for name, rows in report.counts.items())]
         lines += _rejected(report)
-        amounts = report.amount_classes.items()
-        lines += ["", "Amounts", *(f"  {label:<12}{each.rows:>14,}{each.amount:>18}" for label, each in amounts)]
+        lines += _money(report)
     lines += ["", "Attempts"]
     lines += [f"  {_attempt_line(attempt)}" for attempt in load.attempts] or ["  none yet: it waits in the queue"]
     lines += ["", "Where to look", *(f"  {name:<9}{value}" for name, value in _places(load, pipeline).items())]
@@ -82,6 +82,16 @@ def _rejected(report: Report) -> list[str]:
             for reason, rejected in report.reject_reasons.items()
         ),
     ]
+
+
+def _money(report: Report) -> list[str]:
+    """By how much the warehouse changed; nothing of a dimension."""
+    if report.change is None:
+        return []
+    classes = [
+        f"  {label:<12}{each.rows:>+14,}{signed(each.amount):>20}" for label, each in report.amount_classes.items()
+    ]
+    return ["", "Change of the warehouse", *classes, f"  {'all':<12}{'':>14}{signed(report.change):>20}"]
 
 
 def _meaning(reason: str) -> str:

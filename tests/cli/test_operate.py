@@ -68,6 +68,10 @@ def test_one_load_is_shown_with_its_rows_and_attempts(shop: Terminal, loaded: Dr
     text = shop.run("show", "transactions_2023-03-15.csv").stdout
     assert text.startswith("transactions_2023-03-15.csv is archived: 5 rows: ")
     assert f"pipeline rejected {loaded.load_id}" in text
+    ((amount,),) = shop.json(
+        "sql", "SELECT SUM(total_amount) FROM fact_transactions WHERE source_uri LIKE '%2023-03-15.csv'"
+    )["rows"]
+    assert ["all", f"{float(amount):+,.2f}"] in [line.split() for line in text.splitlines()]
 
 
 def test_loads_are_opened_as_pages(
