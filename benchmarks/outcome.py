@@ -37,7 +37,7 @@ class Outcome:
 
 
 def read_outcome(out: Path, rows_read: int) -> Outcome:
-    """What lies in a peer's folder; raises if a staged column is missing or of another type than declared."""
+    """The content of a peer's folder; raises if a staged column is missing or of another type than declared."""
     staged, amount, digest = 0, Decimal(0), 0
     for path in sorted((out / "staged").glob("*.parquet")):
         rows = pl.read_parquet(path).select(_as_declared(name, dtype) for name, dtype in _DECLARED.items())

@@ -1,6 +1,6 @@
 """How a command says that it cannot do what was asked: one sentence, and which exit status.
 
-Every error that a person can cause or mend becomes a sentence here and nowhere else. Anything
+Every error that a person can cause or correct becomes a sentence here and nowhere else. Anything
 else is a fault of this program: its sentence asks for `--debug`, which shows the traceback.
 """
 

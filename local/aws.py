@@ -47,7 +47,7 @@ _parse_once = functools.cache(JSONFileLoader().load_file)
 
 
 def _parse_descriptions_once() -> None:
-    """moto makes a session for each service of each account, which would parse botocore's descriptions anew:
+    """moto makes a session for each service of each account, which would parse botocore's descriptions again:
     half of the time that a local cloud takes to start.
     """
     JSONFileLoader.load_file = lambda _, file_path: _parse_once(file_path)  # type: ignore[method-assign, assignment]

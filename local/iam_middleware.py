@@ -22,7 +22,7 @@ from local.aws_requests import AwsRequest, read_request
 from local.permissions import RequiredPermission, allows, denies, trusts
 
 OPERATOR = "laptop-operator"
-"""The access key of whoever runs the local cloud."""
+"""The access key of the person who runs the local cloud."""
 
 _SERVICE = ".amazonaws.com"
 

@@ -1,4 +1,4 @@
-"""What becomes of an order over days: which rows tell of it, in which files, with which outcome.
+"""The history of an order over days: its rows, their files, and the outcome of each.
 
 The outcomes are declared, not computed: they are what the contract says of files dropped in
 day order. Rows of one file stand in the order in which they are listed here.
@@ -75,7 +75,7 @@ class Row:
 
 @dataclass(frozen=True)
 class OrderHistory:
-    """What becomes of `share` of the orders."""
+    """The history that `share` of the orders have."""
 
     name: str
     share: float

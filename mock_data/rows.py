@@ -199,8 +199,8 @@ class RowWriter:
         contents.variant[places] = faults[(day.fault_number + since) % len(faults)]
         contents.status[places] = bits(words, low=0, count=16) % len(STATUSES)
         if day.orders_known:
-            # Half of them speak of an order that is there, in the latest of states: were one
-            # of them accepted, the fact would show it. Rows that wait do not: two of them might conflict.
+            # Half of them name an existing order in the latest state: if one of them were accepted,
+            # the fact would show it. Rows that wait do not: two of them might conflict.
             half = (bits(words, low=63, count=1) == 0) & ~_IS_WAITING[contents.variant[places]]
             contents.status[places[half]] = len(STATUSES) - 1
             contents.number[places[half]] = bits(words[half], low=16, count=47) % day.orders_known

@@ -161,7 +161,7 @@ def _md5(path: Path) -> str:
 def _known_drops(
     pipeline: Pipeline, files: Sequence[FileToDrop], contents: Mapping[str, Content]
 ) -> Iterator[tuple[Content, Drop]]:
-    """Those of the contents that lie in the drop bucket or the archive, and the drop each came with."""
+    """The contents that are in the drop bucket or the archive already, each with its drop."""
     drop_bucket, archive = pipeline.output("drop_bucket"), pipeline.output("archive_bucket")
     paths = {file.key: file.path for file in files}
     s3 = pipeline.client("s3")

@@ -96,7 +96,7 @@ class Checker:
 
     def _notes(self, day: date | None) -> Iterator[str]:
         if day is None:
-            yield "the file does not say its day, so today is taken for it: give --day YYYY-MM-DD"
+            yield "the file does not say its day, so today is assumed: give --day YYYY-MM-DD"
         if self.dimensions.products is None:
             yield "product ids and prices are not checked: give --products dim_products….csv"
         if self.dimensions.customers is None:

@@ -48,7 +48,7 @@ def dead(
     done = {Action.REDRIVE: "sent back to the queue: ", Action.DISCARD: "discarded: "}.get(action, "")
     lines = [f"{done}{letter.line}" for letter in chosen]
     if action is Action.SHOW:
-        # Whoever looks at a message may want to redrive it next.
+        # A person who looks at a message may want to redrive it next.
         letters.release(chosen)
         lines = [f"{letter.line}\n{letter.body}" for letter in chosen]
     result = {"action": action.value, "messages": [letter.as_json() for letter in chosen]}

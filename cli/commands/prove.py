@@ -43,7 +43,7 @@ def prove(
         raise Refused("no AWS Region is set; name one with --region, or set AWS_REGION")
     stack_on_aws = PulumiStack(stack, region)
     out.mkdir(parents=True, exist_ok=True)
-    # Also with --quiet: nobody may say yes without having read it.
+    # Also with --quiet: a person must read it before saying yes.
     typer.echo(LIMITS.format(stack=stack, region=region), err=True)
     if not yes and not typer.confirm("Start?", err=True):
         raise Refused("nothing was started")

@@ -42,7 +42,7 @@ class DemoFolder:
     """The names under which this demo writes, and nobody else."""
 
     def clear(self, *names: str) -> None:
-        """Delete what earlier demos wrote under these names, to write there anew.
+        """Delete what earlier demos wrote under these names.
 
         A name is a file or a folder directly inside the demo's folder. Raises Refused, and
         deletes nothing, when somebody else's file lies there too.

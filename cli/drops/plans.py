@@ -101,7 +101,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
 
 
 def plan_text(plan: Plan) -> str:
-    """The file, its rows by what would become of them, the money, the largest changes, and why rows are rejected."""
+    """The file, the outcome of its rows, the money, the largest changes, and why rows are rejected."""
     report = plan.report
     lines = [f"{plan.path.name} as {plan.key}: {counted(report.rows_read, 'row')}"]
     if plan.refusal:

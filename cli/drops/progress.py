@@ -36,7 +36,7 @@ class Progress:
         return [self._status(drop, runs, present) for drop in drops]
 
     def in_drop_bucket(self) -> set[Drop]:
-        """Every version that lies in the drop bucket."""
+        """Every version in the drop bucket."""
         bucket = self.cloud.outputs["drop_bucket"]
         pages = self.cloud.client("s3").get_paginator("list_object_versions").paginate(Bucket=bucket)
         return {

@@ -129,7 +129,7 @@ class Loads:
 
     @cached_property
     def in_drop_bucket(self) -> dict[Drop, datetime]:
-        """Every version that lies in the drop bucket, and when it was uploaded."""
+        """Every version in the drop bucket, and when it was uploaded."""
         bucket = self.pipeline.output("drop_bucket")
         return {
             Drop(bucket, version["Key"], version["VersionId"]): version["LastModified"]

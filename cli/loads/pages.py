@@ -27,7 +27,7 @@ def save_index(reports: Sequence[Report], folder: Path) -> Path:
 
 
 def save_page(pipeline: Pipeline, report: Report, folder: Path) -> Path:
-    """Write the page of a report: as the job drew it, which knows the loads before it, else drawn anew."""
+    """Write the page of a report: the job's own page, which knows earlier loads, or a new one where it is gone."""
     s3, bucket = pipeline.client("s3"), pipeline.output("work_bucket")
     page = folder / _page(report)
     try:

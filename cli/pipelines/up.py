@@ -31,7 +31,7 @@ def keep_running(invocation: Invocation, config: str) -> None:
     is_over = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: is_over.set())
-    # Lines, not a screen: what was seen must stay for whoever scrolls back.
+    # Lines, not a screen: they stay readable when a person scrolls back.
     display = Display(console, has_screen=False)
     shutil.rmtree(FOLDER, ignore_errors=True)
     with ExitStack() as running:

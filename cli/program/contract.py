@@ -1,6 +1,6 @@
 """The data contract of the warehouse's tables as ODCS 3.1 (Open Data Contract Standard), for other tools.
 
-Generated from the declarations in `schemas`. `python -m cli.program.contract` writes it anew; a test says when.
+Generated from the declarations in `schemas`. `python -m cli.program.contract` writes it again; a test says when.
 """
 
 from __future__ import annotations

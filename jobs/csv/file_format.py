@@ -75,7 +75,7 @@ def _unpack(packed: Content, name: str) -> Iterator[bytes]:
         with packed.open("rb") as file, gzip.open(file) as source:
             yield from iter(lambda: source.read(BLOCK_BYTES), b"")
     except (EOFError, gzip.BadGzipFile, zlib.error) as reason:
-        raise FileRefused(f"{name} is not a whole gzip file ({reason}); pack it anew and upload it again") from None
+        raise FileRefused(f"{name} is not a whole gzip file ({reason}); compress it again and upload it") from None
 
 
 def refuse_other_formats(content: Content, name: str) -> None:

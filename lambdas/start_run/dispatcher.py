@@ -83,7 +83,7 @@ class Dispatcher:
         """Make sure that the request is being met; `lease_seconds` is how long this worker can live."""
         if request.bucket != self.settings.drop_bucket:
             raise TerminalError(
-                f"{request.key!r} lies in the bucket {request.bucket!r}, but this queue loads from "
+                f"{request.key!r} is in the bucket {request.bucket!r}, but this queue loads from "
                 f"{self.settings.drop_bucket!r} alone; take the other bucket's notification away"
             )
         if is_not_a_drop(request.key):

@@ -54,7 +54,7 @@ def test_a_broken_gzip_is_refused(content: bytes, reason: str) -> None:
     run = dry_run(content, gz=True)
     assert isinstance(run.error, FileRefused)
     assert str(run.error).startswith(f"day.csv.gz is not a whole gzip file ({reason}")
-    assert str(run.error).endswith("); pack it anew and upload it again")
+    assert str(run.error).endswith("); compress it again and upload it")
     assert run.staged == []
 
 

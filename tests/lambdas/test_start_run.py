@@ -142,7 +142,7 @@ def test_a_drop_in_another_bucket_is_refused_by_name(cloud: Cloud, caplog: pytes
     event["Records"][0]["s3"]["bucket"]["name"] = "shop-archive"  # an archive must not start loads
     assert deliver(cloud, event) == ["message-1"]
     assert cloud.runs() == []
-    assert "lies in the bucket 'shop-archive'" in caplog.text
+    assert "is in the bucket 'shop-archive'" in caplog.text
     assert "take the other bucket's notification away" in caplog.text
 
 

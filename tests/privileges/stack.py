@@ -128,7 +128,7 @@ class Stack:
         (name,) = iam.list_role_policies(RoleName=role)["PolicyNames"]
         return name, json.dumps(iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"])
 
-    # what lies in the buckets
+    # what is in the buckets
 
     def drop(self, kind: str, *, tags: str = "") -> Drop:
         bucket, key = self.cloud.outputs["drop_bucket"], f"{_FOLDERS[kind]}_{uuid.uuid4().hex[:8]}.csv"
