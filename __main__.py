@@ -48,6 +48,7 @@ storage = Storage(
         keep_data=keep_data,
         rejected_retention_days=config.require_int("rejectedRetentionDays"),
         report_retention_days=config.require_int("reportRetentionDays"),
+        dimension_retention_days=config.require_int("dimensionRetentionDays"),
         old_version_days=config.require_int("oldVersionDays"),
         archive_cold_class=config.require("archiveColdClass"),
         archive_cold_after_days=config.require_int("archiveColdAfterDays"),

@@ -14,6 +14,7 @@ from components.deployment import Deployment
 from components.permissions import policy, refuse_plain_http
 from components.pipeline_component import PipelineComponent
 from components.refusals import require
+from schemas.drops import DIMENSIONS_PREFIX
 from schemas.work_bucket import ARCHIVING, REJECTED, REPORTS, STAGING
 
 STAGING_DAYS = 3
@@ -42,6 +43,7 @@ class StorageArgs:
     rejected_retention_days: int
     report_retention_days: int
     old_version_days: int
+    dimension_retention_days: int
     archive_cold_class: str
     archive_cold_after_days: int
 
@@ -58,7 +60,7 @@ class StorageArgs:
             "3 to 63 lower-case letters, digits and hyphens, without what S3 reserves: "
             f"{', '.join(RESERVED_BEGINNINGS)} at the beginning, {', '.join(RESERVED_ENDINGS)} at the end",
         )
-        for field in ("rejected_retention_days", "old_version_days"):
+        for field in ("rejected_retention_days", "old_version_days", "dimension_retention_days"):
             require(getattr(self, field) >= 1, field, getattr(self, field), "at least 1 day")
         # For so long the sweep tells a load that failed from one whose run died by its report.
         require(self.report_retention_days >= 2, "report_retention_days", self.report_retention_days, "at least 2 days")
@@ -121,12 +123,16 @@ class Storage(PipelineComponent):
     def _archive_rules(self) -> list[Rule]:
         # An old version in the archive is an earlier drop under the same key: kept, as cold as the rest.
         cold, days = self._args.archive_cold_class, self._args.archive_cold_after_days
+        kept = self._args.dimension_retention_days
         return [
+            # Files of customers hold names and addresses. One that is replaced is kept for as long after that.
+            _expire(DIMENSIONS_PREFIX, kept, noncurrent_version_expiration={"noncurrent_days": kept}),
+            _rule("dimension-markers", prefix=DIMENSIONS_PREFIX, expiration={"expired_object_delete_marker": True}),
             _rule(
                 "cold",
                 transitions=[{"days": days, "storage_class": cold}],
                 noncurrent_version_transitions=[{"noncurrent_days": days, "storage_class": cold}],
-            )
+            ),
         ]
 
     def _expire_old_versions(self) -> Rule:

@@ -30,6 +30,7 @@ SETTINGS = {
     # Beyond it Redshift refuses statements. At $0.375 an RPU-hour this is the brake on the bill.
     "warehouseRpuHoursPerDay": "5",
     "rejectedRetentionDays": "1",
+    "dimensionRetentionDays": "1",
     "reportRetentionDays": "3",
     "oldVersionDays": "1",
     "logRetentionDays": "1",

@@ -21,6 +21,7 @@ from tests.components.program import PROJECT, ROOT, deploy
     [
         ("dropBucketName", "My_Drops"),
         ("rejectedRetentionDays", "0"),
+        ("dimensionRetentionDays", "0"),
         # While a failed load may look like one whose run died, its report is kept.
         ("reportRetentionDays", str(RETRIED_WITHIN.days - 1)),
         ("oldVersionDays", "0"),

@@ -77,6 +77,11 @@ def test_what_is_kept_for_how_long_follows_the_stacks_configuration(dev: Deploye
             "unfinished-uploads": unfinished,
         },
         "storage-archive": {
+            "dimensions": (
+                "dimensions/",
+                {"expiration": {"days": 30}, "noncurrentVersionExpiration": {"noncurrentDays": 30}},
+            ),
+            "dimension-markers": ("dimensions/", {"expiration": {"expiredObjectDeleteMarker": True}}),
             "cold": (
                 "",
                 {
@@ -122,10 +127,11 @@ def test_everything_that_guards_a_kept_bucket_is_kept_with_it(dev: Deployed, pro
         assert guards == {(kind, bucket): kept for kind in GUARDS for bucket in buckets}
 
 
-def test_nothing_in_the_archive_ever_expires(deployed: Deployed) -> None:
+def test_nothing_in_the_archive_but_dimensions_ever_expires(deployed: Deployed) -> None:
     """An old version there is an earlier drop under the same key."""
     rules = deployed.only("BucketLifecycleConfiguration", "storage-archive").inputs["rules"]
-    assert [rule for rule in rules if "expiration" in rule or "noncurrentVersionExpiration" in rule] == []
+    expiring = [rule for rule in rules if "expiration" in rule or "noncurrentVersionExpiration" in rule]
+    assert {rule["filter"]["prefix"] for rule in expiring} == {"dimensions/"}
 
 
 def test_what_the_sweep_goes_by_never_expires(deployed: Deployed) -> None:
