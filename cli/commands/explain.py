@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -14,14 +15,28 @@ from cli.refusals import Refused
 def explain(
     invocation: Invocation,
     transaction_id: Annotated[str, typer.Argument(metavar="TRANSACTION", help="A transaction_id, as in the file.")],
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Read every archived file too, for rows that were not loaded.")
+    ] = False,
 ) -> None:
     """Show every loaded row of one transaction, who won and why.
 
-    Read from the warehouse's history: rejected rows and duplicates within a file are not in it.
+    Read from the warehouse's history. With --deep also rejected rows and duplicates within a file.
     """
+    from cli.loads.deep_explanation import find_unloaded_rows
     from cli.loads.explanation import explain_transaction
 
-    explanation = explain_transaction(invocation.pipeline, transaction_id)
-    if not explanation.rows:
-        raise Refused(f"no row of the transaction {transaction_id!r} was ever loaded; ids are case-sensitive")
-    invocation.show(explanation.as_json(), str(explanation))
+    found = explain_transaction(invocation.pipeline, transaction_id)
+    unloaded = list(find_unloaded_rows(invocation.pipeline, transaction_id, found.rows)) if deep else []
+    if not (found.rows or unloaded):
+        hint = "" if deep else ", and --deep looks for rows that were not loaded"
+        raise Refused(
+            f"no row of the transaction {transaction_id!r} was ever {'archived' if deep else 'loaded'}; "
+            f"ids are case-sensitive{hint}"
+        )
+    lines = [str(found)] if found.rows else [f"{transaction_id}: no loaded row"]
+    for row in unloaded:
+        values = ", ".join(f'{column} "{value}"' for column, value in row.values.items())
+        lines.append(f"\n  {values}\n  {row.source_uri}, line {row.source_line} (load {row.load_id})\n  {row.reason}")
+    shown = {**found.as_json(), "unloaded": [asdict(row) for row in unloaded] if deep else None}
+    invocation.show(shown, "\n".join(lines))

@@ -328,6 +328,35 @@ def test_a_transaction_is_explained_by_all_that_files_said_of_it(shop: Terminal)
     assert (unknown.exit_code, "ids are case-sensitive" in unknown.stderr) == (2, True)
 
 
+def test_a_deep_explanation_has_the_rows_that_were_not_loaded(shop: Terminal) -> None:
+    rows = (
+        "F1,C12345,P12345,1,2023-03-24,Pending",
+        "F1,C12345,P12345,none,2023-03-24,Pending",
+        "F1,C12345,P12345,2,2023-03-24,Shipped",
+        "F11,C12345,P12345,2,2023-03-24,Shipped",
+        "F2,C12345,P12345,2,2023-03-24,wished for",
+    )
+    loaded = put(shop.cloud, transactions_key(25), transactions(*rows))
+    taken = put(shop.cloud, transactions_key(26), transactions("F1,C12345,P12345,3,2023-03-26,Shipped"))
+    shop.cloud.wait_until_idle()
+    shop.json("retract", taken.load_id, "--yes")
+    shop.cloud.wait_until_idle()
+    explained = shop.json("explain", "F1", "--deep")
+    assert [(row["source_line"], row["load_id"], row["reason"]) for row in explained["rows"]] == [
+        (4, loaded.load_id, "wins")
+    ]
+    assert {(row["source_line"], row["load_id"]): row["reason"] for row in explained["unloaded"]} == {
+        (2, loaded.load_id): "lost: another row of its file won",
+        (3, loaded.load_id): "rejected: invalid_quantity",
+        (2, taken.load_id): "does not count: its load was taken back",
+    }
+    assert shop.json("explain", "F1")["unloaded"] is None
+    (only,) = shop.json("explain", "F2", "--deep")["unloaded"]
+    assert (only["values"]["status"], only["reason"]) == ("wished for", "rejected: invalid_status")
+    assert "no loaded row" in shop.run("explain", "F2", "--deep").stdout
+    assert shop.run("explain", "f2", "--deep").exit_code == 2
+
+
 def test_other_tools_reach_the_local_pipeline(shop: Terminal, loaded: Drop) -> None:
     exported = shop.run("env").stdout
     program = (
