@@ -8,6 +8,7 @@ from pathlib import Path
 
 from schemas.runs import RETRACT
 from schemas.warehouse import ddl
+from schemas.warehouse.tables import WAREHOUSE_TABLES
 from tests.hostile_content import SOUND_CUSTOMERS, SOUND_PRODUCTS
 from tests.loads.shop import DATABASE_USER, Shop
 
@@ -65,6 +66,25 @@ def test_yesterdays_warehouse_takes_todays_loads_and_its_books_balance(shop: Sho
         ("pending", True, 1, Decimal(100)),
         ("refunded", False, 1, Decimal(200)),
     }
+
+
+def columns(shop: Shop) -> set[tuple[object, ...]]:
+    """Table, column, type, size, and whether it may be null, of every table that lasts."""
+    found = shop.sql(
+        "SELECT table_name, column_name, data_type, character_maximum_length, numeric_precision, numeric_scale, "
+        "is_nullable FROM information_schema.columns WHERE table_schema = 'public'"
+    )
+    names = {table.name for table in WAREHOUSE_TABLES}
+    return {tuple(row.values()) for row in found if row["table_name"] in names}
+
+
+def test_an_upgraded_warehouse_has_every_column_of_a_new_one(shop: Shop) -> None:
+    """So no change of the schema since the release is without its migration."""
+    new = columns(shop)
+    make_yesterdays(shop)
+    assert columns(shop) < new
+    upgrade(shop)
+    assert columns(shop) == new
 
 
 def test_a_load_taken_back_gives_way_to_the_row_of_yesterdays_warehouse(shop: Shop) -> None:
