@@ -17,6 +17,7 @@ from cli.commands.down import down
 from cli.commands.drop import drop
 from cli.commands.env import env
 from cli.commands.explain import explain
+from cli.commands.forget import forget
 from cli.commands.generate import generate
 from cli.commands.loads import loads
 from cli.commands.logs import logs
@@ -84,7 +85,7 @@ def pipeline(
 GROUPS = {
     "Try it": (demo, up, down, open_, sql, env),
     "Files": (check, plan, drop, backfill, generate),
-    "Operate": (status, loads, show, rejected, explain, replay, retract, dead, logs, doctor),
+    "Operate": (status, loads, show, rejected, explain, replay, retract, forget, dead, logs, doctor),
     "Build": (wheel, costs, prove),
 }
 

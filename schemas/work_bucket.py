@@ -32,6 +32,9 @@ OPEN = "open/"
 SWEEP = "sweep/"
 """What `sweep` notes about the drops in the drop bucket: nothing left to do, or how often one was sent again."""
 
+FORGOTTEN = "forgotten/"
+"""One note per run of `pipeline forget`: where the person was found, without what was found."""
+
 _ATTEMPT_KEY = re.compile(r"[a-z]+/([0-9a-f]{16})/([0-9]+)(\..+)")
 _OPEN_KEY = re.compile(r"open/([0-9a-f]{16})/([0-9]+)\.[0-9a-f]+\.json")
 _SETTLED_KEY = re.compile(r"sweep/([0-9a-f]{16})/settled\.json")
@@ -153,6 +156,11 @@ BACKFILL_KEY = f"{NOTIFIED}backfill{_JSON}"
 def digest_key(backfill: str) -> str:
     """The note that the digest of a backfill was sent."""
     return f"{NOTIFIED}backfill/{backfill}{_JSON}"
+
+
+def forgotten_key(customer_id: str, started_at: str) -> str:
+    """The note of one run of `pipeline forget`."""
+    return f"{FORGOTTEN}{_digest(customer_id)}/{started_at}{_JSON}"
 
 
 def sent_key(stem: str) -> str:

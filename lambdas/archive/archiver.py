@@ -42,7 +42,7 @@ _PART_BYTES = 256 * 1024**2
 _LEASE_SECONDS = 30
 _LEASED_BYTES_PER_SECOND = 20 * 1024**2
 
-_KEPT_HEADERS = (
+KEPT_HEADERS = (
     "CacheControl",
     "ContentDisposition",
     "ContentEncoding",
@@ -93,7 +93,7 @@ class Archiver:
             if lease is None:
                 return Archived.BY_ANOTHER
             self._copy_claimed(lease, drop, source, source_head)
-        copy = self._put_in_order(drop.key).get(drop.load_id)
+        copy = self.put_in_order(drop.key).get(drop.load_id)
         if copy is None:
             raise TransientError(
                 f"the copy of {drop.uri} in {self.archive_bucket} cannot be found; nothing was deleted"
@@ -139,15 +139,13 @@ class Archiver:
         if self._own_copy(drop) is not None:
             return
         try:
-            self._refuse_without_versions()
-            above, below = self._uploaded_in_same_second(drop, source_head)
-            origin = origin_metadata(drop, source_head, above=above, below=below)
-            self._copy(drop.key, source, source_head, origin)
+            self.refuse_without_versions()
+            self._copy(drop.key, source, source_head, self.origin_of(drop, source_head))
         except Exception:
             self.leases.replace(lease, released())
             raise
 
-    def _put_in_order(self, key: str) -> dict[str, Copy]:
+    def put_in_order(self, key: str) -> dict[str, Copy]:
         """One copy of each load, the newest upload on top; returns the copies by load_id."""
         copies: dict[str, Copy] = {}
         versions = archived_copies(self.s3, self.leases, self.archive_bucket, key)
@@ -162,7 +160,7 @@ class Archiver:
             return copies
         version = self._archived(key, newest)
         self._copy(key, version, head(self.s3, version), {})
-        return self._put_in_order(key)
+        return self.put_in_order(key)
 
     def _remove_double(self, key: str, copy: Copy, *, kept: Copy) -> None:
         """Delete the lower of two equal copies. The upper one stays, so two workers never delete both."""
@@ -192,7 +190,12 @@ class Archiver:
         place = version_ids.index(drop.version_id)
         return tuple(version_ids[:place]), tuple(version_ids[place + 1 :])
 
-    def _refuse_without_versions(self) -> None:
+    def origin_of(self, drop: Drop, source_head: Mapping[str, Any]) -> dict[str, str]:
+        """What a copy says about its drop, which is still in the drop bucket."""
+        above, below = self._uploaded_in_same_second(drop, source_head)
+        return origin_metadata(drop, source_head, above=above, below=below)
+
+    def refuse_without_versions(self) -> None:
         status = self.s3.get_bucket_versioning(Bucket=self.archive_bucket).get("Status")
         if status != "Enabled":
             raise TerminalError(
@@ -213,7 +216,7 @@ class Archiver:
         tags = self.s3.get_object_tagging(**source)["TagSet"]
         # A copy in parts inherits nothing by itself, so everything is stated each time.
         kept = {
-            **{name: source_head[name] for name in _KEPT_HEADERS if name in source_head},
+            **{name: source_head[name] for name in KEPT_HEADERS if name in source_head},
             "MetadataDirective": "REPLACE",
             "Metadata": {**source_head["Metadata"], **origin},
             "TaggingDirective": "REPLACE",

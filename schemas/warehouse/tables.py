@@ -264,6 +264,11 @@ class Dimension:
     joined: tuple[str, ...]
     """What a transaction takes from it, its key first, and all that job may read: no names of people, no e-mail."""
 
+    @property
+    def personal(self) -> tuple[str, ...]:
+        """The columns that no transaction takes: a customer's names and e-mail; none of a product."""
+        return tuple(column.name for column in self.source_columns if column.name not in self.joined)
+
 
 DIMENSIONS = {
     PRODUCTS: Dimension(

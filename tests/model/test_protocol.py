@@ -104,7 +104,7 @@ def leave_the_archive_as_it_comes(patched: pytest.MonkeyPatch) -> None:
     def unordered(self: Archiver, key: str) -> Any:
         return {copy.load_id: copy for copy in archived_copies(self.s3, self.leases, self.archive_bucket, key)}
 
-    patched.setattr(Archiver, "_put_in_order", unordered)
+    patched.setattr(Archiver, "put_in_order", unordered)
 
 
 def load_what_was_withdrawn(patched: pytest.MonkeyPatch) -> None:

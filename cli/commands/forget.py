@@ -1,0 +1,32 @@
+"""`pipeline forget`: the name and the e-mail of one customer leave the pipeline."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from cli.invocation import Invocation, command
+from cli.refusals import Refused
+
+
+@command(on_pipeline=True)
+def forget(
+    invocation: Invocation,
+    customer_id: Annotated[str, typer.Argument(metavar="CUSTOMER", help="A customer_id, as in dim_customers.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List where the customer is, and change nothing.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Remove a customer's name and e-mail from the warehouse and from every version of every file.
+
+    The customer_id and the sales stay. It cannot be undone. Started again after it was stopped, it goes on.
+    """
+    from cli.forget.forgetting import forget_customer
+
+    if not (dry_run or yes):
+        if not sys.stdin.isatty():
+            raise Refused(f"forget would remove the name and e-mail of {customer_id} for good; say so with --yes")
+        typer.confirm(f"Remove the name and e-mail of {customer_id} for good?", abort=True)
+    found = forget_customer(invocation.pipeline, customer_id, is_dry_run=dry_run)
+    invocation.show(found.as_json(), str(found))

@@ -1,0 +1,149 @@
+"""Forgetting a customer: name and e-mail leave the warehouse and the buckets, the customer_id and the sales stay.
+
+It is done in rounds until a round finds nothing. Killed anywhere and started again, it goes on: what is done shows
+nobody any more, and what tells the person's addresses goes last.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from cli.forget.person import Person, addresses_in
+from cli.forget.traces import PersonTraces, Trace
+from cli.loads.loads import Loads
+from cli.pipelines.pipeline import Pipeline
+from cli.pipelines.statements import run_statement
+from cli.refusals import Failed, Refused
+from lambdas.leases import LeaseStore
+from schemas.counted import counted
+from schemas.warehouse.person import count_others_with_address, forget_person, select_person
+from schemas.work_bucket import OPEN, forgotten_key, parse_open_key
+
+_MOST_ROUNDS = 5
+
+
+@dataclass
+class Forgotten:
+    """Where the customer was found, and what was done about it."""
+
+    customer_id: str
+    is_dry_run: bool
+    traces: list[Trace] = field(default_factory=list)
+    was_in_warehouse: bool = False
+    """True when dim_customers had a name or an e-mail."""
+    shared_addresses: int = 0
+    """Addresses of the customer that another customer has too: they stay where the other's rows need them."""
+    note_uri: str | None = None
+
+    @property
+    def is_found(self) -> bool:
+        return self.was_in_warehouse or bool(self.traces)
+
+    def as_json(self) -> dict[str, Any]:
+        """The shape `forget` of docs/commands.schema.json; no name and no address stands in it."""
+        return {
+            "customer_id": self.customer_id,
+            "dry_run": self.is_dry_run,
+            "in_warehouse": self.was_in_warehouse,
+            "id_is_address": "@" in self.customer_id,
+            "shared_addresses": self.shared_addresses,
+            "touched": [
+                {
+                    "uri": trace.version.uri,
+                    "version_id": trace.version.version_id,
+                    "action": trace.action,
+                    "rows": trace.rows,
+                }
+                for trace in self.traces
+            ],
+            "note_uri": self.note_uri,
+        }
+
+    def __str__(self) -> str:
+        if not self.is_found:
+            return f"Nothing is left to forget of {self.customer_id}."
+        done = "would be " if self.is_dry_run else ""
+        lines = [f"{done}{trace.action}  {trace.version.uri}  {counted(trace.rows, 'row')}" for trace in self.traces]
+        if self.was_in_warehouse:
+            lines.append(f"{done}blanked  dim_customers  1 row")
+        if "@" in self.customer_id:
+            lines.append("The customer_id is an e-mail address itself. It stays, for the sales name it.")
+        if self.shared_addresses:
+            lines.append(
+                f"{counted(self.shared_addresses, 'address')} of another customer too: left in that customer's rows"
+            )
+        if self.note_uri:
+            lines.append(f"{self.customer_id} is forgotten; the list, without any value, is {self.note_uri}")
+        return "\n".join(lines)
+
+
+def forget_customer(pipeline: Pipeline, customer_id: str, *, is_dry_run: bool) -> Forgotten:
+    """Find the customer everywhere and, unless it is a dry run, forget them; raises Refused and Failed."""
+    found = Forgotten(customer_id, is_dry_run)
+    buckets = PersonTraces(pipeline)
+    note = forgotten_key(customer_id, datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
+    for turn in range(_MOST_ROUNDS):
+        _refuse_while_loading(pipeline, has_begun=turn > 0)
+        row = run_statement(pipeline, select_person(), limit=1, customer_id=customer_id).rows
+        values = [str(value) for value in row[0] if value] if row else []
+        person = _identify(pipeline, buckets, customer_id, values, found)
+        found.was_in_warehouse |= bool(values)
+        before = len(found.traces)
+        for trace in buckets.find(person):
+            if not is_dry_run:
+                buckets.erase(trace, person)
+            found.traces.append(trace)
+            _keep_note(pipeline, found, note)
+        if not row and not found.traces:
+            raise Refused(f"no customer {customer_id!r} is known: neither dim_customers nor any file has one")
+        if is_dry_run or not (values or len(found.traces) > before):
+            _keep_note(pipeline, found, note)
+            return found
+        if values:
+            run_statement(pipeline, forget_person(), limit=1, customer_id=customer_id)
+    raise Failed(f"files that show {customer_id} keep coming; run forget again when none is being loaded")
+
+
+def _refuse_while_loading(pipeline: Pipeline, *, has_begun: bool) -> None:
+    """A load that has read a file before it is rewritten would bring the customer back."""
+    loads = Loads(pipeline)
+    leases = LeaseStore(pipeline.client("s3"), pipeline.output("work_bucket"))
+    for load_id in sorted({parsed[0] for key in leases.names(OPEN) if (parsed := parse_open_key(key))}):
+        load = loads.by_id(load_id)
+        if load is not None and not load.status.is_settled:
+            sentence = f"{load.status.file_name} (load {load_id}) is {load.status.stage.value}"
+            if has_begun:
+                raise Failed(f"{sentence}, so it is not certain that nothing is left; run forget again when it is over")
+            raise Refused(f"{sentence}; wait until it is over, then forget the customer")
+
+
+def _identify(
+    pipeline: Pipeline, buckets: PersonTraces, customer_id: str, values: list[str], found: Forgotten
+) -> Person:
+    """The person with the addresses of dim_customers and of every file of customers; not those that others share."""
+    known = addresses_in([*values, *buckets.addresses(Person(customer_id))])
+    own: dict[str, str] = {}
+    for address in sorted(known):
+        own.setdefault(address.lower(), address)
+    shared = [
+        lowered
+        for lowered, address in own.items()
+        if run_statement(pipeline, count_others_with_address(), limit=1, customer_id=customer_id, address=address).rows[
+            0
+        ][0]
+    ]
+    found.shared_addresses = max(found.shared_addresses, len(shared))
+    return Person(customer_id, frozenset(address for lowered, address in own.items() if lowered not in shared))
+
+
+def _keep_note(pipeline: Pipeline, found: Forgotten, key: str) -> None:
+    """What was touched so far, also of a run that is killed; none of a run that touches nothing."""
+    if found.is_dry_run or not found.is_found:
+        return
+    bucket = pipeline.output("work_bucket")
+    found.note_uri = f"s3://{bucket}/{key}"
+    body = json.dumps(found.as_json(), indent=2, ensure_ascii=False).encode("utf-8")
+    pipeline.client("s3").put_object(Bucket=bucket, Key=key, Body=body, ContentType="application/json")

@@ -1,0 +1,24 @@
+"""The statements that find and forget a person in dim_customers; `:name` is a parameter of the Data API."""
+
+from __future__ import annotations
+
+from schemas.drops import CUSTOMERS
+from schemas.warehouse.tables import CUSTOMER_ID, DIMENSIONS
+
+_TABLE, _KEY, PERSONAL_COLUMNS = CUSTOMERS, CUSTOMER_ID.name, DIMENSIONS[CUSTOMERS].personal
+
+
+def select_person() -> str:
+    """PERSONAL_COLUMNS of one customer. Parameter: customer_id."""
+    return f"SELECT {', '.join(PERSONAL_COLUMNS)} FROM {_TABLE} WHERE {_KEY} = :{_KEY}"
+
+
+def count_others_with_address() -> str:
+    """How many other customers have an address. Parameters: customer_id, address."""
+    return f"SELECT COUNT(*) FROM {_TABLE} WHERE {_KEY} <> :{_KEY} AND LOWER(email) = LOWER(:address)"
+
+
+def forget_person() -> str:
+    """The row stays, so that the facts keep their customer. Parameter: customer_id."""
+    blanked = ", ".join(f"{name} = NULL" for name in PERSONAL_COLUMNS)
+    return f"UPDATE {_TABLE} SET {blanked}, updated_at = GETDATE() WHERE {_KEY} = :{_KEY}"
