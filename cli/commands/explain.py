@@ -26,17 +26,17 @@ def explain(
     from cli.loads.deep_explanation import find_unloaded_rows
     from cli.loads.explanation import explain_transaction
 
-    found = explain_transaction(invocation.pipeline, transaction_id)
-    unloaded = list(find_unloaded_rows(invocation.pipeline, transaction_id, found.rows)) if deep else []
-    if not (found.rows or unloaded):
+    explanation = explain_transaction(invocation.pipeline, transaction_id)
+    unloaded = list(find_unloaded_rows(invocation.pipeline, transaction_id, explanation.rows)) if deep else []
+    if not (explanation.rows or unloaded):
         hint = "" if deep else ", and --deep looks for rows that were not loaded"
         raise Refused(
             f"no row of the transaction {transaction_id!r} was ever {'archived' if deep else 'loaded'}; "
             f"ids are case-sensitive{hint}"
         )
-    lines = [str(found)] if found.rows else [f"{transaction_id}: no loaded row"]
+    lines = [str(explanation)] if explanation.rows else [f"{transaction_id}: no loaded row"]
     for row in unloaded:
         values = ", ".join(f'{column} "{value}"' for column, value in row.values.items())
         lines.append(f"\n  {values}\n  {row.source_uri}, line {row.source_line} (load {row.load_id})\n  {row.reason}")
-    shown = {**found.as_json(), "unloaded": [asdict(row) for row in unloaded] if deep else None}
+    shown = {**explanation.as_json(), "unloaded": [asdict(row) for row in unloaded] if deep else None}
     invocation.show(shown, "\n".join(lines))

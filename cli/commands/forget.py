@@ -28,5 +28,5 @@ def forget(
         if not sys.stdin.isatty():
             raise Refused(f"forget would remove the name and e-mail of {customer_id} for good; say so with --yes")
         typer.confirm(f"Remove the name and e-mail of {customer_id} for good?", abort=True)
-    found = forget_customer(invocation.pipeline, customer_id, is_dry_run=dry_run)
-    invocation.show(found.as_json(), str(found))
+    result = forget_customer(invocation.pipeline, customer_id, is_dry_run=dry_run)
+    invocation.show(result.as_json(), str(result))

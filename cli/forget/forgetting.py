@@ -82,26 +82,26 @@ class Forgotten:
 
 def forget_customer(pipeline: Pipeline, customer_id: str, *, is_dry_run: bool) -> Forgotten:
     """Find the customer everywhere and, unless it is a dry run, forget them; raises Refused and Failed."""
-    found = Forgotten(customer_id, is_dry_run)
+    result = Forgotten(customer_id, is_dry_run)
     buckets = PersonTraces(pipeline)
     note = forgotten_key(customer_id, datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
     for turn in range(_MOST_ROUNDS):
         _refuse_while_loading(pipeline, has_begun=turn > 0)
         row = run_statement(pipeline, select_person(), limit=1, customer_id=customer_id).rows
         values = [str(value) for value in row[0] if value] if row else []
-        person = _identify(pipeline, buckets, customer_id, values, found)
-        found.was_in_warehouse |= bool(values)
-        before = len(found.traces)
+        person = _identify(pipeline, buckets, customer_id, values, result)
+        result.was_in_warehouse |= bool(values)
+        before = len(result.traces)
         for trace in buckets.find(person):
             if not is_dry_run:
                 buckets.erase(trace, person)
-            found.traces.append(trace)
-            _keep_note(pipeline, found, note)
-        if not row and not found.traces:
+            result.traces.append(trace)
+            _keep_note(pipeline, result, note)
+        if not row and not result.traces:
             raise Refused(f"no customer {customer_id!r} is known: neither dim_customers nor any file has one")
-        if is_dry_run or not (values or len(found.traces) > before):
-            _keep_note(pipeline, found, note)
-            return found
+        if is_dry_run or not (values or len(result.traces) > before):
+            _keep_note(pipeline, result, note)
+            return result
         if values:
             run_statement(pipeline, forget_person(), limit=1, customer_id=customer_id)
     raise Failed(f"files that show {customer_id} keep coming; run forget again when none is being loaded")
@@ -121,7 +121,7 @@ def _refuse_while_loading(pipeline: Pipeline, *, has_begun: bool) -> None:
 
 
 def _identify(
-    pipeline: Pipeline, buckets: PersonTraces, customer_id: str, values: list[str], found: Forgotten
+    pipeline: Pipeline, buckets: PersonTraces, customer_id: str, values: list[str], result: Forgotten
 ) -> Person:
     """The person with the addresses of dim_customers and of every file of customers; not those that others share."""
     known = addresses_in([*values, *buckets.addresses(Person(customer_id))])
@@ -135,15 +135,15 @@ def _identify(
             0
         ][0]
     ]
-    found.shared_addresses = max(found.shared_addresses, len(shared))
+    result.shared_addresses = max(result.shared_addresses, len(shared))
     return Person(customer_id, frozenset(address for lowered, address in own.items() if lowered not in shared))
 
 
-def _keep_note(pipeline: Pipeline, found: Forgotten, key: str) -> None:
+def _keep_note(pipeline: Pipeline, result: Forgotten, key: str) -> None:
     """What was touched so far, also of a run that is killed; none of a run that touches nothing."""
-    if found.is_dry_run or not found.is_found:
+    if result.is_dry_run or not result.is_found:
         return
     bucket = pipeline.output("work_bucket")
-    found.note_uri = f"s3://{bucket}/{key}"
-    body = json.dumps(found.as_json(), indent=2, ensure_ascii=False).encode("utf-8")
+    result.note_uri = f"s3://{bucket}/{key}"
+    body = json.dumps(result.as_json(), indent=2, ensure_ascii=False).encode("utf-8")
     pipeline.client("s3").put_object(Bucket=bucket, Key=key, Body=body, ContentType="application/json")

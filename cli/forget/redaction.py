@@ -80,8 +80,8 @@ def read_addresses(path: Path, kind: FileKind, person: Person) -> list[str]:
     with opened.lines() as lines:
         for _ in _skip(lines, opened.source.data_line - 1):
             pass
-        found = [layout.holds(_body(record)) for record in _records(lines, layout) if person.may_be_in(record)]
-    return [values[at] for values in found if values is not None and rows.is_own(values)]
+        own = [layout.holds(_body(record)) for record in _records(lines, layout) if person.may_be_in(record)]
+    return [values[at] for values in own if values is not None and rows.is_own(values)]
 
 
 class _Opened:

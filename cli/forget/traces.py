@@ -87,12 +87,12 @@ class PersonTraces:
 
     def addresses(self, person: Person) -> list[str]:
         """Every value of the column email that a file of customers has for the person."""
-        found: list[str] = []
+        values: list[str] = []
         for bucket in (self._archive, self._drop):
             for version in self._versions(bucket, _CUSTOMERS_PREFIX):
                 with self._downloaded(version) as path, _refusing(version):
-                    found += read_addresses(path, FileKind(CUSTOMERS, self._settings), person)
-        return found
+                    values += read_addresses(path, FileKind(CUSTOMERS, self._settings), person)
+        return values
 
     def find(self, person: Person) -> Iterator[Trace]:
         """Every version that shows the person; one may be erased before the next is looked for.
@@ -146,15 +146,15 @@ class PersonTraces:
 
     def _in_drop_bucket(self, person: Person) -> Iterator[Trace]:
         loads = Loads(self._pipeline)
-        for found in drop_versions(self._s3, self._drop):
-            drop = found.drop
+        for listed in drop_versions(self._s3, self._drop):
+            drop = listed.drop
             version = Version(drop.bucket, drop.key, drop.version_id)
             rows = self._rows_in(version, person)
             if rows == 0:
                 continue
             status = loads.of(drop).status
             if (
-                not found.is_withdrawn
+                not listed.is_withdrawn
                 and is_drop(drop.key)
                 and not (status.is_settled and status.stage is Stage.FAILED)
             ):
@@ -162,7 +162,7 @@ class PersonTraces:
                     f"{drop.uri} names {person.customer_id} and is {status.stage.value}; "
                     "wait until it is archived or has failed, then forget the customer"
                 )
-            yield Trace(version, DELETED if found.is_withdrawn else MOVED, rows)
+            yield Trace(version, DELETED if listed.is_withdrawn else MOVED, rows)
 
     def _in_archive(self, person: Person, *, of_customers: bool) -> Iterator[Trace]:
         # The oldest first, so that versions of one key stay in their order.
@@ -217,8 +217,8 @@ class PersonTraces:
     def _versions(self, bucket: str, prefix: str = "") -> Iterator[Version]:
         """The versions of each key come newest first."""
         for page in self._s3.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=prefix):
-            for found in page.get("Versions", []):
-                yield Version(bucket, found["Key"], found["VersionId"], found["IsLatest"])
+            for listed in page.get("Versions", []):
+                yield Version(bucket, listed["Key"], listed["VersionId"], listed["IsLatest"])
 
 
 @contextmanager

@@ -71,7 +71,7 @@ def find_unloaded_rows(pipeline: Pipeline, transaction_id: str, loaded: list[His
 def _rows_of(path: Path, transaction_id: str, settings: SourceSettings) -> list[tuple[int, dict[str, str]]]:
     """Line and values of each row with the id; none of a file that the settings do not read."""
     ids = IdReader(settings.null_words)
-    found: list[tuple[int, dict[str, str]]] = []
+    matching: list[tuple[int, dict[str, str]]] = []
     try:
         source = open_source_file(
             path, name=path.name, required=CONTRACT_COLUMNS, settings=settings, read_part=ids.read
@@ -79,10 +79,10 @@ def _rows_of(path: Path, transaction_id: str, settings: SourceSettings) -> list[
         for chunk in source.chunks():
             is_it = ids.read(chunk.get_column("transaction_id")) == transaction_id
             rows = chunk.filter(is_it.fill_null(False) & ~pl.col(IS_MALFORMED))
-            found += [(row[SOURCE_LINE], _values(row)) for row in rows.iter_rows(named=True)]
+            matching += [(row[SOURCE_LINE], _values(row)) for row in rows.iter_rows(named=True)]
     except FileRefused:
         return []
-    return found
+    return matching
 
 
 def _values(row: dict[str, object]) -> dict[str, str]:

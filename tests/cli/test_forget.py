@@ -74,14 +74,14 @@ class Shop:
 
     def everything(self) -> dict[tuple[str, str, str], str]:
         """Every version of every object."""
-        found = {}
+        result = {}
         for bucket in (DROPS, WORK, ARCHIVE):
             for version in self.cloud.s3.list_object_versions(Bucket=bucket).get("Versions", []):
                 named = {"Bucket": bucket, "Key": version["Key"], "VersionId": version["VersionId"]}
-                found[bucket, version["Key"], version["VersionId"]] = (
+                result[bucket, version["Key"], version["VersionId"]] = (
                     self.cloud.s3.get_object(**named)["Body"].read().decode()
                 )
-        return found
+        return result
 
     def claim(self, drop: Drop, run_id: str | None) -> None:
         """An attempt that has begun, of which `sweep` knows."""
@@ -227,17 +227,17 @@ def test_killed_at_any_write_and_started_again_it_ends_the_same(monkeypatch: pyt
 
 def test_the_note_says_what_was_touched_and_nobodys_name(shop: Shop) -> None:
     uploads = fill(shop)
-    found = shop.forget()
-    assert [(trace.version.key, trace.action) for trace in found.traces] == [
+    result = shop.forget()
+    assert [(trace.version.key, trace.action) for trace in result.traces] == [
         (uploads.rejected, REWRITTEN),
         (uploads.rejected, DELETED),
         (DAY_KEY, REWRITTEN),
         (CUSTOMERS_KEY, REWRITTEN),
         (CUSTOMERS_KEY, MOVED),
     ]
-    assert found.note_uri is not None
-    note = shop.cloud.read(found.note_uri.removeprefix(f"s3://{WORK}/"))
-    assert note == found.as_json()
+    assert result.note_uri is not None
+    note = shop.cloud.read(result.note_uri.removeprefix(f"s3://{WORK}/"))
+    assert note == result.as_json()
     assert not {"Ada", "King", ADDRESS} & set(json.dumps(note).split('"'))
     assert shop.forget().traces == []
 

@@ -56,8 +56,8 @@ def without(folder: Path, content: bytes, kind: FileKind = SALES, person: Person
 def test_a_row_shows_a_person_by_id_or_by_address(tmp_path: Path, row: str, expected: str | None) -> None:
     before = HEADER + "T0,C0,P0,1,d,paid,zero@example.com,kept\n"
     after = "T9,C9,P9,1,d,paid,nine@example.com,kept"
-    found, rows = without(tmp_path, (before + row + after).encode())
-    assert found.decode() == before + (expected or row) + after
+    content_left, rows = without(tmp_path, (before + row + after).encode())
+    assert content_left.decode() == before + (expected or row) + after
     assert rows == (expected is not None)
 
 
@@ -93,13 +93,13 @@ def test_what_is_loaded_of_a_file_is_as_it_was(
     before = _rows(content)
     if before is None:
         return
-    found, _ = without(tmp_path_factory.mktemp("file"), gzip.compress(content) if is_packed else content)
-    assert is_packed == found.startswith(b"\x1f\x8b")
-    found = gzip.decompress(found) if is_packed else found
-    assert _rows(found) == before
-    text = found.decode()
+    content_left, _ = without(tmp_path_factory.mktemp("file"), gzip.compress(content) if is_packed else content)
+    assert is_packed == content_left.startswith(b"\x1f\x8b")
+    content_left = gzip.decompress(content_left) if is_packed else content_left
+    assert _rows(content_left) == before
+    text = content_left.decode()
     assert ADDRESS.lower() not in text.lower()
-    assert all("Ada" not in row.text for row in read_file(found).rows if row.values.get("customer_id") == "C1")
+    assert all("Ada" not in row.text for row in read_file(content_left).rows if row.values.get("customer_id") == "C1")
 
 
 def _rows(content: bytes) -> list[tuple[int, dict[str, str]]] | None:
@@ -115,8 +115,8 @@ def test_names_and_address_leave_a_file_of_customers(tmp_path: Path) -> None:
         "customer_id,first_name,last_name,email,membership_level,phone\n"
         f'C0,Bob,Byron,bob@example.com,Gold,1\nC1,Ada,"Love\nlace",{ADDRESS},Silver,2\nC2,Ada,King,{ADDRESS},Gold,3\n'
     )
-    found, rows = without(tmp_path, content.encode(), FileKind(CUSTOMERS))
-    assert found.decode().splitlines()[1:] == [
+    content_left, rows = without(tmp_path, content.encode(), FileKind(CUSTOMERS))
+    assert content_left.decode().splitlines()[1:] == [
         "C0,Bob,Byron,bob@example.com,Gold,1",
         'C1,,"',
         '",,Silver,',
@@ -127,20 +127,20 @@ def test_names_and_address_leave_a_file_of_customers(tmp_path: Path) -> None:
 
 def test_a_file_that_cannot_be_read_loses_the_lines_of_the_person(tmp_path: Path) -> None:
     content = f"id;name\nC0;Bob\nC1;Ada\n7;{ADDRESS}\nG\xf6;C12\n".encode("latin-1")
-    found, _ = without(tmp_path, content, FileKind(CUSTOMERS))
-    assert found == "id;name\nC0;Bob\nforgotten\nforgotten\nG\xf6;C12\n".encode("latin-1")
+    content_left, _ = without(tmp_path, content, FileKind(CUSTOMERS))
+    assert content_left == "id;name\nC0;Bob\nforgotten\nforgotten\nG\xf6;C12\n".encode("latin-1")
 
 
 def test_a_sale_that_cannot_be_read_now_keeps_its_columns(tmp_path: Path) -> None:
     """Other settings may read it again, and it must be the same sale then."""
-    found, _ = without(tmp_path, f"order;customer;mail\n1;C1;{ADDRESS}\n2;C2;x\n".encode())
-    assert found == b"order;customer;mail\n1;C1;forgotten\n2;C2;x\n"
+    content_left, _ = without(tmp_path, f"order;customer;mail\n1;C1;{ADDRESS}\n2;C2;x\n".encode())
+    assert content_left == b"order;customer;mail\n1;C1;forgotten\n2;C2;x\n"
 
 
 def test_a_file_of_products_has_no_owner(tmp_path: Path) -> None:
     content = f"product_id,product_name,category,price,supplier_id,buyer\nP1,Tea,C1,1,S,{ADDRESS}\nP2,Tea,x,1,S,Bob\n"
-    found, rows = without(tmp_path, content.encode(), FileKind(PRODUCTS))
-    assert found.decode().splitlines()[1:] == ["P1,Tea,C1,1,S,", "P2,Tea,x,1,S,Bob"]
+    content_left, rows = without(tmp_path, content.encode(), FileKind(PRODUCTS))
+    assert content_left.decode().splitlines()[1:] == ["P1,Tea,C1,1,S,", "P2,Tea,x,1,S,Bob"]
     assert rows == 1
 
 
@@ -151,8 +151,8 @@ def test_a_rejected_file_keeps_its_lines_and_reasons(tmp_path: Path) -> None:
         ',,,,,,,,3,malformed_row,"T2,C1,Ada"\n'
         ",,,,,,,,4,malformed_row,T3\n"
     )
-    found, rows = without(tmp_path, content.encode())
-    assert found.decode().splitlines()[1:] == [
+    content_left, rows = without(tmp_path, content.encode())
+    assert content_left.decode().splitlines()[1:] == [
         "T1,C1,P1,none,d,paid,,,2,invalid_quantity,",
         ",,,,,,,,3,malformed_row,",
         ",,,,,,,,4,malformed_row,T3",
@@ -169,8 +169,12 @@ def test_settings_and_encoding_of_the_source_are_used(tmp_path: Path) -> None:
     content = (
         "Nr;Kunde;Artikel;Menge;Datum;Status;Gruß\n1;C1;P1;1;d;paid;für Ada\n1;;P2;1;d;paid;Ada\n2;C2;P1;1;d;paid;ß\n"
     )
-    found, rows = without(tmp_path, content.encode("cp1252"), FileKind(TRANSACTIONS, settings))
-    assert found.decode("cp1252").splitlines()[1:] == ["1;C1;P1;1;d;paid;", "1;;P2;1;d;paid;", "2;C2;P1;1;d;paid;ß"]
+    content_left, rows = without(tmp_path, content.encode("cp1252"), FileKind(TRANSACTIONS, settings))
+    assert content_left.decode("cp1252").splitlines()[1:] == [
+        "1;C1;P1;1;d;paid;",
+        "1;;P2;1;d;paid;",
+        "2;C2;P1;1;d;paid;ß",
+    ]
     assert rows == 2
 
 
@@ -181,5 +185,5 @@ def test_a_torn_gzip_file_is_refused(tmp_path: Path) -> None:
 
 def test_a_rejected_file_that_cannot_be_read_loses_the_lines(tmp_path: Path) -> None:
     kind = FileKind(TRANSACTIONS, is_loaded_again=False)
-    found, _ = without(tmp_path, b"order;customer;name\n1;C1;Ada\n2;C2;x\n", kind)
-    assert found == b"order;customer;name\nforgotten\n2;C2;x\n"
+    content_left, _ = without(tmp_path, b"order;customer;name\n1;C1;Ada\n2;C2;x\n", kind)
+    assert content_left == b"order;customer;name\nforgotten\n2;C2;x\n"

@@ -70,12 +70,12 @@ def test_yesterdays_warehouse_takes_todays_loads_and_its_books_balance(shop: Sho
 
 def columns(shop: Shop) -> set[tuple[object, ...]]:
     """Table, column, type, size, and whether it may be null, of every table that lasts."""
-    found = shop.sql(
+    listed = shop.sql(
         "SELECT table_name, column_name, data_type, character_maximum_length, numeric_precision, numeric_scale, "
         "is_nullable FROM information_schema.columns WHERE table_schema = 'public'"
     )
     names = {table.name for table in WAREHOUSE_TABLES}
-    return {tuple(row.values()) for row in found if row["table_name"] in names}
+    return {tuple(row.values()) for row in listed if row["table_name"] in names}
 
 
 def test_an_upgraded_warehouse_has_every_column_of_a_new_one(shop: Shop) -> None:

@@ -183,15 +183,15 @@ def test_people_are_nowhere_else_and_once_forgotten_nowhere(
 ) -> None:
     seeded = seed(undisturbed, Crowd(people, f"seeded{day}person"), day)
     check_nobody_is_elsewhere(undisturbed, seeded)
-    crowd, facts = seeded.crowd, found_fact(undisturbed)
+    crowd, fact = seeded.crowd, found_fact(undisturbed)
 
     forgotten = (0, 1, 30, 40, 50)
     for number in forgotten:
         assert places_of(undisturbed, crowd.token(number))
-        told = operator.json("forget", crowd.name(number), "--yes")
-        assert told["in_warehouse"] is True
+        forgotten_now = operator.json("forget", crowd.name(number), "--yes")
+        assert forgotten_now["in_warehouse"] is True
         if number == forgotten[0]:
-            assert {touched["action"] for touched in told["touched"]} == {REWRITTEN, MOVED, DELETED}
+            assert {touched["action"] for touched in forgotten_now["touched"]} == {REWRITTEN, MOVED, DELETED}
     for number in forgotten:
         assert places_of(undisturbed, crowd.token(number)) == []
     names = {row["customer_id"]: row["first_name"] for row in rows_of(undisturbed, DIM_CUSTOMERS)}
@@ -206,5 +206,5 @@ def test_people_are_nowhere_else_and_once_forgotten_nowhere(
         assert stage_of(undisturbed, drop) is place
     for number in forgotten:
         assert places_of(undisturbed, crowd.token(number)) == [], "a replay brings nobody back"
-    assert found_fact(undisturbed) == facts
+    assert found_fact(undisturbed) == fact
     assert operator.json("forget", crowd.name(0), "--yes")["touched"] == []
