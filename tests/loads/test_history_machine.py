@@ -94,7 +94,7 @@ def dying(moment: str) -> Iterator[None]:
     """The job dies ahead of this statement, or once its transaction is committed."""
     if moment == AFTER_COMMIT:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(jobs.process_transactions, "_tell", die)
+            patch.setattr(jobs.process_transactions, "_report_commit", die)
             patch.setattr(jobs.load_dimensions, "as_report", die)
             yield
     elif moment:
