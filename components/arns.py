@@ -1,4 +1,4 @@
-"""What an ARN tells, so that the program need not look its own account up in AWS."""
+"""Parts of an ARN (account, partition, Region), so that the program need not ask AWS for its own account."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every component of one stack shares: its names and its tags."""
+"""The stack that a component belongs to: it gives the names and tags."""
 
 from __future__ import annotations
 

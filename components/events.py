@@ -18,7 +18,7 @@ FOURTEEN_DAYS = 14 * 24 * 60 * 60
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
-    """When EventBridge calls a function: on events of a pattern, or on a schedule."""
+    """The occasion on which EventBridge calls a function: events of a pattern, or a schedule."""
 
     description: str
     event_pattern: Mapping[str, Any] | None = None

@@ -25,7 +25,7 @@ LOG_RETENTIONS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Runtime:
-    """What all functions of a stack share."""
+    """The settings that all functions of a stack share."""
 
     code: pulumi.Archive
     powertools_layer_version: int
@@ -56,10 +56,10 @@ class FunctionArgs:
     timeout_seconds: int
     environment: Mapping[str, pulumi.Input[str]]
     statements: Sequence[Statement]
-    """What its role may do, besides writing its own log."""
+    """The statements of its role, besides writing its own log."""
     memory_mb: int = 256
     failure_queue_arn: pulumi.Input[str] | None = None
-    """Where Lambda leaves an asynchronous event that failed for good."""
+    """The queue to which Lambda sends an asynchronous event that failed for good."""
 
 
 class Function(PipelineComponent):

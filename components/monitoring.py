@@ -1,4 +1,4 @@
-"""What is watched: alarms that mail to the operators, and one dashboard."""
+"""Monitoring: alarms that are mailed to the operators, and one dashboard."""
 
 from __future__ import annotations
 

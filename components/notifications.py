@@ -1,4 +1,4 @@
-"""Who gets a mail about what: two topics, their subscribers, and the function that writes the mails."""
+"""Mails: a topic for outcomes, a topic for alarms, their subscribers, and the function that writes the mails."""
 
 from __future__ import annotations
 

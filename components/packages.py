@@ -1,4 +1,4 @@
-"""Which files of the repository go to AWS, and under which names."""
+"""The files of the repository that are uploaded to AWS, and their names there."""
 
 from __future__ import annotations
 

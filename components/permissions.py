@@ -113,7 +113,7 @@ def send_to(queue_arn: pulumi.Input[str]) -> Statement:
 
 
 def receive_from(queue_arn: pulumi.Input[str]) -> Statement:
-    """What an event source mapping does with the function's role."""
+    """Read and delete a queue's messages, as an event source mapping does with the function's role."""
     return allow(
         ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"],
         [queue_arn],

@@ -1,4 +1,4 @@
-"""What every component of the pipeline has: a type token, options for its children, and tags."""
+"""The base class of the components: a type token, options for child resources, and tags."""
 
 from __future__ import annotations
 

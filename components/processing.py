@@ -240,7 +240,7 @@ class Processing(PipelineComponent):
         }
 
     def _data_statements(self, drops: str, *, reads: Sequence[str], writes: Sequence[str]) -> list[Statement]:
-        """What the job itself does: with its drops, archived ones included, and below prefixes of the work bucket."""
+        """The job's own rights: its drops, archived ones included, and prefixes of the work bucket."""
         drop_bucket, work_bucket, archive_bucket = (bucket.arn for bucket in self._args.storage.buckets)
         return [
             read_object_versions(drop_bucket, drops),
@@ -258,7 +258,7 @@ class Processing(PipelineComponent):
         ]
 
     def _network_statements(self, connection: glue.Connection) -> list[Statement]:
-        """What Glue does in the job's name: its logs, and its place in the subnet."""
+        """The rights that Glue uses in the job's name: its logs, and its network interface in the subnet."""
         network = self._args.network
         vpc = network.vpc.arn
         interfaces = sibling(vpc, "ec2", "network-interface/*")

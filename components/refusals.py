@@ -1,4 +1,4 @@
-"""How a value from the stack's configuration is refused.
+"""Refusals of wrong values in the stack's configuration.
 
 A field that is filled from the stack's configuration has the key's name in snake case
 (`rejected_retention_days` <- `rejectedRetentionDays`), so a refusal can name the key.

@@ -1,4 +1,4 @@
-"""What the Pulumi CLI hands the program: the stack's values over Pulumi.yaml's defaults.
+"""The configuration that the Pulumi CLI gives the program: the stack's values over Pulumi.yaml's defaults.
 
 Programs that run without that CLI read both files here, so that each default has one place.
 """

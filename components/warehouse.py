@@ -1,7 +1,7 @@
 """Redshift Serverless, its tables and its rights.
 
-The statements come from the contract (schemas/warehouse/sql.py renders them): what a table is called or
-what a database user may do is not decided here.
+The contract (schemas/warehouse/ddl.py) decides the tables and what a database user may do; the stack's program
+passes its statements in.
 """
 
 from __future__ import annotations

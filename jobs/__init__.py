@@ -1,3 +1,3 @@
-"""What a run does: one job for transactions, one for dimensions. Glue reaches it through glue_entry."""
+"""The two jobs: one loads transactions, one loads dimensions. Glue starts them through glue_entry."""
 
 __version__ = "1.0.0"

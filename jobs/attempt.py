@@ -46,7 +46,7 @@ a load that is taken back has only the last two."""
 
 
 class Attempt:
-    """Where an attempt works, and its report as far as it is known.
+    """One attempt: its scratch folder, its clients and its report so far.
 
     Steps hand their results on as values. What a failed attempt must tell too is noted in the report
     as soon as it is known.
@@ -187,7 +187,7 @@ class Attempt:
 
     @contextmanager
     def _only_for_the_reader(self, product: str) -> Iterator[None]:
-        """What fails here changes no outcome."""
+        """Log a failure of something that only a reader needs: it changes no outcome."""
         try:
             yield
         except Exception as reason:
@@ -231,13 +231,13 @@ def _peak_memory_bytes() -> int:
 
 
 def describe(reason: BaseException) -> Error:
-    """An error as the report tells it."""
+    """An error as the report has it."""
     sentence = str(reason) if isinstance(reason, JobError) else f"{type(reason).__name__}: {reason}"
     return Error(sentence, _is_transient(reason), type(reason).__name__, _not_before(reason))
 
 
 def _not_before(reason: BaseException) -> str | None:
-    """From when the next attempt can help, where this one shall not count as a try."""
+    """The instant from which the next attempt can help, for an attempt that does not count as a try; else None."""
     now = datetime.now(timezone.utc)
     if isinstance(reason, DropGone):
         return now.isoformat()

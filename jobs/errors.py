@@ -1,4 +1,4 @@
-"""What can go wrong in a job, sorted by what to do about it.
+"""The errors of a job, classified by what to do about them.
 
     JobError
     ├── TerminalError          a person must act; trying again gives the same

@@ -1,4 +1,4 @@
-"""A run of a job, whatever runs it: `python -m jobs.main --pipeline-…`, as schemas.runs encodes the arguments.
+"""The entry point of a run, on any runner: `python -m jobs.main --pipeline-…`, arguments as schemas.runs encodes them.
 
 Glue reaches it through jobs/glue_entry.py; a container can start it as it is.
 """

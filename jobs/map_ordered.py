@@ -1,4 +1,4 @@
-"""Work on one piece while the next is read: how many pieces of a file are in memory at a time."""
+"""Work on one piece of a file while the next is read, with few pieces in memory at a time."""
 
 from __future__ import annotations
 

@@ -230,7 +230,7 @@ def _utc(moment: datetime) -> datetime:
 
 
 def _report_commit(attempt: Attempt, committed: Committed) -> None:
-    """What was committed, as the report has it."""
+    """Put the result of the commit into the report."""
     changes = committed.changes
     first = committed.first_commit
     # Rows that were classed by other settings may have gone.

@@ -1,4 +1,4 @@
-"""What the disk of a job has room for, and what is said where it is not enough."""
+"""The free disk of a job: what fits, and the errors where something does not."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ def fetch(
 ) -> Fetched:
     """Exactly the drop's version, or its copy in the archive where one is named.
 
-    It is downloaded where the disk has room for it, and read from S3 where it lies otherwise. Raises DropGone.
+    It is downloaded if the disk has room for it, and otherwise read from S3 in ranges. Raises DropGone.
     `uploaded_at` is when the drop was uploaded, not when it was copied: the copy has it as metadata, and for a copy
     without it `booked_upload` is asked.
     """

@@ -1,4 +1,4 @@
-"""Which version in the archive is the copy of which drop.
+"""The copies in the archive: which version is the copy of which drop.
 
 Every copy says in its metadata which drop it is and when that was uploaded. The index of a
 key (`archived/<digest>.json` in the work bucket) remembers the metadata of its versions,

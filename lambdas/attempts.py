@@ -1,4 +1,4 @@
-"""What is known of the attempts at a load.
+"""The attempts at a load: their claims, runs and reports.
 
 A load has at most one live attempt. Attempt n is claimed by the lease
 `claims/<load_id>/<n>.json` before its run is started, and the run's id is written into

@@ -1,4 +1,4 @@
-"""How long what an invocation holds must be left to it."""
+"""The time after which an invocation is certainly over, so its leases may be taken over."""
 
 from __future__ import annotations
 

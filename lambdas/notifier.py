@@ -1,4 +1,4 @@
-"""When a mail may be published: at most once, and only when a subscription can receive it.
+"""Mails are published at most once, and only when a subscription can receive them.
 
 SNS has no idempotency on a topic with e-mail subscriptions, so the note comes first:
 `<stem>.sending.json` is created (only one worker can), the mail is published, and

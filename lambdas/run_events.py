@@ -1,4 +1,4 @@
-"""Which run an event is about, and what the runner knows of it.
+"""The run that an event is about, as the runner describes it.
 
 A runner's own event carries no arguments, so the runner is asked for the run.
 `sweep` sends `schemas.messages.run_request` instead.

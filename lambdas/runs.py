@@ -61,7 +61,7 @@ class StartUnanswered(Exception):
 
 
 class Runner(Protocol):
-    """What the functions need of whatever runs the jobs. Its reads may be minutes behind its starts."""
+    """The port to the service that runs the jobs. Its reads may be minutes behind its starts."""
 
     @property
     def region(self) -> str:

@@ -9,7 +9,7 @@ import re
 from decimal import Decimal
 
 DEFAULT = "Small:0,Medium:100,Large:1000"
-"""What `amountClasses` is where the stack's configuration does not say it."""
+"""The default of the setting `amountClasses`."""
 LABEL_BYTES = 64
 """What the warehouse's column holds."""
 

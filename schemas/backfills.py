@@ -1,4 +1,4 @@
-"""Which outcomes are not mailed one by one, because one digest at the end of a backfill tells them all.
+"""The note that a backfill runs: its outcomes are not mailed one by one, but in one digest at the end.
 
 `pipeline backfill` writes the note, `notify` reads it; its key is schemas.work_bucket.BACKFILL_KEY.
 """

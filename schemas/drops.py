@@ -1,4 +1,4 @@
-"""Which S3 keys are drops, and what identifies a drop.
+"""Drops: the layout of their S3 keys, and the identity of a drop.
 
 Decided here: the key layout of the drop bucket, the identity of a load, and the part of
 precedence that a whole drop shares. Nothing here talks to AWS.
@@ -58,7 +58,7 @@ class KeyOutsideLayout(ValueError):
 
 @dataclass(frozen=True)
 class DropKey:
-    """What a key says by itself."""
+    """The parts of a drop's key."""
 
     kind: str
     """One of KINDS."""

@@ -1,4 +1,4 @@
-"""Where each column of a loaded table comes from: for tools that draw lineage, and for the data contract.
+"""Column lineage: the source of each column of a loaded table, for lineage tools and the data contract.
 
 A test compares it with the tables of `schemas.warehouse`, which this module must not import: functions read it.
 """

@@ -1,4 +1,4 @@
-"""What the queue may hold, and how a function is asked to look at a run.
+"""The messages of the queue, and the event by which a function is asked to look at a run.
 
 The queue holds S3's notifications and our own requests for one more attempt at a drop.
 S3, `sweep`, `archive` and the operator's command write them; `start_run` reads them.

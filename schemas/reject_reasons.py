@@ -1,4 +1,4 @@
-"""Why a row can be rejected, and the words that say so. Declared here and nowhere else."""
+"""The reject reasons: name, sentence, column and wanted form. Declared here and nowhere else."""
 
 from __future__ import annotations
 

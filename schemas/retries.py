@@ -1,4 +1,4 @@
-"""When a load that failed is retried without a person asking for it.
+"""The retry rule: which failed loads are retried automatically, and when.
 
 Read by `start_run`, `notify`, `sweep` and the operator's command, so that all give the same answer.
 """

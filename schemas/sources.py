@@ -1,4 +1,4 @@
-"""How a shop writes its files: the settings of one source format, and the one parser of them.
+"""Source settings: how one shop writes its files, and the only parser of these settings.
 
 The Pulumi program and the `pipeline` command read them from `sources/<name>.yaml`; the
 job gets the same mapping as JSON in an argument. All three use this parser, so a wrong

@@ -1,4 +1,4 @@
-"""Is a load as usual? Its rows, its rejects and its money beside the recent loads of the same weekday.
+"""Comparison of a load's rows, rejects and money with the recent loads of the same weekday.
 
 Robust and simple: the median of the last loads of the same weekday, and bounds around it. Nothing
 here changes a load; it serves the mail, the report and the alarms.

@@ -51,12 +51,12 @@ def staging_prefix(load_id: str, attempt: int) -> str:
 
 
 def planned_key(load_id: str) -> str:
-    """The file that a plan reads. Nobody has dropped it, so it lies with what the plan's run stages."""
+    """The file that a plan reads. It is no drop, so it is kept with the files that the plan's run stages."""
     return f"{staging_prefix(load_id, 1)}file"
 
 
 def plan_key(load_id: str) -> str:
-    """What a plan found: a report (schemas.reports) about a load that never was."""
+    """The result of a plan: the report (schemas.reports) of a load that was rolled back."""
     return f"{staging_prefix(load_id, 1)}plan{_JSON}"
 
 

@@ -1,4 +1,4 @@
-"""Physical lines, about CHUNK_BYTES of them at a time, and what Polars makes of lines without quotes."""
+"""Blocks of whole lines, about CHUNK_BYTES each, and the rows that Polars reads from lines without quotes."""
 
 from __future__ import annotations
 

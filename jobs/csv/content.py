@@ -1,6 +1,6 @@
-"""The bytes of a drop, as often as they are asked for: on disk, on S3, unpacked or decoded on the way.
+"""The bytes of a drop, which can be read several times: from disk or S3, unpacked or decoded while reading.
 
-What is made of a file on the way is never written down, so its size is no concern of the disk's.
+The unpacked or decoded bytes are never written to disk, so their size does not matter.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What keeps a file from being read, all of it at once: encoding, delimiter, headings, dates.
+"""All faults that keep a file from being read, found together: encoding, delimiter, headings, dates.
 
 Each fault says what is wrong, where, and what would help: a change of the file, or a setting
 of its source. `pipeline check` shows the same faults before anything is uploaded.
@@ -191,7 +191,7 @@ def _date_faults(
     columns: Columns,
     settings: SourceSettings,
 ) -> list[Fault]:
-    """A date in the first rows that is not written as the settings say, told along with what else is wrong."""
+    """A date in the first rows that is not written as the settings say; reported beside the other faults."""
     wanted = columns.wanted.get("transaction_date", ())
     keys = [heading_key(heading) for heading in headings]
     if settings.date_formats != (ISO,) or len(wanted) != 1 or heading_key(wanted[0]) not in keys:

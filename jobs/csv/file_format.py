@@ -1,4 +1,4 @@
-"""What a file is, by its first bytes and not by its name, and its content as UTF-8 with line feeds.
+"""The format of a file, by its first bytes and not by its name, and its content as UTF-8 with line feeds.
 
 Gzip is unpacked, UTF-16 and a declared encoding are decoded, lone carriage returns of a file
 without line feeds become line feeds. What is no CSV at all is refused by what it is.
@@ -59,7 +59,7 @@ _WORKBOOK_SIGNS = (b"[Content_Types].xml", b"xl/", b"mimetypeapplication/vnd.oas
 
 
 def unpacked(content: Content, name: str) -> Content:
-    """What a file holds that may be compressed with gzip, whatever it is called.
+    """The content of a file that may be compressed with gzip, whatever its name is.
 
     Reading it raises FileRefused where the file is torn.
     """

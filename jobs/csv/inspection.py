@@ -1,4 +1,4 @@
-"""One look at all bytes of a file before any row is read: are they UTF-8, how long are the lines, is it plain."""
+"""One pass over all bytes before any row is read: is it UTF-8, how long are the lines, does it have quotes?"""
 
 from __future__ import annotations
 

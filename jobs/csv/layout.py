@@ -1,4 +1,4 @@
-"""Which column of a file is which of the contract's, and what a row of it must look like."""
+"""The layout of a file: which columns are the contract's, and what a row must look like."""
 
 from __future__ import annotations
 

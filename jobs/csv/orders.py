@@ -1,4 +1,4 @@
-"""Contract columns that are no column of the file: composite keys, numbered lines, values written once an order."""
+"""Contract columns that the file does not have as such: composite keys, line numbers, values written once an order."""
 
 from __future__ import annotations
 

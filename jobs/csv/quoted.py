@@ -1,4 +1,4 @@
-"""Which lines of a block are which records, in a block with quotes.
+"""How a block with quotes is divided into records.
 
 A record is one physical line, unless a value of it is quoted, may span lines, and is closed
 soundly. Any other line is malformed by itself, and reading goes on with the next one: a slip

@@ -160,7 +160,7 @@ def open_source_file(
     spanning: Sequence[str] = (),
     read_part: ReadPart = trimmed,
 ) -> SourceFile:
-    """Look the whole file over once and read its header.
+    """Inspect the whole file once and read its header.
 
     `required` are the contract's columns, `spanning` those of them whose values may hold line breaks, `name` is
     what the person who uploaded the file calls it. `read_part` reads a part of a key as an id is read. Raises

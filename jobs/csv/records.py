@@ -1,4 +1,4 @@
-"""What a record of a CSV file is: RFC 4180 for any delimiter, quote and escape.
+"""The grammar of a CSV record: RFC 4180 for any delimiter, quote and escape.
 
 A quote opens a value at its start, leading blanks aside. After the closing quote only
 blanks may follow up to the delimiter or the end of the line. A quote inside a value that

@@ -1,4 +1,4 @@
-"""The rejected rows of a drop, as a person gets them back: as they stood, with every reason, in a CSV."""
+"""The file of a drop's rejected rows: a CSV with each row unchanged, its line and all its reasons."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def without_address(text: str) -> str:
 
 
 class RejectedRows:
-    """The rejected rows of a drop: counted, sampled and told as they stood, in the order of the file."""
+    """The rejected rows of a drop: counted, sampled and written unchanged, in the order of the file."""
 
     def __init__(self, source: SourceFile, folder: Path) -> None:
         self.rows = 0

@@ -1,4 +1,4 @@
-"""Which transactions a plan's load changes most: the fact before it beside the fact after it, in its transaction."""
+"""The transactions that a plan's load changes most: the fact is compared before and after, in one transaction."""
 
 from __future__ import annotations
 

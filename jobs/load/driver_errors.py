@@ -1,4 +1,4 @@
-"""The driver's errors as ours: what went wrong in one sentence, and whether it is worth another try."""
+"""The driver's errors translated into ours: one sentence each, and whether a retry can help."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def _translated(error: Exception) -> Exception:
     fields = _fields(error)
     code, message, text = fields.get("C", ""), fields.get("M", str(error)), explain(error)
     if (code == "XX000" and _SERIALISATION_FAILURE.search(message)) or "deadlock" in message:
-        return WarehouseBusy(f"the warehouse gave way to another transaction each time it was tried: {text}")
+        return WarehouseBusy(f"the warehouse cancelled the load at every try in favour of another transaction: {text}")
     if _USAGE_LIMIT.search(text):
         return WarehouseSpent(
             f"the warehouse has used up its hours of today and takes no statements until 00:00 UTC: {text}; "

@@ -1,4 +1,4 @@
-"""The loads of recent days, as the ledger has them: what a load is compared with."""
+"""The loads of recent days, read from the ledger: a new load is compared with them."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ class Staged:
 
 @dataclass(frozen=True)
 class Outcomes:
-    """What became of staged rows."""
+    """The outcomes of the staged rows."""
 
     inserted: int = 0
     updated: int = 0
@@ -54,7 +54,7 @@ class Outcomes:
 
 @dataclass(frozen=True)
 class CommittedDimension:
-    """What a dimension's load did."""
+    """The result of a dimension's load."""
 
     counts: Counts
     awaited_by: list[Drop]
@@ -131,7 +131,7 @@ def _copy(connection: Connection, table: Table, parts: Staged, warehouse: Wareho
 
 
 def _copy_error(connection: Connection) -> str | None:
-    """What Redshift noted about the COPY that just failed; None where it noted nothing or cannot be asked."""
+    """Redshift's record of the COPY that just failed; None where there is none or it cannot be read."""
     try:
         connection.rollback()
         row = fetch_row(connection, sql.select_copy_error())

@@ -69,7 +69,7 @@ class StagedParts:
 
 @dataclass(frozen=True)
 class StagedRows:
-    """What became of every row of a drop before the warehouse saw it."""
+    """The result of staging: the counts of a drop's rows before they reach the warehouse."""
 
     winners: Staged
     waiting: Staged

@@ -1,4 +1,4 @@
-"""What an attempt does to `fact_transactions`: load a drop, load its waiting rows, or take it back.
+"""The changes of `fact_transactions` by an attempt: load a drop, load its waiting rows, or retract it.
 
 Each is one transaction. The fact is the maximum, by precedence, of every row of every load that
 counts. A load is taken out of it in two steps: the ids whose row it was are withdrawn, and the
@@ -49,7 +49,7 @@ class Rules:
 
 @dataclass(frozen=True)
 class Batch:
-    """What an attempt found in its drop."""
+    """The rows of a drop, as an attempt staged and counted them."""
 
     staged: Staged
     """The winners of the drop."""
@@ -62,7 +62,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Committed:
-    """What a commit did, and what a person may ask next."""
+    """The result of a commit, with what its mail needs."""
 
     event: str
     """load, replay, flow_in or retract."""
@@ -117,7 +117,7 @@ class _Work:
 
 @dataclass(frozen=True)
 class _Effect:
-    """What was done to the fact."""
+    """The changes of the fact."""
 
     outcomes: Outcomes = field(default_factory=Outcomes)
     changes: Sequence[AmountChange] = ()

@@ -1,4 +1,4 @@
-"""A page to look at: what became of one load, and an index of all loads.
+"""HTML pages: one for each load, and an index of all loads.
 
 Each page is one HTML file without any external request: it can be opened from a disk, printed, and
 read in light and dark. It shows nothing that the report does not hold, so no person's data.

@@ -1,9 +1,9 @@
-"""The rows of a dimension's file: what a product or customer must have, and what is put right in its texts.
+"""The rows of a dimension's file: what a product or customer must have, and which texts are corrected.
 
 A dimension is small beside the facts and everything is priced by it, so no row is
-rejected: one wrong id or price refuses the file. A text that describes something is no
-such reason. It is cut where it is too long, and a line break in it becomes a blank. A row
-that says the same as an earlier one is passed over.
+rejected: one wrong id or price refuses the file. A descriptive text never
+refuses a file. It is cut where it is too long, and a line break in it becomes a blank. A row
+that equals an earlier one is skipped.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class DimensionRows:
         if not self._repeats.rows:
             return cut
         line = self._repeats.lines[0]
-        return [*cut, f"line {line} repeats an earlier row{self._repeats.more}; such a row was passed over"]
+        return [*cut, f"line {line} repeats an earlier row{self._repeats.more}; such a row was skipped"]
 
     def _read(self, chunk: pl.DataFrame) -> pl.DataFrame:
         names = [column.name for column in self._columns]

@@ -1,4 +1,4 @@
-"""Which rows of a file share a transaction_id: which of them wins, and which cannot all be right.
+"""Rows of a file that share a transaction_id: which one wins, and which contradict each other.
 
 Sorting ten million rows to find a few that repeat would cost more than all else. So the
 ids alone are read first, as 64-bit hashes. Rows whose hash occurs once go straight to the
@@ -104,7 +104,7 @@ class DuplicateCandidates:
         self._id_buckets = 1 + 2 * repeated_ids // _ROWS_PER_BUCKET
 
     def split(self, rows: pl.DataFrame, validated: ValidationResult) -> Split:
-        """Divide what became of `rows`, a chunk, into what is settled and what is set aside."""
+        """Divide the validated chunk `rows` into rows that are settled and rows that are set aside."""
         accepted, waiting = self._is_contested(validated.accepted), self._is_contested(validated.waiting)
         if not accepted.any() and not waiting.any():
             return Split(validated.accepted, validated.rejected, validated.accepted.clear())

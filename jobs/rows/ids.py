@@ -1,4 +1,4 @@
-"""Which texts are ids, which mean that there is none, and which stood for several ids before they were rounded.
+"""How an id is read: which texts are ids, which mean "no id", and which are ids that a spreadsheet has rounded.
 
 Leading zeros count: 00123 is not 123. 13085.0 is 13085, unless a dimension knows it as it is written.
 """

@@ -1,4 +1,4 @@
-"""Joining a dimension without joining: an id becomes its row number, and columns are gathered by it.
+"""Dimension lookup without a join: an id becomes its row number, and columns are gathered by it.
 
 A hash join of each chunk would build its table over a million customers again and
 again. Casting the id to an Enum made of the dimension's ids builds that table once, in

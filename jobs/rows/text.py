@@ -1,4 +1,4 @@
-"""What surrounds a value and means nothing, and how a value is read: unchanged first, cleaned only where needed."""
+"""White space and marks around a value that mean nothing. A value is cleaned only if it cannot be read unchanged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a transaction_date is read: the moment it names, the day as it is written, and the day it must not exceed.
+"""How a transaction_date is read: its instant in UTC, its day as written, and the latest day it may have.
 
 By default ISO 8601 and what differs from it in looks only: the year first, then month and day, then optionally
 `T` or blanks with `HH:MM`, `HH:MM:SS` or a fraction of any length, or a 12-hour clock with AM or PM. `Z`, `UTC`,

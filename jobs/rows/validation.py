@@ -1,4 +1,4 @@
-"""What happens to rows: looked up, validated, priced and put in order of precedence; then enriched and classed.
+"""The rules of a row: it is looked up, validated, priced, given its precedence and its amount class.
 
 Decided here: every rule that a row must keep by itself, and what a row is worth. A chunk
 of text goes in, accepted and rejected rows come out; nothing here touches a disk or a
@@ -69,7 +69,7 @@ class ValidationResult(NamedTuple):
 
 @dataclass(frozen=True)
 class RowValidator:
-    """Everything that decides about the rows of one drop."""
+    """Validates and enriches the rows of one drop."""
 
     products: Lookup
     """product_id -> product_name, category, price, supplier_id."""

@@ -1,1 +1,1 @@
-"""A load is committed: move exactly the version that was loaded to the archive bucket, verified."""
+"""archive: when a load is committed, move exactly the loaded version to the archive bucket and verify it."""

@@ -1,4 +1,4 @@
-"""archive: a run that is over in; if it loaded its drop, the drop is moved to the archive.
+"""archive: takes a run that has ended; if it loaded its drop, moves the drop to the archive.
 
 Loads whose rows waited for what the run loaded are asked to flow in.
 """

@@ -1,1 +1,1 @@
-"""A run is over: tell the people who wait for it what became of every row, once."""
+"""notify: when a run has ended, mail the outcome of every row, once."""

@@ -1,4 +1,4 @@
-"""Where the AWS console shows what a run printed and what it wrote."""
+"""Links into the AWS console: a run's log, and an object."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether the outcome of a drop is told by the digest of a backfill, and so not by a mail of its own."""
+"""Outcomes that the digest of a backfill reports, so that they get no mail of their own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is known, when an attempt is mailed, of the attempts before it."""
+"""The earlier attempts at a load, as the mail about the last one needs them."""
 
 from __future__ import annotations
 

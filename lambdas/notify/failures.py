@@ -1,4 +1,4 @@
-"""What happened to an attempt that failed, and what a person can do about it."""
+"""Failed attempts in words: what happened, and what a person can do."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _OUT_OF_MEMORY = re.compile(r"exit code:? (?:10|137|-9)\b|SIGKILL|signal 9\b|out
 
 
 def describe_failure(run: Run, report: Report | None) -> str:
-    """What happened, as a sentence without its subject and its full stop: `the file has no column status`."""
+    """The failure as a clause without a full stop: `the file has no column status`."""
     if report is not None:
         empty = _empty_dimension(report)
         if empty is not None:
@@ -65,7 +65,7 @@ def _empty_dimension(report: Report) -> str | None:
 
 
 def _describe_crash(run: Run) -> tuple[str, str]:
-    """What happened to a run that left no report, and how to prevent it."""
+    """The end of a run that left no report, and how to prevent it."""
     if run.state == "TIMEOUT":
         limit = f" of {counted(run.timeout_minutes, 'minute')}" if run.timeout_minutes else ""
         return (

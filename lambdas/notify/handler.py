@@ -1,4 +1,4 @@
-"""notify: a run that is over in, one mail out, unless another attempt follows by itself."""
+"""notify: takes a run that has ended and sends one mail, unless a retry follows."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def dependencies() -> Dependencies:
 
 @logger.inject_lambda_context(clear_state=True)
 def handle(event: dict[str, Any], context: LambdaContext) -> dict[str, bool]:
-    """Mail the outcome of the run, unless it was mailed, and tell the lineage tool."""
+    """Mail the outcome of the run, unless it was mailed, and send its lineage events."""
     deps = dependencies()
     run = ended_run(event, runner=deps.runner, drop_bucket=deps.settings.drop_bucket)
     if run is None or run.drop is None or run.attempt is None:

@@ -1,4 +1,4 @@
-"""What a mail about an attempt is written from, and how its file and day are named."""
+"""The facts that a mail about an attempt is written from, and the names of its file and day."""
 
 from __future__ import annotations
 

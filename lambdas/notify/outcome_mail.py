@@ -65,7 +65,7 @@ def _subject(context: MailContext) -> str:
 
 
 def _failure(context: MailContext, longest: int) -> str:
-    """What failed, without the file's name in front: the subject begins with the day or the name already."""
+    """The failure without the file's name: the subject begins with the day or the name already."""
     sentence = describe_failure(context.run, context.report)
     return printable(sentence.removeprefix(f"{context.drop.key.rpartition('/')[2]}, "), longest)
 
@@ -83,7 +83,7 @@ def _rows_in_short(context: MailContext) -> str:
 
 
 def _sentences(context: MailContext) -> list[str]:
-    """What happened, and what it means for a mail before."""
+    """The first sentences: what happened, and whether an earlier mail still holds."""
     report = context.loaded
     if report is None:
         done = "taken back" if context.is_retraction else "loaded"

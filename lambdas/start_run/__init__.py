@@ -1,1 +1,1 @@
-"""A drop is waiting in the queue: see that one run of its load is started, and never two."""
+"""start_run: for each drop in the queue, start one run of its load and never two."""

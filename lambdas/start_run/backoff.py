@@ -1,4 +1,4 @@
-"""How long a drop waits before it is tried again when Glue is full."""
+"""Exponential backoff of a drop that waits because Glue is full."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a request starts a run, and how a claim keeps other workers from starting it too.
+"""The dispatcher decides whether a request starts a run. A claim keeps other workers from starting it too.
 
 The claim comes before the start and the run's id is written into it afterwards. A worker
 that finds a claim without a run waits while its holder may live. Then it asks the runner
@@ -43,7 +43,7 @@ LISTING_LAG_SECONDS = 60
 
 
 class DispatchResult(Enum):
-    """What a request led to."""
+    """The result of a request."""
 
     STARTED = "a run was started"
     WAITS = "the request waits and comes again"

@@ -1,1 +1,1 @@
-"""On a schedule: find what an event lost, and have it finished by the function whose work it is."""
+"""sweep: on a schedule, find work whose event was lost and hand it to the function that does it."""

@@ -1,4 +1,4 @@
-"""sweep: on a schedule, what an event lost is found and handed to the function whose work it is."""
+"""sweep: on a schedule, finds work whose event was lost and hands it to the function that does it."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def dependencies() -> Dependencies:
 
 @logger.inject_lambda_context(clear_state=True)
 def handle(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:  # noqa: ARG001
-    """Look once and have finished what is found. `grace_seconds` in the event overrules the usual patience."""
+    """Scan once and hand over what is left to do. `grace_seconds` in the event replaces the usual grace."""
     deps = dependencies()
     grace = timedelta(seconds=float(event.get("grace_seconds", GRACE_SECONDS)))
     scanner = Scanner(
@@ -87,7 +87,7 @@ def handle(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:  # 
 
 
 def hand_over(deps: Dependencies, findings: Findings) -> dict[str, int]:
-    """Have what was found done by the function whose work it is; how much of each was handed over."""
+    """Hand each finding to the function that does this work; returns how many of each were handed over."""
     settings = deps.settings
     lost = sendable(deps, findings.lost)
     for lost_drop in lost:

@@ -1,4 +1,4 @@
-"""What three listings show: the drops, the open attempts, and what earlier sweeps noted."""
+"""The three listings of a sweep: the drops, the open attempts, and the notes of earlier sweeps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is left undone: found from listings, and from claims and reports only where something is open.
+"""The scanner finds unfinished work: from listings, and from claims and reports only where something is open.
 
 `start_run` notes every attempt as open before it claims it. The note goes when the attempt
 is settled: its outcome was mailed and a loaded drop is archived. A drop that stays in the
@@ -64,7 +64,7 @@ class LostDrop:
 
 @dataclass
 class Findings:
-    """What is left to do, by who does it."""
+    """The work that is left, by the function that does it."""
 
     lost: list[LostDrop] = field(default_factory=list)
     retried: list[tuple[Drop, int]] = field(default_factory=list)
@@ -84,7 +84,7 @@ class Findings:
     newest_drop_age_seconds: float | None = None
     """The age of the newest drop or first attempt; None where there is none."""
     errors: list[Exception] = field(default_factory=list)
-    """What kept a load from being looked at, or calls for a person."""
+    """Sentences about loads that could not be examined, or that need a person."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class Scanner:
     leases: LeaseStore
     archive_bucket: str
     grace: timedelta
-    """What is younger than this may still be on its way by itself."""
+    """Younger work may still be finished by its own event."""
 
     def findings(self) -> Findings:
         """What is left to do now."""

@@ -1,4 +1,4 @@
-"""What `pulumi up` sends: tables, columns that a newer version added, and the rights of the jobs.
+"""The statements of `pulumi up`: tables, columns that a newer version added, and the rights of the jobs.
 
 Every statement is safe to run again, on a new warehouse and on one that has been loaded for months.
 """

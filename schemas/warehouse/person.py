@@ -1,4 +1,4 @@
-"""The statements that find and forget a person in dim_customers; `:name` is a parameter of the Data API."""
+"""The statements that find a person in dim_customers and remove the name and e-mail. Parameters are `:name`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How staged rows get into a table: the statements of one upsert, rendered from the tables' declaration.
+"""The statements of one upsert of staged rows, rendered from the tables' declaration.
 
 One text serves Redshift and the laptop's emulator, in Redshift's narrower grammar: MERGE with both
 WHEN clauses and no target alias, no row comparison, no IS DISTINCT FROM, no CTE.

@@ -222,9 +222,7 @@ def test_a_row_that_says_the_same_again_is_passed_over(is_cut: bool) -> None:
     with small_pieces() if is_cut else nullcontext():
         actual, notes = read_with_notes(f"{PRODUCT_HEADER}\n{rows}")
     assert actual["product_id"].to_list() == ["P1", "P2", "P3"]
-    assert notes == [
-        "line 4 repeats an earlier row (so it is on 1 more row, next on line 6); such a row was passed over"
-    ]
+    assert notes == ["line 4 repeats an earlier row (so it is on 1 more row, next on line 6); such a row was skipped"]
 
 
 def test_repeated_keys_are_found_across_chunks() -> None:
