@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
 import polars as pl
@@ -14,6 +15,8 @@ from tests.loads.disturbed import before, snapshot
 from tests.loads.shop import Shop
 
 SOUND = ("T1,C0,P0,1,2023-03-15,pending", "T2,C0,P0,2,2023-03-15,pending")
+WAITING_SECONDS = 60
+"""Long after a load or a query that need not wait has ended, on a busy machine too."""
 
 
 @pytest.fixture
@@ -72,17 +75,37 @@ def test_an_unload_that_fails_says_why(sound_shop: Shop) -> None:
     assert report.error.sentence.startswith("the warehouse refused a statement (")
 
 
-def test_a_query_waits_for_no_load_and_no_load_for_a_query(sound_shop: Shop) -> None:
+def test_no_load_waits_for_a_query(sound_shop: Shop) -> None:
     """A report that somebody left open in a BI tool holds its own lock on the fact for as long as it is open."""
     sound_shop.load("T1,C0,P0,1,2023-03-14,pending")
     reader = redshift_connector.connect(**sound_shop.warehouse.admin_connection(sound_shop.database))
-    try:
-        cursor = reader.cursor()
-        cursor.execute("SELECT quantity FROM fact_transactions")
-        assert [list(row) for row in cursor.fetchall()] == [[1]]
-        read_meanwhile: list[object] = []
-        with before("sum_difference", lambda _: read_meanwhile.append(sound_shop.fact()["T1"]["quantity"])):
-            sound_shop.load("T1,C0,P0,2,2023-03-15,pending")
-        assert read_meanwhile == [1], "what is not committed is not seen"
-    finally:
-        reader.close()
+    cursor = reader.cursor()
+    cursor.execute("SELECT quantity FROM fact_transactions")
+    assert [list(row) for row in cursor.fetchall()] == [[1]]
+    with ThreadPoolExecutor(1) as pool:
+        load = pool.submit(sound_shop.load, "T1,C0,P0,2,2023-03-15,pending")
+        wait([load], WAITING_SECONDS)
+        is_loaded = load.done()
+        reader.close()  # a load that waits for it ends now
+    assert is_loaded, f"the load still waited for an open query after {WAITING_SECONDS} s"
+    load.result()
+
+
+def test_no_query_waits_for_a_load(sound_shop: Shop) -> None:
+    """A query in the middle of a load reads what was committed before it."""
+    sound_shop.load("T1,C0,P0,1,2023-03-14,pending")
+    queries: list[Future[dict[str, dict[str, Any]]]] = []
+    waited: list[bool] = []
+
+    def query(_: int) -> None:
+        queries.append(pool.submit(sound_shop.fact))
+        wait(queries, WAITING_SECONDS)
+        waited.append(not queries[-1].done())
+
+    with ThreadPoolExecutor(1) as pool:
+        with before("sum_difference", query):
+            sound_shop.run(sound_shop.drop("T1,C0,P0,2,2023-03-15,pending"))
+        rows = [reading.result() for reading in queries]
+    assert waited == [False], f"the query still waited for the load after {WAITING_SECONDS} s"
+    assert [row["T1"]["quantity"] for row in rows] == [1], "what is not committed is not seen"
+    assert sound_shop.fact()["T1"]["quantity"] == 2
