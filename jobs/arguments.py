@@ -80,7 +80,7 @@ def _typed(job: JobArguments, run: RunArguments) -> Arguments:
         raise ValueError(f"keep_history {job.keep_history!r} is neither true nor false")
     keep_history = job.keep_history == "true"
     if job.same_key == REPLACE and not keep_history:
-        raise ValueError("same_key replace needs keep_history true, for it takes earlier uploads back")
+        raise ValueError("same_key replace needs keep_history true, because it takes earlier uploads back")
     return Arguments(
         job=job.job,
         drop=run.drop,

@@ -32,9 +32,9 @@ COUNTS = tuple(field.name for field in fields(Counts))
 
 ROW_WORDS = {
     "inserted": "new",
-    "updated": "changed: a later state of what was known",
+    "updated": "changed: a later state of a known transaction",
     "unchanged": "as before",
-    "stale": "older than what is known, so not used",
+    "stale": "older than the row in the warehouse, so not used",
     "duplicate": "repeated in the file",
     "rejected": "rejected",
 }

@@ -50,7 +50,7 @@ def _what_happened(loads: Sequence[Load], failed: Sequence[Load]) -> str:
     loaded = len(loads) - len(failed)
     what = f"{loaded:,} of {counted(len(loads), 'file')} of a backfill {agreeing(loaded, 'is', 'are')} loaded"
     what += f"; {counted(len(failed), 'file')} NOT." if failed else "."
-    return f"{what} This mail is about all of them: there was none about each."
+    return f"{what} This mail is about all of them; there was no mail about each."
 
 
 def _to_do(failed: Sequence[Load], to_look_at: int, stack: str) -> str:

@@ -111,7 +111,7 @@ def _day_of(path: Path, given: str | None) -> date | None:
     try:
         return date.fromisoformat(written) if written else None
     except ValueError:
-        raise Refused(f"{written} is not a day of the calendar; say it with --day YYYY-MM-DD") from None
+        raise Refused(f"{written} is not a day of the calendar; give it with --day YYYY-MM-DD") from None
 
 
 def _check_transactions(

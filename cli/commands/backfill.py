@@ -41,7 +41,7 @@ def backfill(
 ) -> None:
     """Drop many days, batch after batch, and get one mail about all of them.
 
-    Products and customers come first. Stopped and run again it goes on where it was: a file whose content was
+    Products and customers come first. Run a stopped backfill again to continue it: a file whose content was
     dropped before is not dropped twice. The exit status is 1 when a file failed, 3 when rows were rejected.
     """
     from cli.backfill.batches import BackfillRun

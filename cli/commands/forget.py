@@ -20,13 +20,13 @@ def forget(
 ) -> None:
     """Remove a customer's name and e-mail from the warehouse and from every version of every file.
 
-    The customer_id and the sales stay. It cannot be undone. Started again after it was stopped, it goes on.
+    The customer_id and the sales stay. It cannot be undone. Run a stopped forget again to finish it.
     """
     from cli.forget.forgetting import forget_customer
 
     if not (dry_run or yes):
         if not sys.stdin.isatty():
-            raise Refused(f"forget would remove the name and e-mail of {customer_id} for good; say so with --yes")
+            raise Refused(f"forget would remove the name and e-mail of {customer_id} for good; confirm it with --yes")
         typer.confirm(f"Remove the name and e-mail of {customer_id} for good?", abort=True)
     result = forget_customer(invocation.pipeline, customer_id, is_dry_run=dry_run)
     invocation.show(result.as_json(), str(result))

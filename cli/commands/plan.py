@@ -30,7 +30,7 @@ def plan(
 ) -> None:
     """Say what each file would do to the warehouse as it is now: rows, money, the largest changes, rejected rows.
 
-    The job loads the file and takes it back before anybody sees it. Nothing is changed and no mail is sent.
+    The job loads the file in a transaction that is rolled back. Nothing is changed and no mail is sent.
     The exit status is 1 when a file would not be loaded, 3 when rows would be rejected.
     """
     from cli.drops.keys import files_to_drop

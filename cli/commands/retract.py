@@ -18,9 +18,9 @@ def retract(
     load: LoadName,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
-    """Take one load back: the table ends as if its file had never come.
+    """Take one load back: the table is then as if its file had never been uploaded.
 
-    What other files said about the same transactions counts again. A mail follows.
+    Rows of other files about the same transactions count again. A mail follows.
     """
     from cli.loads.loads import Loads
     from cli.loads.names import LoadNames
@@ -32,7 +32,7 @@ def retract(
     name = f"{chosen.load_id} ({chosen.status.file_name})"
     if obstacle is None and not yes:
         if not sys.stdin.isatty():
-            raise Refused(f"retract would take back {name}; say so with --yes")
+            raise Refused(f"retract would take back {name}; confirm it with --yes")
         typer.confirm(f"Take back {name}?", abort=True)
     if obstacle is None:
         send_retraction(loads, chosen)

@@ -61,11 +61,11 @@ def key_of(name: str, day: str | None) -> str:
         named = _DAY.search(name)
         text = day or (named[1] if named else None)
         if text is None:
-            raise Refused(f"{name} does not say which day it is of; say it with --day YYYY-MM-DD")
+            raise Refused(f"{name} has no day in its name; give it with --day YYYY-MM-DD")
         try:
             key = f"{day_prefix(date.fromisoformat(text))}{name}"
         except ValueError:
-            raise Refused(f"{text} is not a day of the calendar; say it with --day YYYY-MM-DD") from None
+            raise Refused(f"{text} is not a day of the calendar; give it with --day YYYY-MM-DD") from None
     try:
         parse_key(key)
     except KeyOutsideLayout as error:

@@ -31,7 +31,7 @@ _IN_WORDS = {
     "inserted": "new",
     "updated": "change a transaction",
     "unchanged": "say what is known already",
-    "stale": "older than what is known",
+    "stale": "older than the row in the warehouse",
     "duplicate": "lose to another row of the file",
     "rejected": "rejected",
 }

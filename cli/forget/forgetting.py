@@ -104,7 +104,7 @@ def forget_customer(pipeline: Pipeline, customer_id: str, *, is_dry_run: bool) -
             return result
         if values:
             run_statement(pipeline, forget_person(), limit=1, customer_id=customer_id)
-    raise Failed(f"files that show {customer_id} keep coming; run forget again when none is being loaded")
+    raise Failed(f"files that show {customer_id} keep arriving; run forget again when none is being loaded")
 
 
 def _refuse_while_loading(pipeline: Pipeline, *, has_begun: bool) -> None:

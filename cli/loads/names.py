@@ -34,7 +34,7 @@ class LoadNames:
                 raise Refused(f"{self._pipeline} knows no load {name}; `pipeline loads` lists the recent ones")
             return [load]
         if name.startswith("s3://"):
-            return self._loads_of(self._drops_at(name), f"{name}: no version of it was ever loaded or waits to be")
+            return self._loads_of(self._drops_at(name), f"{name}: no version of it was ever loaded or is waiting")
         days = _DAYS.fullmatch(name)
         if days:
             return self._loads_of(self._drops_of_days(*_days(name, days)), f"no file of {name} was dropped")

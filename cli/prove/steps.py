@@ -176,7 +176,7 @@ def compare_table(proof: Proof) -> str:
     faults = table_faults(proof.pipeline, proof.files)
     if faults:
         raise Failed(faults)
-    return f"{proof.files.fact.height:,} rows, each as the generator means it"
+    return f"{proof.files.fact.height:,} rows, each as the generator expects"
 
 
 def compare_mails(proof: Proof) -> str:

@@ -259,8 +259,8 @@ def retract(session: WarehouseSession, ledger: Mapping[str, object], rules: Rule
     """
     if not rules.keep_history:
         raise TerminalError(
-            "a load can be taken back only where keepHistory is true, for without the history nobody knows what its "
-            "rows replaced; set it, run `pulumi up` and replay the loads of the same transactions"
+            "a load can be taken back only where keepHistory is true, because only the history shows which rows "
+            "it replaced; set it, run `pulumi up` and replay the loads of the same transactions"
         )
 
     def send(connection: Connection) -> Committed:

@@ -96,7 +96,7 @@ def _sentences(context: MailContext) -> list[str]:
     elif context.is_flow_in:
         sentence = f"Rows of {context.file_and_day} that waited for a customer or product are loaded."
     elif context.changed_nothing:
-        sentence = f"{context.file_and_day} is loaded and changed nothing: the warehouse knew all of its rows."
+        sentence = f"{context.file_and_day} is loaded and changed nothing: the warehouse already had all of its rows."
     else:
         sentence = f"{context.file_and_day} is loaded."
     if context.earlier.last_mail_was_failure:

@@ -107,7 +107,7 @@ def test_figures_are_those_of_the_ledger(browser: Browser, shop: Shop) -> None:
             continue
         compared += 1
         with opened(browser, shop.page(load_id)) as seen:
-            shown = figures(seen.page, "What became of every row")
+            shown = figures(seen.page, "Outcome of every row")
             assert shown == {"read": row["rows_read"], **{name: row[name] for name in COUNTS[1:]}}
             change = seen.page.locator(".tiles li", has_text="change of the warehouse").locator("b").inner_text()
             assert Decimal(change.replace(",", "")) == changes[load_id]

@@ -1,4 +1,4 @@
-"""The pictures of the README: the page of a load, and the end of a demo. `make pictures` writes them anew."""
+"""The pictures of the README: the page of a load, and the end of a demo. `make pictures` draws them again."""
 
 from __future__ import annotations
 

@@ -186,7 +186,7 @@ def test_a_cent_or_a_status_that_is_wrong_fails_the_proof(
     statement(proof, change)
     assert fails(proof, proof_steps.compare_table).startswith("1 expected rows are not in the table and 1 others")
     statement(proof, undo)
-    assert proof_steps.compare_table(proof).endswith("each as the generator means it")
+    assert proof_steps.compare_table(proof).endswith("each as the generator expects")
 
 
 def test_a_mail_too_few_or_too_many_fails_the_proof(proven: tuple[Proof, list[Result]]) -> None:

@@ -181,7 +181,7 @@ def test_a_load_is_retracted_only_when_that_is_said(stack: Stack) -> None:
     drop = stack.drop(transactions_key(6))
     stack.attempt(drop, 1, SUCCEEDED)
     unsaid = stack.run("retract", drop.load_id)
-    assert (unsaid.exit_code, "say so with --yes" in unsaid.stderr, stack.messages()) == (2, True, [])
+    assert (unsaid.exit_code, "confirm it with --yes" in unsaid.stderr, stack.messages()) == (2, True, [])
     assert stack.json("retract", drop.load_id, "--yes") == {"load_id": drop.load_id, "starts": True, "reason": None}
     assert stack.messages() == [retract_message(drop, request=f"retract:{drop.load_id}:1")]
 

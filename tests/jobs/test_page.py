@@ -106,6 +106,7 @@ def test_a_page_shows_the_reports_figures() -> None:
             assert re.search(rf"\b{name} [a-z:, ]+ {rows:,} ", text), name
     for figure in ("9,321 read", "1.8% rejected", "+261,234.50", "301,234.50", "+61,234.50", "-200.00", "-3"):
         assert figure in text, figure
+    assert "Outcome of every row" in text
     assert "171 unknown_customer" in text or re.search(r"unknown_customer .* 171", text)
     assert "As usual" in text
 
@@ -113,7 +114,7 @@ def test_a_page_shows_the_reports_figures() -> None:
 def test_a_page_of_a_refused_file_says_why() -> None:
     text = _Page(render_load(REFUSED)).text
     assert "Not loaded: day.csv, line 3: the byte 0xff is not UTF-8" in text
-    assert "What became of every row" not in text
+    assert "Outcome of every row" not in text
 
 
 @pytest.mark.parametrize(
@@ -149,7 +150,7 @@ def test_the_same_report_gives_the_same_page() -> None:
 def test_a_correction_is_told_without_a_balance(event: str) -> None:
     counts = {**dict.fromkeys(COUNTS, 0), "inserted": 3, "rejected": -3}
     text = _Page(render_load(replace(REPORT, event=event, counts=counts, removed=5, restored=2))).text
-    assert "What became of every row" not in text
+    assert "Outcome of every row" not in text
     wanted = "3 rows that had waited" if event == "flow_in" else "Taken back: 5 transactions are gone, 2 are as before"
     assert wanted in text
 
