@@ -132,7 +132,7 @@ def test_what_is_shown_can_be_dropped_again(text: str) -> None:
     assert as_dropped(as_shown(text)) == text
 
 
-def test_headings_of_a_rejected_file_lose_their_apostrophe_and_others_keep_it() -> None:
+def test_only_headings_of_a_rejected_file_lose_their_apostrophe() -> None:
     header = f"'=1+1,{HEADER},source_line,reject_reasons"
     assert read_file(header.encode()).ignored_columns[0] == "'=1+1"
     assert read_file(f"{header},source_text".encode()).ignored_columns[0] == "=1+1"
@@ -200,7 +200,7 @@ def has_value(line: str) -> bool:
 
 
 @given(transaction_files(rows=transactions()))
-def test_python_reads_a_sound_file_without_lone_carriage_returns_alike(rendered: RenderedFile) -> None:
+def test_python_reads_a_file_without_lone_carriage_returns_alike(rendered: RenderedFile) -> None:
     text = rendered.content.decode("utf-8-sig")
     if "\r" in text.replace("\r\n", "") or "\0" in text or "'" in text:
         return  # here csv has another notion of a line, 3.9 refuses NUL, and an apostrophe may be ours

@@ -127,7 +127,7 @@ def test_the_later_row_wins_in_any_order_of_arrival(earlier: Drop, later: Drop, 
     assert {key: fact_row.load_id for key, fact_row in made.fact.items()} == {"T1": later.load_id}
 
 
-def test_an_equal_upload_is_decided_by_the_load_id_and_then_by_the_line() -> None:
+def test_an_equal_upload_is_decided_by_load_id_then_by_line() -> None:
     first_drop, other = drop_of(row(quantity=1), version_id="v0"), drop_of(row(quantity=2), version_id="v1")
     winner = max(first_drop, other, key=lambda drop: drop.load_id)
     for arrival in ((first_drop, other), (other, first_drop)):
@@ -182,7 +182,7 @@ def test_every_row_of_a_load_ends_in_one_count() -> None:
     }
 
 
-def test_a_replay_changes_nothing_but_a_replay_after_a_price_fix_reprices() -> None:
+def test_a_replay_changes_nothing_unless_a_price_was_fixed() -> None:
     made = warehouse()
     drop = drop_of(row("T1", quantity=3), row("T2"), row("T2"))
     first = made.load(drop)
@@ -200,7 +200,7 @@ def test_a_replay_changes_nothing_but_a_replay_after_a_price_fix_reprices() -> N
     assert [(entry.counts, entry.committed_by) for entry in made.ledger.values()] == [(first, 1)]
 
 
-def test_a_replay_of_an_older_load_after_a_price_fix_leaves_newer_rows_alone() -> None:
+def test_a_replay_after_a_price_fix_leaves_newer_rows_alone() -> None:
     made = warehouse()
     older, newer = drop_of(row(at="2023-03-14"), day=14), drop_of(row(at="2023-03-15"), day=15)
     made.load(older)
@@ -247,7 +247,7 @@ def test_more_than_the_ratio_rejected_loads_nothing() -> None:
         warehouse(max_reject_ratio="0").load(half)
 
 
-def test_a_header_without_rows_is_a_load_of_nothing_and_a_broken_file_is_none() -> None:
+def test_a_header_alone_is_an_empty_load_and_a_broken_file_none() -> None:
     made = warehouse(max_reject_ratio="0")
     made.load(drop_of(row("T1")))
     before = made.columns()
@@ -261,7 +261,7 @@ def test_a_header_without_rows_is_a_load_of_nothing_and_a_broken_file_is_none() 
     assert broken.load_id not in made.ledger
 
 
-def test_ids_are_matched_as_they_are_and_no_other_transaction_is_touched() -> None:
+def test_ids_match_exactly_and_no_other_transaction_changes() -> None:
     made = warehouse()
     made.load(drop_of(row("T1"), row("t1"), row("T9"), row("01"), row("1")))
     assert made.load(drop_of(row(" T1\u00a0", status="shipped"), name="b")) == Counts(rows_read=1, updated=1)

@@ -52,9 +52,7 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, int]:
     return json.loads((folder / "expected" / "summary.json").read_text())
 
 
-def test_every_peer_that_is_installed_makes_of_a_file_what_the_generator_expects(
-    work: Work, expected: dict[str, int]
-) -> None:
+def test_every_installed_peer_gives_what_the_generator_expects(work: Work, expected: dict[str, int]) -> None:
     installed = [peer for peer in PEERS if peer.does_the_work and not why_absent(peer)]
     for entry in compare(work, installed, repetitions=1):
         assert entry.problem == "", entry.peer.name

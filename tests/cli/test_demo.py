@@ -45,9 +45,7 @@ def start(tmp_path: Path) -> Callable[..., LocalCloud]:
     return start
 
 
-def test_a_shuffled_demo_ends_with_the_expected_fact_and_everything_accounted_for(
-    tmp_path: Path, start: Callable[..., LocalCloud]
-) -> None:
+def test_a_shuffled_demo_ends_with_the_expected_fact(tmp_path: Path, start: Callable[..., LocalCloud]) -> None:
     data, out, screen = tmp_path / "data", tmp_path / "out", io.StringIO()
     keys = list(MockData(ARGS).write(data))
     console = Console(file=screen, width=200)
@@ -126,7 +124,7 @@ def test_a_demo_that_is_not_good_has_an_exit_status_that_says_so(
         ),
     ],
 )
-def test_a_folder_that_cannot_be_dropped_is_refused_before_anything_starts(
+def test_a_folder_that_cannot_be_dropped_is_refused_at_once(
     tmp_path: Path, make: Callable[[Path], Any], sentence: str
 ) -> None:
     make(tmp_path / "data")

@@ -47,9 +47,7 @@ def generate(*arguments: object) -> Any:
         ({"start": "2023-02-30"}, "start is '2023-02-30'; give a day of the calendar as YYYY-MM-DD"),
     ],
 )
-def test_arguments_that_cannot_be_fulfilled_are_refused_with_one_sentence(
-    tmp_path: Path, wrong: dict[str, Any], sentence: str
-) -> None:
+def test_impossible_arguments_are_refused_in_one_sentence(tmp_path: Path, wrong: dict[str, Any], sentence: str) -> None:
     options = [text for name, value in wrong.items() for text in (f"--{name}", str(value))]
     result = generate("--out", tmp_path / "out", *options)
     assert (result.exit_code, result.stderr) == (2, f"pipeline generate: {sentence}\n")
@@ -187,9 +185,7 @@ def test_without_dimensions_no_day_is_uploaded(shop: Bucket, monkeypatch: pytest
 
 
 @pytest.mark.parametrize("versioning", [None, "Suspended"])
-def test_a_bucket_without_versions_is_refused_before_anything_is_uploaded(
-    bucket: Bucket, versioning: str | None
-) -> None:
+def test_a_bucket_without_versions_is_refused_before_uploading(bucket: Bucket, versioning: str | None) -> None:
     if versioning:
         bucket.set_versioning(versioning)
     result = generate("--bucket", bucket.name, *SMALL)

@@ -22,7 +22,7 @@ def test_a_local_pipeline_is_found_while_it_runs_and_never_after(tmp_path: Path)
         find_local_pipeline(state)
 
 
-def test_a_second_local_pipeline_is_refused_even_while_the_first_deploys(tmp_path: Path) -> None:
+def test_a_second_local_pipeline_is_refused_during_deployment(tmp_path: Path) -> None:
     state = tmp_path / "running.json"
     with only_local_pipeline(state):
         with pytest.raises(Refused, match="another local pipeline is running"), only_local_pipeline(state):

@@ -150,7 +150,7 @@ def test_loads_of_every_stage_are_told_apart(stack: Stack) -> None:
     assert f"pipeline replay {failed.load_id} --stack prod" in shown
 
 
-def test_an_archived_load_is_replayed_once_however_often_it_is_asked_for(stack: Stack) -> None:
+def test_an_archived_load_is_replayed_once_for_many_requests(stack: Stack) -> None:
     drop = stack.drop(transactions_key(5))
     stack.attempt(drop, 1, SUCCEEDED)
     stack.archive(drop)
@@ -218,9 +218,7 @@ def test_what_keeps_a_stack_from_working_is_found(stack: Stack) -> None:
     assert stack.run("doctor").exit_code == 3
 
 
-def test_generate_uploads_to_the_stack_and_stops_when_a_dimension_fails(
-    stack: Stack, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_generate_uploads_and_stops_when_a_dimension_fails(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail_the_products(_: float) -> None:
         versions = stack.client("s3").list_object_versions(Bucket=stack.outputs["drop_bucket"])["Versions"]
         for version in versions:

@@ -58,7 +58,7 @@ def up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str | None]
     ],
     ids=["missing", "empty", "no values", "a list", "broken", "typo", "no namespace", "no Region", "bad", "wrong type"],
 )
-def test_a_stack_file_that_cannot_be_used_is_refused_with_one_sentence(
+def test_an_unusable_stack_file_is_refused_in_one_sentence(
     up: Callable[[str | None], Any], text: str | None, sentence: str
 ) -> None:
     ended = up(text)

@@ -75,7 +75,7 @@ def test_the_sample_files_in_the_checkout_are_read(kind: str) -> None:
     assert read(sample.read_text(encoding="utf-8"), kind).height >= 1
 
 
-def test_columns_may_stand_in_any_order_and_values_are_trimmed_and_may_be_empty() -> None:
+def test_columns_in_any_order_with_padded_or_empty_values_are_read() -> None:
     actual = read("\ufeffnote,PRICE, supplier_id,category,product_name,product_id\nx, 1 ,,\xa0,Ü, P1\u3000\n\n")
     assert actual.rows() == [(2, "P1", "Ü", None, Decimal(1), None)]
 
@@ -259,9 +259,7 @@ GERMAN_ROWS = [(2, "P1", "Größe", None, Decimal("1234.5"), None)]
         ('Größe,"1,234.5",P1'.encode(), replace(DEFAULT, thousands_separator=",")),
     ],
 )
-def test_a_dimension_is_written_as_its_sources_other_files_or_as_the_contract_says(
-    content: bytes, settings: SourceSettings
-) -> None:
+def test_a_dimension_has_its_sources_form_or_the_contracts(content: bytes, settings: SourceSettings) -> None:
     mark = ";" if (b";\0" if content.startswith(b"\xff\xfe") else b";") in content else ","
     encoding = "utf-16-le" if content.startswith(b"\xff\xfe") else "ascii"
     header = "product_name,price,product_id,category,supplier_id\n".replace(",", mark).encode(encoding)
@@ -270,7 +268,7 @@ def test_a_dimension_is_written_as_its_sources_other_files_or_as_the_contract_sa
     assert read(content[:at] + header + content[at:] + tail, settings=settings).rows() == GERMAN_ROWS
 
 
-def test_a_refusal_of_a_dimension_names_the_settings_that_would_let_it_in() -> None:
+def test_a_refused_dimension_names_the_settings_that_would_help() -> None:
     with pytest.raises(FileRefused) as refused:
         read(f"{PRODUCT_HEADER}\nP1,Größe,,1,\n".replace(",", ";"))
     assert 'or set `delimiter: ";"` in the source\'s settings' in str(refused.value)

@@ -79,7 +79,7 @@ def sentence_of(fields: dict[str, str]) -> str:
     return str(ended.value)
 
 
-def test_the_detail_of_an_error_reaches_the_sentence_without_its_frame() -> None:
+def test_an_errors_detail_is_in_the_sentence_without_its_frame() -> None:
     """The message alone says only that a scan failed; file, column and cause are in the detail."""
     sentence = sentence_of({"S": "ERROR", "C": "XX000", "M": "Spectrum Scan Error", "D": SPECTRUM_DETAIL})
     assert sentence == (

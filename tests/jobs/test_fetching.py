@@ -131,7 +131,7 @@ def test_a_drop_that_goes_while_it_is_read_is_gone() -> None:
     assert isinstance(run.error, DropGone)
 
 
-def test_repeated_rows_without_room_on_the_disk_are_told_before_they_are_read() -> None:
+def test_a_full_disk_is_reported_before_repeated_rows_are_read() -> None:
     content = f"{HEADER}\n{SOUND_LINE}\n{SOUND_LINE}\n".encode()
     with disk(free=10), mock.patch.object(Stager, "stage") as stage:
         run = dry_run(content)

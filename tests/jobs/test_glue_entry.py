@@ -140,7 +140,7 @@ def test_the_region_of_the_arguments_is_used_where_glue_sets_none(tmp_path: Path
     assert "region eu-north-1" in _run(path, AWS_DEFAULT_REGION="eu-north-1").stdout
 
 
-def test_without_glue_the_job_is_a_module_that_any_container_can_start(tmp_path: Path) -> None:
+def test_without_glue_any_container_can_start_the_job(tmp_path: Path) -> None:
     ours = _wheel(tmp_path / "site-packages")
     command = [sys.executable, "-S", "-m", "jobs.main"]
     ran = subprocess.run(

@@ -163,7 +163,7 @@ def test_short_lines_do_not_make_a_chunk_large(tmp_path: Path, quote: str) -> No
     assert list(lines) == [2 + sum(heights[:at]) for at in range(len(heights))]
 
 
-def test_short_lines_below_a_wide_header_are_read_once_or_twice_and_not_for_every_chunk_anew(tmp_path: Path) -> None:
+def test_short_lines_below_a_wide_header_are_read_twice_at_most(tmp_path: Path) -> None:
     path = tmp_path / "drop"
     path.write_bytes(f"{HEADER}{',' * 100}\n".encode() + b"x\n" * 500_000)
     with mock.patch("jobs.csv.blocks.CHUNK_VALUES", 1_000_000):
@@ -255,7 +255,7 @@ formulas = st.tuples(
 
 
 @given(st.lists(formulas, min_size=1, max_size=4))
-def test_nothing_in_the_rejected_file_begins_like_a_formula_and_all_of_it_comes_back(values: list[str]) -> None:
+def test_rejected_files_hold_no_formula_and_can_be_read_back(values: list[str]) -> None:
     """In a heading, an extra column, a value or a whole malformed row."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")

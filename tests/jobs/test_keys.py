@@ -54,9 +54,7 @@ def test_a_key_inside_the_layout_tells_day_and_name(key: str) -> None:
     ],
 )
 @pytest.mark.parametrize("where", ["{}a.csv", "a{}.csv", "a.csv{}"])
-def test_a_key_with_a_character_that_cannot_be_seen_is_refused_and_the_character_named(
-    character: str, where: str
-) -> None:
+def test_an_unseen_character_in_a_key_is_refused_and_named(character: str, where: str) -> None:
     for folder in ("transactions/year=2023/month=03/day=15/", "dimensions/dim_products"):
         with pytest.raises(KeyOutsideLayout) as refused:
             parse_key(folder + where.format(character))

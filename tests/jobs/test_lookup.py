@@ -45,7 +45,7 @@ def test_a_null_id_is_no_ones() -> None:
     assert rows.to_list() == [None, 0, None]
 
 
-def test_a_duplicate_id_is_refused_instead_of_multiplying_transactions() -> None:
+def test_a_duplicate_id_in_a_lookup_is_refused() -> None:
     with pytest.raises(DimensionRefused) as refused:
         Lookup(products("P2", "P1", "P1", "P2", "P3"), name="dim_products", key="product_id")
     assert str(refused.value) == (

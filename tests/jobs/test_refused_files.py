@@ -159,7 +159,7 @@ def test_a_broken_file_is_refused_in_one_sentence(content: bytes, sentence: str)
     assert run.left_staged == []
 
 
-def test_names_of_missing_columns_come_from_the_contract_and_not_from_the_file() -> None:
+def test_missing_columns_are_named_as_in_the_contract() -> None:
     """Nothing that a file says makes a sentence longer than a person reads."""
     header = ",".join("x" * 60_000 for _ in range(10)) + ",transaction_id,\x1b[31m,\x1b[31m"
     error = str(dry_run(f"{header}\n".encode()).error)

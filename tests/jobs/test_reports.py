@@ -90,7 +90,7 @@ def test_whatever_stops_an_attempt_it_is_not_reported_as_a_success(stopped_by: B
     assert report.error.type == type(stopped_by).__name__
 
 
-def test_an_attempt_deletes_what_those_before_it_left_staged_and_nothing_of_others() -> None:
+def test_an_attempt_deletes_only_what_earlier_ones_left_staged() -> None:
     s3 = S3InMemory()
     drop = Drop("drop-bucket", "transactions/year=2023/month=03/day=15/day.csv", "v1")
     left = [f"staging/{drop.load_id}/{attempt}/part.parquet" for attempt in (1, 2, 3)]

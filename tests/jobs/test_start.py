@@ -47,7 +47,7 @@ def test_a_job_imports_what_it_needs_and_nothing_else(job: str) -> None:
     assert set(start(job)["packages"]) - {"jobs", "schemas"} <= NEEDED
 
 
-def test_polars_starts_as_many_threads_as_the_job_says_and_not_one_a_core() -> None:
+def test_polars_starts_as_many_threads_as_the_job_says() -> None:
     """Each has buffers of its own, and a worker may show more cores than it gives."""
     assert BEFORE_POLARS["POLARS_MAX_THREADS"] == "2"
     for threads in (2, 3):

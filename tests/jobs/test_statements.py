@@ -24,7 +24,7 @@ def test_no_committed_statement_is_left_over() -> None:
     assert {path.name for path in sql.RENDERED.glob("*.sql")} == set(rendered())
 
 
-def test_the_lock_stands_first_in_its_transaction_and_nothing_is_truncated() -> None:
+def test_lock_comes_first_and_nothing_is_truncated() -> None:
     for script in rendered().values():
         assert "TRUNCATE" not in script
         statements = [statement.strip() for statement in script.split(";\n")]

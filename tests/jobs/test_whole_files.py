@@ -169,7 +169,7 @@ def test_a_sound_file_in_any_dress_becomes_what_the_contract_says(
     pieces=pieces,
     exactly=st.booleans(),
 )
-def test_hostile_text_in_any_field_is_accepted_or_rejected_as_the_contract_says(
+def test_drawn_hostile_text_in_any_field_ends_as_in_the_contract(
     rendered: RenderedFile,
     products: oracle.Products,
     customers: oracle.Customers,
@@ -195,7 +195,7 @@ def test_every_named_broken_file_has_its_outcome(hostile: HostileFile, exactly: 
 
 
 @pytest.mark.parametrize("column", range(6))
-def test_every_hostile_text_in_every_column_is_judged_as_the_contract_says(column: int) -> None:
+def test_each_hostile_text_in_each_column_ends_as_in_the_contract(column: int) -> None:
     rows = []
     for text in HOSTILE_TEXTS:
         values = dict(zip(HEADER.split(","), SOUND_LINE.split(",")))

@@ -30,7 +30,7 @@ from tests.lambdas.reports import failed, succeeded
 FIVE_MB = 5 * 1024**2
 
 
-def test_a_loaded_drop_is_moved_to_the_same_key_with_all_that_belongs_to_it(cloud: Cloud) -> None:
+def test_a_loaded_drop_moves_to_the_same_key_with_its_metadata(cloud: Cloud) -> None:
     drop = cloud.drop(
         body=b"content",
         ContentType="text/csv",
@@ -123,9 +123,7 @@ def test_two_at_the_same_moment_leave_one_version(cloud: Cloud, monkeypatch: pyt
     assert (cloud.versions(DROPS), archived_bodies(cloud)) == ([], [b"same", b"same"])
 
 
-def test_a_drop_that_another_has_archived_while_it_was_verified_was_there(
-    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_drop_archived_by_another_while_verified_is_archived(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     drop = cloud.drop()
     event = loaded(cloud, drop)
     same = archiver.is_same_content
@@ -139,9 +137,7 @@ def test_a_drop_that_another_has_archived_while_it_was_verified_was_there(
     assert len(archived_bodies(cloud)) == 1
 
 
-def test_one_that_was_overtaken_before_its_claim_finds_the_others_copy(
-    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_worker_overtaken_before_its_claim_finds_the_copy(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     drop = cloud.drop()
     event = loaded(cloud, drop)
     claim = Archiver._claim
@@ -160,9 +156,7 @@ def test_one_that_was_overtaken_before_its_claim_finds_the_others_copy(
     assert (cloud.versions(DROPS), len(archived_bodies(cloud))) == ([], 1)
 
 
-def test_one_that_has_stood_aside_for_a_dead_run_archives_when_it_comes_again(
-    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_worker_that_waited_for_a_dead_run_archives_next_time(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     drop = cloud.drop()
     event = loaded(cloud, drop)
     with monkeypatch.context() as patched:
@@ -336,7 +330,7 @@ DIGEST, OTHER_DIGEST, OF_PARTS = '"4af981f98d22a0b9979da24b259e5e42"', '"00f981f
         ({"ETag": OF_PARTS, "ChecksumSHA256": "a="}, {"ETag": DIGEST, "ChecksumCRC32": "a="}, None),
     ],
 )
-def test_only_checksums_of_the_same_kind_and_of_the_whole_object_decide(
+def test_only_whole_object_checksums_of_one_kind_decide(
     source: dict[str, str], copied: dict[str, str], decided: bool | None
 ) -> None:
     assert compare_checksums(source, copied) is decided

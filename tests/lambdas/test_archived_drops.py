@@ -215,7 +215,7 @@ def test_loads_that_waited_for_a_dimension_are_asked_to_flow_in_once(cloud: Clou
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0), (2, 0, 1)])
-def test_newest_upload_is_current_in_whatever_order_drops_are_archived(cloud: Cloud, order: tuple[int, ...]) -> None:
+def test_the_newest_upload_is_current_in_any_archiving_order(cloud: Cloud, order: tuple[int, ...]) -> None:
     drops = [cloud.drop(body=body) for body in (b"first", b"second", b"third")]
     for number in order:
         loaded_and_archived(cloud, drops[number])
@@ -247,7 +247,7 @@ def test_archive_that_keeps_no_versions_is_refused(cloud: Cloud, status: str | N
     assert cloud.versions(DROPS) == [drop.version_id]
 
 
-def test_archiving_costs_a_few_requests_however_often_a_key_was_archived(cloud: Cloud) -> None:
+def test_archiving_costs_few_requests_for_a_key_archived_often(cloud: Cloud) -> None:
     for number in range(60):
         loaded_and_archived(cloud, cloud.drop(body=str(number).encode()))
     requests: list[str] = []

@@ -57,9 +57,7 @@ def is_harmless(text: str) -> bool:
         "שלום ١٢٣ 小物.csv",
     ],
 )
-def test_a_name_that_can_be_seen_reaches_the_job_as_it_is_and_is_quoted_where_it_is_read(
-    cloud: Cloud, name: str
-) -> None:
+def test_a_printable_name_reaches_the_job_as_it_is(cloud: Cloud, name: str) -> None:
     drop = cloud.drop(FOLDER + name)
     assert deliver(cloud, replay_message(drop)) == []
     [run] = cloud.runs()
@@ -189,7 +187,7 @@ odd_objects = st.fixed_dictionaries(
 
 
 @given(odd_objects)
-def test_whatever_a_message_says_it_is_read_or_refused_with_a_sentence(content: dict[str, Any]) -> None:
+def test_any_message_is_read_or_refused_in_a_sentence(content: dict[str, Any]) -> None:
     try:
         requests = read_message(json.dumps(content), message_id="m")
     except UnreadableMessage:
@@ -282,7 +280,7 @@ def test_a_long_name_leaves_the_subject_its_counts() -> None:
     assert mail.subject.endswith(", 2 of 10 rows need a look (20.0 %)")
 
 
-def test_a_run_that_somebody_started_for_a_key_outside_the_layout_is_told_like_any_other() -> None:
+def test_a_manual_run_for_a_key_outside_the_layout_is_mailed() -> None:
     mail = outcome_mail(mail_context(Drop(DROPS, "some/where\u202e/a\nb.csv", "v1"), None, message="exit code 1"))
     assert mail.subject.startswith('[dev] "a')
     assert is_harmless(mail.body)
@@ -290,7 +288,7 @@ def test_a_run_that_somebody_started_for_a_key_outside_the_layout_is_told_like_a
 
 @settings(max_examples=20, deadline=None)
 @given(st.sampled_from(["🙂", "\x00", "\U000e0001", "\\", "x", "\ud800"]), st.booleans())
-def test_a_report_of_any_size_makes_a_mail_that_sns_takes_with_what_matters_in_it(character: str, loaded: bool) -> None:
+def test_a_report_of_any_size_makes_a_mail_that_sns_takes(character: str, loaded: bool) -> None:
     drop = Drop(DROPS, FOLDER + "🙂" * 230 + ".csv", "v" * 1024)
     huge = character * 300_000
     report = hostile_success(drop, huge) if loaded else hostile_failure(drop, huge)

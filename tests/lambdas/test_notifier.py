@@ -50,7 +50,7 @@ def test_two_that_tell_at_once_send_one_mail(cloud: Cloud, monkeypatch: pytest.M
     assert len(cloud.mails()) == 1
 
 
-def test_a_sender_that_dies_before_it_takes_the_note_is_followed_by_one_that_sends(cloud: Cloud) -> None:
+def test_a_sender_that_dies_before_its_claim_is_followed_by_another(cloud: Cloud) -> None:
     drop = cloud.drop()
     cloud.put_report(succeeded(drop))
     event = event_of("glue_succeeded", run_of(cloud, drop))
@@ -63,7 +63,7 @@ def test_a_sender_that_dies_before_it_takes_the_note_is_followed_by_one_that_sen
 
 
 @pytest.mark.parametrize("was_published", [False, True])
-def test_a_sender_that_dies_while_sending_is_never_followed_by_a_second_mail(cloud: Cloud, was_published: bool) -> None:
+def test_no_second_mail_follows_a_sender_that_dies_sending(cloud: Cloud, was_published: bool) -> None:
     drop = cloud.drop()
     cloud.put_report(succeeded(drop))
     event = event_of("glue_succeeded", run_of(cloud, drop))

@@ -87,7 +87,7 @@ def test_a_run_that_died_without_a_report_is_told_by_how_it_died(
 
 
 @pytest.mark.parametrize("died", [True, False])
-def test_an_attempt_that_is_followed_by_another_is_noted_and_not_mailed(cloud: Cloud, died: bool) -> None:
+def test_an_attempt_followed_by_another_is_noted_not_mailed(cloud: Cloud, died: bool) -> None:
     drop = cloud.drop()
     if not died:
         cloud.put_report(failed(drop, is_transient=True))
@@ -98,7 +98,7 @@ def test_an_attempt_that_is_followed_by_another_is_noted_and_not_mailed(cloud: C
     assert cloud.keys("notified/") == [f"notified/{drop.load_id}/1.deferred.json"]
 
 
-def test_the_mail_of_the_last_attempt_says_what_became_of_those_before_it(cloud: Cloud) -> None:
+def test_the_last_attempts_mail_describes_the_earlier_ones(cloud: Cloud) -> None:
     drop = cloud.drop()
     tell(event_of("glue_timeout", run_of(cloud, drop)))
     cloud.put_report(failed(drop, attempt=2, is_transient=True))
@@ -137,7 +137,7 @@ def test_a_success_is_told_alike_whatever_happened_on_the_way(cloud: Cloud) -> N
 
 
 @pytest.mark.parametrize("attempt", [1, 2])
-def test_when_the_attempt_that_should_have_followed_never_came_the_failure_is_told(cloud: Cloud, attempt: int) -> None:
+def test_a_failure_is_mailed_when_no_attempt_follows(cloud: Cloud, attempt: int) -> None:
     drop = cloud.drop()
     run_id = run_of(cloud, drop, attempt=attempt)
     tell(event_of("glue_failed", run_id))
@@ -201,7 +201,7 @@ def test_a_dimension_is_told_by_its_file(cloud: Cloud) -> None:
     assert "Money" not in body
 
 
-def test_a_committed_load_is_told_as_loaded_whatever_became_of_its_run(cloud: Cloud) -> None:
+def test_a_committed_load_is_mailed_as_loaded_even_if_its_run_failed(cloud: Cloud) -> None:
     drop = cloud.drop()
     cloud.put_report(succeeded(drop))
     run_id = run_of(cloud, drop)

@@ -7,7 +7,7 @@ import pytest
 
 
 @pytest.mark.parametrize("function", ["start_run", "notify", "archive", "sweep"])
-def test_a_function_is_imported_without_the_jobs_packages_and_without_its_environment(function: str) -> None:
+def test_functions_import_without_job_packages_or_environment(function: str) -> None:
     """Its layer brings Powertools and boto3; polars and the driver stay in Glue."""
     script = (
         "import sys\n"

@@ -88,7 +88,7 @@ def test_another_runner_is_started_once_and_again_after_a_failure(
     ("refusal", "later"),
     [(RunnerIsFull("full"), DispatchResult.STARTED), (StartUnanswered("no answer"), DispatchResult.WAITS)],
 )
-def test_a_start_that_was_refused_is_tried_again_and_one_in_doubt_is_not(
+def test_only_a_refused_start_is_retried_not_one_in_doubt(
     refusal: Exception,
     later: DispatchResult,
     cloud: Cloud,

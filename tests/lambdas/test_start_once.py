@@ -34,7 +34,7 @@ def test_a_start_is_sent_once_whatever_the_answer(cloud: Cloud) -> None:
 
 
 @pytest.mark.parametrize("started", [False, True])
-def test_a_worker_that_dies_at_the_start_is_followed_by_one_that_starts_it_once(cloud: Cloud, started: bool) -> None:
+def test_a_run_starts_once_after_a_worker_died_at_the_start(cloud: Cloud, started: bool) -> None:
     drop = cloud.drop()
     release = killed_at(handler.dependencies().dispatcher.runner.starter, "StartJobRun", after=started)
     with pytest.raises(Killed):

@@ -109,7 +109,7 @@ def test_folder_markers_and_leftovers_start_nothing_and_say_nothing(cloud: Cloud
     assert (cloud.keys(), cloud.runs(), cloud.mails()) == ([], [], [])
 
 
-def test_a_file_of_no_bytes_is_started_so_that_the_job_can_say_what_is_wrong(cloud: Cloud) -> None:
+def test_an_empty_file_is_started_so_that_the_job_reports_it(cloud: Cloud) -> None:
     drop = cloud.drop(body=b"")
     event = recorded("s3_empty_file")
     event["Records"][0]["s3"]["object"]["versionId"] = drop.version_id
@@ -117,7 +117,7 @@ def test_a_file_of_no_bytes_is_started_so_that_the_job_can_say_what_is_wrong(clo
     assert [cloud.drop_of(run)[0] for run in cloud.runs()] == [drop]
 
 
-def test_a_key_outside_the_layout_is_told_by_mail_once_and_acknowledged(cloud: Cloud) -> None:
+def test_a_key_outside_the_layout_is_mailed_once_and_acknowledged(cloud: Cloud) -> None:
     event = recorded("s3_outside_layout")
     assert deliver(cloud, event) == []
     assert deliver(cloud, event, event) == []
@@ -178,7 +178,7 @@ def test_a_bucket_that_keeps_no_versions_is_refused(cloud: Cloud, monkeypatch: p
     assert cloud.runs() == []
 
 
-def test_two_versions_of_one_key_are_two_loads_in_whatever_order_they_come(cloud: Cloud) -> None:
+def test_two_versions_of_one_key_are_two_loads_in_any_order(cloud: Cloud) -> None:
     older, newer = cloud.drop(body=b"1"), cloud.drop(body=b"2")
     deliver(cloud, drop_message(newer))
     deliver(cloud, drop_message(older), drop_message(newer))
@@ -204,7 +204,7 @@ def test_a_redelivery_after_the_run_starts_nothing(cloud: Cloud, state: str) -> 
     assert len(cloud.runs()) == 1
 
 
-def test_a_load_that_a_person_must_mend_is_not_tried_again_by_an_event(cloud: Cloud) -> None:
+def test_an_event_does_not_retry_a_load_that_a_person_must_fix(cloud: Cloud) -> None:
     drop = cloud.drop()
     deliver(cloud, drop_message(drop))
     cloud.end_run(cloud.runs()[0], "FAILED", report=failed(drop))
@@ -256,7 +256,7 @@ def test_a_retry_that_is_not_worth_it_starts_nothing(cloud: Cloud, report: Any) 
     assert len(cloud.runs()) == 1
 
 
-def test_a_replay_of_a_drop_that_was_never_started_is_its_first_attempt(cloud: Cloud) -> None:
+def test_a_replay_of_a_drop_never_started_is_its_first_attempt(cloud: Cloud) -> None:
     drop = cloud.drop()
     deliver(cloud, replay_message(drop), drop_message(drop))
     assert [cloud.drop_of(run) for run in cloud.runs()] == [(drop, 1)]
@@ -305,7 +305,7 @@ def test_a_replay_that_must_wait_is_the_same_wish_when_it_comes_again(cloud: Clo
     assert [cloud.drop_of(run)[1] for run in cloud.runs() if cloud.drop_of(run)[0] == drop] == [1, 2]
 
 
-def test_a_job_that_does_not_exist_fails_the_message_and_leaves_the_claim_free(cloud: Cloud) -> None:
+def test_a_missing_job_fails_the_message_and_frees_the_claim(cloud: Cloud) -> None:
     cloud.glue.delete_job(JobName=TRANSACTIONS_JOB)
     drop = cloud.drop()
     assert deliver(cloud, drop_message(drop)) == ["message-1"]
@@ -314,7 +314,7 @@ def test_a_job_that_does_not_exist_fails_the_message_and_leaves_the_claim_free(c
     assert [cloud.drop_of(run) for run in cloud.runs()] == [(drop, 1)]
 
 
-def test_a_queue_made_anew_brings_every_event_again_and_starts_nothing(cloud: Cloud) -> None:
+def test_events_repeated_by_a_new_queue_start_nothing(cloud: Cloud) -> None:
     drops = [cloud.drop(DAY_KEY.replace("_2023-03-15", str(number))) for number in range(3)]
     deliver(cloud, *map(drop_message, drops))
     for run in cloud.runs():
@@ -337,7 +337,7 @@ def test_a_wait_is_never_nothing_and_never_longer_than_sqs_can_wait(waits: int, 
     assert 1 <= backoff_seconds(waits, random.Random(seed)) <= LONGEST_WAIT_SECONDS <= 900
 
 
-def test_a_backfill_drains_through_a_full_glue_without_a_failed_delivery(cloud: Cloud) -> None:
+def test_a_backfill_drains_through_a_full_glue_without_failures(cloud: Cloud) -> None:
     """Each message is delivered once, so none can end in the dead-letter queue."""
     glue_backends[ACCOUNT_ID][REGION].jobs[TRANSACTIONS_JOB].execution_property = {"MaxConcurrentRuns": 10}
     drops = [cloud.drop(DAY_KEY.replace("_2023-03-15", f"_{number}")) for number in range(40)]

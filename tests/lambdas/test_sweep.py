@@ -79,7 +79,7 @@ def test_a_claim_whose_holder_died_is_taken_up(cloud: Cloud) -> None:
     assert [cloud.drop_of(run) for run in cloud.runs()] == [(drop, 1)]
 
 
-def test_lost_glue_events_delay_the_mail_and_the_archive_but_lose_neither(cloud: Cloud, calls: Calls) -> None:
+def test_lost_glue_events_delay_mail_and_archive_but_lose_neither(cloud: Cloud, calls: Calls) -> None:
     drop = cloud.drop()
     run = started(cloud, drop)
     run_id = cloud.end_run(run, "SUCCEEDED", report=succeeded(drop, etag=etag(cloud, drop)))
@@ -99,7 +99,7 @@ def test_a_load_of_a_moment_ago_is_left_to_its_own_archiving(cloud: Cloud) -> No
 
 
 @pytest.mark.parametrize("state", ["FAILED", "TIMEOUT", "ERROR"])
-def test_a_run_that_died_is_tried_again_twice_and_then_left_to_a_person(cloud: Cloud, calls: Calls, state: str) -> None:
+def test_a_run_that_died_is_retried_twice_then_left_to_a_person(cloud: Cloud, calls: Calls, state: str) -> None:
     drop = cloud.drop()
     cloud.end_run(started(cloud, drop), state)
     for attempt in (1, 2):
@@ -151,7 +151,7 @@ def test_what_a_person_must_mend_is_told_and_left_alone(cloud: Cloud, calls: Cal
     assert (sweep(), cloud.versions(DROPS)) == (NOTHING, [drop.version_id])
 
 
-def test_a_load_that_was_committed_is_archived_even_if_its_replay_failed(cloud: Cloud, calls: Calls) -> None:
+def test_a_committed_load_is_archived_even_if_its_replay_failed(cloud: Cloud, calls: Calls) -> None:
     drop = cloud.drop()
     first = cloud.end_run(started(cloud, drop), "SUCCEEDED", report=succeeded(drop, etag=etag(cloud, drop)))
     start_run.handle(
@@ -209,7 +209,7 @@ def test_a_forgotten_run_is_mailed_and_its_drop_retried(cloud: Cloud, calls: Cal
     assert "NOT loaded" in subject
 
 
-def test_a_failed_drop_whose_report_has_expired_is_not_taken_for_one_whose_run_died(cloud: Cloud, calls: Calls) -> None:
+def test_a_failed_drop_with_an_expired_report_is_no_dead_run(cloud: Cloud, calls: Calls) -> None:
     drop = cloud.drop()
     cloud.end_run(started(cloud, drop), "FAILED", report=failed(drop))
     sweep()
@@ -272,7 +272,7 @@ def test_what_is_settled_costs_only_listings_however_much_it_is(cloud: Cloud) ->
     assert sorted(requests) == ["ListObjectVersions", "ListObjectsV2", "ListObjectsV2", "ListObjectsV2"]
 
 
-def test_load_whose_starter_died_is_mailed_though_its_drop_is_archived(cloud: Cloud, calls: Calls) -> None:
+def test_a_load_whose_starter_died_is_mailed_though_archived(cloud: Cloud, calls: Calls) -> None:
     """The claim names no run, and the event to notify was lost."""
     drop = cloud.drop()
     release = killed_at(start_run.dependencies().dispatcher.runner.starter, "StartJobRun", after=True)

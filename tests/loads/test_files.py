@@ -76,9 +76,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize(("content", "sentence"), BROKEN.values(), ids=BROKEN)
-def test_a_broken_file_gets_its_sentence_and_leaves_everything_as_it_was(
-    sound_shop: Shop, content: bytes, sentence: str
-) -> None:
+def test_a_broken_file_gets_its_sentence_and_changes_nothing(sound_shop: Shop, content: bytes, sentence: str) -> None:
     sound_shop.load(*STANDING)
     before_it = snapshot(sound_shop)
     report = sound_shop.run(sound_shop.upload(key_of(SOUND_DAY, "day.csv"), content))
@@ -134,7 +132,7 @@ LOOKS_BROKEN = {
 
 
 @pytest.mark.parametrize("name", sorted(LOOKS_BROKEN))
-def test_a_file_that_only_looks_broken_is_loaded_as_the_oracle_loads_it(sound_shop: Shop, name: str) -> None:
+def test_a_file_that_only_looks_broken_is_loaded(sound_shop: Shop, name: str) -> None:
     (broken,) = (broken for broken in BROKEN_FILES if broken.name == name)
     sound_shop.max_reject_ratio = "1"
     model = model_of(sound_shop)
@@ -197,9 +195,7 @@ def test_what_is_staged_has_the_physical_types_that_copy_reads(sound_shop: Shop)
 
 
 @pytest.mark.parametrize(("bad", "refused"), [(2, False), (3, True)])
-def test_more_than_half_rejected_refuse_the_load_and_exactly_half_do_not(
-    sound_shop: Shop, bad: int, refused: bool
-) -> None:
+def test_a_load_is_refused_above_half_rejected_not_at_half(sound_shop: Shop, bad: int, refused: bool) -> None:
     before_it = snapshot(sound_shop)
     lines = [f"T{at},C0,P0,1,2023-03-15,{'pending' if at >= bad else 'lost'}" for at in range(4)]
     report = sound_shop.run(sound_shop.drop(*lines))
@@ -215,7 +211,7 @@ def test_more_than_half_rejected_refuse_the_load_and_exactly_half_do_not(
     assert len(sound_shop.rejected(report)[1]) == bad
 
 
-def test_the_version_that_was_dropped_is_loaded_though_a_newer_one_lies_above_it(sound_shop: Shop) -> None:
+def test_the_dropped_version_is_loaded_below_a_newer_one(sound_shop: Shop) -> None:
     older = sound_shop.drop("T1,C0,P0,1,2023-03-15,pending")
     newer = sound_shop.drop("T1,C0,P0,2,2023-03-15,shipped")
     sound_shop.run(older)
@@ -305,7 +301,7 @@ def test_an_amount_as_large_as_the_column_and_a_sum_larger_than_it(shop: Shop) -
     assert entry["staged_amount"] == Decimal(report.change or 0) == Decimal("19999999999999999.98")
 
 
-def test_an_archived_drop_is_loaded_again_from_its_copy_with_its_own_precedence(sound_shop: Shop) -> None:
+def test_an_archived_drop_is_reloaded_with_its_own_precedence(sound_shop: Shop) -> None:
     """The copy is younger than the drop and has another version id; neither may count."""
     drop = sound_shop.drop(SOUND_LINE, uploaded_at=datetime(2023, 3, 16, tzinfo=UTC))
     first = sound_shop.run(drop)
@@ -320,7 +316,7 @@ def test_an_archived_drop_is_loaded_again_from_its_copy_with_its_own_precedence(
     sound_shop.assert_books_balance()
 
 
-def test_the_ledger_knows_when_the_drop_behind_an_older_copy_was_uploaded(sound_shop: Shop) -> None:
+def test_the_ledger_knows_the_upload_time_behind_an_older_copy(sound_shop: Shop) -> None:
     drop = sound_shop.drop(SOUND_LINE, uploaded_at=datetime(2023, 3, 16, tzinfo=UTC))
     sound_shop.run(drop)
     before = sound_shop.comparable_fact()
@@ -331,7 +327,7 @@ def test_the_ledger_knows_when_the_drop_behind_an_older_copy_was_uploaded(sound_
     assert sound_shop.comparable_fact() == before
 
 
-def test_a_copy_that_does_not_say_when_its_drop_was_uploaded_is_not_loaded(sound_shop: Shop) -> None:
+def test_a_copy_without_its_drops_upload_time_is_not_loaded(sound_shop: Shop) -> None:
     drop = sound_shop.drop(SOUND_LINE)
     sound_shop.run(drop, archived=archived_copy(sound_shop, drop, {}))
     assert "the archived copy lacks the metadata source-uploaded-at" in str(sound_shop.error)

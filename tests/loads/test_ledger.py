@@ -52,7 +52,7 @@ def test_a_drop_that_changes_nothing_says_so(office: Shop) -> None:
     assert (again.change, again.statuses) == ("0.00", {})
 
 
-def test_a_load_that_died_untold_and_met_a_late_dimension_is_booked_right(office: Shop) -> None:
+def test_a_dead_load_that_met_a_late_dimension_is_booked_right(office: Shop) -> None:
     """The second attempt accepts what the first rejected: both are in the ledger, each with its own account."""
     drop = office.drop("T1,C0,A,1,2023-03-15,pending", "T2,C9,A,1,2023-03-15,pending")
     office.run(drop, 1)
@@ -100,7 +100,7 @@ def test_a_load_taken_back_leaves_the_fact_as_if_it_had_never_been(office: Shop)
     office.assert_books_balance()
 
 
-def test_of_one_key_only_the_newest_upload_counts_whichever_comes_first(office: Shop) -> None:
+def test_only_the_newest_upload_of_a_key_counts_in_any_order(office: Shop) -> None:
     office.same_key = "replace"
     noon = datetime(2023, 3, 16, 12, tzinfo=UTC)
     # The older upload has the row that would win by its date.

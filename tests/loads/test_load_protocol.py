@@ -88,9 +88,7 @@ def test_nothing_comes_before_the_lock_in_its_transaction(sound_shop: Shop, monk
     assert {statement.split()[1] for statement in sent[end + 1 :]} <= {"SELECT", "COMMIT"}
 
 
-def test_without_the_lock_two_runs_put_one_new_key_in_twice_and_nobody_notices(
-    sound_shop: Shop, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_the_lock_two_runs_insert_one_new_key_twice(sound_shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     """So the tests of concurrency bite: the very schedule that LOCK makes harmless doubles a row without it."""
     both_have_looked = threading.Barrier(2)
     # With the lock the other one cannot come, so it is not waited for long.
@@ -196,7 +194,7 @@ def test_a_password_that_has_expired_is_not_used_again(sound_shop: Shop) -> None
 
 
 @pytest.mark.parametrize("statement", STATEMENTS)
-def test_a_connection_lost_anywhere_is_made_anew_and_the_load_done_once(sound_shop: Shop, statement: str) -> None:
+def test_after_a_lost_connection_the_load_is_done_once(sound_shop: Shop, statement: str) -> None:
     """Killed by the server, ahead of each statement of the load in turn."""
 
     def kill(call: int) -> None:

@@ -131,7 +131,7 @@ def test_a_corrected_date_moves_the_row_and_leaves_one(sound_shop: Shop) -> None
     assert fact_columns(sound_shop, "transaction_date") == {"T1": (datetime(2023, 3, 15),)}
 
 
-def test_an_unchanged_row_keeps_updated_at_and_takes_the_later_lineage(sound_shop: Shop) -> None:
+def test_an_unchanged_row_keeps_updated_at_and_takes_later_lineage(sound_shop: Shop) -> None:
     sound_shop.load(row("T1"), row("T2"), uploaded_at=NOON)
     sound_shop.stamp(1)
     later = sound_shop.load(row("T2", quantity=2), row("T1"), uploaded_at=NOON + timedelta(hours=1))
@@ -189,7 +189,7 @@ PERMUTED = (
 )
 
 
-def test_every_permutation_of_the_same_drops_gives_one_table_lineage_included(sound_shop: Shop) -> None:
+def test_every_order_of_the_same_drops_gives_one_table_and_lineage(sound_shop: Shop) -> None:
     drops = [
         sound_shop.drop(*rows, day=date(2023, 3, day), name=name, uploaded_at=NOON + timedelta(minutes=minutes))
         for name, day, minutes, rows in PERMUTED
@@ -215,7 +215,7 @@ def test_every_permutation_of_the_same_drops_gives_one_table_lineage_included(so
     assert len({fact_row["load_id"] for fact_row in tables[0].values()}) > 2
 
 
-def test_the_ledger_says_everything_about_a_load_and_only_of_its_first_commit(sound_shop: Shop) -> None:
+def test_the_ledger_describes_the_first_commit_of_a_load_only(sound_shop: Shop) -> None:
     drop = sound_shop.drop(
         row("T1", quantity=2), row("T1", quantity=2), row("T2", status="x"), name="it's %41.csv", uploaded_at=NOON
     )

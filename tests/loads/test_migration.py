@@ -47,7 +47,7 @@ def upgrade(shop: Shop) -> None:
         shop.sql(statement)
 
 
-def test_yesterdays_warehouse_takes_todays_loads_and_its_books_balance(shop: Shop) -> None:
+def test_yesterdays_warehouse_takes_todays_loads_and_balances(shop: Shop) -> None:
     make_yesterdays(shop)
     for _ in range(2):
         upgrade(shop)
@@ -87,7 +87,7 @@ def test_an_upgraded_warehouse_has_every_column_of_a_new_one(shop: Shop) -> None
     assert columns(shop) == new
 
 
-def test_a_load_taken_back_gives_way_to_the_row_of_yesterdays_warehouse(shop: Shop) -> None:
+def test_a_retracted_load_gives_way_to_yesterdays_row(shop: Shop) -> None:
     make_yesterdays(shop)
     before = shop.fact()
     upgrade(shop)

@@ -132,7 +132,7 @@ class RowsThatCount(RuleBasedStateMachine):
         self.shop.assert_books_balance()
 
 
-def test_after_every_step_the_fact_is_the_maximum_of_the_rows_that_count(shop: Shop) -> None:
+def test_the_fact_is_always_the_maximum_of_the_rows_that_count(shop: Shop) -> None:
     run_state_machine_as_test(
         lambda: RowsThatCount(shop),
         settings=settings(

@@ -103,7 +103,7 @@ def test_after_its_days_a_row_waits_no_more(shop: Shop) -> None:
     assert shop.run(drop, 2, FLOW_IN).changed_nothing
 
 
-def test_a_dimension_that_arrives_while_the_drop_is_read_is_not_missed(shop: Shop) -> None:
+def test_a_dimension_arriving_while_the_drop_is_read_is_not_missed(shop: Shop) -> None:
     """The load looked the customer up before it was there, and waits for it after it has come."""
     drop = opened(shop).drop(*LINES)
     load = shop.stage(drop)
@@ -155,7 +155,7 @@ def test_a_drop_that_stays_refused_waits_for_what_it_still_lacks(shop: Shop) -> 
     assert shop.run(drop, 3, FLOW_IN).counts == counts(rows_read=3, inserted=3)
 
 
-def test_a_refused_drop_stops_waiting_for_a_dimension_that_would_not_heal_it(shop: Shop) -> None:
+def test_a_refused_drop_does_not_wait_for_a_useless_dimension(shop: Shop) -> None:
     opened(shop).max_reject_ratio = "0.5"
     drop = shop.drop(*REFUSED)
     assert shop.run(drop).waiting == 1
@@ -183,9 +183,7 @@ def test_a_refused_drop_that_is_taken_back_waits_no_more(shop: Shop) -> None:
     assert arrive(shop, customer="C9") == []
 
 
-def test_a_dimension_that_arrives_while_a_refused_drop_is_read_has_it_tried_again(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_dimension_arriving_while_a_drop_is_refused_retries_it(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     opened(shop).max_reject_ratio = "0.5"
     drop, other = shop.drop(*REFUSED), replace(shop)
     waits = process_transactions._waits_for_dimensions
@@ -211,9 +209,7 @@ def test_a_file_of_rejected_rows_is_emptied_when_none_is_left(shop: Shop) -> Non
     assert shop.s3.get_object(Bucket=bucket, Key=key)["Body"].read() == b""
 
 
-def test_rows_that_another_attempt_has_loaded_meanwhile_are_not_booked_twice(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_rows_loaded_by_another_attempt_are_not_booked_twice(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker that was presumed dead and is not."""
     drop = opened(shop).drop(*LINES[:2])
     shop.run(drop)

@@ -51,7 +51,7 @@ def test_the_layout_is_that_of_the_drop_bucket(tmp_path: Path) -> None:
     assert all((tmp_path / key).read_bytes().startswith(header) for key in transactions)
 
 
-def test_the_same_seed_gives_the_same_bytes_wherever_and_whenever_they_are_written(tmp_path: Path) -> None:
+def test_the_same_seed_gives_the_same_bytes_anywhere(tmp_path: Path) -> None:
     """In another process, too: nothing may depend on the hash seed, the time or the folder."""
     code = (
         "import sys; from pathlib import Path; from mock_data import MockData, MockDataArgs\n"
@@ -116,7 +116,7 @@ def test_sample_rows_of_the_contract_are_in_every_set(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["dim_products", "dim_customers"])
-def test_dimension_rows_have_unique_ids_and_values_that_fit_their_columns(tmp_path: Path, kind: str) -> None:
+def test_dimension_rows_have_unique_ids_and_fitting_values(tmp_path: Path, kind: str) -> None:
     write(tmp_path, MockDataArgs(days=1, rows=1, products=3_000, customers=20_000))
     with open(tmp_path / "dimensions" / f"{kind}.csv", encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file, strict=True))

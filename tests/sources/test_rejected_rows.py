@@ -21,7 +21,7 @@ ORDERS = (
 )
 
 
-def test_a_corrected_line_of_an_order_keeps_its_number_and_what_was_filled_in() -> None:
+def test_a_corrected_order_line_keeps_its_number_and_filled_values() -> None:
     first = _run(ORDERS.encode())
     assert [row["transaction_id"] for row in first.staged] == ["#1001|1", "#1001|3"]
     assert first.rejected_content is not None
