@@ -9,6 +9,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 MOST_LINES_OF_A_MODULE = 400
 MOST_LINES_OF_A_FUNCTION = 50
+LONGEST_TEST_NAME = 65
 _NOT_OURS = (".", "build", "dist")
 SAY_NOTHING = {"found", "told", "one", "thing", "things", "facts", "at_hand", "judge", "judged", "laptop", "life"}
 """No variable, parameter, function or class has such a name: it is called by what it holds or does."""
@@ -57,3 +58,15 @@ def test_no_name_says_nothing() -> None:
         if name.strip("_").lower() in SAY_NOTHING
     ]
     assert vague == []
+
+
+def test_no_name_of_a_test_is_long() -> None:
+    names = {
+        f"{path}: {node.name}": len(node.name)
+        for path, text in modules()
+        if path.startswith("tests/")
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_")
+    }
+    assert len(names) > 1000
+    assert {name: length for name, length in names.items() if length > LONGEST_TEST_NAME} == {}
