@@ -58,7 +58,7 @@ class Copy:
 def origin_metadata(
     drop: Drop, source_head: Mapping[str, Any], *, above: tuple[str, ...], below: tuple[str, ...]
 ) -> dict[str, str]:
-    """What a copy says about its drop. A replay needs the original upload for its precedence."""
+    """The metadata of a copy, which describes its drop. A replay needs the original upload for its precedence."""
     metadata = {
         LOAD_ID: drop.load_id,
         SOURCE_VERSION_ID: drop.version_id,

@@ -9,5 +9,5 @@ _LAST_REQUEST_SECONDS = 5
 
 
 def invocation_deadline_seconds(context: LambdaContext) -> float:
-    """After this long Lambda has ended the invocation, and nothing it sent is still on its way."""
+    """The seconds after which the invocation has ended and none of its requests is still under way."""
     return float(context.get_remaining_time_in_millis()) / 1000 + _LAST_REQUEST_SECONDS

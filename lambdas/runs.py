@@ -37,7 +37,7 @@ class Run:
 
 @dataclass(frozen=True)
 class RunEvent:
-    """What an event says by itself."""
+    """The part of an event that needs no further request."""
 
     job_name: str
     run_id: str

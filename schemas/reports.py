@@ -47,7 +47,7 @@ class RejectedFor:
 
 @dataclass(frozen=True)
 class ClassAmount:
-    """By how much the fact changed: what came less what went."""
+    """The change of the fact: rows and money added less those removed."""
 
     rows: int
     amount: str
@@ -104,11 +104,11 @@ class Report:
     first_commit: dict[str, int] | None = None
     """The seven counts of the load's first commit, where an earlier attempt had committed it."""
     first_change: str | None = None
-    """By how much the first commit changed the fact, where an earlier attempt had committed the load."""
+    """The change of the fact by the first commit, where an earlier attempt had committed the load."""
     reject_reasons: dict[str, RejectedFor] = field(default_factory=dict)
     rejected_uri: str | None = None
     change: str | None = None
-    """By how much this attempt changed the amount of all transactions in the warehouse."""
+    """The change of the amount of all transactions in the warehouse by this attempt."""
     sales_change: str | None = None
     """The same for net sales: the transactions whose status counts as a sale (schemas.statuses)."""
     day_sales: str | None = None
@@ -133,7 +133,7 @@ class Report:
     """The load beside the recent loads of the same weekday; None where there are too few."""
     ignored_columns: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    """What was changed in the rows of a dimension, a sentence each."""
+    """The corrections in the rows of a dimension, a sentence each."""
     rows_read: int = 0
     """Rows of the file, also when the load failed."""
     step_seconds: dict[str, float] = field(default_factory=dict)

@@ -46,7 +46,7 @@ class UnreadableArguments(ValueError):
 
 @dataclass(frozen=True)
 class JobArguments:
-    """What the job's definition fixes, all of it text."""
+    """The arguments that the job's definition fixes, all of them text."""
 
     job: str
     """One of JOBS."""

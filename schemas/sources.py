@@ -104,7 +104,7 @@ class SourceSettings:
     date_formats: tuple[str, ...] = (ISO,)
     """Tried in this order; nothing else is a date."""
     time_zone: str = "UTC"
-    """Of a timestamp without an offset. The hour that comes twice is the first; one that never comes is no date."""
+    """The zone of a timestamp without an offset. A repeated hour means its first; a skipped hour is no date."""
     null_words: tuple[str, ...] = NULL_WORDS
     """Words that mean "no value" in an id, in any case. So do punctuation alone and the error of a formula."""
     guest_customer: str = ""
@@ -207,7 +207,7 @@ class SourceSettings:
 
 
 def heading_key(heading: str) -> str:
-    """What two spellings of a heading have in common: neither case nor blanks nor NOT_IN_HEADING_KEY count."""
+    """One key for all spellings of a heading: case, blanks and NOT_IN_HEADING_KEY do not count."""
     return _CASED.sub(lambda letters: letters.group().lower(), re.sub(rf"[\s{NOT_IN_HEADING_KEY}]", "", heading))
 
 
@@ -318,7 +318,7 @@ def _nearest(word: object, names: Sequence[str]) -> str:
 
 
 def _contradictions(settings: SourceSettings) -> list[str]:
-    """What is wrong although each value is right by itself."""
+    """Contradictions between values that are each right."""
     checks = (_marks, _headings, _dimension_headings, _numbers)
     return [sentence for check in checks for sentence in check(settings)]
 

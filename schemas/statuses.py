@@ -28,7 +28,7 @@ STATUS_BLANKS = "[-_ \t\u00a0]+"
 
 
 def status_key(word: str) -> str:
-    """What two spellings of a status have in common: on-hold, On Hold and on_hold are one word."""
+    """One key for all spellings of a status: on-hold, On Hold and on_hold are one word."""
     return re.sub(STATUS_BLANKS, " ", word.strip().lower())
 
 

@@ -26,7 +26,7 @@ _REJECTED_TIMES, _REJECTED_LEAST = 3.0, 0.02
 
 @dataclass(frozen=True)
 class PastLoad:
-    """What is compared of a load."""
+    """The figures of a past load that are compared."""
 
     day: date
     """The day in the file's key."""

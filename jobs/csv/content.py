@@ -20,7 +20,7 @@ class Content(Protocol):
 
 @dataclass(frozen=True)
 class Streamed:
-    """What a function makes, block by block, each time it is called."""
+    """Content that a function produces block by block, each time it is called."""
 
     blocks: Callable[[], Iterator[bytes]]
 

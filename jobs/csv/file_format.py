@@ -102,7 +102,7 @@ def refuse_other_formats(content: Content, name: str) -> None:
 
 
 def encoding_of(content: Content, declared: str) -> str:
-    """That of the byte order mark; without one, UTF-16 where ASCII takes two bytes, or else the declared one.
+    """The encoding of the byte order mark; without one, UTF-16 where ASCII takes two bytes, or else the declared one.
 
     UTF-8 where the declared one is of Western Europe, and all that is not ASCII is UTF-8: by chance it never is.
     """

@@ -68,7 +68,7 @@ def inspect(content: Content, name: str, quote: str) -> Inspection:
 
 
 def _decode(decoder: codecs.IncrementalDecoder, block: bytes, content: Content, offset: int) -> NotUtf8 | None:
-    """What is wrong with a block that begins at `offset`; an empty one is the end of the file."""
+    """The fault of a block that begins at `offset`; an empty block is the end of the file."""
     try:
         decoder.decode(block, not block)
     except UnicodeDecodeError as reason:

@@ -130,7 +130,7 @@ class Layout:
         return any(values is not None and len(values) == self.width for values in readings)
 
     def _beginning(self, name: str, mark: str) -> str:
-        """What the last value of a sale looks like as far as it must be seen."""
+        """The pattern of the first part of a sale's last value, as far as it must be checked."""
         if name in self.parts["transaction_id"]:
             return rf"[^{mark}]*[^\s{mark}]"
         if name in self.parts["quantity"]:
@@ -186,7 +186,7 @@ class Layout:
 
 @dataclass(frozen=True)
 class Columns:
-    """What the contract wants of a header: contract column -> the headings it is made of."""
+    """The columns that a header must have: contract column -> the headings it is made of."""
 
     wanted: Mapping[str, Sequence[str]]
     spanning: frozenset[str] = frozenset()

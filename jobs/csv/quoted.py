@@ -28,7 +28,7 @@ _CONTROLS = "[\0\r\n]"
 
 @dataclass
 class _Records:
-    """What the lines of a block were found to be."""
+    """The records of a block, as its lines were divided."""
 
     spans: dict[int, int] = field(default_factory=dict)
     """Position of the first line of a record of several -> that of its last."""
@@ -100,7 +100,7 @@ def _numbered(rows: pl.DataFrame, first_line: int, layout: Layout) -> pl.DataFra
 
 @dataclass(frozen=True)
 class _Kinds:
-    """What each line of a block can be."""
+    """The kinds of record that each line of a block can be."""
 
     is_simple: pl.Series
     """Polars reads it correctly unchanged."""

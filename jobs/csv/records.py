@@ -190,7 +190,7 @@ class Dialect:
 
     @cached_property
     def _content(self) -> str:
-        """Of a quoted value, as it stands between its quotes."""
+        """The pattern of a quoted value's content, between its quotes."""
         plain = f"[^{self._q}{self._e}]*"
         pairs = f"{self._q}{self._q}"
         if self.escape:

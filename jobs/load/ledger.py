@@ -22,7 +22,7 @@ REPLAY = "replay"
 
 
 class AmountChange(NamedTuple):
-    """By how much the fact changed in one amount class and status: rows and money that came less those that went."""
+    """The change of the fact in one amount class and status: rows and money added less those removed."""
 
     amount_class: str
     status: str
@@ -50,7 +50,7 @@ class LedgerEntry:
 
     @property
     def upload(self) -> tuple[datetime, str]:
-        """Of two uploads of one key, the newer one has the larger."""
+        """Orders the uploads of one key: a newer upload has a larger value."""
         uploaded_at = self.columns["uploaded_at"]
         assert isinstance(uploaded_at, datetime)
         return uploaded_at, self.load_id
@@ -106,7 +106,7 @@ def total(changes: Iterable[AmountChange]) -> list[AmountChange]:
 
 
 def read_changes(connection: Connection, load_id: str, attempt: int) -> list[AmountChange]:
-    """What one commit booked."""
+    """The changes that one commit booked."""
     return to_changes(fetch_rows(connection, sql.select_amounts(), [load_id, attempt]))
 
 

@@ -19,14 +19,14 @@ _Result = TypeVar("_Result")
 
 
 class Cursor(Protocol):
-    """What is used of a DB-API cursor."""
+    """The part of a DB-API cursor that is used here."""
 
     def fetchone(self) -> Any: ...
     def fetchall(self) -> Any: ...
 
 
 class Connection(Protocol):
-    """What is used of a DB-API connection."""
+    """The part of a DB-API connection that is used here."""
 
     def cursor(self) -> Any: ...
     def commit(self) -> None: ...

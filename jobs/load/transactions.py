@@ -73,7 +73,7 @@ class Committed:
     restored: int = 0
     """Rows of the fact in whose place a row of another load came back."""
     first_commit: Counts | None = None
-    """What the load's first commit did, where this was not the first."""
+    """The counts of the load's first commit, where this was not the first."""
     first_changes: list[AmountChange] = field(default_factory=list)
     waiting: int = 0
     """Rows of this drop that wait for a dimension."""

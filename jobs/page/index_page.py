@@ -32,7 +32,7 @@ def render_index(reports: Sequence[Report], link: Callable[[Report], str], *, ti
 
 
 def _done(report: Report) -> str:
-    """What a successful attempt did, in a word or two."""
+    """The kind of a successful attempt, in a word or two."""
     return _DONE.get(report.event or "", "loaded")
 
 

@@ -43,7 +43,7 @@ def _laid_bare(text: pl.Series) -> pl.Series:
 def read(
     values: pl.Series, read_plain: Callable[[pl.Series], pl.Series], read_any: Callable[[pl.Series], pl.Series]
 ) -> pl.Series:
-    """What the values mean, null where they mean nothing.
+    """The meaning of the values, null where they have none.
 
     Nearly every value is written as it should be: all are read unchanged, and only
     what that leaves unread is laid bare and read again.

@@ -126,7 +126,7 @@ class TimestampReader:
         return pl.DataFrame([instant_utc.alias(INSTANT_UTC), day.alias(LOCAL_DATE), latest.alias(LATEST_DAY)])
 
     def _to_utc(self, local: pl.Series) -> pl.Series:
-        """Of the hour that comes twice the first; null for one that never comes."""
+        """The first reading of an hour that occurs twice; null for an hour that does not occur."""
         if self._time_zone == _UTC:
             return local
         zoned = local.dt.replace_time_zone(self._time_zone, ambiguous="earliest", non_existent="null")
@@ -182,7 +182,7 @@ def _digits(number: pl.Expr, count: int) -> pl.Expr:
 
 
 def _offset() -> pl.Expr:
-    """Of `±HH`, `±HHMM` or `±HH:MM`; zero for a word."""
+    """The offset of `±HH`, `±HHMM` or `±HH:MM`; zero for a word."""
     digits = pl.col("z").str.extract("^[+−-](.*)$").str.replace(":", "", literal=True)
     minutes = digits.str.slice(0, 2).cast(pl.Int64) * 60 + digits.str.slice(2, 2).cast(
         pl.Int64, strict=False

@@ -53,7 +53,7 @@ KEPT_HEADERS = (
 
 
 class Archived(Enum):
-    """What happened to a loaded drop."""
+    """The result of archiving a loaded drop."""
 
     MOVED = "the drop is in the archive and deleted from the drop bucket"
     WAS_THERE = "the drop was archived before"
@@ -191,7 +191,7 @@ class Archiver:
         return tuple(version_ids[:place]), tuple(version_ids[place + 1 :])
 
     def origin_of(self, drop: Drop, source_head: Mapping[str, Any]) -> dict[str, str]:
-        """What a copy says about its drop, which is still in the drop bucket."""
+        """The metadata for the copy of a drop that is still in the drop bucket."""
         above, below = self._uploaded_in_same_second(drop, source_head)
         return origin_metadata(drop, source_head, above=above, below=below)
 

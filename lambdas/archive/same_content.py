@@ -28,7 +28,7 @@ class ObjectVersion(TypedDict):
 
 
 def head(s3: S3Client, version: ObjectVersion) -> dict[str, Any]:
-    """What S3 knows of an object version, checksums included."""
+    """The metadata of an object version, checksums included."""
     return dict(s3.head_object(**version, ChecksumMode="ENABLED"))
 
 

@@ -18,7 +18,7 @@ class EarlierAttempts:
     last_mail_was_failure: bool
     """True when the last of these mails said that the load had failed."""
     deferred: Mapping[int, str]
-    """What happened to those since then that failed and were retried without a mail, by their number."""
+    """The failures since that mail which were retried without a mail of their own, by attempt number."""
 
 
 def note_deferred(leases: LeaseStore, load_id: str, attempt: int, *, failure: str) -> None:
@@ -27,7 +27,7 @@ def note_deferred(leases: LeaseStore, load_id: str, attempt: int, *, failure: st
 
 
 def earlier_attempts(leases: LeaseStore, load_id: str, attempt: int) -> EarlierAttempts:
-    """What was noted of the attempts before this one."""
+    """The notes about the attempts before this one."""
     names = leases.names(notified_prefix(load_id))
     mailed = [number for _, number in filter(None, map(parse_attempt_key, names)) if number < attempt]
     last = max(mailed, default=0)

@@ -27,7 +27,7 @@ def describe_failure(run: Run, report: Report | None) -> str:
 
 
 def what_to_do(context: MailContext) -> str:
-    """What the reader needs to do about the failure."""
+    """The action that the failure asks of the reader."""
     report = context.report
     if report is None:
         return f"{_describe_crash(context.run)[1]}, then replay the load (command below)."

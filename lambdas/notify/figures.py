@@ -68,7 +68,7 @@ def money(context: MailContext) -> list[str]:
 
 
 def rows(context: MailContext) -> list[str]:
-    """What happened to every row."""
+    """The outcome of every row."""
     report = context.loaded
     if report is None:
         return []
@@ -117,7 +117,7 @@ def reasons(report: Report | None) -> list[str]:
 
 
 def notes(report: Report | None) -> list[str]:
-    """What was changed in the rows of a dimension."""
+    """The corrections in the rows of a dimension."""
     return [printable(note, 5 * _VALUE) for note in report.notes[:_MANY]] if report is not None else []
 
 

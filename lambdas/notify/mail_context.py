@@ -58,7 +58,7 @@ class MailContext:
 
     @property
     def counts(self) -> dict[str, int]:
-        """What happened to the rows."""
+        """The counts of the rows."""
         if self.report is None:
             return {}
         first = self.report.first_commit if self.tells_first_commit else None
@@ -66,7 +66,7 @@ class MailContext:
 
     @property
     def change(self) -> str | None:
-        """By how much the amount of all transactions changed; None for a dimension."""
+        """The change of the amount of all transactions; None for a dimension."""
         if self.report is None:
             return None
         return self.report.first_change if self.tells_first_commit else self.report.change

@@ -152,7 +152,7 @@ class Dispatcher:
         return Claim(latest + 1, replay.operation, replay.request, tries=1)
 
     def _plan_without_run(self, drop: Drop, request: Request, claim: Lease) -> Claim | DispatchResult:
-        """What to do about a claimed attempt whose run is not known."""
+        """The plan for a claimed attempt whose run is not known."""
         if not claim.is_expired:
             return DispatchResult.WAITS
         attempt = claim.payload["attempt"]

@@ -100,7 +100,7 @@ class Scanner:
     """Younger work may still be finished by its own event."""
 
     def findings(self) -> Findings:
-        """What is left to do now."""
+        """The work that is left to do now."""
         findings = Findings(outdated=self.listing.outdated())
         open_attempts, settled = self.listing.open_attempts(), self.listing.settled()
         ages = [version.age_seconds for version in self.listing.drops.values()]
@@ -285,7 +285,7 @@ class Scanner:
 
 @dataclass(frozen=True)
 class AttemptLook:
-    """What is known of one attempt."""
+    """One attempt, with all that the scanner read about it."""
 
     load_id: str
     attempt: int

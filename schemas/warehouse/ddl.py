@@ -55,7 +55,7 @@ def deployment_steps(
     keep_history: bool = True,
     status_ranks: Sequence[str] = STATUSES,
 ) -> list[list[str]]:
-    """What a deployment sends: tables, users, rights. All of it is safe to run again.
+    """The statements of a deployment: tables, users, rights. All of it is safe to run again.
 
     `status_ranks` are those of the stack's source settings, the lowest rank first.
 
@@ -145,7 +145,7 @@ def _renumber_ranks(table: Table, status_ranks: Sequence[str]) -> str:
 
 
 def grants(*, process_transactions_user: str, load_dimensions_user: str) -> list[str]:
-    """What the jobs' database users may do: what a load needs and nothing more.
+    """The rights of the jobs' database users: those that a load needs and no others.
 
     A user named `IAMR:<role>` is who signs in with that IAM role. DELETE on load_lock is what lets a
     user LOCK it; nothing is ever written there.

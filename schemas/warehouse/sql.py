@@ -156,7 +156,7 @@ def insert_ledger() -> str:
 
 
 def select_amounts() -> str:
-    """By how much one commit changed the fact. Binds: load_id, attempt."""
+    """The change of the fact by one commit. Binds: load_id, attempt."""
     names = "amount_class, status, row_count, amount"
     return f"SELECT {names} FROM {LEDGER_AMOUNTS.name}\nWHERE load_id = %s AND attempt = %s\nORDER BY 1, 2"
 
@@ -231,7 +231,7 @@ LIMIT {LARGEST_CHANGES}"""
 
 
 def sum_difference(table: Table) -> str:
-    """By how much the fact's rows with an id of `table` differ from the rows of `table`."""
+    """The difference between the fact's rows with an id of `table` and the rows of `table`."""
     return (
         f"SELECT COALESCE(SUM({_FACT}.total_amount - {table.name}.total_amount), 0) FROM {_FACT}\n"
         f"JOIN {table.name} ON {table.name}.transaction_id = {_FACT}.transaction_id"

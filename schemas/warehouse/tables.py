@@ -262,7 +262,7 @@ class Dimension:
     staged: Table
     source_columns: tuple[Column, ...]
     joined: tuple[str, ...]
-    """What a transaction takes from it, its key first, and all that job may read: no names of people, no e-mail."""
+    """The columns that a transaction takes from it, the key first. The job may read no others: no names, no e-mail."""
 
     @property
     def personal(self) -> tuple[str, ...]:
