@@ -139,9 +139,12 @@ def wait_for(path: Path) -> None:
 def test_control_c_lets_pulumi_end_before_it_is_raised(tmp_path: Path) -> None:
     """Killed, Pulumi would leave its lock and forget what it was creating."""
 
+    terminal = threading.get_ident()
+
     def press() -> None:
         wait_for(tmp_path / "runs")
-        signal.raise_signal(signal.SIGINT)
+        # A signal that another thread raises for itself does not wake the thread that waits.
+        signal.pthread_kill(terminal, signal.SIGINT)
 
     threading.Thread(target=press).start()
     with pytest.raises(KeyboardInterrupt):
