@@ -116,7 +116,8 @@ def test_a_missing_column_is_named(shop: Shop) -> None:
     assert str(shop.error) == (
         "dim_customers_march.csv, line 1: the header lacks 'email'; its headings are 'customer_id', 'first_name', "
         "'last_name', 'membership_level'; wanted are customer_id, first_name, last_name, email, membership_level, "
-        "in any order; fix the header, and upload the file again"
+        "in any order; fix the header, or name its headings under `customers` in the source's settings, "
+        "and upload the file again"
     )
 
 
