@@ -54,7 +54,7 @@ _WORDS = {
     "NUL characters stand in the header": "missing_column",
     "a carriage return stands alone in it": "missing_column",
     "the header is written a second time": "second_header",
-    "are rejected, most of them for": "too_many_rejected",
+    "max_reject_ratio allows": "too_many_rejected",
 }
 """Words that only one of the job's sentences has -> the oracle's kind of that refusal."""
 
