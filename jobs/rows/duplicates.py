@@ -25,16 +25,16 @@ from jobs.rows.ids import IdReader
 from jobs.rows.validation import ValidationResult
 from schemas.rejected_file import REASON_SEPARATOR, REJECT_REASONS_COLUMN, SOURCE_LINE
 
-# At 8 bytes a hash and as much again to sort them, a bucket of a file of this size stays below
-# 0.4 GB even where rows are as short as rows can be.
-_BYTES_PER_BUCKET = 1024 * 1024 * 1024
-_HELD_HASHES = 128 * 1024 * 1024
+# At 8 bytes a hash, as much again to sort them and 16 to mark them, a bucket of a file of this size
+# stays below 0.3 GB even where rows are as short as rows can be.
+_BYTES_PER_BUCKET = 256 * 1024 * 1024
+_HELD_HASHES = 32 * 1024 * 1024
 
 _ROWS_PER_BUCKET = 500_000
 
-# A mark is a bit: the most take 8 MiB, and a byte each while they are set.
+# A mark is a bit, and a byte while those of its bucket are set: the most take 16 MiB.
 _MARKS_PER_ROW = 16
-_MOST_MARKS = 64 * 1024 * 1024
+_MOST_MARKS = 128 * 1024 * 1024
 
 _HASH = pl.col("transaction_id").hash()
 _SAME_EVENT = ("transaction_id", "event_precedence")
@@ -73,7 +73,6 @@ class DuplicateCandidates:
         self._contested = Buckets(folder, "contested")
         self._events = Buckets(folder, "events")
         self._find(source, folder, ids)
-        self._mark = _HASH % max(self._marked.len(), 1)
 
     def _find(self, source: SourceFile, folder: Path, reader: IdReader) -> None:
         """Mark each id that occurs in more than one row, whether accepted or not."""
@@ -84,21 +83,23 @@ class DuplicateCandidates:
             hashed = reader.read(ids.get_column("transaction_id")).drop_nulls().to_frame().select(_HASH.alias("hash"))
             rows += hashed.height
             hashes.add(hashed, pl.col("hash") % buckets if buckets > 1 else 0)
-        marks = pl.Series("marks", [], dtype=pl.UInt8())
-        for number in hashes.numbers():
-            ordered = pl.concat(hashes.batches(number)).to_series().sort()
-            again = ordered[1:] == ordered[:-1]
-            repeated = ordered[1:].filter(again).unique()
-            if repeated.is_empty():
-                continue
-            if marks.is_empty():
-                marks = pl.zeros(min(max(rows * _MARKS_PER_ROW, 1024), _MOST_MARKS), dtype=pl.UInt8(), eager=True)
-            marks = marks.scatter(repeated % marks.len(), 1)
-            repeated_ids += repeated.len()
-            repeating_rows += int(again.sum()) + repeated.len()
+        with_rows = hashes.numbers()
+        marks_per_bucket = max(min(rows * _MARKS_PER_ROW, _MOST_MARKS), 1024) // buckets + 1
+        marked: list[pl.Series] = []
+        for number in range(buckets):
+            marks = pl.zeros(marks_per_bucket, dtype=pl.UInt8(), eager=True)
+            if number in with_rows:
+                ordered = pl.concat(hashes.batches(number)).to_series().sort()
+                again = ordered[1:] == ordered[:-1]
+                repeated = ordered[1:].filter(again).unique()
+                marks = marks.scatter(repeated // buckets % marks_per_bucket, 1)
+                repeated_ids += repeated.len()
+                repeating_rows += int(again.sum()) + repeated.len()
+            marked.append(marks.cast(pl.Boolean()))
         # Packed, a row that is set aside takes no more than it took in the file.
         refuse_without_room(source.name, repeating_rows, source.end * repeating_rows // max(rows, 1), folder)
-        self._marked = marks.cast(pl.Boolean())
+        self._marked = pl.concat(marked).rechunk() if repeated_ids else pl.Series(dtype=pl.Boolean())
+        self._mark = _HASH % buckets * marks_per_bucket + _HASH // buckets % marks_per_bucket
         # Rows that only share a mark come along: they are few, or the repeating ones are many times as many.
         self._event_buckets = 1 + 2 * repeating_rows // _ROWS_PER_BUCKET
         self._id_buckets = 1 + 2 * repeated_ids // _ROWS_PER_BUCKET
