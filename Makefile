@@ -87,7 +87,7 @@ dist/ready-3.13: .venv/ready $(IN_WHEEL)
 .venv-job-3.9/ready: dist/ready
 .venv-job-3.13/ready: dist/ready-3.13
 .venv-job-%/ready: .venv/ready requirements/glue_tests.txt $(wildcard tests/*.py tests/jobs/*.py)
-	python=$$($(BIN)/python -m local.glue_python $*) && $(UV) venv --quiet --clear --python "$$python" .venv-job-$*
+	python=$$($(BIN)/python -m local.runtime.glue_python $*) && $(UV) venv --quiet --clear --python "$$python" .venv-job-$*
 	$(UV) pip install --quiet --python .venv-job-$* --require-hashes -r requirements/glue_tests.txt
 	$(UV) pip install --quiet --python .venv-job-$* --no-deps dist/*-cp$(subst .,,$*)-*.whl
 	rm -rf build/job-$* && mkdir -p build/job-$*/tests

@@ -26,7 +26,7 @@ from rich.table import Table
 from benchmarks.measure import ROOT, DiedError, Finished, run_watched
 from benchmarks.work import PARTITION_DAY, Work
 from jobs.main import BEFORE_POLARS
-from local.glue_python import find_glue_python
+from local.runtime.glue_python import find_glue_python
 from redshift_emulator import Warehouse
 from schemas import amount_classes
 from schemas.counts import COUNTS

@@ -19,18 +19,18 @@ from typing import Any
 
 from moto.glue.models import glue_backends
 
-from local.aws import OPERATOR_CREDENTIALS, Aws
-from local.data_api import DataApi
+from local.api.aws import OPERATOR_CREDENTIALS, Aws
+from local.api.data_api import DataApi
+from local.api.program_warehouse import ProgramWarehouse
 from local.deploy import Deployed, config_of, deploy
-from local.event_router import EventRouter
-from local.functions import Functions
-from local.glue import Glue
-from local.glue_process import GlueProcesses
-from local.glue_python import glue_python
 from local.moto_hooks import Hooks, ObjectEvent, PlayedRun, let_go, take_over
 from local.moto_hooks.sns import confirm_subscriptions
-from local.program_warehouse import ProgramWarehouse
 from local.provider import MotoProvider
+from local.runtime.event_router import EventRouter
+from local.runtime.functions import Functions
+from local.runtime.glue import Glue
+from local.runtime.glue_process import GlueProcesses
+from local.runtime.glue_python import glue_python
 
 ACCOUNT = "123456789012"
 PACE = 10.0

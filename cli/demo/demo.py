@@ -21,9 +21,9 @@ from cli.pipelines.local import LIBRARIES, LOCAL_STACK, ROOT
 from cli.refusals import Refused
 from cli.screen.closing import show_mail_in_short, show_places, show_totals, show_verdict
 from cli.screen.live import Display
-from local.chaos import Chaos
-from local.glue_python import GLUE_PYTHON
+from local.faults.chaos import Chaos
 from local.local_cloud import LocalCloud, Mail
+from local.runtime.glue_python import GLUE_PYTHON
 from mock_data import MockData, MockDataArgs
 from schemas.counted import counted
 from schemas.drops import DIMENSIONS_PREFIX, TRANSACTIONS, TRANSACTIONS_PREFIX, Drop, KeyOutsideLayout, parse_key

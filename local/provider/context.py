@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from local.aws import Aws
-from local.program_warehouse import ProgramWarehouse
+from local.api.aws import Aws
+from local.api.program_warehouse import ProgramWarehouse
 
 Inputs = Mapping[str, Any]
 Outputs = dict[str, Any]

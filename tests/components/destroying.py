@@ -7,7 +7,7 @@ from typing import Any
 
 from moto.glue.models import glue_backends
 
-from local.aws import Aws
+from local.api.aws import Aws
 from local.provider.context import Outputs
 
 _CALLS: dict[str, tuple[str, str, dict[str, str]]] = {

@@ -13,10 +13,10 @@ import pytest
 import local.deploy
 import local.provider
 from components.stack_config import stack_config
-from local.aws import Aws
+from local.api.aws import Aws
+from local.api.program_warehouse import ProgramWarehouse
 from local.deploy import Deployed
 from local.moto_hooks import Hooks, let_go, take_over
-from local.program_warehouse import ProgramWarehouse
 from local.provider import MotoProvider
 from local.provider.context import Inputs, Outputs
 from tests.components import program

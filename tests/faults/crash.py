@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from local.event_router import Delivery
-from local.fault_points import JOB, FaultPoint, FaultPoints
-from local.iam_middleware import Refused
+from local.api.iam_middleware import Refused
+from local.faults.fault_points import JOB, FaultPoint, FaultPoints
 from local.local_cloud import LocalCloud
+from local.runtime.event_router import Delivery
 from schemas.drops import Drop, transactions_key
 from schemas.runs import decode_run
 from schemas.warehouse.tables import LOAD_LEDGER

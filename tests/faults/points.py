@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from jobs.attempt import STEPS
-from local.fault_points import JOB, FaultPoint
+from local.faults.fault_points import JOB, FaultPoint
 from schemas.drops import Drop
 
 REPORT = "^PutObject .*/reports/"

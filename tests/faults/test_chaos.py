@@ -22,7 +22,7 @@ from rich.console import Console
 
 from cli.demo.demo import Disturbance, run_demo
 from cli.demo.folder import demo_folder
-from local.chaos import (
+from local.faults.chaos import (
     CORRECTED,
     CUT,
     FAULTS,

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cli.drops.status import Stage
-from local.chaos import JOB_KILLED, Chaos, draw_fault_plan
+from local.faults.chaos import JOB_KILLED, Chaos, draw_fault_plan
 from local.local_cloud import LocalCloud
 from schemas.drops import Drop
 from tests.cli.terminals import terminal

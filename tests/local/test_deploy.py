@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from local.aws import Aws
+from local.api.aws import Aws
+from local.api.program_warehouse import ProgramWarehouse
 from local.deploy import Deployed, DeployFailed, deploy
 from local.moto_hooks import Hooks, let_go, take_over
-from local.program_warehouse import ProgramWarehouse
 from local.provider import MotoProvider
 
 PROJECT = "name: small\nruntime: python\nconfig: {}\n"

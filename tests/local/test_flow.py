@@ -6,11 +6,11 @@ from collections import Counter
 
 from cli.drops.progress import Progress
 from cli.drops.status import Stage
-from local.aws_requests import AwsRequest
-from local.event_router import Delivery
-from local.glue import LOG_GROUPS
-from local.iam_middleware import Refused
+from local.api.aws_requests import AwsRequest
+from local.api.iam_middleware import Refused
 from local.local_cloud import LocalCloud
+from local.runtime.event_router import Delivery
+from local.runtime.glue import LOG_GROUPS
 from schemas.warehouse.tables import WAREHOUSE_TABLES
 from tests.local.local_clouds import GOOD, fact, mails_about, put, runs_of, stage_of, transactions, transactions_key
 

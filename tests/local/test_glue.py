@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from cli.drops.status import Stage
-from local import glue_process
-from local.glue import LOG_GROUPS
-from local.glue_process import GlueProcesses
 from local.local_cloud import LocalCloud
 from local.moto_hooks import PlayedRun
+from local.runtime import glue_process
+from local.runtime.glue import LOG_GROUPS
+from local.runtime.glue_process import GlueProcesses
 from schemas.drops import Drop
 from tests.local.local_clouds import GOOD, mails_about, put, runs_of, stage_of, transactions, transactions_key
 

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from local.functions import FunctionFailed
 from local.local_cloud import LocalCloud
+from local.runtime.functions import FunctionFailed
 
 SECONDS = 300
 """What a function may take where the test is not about time: more than the busiest machine needs."""

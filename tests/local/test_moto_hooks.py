@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from local.aws import Aws
+from local.api.aws import Aws
 from local.moto_hooks import Hooks, ObjectEvent, let_go, take_over
 from local.moto_hooks.sns import confirm_subscriptions
 

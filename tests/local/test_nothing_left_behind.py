@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 
 from cli.drops.status import Stage
-from local.event_router import Delivery
 from local.local_cloud import LocalCloud
+from local.runtime.event_router import Delivery
 from schemas.counts import COUNTS
 from schemas.drops import Drop
 from schemas.messages import drop_message

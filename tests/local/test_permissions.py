@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from local.aws_requests import read_request
-from local.event_router import rate_seconds
-from local.permissions import RequiredPermission, allows, allows_service, denies, trusts
-from local.queue_reader import failed_items
+from local.api.aws_requests import read_request
+from local.api.permissions import RequiredPermission, allows, allows_service, denies, trusts
+from local.runtime.event_router import rate_seconds
+from local.runtime.queue_reader import failed_items
 
 ACCOUNT = "123456789012"
 

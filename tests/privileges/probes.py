@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from jobs.errors import DropGone
-from local.in_flight import InFlightCounter
-from local.queue_reader import QueueReader, sqs_record
+from local.runtime.in_flight import InFlightCounter
+from local.runtime.queue_reader import QueueReader, sqs_record
 from schemas.drops import SOURCE_UPLOADED_AT, Drop
 from schemas.messages import drop_message, replay_message, run_request
 from schemas.reports import Report

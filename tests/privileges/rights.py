@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from local.permissions import RequiredPermission, allows
+from local.api.permissions import RequiredPermission, allows
 
 
 @dataclass(frozen=True, order=True)

@@ -21,12 +21,12 @@ from redshift_connector.iam_helper import IamHelper
 from jobs.arguments import parse_arguments
 from jobs.load_dimensions import load_dimensions
 from jobs.process_transactions import process_transactions
-from local.aws import Credentials
-from local.aws_requests import AwsRequest
-from local.iam_middleware import Refused
+from local.api.aws import Credentials
+from local.api.aws_requests import AwsRequest
+from local.api.iam_middleware import Refused
+from local.api.permissions import RequiredPermission
 from local.local_cloud import LocalCloud
-from local.permissions import RequiredPermission
-from local.queue_reader import QueueReader
+from local.runtime.queue_reader import QueueReader
 from schemas.drops import Drop
 from schemas.reports import SUCCEEDED, Report
 from schemas.runs import LOAD, ArchivedCopy, RunArguments

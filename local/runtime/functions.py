@@ -24,7 +24,7 @@ from typing import IO, Any
 
 from moto.awslambda.models import lambda_backends
 
-from local.aws import Aws, Credentials
+from local.api.aws import Aws, Credentials
 from local.provider import MotoGaps
 
 WORKERS_PER_FUNCTION = 2

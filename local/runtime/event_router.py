@@ -26,14 +26,14 @@ from botocore.exceptions import ClientError
 from moto.events.models import EventPattern, EventPatternParser
 from moto.s3.models import s3_backends
 
-from local.aws import Aws
-from local.aws_requests import AwsRequest
-from local.functions import FunctionFailed, Functions
-from local.glue import Glue
-from local.in_flight import InFlightCounter
+from local.api.aws import Aws
+from local.api.aws_requests import AwsRequest
+from local.api.permissions import RequiredPermission, allows_service
 from local.moto_hooks import ObjectEvent
-from local.permissions import RequiredPermission, allows_service
-from local.queue_reader import QueueReader
+from local.runtime.functions import FunctionFailed, Functions
+from local.runtime.glue import Glue
+from local.runtime.in_flight import InFlightCounter
+from local.runtime.queue_reader import QueueReader
 
 # How long Lambda waits before it tries a failed asynchronous event again.
 RETRY_AFTER_SECONDS = (60.0, 120.0)

@@ -1,6 +1,6 @@
 """Runs inside a function's process: loads the handler once, then handles one event after the other.
 
-Started by local/functions.py as `python function_worker.py CODE_FOLDER`, never imported.
+Started by local/runtime/functions.py as `python function_worker.py CODE_FOLDER`, never imported.
 The protocol is JSON lines: an invocation on standard input, its response on the original
 standard output. The handler's own output goes to the function's log.
 """

@@ -13,10 +13,10 @@ from typing import Any
 
 import redshift_connector
 
-from local.aws import Aws
-from local.aws_requests import AwsRequest
-from local.iam_middleware import OPERATOR, Denied, Refused
-from local.permissions import RequiredPermission
+from local.api.aws import Aws
+from local.api.aws_requests import AwsRequest
+from local.api.iam_middleware import OPERATOR, Denied, Refused
+from local.api.permissions import RequiredPermission
 from redshift_emulator import Warehouse
 
 # A namespace that is being opened is there within seconds, on a loaded machine within a minute or two.

@@ -18,10 +18,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import TracebackType
 
-from local.event_router import Delivery, deliver_once
-from local.fault_points import JOB, FaultPoint, FaultPoints
-from local.iam_middleware import Refused
+from local.api.iam_middleware import Refused
+from local.faults.fault_points import JOB, FaultPoint, FaultPoints
 from local.local_cloud import LocalCloud
+from local.runtime.event_router import Delivery, deliver_once
 from schemas.drops import TRANSACTIONS, Drop, parse_key
 
 FUNCTIONS = ("start_run", "notify", "archive", "sweep")

@@ -17,11 +17,11 @@ from typing import Any
 from botocore.exceptions import ClientError
 from moto.glue.models import FakeJob, glue_backends
 
-from local.aws import Aws
-from local.aws_requests import AwsRequest
-from local.glue_process import Ended, GlueProcesses
+from local.api.aws import Aws
+from local.api.aws_requests import AwsRequest
 from local.moto_hooks import PlayedRun
 from local.moto_hooks.glue import STARTING, STOPPING, WAITING, has_room, one_start_at_a_time
+from local.runtime.glue_process import Ended, GlueProcesses
 
 LOG_GROUPS = ("/aws-glue/python-jobs/output", "/aws-glue/python-jobs/error")
 """Glue makes them when the first Python Shell job of an account and Region runs."""

@@ -14,7 +14,7 @@ from botocore.loaders import JSONFileLoader
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from local.iam_middleware import OPERATOR, IamMiddleware
+from local.api.iam_middleware import OPERATOR, IamMiddleware
 
 LEAST_SESSION_SECONDS = 3600
 

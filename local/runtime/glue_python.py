@@ -1,6 +1,6 @@
 """Finds the interpreter for the jobs: CPython 3.9 if the machine has one, else the running one.
 
-`python -m local.glue_python 3.13` finds another version, for the runner after Glue.
+`python -m local.runtime.glue_python 3.13` finds another version, for the runner after Glue.
 """
 
 from __future__ import annotations

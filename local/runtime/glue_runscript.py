@@ -1,6 +1,6 @@
 """What Glue runs around the job's script: its own command line, its own old boto3, the script in the same process.
 
-Started by local/glue_process.py with Glue's Python, never imported. It plays what users have
+Started by local/runtime/glue_process.py with Glue's Python, never imported. It plays what users have
 found: Glue's Python reads the whole command line with an argparse that knows Glue's own
 options and takes any unambiguous beginning of one for it (awslabs/aws-glue-libs#206); boto3
 is imported before the script is.

@@ -18,8 +18,8 @@ from moto.iam.models import iam_backends
 from moto.s3.models import s3_backends
 from moto.sts.models import sts_backends
 
-from local.aws_requests import AwsRequest, read_request
-from local.permissions import RequiredPermission, allows, denies, trusts
+from local.api.aws_requests import AwsRequest, read_request
+from local.api.permissions import RequiredPermission, allows, denies, trusts
 
 OPERATOR = "laptop-operator"
 """The access key of the person who runs the local cloud."""

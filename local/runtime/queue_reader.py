@@ -11,9 +11,9 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from local.aws import Aws
-from local.functions import Function, FunctionFailed, Functions
-from local.in_flight import InFlightCounter
+from local.api.aws import Aws
+from local.runtime.functions import Function, FunctionFailed, Functions
+from local.runtime.in_flight import InFlightCounter
 
 _POLL_SECONDS = 0.1
 # How long a mapping and its function are cached.

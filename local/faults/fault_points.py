@@ -18,8 +18,8 @@ from typing import NoReturn
 
 from moto.s3.models import s3_backends
 
-from local.aws_requests import AwsRequest
-from local.iam_middleware import Refused
+from local.api.aws_requests import AwsRequest
+from local.api.iam_middleware import Refused
 from local.local_cloud import LocalCloud
 from redshift_emulator.session import ObservedStatement
 from schemas.runs import decode_run

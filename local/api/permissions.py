@@ -96,7 +96,7 @@ def _holds(operator: str, wanted: list[str], value: str | None) -> bool:
         return value.lower() in [word.lower() for word in wanted]
     raise NotImplementedError(
         f"a policy has the condition operator {operator!r}, which the local cloud cannot evaluate; "
-        "add it to local/permissions.py"
+        "add it to local/api/permissions.py"
     )
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from packaging.utils import parse_wheel_filename
 
-from local.aws import Aws, Credentials
+from local.api.aws import Aws, Credentials
 
 MINUTE_SECONDS = 60.0
 """How long a minute of a job's time limit is."""

@@ -20,9 +20,9 @@ from typing import Any
 
 from redshift_connector.error import Error as DriverError
 
-from local.aws_requests import AwsRequest
-from local.iam_middleware import Refused
-from local.program_warehouse import ProgramWarehouse
+from local.api.aws_requests import AwsRequest
+from local.api.iam_middleware import Refused
+from local.api.program_warehouse import ProgramWarehouse
 
 ROWS_PER_PAGE = 1000
 # AWS runs at most 500 at once; the warehouse on this machine has fewer connections.
