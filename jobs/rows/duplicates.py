@@ -13,8 +13,10 @@ decided by the file alone: a row that only waits for its customer or product tak
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
+from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
+from typing import Callable, NamedTuple
 
 import polars as pl
 
@@ -22,21 +24,12 @@ from jobs.buckets import Buckets
 from jobs.csv.reader import SourceFile
 from jobs.room import refuse_without_room
 from jobs.rows.ids import IdReader
+from jobs.rows.marks import Marks, bucket_count, hash_bucket, hashes_of, mark, marks_per_bucket
 from jobs.rows.validation import ValidationResult
 from schemas.rejected_file import REASON_SEPARATOR, REJECT_REASONS_COLUMN, SOURCE_LINE
 
-# At 8 bytes a hash, as much again to sort them and 16 to mark them, a bucket of a file of this size
-# stays below 0.3 GB even where rows are as short as rows can be.
-_BYTES_PER_BUCKET = 256 * 1024 * 1024
 _HELD_HASHES = 32 * 1024 * 1024
 
-_ROWS_PER_BUCKET = 500_000
-
-# A mark is a bit, and a byte while those of its bucket are set: the most take 16 MiB.
-_MARKS_PER_ROW = 16
-_MOST_MARKS = 128 * 1024 * 1024
-
-_HASH = pl.col("transaction_id").hash()
 _SAME_EVENT = ("transaction_id", "event_precedence")
 _SALE = ("customer_id", "product_id", "quantity", "unit_price")
 """What rows of the same event must agree in."""
@@ -59,12 +52,26 @@ class Split(NamedTuple):
     """To be set aside: typed, with the row as it would be rejected."""
 
 
-class DuplicateCandidates:
-    """The rows whose transaction_id may occur more than once in the file.
+class SettledEvents(NamedTuple):
+    """The contested rows of some events: each is rejected, lost, or the one row of its event."""
 
-    Their ids are found by a Bloom filter with one hash: an id that shares the mark of
-    another is settled the long way as well, which costs time and nothing else.
-    """
+    rejected: Iterator[tuple[int, pl.DataFrame]]
+    """By the number of their chunk."""
+    sound: pl.DataFrame
+    """One accepted row for each event without a contradiction."""
+    duplicate: int
+    """Accepted rows that lost to another of the same event."""
+
+
+class SettledIds(NamedTuple):
+    """The rows of some ids: one wins for each."""
+
+    winners: pl.DataFrame
+    duplicate: int
+
+
+class DuplicateCandidates:
+    """The rows of a file whose transaction_id may occur more than once, settled by one worker."""
 
     def __init__(self, source: SourceFile, folder: Path, ids: IdReader) -> None:
         """Read the ids of the file; `folder` takes what does not fit into memory."""
@@ -72,96 +79,103 @@ class DuplicateCandidates:
         """Accepted rows that lost to another row of the file; complete once `winners` is read to its end."""
         self._contested = Buckets(folder, "contested")
         self._events = Buckets(folder, "events")
-        self._find(source, folder, ids)
-
-    def _find(self, source: SourceFile, folder: Path, reader: IdReader) -> None:
-        """Mark each id that occurs in more than one row, whether accepted or not."""
-        buckets = 1 + source.end // _BYTES_PER_BUCKET
-        hashes = Buckets(folder, "hashes", held_bytes=_HELD_HASHES)
-        rows, repeating_rows, repeated_ids = 0, 0, 0
-        for ids in source.transaction_ids():
-            hashed = reader.read(ids.get_column("transaction_id")).drop_nulls().to_frame().select(_HASH.alias("hash"))
-            rows += hashed.height
-            hashes.add(hashed, pl.col("hash") % buckets if buckets > 1 else 0)
-        with_rows = hashes.numbers()
-        marks_per_bucket = max(min(rows * _MARKS_PER_ROW, _MOST_MARKS), 1024) // buckets + 1
-        marked: list[pl.Series] = []
-        for number in range(buckets):
-            marks = pl.zeros(marks_per_bucket, dtype=pl.UInt8(), eager=True)
-            if number in with_rows:
-                ordered = pl.concat(hashes.batches(number)).to_series().sort()
-                again = ordered[1:] == ordered[:-1]
-                repeated = ordered[1:].filter(again).unique()
-                marks = marks.scatter(repeated // buckets % marks_per_bucket, 1)
-                repeated_ids += repeated.len()
-                repeating_rows += int(again.sum()) + repeated.len()
-            marked.append(marks.cast(pl.Boolean()))
-        # Packed, a row that is set aside takes no more than it took in the file.
-        refuse_without_room(source.name, repeating_rows, source.end * repeating_rows // max(rows, 1), folder)
-        self._marked = pl.concat(marked).rechunk() if repeated_ids else pl.Series(dtype=pl.Boolean())
-        self._mark = _HASH % buckets * marks_per_bucket + _HASH // buckets % marks_per_bucket
-        # Rows that only share a mark come along: they are few, or the repeating ones are many times as many.
-        self._event_buckets = 1 + 2 * repeating_rows // _ROWS_PER_BUCKET
-        self._id_buckets = 1 + 2 * repeated_ids // _ROWS_PER_BUCKET
+        self._marks = _find(source, folder, ids)
 
     def split(self, rows: pl.DataFrame, validated: ValidationResult) -> Split:
         """Divide the validated chunk `rows` into rows that are settled and rows that are set aside."""
-        accepted, waiting = self._is_contested(validated.accepted), self._is_contested(validated.waiting)
-        if not accepted.any() and not waiting.any():
-            return Split(validated.accepted, validated.rejected, validated.accepted.clear())
-        lines = validated.waiting.filter(waiting).get_column(SOURCE_LINE)
-        is_waiting = validated.rejected.get_column(SOURCE_LINE).is_in(lines.implode())
-        own = validated.accepted.filter(accepted)
-        as_rejected = _rows_at(rows, own).select(
-            pl.lit(CONFLICTING).alias(name) if name == REJECT_REASONS_COLUMN else pl.col(name)
-            for name in validated.rejected.columns
-        )
-        return Split(
-            validated.accepted.filter(~accepted),
-            validated.rejected.filter(~is_waiting),
-            pl.concat(
-                [
-                    _set_aside(own, as_rejected, is_accepted=True),
-                    _set_aside(validated.waiting.filter(waiting), validated.rejected.filter(is_waiting), False),
-                ]
-            ),
-        )
+        return split(self._marks, rows, validated)
 
     def set_aside(self, contested: pl.DataFrame, chunk: int) -> None:
         """Keep contested rows of a chunk, whose number comes back with those that are rejected."""
-        event = pl.col("transaction_id").hash() ^ pl.col("event_precedence").hash()
-        self._contested.add(contested.with_columns(pl.lit(chunk).alias(_CHUNK)), event % self._event_buckets)
+        set_aside(self._contested, self._marks, contested, chunk)
 
     def rejected(self) -> Iterator[tuple[int, pl.DataFrame]]:
         """Set-aside rows that are rejected, by the number of their chunk; to be read before `winners`."""
         for number in self._contested.numbers():
-            spread, last = _events(self._contested.batches(number))
-            is_conflicting = pl.any_horizontal(
-                pl.col(f"least_{name}").ne_missing(pl.col(f"most_{name}")) for name in _SALE
-            )
-            conflicting = spread.filter(is_conflicting).select(_SAME_EVENT)
-            for batch in self._contested.batches(number):
-                yield from _rejected(batch, conflicting)
-            sound = last.join(conflicting, on=_SAME_EVENT, how="anti")
-            of_sound = spread.filter(~is_conflicting).get_column(_ACCEPTED_ROWS)
-            self.duplicate += int(of_sound.sum()) - sound.height
-            self._events.add(sound, _HASH % self._id_buckets)
+            settled = settle_events(partial(self._contested.batches, number))
+            yield from settled.rejected
+            self.duplicate += settled.duplicate
+            self._events.add(settled.sound, self._marks.id_bucket)
 
     def winners(self) -> Iterator[pl.DataFrame]:
         """One accepted row for each contested id, some ids at a time."""
         for number in self._events.numbers():
-            standing: pl.DataFrame | None = None
-            for batch in self._events.batches(number):
-                rows = batch if standing is None else pl.concat([standing, batch])
-                standing = keep_winners(rows)
-                self.duplicate += rows.height - standing.height
-            assert standing is not None, "a bucket has rows"
-            yield standing
+            settled = settle_ids(self._events.batches(number))
+            self.duplicate += settled.duplicate
+            yield settled.winners
 
-    def _is_contested(self, rows: pl.DataFrame) -> pl.Series:
-        if self._marked.is_empty() or rows.is_empty():
-            return pl.repeat(False, rows.height, dtype=pl.Boolean(), eager=True)
-        return self._marked.gather(rows.select(self._mark).to_series())
+
+def _find(source: SourceFile, folder: Path, reader: IdReader) -> Marks:
+    """Mark each id that occurs in more than one row, whether accepted or not."""
+    buckets = bucket_count(source.end)
+    hashes = Buckets(folder, "hashes", held_bytes=_HELD_HASHES)
+    rows = 0
+    for ids in source.transaction_ids():
+        hashed = hashes_of(ids, reader)
+        rows += hashed.height
+        hashes.add(hashed, hash_bucket(buckets))
+    with_rows, per_bucket = hashes.numbers(), marks_per_bucket(rows, buckets)
+    nothing = pl.Series(dtype=pl.UInt64())
+    of_bucket = (
+        pl.concat(hashes.batches(number)).to_series() if number in with_rows else nothing for number in range(buckets)
+    )
+    marks = Marks.of((mark(hashed, buckets, per_bucket) for hashed in of_bucket), buckets, per_bucket)
+    # Packed, a row that is set aside takes no more than it took in the file.
+    needed = source.end * marks.repeating_rows // max(rows, 1)
+    refuse_without_room(source.name, marks.repeating_rows, needed, folder)
+    return marks
+
+
+def split(marks: Marks, rows: pl.DataFrame, validated: ValidationResult) -> Split:
+    """Divide the validated chunk `rows` into rows that are settled and rows that are set aside."""
+    accepted, waiting = marks.are_on(validated.accepted), marks.are_on(validated.waiting)
+    if not accepted.any() and not waiting.any():
+        return Split(validated.accepted, validated.rejected, validated.accepted.clear())
+    lines = validated.waiting.filter(waiting).get_column(SOURCE_LINE)
+    is_waiting = validated.rejected.get_column(SOURCE_LINE).is_in(lines.implode())
+    own = validated.accepted.filter(accepted)
+    as_rejected = _rows_at(rows, own).select(
+        pl.lit(CONFLICTING).alias(name) if name == REJECT_REASONS_COLUMN else pl.col(name)
+        for name in validated.rejected.columns
+    )
+    return Split(
+        validated.accepted.filter(~accepted),
+        validated.rejected.filter(~is_waiting),
+        pl.concat(
+            [
+                _contested(own, as_rejected, is_accepted=True),
+                _contested(validated.waiting.filter(waiting), validated.rejected.filter(is_waiting), False),
+            ]
+        ),
+    )
+
+
+def set_aside(buckets: Buckets, marks: Marks, contested: pl.DataFrame, chunk: int) -> None:
+    """Put contested rows of a chunk into the buckets that `settle_events` settles one by one."""
+    buckets.add(contested.with_columns(pl.lit(chunk).alias(_CHUNK)), marks.event_bucket)
+
+
+def settle_events(batches: Callable[[], Iterator[pl.DataFrame]]) -> SettledEvents:
+    """Settle one bucket of contested rows; it is read twice."""
+    spread, last = _events(batches())
+    is_conflicting = pl.any_horizontal(pl.col(f"least_{name}").ne_missing(pl.col(f"most_{name}")) for name in _SALE)
+    conflicting = spread.filter(is_conflicting).select(_SAME_EVENT)
+    sound = last.join(conflicting, on=_SAME_EVENT, how="anti")
+    of_sound = spread.filter(~is_conflicting).get_column(_ACCEPTED_ROWS)
+    rejected = chain.from_iterable(_rejected(batch, conflicting) for batch in batches())
+    return SettledEvents(rejected, sound, int(of_sound.sum()) - sound.height)
+
+
+def settle_ids(batches: Iterator[pl.DataFrame]) -> SettledIds:
+    """The winners among one bucket of rows whose events are settled."""
+    standing: pl.DataFrame | None = None
+    duplicate = 0
+    for batch in batches:
+        rows = batch if standing is None else pl.concat([standing, batch])
+        standing = keep_winners(rows)
+        duplicate += rows.height - standing.height
+    assert standing is not None, "a bucket has rows"
+    return SettledIds(standing, duplicate)
 
 
 def keep_winners(rows: pl.DataFrame) -> pl.DataFrame:
@@ -177,7 +191,7 @@ def _rows_at(rows: pl.DataFrame, typed: pl.DataFrame) -> pl.DataFrame:
     return rows[rows.get_column(SOURCE_LINE).search_sorted(typed.get_column(SOURCE_LINE))]
 
 
-def _set_aside(typed: pl.DataFrame, as_rejected: pl.DataFrame, is_accepted: bool) -> pl.DataFrame:
+def _contested(typed: pl.DataFrame, as_rejected: pl.DataFrame, is_accepted: bool) -> pl.DataFrame:
     return typed.with_columns(
         pl.lit(is_accepted).alias(_IS_ACCEPTED), as_rejected.select(pl.struct(pl.all()).alias(_AS_REJECTED)).to_series()
     )

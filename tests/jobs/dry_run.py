@@ -267,8 +267,8 @@ def small_pieces(
         for place, value in {
             "jobs.csv.blocks.CHUNK_BYTES": chunk_bytes,
             "jobs.csv.blocks.CHUNK_VALUES": chunk_values,
-            "jobs.rows.duplicates._BYTES_PER_BUCKET": bytes_per_bucket,
-            "jobs.rows.duplicates._ROWS_PER_BUCKET": rows_per_bucket,
+            "jobs.rows.marks._BYTES_PER_BUCKET": bytes_per_bucket,
+            "jobs.rows.marks._ROWS_PER_BUCKET": rows_per_bucket,
             "jobs.rows.duplicates._HELD_HASHES": held_bytes,
             "jobs.buckets.HELD_BYTES": held_bytes,
             "jobs.buckets.BATCH_ROWS": batch_rows,

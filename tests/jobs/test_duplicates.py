@@ -74,7 +74,7 @@ def test_rows_of_one_id_end_as_the_contract_says(
     """A collision of hashes does no harm: what is contested is settled by the id itself."""
     colliding = pl.col("transaction_id").str.len_bytes().cast(pl.UInt64) * 0 + 7
     hashed = colliding if collide else pl.col("transaction_id").hash()
-    with mock.patch("jobs.rows.duplicates._HASH", hashed):
+    with mock.patch("jobs.rows.marks._ID_HASH", hashed):
         check(render(rows).content, pieces=pieces)
 
 
