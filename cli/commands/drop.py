@@ -73,9 +73,9 @@ def _upload(invocation: Invocation, files: list[FileToDrop]) -> list[Drop]:
 
 
 def _has_ended(load: Load) -> bool:
-    return load.status.is_settled or load.status.stage.value == "loaded"
+    return load.status.is_settled or load.status.phase.value == "loaded"
 
 
 def _line(load: Load) -> str:
     status = load.status
-    return f"{status.stage.value:<9} {status.file_name}  {status.summary}".rstrip()
+    return f"{status.phase.value:<9} {status.file_name}  {status.summary}".rstrip()

@@ -16,7 +16,7 @@ from cli.demo.expected import differences, fact_differences, lost_rows
 from cli.demo.folder import CLOUD, DATA, RESULTS, DemoFolder, demo_folder
 from cli.demo.results import FACT_FILE, Results, write_results
 from cli.drops.progress import Progress
-from cli.drops.status import DropStatus, Stage
+from cli.drops.status import DropStatus, Phase
 from cli.pipelines.local import LIBRARIES, LOCAL_STACK, ROOT
 from cli.refusals import Refused
 from cli.screen.closing import show_mail_in_short, show_places, show_totals, show_verdict
@@ -197,11 +197,11 @@ def _drop_and_follow(
 
 
 def _is_settled(status: DropStatus) -> bool:
-    return status.stage.is_settled and not status.is_retried
+    return status.phase.is_settled and not status.is_retried
 
 
 def _has_committed_or_failed(status: DropStatus) -> bool:
-    return status.stage is Stage.LOADED or _is_settled(status)
+    return status.phase is Phase.LOADED or _is_settled(status)
 
 
 class Uploader(AbstractContextManager["Uploader"]):

@@ -13,7 +13,7 @@ from typing import Any
 import polars as pl
 
 from cli.drops.progress import Progress
-from cli.drops.status import DropStatus, Stage
+from cli.drops.status import DropStatus, Phase
 from cli.loads.pages import save_index
 from local.local_cloud import LocalCloud, Mail
 from schemas.counted import counted
@@ -72,7 +72,7 @@ def _counted(seen: list[DropStatus]) -> dict[str, Any]:
     return {
         "loads": len(transactions),
         "dimension_loads": len(loaded) - len(transactions),
-        "failed": sum(status.stage is Stage.FAILED for status in seen),
+        "failed": sum(status.phase is Phase.FAILED for status in seen),
         **{count: rows[count] for count in COUNTS},
         "reject_reasons": dict(sorted(reasons.items())),
     }
@@ -82,14 +82,14 @@ def _complaints(
     cloud: LocalCloud, progress: Progress, *, seen: list[DropStatus], mails: list[Mail], archived: int
 ) -> list[str]:
     complaints = [
-        f"{status.file_name} was not loaded: {status.summary}" for status in seen if status.stage is Stage.FAILED
+        f"{status.file_name} was not loaded: {status.summary}" for status in seen if status.phase is Phase.FAILED
     ]
-    unsettled = [status for status in seen if not status.stage.is_settled]
-    complaints += [f"{status.file_name} is still {status.stage.value}" for status in unsettled]
-    left = len(progress.in_drop_bucket()) - sum(status.stage is Stage.FAILED for status in seen) - len(unsettled)
+    unsettled = [status for status in seen if not status.phase.is_settled]
+    complaints += [f"{status.file_name} is still {status.phase.value}" for status in unsettled]
+    left = len(progress.in_drop_bucket()) - sum(status.phase is Phase.FAILED for status in seen) - len(unsettled)
     if left > 0:
         complaints.append(f"{counted(left, 'file')} in the drop bucket will be loaded by nobody")
-    well = sum(status.stage is Stage.ARCHIVED for status in seen)
+    well = sum(status.phase is Phase.ARCHIVED for status in seen)
     if archived != well:
         complaints.append(f"the archive holds {counted(archived, 'file')}, but {counted(well, 'drop')} should be in it")
     readers = len({mail.to for mail in mails}) or 1

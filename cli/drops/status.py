@@ -14,8 +14,8 @@ from schemas.retries import is_over, is_retried
 from schemas.runs import FLOW_IN, RETRACT
 
 
-class Stage(Enum):
-    """Where a drop is on its way."""
+class Phase(Enum):
+    """How far a drop has come."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -25,7 +25,7 @@ class Stage(Enum):
 
     @property
     def is_settled(self) -> bool:
-        return self in (Stage.ARCHIVED, Stage.FAILED)
+        return self in (Phase.ARCHIVED, Phase.FAILED)
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class DropStatus:
     """A drop as it stood when it was looked at."""
 
     drop: Drop
-    stage: Stage
+    phase: Phase
     report: Report | None = None
     """Of its last attempt that is over."""
     is_retried: bool = False
@@ -50,7 +50,7 @@ class DropStatus:
     @property
     def is_settled(self) -> bool:
         """True when nothing more happens to it by itself."""
-        return self.stage.is_settled and not self.is_retried
+        return self.phase.is_settled and not self.is_retried
 
     @property
     def rejected(self) -> int:
@@ -61,7 +61,7 @@ class DropStatus:
     @property
     def summary(self) -> str:
         """What happened to it, in a few words."""
-        if self.stage is Stage.FAILED:
+        if self.phase is Phase.FAILED:
             error = self.report.error.sentence if self.report and self.report.error else self.message
             return f"{error} (it is retried by itself)" if self.is_retried else error
         counts = self.report.counts if self.report else None
@@ -92,16 +92,16 @@ def drop_status(
     `is_told`: a mail has told the outcome, which `notify` sends only where no attempt follows by itself.
     """
     if attempt == 0:
-        return DropStatus(drop, Stage.QUEUED)
+        return DropStatus(drop, Phase.QUEUED)
     if not is_over(report, state):
-        return DropStatus(drop, Stage.RUNNING, attempt=attempt)
+        return DropStatus(drop, Phase.RUNNING, attempt=attempt)
     if report is None or report.outcome != SUCCEEDED:
         retried = not is_told and is_retried(tries, report, state)
-        return DropStatus(drop, Stage.FAILED, report, retried, message or "the run left no report", attempt)
-    return DropStatus(drop, Stage.LOADED if is_in_drop_bucket else Stage.ARCHIVED, report, attempt=attempt)
+        return DropStatus(drop, Phase.FAILED, report, retried, message or "the run left no report", attempt)
+    return DropStatus(drop, Phase.LOADED if is_in_drop_bucket else Phase.ARCHIVED, report, attempt=attempt)
 
 
-def count_stages(statuses: Iterable[DropStatus]) -> dict[Stage, int]:
-    """How many drops are at each stage, every stage named."""
-    counted = Counter(status.stage for status in statuses)
-    return {stage: counted[stage] for stage in Stage}
+def count_phases(statuses: Iterable[DropStatus]) -> dict[Phase, int]:
+    """The number of drops in each phase; 0 where there is none."""
+    counted = Counter(status.phase for status in statuses)
+    return {phase: counted[phase] for phase in Phase}

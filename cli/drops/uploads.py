@@ -50,7 +50,7 @@ def wait_until_settled(
 ) -> list[Load]:
     """The loads of these drops, once each is done; raises Failed when one is not done in time.
 
-    `on_change` is told of each load when it is first seen, and when its stage or attempt changes.
+    Calls `on_change` with each load when it is first seen, and when its phase or attempt changes.
     """
     waiting = list(drops)
     seen: dict[Drop, tuple[object, int]] = {}
@@ -60,7 +60,7 @@ def wait_until_settled(
         loads = Loads(pipeline)
         for drop in [drop for drop in waiting if drop not in ended]:
             load = loads.of(drop)
-            now = (load.status.stage, load.status.attempt)
+            now = (load.status.phase, load.status.attempt)
             if seen.get(drop) != now:
                 seen[drop] = now
                 on_change(load)

@@ -114,7 +114,7 @@ def _refuse_while_loading(pipeline: Pipeline, *, has_begun: bool) -> None:
     for load_id in sorted({parsed[0] for key in leases.names(OPEN) if (parsed := parse_open_key(key))}):
         load = loads.by_id(load_id)
         if load is not None and not load.status.is_settled:
-            sentence = f"{load.status.file_name} (load {load_id}) is {load.status.stage.value}"
+            sentence = f"{load.status.file_name} (load {load_id}) is {load.status.phase.value}"
             if has_begun:
                 raise Failed(f"{sentence}, so it is not certain that nothing is left; run forget again when it is over")
             raise Refused(f"{sentence}; wait until it is over, then forget the customer")

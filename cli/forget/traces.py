@@ -20,7 +20,7 @@ from urllib.parse import urlencode
 import polars as pl
 from botocore.exceptions import ClientError
 
-from cli.drops.status import Stage
+from cli.drops.status import Phase
 from cli.forget.person import Person
 from cli.forget.redaction import FileKind, read_addresses, redact
 from cli.loads.loads import Loads
@@ -156,10 +156,10 @@ class PersonTraces:
             if (
                 not listed.is_withdrawn
                 and is_drop(drop.key)
-                and not (status.is_settled and status.stage is Stage.FAILED)
+                and not (status.is_settled and status.phase is Phase.FAILED)
             ):
                 raise Refused(
-                    f"{drop.uri} names {person.customer_id} and is {status.stage.value}; "
+                    f"{drop.uri} names {person.customer_id} and is {status.phase.value}; "
                     "wait until it is archived or has failed, then forget the customer"
                 )
             yield Trace(version, DELETED if listed.is_withdrawn else MOVED, rows)

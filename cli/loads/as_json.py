@@ -19,7 +19,8 @@ def load_json(load: Load) -> dict[str, Any]:
         "kind": parse_key(load.drop.key).kind,
         "uri": load.drop.uri,
         "version_id": load.drop.version_id,
-        "stage": status.stage.value,
+        # The key is part of docs/commands.schema.json, which scripts rely on.
+        "stage": status.phase.value,
         "attempt": status.attempt,
         "is_retried": status.is_retried,
         "error": status.summary if load.is_failed else None,
@@ -29,7 +30,7 @@ def load_json(load: Load) -> dict[str, Any]:
 
 
 def load_line(load: Load) -> str:
-    """One line: when, stage, id, file, and what happened to its rows."""
+    """One line: when, phase, id, file, and what happened to its rows."""
     changed = load.changed_at.strftime("%Y-%m-%d %H:%M") if load.changed_at else "-"
     status = load.status
-    return f"{changed:<16}  {status.stage.value:<8}  {load.load_id}  {status.file_name}  {status.summary}".rstrip()
+    return f"{changed:<16}  {status.phase.value:<8}  {load.load_id}  {status.file_name}  {status.summary}".rstrip()

@@ -48,7 +48,7 @@ def details_json(load: Load) -> dict[str, Any]:
 def details_text(load: Load, pipeline: Pipeline) -> str:
     """A page of text."""
     status, report = load.status, load.report
-    lines = [f"{status.file_name} is {status.stage.value}: {status.summary}".rstrip(": ")]
+    lines = [f"{status.file_name} is {status.phase.value}: {status.summary}".rstrip(": ")]
     if report is not None and report.counts is not None:
         lines += ["", "Rows", *(f"  {name:<12}{rows:>14,}" for name, rows in report.counts.items())]
         lines += _rejected(report)

@@ -76,7 +76,7 @@ class Load:
 
     @property
     def is_failed(self) -> bool:
-        return self.status.stage.value == "failed"
+        return self.status.phase.value == "failed"
 
 
 @dataclass

@@ -44,7 +44,7 @@ class LoadNames:
         """The load of that name; raises Refused when there is none, or more than one."""
         loads = self.find(name)
         if len(loads) > 1:
-            listed = ", ".join(f"{load.load_id} ({load.status.file_name}, {load.status.stage.value})" for load in loads)
+            listed = ", ".join(f"{load.load_id} ({load.status.file_name}, {load.status.phase.value})" for load in loads)
             raise Refused(f"{name} names {len(loads)} loads; name one of them by its id: {listed}")
         return loads[0]
 

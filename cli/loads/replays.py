@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cli.drops.status import Stage
+from cli.drops.status import Phase
 from cli.loads.loads import Load, Loads
 from schemas.messages import replay_message
 
@@ -32,9 +32,9 @@ class PlannedReplay:
 def plan_replay(loads: Loads, load: Load) -> PlannedReplay:
     """What a replay of this load does now."""
     status = load.status
-    if status.stage is Stage.QUEUED:
+    if status.phase is Phase.QUEUED:
         return PlannedReplay(load, False, "its first attempt has not started; it is waiting in the queue")
-    if status.stage is Stage.RUNNING:
+    if status.phase is Phase.RUNNING:
         return PlannedReplay(load, False, f"attempt {status.attempt} is running; wait until it ends")
     place = find_content(loads, load)
     if place is None:

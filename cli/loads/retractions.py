@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cli.drops.status import Stage
+from cli.drops.status import Phase
 from cli.loads.loads import Load, Loads
 from schemas.drops import TRANSACTIONS, parse_key
 from schemas.messages import retract_message
@@ -13,9 +13,9 @@ def obstacle_to_retraction(load: Load) -> str | None:
     """Why this load cannot be taken back now; None when it can."""
     if parse_key(load.drop.key).kind != TRANSACTIONS:
         return "a dimension cannot be taken back; drop a corrected file, the later upload wins"
-    if load.status.stage is Stage.QUEUED:
+    if load.status.phase is Phase.QUEUED:
         return "it was not loaded yet; delete the file from the drop bucket instead"
-    if load.status.stage is Stage.RUNNING:
+    if load.status.phase is Phase.RUNNING:
         return f"attempt {load.status.attempt} is running; wait until it ends"
     if not any(attempt.report is not None and attempt.report.outcome == SUCCEEDED for attempt in load.attempts):
         return "nothing of it was ever loaded"

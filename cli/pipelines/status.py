@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from cli.drops.status import Stage
+from cli.drops.status import Phase
 from cli.loads.as_json import load_json
 from cli.loads.loads import Load, Loads
 from cli.pipelines.pipeline import Pipeline
@@ -100,15 +100,15 @@ def look(pipeline: Pipeline) -> PipelineStatus:
     others = [loads.of(drop) for drop in loads.in_drop_bucket if drop.load_id not in known]
     seen = [*recent, *others]
 
-    def at(stage: Stage) -> list[Load]:
-        return [load for load in seen if load.status.stage is stage]
+    def at(phase: Phase) -> list[Load]:
+        return [load for load in seen if load.status.phase is phase]
 
     return PipelineStatus(
         pipeline=pipeline.name,
         stack_option=pipeline.stack_option,
-        queued=at(Stage.QUEUED),
-        running=at(Stage.RUNNING),
-        failed=[load for load in at(Stage.FAILED) if not load.status.is_retried],
+        queued=at(Phase.QUEUED),
+        running=at(Phase.RUNNING),
+        failed=[load for load in at(Phase.FAILED) if not load.status.is_retried],
         queue=queue_depth(pipeline, "queue_url"),
         dead_letters=queue_depth(pipeline, "dead_letter_queue_url").waiting,
         subscriptions=subscriptions(pipeline),
@@ -140,7 +140,7 @@ def status_text(status: PipelineStatus) -> str:
     lines = [f"{status.pipeline[0].upper()}{status.pipeline[1:]}"]
     lines += [f"  running {len(status.running)}, queued {len(status.queued)}, failed {len(status.failed)}"]
     lines += [
-        f"  {load.status.stage.value:<8} {load.status.file_name}" for load in [*status.running, *status.queued][:8]
+        f"  {load.status.phase.value:<8} {load.status.file_name}" for load in [*status.running, *status.queued][:8]
     ]
     queue = status.queue
     lines.append(f"  queue: {queue.waiting} waiting, {queue.delayed} delayed, {queue.in_flight} being handled")

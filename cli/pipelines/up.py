@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from rich.console import Console
 
 from cli.drops.progress import Progress
-from cli.drops.status import Stage
+from cli.drops.status import Phase
 from cli.invocation import Invocation
 from cli.pipelines.local import LIBRARIES, LOCAL_STACK, ROOT, LocalPipeline, announced
 from cli.screen.closing import show_mail
@@ -72,7 +72,7 @@ def _show_until(is_over: threading.Event, cloud: LocalCloud, console: Console, d
         drops.update(dict.fromkeys(known))
         statuses = progress.look([drop for drop in drops if drop not in archived])
         display.show(statuses, waiting=cloud.queue("queue_url").all, mails=mails)
-        archived |= {status.drop for status in statuses if status.stage is Stage.ARCHIVED}
+        archived |= {status.drop for status in statuses if status.phase is Phase.ARCHIVED}
         sent = cloud.mails()
         for mail in sent[mails:]:
             console.rule("mail")

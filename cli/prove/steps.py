@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from cli.drops.status import Stage
+from cli.drops.status import Phase
 from cli.drops.uploads import upload, wait_until_settled
 from cli.loads.loads import Load, Loads
 from cli.loads.replays import plan_replay, send_replay
@@ -128,7 +128,7 @@ def load_week(proof: Proof) -> str:
 def refuse_hostile_file(proof: Proof) -> str:
     [load] = proof.wait(proof.uploads[proof.files.hostile], _is_settled)
     if not load.is_failed or load.report is None or load.report.error is None:
-        raise Failed(f"{load.status.file_name} was not refused, but is {load.status.stage.value}")
+        raise Failed(f"{load.status.file_name} was not refused, but is {load.status.phase.value}")
     return f"refused: {load.report.error.sentence}"
 
 
@@ -266,13 +266,13 @@ def _wait_for(proof: Proof, key: str) -> None:
 
 def _refuse_failed(loads: list[Load]) -> None:
     for load in loads:
-        if load.status.stage is not Stage.ARCHIVED:
+        if load.status.phase is not Phase.ARCHIVED:
             raise Failed(f"{load.status.file_name} was not loaded: {load.status.summary}")
 
 
 def _run_of(load: Load) -> tuple[str, str] | None:
     """Job and id of the run of a load's last attempt, once it runs."""
-    if not load.attempts or load.status.stage is not Stage.RUNNING:
+    if not load.attempts or load.status.phase is not Phase.RUNNING:
         return None
     last = load.attempts[-1]
     return (last.job_name, last.run_id) if last.job_name and last.run_id and last.state == "RUNNING" else None

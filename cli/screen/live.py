@@ -17,17 +17,17 @@ from rich.live import Live
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from cli.drops.status import DropStatus, Stage, count_stages
+from cli.drops.status import DropStatus, Phase, count_phases
 from schemas.counted import counted
 
 _COLOURS = {
-    Stage.QUEUED: "dim",
-    Stage.RUNNING: "yellow",
-    Stage.LOADED: "cyan",
-    Stage.ARCHIVED: "green",
-    Stage.FAILED: "bold red",
+    Phase.QUEUED: "dim",
+    Phase.RUNNING: "yellow",
+    Phase.LOADED: "cyan",
+    Phase.ARCHIVED: "green",
+    Phase.FAILED: "bold red",
 }
-_STAGE_WIDTH = 9
+_PHASE_WIDTH = 9
 _NAME_WIDTH = 28
 _SENTENCE_LINES = 3
 _LINES_AROUND = 4
@@ -41,7 +41,7 @@ class Display:
         self._console = console
         is_drawn = has_screen and console.is_terminal
         self._live = Live(console=console, refresh_per_second=8, transient=False) if is_drawn else None
-        self._stages: dict[str, Stage] = {}
+        self._phases: dict[str, Phase] = {}
         self.total = 0
         """How many files there will be, where it is known."""
 
@@ -65,12 +65,12 @@ class Display:
             )
             return
         for status in statuses:
-            before = self._stages.get(status.drop.load_id)
-            if before is not status.stage:
-                self._stages[status.drop.load_id] = status.stage
-                if status.stage is Stage.ARCHIVED and before is not Stage.LOADED:
+            before = self._phases.get(status.drop.load_id)
+            if before is not status.phase:
+                self._phases[status.drop.load_id] = status.phase
+                if status.phase is Phase.ARCHIVED and before is not Phase.LOADED:
                     # It moved faster than it was looked at.
-                    self._line(replace(status, stage=Stage.LOADED))
+                    self._line(replace(status, phase=Phase.LOADED))
                 self._line(status)
 
     @contextmanager
@@ -89,8 +89,8 @@ class Display:
         self._console.print(Text(sentence, style=style), soft_wrap=not self._console.is_terminal)
 
     def _line(self, status: DropStatus) -> None:
-        summary = "" if status.stage is Stage.ARCHIVED else status.summary
-        self.say(f"{status.stage.value:<{_STAGE_WIDTH}} {status.file_name:<30} {summary}".rstrip())
+        summary = "" if status.phase is Phase.ARCHIVED else status.summary
+        self.say(f"{status.phase.value:<{_PHASE_WIDTH}} {status.file_name:<30} {summary}".rstrip())
 
 
 def screen(statuses: list[DropStatus], *, total: int, waiting: int, mails: int, width: int, height: int) -> Group:
@@ -98,9 +98,9 @@ def screen(statuses: list[DropStatus], *, total: int, waiting: int, mails: int, 
 
     `total` is how many files there will be.
     """
-    counts = count_stages(statuses)
+    counts = count_phases(statuses)
     head = Text("  ").join(
-        Text(f"{number} {stage.value}", style=_COLOURS[stage]) for stage, number in counts.items() if number
+        Text(f"{number} {phase.value}", style=_COLOURS[phase]) for phase, number in counts.items() if number
     )
     settled = sum(status.is_settled for status in statuses)
     total = max(total, len(statuses))
@@ -120,10 +120,10 @@ def _bar(settled: int, total: int, width: int) -> Text:
 
 def _files(statuses: list[DropStatus], *, width: int, room: int) -> list[Text]:
     """The files that need eyes first: failed, then moving, then the latest that are done."""
-    order = (Stage.FAILED, Stage.RUNNING, Stage.LOADED, Stage.ARCHIVED)
+    order = (Phase.FAILED, Phase.RUNNING, Phase.LOADED, Phase.ARCHIVED)
     lines: list[Text] = []
-    for stage in order:
-        for status in reversed([status for status in statuses if status.stage is stage]):
+    for phase in order:
+        for status in reversed([status for status in statuses if status.phase is phase]):
             shown = _file_lines(status, width)
             if len(lines) + len(shown) > room:
                 return lines
@@ -136,9 +136,9 @@ def _file_lines(status: DropStatus, width: int) -> list[Text]:
     if len(name) > _NAME_WIDTH:
         # The end of a name says which day it is.
         name = f"…{name[-_NAME_WIDTH + 1 :]}"
-    line = Text(f"{status.stage.value:<{_STAGE_WIDTH}}", style=_COLOURS[status.stage])
+    line = Text(f"{status.phase.value:<{_PHASE_WIDTH}}", style=_COLOURS[status.phase])
     line.append(f" {name:<{_NAME_WIDTH}}", style="default")
-    if status.stage is not Stage.FAILED:
+    if status.phase is not Phase.FAILED:
         line.append(f" {_in_short(status)}", style="default")
         return [_cut(line, width)]
     sentence = textwrap.wrap(status.summary, width - 2, max_lines=_SENTENCE_LINES, placeholder=" …")

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from cli.backfill.digest import digest_mail
-from cli.drops.status import DropStatus, Stage
+from cli.drops.status import DropStatus, Phase
 from cli.loads.loads import Load
 from schemas.drops import Drop
 from schemas.reports import Error, RejectedFor, Report
@@ -22,7 +22,7 @@ def load_of(day: int, report_of: object = None) -> Load:
     drop = Drop("shop-drops", key, f"version-{day}")
     if report_of is not None:
         report = failed(drop, error=Error(str(report_of), False, "FileRefused"))
-        return Load(DropStatus(drop, Stage.FAILED, report, attempt=1), ())
+        return Load(DropStatus(drop, Phase.FAILED, report, attempt=1), ())
     rejected = day if day % 2 else 0
     counts = {
         "rows_read": 1000,
@@ -35,7 +35,7 @@ def load_of(day: int, report_of: object = None) -> Load:
     reasons = {REASONS[day % 3]: RejectedFor(rejected, [])} if rejected else {}
     report = succeeded(drop, counts={**counts, "rejected": rejected}, event="load", change="1250.25")
     report = replace(report, partition_day=f"2023-01-{day:02}", reject_reasons=reasons)
-    return Load(DropStatus(drop, Stage.ARCHIVED, report, attempt=1), ())
+    return Load(DropStatus(drop, Phase.ARCHIVED, report, attempt=1), ())
 
 
 def dimension() -> Load:
@@ -43,7 +43,7 @@ def dimension() -> Load:
     counts = dict.fromkeys(("updated", "unchanged", "stale", "duplicate", "rejected"), 0)
     report: Report = succeeded(drop, counts={"rows_read": 500, "inserted": 500, **counts}, event=None, change=None)
     report = replace(report, partition_day=None, change=None)
-    return Load(DropStatus(drop, Stage.ARCHIVED, report, attempt=1), ())
+    return Load(DropStatus(drop, Phase.ARCHIVED, report, attempt=1), ())
 
 
 def test_the_digest_reads_as_reviewed() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from cli.backfill.digest import digest_mail
 from cli.drops.plans import Plan, plan_text
-from cli.drops.status import DropStatus, Stage
+from cli.drops.status import DropStatus, Phase
 from cli.loads.loads import Load
 from schemas.drops import Drop
 from schemas.reports import RejectedFor, Report
@@ -31,8 +31,8 @@ def report_of(number: int, *, waiting: int = 0, **changes: Any) -> Report:
 
 
 def load_of(report: Report) -> Load:
-    stage = Stage.FAILED if report.counts is None else Stage.ARCHIVED
-    return Load(DropStatus(DROP, stage, report, attempt=1), ())
+    phase = Phase.FAILED if report.counts is None else Phase.ARCHIVED
+    return Load(DropStatus(DROP, phase, report, attempt=1), ())
 
 
 @pytest.mark.parametrize("number", [1, 2])

@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 from cli.demo.demo import Disturbance, run_demo, shuffled
 from cli.demo.folder import demo_folder
 from cli.demo.results import Results
-from cli.drops.status import DropStatus, Stage
+from cli.drops.status import DropStatus, Phase
 from cli.main import app
 from cli.screen.live import Display
 from local.local_cloud import LocalCloud
@@ -144,6 +144,6 @@ def test_a_stage_that_went_by_unseen_is_shown_all_the_same() -> None:
     screen = io.StringIO()
     drop = Drop("drop", transactions_key(15), "v1")
     with Display(Console(file=screen, width=200)) as display:
-        for stage in (Stage.RUNNING, Stage.ARCHIVED, Stage.ARCHIVED):
-            display.show([DropStatus(drop, stage)], waiting=0, mails=0)
+        for phase in (Phase.RUNNING, Phase.ARCHIVED, Phase.ARCHIVED):
+            display.show([DropStatus(drop, phase)], waiting=0, mails=0)
     assert [line.split()[0] for line in screen.getvalue().splitlines()] == ["running", "loaded", "archived"]

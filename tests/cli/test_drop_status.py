@@ -11,7 +11,7 @@ import boto3
 import pytest
 
 from cli.drops.progress import Progress
-from cli.drops.status import DropStatus, Stage
+from cli.drops.status import DropStatus, Phase
 from cli.loads.loads import Loads
 from cli.pipelines.pipeline import Pipeline
 from lambdas.start_run import handler as start_run
@@ -59,7 +59,7 @@ def of_a_demo(cloud: Cloud, drop: Drop) -> DropStatus:
 def test_third_failure_of_an_upload_is_settled(cloud: Cloud, look: Any) -> None:
     drop = fail_three_times(cloud)
     status = look(cloud, drop)
-    assert (status.stage, status.attempt, status.is_settled) == (Stage.FAILED, 3, True)
+    assert (status.phase, status.attempt, status.is_settled) == (Phase.FAILED, 3, True)
 
 
 def test_a_drop_whose_failure_was_mailed_is_settled(cloud: Cloud) -> None:
@@ -81,5 +81,5 @@ def test_first_failure_of_a_replay_is_retried_whatever_came_before(cloud: Cloud,
     drop = fail_three_times(cloud)
     try_and_fail(cloud, replay_message(drop, request="again"))
     status = look(cloud, drop)
-    assert (status.stage, status.attempt, status.is_settled) == (Stage.FAILED, 4, False)
+    assert (status.phase, status.attempt, status.is_settled) == (Phase.FAILED, 4, False)
     assert status.summary.endswith("(it is retried by itself)")

@@ -7,7 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
-from cli.drops.status import DropStatus, Stage
+from cli.drops.status import DropStatus, Phase
 from cli.screen.closing import show_mail_in_short, show_totals, show_verdict
 from cli.screen.live import screen
 from local.local_cloud import Mail
@@ -18,13 +18,13 @@ from tests.local.local_clouds import transactions_key
 COUNTS = {"rows_read": 123_456, "inserted": 100_000, "updated": 10_000, "unchanged": 0, "stale": 0, "duplicate": 456}
 
 
-def status(stage: Stage, number: int, *, name: str = "", sentence: str = "") -> DropStatus:
+def status(phase: Phase, number: int, *, name: str = "", sentence: str = "") -> DropStatus:
     drop = Drop("drop", transactions_key(number % 28 + 1, name or f"transactions_{number:05}.csv"), f"v{number}")
-    outcome = FAILED if stage is Stage.FAILED else SUCCEEDED
+    outcome = FAILED if phase is Phase.FAILED else SUCCEEDED
     error = Error(sentence, False, "DropError") if sentence else None
-    counts = None if stage is Stage.FAILED else {**COUNTS, "rejected": 13_000}
+    counts = None if phase is Phase.FAILED else {**COUNTS, "rejected": 13_000}
     report = Report(drop.load_id, 1, "transactions", outcome, *vars(drop).values(), "", "", counts=counts, error=error)
-    return DropStatus(drop, stage, None if stage in (Stage.QUEUED, Stage.RUNNING) else report, attempt=1)
+    return DropStatus(drop, phase, None if phase in (Phase.QUEUED, Phase.RUNNING) else report, attempt=1)
 
 
 def drawn(statuses: list[DropStatus], width: int = 80, height: int = 24) -> list[str]:
@@ -38,10 +38,10 @@ def drawn(statuses: list[DropStatus], width: int = 80, height: int = 24) -> list
 def test_the_screen_fits_the_terminal(width: int, height: int) -> None:
     long = "a_very_long_name_of_a_till_in_a_shop_that_is_far_away_2023-03-15.csv"
     statuses = [
-        *(status(Stage.ARCHIVED, number) for number in range(30)),
-        status(Stage.FAILED, 31, name=long, sentence="line 3 is not UTF-8; " * 30),
-        status(Stage.RUNNING, 32, name=long),
-        *(status(Stage.QUEUED, number) for number in range(33, 40)),
+        *(status(Phase.ARCHIVED, number) for number in range(30)),
+        status(Phase.FAILED, 31, name=long, sentence="line 3 is not UTF-8; " * 30),
+        status(Phase.RUNNING, 32, name=long),
+        *(status(Phase.QUEUED, number) for number in range(33, 40)),
     ]
     lines = drawn(statuses, width, height)
     assert max(map(len, lines)) < width
@@ -52,7 +52,7 @@ def test_the_screen_fits_the_terminal(width: int, height: int) -> None:
 
 def test_a_failed_file_comes_first_with_its_sentence_below_it() -> None:
     sentence = "transactions.csv, line 1: the byte 0xff is not UTF-8; save the file as UTF-8 and drop it again"
-    lines = drawn([status(Stage.ARCHIVED, 1), status(Stage.FAILED, 2, sentence=sentence)])
+    lines = drawn([status(Phase.ARCHIVED, 1), status(Phase.FAILED, 2, sentence=sentence)])
     assert lines[3].split() == ["failed", "transactions_00002.csv"]
     assert " ".join(" ".join(lines[4:6]).split()) == sentence
     assert lines[6].split()[:2] == ["archived", "transactions_00001.csv"]
@@ -60,7 +60,7 @@ def test_a_failed_file_comes_first_with_its_sentence_below_it() -> None:
 
 
 def test_a_long_name_keeps_its_end_and_never_pushes_the_status_away() -> None:
-    (line,) = drawn([status(Stage.RUNNING, 1, name=f"{'x' * 90}_2023-03-15.csv")])[3:]
+    (line,) = drawn([status(Phase.RUNNING, 1, name=f"{'x' * 90}_2023-03-15.csv")])[3:]
     assert line.startswith("running   …x")
     assert line.endswith("_2023-03-15.csv")
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from cli.drops.status import Stage
+from cli.drops.status import Phase
 from cli.loads.loads import Loads
 from cli.main import app
 from cli.pipelines.pipeline import find_pipeline
@@ -105,7 +105,7 @@ def check(typed: Typed, *, days: int) -> None:
     """Two samples, two dimensions and the days are archived, and each has its mail."""
     assert typed.cloud is not None
     loads = Loads(find_pipeline("dev")).recent()
-    assert [load.status.stage for load in loads] == [Stage.ARCHIVED] * (4 + days)
+    assert [load.status.phase for load in loads] == [Phase.ARCHIVED] * (4 + days)
     assert {mail.to for mail in typed.cloud.mails()} == {"you@example.com"}
     assert len(typed.cloud.mails()) == 4 + days
 

@@ -14,7 +14,7 @@ import boto3
 import botocore
 
 from cli.drops.progress import Progress
-from cli.drops.status import Stage
+from cli.drops.status import Phase
 from local.local_cloud import LocalCloud
 from local.moto_hooks import PlayedRun
 from schemas.drops import Drop
@@ -84,8 +84,8 @@ def transactions(*rows: str) -> bytes:
     return HEADER + "".join(f"{row}\n" for row in rows).encode("utf-8")
 
 
-def stage_of(cloud: LocalCloud, drop: Drop) -> Stage:
-    return Progress(cloud).look([drop])[0].stage
+def phase_of(cloud: LocalCloud, drop: Drop) -> Phase:
+    return Progress(cloud).look([drop])[0].phase
 
 
 def runs_of(cloud: LocalCloud, drop: Drop) -> list[PlayedRun]:

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from cli.drops.status import Stage
+from cli.drops.status import Phase
 from local.faults.chaos import JOB_KILLED, Chaos, draw_fault_plan
 from local.local_cloud import LocalCloud
 from schemas.drops import Drop
 from tests.cli.terminals import terminal
-from tests.local.local_clouds import mails_about, stage_of, started, transactions, transactions_key
+from tests.local.local_clouds import mails_about, phase_of, started, transactions, transactions_key
 from tests.local.test_nothing_left_behind import (
     CUSTOMERS,
     PRODUCTS,
@@ -55,7 +55,7 @@ def drop_day(chaos: Chaos, day: int, *rows: str) -> Drop:
 def check_end(cloud: LocalCloud, mails: dict[Drop, int]) -> None:
     """The books balance, each drop is archived with so many mails, and no message is left."""
     check_ledger(cloud)
-    assert {drop: stage_of(cloud, drop) for drop in mails} == dict.fromkeys(mails, Stage.ARCHIVED)
+    assert {drop: phase_of(cloud, drop) for drop in mails} == dict.fromkeys(mails, Phase.ARCHIVED)
     assert {drop: len(mails_about(cloud, drop)) for drop in mails} == mails
     assert cloud.queue("dead_letter_queue_url").all == 0
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import Counter
 
 from cli.drops.progress import Progress
-from cli.drops.status import Stage
+from cli.drops.status import Phase
 from local.api.aws_requests import AwsRequest
 from local.api.iam_middleware import Refused
 from local.local_cloud import LocalCloud
 from local.runtime.event_router import Delivery
 from local.runtime.glue import LOG_GROUPS
 from schemas.warehouse.tables import WAREHOUSE_TABLES
-from tests.local.local_clouds import GOOD, fact, mails_about, put, runs_of, stage_of, transactions, transactions_key
+from tests.local.local_clouds import GOOD, fact, mails_about, phase_of, put, runs_of, transactions, transactions_key
 
 
 def test_the_sample_dimensions_are_loaded_by_events(cloud: LocalCloud) -> None:
@@ -67,7 +67,7 @@ def test_a_dropped_file_is_loaded_mailed_and_archived(undisturbed: LocalCloud) -
     rows = transactions(GOOD.format(number=1, day=1), "T2,C12345,nobody's,1,2023-03-01,x")
     drop = put(undisturbed, transactions_key(1), rows)
     undisturbed.wait_until_idle()
-    assert stage_of(undisturbed, drop) is Stage.ARCHIVED
+    assert phase_of(undisturbed, drop) is Phase.ARCHIVED
     assert [(status, str(amount)) for status, amount in fact(undisturbed, "T1")] == [("completed", "89.97")]
     assert mails_about(undisturbed, drop) == ["[dev] 1 Mar loaded: +89.97, 1 of 2 rows needs a look (50.0 %)"]
     assert undisturbed.queue("dead_letter_queue_url").all == 0
@@ -78,7 +78,7 @@ def test_a_file_that_cannot_be_loaded_fails_and_stays_where_it_is(undisturbed: L
     drop = put(undisturbed, transactions_key(2), b"transaction_id,customer_id\nT3,C12345\n")
     undisturbed.wait_until_idle()
     (seen,) = Progress(undisturbed).look([drop])
-    assert seen.stage is Stage.FAILED
+    assert seen.phase is Phase.FAILED
     assert "the header lacks 'product_id'" in seen.summary
     (subject,) = mails_about(undisturbed, drop)
     assert subject.startswith("[dev] 2 Mar NOT loaded: line 1: the header lacks 'product_id'")
@@ -94,7 +94,7 @@ def test_duplicated_events_end_in_one_run_one_mail_and_one_row(undisturbed: Loca
     assert len(undisturbed.runs()) - before == 1
     assert len(mails_about(undisturbed, drop)) == 1
     assert len(fact(undisturbed, "T4")) == 1
-    assert stage_of(undisturbed, drop) is Stage.ARCHIVED
+    assert phase_of(undisturbed, drop) is Phase.ARCHIVED
 
 
 def test_the_sweep_finishes_what_lost_events_left_undone(undisturbed: LocalCloud) -> None:
@@ -104,12 +104,12 @@ def test_the_sweep_finishes_what_lost_events_left_undone(undisturbed: LocalCloud
     undisturbed.router.delivery_policy = lose_events
     drop = put(undisturbed, transactions_key(4), transactions(GOOD.format(number=5, day=4)))
     undisturbed.wait_until_idle()
-    assert stage_of(undisturbed, drop) is Stage.QUEUED
+    assert phase_of(undisturbed, drop) is Phase.QUEUED
     # One look finds the drop without a run, the next what nobody was told of and what is not archived.
     for _ in range(2):
         undisturbed.router.tick(grace_seconds=0)
         undisturbed.wait_until_idle()
-    assert stage_of(undisturbed, drop) is Stage.ARCHIVED
+    assert phase_of(undisturbed, drop) is Phase.ARCHIVED
     assert len(mails_about(undisturbed, drop)) == 1
 
 
@@ -125,4 +125,4 @@ def test_a_throttled_start_is_retried(undisturbed: LocalCloud) -> None:
     drop = put(undisturbed, transactions_key(5), transactions(GOOD.format(number=6, day=5)))
     undisturbed.wait_until_idle()
     assert len(throttled) == 2
-    assert stage_of(undisturbed, drop) is Stage.ARCHIVED
+    assert phase_of(undisturbed, drop) is Phase.ARCHIVED

@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from cli.drops.status import Stage
+from cli.drops.status import Phase
 from local.local_cloud import LocalCloud
 from local.moto_hooks import PlayedRun
 from local.runtime import glue_process
 from local.runtime.glue import LOG_GROUPS
 from local.runtime.glue_process import GlueProcesses
 from schemas.drops import Drop
-from tests.local.local_clouds import GOOD, mails_about, put, runs_of, stage_of, transactions, transactions_key
+from tests.local.local_clouds import GOOD, mails_about, phase_of, put, runs_of, transactions, transactions_key
 
 # A script that prints what it finds before it imports anything of its own.
 PROBE = """
@@ -117,7 +117,7 @@ def test_with_queuing_runs_over_the_limit_wait_in_glue(
     assert len(runs_in(undisturbed, known, "WAITING")) == 2
     held.set()
     undisturbed.wait_until_idle()
-    assert {stage_of(undisturbed, drop) for drop in drops} == {Stage.ARCHIVED}
+    assert {phase_of(undisturbed, drop) for drop in drops} == {Phase.ARCHIVED}
     assert [len(mails_about(undisturbed, drop)) for drop in drops] == [1] * len(drops)
 
 
@@ -130,7 +130,7 @@ def test_without_queuing_drops_over_the_limit_wait_in_the_queue(
     wait_for(lambda: len(undisturbed.runs()) - known == limit and undisturbed.queue("queue_url").all == 2)
     held.set()
     undisturbed.wait_until_idle()
-    assert {stage_of(undisturbed, drop) for drop in drops} == {Stage.ARCHIVED}
+    assert {phase_of(undisturbed, drop) for drop in drops} == {Phase.ARCHIVED}
     assert [len(mails_about(undisturbed, drop)) for drop in drops] == [1] * len(drops)
     assert undisturbed.queue("dead_letter_queue_url").all == 0
 
@@ -146,12 +146,12 @@ def test_a_run_that_expires_makes_no_event_and_is_tried_again(
     undisturbed.router.glue.expire(waiting.job_name, waiting.job_run_id)
     held.set()
     undisturbed.wait_until_idle()
-    left = [drop for drop in drops if stage_of(undisturbed, drop) is not Stage.ARCHIVED]
+    left = [drop for drop in drops if phase_of(undisturbed, drop) is not Phase.ARCHIVED]
     assert len(left) == 1
     assert mails_about(undisturbed, left[0]) == []
     undisturbed.router.tick(grace_seconds=0)
     undisturbed.wait_until_idle()
-    assert stage_of(undisturbed, left[0]) is Stage.ARCHIVED
+    assert phase_of(undisturbed, left[0]) is Phase.ARCHIVED
 
 
 @pytest.mark.parametrize("state", ["RUNNING", "WAITING"])
@@ -229,7 +229,7 @@ def test_a_run_over_its_time_limit_is_killed_and_retried(
     monkeypatch.undo()
     undisturbed.router.tick(grace_seconds=0)
     undisturbed.wait_until_idle()
-    assert stage_of(undisturbed, drop) is Stage.ARCHIVED
+    assert phase_of(undisturbed, drop) is Phase.ARCHIVED
     (subject,) = mails_about(undisturbed, drop)
     assert subject.startswith("[dev] 6 Mar loaded")
 
@@ -241,4 +241,4 @@ def test_a_killed_run_has_failed_with_the_signals_exit_code(undisturbed: LocalCl
     undisturbed.wait_until_idle()
     killed = runs_of(undisturbed, drop)[0]
     assert killed.as_dict()["ErrorMessage"] == "Command failed with exit code 137"
-    assert stage_of(undisturbed, drop) is Stage.FAILED
+    assert phase_of(undisturbed, drop) is Phase.FAILED

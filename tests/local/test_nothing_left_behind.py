@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from cli.drops.status import Stage
+from cli.drops.status import Phase
 from local.local_cloud import LocalCloud
 from local.runtime.event_router import Delivery
 from schemas.counts import COUNTS
@@ -27,7 +27,7 @@ from schemas.warehouse.tables import FACT_TRANSACTIONS, LEDGER_AMOUNTS, LOAD_LED
 from schemas.work_bucket import OPEN
 from tests.cli.terminals import Terminal, terminal
 from tests.faults.model import found_fact, keys_in, rows_of
-from tests.local.local_clouds import mails_about, put, runs_of, stage_of, started, transactions, transactions_key
+from tests.local.local_clouds import mails_about, phase_of, put, runs_of, started, transactions, transactions_key
 
 SETTLED_WITHIN_SECONDS = 500.0
 PRODUCTS = "product_id,product_name,category,price,supplier_id\n"
@@ -145,7 +145,7 @@ def test_replay_prices_an_archived_load_anew(undisturbed: LocalCloud, operator: 
     settle(undisturbed)
     drop = upload_day(undisturbed, 1, sale("A1", 1, product="PA1"), sale("A2", 1, product="PA2"))
     settle(undisturbed)
-    assert stage_of(undisturbed, drop) is Stage.ARCHIVED
+    assert phase_of(undisturbed, drop) is Phase.ARCHIVED
     upload_products(undisturbed, PA1="12.50")
     settle(undisturbed)
     assert amounts(undisturbed, "A") == {"A1": "30.00", "A2": "60.00"}, "a correction alone prices nothing anew"
@@ -206,7 +206,7 @@ def test_a_refused_day_is_loaded_when_its_customers_come(undisturbed: LocalCloud
     upload_customers(undisturbed, "CE1")
     settle(undisturbed)
     assert sorted(amounts(undisturbed, "E")) == ["E0", "E1", "E2", "E3", "E4", "E9"]
-    assert stage_of(undisturbed, day) is Stage.ARCHIVED
+    assert phase_of(undisturbed, day) is Phase.ARCHIVED
     assert mails_about(undisturbed, day)[1:] == ["[dev] 4 Mar loaded: +539.82, 6 rows"]
     upload_customers(undisturbed, "CE1")
     settle(undisturbed)

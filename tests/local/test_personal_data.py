@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import polars as pl
 import pytest
 
-from cli.drops.status import Stage
+from cli.drops.status import Phase
 from cli.forget.traces import DELETED, MOVED, REWRITTEN
 from local.local_cloud import LocalCloud
 from schemas.drops import Drop
@@ -17,7 +17,7 @@ from schemas.warehouse.tables import DIM_CUSTOMERS, WAREHOUSE_TABLES
 from schemas.work_bucket import CODE, REJECTED, REPORTS, STAGING, page_key, report_key
 from tests.cli.terminals import Terminal, terminal
 from tests.faults.model import found_fact, keys_in, rows_of
-from tests.local.local_clouds import put, stage_of, transactions_key
+from tests.local.local_clouds import phase_of, put, transactions_key
 
 SETTLED_WITHIN_SECONDS = 500.0
 CUSTOMERS = "customer_id,first_name,last_name,email,membership_level"
@@ -137,9 +137,9 @@ def seed(cloud: LocalCloud, crowd: Crowd, day: int) -> Seeded:
         name: put(cloud, "dimensions/dim_customers.csv", content) for name, content in crowd.bad_customers().items()
     }
     cloud.wait_until_idle(SETTLED_WITHIN_SECONDS)
-    assert stage_of(cloud, sales) is Stage.ARCHIVED
-    stages = {name: stage_of(cloud, drop) for name, drop in refused.items()}
-    assert stages == dict.fromkeys(refused, Stage.FAILED)
+    assert phase_of(cloud, sales) is Phase.ARCHIVED
+    phases = {name: phase_of(cloud, drop) for name, drop in refused.items()}
+    assert phases == dict.fromkeys(refused, Phase.FAILED)
     return Seeded(crowd, sales, loaded, refused)
 
 
@@ -199,11 +199,11 @@ def test_people_are_nowhere_else_and_once_forgotten_nowhere(
     assert {name: value for name, value in names.items() if name in expected} == expected
 
     refused = seeded.refused["an id that is too long"]
-    for drop, place in ((seeded.loaded, Stage.ARCHIVED), (refused, Stage.FAILED), (seeded.day, Stage.ARCHIVED)):
+    for drop, place in ((seeded.loaded, Phase.ARCHIVED), (refused, Phase.FAILED), (seeded.day, Phase.ARCHIVED)):
         (load,) = operator.json("replay", drop.load_id)["loads"]
         assert load["reason"] == "attempt 2 starts from the archive"
         undisturbed.wait_until_idle(SETTLED_WITHIN_SECONDS)
-        assert stage_of(undisturbed, drop) is place
+        assert phase_of(undisturbed, drop) is place
     for number in forgotten:
         assert places_of(undisturbed, crowd.token(number)) == [], "a replay brings nobody back"
     assert found_fact(undisturbed) == fact

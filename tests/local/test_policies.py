@@ -15,9 +15,9 @@ from botocore.exceptions import ClientError
 from moto.s3.models import S3Backend
 
 from cli.drops.progress import Progress
-from cli.drops.status import Stage
+from cli.drops.status import Phase
 from local.local_cloud import LocalCloud
-from tests.local.local_clouds import GOOD, put, stage_of, transactions, transactions_key
+from tests.local.local_clouds import GOOD, phase_of, put, transactions, transactions_key
 
 
 def test_a_role_may_no_more_than_its_policies_say(undisturbed: LocalCloud) -> None:
@@ -55,7 +55,7 @@ def test_without_the_queues_policy_the_bucket_cannot_send_to_it(undisturbed: Loc
     drop = put(undisturbed, transactions_key(21), transactions(GOOD.format(number=21, day=21)))
     undisturbed.wait_until_idle()
     sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
-    assert stage_of(undisturbed, drop) is Stage.QUEUED
+    assert phase_of(undisturbed, drop) is Phase.QUEUED
     (trouble,) = undisturbed.router.warnings
     assert "may not send to" in trouble
 
@@ -83,7 +83,7 @@ def test_an_event_that_its_rule_may_not_deliver_is_a_dead_letter(
     drop = put(undisturbed, transactions_key(22), transactions(GOOD.format(number=22, day=22)))
     undisturbed.wait_until_idle()
     let_invoke(lambda statement: statement["Condition"]["ArnLike"]["AWS:SourceArn"])
-    assert stage_of(undisturbed, drop) is Stage.ARCHIVED, "the archive's rule is another"
+    assert phase_of(undisturbed, drop) is Phase.ARCHIVED, "the archive's rule is another"
     assert len(undisturbed.mails()) == before
     queue = undisturbed.router.functions.gaps.dead_letter_of_function[notify.arn].rpartition(":")[2]
     url = sqs.get_queue_url(QueueName=queue)["QueueUrl"]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cli.drops.progress import Progress
-from cli.drops.status import Stage
+from cli.drops.status import Phase
 from components.events import EventFunctionArgs, Rule
 from components.functions import FunctionArgs
 from components.ingestion import Ingestion
@@ -31,7 +31,7 @@ def test_without_the_buckets_notification_no_drop_is_loaded(tmp_path: Path, monk
     with started(tmp_path) as cloud:
         drop = drop_products(cloud)
         cloud.wait_until_idle()
-        assert Progress(cloud).look([drop])[0].stage is Stage.QUEUED
+        assert Progress(cloud).look([drop])[0].phase is Phase.QUEUED
         assert (cloud.runs(), cloud.mails()) == ([], [])
 
 
@@ -58,5 +58,5 @@ def test_without_the_archives_rule_a_loaded_drop_is_not_archived(
     with started(tmp_path) as cloud:
         drop = drop_products(cloud)
         cloud.wait_until_idle()
-        assert Progress(cloud).look([drop])[0].stage is Stage.LOADED
+        assert Progress(cloud).look([drop])[0].phase is Phase.LOADED
         assert len(cloud.mails()) == 1
