@@ -84,14 +84,17 @@ dist/ready-3.13: .venv/ready $(IN_WHEEL)
 	$(BIN)/pipeline wheel --python 3.13
 	@touch $@
 
+# What the job's tests are, and what they need.
+JOB_TESTS := tests/jobs tests/oracle tests/strategies
+
 .venv-job-3.9/ready: dist/ready
 .venv-job-3.13/ready: dist/ready-3.13
-.venv-job-%/ready: .venv/ready requirements/glue_tests.txt $(wildcard tests/*.py tests/jobs/*.py)
+.venv-job-%/ready: .venv/ready requirements/glue_tests.txt tests/conftest.py $(shell find $(JOB_TESTS) -name "*.py")
 	python=$$($(BIN)/python -m local.runtime.glue_python $*) && $(UV) venv --quiet --clear --python "$$python" .venv-job-$*
 	$(UV) pip install --quiet --python .venv-job-$* --require-hashes -r requirements/glue_tests.txt
 	$(UV) pip install --quiet --python .venv-job-$* --no-deps dist/*-cp$(subst .,,$*)-*.whl
 	rm -rf build/job-$* && mkdir -p build/job-$*/tests
-	cp tests/__init__.py tests/conftest.py tests/oracle*.py tests/*strategies.py tests/hostile_content.py tests/test_oracle*.py build/job-$*/tests/
-	cp -r tests/jobs build/job-$*/tests/jobs
+	cp tests/__init__.py tests/conftest.py build/job-$*/tests/
+	cp -r $(JOB_TESTS) build/job-$*/tests/
 	printf '[pytest]\nfilterwarnings =\n    error\nmarkers =\n    slow: long\n' > build/job-$*/pytest.ini
 	@touch $@

@@ -33,8 +33,8 @@ from schemas.reports import Report
 from schemas.runs import RunArguments, encode_job_arguments
 from schemas.sources import DEFAULT, SourceSettings
 from tests import oracle
-from tests.hostile_content import SOUND_CUSTOMERS, SOUND_DAY, SOUND_PRODUCTS
-from tests.oracle_files import read_cells
+from tests.oracle.files import read_cells
+from tests.strategies.hostile_content import SOUND_CUSTOMERS, SOUND_DAY, SOUND_PRODUCTS
 
 UPLOADED_AT = datetime(2023, 3, 16, 6, tzinfo=timezone.utc)
 AMOUNT_CLASSES = ",".join(f"{label}:{bound}" for label, bound in oracle.AMOUNT_CLASSES)

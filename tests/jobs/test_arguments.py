@@ -15,8 +15,8 @@ from jobs.arguments import parse_arguments
 from jobs.errors import TerminalError
 from schemas.amount_classes import parse_amount_classes
 from schemas.drops import Drop
-from tests.file_strategies import s3_keys
 from tests.jobs.dry_run import command_line
+from tests.strategies.files import s3_keys
 
 DROP = Drop("drop-bucket", "transactions/year=2023/month=03/day=15/day.csv", "v1")
 GLUE = [

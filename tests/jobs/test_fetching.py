@@ -15,8 +15,8 @@ from jobs.attempt import describe
 from jobs.errors import DropGone, FileRefused
 from jobs.load.staging import StagedParts, Stager
 from schemas.drops import Drop
-from tests.hostile_content import HEADER, SOUND_LINE
 from tests.jobs.dry_run import S3InMemory, command_line, dry_run
+from tests.strategies.hostile_content import HEADER, SOUND_LINE
 
 CONTENT = f"{HEADER}\n{SOUND_LINE}\n".encode()
 PACKED = gzip.compress(CONTENT, mtime=0)

@@ -26,7 +26,7 @@ from schemas.drops import (
 from schemas.sources import heading_key
 from schemas.work_bucket import rejected_key, report_key, staging_prefix
 from tests import oracle
-from tests.file_strategies import s3_keys, stray_keys
+from tests.strategies.files import s3_keys, stray_keys
 
 HEADING_KEYS = "ecd571f3e779ecabe1abcb847ee1882e41b9b12bd3b2544c2982d4a8e98bab5d"
 """SHA-256 of the keys of all code points."""

@@ -14,8 +14,8 @@ from jobs.arguments import parse_arguments
 from jobs.attempt import Attempt, run_attempt
 from schemas.drops import Drop
 from schemas.reports import RejectSample, Report
-from tests.hostile_content import HEADER, SOUND_LINE
 from tests.jobs.dry_run import S3InMemory, command_line, dry_run
+from tests.strategies.hostile_content import HEADER, SOUND_LINE
 
 STRANGER = SOUND_LINE.replace("T1", "T2").replace("C12345", "C9")
 

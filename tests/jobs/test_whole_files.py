@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import nullcontext
-from datetime import date, timezone
+from datetime import date, datetime, timezone
 from decimal import Decimal
 from typing import Any
 
@@ -15,8 +15,11 @@ from hypothesis import strategies as st
 
 from schemas.reports import Report
 from tests import oracle
-from tests.file_strategies import RenderedFile, hostile_files, render, transaction_files
-from tests.hostile_content import (
+from tests.jobs.dry_run import UPLOADED_AT, DryRun, dry_run, read_exactly, refusal_kinds, small_pieces
+from tests.oracle.files import read_file
+from tests.oracle.text import Refused
+from tests.strategies.files import RenderedFile, hostile_files, render, transaction_files
+from tests.strategies.hostile_content import (
     BROKEN_FILES,
     HEADER,
     HOSTILE_TEXTS,
@@ -26,10 +29,7 @@ from tests.hostile_content import (
     SOUND_PRODUCTS,
     HostileFile,
 )
-from tests.jobs.dry_run import UPLOADED_AT, DryRun, dry_run, read_exactly, refusal_kinds, small_pieces
-from tests.oracle_files import read_file
-from tests.oracle_text import Refused
-from tests.strategies import dim_customers, dim_products, hostile_transactions, partition_days, transactions
+from tests.strategies.rows import dim_customers, dim_products, hostile_transactions, partition_days, transactions
 
 pieces = st.builds(
     dict,
@@ -91,7 +91,7 @@ def by_line(row: Mapping[str, Any]) -> int:
 def expected_row(winner: oracle.Accepted, partition_day: date, report: Report) -> dict[str, Any]:
     """A staged row, with its precedence worked out from the oracle's parts of it."""
     instant_utc = winner.business["transaction_date"]
-    since_1970 = instant_utc.replace(tzinfo=timezone.utc) - oracle.datetime(1970, 1, 1, tzinfo=timezone.utc)
+    since_1970 = instant_utc.replace(tzinfo=timezone.utc) - datetime(1970, 1, 1, tzinfo=timezone.utc)
     microseconds = (since_1970.days * 86400 + since_1970.seconds) * 10**6 + since_1970.microseconds
     return {
         **winner.business,

@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeou
 from lambdas.errors import TerminalError
 from lambdas.notify import handler
 from tests.lambdas.cloud import TRANSACTIONS_JOB, Cloud, Killed, killed_at
-from tests.lambdas.notifying import event_of, only_mail, run_of, tell
+from tests.lambdas.notify.notifying import event_of, only_mail, run_of, tell
 from tests.lambdas.reports import failed, succeeded
 
 

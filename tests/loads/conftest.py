@@ -20,8 +20,8 @@ from redshift_connector.iam_helper import IamHelper
 
 import jobs.attempt
 from redshift_emulator import Warehouse
-from tests.hostile_content import SOUND_CUSTOMERS, SOUND_PRODUCTS
 from tests.loads.shop import Shop, fresh
+from tests.strategies.hostile_content import SOUND_CUSTOMERS, SOUND_PRODUCTS
 
 
 @pytest.fixture(scope="package")

@@ -33,10 +33,10 @@ from schemas.warehouse import ddl
 from schemas.warehouse.tables import COUNTS, FACT_TRANSACTIONS, LOAD_LEDGER, STAGED_TRANSACTIONS
 from schemas.work_bucket import plan_key, planned_key, report_key
 from tests import oracle
-from tests.hostile_content import HEADER, SOUND_DAY
 from tests.jobs.dry_run import refusal_kinds
-from tests.oracle_files import read_cells
-from tests.oracle_text import Refused
+from tests.oracle.files import read_cells
+from tests.oracle.text import Refused
+from tests.strategies.hostile_content import HEADER, SOUND_DAY
 
 ACCOUNT = "123456789012"
 DATABASE_USER = "IAMR:developer"

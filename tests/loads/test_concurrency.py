@@ -14,9 +14,9 @@ import pytest
 
 import jobs.glue_entry
 from tests import oracle
-from tests.hostile_content import SOUND_CUSTOMERS, SOUND_PRODUCTS
 from tests.loads.shop import Shop, counts_of
-from tests.oracle_values import STATUSES
+from tests.oracle.values import STATUSES
+from tests.strategies.hostile_content import SOUND_CUSTOMERS, SOUND_PRODUCTS
 
 LOADS = 6
 SEEDS = range(30 if os.environ.get("HYPOTHESIS_PROFILE") == "thorough" else 2)

@@ -21,9 +21,16 @@ from schemas.reports import Report
 from schemas.runs import ArchivedCopy
 from schemas.warehouse.tables import STAGED_TRANSACTIONS
 from tests import oracle
-from tests.file_strategies import FILE_NAMES, render
-from tests.hostile_content import BROKEN_FILES, HEADER, SOUND_CUSTOMERS, SOUND_DAY, SOUND_LINE, SOUND_PRODUCTS
 from tests.loads.shop import Shop, key_of
+from tests.strategies.files import FILE_NAMES, render
+from tests.strategies.hostile_content import (
+    BROKEN_FILES,
+    HEADER,
+    SOUND_CUSTOMERS,
+    SOUND_DAY,
+    SOUND_LINE,
+    SOUND_PRODUCTS,
+)
 
 STANDING = ("T1,C0,P0,1,2023-03-14,pending", "T9,C0,P0,1,2023-03-14,pending")
 

@@ -29,10 +29,10 @@ from lambdas.archived_copies import origin_metadata
 from schemas.drops import Drop
 from schemas.runs import FLOW_IN, LOAD, RETRACT, ArchivedCopy
 from tests import oracle
-from tests.hostile_content import HEADER
 from tests.loads.disturbed import before
 from tests.loads.shop import CUSTOMERS, FIRST_UPLOAD, PRODUCTS, Shop, csv_bytes, key_of
 from tests.loads.what_was_said import Model
+from tests.strategies.hostile_content import HEADER
 
 THOROUGH = os.environ.get("HYPOTHESIS_PROFILE") == "thorough"
 NOON = datetime(2023, 3, 16, 12, tzinfo=UTC)

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from tests import oracle
-from tests.hostile_content import SOUND_CUSTOMERS, SOUND_PRODUCTS
 from tests.loads.shop import CUSTOMERS, PRODUCTS, Shop, csv_bytes
+from tests.strategies.hostile_content import SOUND_CUSTOMERS, SOUND_PRODUCTS
 
 SALE = "T1,C0,P0,3,2023-03-15,pending"
 

@@ -11,8 +11,8 @@ from jobs.errors import TerminalError
 from schemas.reports import ClassAmount, Report
 from schemas.runs import LOAD, RETRACT
 from tests import oracle
-from tests.hostile_content import SOUND_CUSTOMERS
 from tests.loads.shop import CUSTOMERS, Shop, csv_bytes
+from tests.strategies.hostile_content import SOUND_CUSTOMERS
 
 PRODUCTS = {
     "A": oracle.Product("A", "Pen", "Office", Decimal("10"), "S"),

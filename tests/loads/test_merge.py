@@ -12,8 +12,8 @@ import pytest
 from schemas.warehouse.tables import FACT_TRANSACTIONS, PRECEDENCE_COLUMNS, STAGED_TRANSACTIONS
 from schemas.warehouse.upsert import TRANSACTIONS_UPSERT
 from tests import oracle
-from tests.hostile_content import SOUND_CUSTOMERS, SOUND_PRODUCTS
 from tests.loads.shop import Shop
+from tests.strategies.hostile_content import SOUND_CUSTOMERS, SOUND_PRODUCTS
 
 NOON = datetime(2023, 3, 16, 12, tzinfo=UTC)
 

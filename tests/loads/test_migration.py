@@ -9,8 +9,8 @@ from pathlib import Path
 from schemas.runs import RETRACT
 from schemas.warehouse import ddl
 from schemas.warehouse.tables import WAREHOUSE_TABLES
-from tests.hostile_content import SOUND_CUSTOMERS, SOUND_PRODUCTS
 from tests.loads.shop import DATABASE_USER, Shop
+from tests.strategies.hostile_content import SOUND_CUSTOMERS, SOUND_PRODUCTS
 
 YESTERDAYS_TABLES = (Path(__file__).parent / "yesterdays_tables.sql").read_text(encoding="utf-8")
 """The DDL of version 1.0.0, in which the ledger had no events and no amounts were booked."""

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from schemas.reports import Report
 from schemas.warehouse.tables import COUNTS
 from tests import oracle
-from tests.file_strategies import render
-from tests.hostile_content import HEADER, SOUND_DAY, SOUND_PRODUCTS
 from tests.loads.shop import FIRST_UPLOAD, PRODUCTS, Shop, csv_bytes, key_of
-from tests.strategies import (
+from tests.strategies.files import render
+from tests.strategies.hostile_content import HEADER, SOUND_DAY, SOUND_PRODUCTS
+from tests.strategies.rows import (
     PARTITION_DAYS,
     Transaction,
     dim_customers,

@@ -17,8 +17,8 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, rule,
 
 from schemas.runs import FLOW_IN, LOAD, RETRACT
 from tests import oracle
-from tests.hostile_content import HEADER
 from tests.loads.shop import CUSTOMERS, FIRST_UPLOAD, PRODUCTS, Shop, csv_bytes, key_of
+from tests.strategies.hostile_content import HEADER
 
 THOROUGH = os.environ.get("HYPOTHESIS_PROFILE") == "thorough"
 DAY = date(2023, 3, 15)

@@ -15,8 +15,8 @@ from schemas.runs import FLOW_IN, RETRACT
 from schemas.warehouse import sql
 from schemas.warehouse.tables import STAGED_TRANSACTIONS
 from schemas.warehouse.upsert import TRANSACTIONS_UPSERT
-from tests.hostile_content import SOUND_CUSTOMERS, SOUND_LINE, SOUND_PRODUCTS
 from tests.loads.shop import Shop
+from tests.strategies.hostile_content import SOUND_CUSTOMERS, SOUND_LINE, SOUND_PRODUCTS
 
 MERGE = TRANSACTIONS_UPSERT.merge()
 DELETE_STALE = TRANSACTIONS_UPSERT.delete_stale()

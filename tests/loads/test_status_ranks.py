@@ -8,8 +8,8 @@ from dataclasses import replace
 from schemas.sources import DEFAULT
 from schemas.warehouse import ddl
 from tests import oracle
-from tests.hostile_content import SOUND_CUSTOMERS, SOUND_PRODUCTS
 from tests.loads.shop import Shop
+from tests.strategies.hostile_content import SOUND_CUSTOMERS, SOUND_PRODUCTS
 
 WITH_PACKED = ("pending", "processing", "completed", "packed", "shipped", "delivered", "cancelled", "refunded")
 COMPLETED_LAST = ("pending", "processing", "shipped", "delivered", "completed", "cancelled", "refunded")

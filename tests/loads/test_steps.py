@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 
 from jobs.attempt import STEPS
-from tests.hostile_content import HEADER, SOUND_LINE
 from tests.jobs.dry_run import dry_run
+from tests.strategies.hostile_content import HEADER, SOUND_LINE
 
 
 def test_readme_log_and_report_name_the_same_steps_in_the_same_order() -> None:

@@ -20,11 +20,11 @@ from hypothesis.stateful import (
 )
 
 from tests import oracle
-from tests.file_strategies import render
-from tests.hostile_content import BROKEN_FILES, HEADER, HostileFile
 from tests.loads.shop import CUSTOMERS, FIRST_UPLOAD, PRODUCTS, Shop, csv_bytes, key_of
-from tests.oracle_text import SOURCE_COLUMNS
-from tests.strategies import (
+from tests.oracle.text import SOURCE_COLUMNS
+from tests.strategies.files import render
+from tests.strategies.hostile_content import BROKEN_FILES, HEADER, HostileFile
+from tests.strategies.rows import (
     PARTITION_DAYS,
     Transaction,
     dim_customers,

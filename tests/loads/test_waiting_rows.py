@@ -13,9 +13,9 @@ from jobs.load.staging import StagedRows
 from jobs.s3 import Fetched
 from schemas.runs import FLOW_IN, RETRACT
 from tests import oracle
-from tests.hostile_content import SOUND_CUSTOMERS, SOUND_PRODUCTS
 from tests.loads.shop import CUSTOMERS, PRODUCTS, Shop, csv_bytes
 from tests.loads.test_ledger import counts
+from tests.strategies.hostile_content import SOUND_CUSTOMERS, SOUND_PRODUCTS
 
 LINES = (
     "T1,C0,P0,1,2023-03-15,pending",

@@ -10,9 +10,9 @@ import pytest
 import redshift_connector
 
 from jobs.load.staging import StagedParts
-from tests.hostile_content import SOUND_CUSTOMERS, SOUND_PRODUCTS
 from tests.loads.disturbed import before, snapshot
 from tests.loads.shop import Shop
+from tests.strategies.hostile_content import SOUND_CUSTOMERS, SOUND_PRODUCTS
 
 SOUND = ("T1,C0,P0,1,2023-03-15,pending", "T2,C0,P0,2,2023-03-15,pending")
 WAITING_SECONDS = 60

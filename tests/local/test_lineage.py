@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from pathlib import Path
 
-from tests.lambdas.test_lineage import endpoint
+from tests.lambdas.notify.test_lineage import endpoint
 from tests.local.local_clouds import GOOD, fact, mails_about, put, started, transactions, transactions_key
 
 

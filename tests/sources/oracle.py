@@ -15,8 +15,8 @@ from itertools import groupby
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from tests.oracle_text import heading_key
-from tests.oracle_values import NULL_WORDS, ROUNDED, is_nothing, meant, status_word
+from tests.oracle.text import heading_key
+from tests.oracle.values import NULL_WORDS, ROUNDED, is_nothing, meant, status_word
 
 CONTRACT = ("transaction_id", "customer_id", "product_id", "quantity", "transaction_date", "status")
 RANKS = ("pending", "processing", "completed", "shipped", "delivered", "cancelled", "refunded")

@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from tests.oracle_values import STATUSES
+from tests.oracle.values import STATUSES
 
 DELIMITERS = (",", ";", "\t", "|", ":")
 QUOTES = ('"', "'", "")

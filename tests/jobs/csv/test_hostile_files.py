@@ -1,0 +1,279 @@
+"""Files made to hurt: bombs, endless lines, hosts of columns, quotes and reasons. Refused or read, in bounded memory.
+
+What hostile text in a field comes to is compared with the oracle in test_whole_files; the sentences are in
+test_refused_files.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+from unittest import mock
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import jobs.csv.reader
+from jobs.csv.reader import open_source_file
+from jobs.csv.records import MAX_RECORD_BYTES
+from jobs.errors import FileRefused
+from schemas.reports import Report
+from tests.jobs.dry_run import DryRun, dry_run
+from tests.oracle.files import read_cells
+from tests.oracle.text import FORMULA_SIGNS, SOURCE_COLUMNS, as_shown
+from tests.strategies.hostile_content import HEADER, SOUND_LINE
+
+MIB = 1024 * 1024
+
+
+def load(*lines: str) -> DryRun:
+    run = dry_run("\n".join([HEADER, *lines, ""]).encode())
+    assert run.error is None, str(run.error)
+    return run
+
+
+def open_drop(path: Path) -> jobs.csv.reader.SourceFile:
+    return open_source_file(path, name="day.csv", required=SOURCE_COLUMNS)
+
+
+# Each begins with a plain part that is read well and goes on for ever.
+BOMBS = {
+    "a gigabyte of nothing": (gzip.compress(b"\0" * 16 * MIB), 64, "line 2: the line is longer than 1,048,576 bytes"),
+    "a hundred million blank lines": (gzip.compress(b"\n" * 16 * MIB), 8, ""),
+}
+
+# Not ru_maxrss, which begins with what the process that started this one has.
+_IN_A_PROCESS_OF_ITS_OWN = """
+import sys
+from tests.jobs.dry_run import dry_run
+run = dry_run(open(sys.argv[1], "rb").read(), gz=True)
+(peak_kib,) = (line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM"))
+print(int(peak_kib) // 1024, str(run.error or ""), sep="|")
+"""
+
+
+@pytest.mark.parametrize(("member", "times", "sentence"), BOMBS.values(), ids=BOMBS)
+def test_a_gzip_bomb_is_looked_through_in_little_memory(
+    tmp_path: Path, member: bytes, times: int, sentence: str
+) -> None:
+    bomb = tmp_path / "bomb.csv.gz"
+    bomb.write_bytes(gzip.compress(f"{HEADER}\n".encode()) + member * times)
+    assert bomb.stat().st_size < 2 * MIB
+    done = subprocess.run(
+        [sys.executable, "-c", _IN_A_PROCESS_OF_ITS_OWN, str(bomb)],
+        cwd=Path(__file__).parents[3],
+        stdout=subprocess.PIPE,
+        check=True,
+        timeout=300,
+    )
+    peak_mib, said = done.stdout.decode().strip().split("|")
+    assert sentence in said
+    assert bool(said) == bool(sentence)
+    assert int(peak_mib) < 300
+
+
+class CountingFile(io.FileIO):
+    """Knows how much was read of it."""
+
+    bytes_read = 0
+
+    def read(self, size: int = -1) -> bytes:
+        block = super().read(size)
+        CountingFile.bytes_read += len(block or b"")
+        return block or b""
+
+
+def test_a_line_of_two_gigabytes_is_refused_after_two_blocks(tmp_path: Path) -> None:
+    path = tmp_path / "drop"
+    with path.open("wb") as file:
+        file.write(f"{HEADER}\n{SOUND_LINE}\n".encode())
+        # A hole: two gigabytes to read and nothing on the disk.
+        file.truncate(2048 * MIB)
+    CountingFile.bytes_read = 0
+    counted = mock.patch.object(Path, "open", lambda self, _mode: CountingFile(self))
+    with counted, pytest.raises(FileRefused, match="line 3: the line is longer than 1,048,576 bytes"):
+        open_drop(path)
+    # And the block ahead of it once more, to count its lines.
+    assert CountingFile.bytes_read <= 5 * MAX_RECORD_BYTES
+
+
+def test_a_quote_that_is_never_closed_costs_its_line_and_is_not_held(tmp_path: Path) -> None:
+    path = tmp_path / "drop"
+    path.write_bytes(f'{HEADER},note\n{SOUND_LINE},"\n'.encode() + f"{SOUND_LINE},{'x' * 1000}\n".encode() * 40_000)
+    source = open_drop(path)
+    with mock.patch("jobs.csv.blocks.CHUNK_BYTES", 2 * MAX_RECORD_BYTES):
+        frames = list(source.chunks())
+    assert sum(frame.height for frame in frames) == 40_001
+    assert [frame.get_column("is_malformed").sum() for frame in frames] == [1] + [0] * (len(frames) - 1)
+    assert max(frame.height for frame in frames) < 4000
+
+
+def test_a_row_with_a_million_fields_is_one_malformed_row() -> None:
+    run = load(SOUND_LINE, "x" + "," * 1_000_000, SOUND_LINE.replace("T1", "T2"))
+    assert [row["transaction_id"] for row in run.staged] == ["T1", "T2"]
+    assert {reason: rejected.rows for reason, rejected in run.report.reject_reasons.items()} == {"malformed_row": 1}
+    assert run.report.reject_reasons["malformed_row"].samples[0].fault == (
+        "1,000,001 values under 6 headings, the last empty"
+    )
+
+
+def test_a_thousand_columns_are_read_and_one_more_refused() -> None:
+    more = ",".join(f"c{at}" for at in range(994))
+    rows = [SOUND_LINE.replace("T1", f"T{at}") + "," * 994 for at in range(50)]
+    content = "\n".join([f"{HEADER},{more}", *rows]).encode()
+    assert len(dry_run(content).staged) == 50
+    error = dry_run(content.replace(b"\n", b",c994\n", 1)).error
+    assert str(error) == (
+        "day.csv, line 1: the header has 1,001 columns and at most 1,000 are read; "
+        "take out what nobody reads, and upload the file again"
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "rows"),
+    [('"\n' * 100_000, 100_000), ('""a\n' * 50_000, 50_000), ('a"\n' * 50_000, 50_000), ('"' * 1_000_000, 1)],
+    ids=["alone on their lines", "doubled and followed", "in the middle", "a million in a row"],
+)
+def test_hosts_of_quotes_cost_a_row_each(line: str, rows: int) -> None:
+    with mock.patch.object(pl.Series, "scatter", autospec=True, side_effect=pl.Series.scatter) as scatter:
+        run = load(SOUND_LINE, line.rstrip("\n"))
+    assert run.report.counts is not None
+    assert (run.report.counts["rows_read"], run.report.counts["rejected"]) == (rows + 1, rows)
+    # What is done to a whole chunk is done once for it, not once for each of its quotes.
+    assert scatter.call_count < 100
+
+
+@pytest.mark.parametrize("quote", ["", '"'], ids=["plain", "quoted"])
+def test_short_lines_do_not_make_a_chunk_large(tmp_path: Path, quote: str) -> None:
+    """Sixteen megabytes of commas were a frame of 2.7 million rows, and 3.5 GB."""
+    path = tmp_path / "drop"
+    path.write_bytes(f"{HEADER},{quote}extra{quote}\n".encode() + b"x,,,,,,\n" * 300_000 + SOUND_LINE.encode() + b",")
+    source = open_drop(path)
+    assert source.is_unquoted == (not quote)
+    heights, lines = zip(*((chunk.height, chunk.item(0, "source_line")) for chunk in source.chunks()))
+    assert sum(heights) == 300_001
+    assert max(heights) <= jobs.csv.blocks.CHUNK_VALUES / source.layout.width
+    assert list(lines) == [2 + sum(heights[:at]) for at in range(len(heights))]
+
+
+def test_short_lines_below_a_wide_header_are_read_twice_at_most(tmp_path: Path) -> None:
+    path = tmp_path / "drop"
+    path.write_bytes(f"{HEADER}{',' * 100}\n".encode() + b"x\n" * 500_000)
+    with mock.patch("jobs.csv.blocks.CHUNK_VALUES", 1_000_000):
+        source = open_drop(path)
+        before = _bytes_read()
+        heights = [chunk.height for chunk in source.chunks()]
+    assert sum(heights) == 500_000
+    assert len(heights) > 50
+    assert _bytes_read() - before < 10 * path.stat().st_size
+
+
+def _bytes_read() -> int:
+    """By this process so far."""
+    return int(Path("/proc/self/io").read_text().split()[1])
+
+
+TEN_REASONS = ",,,x,2023-99-99,lost".replace(",,,x", f"{'t' * 65},nobody,nothing,x")
+
+
+def test_every_other_row_rejected_for_every_reason_there_is() -> None:
+    """The report holds three samples of each reason, however many rows there are."""
+    sound = [SOUND_LINE.replace("T1", f"T{at}") for at in range(20_000)]
+    bad = [TEN_REASONS, ",,,-1,soon,", f"T,C,P,1,2023-03-16,{'s' * 17}", "a,b"]
+    run = load(*(line for at, row in enumerate(sound) for line in (row, bad[at % 4])))
+    assert run.report.counts is not None
+    assert (run.report.counts["inserted"], run.report.counts["rejected"]) == (20_000, 20_000)
+    rejected = run.report.reject_reasons
+    assert set(rejected) == {
+        *("malformed_row", "missing_transaction_id", "missing_customer_id", "missing_product_id"),
+        *("unknown_customer", "unknown_product", "invalid_quantity", "invalid_transaction_date"),
+        *("future_transaction_date", "invalid_status", "value_too_long"),
+    }
+    assert {len(reason.samples) for reason in rejected.values()} == {3}
+    assert len(run.report.to_json()) < 20_000
+    assert run.rejected is not None
+    assert len(run.rejected.lines) == 20_000
+
+
+UNSEEN = ("\x00", "\x07", "\x1b[31m", "\u202e", "\u2066", "\u200b", "\ufeff", "\x85", "\u2028", "\x7f")
+
+
+@pytest.mark.parametrize("slip", ["T\0", "T\r1"], ids=["NUL", "CR"])
+def test_a_malformed_record_of_several_lines_is_kept_whole(slip: str) -> None:
+    record = f'{slip},C0,P0,1,2023-03-15,pending,"of two\nlines","and two\nmore\n"'
+    run = dry_run(f"{HEADER},note,memo\n{record}\n{SOUND_LINE},,\n".encode())
+    assert [row["transaction_id"] for row in run.staged] == ["T1"]
+    assert run.rejected is not None
+    assert [line[-1] for line in run.rejected.lines] == [as_shown(record)]
+
+
+def test_what_cannot_be_seen_is_kept_as_it_stood() -> None:
+    """Escaping is up to whoever shows it (lambdas.printable): a row can only be corrected as it was."""
+    ids = [f"T{sign}1" for sign in UNSEEN]
+    run = load(*(SOUND_LINE.replace("T1", name).replace("C12345", "nobody") for name in ids))
+    assert run.rejected is not None
+    kept = [line[0] or line[8].partition(",")[0] for line in run.rejected.lines]
+    assert kept == ids
+    samples = [sample for rejected in run.report.reject_reasons.values() for sample in rejected.samples]
+    assert {sample.values["transaction_id"] for sample in samples if sample.values} <= set(ids)
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=30), min_size=1, max_size=3))
+def test_a_report_is_one_json_object_whatever_it_quotes(texts: list[str]) -> None:
+    header = ",".join([HEADER, *(_quoted(text) for text in texts)])
+    content = "\n".join([header, _quoted("".join(texts)), ""]).encode()
+    report = dry_run(content).report
+    text = report.to_json()
+    assert Report.from_json(text) == report
+    assert not set(text.encode()) & set(range(0x20)) - {0x0A}, "a control character is escaped, as JSON demands"
+    assert json.loads(text)["ignored_columns"] == report.ignored_columns
+
+
+def test_a_sample_is_cut_and_never_holds_up_the_report() -> None:
+    run = load(f"T1,nobody,P12345,1,2023-03-15,pending,{'é' * 500_000}", f"{'x' * 1_000_000}")
+    samples = run.report.reject_reasons["malformed_row"].samples
+    assert [sample.fault for sample in samples] == ["7 values under 6 headings", "1 value under 6 headings"]
+    assert len(run.report.to_json()) < 5000
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"'
+
+
+formulas = st.tuples(
+    st.text("'", max_size=2),
+    st.sampled_from(FORMULA_SIGNS),
+    st.text(st.characters(exclude_categories=["Cs"]), max_size=8),
+).map("".join)
+
+
+@given(st.lists(formulas, min_size=1, max_size=4))
+def test_rejected_files_hold_no_formula_and_can_be_read_back(values: list[str]) -> None:
+    """In a heading, an extra column, a value or a whole malformed row."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow([*HEADER.split(","), *(f"{value}{at}" for at, value in enumerate(values))])
+    writer.writerow([*SOUND_LINE.replace("C12345", "nobody").split(","), *values])
+    writer.writerow([*SOUND_LINE.replace("T1", "T2").split(","), *values])
+    writer.writerow([values[0]])
+    run = dry_run(out.getvalue().encode())
+    if run.error is not None:
+        # The cells may spell a header twice or not at all; nothing was written then.
+        assert run.rejected_content is None
+        return
+    assert run.rejected_content is not None
+    for row in read_cells(run.rejected_content):
+        assert not [cell for cell in row if cell[:1] and cell[0] in FORMULA_SIGNS]
+    again = dry_run(run.rejected_content)
+    assert again.error is None
+    assert again.rejected_content is not None
+    assert [row[:-3] for row in read_cells(again.rejected_content)[:2]] == [
+        row[:-3] for row in read_cells(run.rejected_content)[:2]
+    ]

@@ -1,0 +1,156 @@
+"""Ids that occur in several rows of a file are found and settled exactly, however the file is cut."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import permutations
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from unittest import mock
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jobs.csv.reader import SourceFile, open_source_file
+from jobs.rows.duplicates import DuplicateCandidates
+from jobs.rows.ids import IdReader
+from jobs.rows.validation import ValidationResult
+from schemas.rejected_file import SOURCE_LINE
+from schemas.sources import DEFAULT
+from tests.jobs.dry_run import dry_run, small_pieces
+from tests.jobs.test_whole_files import check, pieces
+from tests.oracle import values as oracle_values
+from tests.oracle.text import SOURCE_COLUMNS, trim
+from tests.strategies.files import render, write
+from tests.strategies.hostile_content import HEADER
+from tests.strategies.rows import Transaction, hostile_texts
+
+ids = st.one_of(st.sampled_from(("T1", " T1", "T1 ", "t1", "T2", "T2\u3000", "")), hostile_texts)
+SALE = ("T1", "C0", "P0", "1", "2023-03-15", "pending")
+
+
+@given(st.lists(ids, max_size=12), pieces)
+def test_each_id_that_repeats_is_set_aside(texts: Sequence[str], pieces: Mapping[str, int]) -> None:
+    row = dict.fromkeys(SOURCE_COLUMNS, "x")
+    content = render([{**row, "transaction_id": text} for text in texts]).content
+    with TemporaryDirectory() as folder, small_pieces(**pieces):
+        path = Path(folder) / "drop"
+        path.write_bytes(content)
+        source = open_source_file(path, name="day.csv", required=SOURCE_COLUMNS)
+        candidates = DuplicateCandidates(source, Path(folder), IdReader(DEFAULT.null_words))
+        contested = [candidates.split(chunk, as_if_accepted(chunk)).contested for chunk in source.chunks()]
+    occurrences = Counter(text for chunk in contested for text in chunk.get_column("transaction_id"))
+    counts = Counter(oracle_values.read_id(text) for text in texts if not set("\r\n\0") & set(trim(text)))
+    due = {text: count for text, count in counts.items() if text and count > 1}
+    assert {text: occurrences[text] for text in due} == due
+
+
+def as_if_accepted(chunk: pl.DataFrame) -> ValidationResult:
+    ids = IdReader(DEFAULT.null_words).read(chunk.get_column("transaction_id"))
+    accepted = chunk.select(ids, SOURCE_LINE).drop_nulls()
+    return ValidationResult(accepted, chunk.clear().with_columns(reject_reasons=pl.lit("")), accepted.clear())
+
+
+sales = st.builds(
+    lambda *values: dict(zip(SOURCE_COLUMNS, values)),
+    st.sampled_from(("T1", "T1", "T2", " T1")),
+    st.sampled_from(("C0", "C0", "C12345", "C9")),
+    st.sampled_from(("P0", "P0", "P12345", "P9")),
+    st.sampled_from(("1", "01", "2", "1", "0")),
+    st.sampled_from(("2023-03-15", "2023-03-15T00:00Z", "2023-03-14")),
+    st.sampled_from(("pending", "PENDING", "shipped")),
+)
+"""Rows of two ids, most of them equal, some of unknown customers and products, some wrong in themselves."""
+
+
+@pytest.mark.parametrize("collide", [False, True], ids=["hashes", "hashes that all collide"])
+@given(rows=st.lists(sales, max_size=8), pieces=pieces)
+def test_rows_of_one_id_end_as_the_contract_says(
+    collide: bool, rows: Sequence[Transaction], pieces: Mapping[str, int]
+) -> None:
+    """A collision of hashes does no harm: what is contested is settled by the id itself."""
+    colliding = pl.col("transaction_id").str.len_bytes().cast(pl.UInt64) * 0 + 7
+    hashed = colliding if collide else pl.col("transaction_id").hash()
+    with mock.patch("jobs.rows.marks._ID_HASH", hashed):
+        check(render(rows).content, pieces=pieces)
+
+
+@pytest.mark.parametrize(("column", "value"), [("customer_id", "C12345"), ("product_id", "P12345"), ("quantity", "2")])
+def test_different_sales_of_one_id_are_all_rejected(column: str, value: str) -> None:
+    other = [value if name == column else text for name, text in zip(SOURCE_COLUMNS, SALE)]
+    run = check(write([SALE, other, SALE, ("T2", *SALE[1:])]))
+    assert [row["transaction_id"] for row in run.staged] == ["T2"]
+    assert run.rejected is not None
+    assert [line[-2] for line in run.rejected.lines] == ["conflicting_rows"] * 3
+    assert run.duplicate == 0
+
+
+def test_a_conflict_does_not_hang_on_the_dimensions() -> None:
+    """Loaded once its product is known, the second row would overwrite the first in silence."""
+    run = check(write([SALE, ("T1", "C0", "P9", *SALE[3:])]))
+    assert run.staged == []
+    assert run.rejected is not None
+    assert [line[-2] for line in run.rejected.lines] == ["conflicting_rows", "unknown_product;conflicting_rows"]
+
+
+def test_a_later_status_wins_beside_a_conflict() -> None:
+    shipped = (*SALE[:5], "shipped")
+    run = check(write([SALE, ("T1", "C0", "P0", "2", *SALE[4:]), shipped]))
+    assert [row["status"] for row in run.staged] == ["shipped"]
+
+
+@pytest.mark.parametrize("order", list(permutations(range(4))))
+def test_the_order_of_the_lines_decides_no_conflict(order: Sequence[int]) -> None:
+    rows = [SALE, ("T1", "C0", "P12345", *SALE[3:]), (*SALE[:5], "shipped"), ("T1", "C9", *SALE[2:])]
+    run = check(write([rows[at] for at in order]))
+    assert [row["status"] for row in run.staged] == ["shipped"]
+    assert run.report.reject_reasons["conflicting_rows"].rows == 3
+
+
+@pytest.mark.parametrize("repeats", [2, 40], ids=["in a few buckets", "in many buckets"])
+def test_a_file_is_read_twice_however_many_ids_repeat(repeats: int) -> None:
+    twice = [(f"T{at}", *SALE[1:]) for at in range(repeats)] * 2
+    conflicting = [
+        (f"T{at}", *SALE[1:3], quantity, *SALE[4:]) for at in range(repeats, 2 * repeats) for quantity in "12"
+    ]
+    content = write([*twice, *conflicting])
+    reads = {"transaction_ids": 0, "chunks": 0}
+
+    def counting(name: str) -> object:
+        read = getattr(SourceFile, name)
+
+        def counted(source: SourceFile) -> object:
+            reads[name] += 1
+            return read(source)
+
+        return counted
+
+    counted = mock.patch.multiple(SourceFile, **{name: counting(name) for name in reads})
+    with small_pieces(chunk_bytes=len(HEADER)), counted:
+        run = dry_run(content)
+    assert run.error is None
+    assert (len(run.staged), run.duplicate) == (repeats, repeats)
+    assert reads == {"transaction_ids": 1, "chunks": 1}
+
+
+def test_rows_of_one_id_are_never_held_together() -> None:
+    """An export that writes NULL or 0 for every id must not need memory for all of its rows."""
+    moments = [(*SALE[:4], f"2023-03-15T{at // 60:02}:{at % 60:02}Z", "pending") for at in range(150)]
+    heights = []
+    concat = pl.concat
+
+    def noted(frames: Sequence[pl.DataFrame], **more: object) -> pl.DataFrame:
+        whole = concat(frames, **more)
+        # A hash takes 8 bytes and a mark a bit; what must not grow is the number of whole rows.
+        if isinstance(whole, pl.DataFrame) and whole.columns != ["hash"]:
+            heights.append(whole.height)
+        return whole
+
+    with small_pieces(chunk_bytes=4 * len(HEADER)), mock.patch("polars.concat", noted):
+        run = dry_run(write([*moments, *[SALE] * 150]))
+    assert run.error is None
+    assert (len(run.staged), run.duplicate) == (1, 299)
+    assert max(heights) < 50
