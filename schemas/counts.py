@@ -34,7 +34,7 @@ ROW_WORDS = {
     "inserted": "new",
     "updated": "changed: a later state of a known transaction",
     "unchanged": "as before",
-    "stale": "older than the row in the warehouse, so not used",
+    "stale": "older than the row in the warehouse, so not used; `pipeline explain ID` says why",
     "duplicate": "repeated in the file",
     "rejected": "rejected",
 }

@@ -97,7 +97,7 @@ def rows(context: MailContext) -> list[str]:
         first = report.first_commit
         lines.append(
             f"  An earlier attempt loaded it first: {first.get('inserted', 0):,} new, {first.get('updated', 0):,} "
-            f"changed, {first.get('rejected', 0):,} rejected."
+            f"changed, {first.get('rejected', 0):,} rejected, {signed(report.first_change)}."
         )
     return lines
 

@@ -243,6 +243,35 @@ def test_a_retracted_file_leaves_no_trace_in_the_table(undisturbed: LocalCloud, 
     check_ledger(undisturbed)
 
 
+@pytest.mark.parametrize("wrong", ["a date", "a status", "a day"])
+def test_a_correction_of_too_late_a_date_counts_in_the_end(
+    undisturbed: LocalCloud, operator: Terminal, wrong: str
+) -> None:
+    """All that a person types is what the mails say."""
+    name = f"L{wrong[2:]}"
+    right = sale(name, 7, quantity=5)
+    mistyped = {
+        "a date": (7, sale(name, 7).replace("2023-03-07", "2023-03-07T23:59:59Z")),
+        "a status": (7, sale(name, 7, status="refunded")),
+        "a day": (8, sale(name, 7)),
+    }
+    first = upload_day(undisturbed, *mistyped[wrong])
+    settle(undisturbed)
+    correction = upload_day(undisturbed, 7, right)
+    settle(undisturbed)
+    assert amounts(undisturbed, name) == {name: "89.97"}
+    [body] = [mail.body for mail in undisturbed.mails() if correction.load_id in mail.body]
+    assert "1  older than the row in the warehouse, so not used; `pipeline explain ID` says why" in body
+
+    winner, *_ = operator.json("explain", name)["rows"]
+    assert winner["load_id"] == first.load_id
+    operator.json("retract", winner["load_id"], "--yes")
+    settle(undisturbed)
+    assert amounts(undisturbed, name) == {name: "149.95"}
+    check_ledger(undisturbed)
+    nothing_moves(undisturbed)
+
+
 def test_the_newest_upload_of_a_day_replaces_the_others(tmp_path: Path) -> None:
     with started(tmp_path, {"sampleDimensions": "true", "sameKey": "replace"}) as cloud:
         deliveries = Deliveries()

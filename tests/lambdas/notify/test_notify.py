@@ -180,13 +180,44 @@ def test_a_replay_says_what_the_first_load_did(cloud: Cloud) -> None:
     drop = cloud.drop()
     cloud.put_report(succeeded(drop))
     tell(event_of("glue_succeeded", run_of(cloud, drop)))
-    counts = {**(succeeded(drop).counts or {}), "inserted": 0, "unchanged": 5}
-    cloud.put_report(succeeded(drop, attempt=2, counts=counts, first_commit=succeeded(drop).counts))
+    first = succeeded(drop).counts or {}
+    counts = {**first, "inserted": 0, "unchanged": 5}
+    cloud.put_report(succeeded(drop, attempt=2, counts=counts, first_commit=first, first_change="1234.50"))
     tell(event_of("glue_succeeded", run_of(cloud, drop, attempt=2)))
     _, (subject, body) = cloud.mails()
     assert "             5  as before\n" in body
     assert subject.startswith("[dev] 15 Mar loaded again: ")
-    assert "An earlier attempt loaded it first: 4 new, 1 changed, 2 rejected." in body
+    assert "An earlier attempt loaded it first: 4 new, 1 changed, 2 rejected, +1,234.50." in body
+
+
+def test_a_dead_load_that_met_a_late_customer_is_told_as_two(cloud: Cloud) -> None:
+    """It committed and died untold; its next attempt loaded the row that the first had rejected."""
+    drop = cloud.drop()
+    nothing = dict.fromkeys(succeeded(drop).counts or {}, 0)
+    first = {**nothing, "rows_read": 2, "inserted": 1, "rejected": 1}
+    second = {**nothing, "rows_read": 2, "inserted": 1, "unchanged": 1}
+    cloud.put_report(
+        succeeded(
+            drop,
+            attempt=2,
+            counts=second,
+            change="10.00",
+            first_commit=first,
+            first_change="7.00",
+            reject_reasons={},
+            rejected_uri=None,
+        )
+    )
+    tell(event_of("glue_succeeded", run_of(cloud, drop, attempt=2)))
+    subject, body = only_mail(cloud)
+    assert subject == "[dev] 15 Mar loaded: +10.00, 2 rows"
+    _, _, rows = body.partition("Rows\n")
+    assert [line.split(maxsplit=1) for line in rows.split("\n\n")[0].splitlines()[:3]] == [
+        ["2", "in the file"],
+        ["1", "new"],
+        ["1", "as before"],
+    ]
+    assert "An earlier attempt loaded it first: 1 new, 0 changed, 1 rejected, +7.00." in rows
 
 
 def test_a_dimension_is_told_by_its_file(cloud: Cloud) -> None:
