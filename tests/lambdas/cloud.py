@@ -173,7 +173,12 @@ class Cloud:
     # Glue
 
     def runs(self, job: str = TRANSACTIONS_JOB) -> list[Any]:
-        return list(glue_backends[ACCOUNT_ID][REGION].jobs[job].job_runs)
+        return list(self.job_runs(job))
+
+    def job_runs(self, job: str = TRANSACTIONS_JOB) -> list[Any]:
+        """Glue's own list, to be changed."""
+        runs: list[Any] = glue_backends[ACCOUNT_ID][REGION].jobs[job].job_runs
+        return runs
 
     def live_runs(self, job: str = TRANSACTIONS_JOB) -> list[Any]:
         return [run for run in self.runs(job) if run.status in ("STARTING", "RUNNING")]

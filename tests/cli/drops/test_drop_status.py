@@ -62,6 +62,18 @@ def test_third_failure_of_an_upload_is_settled(cloud: Cloud, look: Any) -> None:
     assert (status.phase, status.attempt, status.is_settled) == (Phase.FAILED, 3, True)
 
 
+@pytest.mark.parametrize("look", [of_a_stack, of_a_demo])
+@pytest.mark.parametrize(("state", "is_settled"), [("STOPPED", True), ("FAILED", False), ("TIMEOUT", False)])
+def test_a_run_that_a_person_stopped_is_not_retried(cloud: Cloud, look: Any, state: str, is_settled: bool) -> None:
+    drop = cloud.drop()
+    start_run.handle(cloud.batch(drop_message(drop)), Invocation())
+    [run] = cloud.live_runs()
+    run.error_message = ""
+    cloud.end_run(run, state)
+    status = look(cloud, drop)
+    assert (status.stage, status.is_settled) == (Stage.FAILED, is_settled)
+
+
 def test_a_drop_whose_failure_was_mailed_is_settled(cloud: Cloud) -> None:
     """A drop that is gone counts no tries: only the mail says that no attempt follows."""
     drop = cloud.drop()

@@ -236,6 +236,19 @@ def test_a_report_is_one_json_object_whatever_it_quotes(texts: list[str]) -> Non
     assert json.loads(text)["ignored_columns"] == report.ignored_columns
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("heading", ["a\rb", "a\r\nb", "a\nb", 'a"b', "a,b"])
+def test_a_heading_of_several_lines_is_one_in_the_rejected_file(heading: str, end: str) -> None:
+    """For any reader of CSV: a carriage return outside of quotes would end the header there."""
+    rows = [f"{HEADER},{_quoted(heading)}", f"{SOUND_LINE.replace('C12345', 'nobody')},x", ""]
+    run = dry_run(end.join(rows).encode())
+    assert run.rejected_content is not None, str(run.error)
+    text = run.rejected_content.decode("utf-8")
+    header, row = csv.reader(io.StringIO(text, newline=""), strict=True)
+    assert header == [*HEADER.split(","), heading.replace("\r\n", "\n"), "source_line", "reject_reasons", "source_text"]
+    assert row[6:9] == ["x", str(2 + heading.count("\n")), "unknown_customer"]
+
+
 def test_a_sample_is_cut_and_never_holds_up_the_report() -> None:
     run = load(f"T1,nobody,P12345,1,2023-03-15,pending,{'é' * 500_000}", f"{'x' * 1_000_000}")
     samples = run.report.reject_reasons["malformed_row"].samples

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from schemas.sources import DEFAULT, SourceSettings
 from tests.jobs.dry_run import dry_run
@@ -22,6 +24,23 @@ def test_an_id_is_one_whatever_marks_stand_around_it(written: str) -> None:
     run = dry_run(write([("1002", *SALE[1:]), (written, *SALE[1:])]))
     assert [row["transaction_id"] for row in run.staged] == ["1002"]
     assert run.duplicate == 1
+
+
+blanks_and_marks = st.text("T1| \t\u3000'\"=“”‘’#.-", min_size=1, max_size=8)
+
+
+@settings(max_examples=30)
+@given(st.lists(blanks_and_marks, min_size=10, max_size=30))
+@example(['="T1 "', "“T1 ”", "' T1 '", '" “T1” "'])
+def test_no_text_reaches_the_warehouse_with_a_blank_at_its_end(written: list[str]) -> None:
+    """Redshift ignores trailing blanks where it compares VARCHARs: two ids here would be one there."""
+    source = SourceSettings.parse({"columns": {"transaction_id": ["transaction_id", "item"]}})
+    header = ",".join([*SOURCE_COLUMNS, "item"])
+    rows = [",".join(['"' + text.replace('"', '""') + '"', *SALE[1:], "7 "]) for text in written]
+    whole = dry_run(write([(text, *SALE[1:]) for text in written]))
+    in_parts = dry_run("\n".join([header, *rows, ""]).encode(), source=source)
+    texts = [value for row in [*whole.staged, *in_parts.staged] for value in row.values() if isinstance(value, str)]
+    assert [text for text in texts if text.endswith(" ")] == []
 
 
 @pytest.mark.parametrize("written", ["5'", "1002.00", "1002.5", "A.0", "00.1", "O'Neil", "T“1"])

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from copy import copy
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from botocore.exceptions import ReadTimeoutError
 
 from lambdas.start_run import handler
+from schemas.drops import Drop
 from schemas.messages import drop_message
 from tests.lambdas.cloud import (
     Cloud,
@@ -50,6 +53,57 @@ def test_a_run_starts_once_after_a_worker_died_at_the_start(cloud: Cloud, starte
     assert cloud.read(f"claims/{drop.load_id}/1.json")["run_id"] == cloud.runs()[0].job_run_id
     assert deliver(cloud, drop_message(drop)) == []
     assert len(cloud.runs()) == 1
+
+
+@pytest.fixture
+def pages(cloud: Cloud) -> list[str]:
+    """The pages of runs that Glue was asked for; a day ago it ran a thousand, and it lists the newest first."""
+    deliver(cloud, drop_message(cloud.drop(body=b"long ago")))
+    [run] = cloud.runs()
+    cloud.end_run(run, "SUCCEEDED")
+    cloud.job_runs().clear()
+    fill(cloud, run, 1000, run.started_on - timedelta(days=1))
+    asked: list[str] = []
+    glue = handler.dependencies().dispatcher.runner.glue
+    glue.meta.events.register("before-call.glue.GetJobRuns", lambda model, **_: asked.append(model.name))
+    return asked
+
+
+def fill(cloud: Cloud, run: Any, number: int, started_on: datetime) -> None:
+    """As if so many runs like this one had been started then."""
+    for _ in range(number):
+        cloud.job_runs().append(copy(run))
+        cloud.job_runs()[-1].job_run_id = f"jr_{len(cloud.runs())}"
+        cloud.job_runs()[-1].started_on = started_on
+
+
+def die_at_the_start(cloud: Cloud, drop: Drop, *, after: bool) -> None:
+    release = killed_at(handler.dependencies().dispatcher.runner.starter, "StartJobRun", after=after)
+    with pytest.raises(Killed):
+        deliver(cloud, drop_message(drop))
+    release()
+    cloud.outlive(f"claims/{drop.load_id}/1.json")
+
+
+def test_the_search_for_a_run_ends_at_the_age_of_its_claim(cloud: Cloud, pages: list[str]) -> None:
+    drop = cloud.drop()
+    die_at_the_start(cloud, drop, after=False)
+    deliver(cloud, drop_message(drop))
+    assert (len(pages), [cloud.drop_of(run)[0] for run in cloud.live_runs()]) == (1, [drop])
+
+
+def test_a_run_is_found_though_the_clock_of_glue_is_behind(cloud: Cloud, pages: list[str]) -> None:
+    drop = cloud.drop()
+    die_at_the_start(cloud, drop, after=True)
+    [run] = cloud.live_runs()
+    older = [other for other in cloud.runs() if other is not run]
+    cloud.job_runs().clear()
+    fill(cloud, older[0], 200, run.started_on - timedelta(minutes=5))
+    run.started_on -= timedelta(minutes=9)
+    cloud.job_runs().extend([run, *older])
+    deliver(cloud, drop_message(drop))
+    assert (len(pages), cloud.live_runs()) == (2, [run])
+    assert cloud.read(f"claims/{drop.load_id}/1.json")["run_id"] == run.job_run_id
 
 
 def test_an_answer_lost_on_the_way_does_not_start_a_second_run(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -227,6 +227,21 @@ def test_a_run_that_died_is_tried_again_for_two_days(cloud: Cloud, age: timedelt
     assert sweep()["retried"] == tried_again
 
 
+def test_an_outage_of_an_hour_does_not_use_up_the_three_tries(cloud: Cloud) -> None:
+    """By the schedule: every 15 minutes."""
+    drop, tried = cloud.drop(), []
+    cloud.end_run(started(cloud, drop), "FAILED")
+    for tick in range(1, 13):
+        for key in cloud.keys(f"claims/{drop.load_id}/"):
+            cloud.age(key, timedelta(minutes=15))
+        sweep(grace_seconds=None)
+        deliver_what_was_sent(cloud)
+        for run in cloud.live_runs():
+            tried.append(15 * tick)
+            cloud.end_run(run, "FAILED")
+    assert tried == [15, 135]
+
+
 def test_what_cannot_be_read_hides_nothing_else(cloud: Cloud) -> None:
     broken, lost = cloud.drop(), cloud.drop(DAY_KEY + ".gz")
     cloud.s3.put_object(Bucket="shop-work", Key=f"claims/{broken.load_id}/1.json", Body=b"{")
