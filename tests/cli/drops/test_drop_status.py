@@ -71,7 +71,7 @@ def test_a_run_that_a_person_stopped_is_not_retried(cloud: Cloud, look: Any, sta
     run.error_message = ""
     cloud.end_run(run, state)
     status = look(cloud, drop)
-    assert (status.stage, status.is_settled) == (Stage.FAILED, is_settled)
+    assert (status.phase, status.is_settled) == (Phase.FAILED, is_settled)
 
 
 def test_a_drop_whose_failure_was_mailed_is_settled(cloud: Cloud) -> None:
