@@ -7,7 +7,7 @@ OUT ?= build/demo
 # Where it is set, every process of every test would compile all it imports once more.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-long test-browser pictures test-glue test-313 check wheel bench lock clean
+.PHONY: demo test test-flows test-long test-browser pictures test-glue test-313 check wheel bench lock clean
 
 demo: .venv/ready dist/ready
 	$(BIN)/pipeline demo --out $(OUT) $(DEMO)
@@ -17,7 +17,11 @@ demo: .venv/ready dist/ready
 PYTEST = $(BIN)/python -m pytest -q -n 3 --dist loadscope --no-loadscope-reorder
 
 test: .venv/ready dist/ready
-	$(PYTEST) -m "not slow" $(TEST)
+	$(PYTEST) $(if $(TEST),-m "not slow" $(TEST),-m "not slow and not flow")
+
+# What people type and read, and what befalls processes: whole days on local clouds.
+test-flows: .venv/ready dist/ready
+	$(PYTEST) -m "flow and not slow"
 
 test-long: .venv/ready dist/ready
 	HYPOTHESIS_PROFILE=thorough $(PYTEST) $(TEST)

@@ -16,6 +16,8 @@ from schemas.warehouse.tables import LOAD_LEDGER
 from tests.faults.model import Dropped, dropped, expected_fact, found_fact, in_bucket, rows_of, warehouse_after
 from tests.local.local_clouds import started, transactions
 
+pytestmark = pytest.mark.flow
+
 FIRST_DAY = date(2022, 1, 1)
 # A drop that waits for its turn asks again after seconds; faster than this it would only keep the machine busy.
 PACE = 30.0

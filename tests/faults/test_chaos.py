@@ -44,6 +44,8 @@ from tests.faults.crash import runs_of
 from tests.faults.model import Dropped, expected_fact, found_fact, in_bucket, keys_in, rows_of, warehouse_after
 from tests.local.local_clouds import PACE, build_wheel, started, transactions
 
+pytestmark = pytest.mark.flow
+
 Record = Callable[[str, object], None]
 FIRST_DAY = date(2023, 1, 1)
 _SETTLED_WITHIN_SECONDS = 240

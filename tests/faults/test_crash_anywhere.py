@@ -18,6 +18,8 @@ from tests.faults.model import expected_fact, found_fact, in_bucket, keys_in, wa
 from tests.faults.points import POINTS, QUICK_POINTS, Point
 from tests.local.local_clouds import started
 
+pytestmark = pytest.mark.flow
+
 Record = Callable[[str, object], None]
 CONFIG = {"sampleDimensions": "true", "jobMaxConcurrentRuns": "4"}
 PACE = 40.0

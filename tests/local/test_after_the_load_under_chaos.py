@@ -25,7 +25,7 @@ from tests.local.test_nothing_left_behind import (
     wait_for_the_next_second,
 )
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.flow, pytest.mark.slow]
 
 
 def drop_file(chaos: Chaos, key: str, content: bytes) -> Drop:

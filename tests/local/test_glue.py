@@ -19,6 +19,8 @@ from local.runtime.glue_process import GlueProcesses
 from schemas.drops import Drop
 from tests.local.local_clouds import GOOD, mails_about, phase_of, put, runs_of, transactions, transactions_key
 
+pytestmark = pytest.mark.flow
+
 # A script that prints what it finds before it imports anything of its own.
 PROBE = """
 import json, os, sys

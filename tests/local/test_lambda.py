@@ -12,6 +12,8 @@ import pytest
 from local.local_cloud import LocalCloud
 from local.runtime.functions import FunctionFailed
 
+pytestmark = pytest.mark.flow
+
 SECONDS = 300
 """What a function may take where the test is not about time: more than the busiest machine needs."""
 

@@ -5,8 +5,12 @@ from __future__ import annotations
 from contextlib import ExitStack
 from pathlib import Path
 
+import pytest
+
 from tests.lambdas.notify.test_lineage import endpoint
 from tests.local.local_clouds import GOOD, fact, mails_about, put, started, transactions, transactions_key
+
+pytestmark = pytest.mark.flow
 
 
 def test_loads_are_told_to_a_lineage_tool_that_may_end(tmp_path: Path) -> None:

@@ -29,6 +29,8 @@ from tests.cli.terminals import Terminal, terminal
 from tests.faults.model import found_fact, keys_in, rows_of
 from tests.local.local_clouds import mails_about, phase_of, put, runs_of, started, transactions, transactions_key
 
+pytestmark = pytest.mark.flow
+
 SETTLED_WITHIN_SECONDS = 500.0
 PRODUCTS = "product_id,product_name,category,price,supplier_id\n"
 CUSTOMERS = "customer_id,first_name,last_name,email,membership_level\n"

@@ -19,6 +19,8 @@ from tests.cli.terminals import Terminal, terminal
 from tests.faults.model import found_fact, keys_in, rows_of
 from tests.local.local_clouds import phase_of, put, transactions_key
 
+pytestmark = pytest.mark.flow
+
 SETTLED_WITHIN_SECONDS = 500.0
 CUSTOMERS = "customer_id,first_name,last_name,email,membership_level"
 PRODUCTS = "product_id,product_name,category,price,supplier_id,last_buyer"

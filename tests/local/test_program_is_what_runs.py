@@ -19,6 +19,8 @@ from local.local_cloud import LocalCloud
 from schemas.drops import Drop
 from tests.local.local_clouds import ROOT, put, started
 
+pytestmark = pytest.mark.flow
+
 PRODUCTS = (ROOT / "schemas" / "samples" / "dim_products.csv").read_bytes()
 
 

@@ -95,6 +95,7 @@ def start(words: list[str], folder: Path) -> subprocess.Popen[bytes]:
     raise AssertionError((folder / "up.log").read_text())
 
 
+@pytest.mark.flow
 def test_the_session_of_the_page_runs_as_it_says(folder: Path, running: list[subprocess.Popen[bytes]]) -> None:
     for command, statuses in EXAMPLES:
         words = shlex.split(command)[2:]

@@ -19,6 +19,8 @@ from schemas.work_bucket import OPEN, SWEEP
 from tests.cli.terminals import ROOT, Terminal, terminal
 from tests.local.local_clouds import put, started, transactions, transactions_key
 
+pytestmark = pytest.mark.flow
+
 GOOD = "T{number},C12345,P12345,3,2023-03-{day:02},Completed"
 LOADED = [GOOD.format(number=number, day=15) for number in range(1, 4)]
 REJECTED = ["T8,C12345,P12345,none,2023-03-15,Completed", "T9,NOBODY,P12345,2,2023-03-15,sold"]

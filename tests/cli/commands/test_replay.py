@@ -11,6 +11,8 @@ from schemas.drops import Drop
 from tests.cli.terminals import Terminal, terminal
 from tests.local.local_clouds import put, started, transactions, transactions_key
 
+pytestmark = pytest.mark.flow
+
 ROW = "T{number},C12345,P12345,3,2023-03-{day:02},Completed"
 
 

@@ -28,6 +28,8 @@ from mock_data import MockData, MockDataArgs
 from schemas.drops import Drop
 from tests.local.local_clouds import PACE, build_wheel, transactions_key
 
+pytestmark = pytest.mark.flow
+
 ARGS = MockDataArgs(days=3, rows=200, products=20, customers=50, seed=11, faults=0.1)
 
 

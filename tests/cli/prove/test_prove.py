@@ -26,6 +26,8 @@ from local.local_cloud import LocalCloud
 from schemas.drops import Drop
 from tests.local.local_clouds import ROOT, started
 
+pytestmark = pytest.mark.flow
+
 STACK = "proof"
 
 

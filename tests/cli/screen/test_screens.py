@@ -15,6 +15,8 @@ from tests.cli.screens import Screen, run_in_terminal
 from tests.cli.terminals import ROOT, Terminal, terminal
 from tests.local.local_clouds import build_wheel, put, started, transactions, transactions_key
 
+pytestmark = pytest.mark.flow
+
 LONG = "a_very_long_name_of_a_till_in_a_shop_that_is_far_away_and_closed_on_mondays_2023-03-16.csv"
 STAGES = r"(queued|running|loaded|archived|failed) "
 GOOD = "T{day},C12345,P12345,3,2023-03-{day},Completed"
