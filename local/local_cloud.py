@@ -218,7 +218,7 @@ class LocalCloud:
         before = self.router.is_idle
         return before and self.queue("queue_url").all == 0 and self.router.is_idle
 
-    def wait_until_idle(self, timeout: float = 300.0) -> None:
+    def wait_until_idle(self, timeout: float = 600.0) -> None:
         """Raises NotIdle when something is still in flight after `timeout` seconds."""
         until = time.monotonic() + timeout
         idle_since = None

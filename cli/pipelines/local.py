@@ -18,7 +18,7 @@ from cli.refusals import Refused
 ROOT = Path(__file__).parents[2]
 LIBRARIES = ROOT / "build" / "cloud"
 """Unpacked wheels, kept for the next local pipeline."""
-_STOPPED_WITHIN_SECONDS = 30.0
+_STOPPED_WITHIN_SECONDS = 300.0
 LOCAL_STACK = "local"
 """The name of the stack that `up` and `demo` deploy on this machine."""
 STATE_FILE = LIBRARIES / "running.json"
@@ -105,7 +105,7 @@ def _is_locked(path: Path) -> bool:
 
 
 def stop(local: LocalPipeline, path: Path | None = None) -> bool:
-    """Ask the local pipeline to stop; True once it has, False when it has not within half a minute."""
+    """Ask the local pipeline to stop; True once it has, False when it has not within five minutes."""
     os.kill(local.pid, signal.SIGTERM)
     until = time.monotonic() + _STOPPED_WITHIN_SECONDS
     while time.monotonic() < until:

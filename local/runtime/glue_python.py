@@ -27,7 +27,7 @@ def find_python(version: str) -> Path | None:
         ]
         try:
             version_words = subprocess.run(
-                command, capture_output=True, text=True, timeout=20, check=False
+                command, capture_output=True, text=True, timeout=300, check=False
             ).stdout.split()
         except OSError:
             continue

@@ -24,7 +24,7 @@ from tests.local.local_clouds import transactions
 
 FIRST_DAY = date(2023, 1, 1)
 IN_PEACE = Point("in peace")
-_SETTLED_WITHIN_SECONDS = 240
+_SETTLED_WITHIN_SECONDS = 600
 _MAY_DIFFER = ("attempt", "started_at", "committed_at", "uploaded_at")
 
 

@@ -119,10 +119,10 @@ def signed_in(shop: Shop, load: Callable[[WarehouseSession], object]) -> object:
 
 
 def test_a_lock_that_cannot_be_had_ends_in_a_clear_sentence(sound_shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    sound_shop.load(*SOUND)
+    before_it = snapshot(sound_shop)
     monkeypatch.setattr(driver_errors, "LOCK_TIMEOUT_SECONDS", 1)
     monkeypatch.setattr(WarehouseSession.run.retry, "stop", stop_after_attempt(2))
-    sound_shop.run(sound_shop.drop(*SOUND))
-    before_it = snapshot(sound_shop)
     drop = sound_shop.drop(*SOUND, name="late.csv")
     with before("copy_staged", lambda _: None) as tries, lock_held(sound_shop):
         report = sound_shop.run(drop)
@@ -139,12 +139,13 @@ def test_a_lock_that_cannot_be_had_ends_in_a_clear_sentence(sound_shop: Shop, mo
 
 
 def test_a_lock_that_is_had_in_time_was_worth_the_wait(sound_shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Long enough for a busy machine to be given a lock that is free.
-    monkeypatch.setattr(driver_errors, "LOCK_TIMEOUT_SECONDS", 5)
+    monkeypatch.setattr(driver_errors, "LOCK_TIMEOUT_SECONDS", 1)
 
     def release(call: int) -> None:
         if call == 2:
             holder.rollback()
+            # Long enough for a busy machine to be given a lock that is free.
+            monkeypatch.setattr(driver_errors, "LOCK_TIMEOUT_SECONDS", 300)
 
     with lock_held(sound_shop) as holder, before("copy_staged", release) as tries:
         report = sound_shop.load(*SOUND)
