@@ -7,6 +7,11 @@ from dataclasses import dataclass
 
 from components.refusals import require
 
+MOST_ROLE_CHARACTERS = 64
+"""https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html; no name of ours has less room."""
+LONGEST_REGIONAL_WORD = "transactions"
+"""The longest that `regional_name` is given."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Deployment:
@@ -18,12 +23,18 @@ class Deployment:
     region: str
 
     def __post_init__(self) -> None:
+        most = self.most_stack_characters
         require(
-            re.fullmatch(r"[a-z][a-z0-9-]{0,13}", self.environment) is not None,
+            re.fullmatch(r"[a-z][a-z0-9-]*", self.environment) is not None and len(self.environment) <= most,
             "stack",
             self.environment,
-            "a name of 1 to 14 lower-case letters, digits and hyphens, starting with a letter",
+            f"a name of 1 to {most} lower-case letters, digits and hyphens, starting with a letter",
         )
+
+    @property
+    def most_stack_characters(self) -> int:
+        """How long the stack's name may be: its roles' names hold it between the project and the Region."""
+        return MOST_ROLE_CHARACTERS - len(f"{self.project}--{LONGEST_REGIONAL_WORD}-{self.region}")
 
     def name(self, resource: str) -> str:
         """The full name of something a person types, such as `transactions-pipeline-dev-drops`."""

@@ -108,7 +108,7 @@ def test_a_missing_value_is_refused_by_the_keys_name(key: str, wheel_directory: 
 
 
 def test_a_stack_name_that_does_not_fit_aws_names_is_refused() -> None:
-    for name in ("Dev", "dev_1", "1dev", "a" * 15, ""):
+    for name in ("Dev", "dev_1", "1dev", "a" * 20, ""):
         with pytest.raises(ConfigError, match=r"^stack is"):
             Deployment(project=PROJECT, environment=name, region="eu-west-1")
 

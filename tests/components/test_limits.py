@@ -10,24 +10,39 @@ import runpy
 from pathlib import Path
 from typing import Any
 
+import botocore.session
 import pytest
 
+from components.deployment import Deployment
+from components.processing import role_name
 from components.refusals import ConfigError
 from components.stack_config import stack_config
+from schemas.runs import JOBS
 from tests.components.program import PROJECT, ROOT, Deployed, Resource, deploy, run
 
-LONGEST_STACK = "a" * 14
-LONGEST_REGION = "ap-northeast-1"
+REGIONS = sorted(
+    {
+        region
+        for partition in botocore.session.get_session().get_data("endpoints")["partitions"]
+        for region in partition["regions"]
+    },
+    key=len,
+)
+"""Every Region of every partition, by the length of its name."""
 AUTONAMED = len("-0a1b2c3")
 """What Pulumi appends to a name that the program leaves to it."""
 
 
-@pytest.fixture(scope="module")
-def longest(wheel_directory: Path) -> Deployed:
-    """The stack whose names and values are as long as the configuration allows."""
-    config = stack_config(ROOT, "dev") | {"aws:region": LONGEST_REGION}
+@pytest.fixture(scope="module", params=[REGIONS[0], REGIONS[-1]])
+def longest(request: pytest.FixtureRequest, wheel_directory: Path) -> Deployed:
+    """The stack whose names and values are as long as the configuration allows.
+
+    The shorter a Region's name, the longer a stack's may be: each is once as long as it can be.
+    """
+    region = str(request.param)
+    config = stack_config(ROOT, "dev") | {"aws:region": region}
     own = {
-        "availabilityZones": json.dumps([f"{LONGEST_REGION}{letter}" for letter in "abc"]),
+        "availabilityZones": json.dumps([f"{region}{letter}" for letter in "abc"]),
         "wheelDirectory": str(wheel_directory),
         "dropBucketName": "d" * 63,
         "databaseName": "d" * 63,
@@ -36,7 +51,23 @@ def longest(wheel_directory: Path) -> Deployed:
         "emails": json.dumps([f"{'e' * 64}@{'d' * 60}.example.com"]),
     }
     config |= {f"{PROJECT}:{key}": value for key, value in own.items()}
-    return run(lambda: runpy.run_path(str(ROOT / "__main__.py")), stack=LONGEST_STACK, config=config)
+    stack = "a" * most_characters(region)
+    return run(lambda: runpy.run_path(str(ROOT / "__main__.py")), stack=stack, config=config)
+
+
+def most_characters(region: str) -> int:
+    """The longest stack name of a Region: `transactions-pipeline-STACK-transactions-REGION` has 64 characters."""
+    return 64 - 21 - 1 - 1 - 12 - 1 - len(region)
+
+
+@pytest.mark.parametrize("region", REGIONS)
+def test_in_every_region_the_longest_stack_name_fits(region: str) -> None:
+    most = most_characters(region)
+    longest = Deployment(project=PROJECT, environment="a" * most, region=region)
+    assert {len(role_name(longest, job)) <= 64 for job in JOBS} == {True}
+    with pytest.raises(ConfigError, match=rf"^stack is .*, but must be a name of 1 to {most} lower-case"):
+        Deployment(project=PROJECT, environment="a" * (most + 1), region=region)
+    assert most >= 13, "a name such as `production` must fit everywhere"
 
 
 def length(resource: Resource, key: str) -> int:

@@ -12,7 +12,7 @@ from typing import Any, get_args
 
 import pulumi_aws
 import pytest
-from pulumi import _types
+from pulumi import Archive, Asset, _types
 from pulumi.output import Unknown
 
 from components.deployment import Deployment
@@ -210,13 +210,33 @@ def test_in_another_partition_no_arn_is_written_for_the_first(wheel_directory: P
 def test_the_first_preview_runs_though_no_output_is_known(
     stack: str, dev: Deployed, prod: Deployed, wheel_directory: Path
 ) -> None:
+    """A preview shows what the deployment will do: what it does not know yet, it does not make up."""
     preview = deploy(stack, wheel_directory, preview=True)
     known = [
         resource.name for resource in preview.of("RolePolicy") if not isinstance(resource.inputs["policy"], Unknown)
     ]
     assert known == []
-    deployed = {"dev": dev, "prod": prod}[stack]
-    assert {resource.urn for resource in preview.resources} == {resource.urn for resource in deployed.resources}
+    deployed = {resource.urn: resource for resource in {"dev": dev, "prod": prod}[stack].resources}
+    assert {resource.urn for resource in preview.resources} == set(deployed)
+    contradicted = [
+        place
+        for resource in preview.resources
+        for place in _contradicted(resource.name, resource.inputs, deployed[resource.urn].inputs)
+    ]
+    assert contradicted == []
+
+
+def _contradicted(place: str, previewed: Any, deployed: Any) -> list[str]:
+    """Where a preview shows another value than the deployment gives."""
+    if isinstance(previewed, (Unknown, Asset, Archive)):
+        return []
+    if isinstance(previewed, Mapping) and isinstance(deployed, Mapping):
+        pairs = [(str(key), previewed.get(key), deployed.get(key)) for key in {*previewed, *deployed}]
+    elif isinstance(previewed, list) and isinstance(deployed, list) and len(previewed) == len(deployed):
+        pairs = [(str(at), *pair) for at, pair in enumerate(zip(previewed, deployed, strict=True))]
+    else:
+        return [] if previewed == deployed else [f"{place}: {previewed!r}, not {deployed!r}"]
+    return [inner for key, *pair in pairs for inner in _contradicted(f"{place} {key}", *pair)]
 
 
 def test_what_a_destroy_leaves_behind_does_not_stop_the_next_up(deployed: Deployed) -> None:

@@ -91,7 +91,7 @@ def test_settings_that_the_proof_would_delete_are_refused(
         PulumiStack("proof", "eu-west-1").refuse_if_unusable()
 
 
-@pytest.mark.parametrize(("name", "wheel", "sentence"), [("a" * 15, True, "1 to 14"), ("proof", False, "make wheel")])
+@pytest.mark.parametrize(("name", "wheel", "sentence"), [("a" * 20, True, "1 to 19"), ("proof", False, "make wheel")])
 def test_what_pulumi_would_refuse_later_is_refused_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, wheel: bool, sentence: str
 ) -> None:
