@@ -115,6 +115,8 @@ def test_a_run_that_died_is_retried_twice_then_left_to_a_person(cloud: Cloud, ca
     [(subject, body)] = cloud.mails()
     assert "NOT loaded" in subject
     assert "This was attempt 3; the 2 before it failed too." in body
+    assert f"pipeline replay {drop.load_id} --stack dev" in body
+    assert cloud.versions(DROPS) == [drop.version_id]
 
 
 @pytest.mark.parametrize("how", ["gone", "withdrawn", "too old"])
