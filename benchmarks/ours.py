@@ -12,6 +12,7 @@ import polars as pl
 
 from benchmarks.work import AMOUNT_CLASSES, DROP_PRECEDENCE, LOAD_ID, PARTITION_DAY, SOURCE_URI, Work
 from jobs.csv.reader import open_source_file
+from jobs.csv.rejected_file import RejectedRows
 from jobs.load.staging import Stager
 from jobs.rows.duplicates import DuplicateCandidates
 from jobs.rows.ids import IdReader
@@ -62,8 +63,9 @@ def run(work: Work, out: Path, settings: SourceSettings = DEFAULT) -> int:
     )
     prefix = cast(Prefix, _LocalPrefix(out / "staged"))
     candidates = DuplicateCandidates(source, out, ids)
-    staged = Stager(Drop("bucket", "key", "version"), prefix, out).stage(source, transform, candidates)
-    if staged.rejected.rows:
+    rejected = RejectedRows(source.layout, out)
+    staged = Stager(Drop("bucket", "key", "version"), prefix, out).stage(source, transform, candidates, rejected)
+    if rejected.rows:
         with (out / "rejected.csv").open("wb") as file:
-            file.writelines(staged.rejected.blocks())
+            file.writelines(rejected.blocks())
     return staged.rows_read

@@ -111,11 +111,16 @@ class Attempt:
             seconds = round(time.perf_counter() - begun, 3)
             self.note(step_seconds={**self.report.step_seconds, name: seconds})
 
-    def fetch(self) -> Fetched:
-        """The drop on local disk; what it is goes into the report."""
+    def fetch(self, *, may_download: bool = True) -> Fetched:
+        """The drop, on local disk where it may be; what it is goes into the report."""
         drop = self.arguments.drop
         fetched = fetch(
-            self.s3, drop, self.folder, self.arguments.archived, lambda: read_booked_upload(self.warehouse, drop)
+            self.s3,
+            drop,
+            self.folder,
+            self.arguments.archived,
+            lambda: read_booked_upload(self.warehouse, drop),
+            may_download=may_download,
         )
         self.note(etag=fetched.etag, bytes=fetched.bytes, uploaded_at=fetched.uploaded_at.isoformat())
         return fetched

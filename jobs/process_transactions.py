@@ -6,10 +6,12 @@ that is not committed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import date, datetime, timezone
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timezone
 from decimal import Decimal
 from fractions import Fraction
+from functools import partial
+from typing import Callable
 
 import polars as pl
 
@@ -21,7 +23,6 @@ from jobs.csv.reader import open_source_file
 from jobs.csv.rejected_file import RejectedRows
 from jobs.errors import TooManyRejected
 from jobs.load.ledger import AmountChange, read_booked_upload
-from jobs.load.protocol import unload
 from jobs.load.staging import StagedRows, Stager
 from jobs.load.transactions import (
     NOTHING_STAGED,
@@ -36,57 +37,63 @@ from jobs.load.transactions import (
 )
 from jobs.rows.duplicates import DuplicateCandidates
 from jobs.rows.ids import IdReader
-from jobs.rows.lookup import Lookup
-from jobs.rows.validation import RowValidator
 from jobs.s3 import Fetched, upload_blocks
+from jobs.shards.runner import TaskRunner
+from jobs.validators import partition_day, read_validator, snapshot_dimensions
 from schemas.counted import agreeing, counted
 from schemas.counts import Counts
-from schemas.drops import CUSTOMERS, PRODUCTS, drop_precedence
 from schemas.reports import ClassAmount
 from schemas.runs import FLOW_IN, LOAD, PLAN, RETRACT
 from schemas.sources import CONTRACT_COLUMNS
 from schemas.statuses import STATUSES, counts_as_sale
-from schemas.warehouse.tables import DIMENSIONS
 from schemas.work_bucket import rejected_key
 
 
-def process_transactions(arguments: Arguments) -> None:
-    """Do what the run asks for; raises JobError where a person or another attempt is needed."""
-    run_attempt(arguments, {LOAD: _load, PLAN: _load, FLOW_IN: _flow_in, RETRACT: _retract}[arguments.operation])
+def process_transactions(arguments: Arguments, runner: TaskRunner | None = None) -> None:
+    """Do what the run asks for; raises JobError where a person or another attempt is needed.
+
+    With a runner, a large file is cut into shards and its rows are validated there.
+    """
+    steps: Mapping[str, Callable[[Attempt], None]] = {
+        LOAD: partial(_load, runner=runner),
+        PLAN: partial(_load, runner=runner),
+        FLOW_IN: partial(_flow_in, runner=runner),
+        RETRACT: _retract,
+    }
+    run_attempt(arguments, steps[arguments.operation])
 
 
-def _load(attempt: Attempt) -> None:
+def _load(attempt: Attempt, runner: TaskRunner | None) -> None:
     with attempt.step(FETCH):
-        fetched = attempt.fetch()
+        fetched = attempt.fetch(may_download=runner is None)
 
-    staged = _stage(attempt, fetched)
+    staged = _stage(attempt, fetched, runner)
     _refuse_too_many_rejected(attempt, staged)
 
     with attempt.step(LOAD_STEP):
-        rejected = staged.rejected.rows
-        batch = Batch(staged.winners, staged.waiting, staged.rows_read, staged.duplicate, rejected)
+        batch = Batch(staged.winners, staged.waiting, staged.rows_read, staged.duplicate, staged.rejected)
         _report_commit(
             attempt, load(attempt.warehouse, batch, _ledger(attempt, staged.amount, fetched), _rules(attempt))
         )
         attempt.compare()
 
 
-def _flow_in(attempt: Attempt) -> None:
+def _flow_in(attempt: Attempt, runner: TaskRunner | None) -> None:
     """The whole drop is validated again, and of all its rows those are loaded that waited.
 
     A drop that was refused because of its waiting rows is loaded as a whole.
     """
     if read_booked_upload(attempt.warehouse, attempt.arguments.drop) is None:
-        _load(attempt)
+        _load(attempt, runner)
         return
     with attempt.step(FETCH):
         waited = waiting_lines(attempt.warehouse, attempt.load_id, _rules(attempt))
         if not waited:
             _report_commit(attempt, Committed(FLOW_IN, Counts()))
             return
-        fetched = attempt.fetch()
+        fetched = attempt.fetch(may_download=runner is None)
 
-    staged = _stage(attempt, fetched, pl.Series(waited, dtype=pl.Int64))
+    staged = _stage(attempt, fetched, runner, pl.Series(waited, dtype=pl.Int64))
 
     with attempt.step(LOAD_STEP):
         batch = Batch(staged.winners, staged.waiting, 0, staged.duplicate, 0)
@@ -100,8 +107,15 @@ def _retract(attempt: Attempt) -> None:
         _report_commit(attempt, retract(attempt.warehouse, _ledger(attempt, Decimal(0)), _rules(attempt)))
 
 
-def _stage(attempt: Attempt, fetched: Fetched, lines: pl.Series | None = None) -> StagedRows:
+def _stage(attempt: Attempt, fetched: Fetched, runner: TaskRunner | None, lines: pl.Series | None = None) -> StagedRows:
     """Every row of the drop validated, those on `lines` (without it, all) staged."""
+    if runner is not None:
+        # A load by one worker, as nearly all are, imports none of this.
+        from jobs.shards.stage import stage_in_shards
+
+        staged = stage_in_shards(attempt, fetched, runner, lines)
+        if staged is not None:
+            return staged
     with attempt.step(READ):
         settings = attempt.arguments.source
         ids = IdReader(settings.null_words)
@@ -115,49 +129,19 @@ def _stage(attempt: Attempt, fetched: Fetched, lines: pl.Series | None = None) -
         attempt.note(ignored_columns=source.ignored_columns)
 
     with attempt.step(LOOK_UP):
-        validator = _validator(attempt, fetched)
+        snapshot_dimensions(attempt.warehouse, attempt.staging)
+        validator = read_validator(attempt.arguments, fetched.uploaded_at, attempt.staging, attempt.folder)
 
     with attempt.step(FIND_DUPLICATES):
         candidates = DuplicateCandidates(source, attempt.folder, ids)
 
     with attempt.step(VALIDATE):
         stager = Stager(attempt.arguments.drop, attempt.staging, attempt.folder, lines)
-        staged = stager.stage(source, validator, candidates)
+        rejected = RejectedRows(source.layout, attempt.folder)
+        staged = stager.stage(source, validator, candidates, rejected)
         attempt.note(rows_read=staged.rows_read)
-        _keep_rejected(attempt, staged.rejected)
+        _keep_rejected(attempt, rejected)
     return staged
-
-
-def _day(attempt: Attempt) -> date:
-    day = attempt.key.partition_day
-    assert day is not None, "the key of a drop of transactions has a day"
-    return day
-
-
-def _validator(attempt: Attempt, fetched: Fetched) -> RowValidator:
-    drop, day = attempt.arguments.drop, _day(attempt)
-    return RowValidator(
-        products=_lookup(attempt, PRODUCTS),
-        customers=_lookup(attempt, CUSTOMERS),
-        amount_classes=attempt.arguments.amount_classes,
-        partition_day=day,
-        drop_precedence=drop_precedence(day, fetched.uploaded_at, drop.load_id),
-        load_id=drop.load_id,
-        source_uri=drop.uri,
-        source=attempt.arguments.source,
-    )
-
-
-def _lookup(attempt: Attempt, name: str) -> Lookup:
-    """A snapshot of a dimension as of this load."""
-    columns = DIMENSIONS[name].joined
-    prefix = attempt.staging.below(name)
-    unload(attempt.warehouse, DIMENSIONS[name], columns, prefix)
-    empty = pl.DataFrame(schema={column: DIMENSIONS[name].table[column].polars for column in columns})
-    # An empty dimension unloads to no file at all.
-    parts = [pl.read_parquet(path) for path in prefix.download(attempt.folder / name)]
-    typed = [part.select(pl.col(column).cast(dtype) for column, dtype in empty.schema.items()) for part in parts]
-    return Lookup(pl.concat([empty, *typed]), name=name, key=columns[0])
 
 
 def _keep_rejected(attempt: Attempt, rejected: RejectedRows) -> None:
@@ -167,15 +151,15 @@ def _keep_rejected(attempt: Attempt, rejected: RejectedRows) -> None:
     if attempt.is_plan:
         rejected.sum_up()
     else:
-        key = rejected_key(_day(attempt), attempt.key.file_name, attempt.load_id)
+        key = rejected_key(partition_day(attempt.arguments), attempt.key.file_name, attempt.load_id)
         bucket = attempt.arguments.work_bucket
         upload_blocks(attempt.s3, rejected.blocks(), bucket, key, "text/csv; charset=utf-8")
         attempt.note(rejected_uri=f"s3://{bucket}/{key}")
-    attempt.note(reject_reasons=rejected.reject_reasons())
+    attempt.note(reject_reasons=rejected.summary.reject_reasons())
 
 
 def _refuse_too_many_rejected(attempt: Attempt, staged: StagedRows) -> None:
-    rejected, allowed = staged.rejected.rows, attempt.arguments.max_reject_ratio
+    rejected, allowed = staged.rejected, attempt.arguments.max_reject_ratio
     ratio = Fraction(rejected, staged.rows_read or 1)
     if ratio <= allowed:
         return
@@ -193,7 +177,7 @@ def _refuse_too_many_rejected(attempt: Attempt, staged: StagedRows) -> None:
 
 def _waits_for_dimensions(attempt: Attempt, staged: StagedRows) -> bool:
     """True when a refused drop would be loaded if its waiting rows found their customers and products, and so waits."""
-    lasting = staged.rejected.rows - staged.waiting.rows
+    lasting = staged.rejected - staged.waiting.rows
     is_healed = Fraction(lasting, staged.rows_read) <= attempt.arguments.max_reject_ratio
     if not is_healed and attempt.arguments.attempt == 1:
         return False
@@ -214,7 +198,7 @@ def _ledger(attempt: Attempt, staged_amount: Decimal, fetched: Fetched | None = 
         "attempt": attempt.arguments.attempt,
         "source_uri": drop.uri,
         "version_id": drop.version_id,
-        "partition_day": _day(attempt),
+        "partition_day": partition_day(attempt.arguments),
         "staged_amount": staged_amount,
         "started_at": attempt.started_at.replace(tzinfo=None),
         "job_version": __version__,
@@ -258,7 +242,7 @@ def _report_commit(attempt: Attempt, committed: Committed) -> None:
     )
     if first and first.rejected and not attempt.report.rejected_uri:
         # The first commit left a file of rejected rows, and none is rejected any more.
-        key = rejected_key(_day(attempt), attempt.key.file_name, attempt.load_id)
+        key = rejected_key(partition_day(attempt.arguments), attempt.key.file_name, attempt.load_id)
         attempt.s3.put_object(Bucket=attempt.arguments.work_bucket, Key=key, Body=b"")
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, Callable, Union
+from typing import Any, Callable
 
 import boto3
 from boto3.s3.transfer import TransferConfig
@@ -31,7 +31,6 @@ MOST_RANGE_BYTES = 2 * 1024 * 1024
 """With larger ones the job takes more memory and is no faster."""
 _TRIES = 5
 
-_Source = Union[Drop, ArchivedCopy]
 _GONE = {"404", "NoSuchKey", "NoSuchVersion", "MethodNotAllowed", "405"}
 
 
@@ -40,12 +39,58 @@ def s3_client(region: str) -> Any:
     return boto3.client("s3", region_name=region, config=Config(retries={"mode": "standard", "max_attempts": 5}))
 
 
+_again_where_it_broke = retry(
+    # What goes wrong after the head of a response is no more of botocore's concern.
+    retry=retry_if_exception_type((HTTPClientError, BotoConnectionError)),
+    stop=stop_after_attempt(_TRIES),
+    wait=wait_random_exponential(multiplier=0.5, max=30),
+    reraise=True,
+)
+
+
+@dataclass(frozen=True)
+class ObjectVersion:
+    """One version of an object, as it is read; unlike a client, it can be sent to another process."""
+
+    bucket: str
+    key: str
+    version_id: str
+    etag: str
+    """The object's own, as S3 wrote it: with quotes."""
+    size: int
+    """Bytes."""
+
+    def read(self, s3: Any, start: int, stop: int) -> bytes:
+        """The bytes from `start` up to `stop`; raises DropGone."""
+
+        @_again_where_it_broke
+        def get() -> bytes:
+            answer = s3.get_object(
+                Bucket=self.bucket,
+                Key=self.key,
+                VersionId=self.version_id,
+                IfMatch=self.etag,
+                Range=f"bytes={start}-{stop - 1}",
+            )
+            body: bytes = answer["Body"].read()
+            return body
+
+        with _gone_is_told(self):
+            return get()
+
+    def ranges(self, s3: Any, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+        """All bytes between two offsets; a range is on its way while the one before it is read."""
+        bounds = _bounds(start, self.size if stop is None else stop)
+        return map_ordered(lambda range_: self.read(s3, *range_), bounds)
+
+
 @dataclass(frozen=True)
 class Fetched:
     """A drop that can be read."""
 
     content: Content
     """As it was dropped."""
+    object: ObjectVersion
     bytes: int
     etag: str
     uploaded_at: datetime
@@ -58,65 +103,44 @@ def fetch(
     folder: Path,
     archived: ArchivedCopy | None = None,
     booked_upload: Callable[[], datetime | None] = lambda: None,
+    *,
+    may_download: bool = True,
 ) -> Fetched:
     """Exactly the drop's version, or its copy in the archive where one is named.
 
-    It is downloaded if the disk has room for it, and otherwise read from S3 in ranges. Raises DropGone.
+    It is downloaded if it may be and the disk has room for it, and otherwise read from S3 in ranges. Raises DropGone.
     `uploaded_at` is when the drop was uploaded, not when it was copied: the copy has it as metadata, and for a copy
     without it `booked_upload` is asked.
     """
     source = archived or drop
     with _gone_is_told(source):
         head = s3.head_object(Bucket=source.bucket, Key=source.key, VersionId=source.version_id)
+        version = ObjectVersion(source.bucket, source.key, source.version_id, head["ETag"], head["ContentLength"])
         content: Content = folder / "drop"
-        if has_room_for_a_copy(head["ContentLength"], folder):
+        if may_download and has_room_for_a_copy(version.size, folder):
             extra = {"VersionId": source.version_id}
             s3.download_file(source.bucket, source.key, str(content), ExtraArgs=extra)
         else:
-            content = Streamed(partial(_ranges, s3, source, head["ETag"], head["ContentLength"]))
+            content = Streamed(partial(version.ranges, s3))
     metadata = head["Metadata"] if archived else {}
     return Fetched(
         content,
-        bytes=head["ContentLength"],
+        version,
+        bytes=version.size,
         etag=metadata.get(SOURCE_ETAG, head["ETag"].strip('"')),
         uploaded_at=_uploaded_at(metadata, booked_upload) if archived else head["LastModified"],
     )
 
 
-def _ranges(s3: Any, source: _Source, etag: str, size: int) -> Iterator[bytes]:
-    """The object from its first byte to its last; a range is on its way while the one before it is read."""
-
-    @retry(
-        # What goes wrong after the head of a response is no more of botocore's concern.
-        retry=retry_if_exception_type((HTTPClientError, BotoConnectionError)),
-        stop=stop_after_attempt(_TRIES),
-        wait=wait_random_exponential(multiplier=0.5, max=30),
-        reraise=True,
-    )
-    def read(start: int, stop: int) -> bytes:
-        with _gone_is_told(source):
-            answer = s3.get_object(
-                Bucket=source.bucket,
-                Key=source.key,
-                VersionId=source.version_id,
-                IfMatch=etag,
-                Range=f"bytes={start}-{stop - 1}",
-            )
-            body: bytes = answer["Body"].read()
-            return body
-
-    return map_ordered(lambda bounds: read(*bounds), _bounds(size))
-
-
-def _bounds(size: int) -> Iterator[tuple[int, int]]:
-    start, length = 0, FIRST_RANGE_BYTES
-    while start < size:
-        yield start, min(start + length, size)
+def _bounds(start: int, stop: int) -> Iterator[tuple[int, int]]:
+    length = FIRST_RANGE_BYTES
+    while start < stop:
+        yield start, min(start + length, stop)
         start, length = start + length, min(length * 2, MOST_RANGE_BYTES)
 
 
 @contextmanager
-def _gone_is_told(source: _Source) -> Iterator[None]:
+def _gone_is_told(source: Drop | ArchivedCopy | ObjectVersion) -> Iterator[None]:
     """Raises DropGone where S3 says that the version is not there."""
     try:
         yield
@@ -173,6 +197,26 @@ class Prefix:
     def put(self, name: str, body: str) -> str:
         self.s3.put_object(Bucket=self.bucket, Key=self.prefix + name, Body=body.encode("utf-8"))
         return self.uri + name
+
+    def read(self, name: str, start: int = 0, stop: int | None = None) -> bytes:
+        """An object, or its bytes from `start` up to `stop`."""
+        part = {} if stop is None else {"Range": f"bytes={start}-{stop - 1}"}
+
+        @_again_where_it_broke
+        def get() -> bytes:
+            body: bytes = self.s3.get_object(Bucket=self.bucket, Key=self.prefix + name, **part)["Body"].read()
+            return body
+
+        return get()
+
+    def upload_blocks(self, blocks: Iterable[bytes], name: str, content_type: str) -> None:
+        """Put an object part by part while it is made."""
+        upload_blocks(self.s3, blocks, self.bucket, self.prefix + name, content_type)
+
+    def copy_from(self, other: Prefix, name: str, new_name: str) -> None:
+        """Copy an object of another prefix of this bucket; S3 does it by itself, up to 5 GB."""
+        source = {"Bucket": other.bucket, "Key": other.prefix + name}
+        self.s3.copy_object(Bucket=self.bucket, Key=self.prefix + new_name, CopySource=source)
 
     def download(self, folder: Path) -> list[Path]:
         folder.mkdir()

@@ -16,7 +16,7 @@ CODE = "code/"
 STAGING = "staging/"
 """What an attempt stages for COPY, and the dimensions it unloads."""
 REJECTED = "rejected/"
-"""Rejected rows, one CSV per load."""
+"""Rejected rows: one CSV per load, or a folder of them where the drop is large."""
 REPORTS = "reports/"
 """One JSON report per attempt."""
 CLAIMS = "claims/"
@@ -70,6 +70,11 @@ def rejected_key(partition_day: date, file_name: str, load_id: str) -> str:
     """The rejected rows of a load: always plain CSV, whatever the drop was."""
     stem = re.sub(r"\.csv(\.gz)?$", "", file_name, flags=re.IGNORECASE)
     return f"{REJECTED}{partition(partition_day)}/{stem}.{load_id}.csv"
+
+
+def rejected_folder(partition_day: date, file_name: str, load_id: str) -> str:
+    """The rejected rows of a large load: one CSV with a header for each shard, in the order of the drop."""
+    return rejected_key(partition_day, file_name, load_id).removesuffix(".csv") + "/"
 
 
 def report_key(load_id: str, attempt: int) -> str:

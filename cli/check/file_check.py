@@ -19,6 +19,8 @@ from cli.check.proposals import Proposal, propose
 from cli.check.result import CheckResult
 from cli.refusals import Refused
 from jobs.csv.reader import SourceFile, open_source_file
+from jobs.csv.reject_summary import RejectSummary
+from jobs.csv.rejected_file import RejectedRows
 from jobs.errors import JobError
 from jobs.load.staging import StagedRows, Stager
 from jobs.load_dimensions import open_dimension
@@ -132,15 +134,18 @@ def _check_transactions(
             validator = _validator(settings, day, dimensions)
             candidates = DuplicateCandidates(source, folder, ids)
             stager = Stager(Drop("", "", ""), Prefix(_Discarded(), "", ""), folder)
-            staged = stager.stage(source, validator, candidates)
-            staged.rejected.sum_up()
+            rejected = RejectedRows(source.layout, folder)
+            staged = stager.stage(source, validator, candidates, rejected)
+            rejected.sum_up()
         except JobError as refused:
             return CheckResult(refusal=str(refused))
-        return _result(staged, source, validator, max_reject_ratio)
+        return _result(staged, rejected.summary, source, validator, max_reject_ratio)
 
 
-def _result(staged: StagedRows, source: SourceFile, validator: _Observer, most: Fraction) -> CheckResult:
-    rejected = staged.rejected.rows
+def _result(
+    staged: StagedRows, summary: RejectSummary, source: SourceFile, validator: _Observer, most: Fraction
+) -> CheckResult:
+    rejected = staged.rejected
     refusal = None
     if rejected and Fraction(rejected, staged.rows_read) > most:
         refusal = (
@@ -154,7 +159,7 @@ def _result(staged: StagedRows, source: SourceFile, validator: _Observer, most: 
         accepted=staged.rows_read - rejected,
         duplicate=staged.duplicate,
         rejected=rejected,
-        reasons=staged.rejected.reject_reasons(),
+        reasons=summary.reject_reasons(),
         values=validator.values,
         ignored_columns=tuple(source.ignored_columns),
     )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Callable
 
 import polars as pl
@@ -20,6 +20,19 @@ _RECORD = "record_number"
 _IS_START = "is_start_of_run"
 
 
+@dataclass(frozen=True)
+class OrderState:
+    """All that the rows so far say about the rows below them."""
+
+    above: Mapping[str, str] = field(default_factory=dict)
+    """The last values of the filled columns."""
+    last_order: str | None = None
+    """Of the last sound row."""
+    run_start: int = 0
+    """The record with which the run of the last sound row began."""
+    records: int = 0
+
+
 @dataclass
 class OrderRows:
     """Fills and derives columns chunk by chunk, in the order of the file."""
@@ -29,13 +42,8 @@ class OrderRows:
     """Reads a part of a key as an id is read: null where there is none."""
     filled: tuple[str, ...]
     """Names of the columns whose empty values take that of the row above, if that is of the same order."""
-    _above: dict[str, str] = field(default_factory=dict, init=False)
-    """The last values of the filled columns so far."""
-    _last_order: str | None = field(default=None, init=False)
-    """Of the last sound row."""
-    _run_start: int = field(default=0, init=False)
-    """The record with which the run of the last sound row began."""
-    _records: int = field(default=0, init=False)
+    state: OrderState = field(default_factory=OrderState)
+    """After the last row so far."""
 
     @property
     def _order(self) -> str:
@@ -60,8 +68,9 @@ class OrderRows:
 
     def _fill(self, frame: pl.DataFrame) -> pl.DataFrame:
         is_malformed = frame.get_column(IS_MALFORMED)
-        record = pl.int_range(self._records, self._records + frame.height, eager=True).alias(_RECORD)
-        self._records += frame.height
+        records = self.state.records
+        record = pl.int_range(records, records + frame.height, eager=True).alias(_RECORD)
+        self.state = replace(self.state, records=records + frame.height)
         frame = frame.with_columns(record, self._orders(frame, is_malformed))
         if not is_malformed.any():
             return self._fill_sound(frame).drop(_RECORD)
@@ -82,9 +91,9 @@ class OrderRows:
         if rows.is_empty():
             return rows.with_columns(pl.lit(None, dtype=pl.String()).alias(ORDER_LINE)) if self.is_numbered else rows
         order = pl.col(self._order)
-        above = order.shift(1, fill_value=pl.lit(self._last_order, dtype=pl.String()))
+        above = order.shift(1, fill_value=pl.lit(self.state.last_order, dtype=pl.String()))
         is_start = rows.select((order.ne_missing(above) | order.is_null()).alias(_IS_START)).to_series()
-        self._last_order = rows.item(-1, self._order)
+        self.state = replace(self.state, last_order=rows.item(-1, self._order))
         for name in self.filled:
             if name != self._order:
                 value = rows.select(_trimmed(name)).to_series()
@@ -93,14 +102,14 @@ class OrderRows:
         if not self.is_numbered:
             return rows
         record = rows.get_column(_RECORD)
-        first = record.set(~is_start, None).forward_fill().fill_null(self._run_start)
-        self._run_start = first[-1]
+        first = record.set(~is_start, None).forward_fill().fill_null(self.state.run_start)
+        self.state = replace(self.state, run_start=first[-1])
         return rows.with_columns((record - first + 1).cast(pl.String()).alias(ORDER_LINE))
 
     def _filled_down(self, values: pl.Series) -> pl.Series:
-        filled = values.forward_fill().fill_null(self._above.get(values.name, _NOTHING))
+        filled = values.forward_fill().fill_null(self.state.above.get(values.name, _NOTHING))
         if filled.len():
-            self._above[values.name] = filled[-1]
+            self.state = replace(self.state, above={**self.state.above, values.name: filled[-1]})
         return filled
 
     def _contract_column(self, frame: pl.DataFrame, column: str, parts: Sequence[str]) -> pl.Series:

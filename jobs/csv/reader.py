@@ -8,10 +8,10 @@ at a time, so memory does not grow with the file.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import chain
-from typing import BinaryIO
+from typing import Any, BinaryIO, Callable, NamedTuple
 
 import polars as pl
 
@@ -27,9 +27,9 @@ from jobs.csv.content import Content
 from jobs.csv.diagnosis import find_faults, refuse_faults
 from jobs.csv.file_format import as_utf8, encoding_of, refuse_other_formats, unpacked, with_line_feeds
 from jobs.csv.header import MOST_BLANK_LINES, Header, read_header
-from jobs.csv.inspection import inspect
+from jobs.csv.inspection import Inspection, inspect
 from jobs.csv.layout import Columns, Layout
-from jobs.csv.orders import OrderRows, ReadPart, trimmed
+from jobs.csv.orders import OrderRows, OrderState, ReadPart, trimmed
 from jobs.csv.quoted import quoted_frame, simple_column
 from jobs.csv.records import MAX_RECORD_BYTES, WHITE_SPACE
 from jobs.errors import FileRefused
@@ -37,7 +37,24 @@ from jobs.map_ordered import map_ordered
 from schemas.rejected_file import SOURCE_TEXT
 from schemas.sources import DEFAULT, SourceSettings, heading_key
 
-__all__ = ["IS_MALFORMED", "SourceFile", "open_source_file"]
+__all__ = ["IS_MALFORMED", "Cut", "SourceFile", "open_source_file"]
+
+
+class Cut(NamedTuple):
+    """A place between two records, from which the file can be read by itself."""
+
+    offset: int
+    line: int
+    """The physical line that begins here."""
+    orders: OrderState
+
+
+class _Located(NamedTuple):
+    """A frame, or the block that it is read from, and where it begins."""
+
+    offset: int
+    line: int
+    rows: Any
 
 
 @dataclass(frozen=True)
@@ -56,6 +73,8 @@ class SourceFile:
     """The byte behind the last row."""
     is_unquoted: bool
     read_part: ReadPart
+    orders: OrderState = field(default_factory=OrderState)
+    """What the rows above say about these, where the data does not begin with the first row."""
 
     @property
     def ignored_columns(self) -> list[str]:
@@ -67,7 +86,7 @@ class SourceFile:
         They have the file's own columns by the layout's names, and the contract's. A value is null where it
         is empty. The values of a malformed record mean nothing. Raises FileRefused where a quote hides rows.
         """
-        orders = OrderRows(self.layout, self.read_part, self._filled())
+        orders = OrderRows(self.layout, self.read_part, self._filled(), self.orders)
         for frame in self._frames():
             frame = without_blank_records(frame, self.layout)
             if frame.height:
@@ -77,54 +96,79 @@ class SourceFile:
         """The first column of the contract alone, as in `chunks`; blank lines and malformed records may come along."""
         name = next(iter(self.layout.parts))
         parts = self.layout.parts[name]
-        key = OrderRows(self.layout, self.read_part, tuple(column for column in self._filled() if column in parts))
+        key = OrderRows(self.layout, self.read_part, self._filled(parts), self.orders)
         if key.filled or key.is_numbered or self.layout.is_rejected_file or not (self.is_unquoted or parts == (name,)):
             for frame in self._frames():
                 frame = without_blank_records(frame, self.layout)
                 yield key.complete(frame, [name]).select(name)
             return
         if not self.is_unquoted:
-            yield from self._quoted_frames(column=name)
+            yield from (located.rows for located in self._quoted_frames(column=name))
             return
         with self.content.open("rb") as file:
             file.seek(self.data_offset)
             columns = sorted(self.layout.names.index(part) for part in parts)
             yield from map_ordered(
-                lambda numbered: key.complete(read_csv(numbered[1], self.layout, columns=columns), [name]).select(name),
+                lambda block: key.complete(read_csv(block.rows, self.layout, columns=columns), [name]).select(name),
                 self._plain_blocks(file),
             )
 
-    def _filled(self) -> tuple[str, ...]:
+    def cuts(self) -> Iterator[tuple[Cut, pl.DataFrame]]:
+        """Where the file can be cut, with the frame of `transaction_ids` from there to the next cut."""
+        name = next(iter(self.layout.parts))
+        orders = OrderRows(self.layout, self.read_part, self._filled(), self.orders)
+        is_plain = self.layout.parts[name] == (name,) and not self.layout.is_rejected_file
+        is_ids_alone = is_plain and not (self.is_unquoted or orders.filled or orders.is_numbered)
+        for offset, line, frame in self._quoted_frames(name) if is_ids_alone else self._located_frames():
+            cut = Cut(offset, line, orders.state)
+            if is_ids_alone:
+                yield cut, frame
+            else:
+                yield cut, orders.complete(without_blank_records(frame, self.layout), [name]).select(name)
+
+    @property
+    def needs_rows_above(self) -> bool:
+        """True where a row cannot be read without those above it."""
+        orders = OrderRows(self.layout, self.read_part, self._filled())
+        return bool(orders.filled) or orders.is_numbered
+
+    def _filled(self, among: Collection[str] | None = None) -> tuple[str, ...]:
         if self.layout.is_rejected_file:
             return ()
         keys = {heading_key(heading) for heading in self.settings.fill_down}
         named = zip(self.layout.header, self.layout.names)
-        return tuple(name for heading, name in named if heading_key(heading) in keys)
+        filled = (name for heading, name in named if heading_key(heading) in keys)
+        return tuple(name for name in filled if among is None or name in among)
 
     def _frames(self) -> Iterator[pl.DataFrame]:
+        return (located.rows for located in self._located_frames())
+
+    def _located_frames(self) -> Iterator[_Located]:
         if not self.is_unquoted:
             yield from self._quoted_frames()
             return
         with self.content.open("rb") as file:
             file.seek(self.data_offset)
-            for line, block in self._plain_blocks(file):
-                yield unguarded(plain_frame(block, line, self.layout), self.layout)
+            for offset, line, block in self._plain_blocks(file):
+                yield _Located(offset, line, unguarded(plain_frame(block, line, self.layout), self.layout))
 
-    def _plain_blocks(self, file: BinaryIO) -> Iterator[tuple[int, bytes]]:
-        """Whole lines, with the number of the first; no block begins with a blank line."""
-        line = self.data_line
+    def _plain_blocks(self, file: BinaryIO) -> Iterator[_Located]:
+        """Whole lines; no block begins with a blank line."""
+        offset, line = self.data_offset, self.data_line
         for block, lines in whole_lines(file, end=self.end, width=self.layout.width):
+            size = len(block)
             # A last line without its end gets one, so that all blocks are alike.
             block = block if block.endswith(b"\n") else block + b"\n"
             # Polars passes over blank lines ahead of the first record, yet gives a row of nulls for any other.
             data = block.lstrip(b"\r\n")
             if data:
-                yield line + block.count(b"\n", 0, len(block) - len(data)), data
-            line += lines
+                blank = len(block) - len(data)
+                yield _Located(offset + blank, line + block.count(b"\n", 0, blank), data)
+            offset, line = offset + size, line + lines
 
-    def _quoted_frames(self, column: str | None = None) -> Iterator[pl.DataFrame]:
+    def _quoted_frames(self, column: str | None = None) -> Iterator[_Located]:
         """All columns, or one, with which blank lines and malformed records come along."""
-        line, unfinished = self.data_line, b""
+        offset, line, unfinished = self.data_offset, self.data_line, b""
         with self.content.open("rb") as file:
             file.seek(self.data_offset)
             for block, _ in chain(whole_lines(file, end=self.end, width=self.layout.width), ((b"", 0),)):
@@ -136,10 +180,10 @@ class SourceFile:
                 used = lines.count(b"\n")
                 if frame is None:
                     frame, used = quoted_frame(lines, line, self.layout, is_last=not block, file_name=self.name)
-                line += used
+                yield _Located(offset, line, frame.select(column) if column else frame)
                 # A record that goes on beyond the block is read again, from its start, with the next one.
                 unfinished = _from_line(lines, used)
-                yield frame.select(column) if column else frame
+                offset, line = offset + len(lines) - len(unfinished), line + used
 
 
 def _from_line(lines: bytes, number: int) -> bytes:
@@ -159,8 +203,9 @@ def open_source_file(
     settings: SourceSettings = DEFAULT,
     spanning: Sequence[str] = (),
     read_part: ReadPart = trimmed,
+    inspector: Callable[[Content, str, str], Inspection] | None = None,
 ) -> SourceFile:
-    """Inspect the whole file once and read its header.
+    """Inspect the whole file once and read its header; `inspector` is given where others inspect it.
 
     `required` are the contract's columns, `spanning` those of them whose values may hold line breaks, `name` is
     what the person who uploaded the file calls it. `read_part` reads a part of a key as an id is read. Raises
@@ -170,7 +215,7 @@ def open_source_file(
     refuse_other_formats(content, name)
     encoding = encoding_of(content, settings.encoding)
     content = with_line_feeds(as_utf8(content, name, encoding))
-    inspection = inspect(content, name, settings.quote)
+    inspection = (inspector or inspect)(content, name, settings.quote)
     header = read_header(content, settings, inspection.end)
     if not header.line:
         raise FileRefused(f"{name} is empty: it has no header; upload the file again with its content")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -29,10 +30,22 @@ _WAITING = (*WAITS_FOR, REASON_SEPARATOR.join(WAITS_FOR))
 
 
 @dataclass(frozen=True)
-class _Part:
+class Part:
+    """One Parquet object."""
+
     uri: str
     bytes: int
     rows: int
+
+
+def list_for_copy(parts: Iterable[Part], prefix: Prefix) -> Staged:
+    """Write the manifest for COPY. It demands each part's length and fails where one is missing."""
+    ordered = sorted(parts, key=lambda part: part.uri)
+    if not ordered:
+        return Staged(0)
+    entries = [{"url": part.uri, "mandatory": True, "meta": {"content_length": part.bytes}} for part in ordered]
+    manifest = prefix.put("manifest.json", json.dumps({"entries": entries}))
+    return Staged(sum(part.rows for part in ordered), manifest)
 
 
 class StagedParts:
@@ -42,7 +55,7 @@ class StagedParts:
         self._table = table
         self._prefix = prefix
         self._folder = folder
-        self._parts: list[_Part] = []
+        self.parts: list[Part] = []
 
     def write(self, rows: pl.DataFrame, name: str) -> None:
         """Upload rows as one part; may be called from several threads with different names."""
@@ -51,20 +64,16 @@ class StagedParts:
         path = self._folder / name
         # Snappy and file format 1.0 are what every COPY reads; it does not use statistics.
         rows.select(self._table.names).write_parquet(path, compression="snappy", statistics=False)
-        self._parts.append(_Part(self._prefix.upload(path, name), path.stat().st_size, rows.height))
+        self.parts.append(Part(self._prefix.upload(path, name), path.stat().st_size, rows.height))
         path.unlink()
 
     @property
     def rows(self) -> int:
-        return sum(part.rows for part in self._parts)
+        return sum(part.rows for part in self.parts)
 
     def staged(self) -> Staged:
-        """The manifest for COPY. It demands each part's length and fails where one is missing."""
-        if not self._parts:
-            return Staged(0)
-        parts = sorted(self._parts, key=lambda part: part.uri)
-        entries = [{"url": part.uri, "mandatory": True, "meta": {"content_length": part.bytes}} for part in parts]
-        return Staged(self.rows, self._prefix.put("manifest.json", json.dumps({"entries": entries})))
+        """All parts, listed for COPY."""
+        return list_for_copy(self.parts, self._prefix)
 
 
 @dataclass(frozen=True)
@@ -74,7 +83,7 @@ class StagedRows:
     winners: Staged
     waiting: Staged
     """Rows that are rejected only because a dimension lacks their customer or product."""
-    rejected: RejectedRows
+    rejected: int
     rows_read: int
     duplicate: int
     """Accepted rows that lost to another row of the same drop."""
@@ -90,7 +99,7 @@ class _StagedChunk(NamedTuple):
 
 
 class Stager:
-    """Validates the rows of a drop, settles its duplicates and puts the winners where COPY finds them.
+    """Puts the rows of a drop, or of a shard, where COPY finds them.
 
     With `lines` the whole drop is still validated, but only its rows on these lines are staged and
     counted as duplicate.
@@ -100,17 +109,18 @@ class Stager:
         self._drop = drop
         self._folder = folder
         self._lines = lines
-        self._winners = StagedParts(STAGED_TRANSACTIONS, prefix, folder)
-        self._waiting = StagedParts(STAGED_WAITING, prefix.below("waiting"), folder)
+        self.winners = StagedParts(STAGED_TRANSACTIONS, prefix, folder)
+        self.waiting = StagedParts(STAGED_WAITING, prefix.below("waiting"), folder)
 
-    def stage(self, source: SourceFile, validator: RowValidator, candidates: DuplicateCandidates) -> StagedRows:
-        """A chunk at a time, in bounded memory."""
-        rejected = RejectedRows(source, self._folder)
+    def stage(
+        self, source: SourceFile, validator: RowValidator, candidates: DuplicateCandidates, rejected: RejectedRows
+    ) -> StagedRows:
+        """A whole drop by one worker, a chunk at a time, in bounded memory; `rejected` takes its rejected rows."""
 
         def validate(numbered: tuple[int, pl.DataFrame]) -> _StagedChunk:
             number, rows = numbered
             split = candidates.split(rows, validator.validate(rows))
-            amount = self._write(validator.enrich(self._selected(split.accepted)), f"part-{number:05d}.parquet")
+            amount = self.keep_winners(split.accepted, validator, f"part-{number:05d}.parquet")
             return _StagedChunk(rows.height, split.contested, split.rejected, amount)
 
         rows_read, selected_rejected, amount = 0, 0, Decimal(0)
@@ -119,33 +129,34 @@ class Stager:
             rows_read, amount = rows_read + chunk.rows, amount + chunk.amount
             candidates.set_aside(chunk.contested, number)
             rejected.add(chunk.rejected, number)
-            selected_rejected += self._keep_waiting(chunk.rejected, f"waiting-{number:05d}.parquet")
+            selected_rejected += self.keep_waiting(chunk.rejected, f"waiting-{number:05d}.parquet")
         for at, (number, rows) in enumerate(candidates.rejected()):
             rejected.add(rows, number)
-            selected_rejected += self._keep_waiting(rows, f"waiting-settled-{at:05d}.parquet")
+            selected_rejected += self.keep_waiting(rows, f"waiting-settled-{at:05d}.parquet")
         for number, winners in enumerate(candidates.winners()):
-            amount += self._write(validator.enrich(self._selected(winners)), f"settled-{number:05d}.parquet")
+            amount += self.keep_winners(winners, validator, f"settled-{number:05d}.parquet")
         duplicate = candidates.duplicate
         if self._lines is not None:
-            duplicate = self._lines.len() - selected_rejected - self._winners.rows
-        return StagedRows(self._winners.staged(), self._waiting.staged(), rejected, rows_read, duplicate, amount)
+            duplicate = self._lines.len() - selected_rejected - self.winners.rows
+        return StagedRows(self.winners.staged(), self.waiting.staged(), rejected.rows, rows_read, duplicate, amount)
 
-    def _selected(self, rows: pl.DataFrame) -> pl.DataFrame:
-        return rows if self._lines is None else rows.filter(pl.col(SOURCE_LINE).is_in(self._lines.implode()))
-
-    def _write(self, winners: pl.DataFrame, name: str) -> Decimal:
-        """Stage them; what they are worth."""
-        self._winners.write(winners, name)
+    def keep_winners(self, winners: pl.DataFrame, validator: RowValidator, name: str) -> Decimal:
+        """Stage those that are selected; what they are worth."""
+        staged = validator.enrich(self._selected(winners))
+        self.winners.write(staged, name)
         # A sum has the precision of its addends, and Polars rounds what does not fit without a word.
-        return Decimal(winners.select(pl.col("total_amount").cast(pl.Decimal(38, 2)).sum()).item() or 0)
+        return Decimal(staged.select(pl.col("total_amount").cast(pl.Decimal(38, 2)).sum()).item() or 0)
 
-    def _keep_waiting(self, rejected: pl.DataFrame, name: str) -> int:
+    def keep_waiting(self, rejected: pl.DataFrame, name: str) -> int:
         """Stage those of the rejected rows that wait for a dimension; how many of all of them are selected."""
         selected = self._selected(rejected)
         waiting = selected.filter(pl.col(REJECT_REASONS_COLUMN).is_in(_WAITING))
         if waiting.height:
-            self._waiting.write(self._as_waiting(waiting), name)
+            self.waiting.write(self._as_waiting(waiting), name)
         return selected.height
+
+    def _selected(self, rows: pl.DataFrame) -> pl.DataFrame:
+        return rows if self._lines is None else rows.filter(pl.col(SOURCE_LINE).is_in(self._lines.implode()))
 
     def _as_waiting(self, rejected: pl.DataFrame) -> pl.DataFrame:
         return rejected.select(

@@ -34,7 +34,8 @@ _SAME_EVENT = ("transaction_id", "event_precedence")
 _SALE = ("customer_id", "product_id", "quantity", "unit_price")
 """What rows of the same event must agree in."""
 
-_CHUNK = "chunk"
+CHUNK = "chunk"
+"""The column with the number of a contested row's chunk."""
 _IS_ACCEPTED = "is_accepted"
 _AS_REJECTED = "as_rejected"
 _ACCEPTED_ROWS = "accepted_rows"
@@ -152,7 +153,7 @@ def split(marks: Marks, rows: pl.DataFrame, validated: ValidationResult) -> Spli
 
 def set_aside(buckets: Buckets, marks: Marks, contested: pl.DataFrame, chunk: int) -> None:
     """Put contested rows of a chunk into the buckets that `settle_events` settles one by one."""
-    buckets.add(contested.with_columns(pl.lit(chunk).alias(_CHUNK)), marks.event_bucket)
+    buckets.add(contested.with_columns(pl.lit(chunk, dtype=pl.Int64).alias(CHUNK)), marks.event_bucket)
 
 
 def settle_events(batches: Callable[[], Iterator[pl.DataFrame]]) -> SettledEvents:
@@ -211,7 +212,7 @@ def _events(batches: Iterator[pl.DataFrame]) -> tuple[pl.DataFrame, pl.DataFrame
             together = pl.concat([*spread, ranges]).group_by(_SAME_EVENT)
             ranges = together.agg(pl.col("^least_.*$").min(), pl.col("^most_.*$").max(), pl.col(_ACCEPTED_ROWS).sum())
         spread = [ranges]
-        accepted = batch.filter(_IS_ACCEPTED).drop(_IS_ACCEPTED, _AS_REJECTED, _CHUNK)
+        accepted = batch.filter(_IS_ACCEPTED).drop(_IS_ACCEPTED, _AS_REJECTED, CHUNK)
         rows = pl.concat([*last, accepted])
         last = [rows.filter(pl.col(SOURCE_LINE) == pl.col(SOURCE_LINE).max().over(_SAME_EVENT))]
     return spread[0], last[0]
@@ -221,7 +222,7 @@ def _rejected(batch: pl.DataFrame, conflicting: pl.DataFrame) -> Iterator[tuple[
     in_conflict = batch.join(conflicting, on=_SAME_EVENT, how="semi").with_columns(pl.lit(True).alias(CONFLICTING))
     waiting = batch.filter(~pl.col(_IS_ACCEPTED)).join(conflicting, on=_SAME_EVENT, how="anti")
     both = pl.concat([in_conflict, waiting.with_columns(pl.lit(False).alias(CONFLICTING))])
-    for (chunk,), rows in both.partition_by(_CHUNK, as_dict=True).items():
+    for (chunk,), rows in both.partition_by(CHUNK, as_dict=True).items():
         is_second_reason = rows.select(pl.col(CONFLICTING) & ~pl.col(_IS_ACCEPTED)).to_series()
         reasons = pl.col(REJECT_REASONS_COLUMN)
         yield (

@@ -23,10 +23,13 @@ from botocore.exceptions import ClientError
 import jobs.attempt
 import jobs.page
 import jobs.process_transactions
+import jobs.shards.work
+import jobs.validators
 from jobs.arguments import parse_arguments
 from jobs.errors import JobError
 from jobs.load.ledger import AmountChange
 from jobs.load.transactions import Batch, Committed
+from jobs.shards.runner import TaskRunner
 from schemas.counts import Counts
 from schemas.drops import Drop
 from schemas.reports import Report
@@ -86,11 +89,16 @@ class S3InMemory:
     def upload_fileobj(self, file: BinaryIO, bucket: str, key: str, **_: object) -> None:
         self.objects[bucket, key] = file.read()
 
-    def get_object(self, *, Bucket: str, Key: str, VersionId: str, IfMatch: str, Range: str) -> dict[str, Any]:
-        assert IfMatch == '"etag"'
+    def get_object(
+        self, *, Bucket: str, Key: str, VersionId: str = "", IfMatch: str = "", Range: str = ""
+    ) -> dict[str, Any]:
+        assert IfMatch == ('"etag"' if VersionId else "")
+        body = self._get(Bucket, f"{Key}@{VersionId}" if VersionId else Key, "GetObject")
         first, _, last = Range.replace("bytes=", "").partition("-")
-        body = self._get(Bucket, f"{Key}@{VersionId}", "GetObject")
-        return {"Body": io.BytesIO(body[int(first) : int(last) + 1])}
+        return {"Body": io.BytesIO(body[int(first or 0) : int(last or len(body)) + 1])}
+
+    def copy_object(self, *, Bucket: str, Key: str, CopySource: Mapping[str, str]) -> None:
+        self.objects[Bucket, Key] = self._get(CopySource["Bucket"], CopySource["Key"], "CopyObject")
 
     def put_object(self, *, Bucket: str, Key: str, Body: bytes, **_: str) -> None:
         self.objects[Bucket, Key] = Body
@@ -122,8 +130,19 @@ class DryRun:
     staged: list[dict[str, Any]]
     """The rows of the Parquet parts in the manifest."""
     duplicate: int
-    rejected_content: bytes | None
+    rejected_parts: list[bytes]
+    """The rejected file, or those of its folder."""
     left_staged: list[str]
+
+    @property
+    def rejected_content(self) -> bytes | None:
+        """The rejected rows as one file: each part has the header."""
+        if not self.rejected_parts:
+            return None
+        first, *others = self.rejected_parts
+        header = first[: first.index(b"source_text\n") + len(b"source_text\n")]
+        assert all(part.startswith(header) and part != header for part in others)
+        return first + b"".join(part[len(header) :] for part in others)
 
     @property
     def rejected(self) -> oracle.RejectedFile | None:
@@ -145,8 +164,9 @@ def dry_run(
     source: SourceSettings = DEFAULT,
     key: str | None = None,
     version_id: str = "v1",
+    runner: TaskRunner | None = None,
 ) -> DryRun:
-    """Run process_transactions on these bytes."""
+    """Run process_transactions on these bytes; with a runner, in shards where the file is larger than one."""
     if key is None:
         day = partition_day
         key = f"transactions/year={day:%Y}/month={day:%m}/day={day:%d}/day.csv{'.gz' if gz else ''}"
@@ -157,14 +177,15 @@ def dry_run(
     error: JobError | None = None
     with ExitStack() as patches:
         patches.enter_context(mock.patch.object(jobs.attempt, "s3_client", return_value=s3))
-        patches.enter_context(mock.patch.object(jobs.process_transactions, "unload", warehouse.unload))
+        patches.enter_context(mock.patch.object(jobs.shards.work, "s3_client", return_value=s3))
+        patches.enter_context(mock.patch.object(jobs.validators, "unload", warehouse.unload))
         patches.enter_context(mock.patch.object(jobs.process_transactions, "load", warehouse.load))
         # Neither is asked for here, and each costs more than all the rest: one signs in to a warehouse, one draws.
         patches.enter_context(mock.patch.object(jobs.attempt, "read_past_loads", return_value=[]))
         patches.enter_context(mock.patch.object(jobs.page, "render_load", return_value=""))
         patches.enter_context(redirect_stdout(io.StringIO()))
         try:
-            jobs.process_transactions.process_transactions(arguments)
+            jobs.process_transactions.process_transactions(arguments, runner)
         except JobError as refused:
             error = refused
     report = Report.from_json(s3.objects["work-bucket", f"reports/{drop.load_id}/1.json"].decode("utf-8"))
@@ -174,7 +195,11 @@ def dry_run(
         error=error,
         staged=warehouse.staged,
         duplicate=warehouse.duplicate,
-        rejected_content=s3.objects.get(("work-bucket", rejected_key)),
+        rejected_parts=[
+            body
+            for (_, key), body in sorted(s3.objects.items())
+            if rejected_key and (key.startswith(rejected_key) if rejected_key.endswith("/") else key == rejected_key)
+        ],
         left_staged=[key for _, key in s3.objects if key.startswith("staging/")],
     )
 
@@ -258,6 +283,7 @@ def small_pieces(
     held_bytes: int = 100,
     batch_rows: int = 3,
     range_bytes: int = 0,
+    shard_bytes: int = 1,
 ) -> Iterator[None]:
     """Let a file of a few rows span what a file of many gigabytes spans: chunks, buckets on disk, ranges on S3.
 
@@ -273,6 +299,7 @@ def small_pieces(
             "jobs.buckets.HELD_BYTES": held_bytes,
             "jobs.buckets.BATCH_ROWS": batch_rows,
             "jobs.room._DISKS_PER_COPY": 1 << 60 if range_bytes else 0,
+            "jobs.shards.survey.SHARD_BYTES": shard_bytes,
             "jobs.s3.FIRST_RANGE_BYTES": range_bytes,
             "jobs.s3.MOST_RANGE_BYTES": 3 * range_bytes,
         }.items():

@@ -164,10 +164,10 @@ def test_a_manifest_with_a_wrong_length_fails_loudly(sound_shop: Shop, monkeypat
     staged = StagedParts.staged
 
     def one_byte_off(parts: StagedParts) -> Staged:
-        if not parts._parts:
+        if not parts.parts:
             return staged(parts)
-        (part,) = parts._parts
-        parts._parts[:] = [type(part)(part.uri, part.bytes + 1, part.rows)]
+        (part,) = parts.parts
+        parts.parts[:] = [type(part)(part.uri, part.bytes + 1, part.rows)]
         return staged(parts)
 
     monkeypatch.setattr(StagedParts, "staged", one_byte_off)

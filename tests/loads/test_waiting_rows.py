@@ -216,10 +216,10 @@ def test_rows_loaded_by_another_attempt_are_not_booked_twice(shop: Shop, monkeyp
     arrive(shop, customer="C9")
     fetch, other = Attempt.fetch, replace(shop)
 
-    def overtaken(attempt: Attempt) -> Fetched:
+    def overtaken(attempt: Attempt, **how: bool) -> Fetched:
         if attempt.arguments.attempt == 2:
             assert other.run(drop, 3, FLOW_IN).outcome == "succeeded"
-        return fetch(attempt)
+        return fetch(attempt, **how)
 
     monkeypatch.setattr(Attempt, "fetch", overtaken)
     report = shop.run(drop, 2, FLOW_IN)

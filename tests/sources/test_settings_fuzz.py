@@ -15,8 +15,10 @@ from tests.sources.files import CUSTOMERS, DAY, PRICES, files
 from tests.sources.oracle import Row, SourceOracle
 from tests.sources.settings import settings_mappings
 
-_PRODUCTS = {key: oracle.Product(key, f"Product {key}", "Tea", price, "S1") for key, price in PRICES.items()}
-_CUSTOMERS = {key: oracle.Customer(key, "Ann", "One", "", "Gold") for key in CUSTOMERS}
+DIMENSIONS: dict[str, Any] = {
+    "products": {key: oracle.Product(key, f"Product {key}", "Tea", price, "S1") for key, price in PRICES.items()},
+    "customers": {key: oracle.Customer(key, "Ann", "One", "", "Gold") for key in CUSTOMERS},
+}
 
 
 @st.composite
@@ -30,8 +32,7 @@ def test_a_file_is_read_as_its_settings_say(case: tuple[Mapping[str, Any], bytes
     mapping, content = case
     run = dry_run(
         content,
-        products=_PRODUCTS,
-        customers=_CUSTOMERS,
+        **DIMENSIONS,
         partition_day=DAY,
         source=SourceSettings.parse(mapping),
     )

@@ -1,0 +1,86 @@
+"""What a drop's rejected rows say of each reason: how many rows, the first of them, a few different values."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import polars as pl
+
+from jobs.csv.layout import Layout
+from schemas.reject_reasons import REJECT_REASONS
+from schemas.rejected_file import REASON_SEPARATOR, REJECT_REASONS_COLUMN, SOURCE_LINE, SOURCE_TEXT
+from schemas.reports import RejectedFor, RejectSample
+
+_SAMPLES = 3
+_ADDRESS = r"[^\s@<>(),;:\"]+@"
+_SAMPLE_CHARACTERS = 100
+_VALUES = 10
+_VALUE_CHARACTERS = 64
+
+
+def without_address(text: str) -> str:
+    """The text without what names a person in an e-mail address: `…@example.com`.
+
+    Where an address is the customer_id, it would else stand in reports, pages and mails. The line number leads to
+    the row, and the rejected file has it whole.
+    """
+    return re.sub(_ADDRESS, "…@", text)
+
+
+class RejectSummary:
+    """Rows are added in the order of the file; how they are cut into frames or summaries changes nothing."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._counts: dict[str, int] = {}
+        self._samples: dict[str, list[RejectSample]] = {}
+        self._values: dict[str, list[str]] = {}
+
+    def add(self, rejected: pl.DataFrame) -> None:
+        """Take the next rejected rows of the file."""
+        combinations_of: dict[str, list[str]] = {}
+        for reasons, rows in rejected.group_by(REJECT_REASONS_COLUMN).len().rows():
+            for reason in reasons.split(REASON_SEPARATOR):
+                self._counts[reason] = self._counts.get(reason, 0) + rows
+                combinations_of.setdefault(reason, []).append(reasons)
+        for reason, combinations in combinations_of.items():
+            of_reason = rejected.filter(pl.col(REJECT_REASONS_COLUMN).is_in(combinations))
+            self._add_values(reason, of_reason)
+            samples = self._samples.setdefault(reason, [])
+            first = of_reason.head(_SAMPLES - len(samples))
+            samples.extend(self._sample_of(row) for row in first.rows(named=True))
+
+    def add_summary(self, other: RejectSummary) -> None:
+        """Take the summary of the rows below."""
+        for reason, rows in other._counts.items():
+            self._counts[reason] = self._counts.get(reason, 0) + rows
+            self._samples[reason] = [*self._samples.get(reason, ()), *other._samples[reason]][:_SAMPLES]
+            values = dict.fromkeys([*self._values.get(reason, ()), *other._values[reason]])
+            self._values[reason] = list(values)[:_VALUES]
+
+    def reject_reasons(self) -> dict[str, RejectedFor]:
+        """The most frequent reason first, equally frequent ones as they are declared."""
+        declared = [reason for reason in REJECT_REASONS if reason in self._counts]
+        ordered = sorted(declared, key=lambda reason: -self._counts[reason])
+        return {
+            reason: RejectedFor(self._counts[reason], self._samples[reason], self._values[reason]) for reason in ordered
+        }
+
+    def _add_values(self, reason: str, of_reason: pl.DataFrame) -> None:
+        """A few different values of the column that the reason is about."""
+        values = self._values.setdefault(reason, [])
+        column = REJECT_REASONS[reason].column
+        if column is None or column not in of_reason.columns or len(values) >= _VALUES:
+            return
+        texts = of_reason.get_column(column).drop_nulls().str.strip_chars().str.slice(0, _VALUE_CHARACTERS)
+        printed = texts.filter(texts != "").str.replace_all(_ADDRESS, "…@")
+        different = printed.unique(maintain_order=True).head(2 * _VALUES)
+        self._values[reason] = list(dict.fromkeys([*values, *different]))[:_VALUES]
+
+    def _sample_of(self, row: dict[str, Any]) -> RejectSample:
+        line, text = int(row[SOURCE_LINE]), row[SOURCE_TEXT]
+        if text is not None:
+            return RejectSample(line, fault=self._layout.dialect.fault(text, len(self._layout.header)))
+        values = {column: without_address(str(row[column] or ""))[:_SAMPLE_CHARACTERS] for column in self._layout.parts}
+        return RejectSample(line, values)

@@ -1,0 +1,169 @@
+"""The tasks behind the survey. Each returns what it wrote, and everything that it counted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import NamedTuple
+
+import polars as pl
+
+from jobs.buckets import Buckets
+from jobs.csv.header import refuse_second_header
+from jobs.csv.reject_summary import RejectSummary
+from jobs.csv.rejected_file import RejectedRows
+from jobs.load.staging import Part
+from jobs.rows.duplicates import CHUNK, set_aside, settle_events, settle_ids, split
+from jobs.rows.marks import MarkedBucket, mark
+from jobs.shards.exchange import Handed, hand_on, read_handed
+from jobs.shards.work import Shard, Work, task
+
+_CHUNKS_PER_SHARD = 1 << 20
+
+
+class BucketOfIds(NamedTuple):
+    """A task's bucket of hashes, and into how many marks it is spread."""
+
+    hashes: Sequence[Handed]
+    buckets: int
+    per_bucket: int
+
+
+class Validated(NamedTuple):
+    """A shard whose rows are validated; what its contested rows become is not known yet."""
+
+    rows: int
+    amount: Decimal
+    """Of the winners so far."""
+    winners: Sequence[Part]
+    contested: Handed
+    """By event."""
+    rejected: Handed
+    """By chunk."""
+
+
+class Bucket(NamedTuple):
+    """A task's bucket of contested rows."""
+
+    number: int
+    rows: Sequence[Handed]
+
+
+class SettledBucket(NamedTuple):
+    """A bucket of contested rows, each settled within its event."""
+
+    rejected: Handed
+    """By shard."""
+    sound: Handed
+    """By id: one accepted row for each event."""
+    duplicate: int
+
+
+class WinningBucket(NamedTuple):
+    """The winners of a bucket of ids."""
+
+    winners: Sequence[Part]
+    amount: Decimal
+    duplicate: int
+
+
+class ShardOfRejected(NamedTuple):
+    """All rejected rows of a shard: those that its task rejected, and those that were settled."""
+
+    number: int
+    rows: Sequence[Handed]
+    settled: Sequence[Handed]
+    is_written: bool
+    """False: they are only summed up."""
+
+
+class Rejected(NamedTuple):
+    """The rejected rows of a shard, written."""
+
+    name: str
+    """Of the CSV, below the attempt's prefix; empty where there is no row, or none is written."""
+    rows: int
+    summary: RejectSummary
+    waiting: Sequence[Part]
+    selected: int
+
+
+def mark_ids(work: Work, bucket: BucketOfIds) -> MarkedBucket:
+    """A task: mark the repeated ids of one bucket."""
+    with task(work) as (setup, _, _):
+        frames = [rows for _, rows in read_handed(bucket.hashes, setup.staging)]
+        hashes = pl.concat(frames).to_series() if frames else pl.Series(dtype=pl.UInt64())
+        return mark(hashes, bucket.buckets, bucket.per_bucket)
+
+
+def validate(work: Work, shard: Shard) -> Validated:
+    """A task: validate a shard, stage its winners and set its contested rows aside."""
+    with task(work) as (setup, folder, word):
+        source, stager = setup.fetch(shard.begin, shard.end, folder), setup.stager(folder)
+        name = f"{shard.number:05d}-{word}"
+        contested, rejected = Buckets(folder, "contested"), Buckets(folder, "rejected")
+        rows, amount = 0, Decimal(0)
+        for number, chunk in enumerate(source.chunks(), start=shard.number * _CHUNKS_PER_SHARD):
+            divided = split(setup.marks, chunk, setup.validator.validate(chunk))
+            refuse_second_header(divided.rejected, source.layout, source.name)
+            part = f"part-{name}-{number % _CHUNKS_PER_SHARD:05d}.parquet"
+            rows, amount = rows + chunk.height, amount + stager.keep_winners(divided.accepted, setup.validator, part)
+            set_aside(contested, setup.marks, divided.contested, number)
+            rejected.add(divided.rejected, number)
+        return Validated(
+            rows,
+            amount,
+            stager.winners.parts,
+            hand_on(contested, setup.staging, f"contested-{name}.arrow"),
+            hand_on(rejected, setup.staging, f"rejected-{name}.arrow"),
+        )
+
+
+def settle_bucket(work: Work, bucket: Bucket) -> SettledBucket:
+    """A task: settle the events of one bucket."""
+    with task(work) as (setup, folder, word):
+        settled = settle_events(lambda: (rows for _, rows in read_handed(bucket.rows, setup.staging)))
+        rejected, sound = Buckets(folder, "rejected"), Buckets(folder, "sound")
+        for number, rows in settled.rejected:
+            rejected.add(rows.with_columns(pl.lit(number, dtype=pl.Int64).alias(CHUNK)), number // _CHUNKS_PER_SHARD)
+        sound.add(settled.sound, setup.marks.id_bucket)
+        name = f"{bucket.number:05d}-{word}.arrow"
+        return SettledBucket(
+            hand_on(rejected, setup.staging, f"settled-{name}"),
+            hand_on(sound, setup.staging, f"sound-{name}"),
+            settled.duplicate,
+        )
+
+
+def find_winners(work: Work, bucket: Bucket) -> WinningBucket:
+    """A task: stage the winner of each id of one bucket."""
+    with task(work) as (setup, folder, word):
+        settled = settle_ids(rows for _, rows in read_handed(bucket.rows, setup.staging))
+        stager = setup.stager(folder)
+        amount = stager.keep_winners(settled.winners, setup.validator, f"winners-{bucket.number:05d}-{word}.parquet")
+        return WinningBucket(stager.winners.parts, amount, settled.duplicate)
+
+
+def write_rejected(work: Work, shard: ShardOfRejected) -> Rejected:
+    """A task: write the rejected rows of a shard in the order of the file, and stage those that wait."""
+    with task(work) as (setup, folder, word):
+        rejected, stager = RejectedRows(work.source.layout, folder), setup.stager(folder)
+        selected = 0
+        own = ((chunk, rows) for chunk, rows in read_handed(shard.rows, setup.staging))
+        settled = (
+            (number, rows.drop(CHUNK))
+            for _, all_rows in read_handed(shard.settled, setup.staging)
+            for (number,), rows in all_rows.partition_by(CHUNK, as_dict=True).items()
+        )
+        for source in (own, settled):
+            for at, (number, rows) in enumerate(source):
+                rejected.add(rows, number)
+                kind = "own" if source is own else "settled"
+                name = f"{kind}-{shard.number:05d}-{word}-{at:05d}.parquet"
+                selected += stager.keep_waiting(rows, name)
+        name = f"rejected-{shard.number:05d}-{word}.csv" if shard.is_written and rejected.rows else ""
+        if name:
+            setup.staging.upload_blocks(rejected.blocks(), name, "text/csv; charset=utf-8")
+        else:
+            rejected.sum_up()
+        return Rejected(name, rejected.rows, rejected.summary, stager.waiting.parts, selected)
