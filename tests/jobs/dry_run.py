@@ -6,6 +6,7 @@ wheel and the oracle, so it runs wherever the job does.
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 from collections.abc import Iterator, Mapping
@@ -231,6 +232,15 @@ def command_line(
     return [token for pair in given.items() for token in pair]
 
 
+@functools.lru_cache(maxsize=16)
+def _parquet(rows: tuple[object, ...], columns: tuple[tuple[str, pl.DataType], ...]) -> bytes:
+    """Kept, since nearly every run of a property has the same dimensions."""
+    body = io.BytesIO()
+    values = {name: [getattr(row, name) for row in rows] for name, _ in columns}
+    pl.DataFrame(values, schema=dict(columns)).write_parquet(body)
+    return body.getvalue()
+
+
 class _NotedWarehouse:
     def __init__(self, products: oracle.Products, customers: oracle.Customers) -> None:
         self.staged: list[dict[str, Any]] = []
@@ -239,12 +249,9 @@ class _NotedWarehouse:
 
     def unload(self, _session: object, dimension: Any, columns: Any, prefix: Any) -> None:
         rows = self._rows[dimension.table.name]
-        schema = {column: dimension.table[column].polars for column in columns}
-        frame = pl.DataFrame({name: [getattr(row, name) for row in rows] for name in columns}, schema=schema)
         if rows:
-            body = io.BytesIO()
-            frame.write_parquet(body)
-            prefix.s3.put_object(Bucket=prefix.bucket, Key=prefix.prefix + "000.parquet", Body=body.getvalue())
+            body = _parquet(tuple(rows), tuple((column, dimension.table[column].polars) for column in columns))
+            prefix.s3.put_object(Bucket=prefix.bucket, Key=prefix.prefix + "000.parquet", Body=body)
         self._s3 = prefix.s3
 
     def load(
