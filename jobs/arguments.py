@@ -73,11 +73,11 @@ def parse_arguments(argv: Sequence[str]) -> Arguments:
 
 def _typed(job: JobArguments, run: RunArguments) -> Arguments:
     if job.job not in JOBS:
-        raise ValueError(f"the job {job.job!r} is none of {', '.join(JOBS)}")
+        raise ValueError(f"the job {job.job!r} is unknown; it must be one of {', '.join(JOBS)}")
     if job.same_key not in SAME_KEY:
-        raise ValueError(f"same_key {job.same_key!r} is none of {', '.join(SAME_KEY)}")
+        raise ValueError(f"same_key {job.same_key!r} must be one of {', '.join(SAME_KEY)}")
     if job.keep_history not in ("true", "false"):
-        raise ValueError(f"keep_history {job.keep_history!r} is neither true nor false")
+        raise ValueError(f"keep_history {job.keep_history!r} must be true or false")
     keep_history = job.keep_history == "true"
     if job.same_key == REPLACE and not keep_history:
         raise ValueError("same_key replace needs keep_history true, because it takes earlier uploads back")

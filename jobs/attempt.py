@@ -1,4 +1,4 @@
-"""One run of a load: its steps timed, its report written whatever happens."""
+"""One run of a load: it times the steps and always writes a report."""
 
 from __future__ import annotations
 
@@ -41,15 +41,15 @@ VALIDATE = "validate and stage"
 LOAD = "load"
 CLEAN_UP = "clean up"
 STEPS = (FETCH, READ, LOOK_UP, FIND_DUPLICATES, VALIDATE, LOAD, CLEAN_UP)
-"""The steps of a load of transactions, in order. A load of a dimension looks nothing up and finds no duplicates;
-a load that is taken back has only the last two."""
+"""The steps of a load of transactions, in order. A dimension's load has no "look up" and no "find duplicates"; a
+retraction has only the last two."""
 
 
 class Attempt:
     """One attempt: its scratch folder, its clients and its report so far.
 
-    Steps hand their results on as values. What a failed attempt must tell too is noted in the report
-    as soon as it is known.
+    Steps return their results as values. Facts that a failed attempt must report too are noted as soon as they are
+    known.
     """
 
     def __init__(self, arguments: Arguments, s3: Any, warehouse: WarehouseSession, folder: Path) -> None:
@@ -83,7 +83,7 @@ class Attempt:
 
     @property
     def is_plan(self) -> bool:
-        """True when it only finds out what a load would do."""
+        """True when nothing is committed: the attempt only computes what a load would do."""
         return self.arguments.operation == PLAN
 
     @property
@@ -93,11 +93,11 @@ class Attempt:
 
     @property
     def waiting_since(self) -> datetime:
-        """UTC, no zone: a row that has waited for a dimension from before then waits no more."""
+        """UTC, no zone: rows that have waited for a dimension since before this instant stop waiting."""
         return self.started_at.replace(tzinfo=None) - timedelta(days=self.arguments.orphan_days)
 
     def note(self, **fields: Any) -> None:
-        """Put fields of the report."""
+        """Set fields of the report."""
         self.report = replace(self.report, **fields)
 
     @contextmanager
@@ -126,9 +126,9 @@ class Attempt:
         return fetched
 
     def clean_up(self) -> None:
-        """Delete what is staged, also what the attempts before this one left when they were killed.
+        """Delete staged files, including those of earlier attempts that were killed.
 
-        That it fails changes no outcome: the bucket lets it expire within days.
+        A failure here does not fail the load: the bucket expires these files within days.
         """
         with self.step(CLEAN_UP):
             for attempt in range(1, self.arguments.attempt + 1):
@@ -136,10 +136,10 @@ class Attempt:
                 try:
                     staged.delete()
                 except Exception as reason:
-                    print(f"load {self.load_id}: what is below {staged.uri} was not deleted: {reason}", flush=True)
+                    print(f"load {self.load_id}: the files below {staged.uri} were not deleted: {reason}", flush=True)
 
     def end(self, error: Error | None) -> None:
-        """Write the report to S3 and a line of it to the log."""
+        """Write the report to S3, and one line of it to the log."""
         finished_at = datetime.now(timezone.utc)
         seconds = (finished_at - self.started_at).total_seconds()
         self.note(
@@ -179,7 +179,7 @@ class Attempt:
 
     def _draw_page(self) -> None:
         with self._only_for_the_reader("a page"):
-            # Drawing takes longer to import than a small load takes to run, so it comes when all else is done.
+            # Importing the chart library takes longer than a small load, so the page is drawn last.
             from jobs.page import render_load
 
             page = render_load(self.report, past=self._past)
@@ -192,7 +192,7 @@ class Attempt:
 
     @contextmanager
     def _only_for_the_reader(self, product: str) -> Iterator[None]:
-        """Log a failure of something that only a reader needs: it changes no outcome."""
+        """Log a failure of a product that only readers need; the load still succeeds."""
         try:
             yield
         except Exception as reason:
@@ -203,9 +203,9 @@ class Attempt:
 
 
 def run_attempt(arguments: Arguments, steps: Callable[[Attempt], None]) -> None:
-    """Run the steps, leave nothing staged, write the report; raises what the steps raised.
+    """Run the steps, delete staged files, write the report; raises the steps' error.
 
-    A plan that finds out that a load would fail has done its work: it raises no JobError.
+    A plan raises no JobError: a load that would fail is a valid result of it.
     """
     with tempfile.TemporaryDirectory(prefix="load-") as folder, WarehouseSession(arguments.warehouse) as warehouse:
         attempt = Attempt(arguments, s3_client(arguments.warehouse.region), warehouse, Path(folder))
@@ -213,7 +213,7 @@ def run_attempt(arguments: Arguments, steps: Callable[[Attempt], None]) -> None:
         try:
             with disk_full_is_told(attempt.key.file_name, attempt.folder):
                 steps(attempt)
-        # A panic of Polars is no Exception.
+        # A panic of Polars is a BaseException, not an Exception.
         except BaseException as reason:
             error = describe(reason)
             if not (attempt.is_plan and isinstance(reason, JobError)):
@@ -229,7 +229,7 @@ def as_report(counts: Counts) -> dict[str, int]:
 
 
 def _peak_memory_bytes() -> int:
-    # Not ru_maxrss, which begins with what the process that started this one had.
+    # Not ru_maxrss: it starts at the peak of the parent process.
     status = Path("/proc/self/status").read_text(encoding="ascii")
     (kibibytes,) = (line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))
     return int(kibibytes) * 1024

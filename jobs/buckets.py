@@ -13,10 +13,10 @@ from typing import Any
 import polars as pl
 
 HELD_BYTES = 32 * 1024 * 1024
-"""What is held in memory before it is written to disk."""
+"""Bytes of rows held in memory before they are written to disk."""
 
 BATCH_ROWS = 100_000
-"""Rows that `batches` puts together, where a bucket has as many."""
+"""Rows in one batch of `batches`, where the bucket has so many."""
 
 _BUCKET = "bucket"
 
@@ -38,7 +38,7 @@ class Buckets:
         """Add rows to the bucket that the expression (or the number) gives for each of them."""
         if rows.is_empty():
             return
-        # Gathered, not filtered: a filtered text keeps all of the chunk that it was part of in memory.
+        # Gathered, not filtered: a filtered text column keeps its whole chunk in memory.
         compact = rows.select(pl.all().gather(pl.int_range(pl.len())))
         if isinstance(bucket, int):
             self._held.setdefault(bucket, []).append(compact)
@@ -70,7 +70,7 @@ class Buckets:
             yield pl.concat(batch)
 
     def _distribute(self, *, to_disk: bool) -> None:
-        """Sort what is held into its buckets."""
+        """Distribute the held rows over their buckets."""
         for number, frames in self._held.items():
             rows = pl.concat(frames)
             parts: dict[tuple[Any, ...], pl.DataFrame] = {(number,): rows}
@@ -83,6 +83,6 @@ class Buckets:
     def _written(self, rows: pl.DataFrame) -> Path:
         path = self._folder / f"{self._name}-{self._files:06d}.arrow"
         self._files += 1
-        # Rows of text take a tenth of the disk so, for a tenth more of the time.
+        # Compressed, rows of text need a tenth of the disk and a tenth more time.
         rows.write_ipc(path, compression="zstd")
         return path

@@ -15,7 +15,7 @@ from schemas.rejected_file import SOURCE_LINE, SOURCE_TEXT
 
 CHUNK_BYTES = 12 * 1024 * 1024
 CHUNK_VALUES = 1_800_000
-"""A line of nothing but commas is short in the file and long in memory."""
+"""A line of commas alone is short in the file and long in memory."""
 
 IS_MALFORMED = "is_malformed"
 
@@ -42,7 +42,7 @@ def whole_lines(file: BinaryIO, *, end: int, width: int) -> Iterator[tuple[bytes
 
 
 def _cut(block: bytes, room: int, most_lines: int) -> Iterator[tuple[bytes, int]]:
-    """The block in pieces of about `room` bytes, and of so many lines at most."""
+    """The block in pieces of about `room` bytes and at most `most_lines` lines."""
     start = 0
     while start < len(block):
         piece = block[start : block.find(b"\n", start + max(room, 1) - 1) + 1 or len(block)]

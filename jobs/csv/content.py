@@ -29,7 +29,7 @@ class Streamed:
 
 
 def read_once(blocks: Iterable[bytes]) -> BinaryIO:
-    """A file of these blocks, which can be read forward and nothing else."""
+    """A file of these blocks that can only be read forward."""
     return io.BufferedReader(_Blocks(iter(blocks)))
 
 
@@ -61,7 +61,7 @@ class _Blocks(io.RawIOBase):
 
 
 class _BlocksAgain(_Blocks):
-    """Goes back by starting again."""
+    """Seeks back by making the blocks again from the start."""
 
     def __init__(self, make: Callable[[], Iterator[bytes]]) -> None:
         super().__init__(make())
@@ -84,6 +84,6 @@ class _BlocksAgain(_Blocks):
 
 
 def _close(blocks: Iterator[bytes]) -> None:
-    """Let a generator end what it has begun: files it has open, requests on their way."""
+    """Close a generator, so that its open files and requests are released."""
     if isinstance(blocks, Generator):
         blocks.close()

@@ -1,7 +1,7 @@
-"""All faults that keep a file from being read, found together: encoding, delimiter, headings, dates.
+"""Finds all faults that keep a file from being read: encoding, delimiter, headings, dates.
 
-Each fault says what is wrong, where, and what would help: a change of the file, or a setting
-of its source. `pipeline check` shows the same faults before anything is uploaded.
+Each fault says what is wrong, where, and how to fix it: a change of the file, or a setting of its source. `pipeline
+check` shows the same faults before anything is uploaded.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ MAX_COLUMNS = 1000
 
 _SIGN_NAMES = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a vertical bar"}
 _HEADINGS_OF = {"quantity": "columns", "price": "products"}
-"""A column that only one kind of file has -> the setting that names its headings."""
+"""A column that identifies a kind of file -> the setting that names that kind's headings."""
 _SAMPLE_BYTES = 64 * 1024
 _SAMPLE_LINES = 100
 _SHOWN_HEADINGS = 30
 _IS_VALUE = re.compile(r"@|^\s*[+-]?\d[\d.,:/TZ +-]*$|^\s*[A-Za-z]{1,3}-?\d+\s*$")
-"""An e-mail address, a number, a date or an id: no heading is one."""
+"""An e-mail address, a number, a date or an id: a heading is none of these."""
 _ISO_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
@@ -39,15 +39,15 @@ class Fault:
     """One thing that is wrong with a file's shape."""
 
     sentence: str
-    """Where and what."""
+    """Where the fault is and what is wrong."""
     remedy: str
-    """What to do about it."""
+    """How to fix it."""
     setting: tuple[str, object] | None = None
-    """The setting of the source that would let the file in, if there is one."""
+    """The source setting with which the file can be read, if there is one."""
 
 
 def refuse_faults(name: str, faults: Sequence[Fault]) -> None:
-    """Raises FileRefused with all that is wrong, in one sentence."""
+    """Raises FileRefused with one sentence that names all faults."""
     if len(faults) == 1:
         raise FileRefused(f"{name}, {faults[0].sentence}; {faults[0].remedy}, and upload the file again")
     if faults:
@@ -58,7 +58,7 @@ def refuse_faults(name: str, faults: Sequence[Fault]) -> None:
 def find_faults(
     content: Content, header: Header, not_utf8: NotUtf8 | None, columns: Columns, settings: SourceSettings
 ) -> list[Fault]:
-    """Everything that is wrong with the shape of a file that has a header."""
+    """All faults in the shape of a file that has a header."""
     with content.open("rb") as file:
         sample = file.read(_SAMPLE_BYTES)
     text = sample.decode("utf-8" if not_utf8 is None else "cp1252", "replace").removeprefix("\ufeff")
@@ -73,7 +73,7 @@ def find_faults(
             *faults,
             Fault(
                 f"line {header.line}: the header has {counted(len(header.fields), 'column')} and {most}",
-                "take out what nobody reads",
+                "delete columns that are not needed",
             ),
         ]
     dialect = _likely_dialect(header, columns)
@@ -98,7 +98,7 @@ def _encoding_fault(not_utf8: NotUtf8, sample: bytes) -> Fault:
 
 
 def _likely_dialect(header: Header, columns: Columns) -> Dialect:
-    """The header's own dialect, or the one with another delimiter under which more of it is right."""
+    """The header's own dialect, or one with a delimiter that splits the header better."""
     # Several blanks in a row are columns of a fixed width.
     unusual = [sign for sign in header.text if _is_delimiter(sign) and not (sign == " " and "  " in header.text)]
     signs = dict.fromkeys([*_SIGN_NAMES, *unusual])
@@ -107,14 +107,14 @@ def _likely_dialect(header: Header, columns: Columns) -> Dialect:
         [header.dialect, *alternatives],
         key=lambda dialect: (
             len(columns.missing(_headings(header, dialect))),
-            # A single heading is no header, so a usual sign that makes several of it is likelier.
+            # One heading alone is unlikely, so a usual delimiter that splits it is preferred.
             dialect.delimiter not in _SIGN_NAMES or len(_headings(header, dialect)) < 2,
         ),
     )
 
 
 def _is_delimiter(sign: str) -> bool:
-    """True for what may be set as one, and stands in no name."""
+    """True for a sign that the settings allow as a delimiter and that no heading contains."""
     return not (sign.isalnum() or sign in "_-.'\r\n\0\x1a\ufeff\ufffd")
 
 
@@ -141,35 +141,35 @@ def _heading_faults(
     faults = []
     twice = columns.written_twice(headings)
     if twice:
-        spellings = "two spellings of one heading, so no one can tell which is meant"
+        spellings = "two spellings of one heading, so it is unclear which is meant"
         sentence = f"{where}: the header has {_quoted(twice)}, {spellings}"
         faults.append(Fault(sentence, "keep one of them"))
     missing = columns.missing(headings)
     if not missing:
         return faults
     if "\r" in header.text:
-        sentence = f"{where}: a carriage return stands alone in it; these look like the line ends of an old Mac"
+        sentence = f"{where}: it has carriage returns without line feeds, the line ends of an old Mac"
         return [*faults, Fault(sentence, "save the file with line feeds (in Excel: CSV UTF-8, not CSV Macintosh)")]
     if "\0" in header.text:
-        return [*faults, Fault(f"{where}: NUL characters stand in the header", "export the file as plain text")]
+        return [*faults, Fault(f"{where}: the header has NUL characters", "export the file as plain text")]
     later = _later_header(header, lines, dialect, columns)
     if later is not None:
         return [
             *faults,
             Fault(
-                f"{where}: the header is not here, the headings wanted stand on line {later}",
-                f"take out the lines above it, or set `skip_rows: {later - 1}` in the source's settings",
+                f"{where}: the header is not here; the wanted headings are on line {later}",
+                f"delete the lines above it, or set `skip_rows: {later - 1}` in the source's settings",
                 ("skip_rows", later - 1),
             ),
         ]
     observed = f"its headings are {_quoted(headings)}"
     if any(map(_IS_VALUE.search, headings)):
-        # Not shown: a row may be a person's.
+        # Not shown: a row may hold personal data.
         observed = "it looks like a row of data: is the header missing?"
     elif len(headings) == 1 and dialect.delimiter in header.text:
-        observed = "the whole line stands in quotes, so it is one heading: take the quotes around it away"
+        observed = "the whole line is quoted, so it is one heading: remove the quotes around it"
     elif len(headings) == 1:
-        observed = f"there is no delimiter in it, {_quoted(headings)} is all"
+        observed = f"it has no delimiter, only {_quoted(headings)}"
     wanted = ", ".join(columns.headings.values())
     sentence = f"{where}: the header lacks {_quoted(missing)}; {observed}; wanted are {wanted}, in any order"
     setting = next((setting for column, setting in _HEADINGS_OF.items() if column in columns.wanted), "customers")
@@ -178,7 +178,7 @@ def _heading_faults(
 
 
 def _later_header(header: Header, lines: Sequence[str], dialect: Dialect, columns: Columns) -> int | None:
-    """The line on which the headings wanted stand, if it is not the first."""
+    """The number of the line that holds the wanted headings, if it is not the first."""
     below = enumerate(lines[header.line :], start=header.line + 1)
     return next((number for number, line in below if not columns.missing(dialect.split(line) or ())), None)
 
@@ -191,7 +191,7 @@ def _date_faults(
     columns: Columns,
     settings: SourceSettings,
 ) -> list[Fault]:
-    """A date in the first rows that is not written as the settings say; reported beside the other faults."""
+    """Finds a date in the first rows that does not match the settings; reported beside other faults."""
     wanted = columns.wanted.get("transaction_date", ())
     keys = [heading_key(heading) for heading in headings]
     if settings.date_formats != (ISO,) or len(wanted) != 1 or heading_key(wanted[0]) not in keys:
@@ -202,7 +202,7 @@ def _date_faults(
         value = values[at].strip(WHITE_SPACE) if values is not None and len(values) == len(headings) else ""
         if re.search(r"\d", value) and not _ISO_DAY.match(value):
             sentence = f"line {number}: {wanted[0]} {value[:40]!r} is not written as YYYY-MM-DD, with an optional time"
-            remedy = "write dates so, or name their form under `date_formats` in the source's settings"
+            remedy = "write dates in that form, or name their form under `date_formats` in the source's settings"
             return [Fault(sentence, remedy)]
     return []
 

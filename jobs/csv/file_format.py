@@ -1,7 +1,7 @@
-"""The format of a file, by its first bytes and not by its name, and its content as UTF-8 with line feeds.
+"""Detects a file's format from its first bytes, not its name, and gives its content as UTF-8 with line feeds.
 
 Gzip is unpacked, UTF-16 and a declared encoding are decoded, lone carriage returns of a file
-without line feeds become line feeds. What is no CSV at all is refused by what it is.
+without line feeds become line feeds. A file of another format is refused with the name of that format.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ BLOCK_BYTES = 1024 * 1024
 GZIP = b"\x1f\x8b"
 _HEAD_BYTES = 4096
 _MOST_LAYERS = 3
-"""A .csv.gz that is compressed once more on its way has two layers."""
+"""A .csv.gz that is compressed again in transit has two layers."""
 
 _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -102,9 +102,11 @@ def refuse_other_formats(content: Content, name: str) -> None:
 
 
 def encoding_of(content: Content, declared: str) -> str:
-    """The encoding of the byte order mark; without one, UTF-16 where ASCII takes two bytes, or else the declared one.
+    """The encoding that the byte order mark names. Without a mark: UTF-16 where ASCII takes two bytes, else the
+    declared one.
 
-    UTF-8 where the declared one is of Western Europe, and all that is not ASCII is UTF-8: by chance it never is.
+    A declared Western European encoding gives way to UTF-8 where all non-ASCII bytes are valid UTF-8: that never
+    happens by chance.
     """
     head = _head(content)
     marked = next((encoding for mark, encoding in _BYTE_ORDER_MARKS if head.startswith(mark)), None)
@@ -126,7 +128,7 @@ def _is_beyond_ascii_in_utf8(content: Content) -> bool:
 
 
 def as_utf8(content: Content, name: str, encoding: str) -> Content:
-    """The file in UTF-8, line by line as it was; reading it raises FileRefused at a byte that the encoding lacks."""
+    """The file in UTF-8 with its lines unchanged; reading raises FileRefused at a byte that the encoding lacks."""
     return content if encoding == "utf-8" else Streamed(partial(_decode, content, name, encoding))
 
 
@@ -150,12 +152,12 @@ def _decode(content: Content, name: str, encoding: str) -> Iterator[bytes]:
 
 
 def decoded_lines(reason: UnicodeDecodeError) -> int:
-    """Line feeds in what could be decoded before the byte that could not."""
+    """The number of line feeds before the byte that cannot be decoded."""
     return bytes(reason.object[: reason.start]).count(b"\n")
 
 
 def with_line_feeds(content: Content) -> Content:
-    """The file with a line feed for each carriage return where it has none at all (`CSV Macintosh`)."""
+    """The file with each carriage return as a line feed, if it has no line feed at all (`CSV Macintosh`)."""
     with content.open("rb") as source:
         first = source.read(MAX_RECORD_BYTES)
         if b"\r" not in first or b"\n" in first:

@@ -1,7 +1,7 @@
 """CSV injection: values that a spreadsheet would run as a formula.
 
-The rejected file puts an apostrophe before such a value. A corrected rejected file that is
-uploaded again gets the apostrophe taken off, and only there.
+The rejected file puts an apostrophe before such a value. The apostrophe is removed again only from a corrected
+rejected file that is uploaded again.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 import polars as pl
 
 FORMULA_PREFIX = "^'*[=+@＝＋－＠\t\r\n\0-]"
-"""A value that begins so gets one more apostrophe (OWASP's list, with the full-width signs)."""
+"""First characters of a formula (OWASP's list, with the full-width signs); such a value gets one more apostrophe."""
 
 
 def guard_text(text: str) -> str:

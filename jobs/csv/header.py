@@ -1,4 +1,4 @@
-"""The header: its line, and the same header written a second time."""
+"""The header: its line, and the check for a second header further down."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from schemas.rejected_file import REJECTED_FILE_COLUMNS, SOURCE_LINE, SOURCE_TEX
 from schemas.sources import NOT_IN_HEADING_KEY, SourceSettings, heading_key
 
 MOST_BLANK_LINES = 10_000
-"""So many lines without a value are passed over above the header."""
+"""At most so many lines without a value are skipped above the header."""
 
 _MOST_HEADER_LINES = 20
 _FEWEST_IN_A_ROW = 3
-"""A heading of several lines with so many delimiters has swallowed a row."""
+"""A heading of several lines with so many delimiters contains a row by mistake."""
 _SEPARATOR_LINE = re.compile(r'"?sep=([^\w"])"?[\s,;|]*', re.IGNORECASE)
-"""Excel's first line. Where a sheet was saved once more, delimiters follow."""
+"""Excel's first line. Delimiters follow it where a sheet was saved again."""
 _BYTE_ORDER_MARK = "\ufeff"
 
 
@@ -37,22 +37,22 @@ class Header:
     fields: tuple[str, ...] | None
     """None where a quote is out of place."""
     line: int
-    """The physical line on which it begins; 0 in a file without any."""
+    """The physical line on which it begins; 0 in a file without lines."""
     data_offset: int
-    """The byte after it."""
+    """The offset of the first byte after it."""
     data_line: int
 
     @property
     def is_rejected_file(self) -> bool:
-        """True for a rejected file that somebody corrected and uploaded: some of its apostrophes are ours."""
+        """True for a rejected file that was corrected and uploaded: some of its apostrophes are ours."""
         keys = {heading.strip(WHITE_SPACE).lower() for heading in self.fields or ()}
         return set(REJECTED_FILE_COLUMNS) <= keys
 
 
 def read_header(content: Content, settings: SourceSettings, end: int) -> Header:
-    """The header below the rows that the source's settings skip, below `sep=` and below blank lines.
+    """Read the header below the rows that the settings skip, below `sep=` and below blank lines.
 
-    A rejected file keeps the contract's dialect, whatever the source's is.
+    A rejected file always has the contract's dialect, not the source's.
     """
     dialect = Dialect.of(settings)
     rejected = _header(content, Dialect(), 0, end)
@@ -81,7 +81,7 @@ def _header(content: Content, dialect: Dialect, skip_rows: int, end: int) -> Hea
 def _lines(file: BinaryIO, end: int) -> Iterator[tuple[int, str]]:
     """Physical lines from 1 on, without their ends; bytes that are no UTF-8 are replaced."""
     number = 0
-    # readline, since iterating over a file leaves no telling how far it was read.
+    # readline, since iteration over a file reads ahead and hides the position.
     while file.tell() < end:
         raw = file.readline(min(end - file.tell(), MAX_RECORD_BYTES))
         number += 1
@@ -90,7 +90,8 @@ def _lines(file: BinaryIO, end: int) -> Iterator[tuple[int, str]]:
 
 
 def _record(line: str, number: int, lines: Iterator[tuple[int, str]], dialect: Dialect) -> tuple[str, int]:
-    """A heading may hold line breaks; where the lines below look like rows, its quote is a slip."""
+    """The record and its end. A heading may hold line breaks; if the lines below look like rows, its quote is an
+    error."""
     if dialect.split(line) is not None or not dialect.quote or not re.match(dialect.opens, line):
         return line, number
     text = line
@@ -106,7 +107,8 @@ def _record(line: str, number: int, lines: Iterator[tuple[int, str]], dialect: D
 
 
 def refuse_second_header(rows: pl.DataFrame, layout: Layout, file_name: str) -> None:
-    """Two files in one: below the second header, columns may have another order, and no check would notice.
+    """Refuse two files joined into one: columns below a second header may have another order, which no other check
+    sees.
 
     `rows` have the file's own columns and SOURCE_LINE. Raises FileRefused where the values of a row are the
     headings that are read, in any order.
@@ -114,7 +116,7 @@ def refuse_second_header(rows: pl.DataFrame, layout: Layout, file_name: str) -> 
     wanted = {heading_key(heading) for heading, name in zip(layout.header, layout.names) if name in layout.read}
     shaped = [name for name in layout.names if name in rows.columns]
     texts = [SOURCE_TEXT] if SOURCE_TEXT in rows.columns else []
-    # Few rows have the longest of the headings anywhere in them.
+    # A cheap first filter: few rows contain the longest heading.
     squeezed = pl.concat_str([*shaped, *texts], ignore_nulls=True).str.replace_all(rf"[\s{NOT_IN_HEADING_KEY}]", "")
     has_longest = squeezed.str.to_lowercase().str.contains(max(wanted, key=len), literal=True)
     for row in rows.filter(has_longest).iter_rows(named=True):

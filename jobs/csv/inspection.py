@@ -1,4 +1,4 @@
-"""One pass over all bytes before any row is read: is it UTF-8, how long are the lines, does it have quotes?"""
+"""Inspects all bytes in one pass before any row is read: encoding, length of lines, quotes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from jobs.csv.records import MAX_RECORD_BYTES
 from jobs.errors import FileRefused
 
 _END_OF_FILE = b"\x1a"
-"""DOS ends a text file with it."""
+"""DOS's end-of-file character."""
 _TAIL_BYTES = 64
 
 
@@ -28,10 +28,10 @@ class NotUtf8:
 @dataclass(frozen=True)
 class Inspection:
     is_unquoted: bool
-    """No quote, no NUL, no carriage return but before a line feed: Polars can parse it unchanged."""
+    """No quote, no NUL, and carriage returns only before line feeds: Polars can parse it unchanged."""
     not_utf8: NotUtf8 | None
     end: int
-    """Bytes up to DOS's end-of-file character, or all."""
+    """Number of bytes before DOS's end-of-file character, or of all bytes."""
 
 
 def inspect(content: Content, name: str, quote: str) -> Inspection:
@@ -42,9 +42,9 @@ def inspect(content: Content, name: str, quote: str) -> Inspection:
     tail = b""
     marks = [mark.encode("utf-8") for mark in (quote, "\0") if mark]
     with content.open("rb") as file:
-        # No larger than the longest line allowed: a longer one then covers a whole block without a line end.
+        # At most the longest line allowed, so a longer line leaves a whole block without a line end.
         for block in iter(lambda: file.read(MAX_RECORD_BYTES), b""):
-            # Polars tells many times faster whether bytes are UTF-8, but not where they are not.
+            # Polars checks UTF-8 many times faster, but does not report where it fails.
             if not_utf8 is None and (decoder.getstate()[0] or not (block.isascii() or _is_utf8(block))):
                 not_utf8 = _decode(decoder, block, content, offset)
             if b"\r" in block or ends_in_return:
@@ -68,7 +68,7 @@ def inspect(content: Content, name: str, quote: str) -> Inspection:
 
 
 def _decode(decoder: codecs.IncrementalDecoder, block: bytes, content: Content, offset: int) -> NotUtf8 | None:
-    """The fault of a block that begins at `offset`; an empty block is the end of the file."""
+    """The first byte of a block that is not UTF-8. The block begins at `offset`; an empty one ends the file."""
     try:
         decoder.decode(block, not block)
     except UnicodeDecodeError as reason:
@@ -91,7 +91,8 @@ def _is_utf8(block: bytes) -> bool:
 
 
 def _line_at(content: Content, offset: int) -> int:
-    """The line of a byte. It is counted only for a refusal, since it costs as much as all else in a sound file."""
+    """The line of a byte. It is counted only for a refusal, since counting costs as much as the rest of the
+    inspection."""
     with content.open("rb") as file:
         lines = 1
         while offset > 0:

@@ -1,4 +1,4 @@
-"""The layout of a file: which columns are the contract's, and what a row must look like."""
+"""The layout of a file: which of its columns the contract reads, and which shape a row must have."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from jobs.csv.records import WHITE_SPACE, Dialect, escaped
 from schemas.sources import LINE_NUMBER, heading_key
 
 ORDER_LINE = "order_line"
-"""The frame's name of the column that the reader supplies for LINE_NUMBER."""
+"""The frame's name for the column that the reader supplies for LINE_NUMBER."""
 
 _DATE = r"(?:\d[-/:]\d|\d\.\d{1,2}\.\d)"
-"""Something of a date that no amount and no id of one number has."""
+"""A part of a date that no amount and no plain numeric id has."""
 _FEWEST_IDS = 3
-"""The end of a note may look like one id or two, but hardly like three."""
+"""The end of a note may look like one or two ids, but rarely like three."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Layout:
     spanning: frozenset[str]
     """Names of the columns whose values may span lines."""
     is_rejected_file: bool = False
-    """A rejected file that somebody corrected and uploaded: some of its apostrophes are ours."""
+    """A rejected file that was corrected and uploaded: some of its apostrophes are ours."""
 
     @property
     def width(self) -> int:
@@ -50,26 +50,26 @@ class Layout:
 
     @property
     def ignored_columns(self) -> list[str]:
-        """Headings that nothing is read from, trimmed."""
+        """Headings of the columns that are not read, trimmed."""
         return [heading.strip(WHITE_SPACE) for heading, name in zip(self.header, self.names) if name not in self.read]
 
     @cached_property
     def read(self) -> frozenset[str]:
-        """Names of the columns that something is read from."""
+        """Names of the columns that are read."""
         return frozenset(name for names in self.parts.values() for name in names)
 
     @property
     def first_read(self) -> str:
-        """The name of a column that no row can do without."""
+        """The name of the first column that every row must have."""
         return next(iter(self.parts.values()))[0]
 
     @cached_property
     def strict(self) -> tuple[str, ...]:
-        """Names of the columns whose values hold no line break, and no quote unless they are quoted."""
+        """Names of the columns whose values may hold no line break, and a quote only when they are quoted."""
         return tuple(name for name in self.names if name not in self.spanning)
 
     def holds(self, record: str) -> list[str] | None:
-        """The values of a sound record of this layout, which may be of several lines; None of any other."""
+        """The values of a sound record of this layout, which may have several lines; None if it is not sound."""
         parsed = self.dialect.parse(record)
         if parsed is None or len(parsed[0]) != self.width:
             return None
@@ -84,7 +84,7 @@ class Layout:
 
     @cached_property
     def is_derived(self) -> bool:
-        """True where a contract column is not simply a column of the file."""
+        """True where a contract column is made of other columns of the file."""
         return any(names != (column,) for column, names in self.parts.items())
 
     def rows_in(self, lines: pl.Series) -> pl.Series:
@@ -121,7 +121,7 @@ class Layout:
         return lines.str.replace_all(self.dialect.quote, "", literal=True) if self.dialect.quote else lines
 
     def follows_ids(self, values: Sequence[str]) -> bool:
-        """True where three or more columns that are read stand before the last break of a record's values."""
+        """True where the last line break of a record comes after three or more columns that are read."""
         last = max(at for at, value in enumerate(values) if "\n" in value)
         return sum(name in self.read for name in self.names[:last]) >= _FEWEST_IDS
 
@@ -130,7 +130,7 @@ class Layout:
         return any(values is not None and len(values) == self.width for values in readings)
 
     def _beginning(self, name: str, mark: str) -> str:
-        """The pattern of the first part of a sale's last value, as far as it must be checked."""
+        """The pattern for the start of a sale's last value, as far as it must be checked."""
         if name in self.parts["transaction_id"]:
             return rf"[^{mark}]*[^\s{mark}]"
         if name in self.parts["quantity"]:
@@ -145,7 +145,7 @@ class Layout:
 
     @cached_property
     def core(self) -> list[str]:
-        """Patterns of what no note looks like: the date, with the values that are read side by side with it."""
+        """Patterns that no note matches: the date, with the columns next to it that are read."""
         telling = set(self.parts.get("transaction_date", ()))
         mark = escaped(self.dialect.delimiter)
         return [
@@ -156,7 +156,7 @@ class Layout:
 
     @cached_property
     def _groups(self) -> list[list[str]]:
-        """The columns that are read, those that stand side by side together; none for a dimension."""
+        """The columns that are read, grouped where they are adjacent; none for a dimension."""
         groups: list[list[str]] = [[]]
         for name in self.names if "quantity" in self.parts else ():
             if name in self.read:
@@ -177,9 +177,9 @@ class Layout:
         }
         whole = [looks[name] for name in group]
         if group == self._groups[-1]:
-            # Not looked at to its end: where a line end is lost, the next row begins in it.
+            # Not checked to its end: where a line end is lost, the next row begins in it.
             whole[-1] = self._beginning(group[-1], mark)
-        # Only an id may begin behind something else, where a line end is lost ahead of it.
+        # Only an id may begin after other text, where the line end before it is lost.
         start = "" if group[0] in self.parts["transaction_id"] else f"(?:^|{mark})"
         return start + mark.join(whole) if group == self._groups[0] else mark.join(whole)
 

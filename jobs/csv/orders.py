@@ -1,4 +1,4 @@
-"""Contract columns that the file does not have as such: composite keys, line numbers, values written once an order."""
+"""Derives contract columns that the file lacks: composite keys, line numbers, values written once an order."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from schemas.sources import KEY_SEPARATOR
 
 ReadPart = Callable[[pl.Series], pl.Series]
 _NOTHING = ""
-"""Stands for a missing value that is not to be filled: a trimmed value is never empty."""
+"""Marks a missing value that must not be filled; a trimmed value is never empty."""
 _RECORD = "record_number"
 _IS_START = "is_start_of_run"
 
@@ -124,7 +124,7 @@ class OrderRows:
         return text.to_series().set(text.to_series() == "", None).alias(column)
 
     def _key(self, frame: pl.DataFrame, parts: Sequence[str]) -> pl.Series:
-        """The parts in one text that no other parts give; null where a part is missing."""
+        """The parts joined into one text, unique for each combination; null where a part is missing."""
         values = [
             frame.get_column(part) if part == ORDER_LINE else self._part(frame.get_column(part)) for part in parts
         ]

@@ -1,9 +1,9 @@
-"""How a block with quotes is divided into records.
+"""Divides a block with quotes into records.
 
 A record is one physical line, unless a value of it is quoted, may span lines, and is closed
-soundly. Any other line is malformed by itself, and reading goes on with the next one: a slip
-of a quote costs one row. Two slips can close each other and hide the rows between them. So a
-file is refused where a value that spans lines hides a row.
+soundly. Any other line is malformed alone, and reading goes on with the next one: a stray quote costs one row. Two
+stray quotes can close each other and hide the rows between them. So a file is refused where a value that spans lines
+hides a row.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from schemas.rejected_file import SOURCE_LINE, SOURCE_TEXT
 _POSITION = "position"
 """Of a record's first line in its block."""
 _CONTROLS = "[\0\r\n]"
-"""No column of the warehouse holds a NUL, and a line break inside an id is a slip of a quote."""
+"""No column of the warehouse can hold a NUL, and a line break inside an id is a stray quote."""
 
 
 @dataclass
@@ -31,19 +31,18 @@ class _Records:
     """The records of a block, as its lines were divided."""
 
     spans: dict[int, int] = field(default_factory=dict)
-    """Position of the first line of a record of several -> that of its last."""
+    """Position of the first line of a record of several lines -> position of its last line."""
     values: list[Sequence[str]] = field(default_factory=list)
     """The values of each of these records."""
     unfinished: int | None = None
-    """Position of a record that goes on beyond the block."""
+    """Position of a record that continues after the block."""
 
 
 def quoted_frame(
     block: bytes, first_line: int, layout: Layout, *, is_last: bool, file_name: str
 ) -> tuple[pl.DataFrame, int]:
-    """The records of a block of whole lines, and how many of its lines they are.
-
-    A record that goes on beyond the block is left to the next one. Raises FileRefused where a value hides a row.
+    """The records of a block of whole lines, and the number of lines they cover. A record that continues after the
+    block is left to the next one. Raises FileRefused where a value hides a row.
     """
     has_controls = _has_controls(block)
     lines = lines_of(block)
@@ -77,7 +76,7 @@ def quoted_frame(
 def simple_column(block: bytes, layout: Layout, name: str) -> pl.DataFrame | None:
     """One column of a block of whole lines, blank lines and records of another width included.
 
-    None where Polars alone would not read each line as the record it is.
+    None where Polars alone would not read each line as one record.
     """
     if _has_controls(block):
         return None
@@ -115,7 +114,7 @@ class _Kinds:
         is_simple = _simple(lines, layout)
         if has_controls:
             is_simple &= ~lines.str.contains("\r", literal=True)
-        # One line of so many delimiters may be two rows, the second of them inside a value of the first.
+        # A line with so many delimiters may be two rows, the second inside a value of the first.
         most = layout.width + len(layout.read) - 2
         is_simple &= lines.str.count_matches(dialect.delimiter, literal=True) <= most
         if is_simple.all(ignore_nulls=False):
@@ -143,7 +142,7 @@ def _spanning(
     ends = _Ends(lines, layout)
     used = 0
     for first in kinds.opens:
-        # A line inside the record before it is part of that, whatever it looks like.
+        # A line inside the record before it belongs to that record.
         if first < used:
             continue
         last = ends.last_line(first)
@@ -164,7 +163,7 @@ def _spanning(
 
 
 class _Ends:
-    """Where the values that go on beyond their line end."""
+    """The lines on which values that span lines end."""
 
     def __init__(self, lines: pl.Series, layout: Layout) -> None:
         dialect = layout.dialect
@@ -177,7 +176,7 @@ class _Ends:
         self._text = self._lines.to_list()
 
     def last_line(self, first: int) -> int | None:
-        """The line on which the record ends that begins with an open value.
+        """The last line of the record that begins on line `first` with an open value.
 
         None where it does not end soundly, and the number of lines where it does not end.
         """
@@ -196,10 +195,9 @@ class _Ends:
 
 
 def _refuse_hidden_rows(lines: pl.Series, spanning: _Records, layout: Layout, first_line: int, file_name: str) -> None:
-    """Refuse where two slips of a quote may have made one record of several rows.
-
-    So it is where more than one row, or the date of more than one, is among its lines, or a row is wholly inside
-    a value, or where its last line is a sale already, but the record takes ids from another.
+    """Refuse a file in which two stray quotes may have joined several rows into one record. Signs of that: its lines
+    hold more than one row, or more than one row's date; a row is wholly inside a value; or its last line is a whole
+    sale, but the record takes ids from another line.
     """
     spans = spanning.spans
     inside = [at for first, last in spans.items() for at in range(first, last + 1)]
@@ -223,7 +221,7 @@ def _refuse_hidden_rows(lines: pl.Series, spanning: _Records, layout: Layout, fi
 
 
 def _polars_frame(lines: pl.Series, mask: pl.Series, layout: Layout, quote: str) -> pl.DataFrame:
-    """The lines under the mask as Polars reads them, each checked: is every byte in one of its values?"""
+    """The lines under the mask as Polars reads them; each is checked to have every byte in one of its values."""
     positions, texts = mask.arg_true(), lines.filter(mask)
     return _checked(positions, texts, texts, _joined(texts), layout, quote)
 
@@ -244,7 +242,7 @@ def _checked(
     values = pl.col(list(layout.names))
     kept, wanted = values.str.len_bytes(), texts.str.len_bytes()
     if quote:
-        # Quotes round values go, and of two inside one stays: what is not a quote must all be there.
+        # Quotes around values are removed and doubled ones become one, so every other character must remain.
         wanted = wanted - texts.str.count_matches(quote, literal=True)
         if (quote * 2).encode("utf-8") in block:
             kept = kept - values.str.count_matches(quote, literal=True)
@@ -292,7 +290,7 @@ def _other_frames(lines: pl.Series, mask: pl.Series, layout: Layout) -> list[pl.
 
 
 def _split_frame(positions: pl.Series, texts: pl.Series, layout: Layout) -> pl.DataFrame:
-    """Lines split one by one, the slow and exact way."""
+    """Lines split one by one: slow and exact."""
     records = [None if rows > 1 else layout.holds(text) for text, rows in zip(texts, layout.rows_in(texts))]
     is_sound = pl.Series([values is not None for values in records], dtype=pl.Boolean())
     sound = [values for values in records if values is not None]
@@ -302,7 +300,7 @@ def _split_frame(positions: pl.Series, texts: pl.Series, layout: Layout) -> pl.D
 
 
 def _exact_frame(positions: Sequence[int], values: Sequence[Sequence[str]], layout: Layout) -> pl.DataFrame:
-    """Sound records that are split already."""
+    """A frame of sound records that are already split."""
     columns = zip(*values) if values else [()] * layout.width
     texts = {name: pl.Series(column, dtype=pl.String()) for name, column in zip(layout.names, columns)}
     return pl.DataFrame(
@@ -316,7 +314,7 @@ def _exact_frame(positions: Sequence[int], values: Sequence[Sequence[str]], layo
 
 
 def _record_texts(lines: pl.Series, spans: Mapping[int, int]) -> pl.Series:
-    """By position of a record's first line: the whole record as it stood."""
+    """Position of a record's first line -> the whole record, unchanged."""
     if not spans:
         return lines
     whole = ["\n".join(lines.slice(first, last + 1 - first).fill_null("")) for first, last in spans.items()]

@@ -1,6 +1,6 @@
-"""Reading a drop: every field as text, every record with its line.
+"""Reads a drop: every field as text, every record with its line.
 
-A file without quotes (nearly every one) is parsed by Polars unchanged. In a file with
+A file without quotes, as nearly all are, is parsed by Polars unchanged. In a file with
 quotes, `quoted` decides which lines are which records. Both give the same frames, a chunk
 at a time, so memory does not grow with the file.
 """
@@ -70,7 +70,7 @@ class SourceFile:
     data_line: int
     """The physical line on which the data begins."""
     end: int
-    """The byte behind the last row."""
+    """The offset of the byte after the last row."""
     is_unquoted: bool
     read_part: ReadPart
     orders: OrderState = field(default_factory=OrderState)
@@ -84,7 +84,7 @@ class SourceFile:
         """Frames of text columns, SOURCE_LINE, IS_MALFORMED and SOURCE_TEXT, in the order of the file.
 
         They have the file's own columns by the layout's names, and the contract's. A value is null where it
-        is empty. The values of a malformed record mean nothing. Raises FileRefused where a quote hides rows.
+        is empty. Ignore the values of a malformed record. Raises FileRefused where a quote hides rows.
         """
         orders = OrderRows(self.layout, self.read_part, self._filled(), self.orders)
         for frame in self._frames():
@@ -187,7 +187,7 @@ class SourceFile:
 
 
 def _from_line(lines: bytes, number: int) -> bytes:
-    """What is left behind the first so many lines."""
+    """The bytes after the first `number` lines."""
     left = lines.count(b"\n") - number
     at = len(lines)
     for _ in range(left + 1):
@@ -207,9 +207,9 @@ def open_source_file(
 ) -> SourceFile:
     """Inspect the whole file once and read its header; `inspector` is given where others inspect it.
 
-    `required` are the contract's columns, `spanning` those of them whose values may hold line breaks, `name` is
-    what the person who uploaded the file calls it. `read_part` reads a part of a key as an id is read. Raises
-    FileRefused with one sentence that names all that is wrong.
+    `required` are the contract's columns, `spanning` those of them whose values may hold line breaks, `name` is the
+    file's name as its uploader knows it. `read_part` reads a part of a key as an id is read. Raises FileRefused with
+    one sentence that names all faults.
     """
     content = unpacked(content, name)
     refuse_other_formats(content, name)
@@ -240,7 +240,7 @@ def open_source_file(
 
 
 def _columns(header: Header, required: Sequence[str], settings: SourceSettings, spanning: frozenset[str]) -> Columns:
-    """The headings of the source's settings, or the contract's where the file has all of those and only those."""
+    """The headings of the source's settings; the contract's where only those match the file."""
     contract = Columns({column: (column,) for column in required}, spanning)
     priced = {} if settings.unit_price is None else {"unit_price": (settings.unit_price,)}
     configured = Columns({**settings.columns, **priced}, spanning)
@@ -254,8 +254,8 @@ def _columns(header: Header, required: Sequence[str], settings: SourceSettings, 
 def _as_wide_as_its_rows(source: SourceFile) -> SourceFile:
     """Some programs end each row with delimiters that the header lacks, or the header with some that no row has.
 
-    They are passed over where they mean one thing: every row is as wide as the first, and the values or headings
-    that the others lack are empty.
+    They are ignored where the meaning is certain: all rows are as wide as the first, and the surplus values or
+    headings are empty.
     """
     layout = source.layout
     values = _first_row(source)

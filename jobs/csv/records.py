@@ -14,7 +14,7 @@ from functools import cached_property
 from schemas.sources import SourceSettings
 
 MAX_RECORD_BYTES = 1024 * 1024
-"""No line and no record may be longer: it is held in memory whole."""
+"""The longest line or record allowed: each is held in memory whole."""
 
 WHITE_SPACE = "\t\n\x0b\x0c\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
 """What is trimmed from a value: Unicode's White_Space, which is what Polars' strip_chars() strips."""
@@ -22,9 +22,8 @@ WHITE_SPACE = "\t\n\x0b\x0c\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + ""
 
 @dataclass(frozen=True)
 class Dialect:
-    """The characters with a meaning, and what lines look like because of them.
-
-    The patterns work in Polars and in Python. Each is made for one physical line without its end.
+    """The special characters of a source format, and patterns for its lines. The patterns work in Polars and in
+    Python. Each is made for one physical line without its end.
     """
 
     delimiter: str = ","
@@ -40,7 +39,7 @@ class Dialect:
 
     @cached_property
     def simple(self) -> str:
-        """A whole record that Polars reads right: quotes enclose whole values, without blanks around them."""
+        """A whole record that Polars reads correctly: quotes enclose whole values, without blanks around them."""
         quoted = f"{self._q}[^{self._q}{self._e}]*(?:{self._q}{self._q}[^{self._q}{self._e}]*)*{self._q}"
         value = f"(?:{quoted}|[^{self._d}{self._q}]*)"
         return f"^{value}(?:{self._d}{value})*$"
@@ -79,7 +78,7 @@ class Dialect:
 
     @cached_property
     def padded(self) -> str:
-        """A quoted value with the blanks around it: `${1}${2}` is what stays without them."""
+        """A quoted value with the blanks around it: `${1}${2}` is the value without them."""
         return f"(^|{self._d}){self._blanks}({self._q}{self._content}{self._q}){self._blanks}"
 
     @cached_property
@@ -94,7 +93,7 @@ class Dialect:
         return None if parsed is None else parsed[0]
 
     def parse(self, record: str) -> tuple[list[str], set[int]] | None:
-        """The same, and the positions of values in which a quote stands though they are not quoted."""
+        """As `split`, and the positions of unquoted values that contain a quote."""
         if not self.quote or self.quote not in record:
             return record.split(self.delimiter), set()
         values: list[str] = []
@@ -120,14 +119,14 @@ class Dialect:
                 at = end + 1
 
     def fault(self, line: str, width: int) -> str:
-        """Why a line is no record of so many values, in a few words that quote nothing of it."""
+        """Why a line is not a record of `width` values, in a few words without any of its content."""
         values = self.split(line)
         if values is None:
             return "a quote is out of place or not closed"
         if "\0" in line:
             return "a NUL character in it: the file was damaged or not written to its end"
         if len(values) == 1 and self.delimiter in values[0]:
-            return "the whole line stands in quotes, so it is one value"
+            return "the whole line is quoted, so it is one value"
         if len(values) != width:
             ending = ", the last empty" if len(values) > width and not values[-1].strip(WHITE_SPACE) else ""
             return f"{_counted(len(values), 'value')} under {_counted(width, 'heading')}{ending}"
@@ -148,7 +147,8 @@ class Dialect:
 
     @cached_property
     def stray_escape(self) -> str:
-        """A backslash before a quote, where none is declared: it escapes for some programs, and here it ends an id."""
+        """A backslash before a quote where no escape is declared: some programs escape so, and here the quote ends an
+        id."""
         return "" if self.escape or not self.quote else "\\" + self.quote
 
     @cached_property
@@ -204,7 +204,8 @@ class Dialect:
 
 
 def escaped(character: str) -> str:
-    """For a pattern, inside and outside of a class. Rust refuses a backslash before what needs none."""
+    """The character escaped for a pattern, inside and outside of a class. Rust refuses a backslash that is not
+    needed."""
     return "\\" + character if character and character in "\\.+*?()|[]{}^$#&-~" else character
 
 

@@ -1,4 +1,4 @@
-"""The file of a drop's rejected rows: a CSV with each row unchanged, its line and all its reasons."""
+"""Writes the file of a drop's rejected rows: a CSV with each row unchanged, its line and all its reasons."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class RejectedRows:
             # The number of a row within its order would change where rows around it are missing.
             kept.append((LINE_NUMBER, ORDER_LINE))
         self._columns = [column for _, column in kept]
-        # Headings come from outside as much as values do.
+        # Headings come from outside too, so they are guarded as values are.
         headings = (*(guard_text(heading) for heading, _ in kept), *REJECTED_FILE_COLUMNS)
         header = pl.DataFrame([headings], schema=[str(at) for at in range(len(headings))], orient="row")
         self._header = _csv(header.with_columns(pl.when(pl.all() != "").then(pl.all())))
@@ -59,7 +59,7 @@ class RejectedRows:
             yield _csv(rejected.select(*guarded, SOURCE_LINE, REJECT_REASONS_COLUMN, guard(SOURCE_TEXT)))
 
     def sum_up(self) -> None:
-        """Find the reasons and samples where nobody wants the CSV: instead of `blocks`."""
+        """Find the reasons and samples without making the CSV: instead of `blocks`."""
         for _ in self._in_order():
             pass
 

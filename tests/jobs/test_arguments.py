@@ -62,7 +62,11 @@ def test_a_missing_argument_is_named(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "fault"),
     [
-        ("--pipeline-job", "mock_data", "the job 'mock_data' is none of process_transactions, load_dimensions"),
+        (
+            "--pipeline-job",
+            "mock_data",
+            "the job 'mock_data' is unknown; it must be one of process_transactions, load_dimensions",
+        ),
         ("--pipeline-port", "fifty", "'fifty'"),
         ("--pipeline-attempt", "1.5", "'1.5'"),
         ("--pipeline-max-reject-ratio", "half", "'half'"),

@@ -52,7 +52,7 @@ BROKEN = {
     "a column in two spellings": (
         f"{HEADER},STATUS\n{SOUND_LINE},x\n".encode(),
         "day.csv, line 1: the header has 'status', 'STATUS', two spellings of one heading, "
-        "so no one can tell which is meant; keep one of them, and upload the file again",
+        "so it is unclear which is meant; keep one of them, and upload the file again",
     ),
     "latin-1": (
         f"{HEADER}\n{SOUND_LINE}\nTü{SOUND_LINE[2:]}\n".encode("latin-1"),

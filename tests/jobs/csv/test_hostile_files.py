@@ -132,7 +132,7 @@ def test_a_thousand_columns_are_read_and_one_more_refused() -> None:
     error = dry_run(content.replace(b"\n", b",c994\n", 1)).error
     assert str(error) == (
         "day.csv, line 1: the header has 1,001 columns and at most 1,000 are read; "
-        "take out what nobody reads, and upload the file again"
+        "delete columns that are not needed, and upload the file again"
     )
 
 

@@ -29,12 +29,12 @@ SENTENCES = {
     "no comma": (
         b"hello world\n1\n",
         "day.csv, line 1: the header lacks 'transaction_id', 'customer_id', 'product_id', 'quantity', "
-        f"'transaction_date', 'status'; there is no delimiter in it, 'hello world' is all; {LACKING}, {AGAIN}",
+        f"'transaction_date', 'status'; it has no delimiter, only 'hello world'; {LACKING}, {AGAIN}",
     ),
     "header on a later line": (
         b'"Orders, all times UTC"\n\n' + SOUND.encode(),
-        "day.csv, line 1: the header is not here, the headings wanted stand on line 3; "
-        f"take out the lines above it, or set `skip_rows: 2` in the source's settings, {AGAIN}",
+        "day.csv, line 1: the header is not here; the wanted headings are on line 3; "
+        f"delete the lines above it, or set `skip_rows: 2` in the source's settings, {AGAIN}",
     ),
     "semicolons": (
         SOUND.replace(",", ";").encode(),
@@ -48,12 +48,13 @@ SENTENCES = {
         "(2) line 1: its columns are separated by ';' (a semicolon), not by a comma: "
         'save it with a comma, or set `delimiter: ";"` in the source\'s settings; '
         "(3) line 2: transaction_date '15.03.2023 10:00' is not written as YYYY-MM-DD, with an optional time: "
-        "write dates so, or name their form under `date_formats` in the source's settings; then upload the file again",
+        "write dates in that form, or name their form under `date_formats` in the source's settings; "
+        "then upload the file again",
     ),
     "column twice": (
         SOUND.replace(HEADER, HEADER + ",Customer ID").encode(),
         "day.csv, line 1: the header has 'customer_id', 'Customer ID', two spellings of one heading, "
-        f"so no one can tell which is meant; keep one of them, {AGAIN}",
+        f"so it is unclear which is meant; keep one of them, {AGAIN}",
     ),
     "quote in the header": (
         SOUND.replace("status", '"stat"us').encode(),
@@ -62,7 +63,7 @@ SENTENCES = {
     "too many columns": (
         (HEADER + "".join(f",c{at}" for at in range(10_000)) + "\n").encode(),
         "day.csv, line 1: the header has 10,006 columns and at most 1,000 are read; "
-        f"take out what nobody reads, {AGAIN}",
+        f"delete columns that are not needed, {AGAIN}",
     ),
     "latin-1": (
         (SOUND + SOUND.replace("T1", "Tü")).encode("latin-1"),
@@ -81,8 +82,8 @@ SENTENCES = {
     "lines in quotes": (
         "".join(f'"{line}"\n' for line in SOUND.splitlines()).encode(),
         "day.csv, line 1: the header lacks 'transaction_id', 'customer_id', 'product_id', 'quantity', "
-        "'transaction_date', 'status'; the whole line stands in quotes, so it is one heading: take the quotes around "
-        f"it away; {LACKING}, {AGAIN}",
+        "'transaction_date', 'status'; the whole line is quoted, so it is one heading: remove the quotes around "
+        f"it; {LACKING}, {AGAIN}",
     ),
     "no header": (
         SOUND_LINE.encode(),
@@ -91,12 +92,12 @@ SENTENCES = {
     ),
     "line ends of an old Mac, and one of today": (
         SOUND.replace("\n", "\r").encode() + b"\n",
-        "day.csv, line 1: a carriage return stands alone in it; these look like the line ends of an old Mac; "
+        "day.csv, line 1: it has carriage returns without line feeds, the line ends of an old Mac; "
         f"save the file with line feeds (in Excel: CSV UTF-8, not CSV Macintosh), {AGAIN}",
     ),
     "records filled up with NUL": (
         "".join(line.ljust(80, "\0") + "\n" for line in SOUND.splitlines()).encode(),
-        f"day.csv, line 1: NUL characters stand in the header; export the file as plain text, {AGAIN}",
+        f"day.csv, line 1: the header has NUL characters; export the file as plain text, {AGAIN}",
     ),
     "a tar archive": (
         b"day.csv".ljust(257, b"\0") + b"ustar\0",
