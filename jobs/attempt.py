@@ -23,7 +23,7 @@ from jobs.load.driver_errors import explain
 from jobs.load.ledger import read_booked_upload
 from jobs.load.past_loads import read_past_loads
 from jobs.load.session import WarehouseSession
-from jobs.room import disk_full_is_told
+from jobs.room import refuse_full_disk
 from jobs.s3 import Fetched, Prefix, fetch, s3_client
 from schemas.counts import COUNTS, Counts
 from schemas.drops import parse_key
@@ -211,7 +211,7 @@ def run_attempt(arguments: Arguments, steps: Callable[[Attempt], None]) -> None:
         attempt = Attempt(arguments, s3_client(arguments.warehouse.region), warehouse, Path(folder))
         error: Error | None = None
         try:
-            with disk_full_is_told(attempt.key.file_name, attempt.folder):
+            with refuse_full_disk(attempt.key.file_name, attempt.folder):
                 steps(attempt)
         # A panic of Polars is a BaseException, not an Exception.
         except BaseException as reason:

@@ -1,9 +1,9 @@
 """The script that Glue runs: puts our wheel first on the path, then runs jobs.main from it.
 
-Glue starts this script inside a process of its own that has already imported a boto3 of 2022, which knows
-neither Redshift Serverless nor conditional writes. Where pip leaves the wheel of `--extra-py-files` is not
+Glue starts this script in a process that has already imported a boto3 of 2022. That boto3 knows neither Redshift
+Serverless nor conditional writes. Where pip leaves the wheel of `--extra-py-files` is not
 documented; users have found it in `/glue/lib/installation`, behind the bundled packages on `sys.path`.
-So the folder is recognised by its content, and everything it brings along is imported from there.
+So the folder is recognised by its content, and every package in it is imported from there.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterable, Sequence
 
 INSTALLATION = "/glue/lib/installation"
-"""Where users have seen pip install wheels; looked at even if Glue leaves it off the path."""
+"""Users have seen pip install wheels here; it is searched even if Glue leaves it off the path."""
 OUR_FILES = (os.path.join("jobs", "main.py"), os.path.join("schemas", "drops.py"))
 """No other package has these."""
 
@@ -32,8 +32,8 @@ def find_wheel_folder(path: Iterable[str]) -> str:
 
 
 def import_first_from(folder: str) -> None:
-    """Import from now on what a folder holds from there, even if another version is already imported."""
-    # Python puts a script's own folder first. Beside this script lies jobs/csv, which is not Python's csv.
+    """Import a folder's packages from there from now on, even if another version is already imported."""
+    # Python puts a script's own folder first. This script's folder has jobs/csv, which is not Python's csv.
     own = os.path.dirname(os.path.realpath(__file__))
     sys.path[:] = [folder, *(entry for entry in sys.path if entry != folder and os.path.realpath(entry) != own)]
     provided = {entry.split(".")[0] for entry in os.listdir(folder)}

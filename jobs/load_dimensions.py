@@ -1,7 +1,7 @@
-"""From a drop of products or customers to its dimension table: upserted by id, the later upload wins.
+"""Loads a drop of products or customers into its dimension table: upserted by id, the later upload wins.
 
-A dimension is small and everything is priced by it, so there are no rejected rows: one
-bad row fails the load and is named by its line.
+A dimension is small and everything is priced by it, so no row is rejected alone: one bad row fails the load, with its
+line in the error.
 """
 
 from __future__ import annotations
@@ -58,9 +58,8 @@ def _steps(attempt: Attempt) -> None:
 def open_dimension(
     content: Content, *, name: str, dimension: Dimension, settings: SourceSettings = DEFAULT
 ) -> SourceFile:
-    """The file, in which descriptive texts may hold line breaks; raises FileRefused.
-
-    It is written as the source's files are, or else in the contract's own form.
+    """Open the file, in which descriptive texts may hold line breaks; raises FileRefused. It has the source's format
+    or else the contract's own.
     """
     names = [column.name for column in dimension.source_columns]
     texts = [column.name for column in dimension.source_columns if column.nullable and not column.name.endswith("_id")]

@@ -10,18 +10,18 @@ import sys
 from collections.abc import Sequence
 
 BEFORE_POLARS = {
-    # Threads have heaps of their own by default, and what one of them frees is of no use to the others.
+    # By default each thread has its own heap, and memory freed in one heap is of no use to the others.
     "_RJEM_MALLOC_CONF": "narenas:1",
     # Polars starts a thread with buffers for every core it sees, and a container sees all of its host's.
     # Memory was measured with two.
     "POLARS_MAX_THREADS": "2",
 }
-"""Polars reads these while it is imported. What the environment already sets stays."""
+"""Polars reads these while it is imported. Values that the environment already sets are kept."""
 
 
 def main(argv: Sequence[str]) -> None:
     """Run the job that the arguments name; raises JobError where a person or another attempt is needed."""
-    # Output to a pipe is block buffered: a killed job would leave no trace of how far it came.
+    # Output to a pipe is block buffered: a killed job would leave no log of its last steps.
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     for name, value in BEFORE_POLARS.items():
         os.environ.setdefault(name, value)

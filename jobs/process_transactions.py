@@ -1,4 +1,4 @@
-"""From a drop of transactions to `fact_transactions`: how a file flows, a step a paragraph.
+"""Loads a drop of transactions into `fact_transactions`: one paragraph for each step.
 
 An attempt loads the drop, or its rows that waited for a dimension, or takes the load back. A plan is a load
 that is not committed.
@@ -102,7 +102,7 @@ def _flow_in(attempt: Attempt, runner: TaskRunner | None) -> None:
 
 
 def _retract(attempt: Attempt) -> None:
-    """The ledger and the history know all there is to know: the drop is not read."""
+    """Take the load back. The ledger and the history have all that is needed: the drop is not read."""
     with attempt.step(LOAD_STEP):
         _report_commit(attempt, retract(attempt.warehouse, _ledger(attempt, Decimal(0)), _rules(attempt)))
 
@@ -145,7 +145,7 @@ def _stage(attempt: Attempt, fetched: Fetched, runner: TaskRunner | None, lines:
 
 
 def _keep_rejected(attempt: Attempt, rejected: RejectedRows) -> None:
-    """Put the rejected rows where a person finds them, also when there are too many to go on."""
+    """Store the rejected rows, also when there are so many that the drop is refused."""
     if not rejected.rows:
         return
     if attempt.is_plan:
@@ -191,7 +191,7 @@ def _rules(attempt: Attempt) -> Rules:
 
 
 def _ledger(attempt: Attempt, staged_amount: Decimal, fetched: Fetched | None = None) -> dict[str, object]:
-    """The ledger's columns that the drop and the attempt give."""
+    """The ledger's columns that come from the drop and the attempt."""
     drop = attempt.arguments.drop
     columns: dict[str, object] = {
         "load_id": drop.load_id,
@@ -217,7 +217,7 @@ def _report_commit(attempt: Attempt, committed: Committed) -> None:
     """Put the result of the commit into the report."""
     changes = committed.changes
     first = committed.first_commit
-    # Rows that were classed by other settings may have gone.
+    # Other settings may have classed the rows that were removed.
     classes = [*attempt.arguments.amount_classes, *(change.amount_class for change in changes)]
     by_status = {status: _sum(change for change in changes if change.status == status) for status in STATUSES}
     attempt.note(

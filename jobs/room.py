@@ -1,4 +1,4 @@
-"""The free disk of a job: what fits, and the errors where something does not."""
+"""The free disk of a job: what fits, and the errors when a file does not fit."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from jobs.errors import FileRefused
 from schemas.counted import agreeing, counted
 
 _DISKS_PER_COPY = 4
-"""A copy of the drop may take a fourth of what is free: the rest is for the rows that are set aside."""
+"""A copy of the drop may take a quarter of the free disk: the rest is for the rows that are set aside."""
 
 _ADVICE = "split the file and upload the parts of the day one by one"
 
@@ -28,13 +28,13 @@ def refuse_without_room(name: str, rows: int, needed: int, folder: Path) -> None
     if needed > free:
         raise FileRefused(
             f"{counted(rows, 'row')} of {name} {agreeing(rows, 'shares its', 'share their')} transaction_id with "
-            f"another; to settle them takes about {needed:,} bytes, but the job's disk has room for {free:,}; {_ADVICE}"
+            f"another; settling them takes about {needed:,} bytes, but the job's disk has room for {free:,}; {_ADVICE}"
         )
 
 
 @contextmanager
-def disk_full_is_told(name: str, folder: Path) -> Iterator[None]:
-    """Turn "no space left on device" into FileRefused with what is there and what to do."""
+def refuse_full_disk(name: str, folder: Path) -> Iterator[None]:
+    """Turn "no space left on device" into FileRefused, with the space used and the way out."""
     try:
         yield
     except Exception as reason:
@@ -43,12 +43,12 @@ def disk_full_is_told(name: str, folder: Path) -> Iterator[None]:
         used = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
         free = shutil.disk_usage(folder).free
         raise FileRefused(
-            f"the job's disk is full: {name} and what was made of it take {used:,} bytes "
+            f"the job's disk is full: {name} and the files made from it take {used:,} bytes "
             f"and {free:,} are free; {_ADVICE}"
         ) from reason
 
 
 def is_disk_full(reason: BaseException) -> bool:
-    """True for the operating system's error and for what libraries make of it."""
+    """True for the operating system's error and for the libraries' errors caused by it."""
     full = (errno.ENOSPC, errno.EDQUOT)
     return (isinstance(reason, OSError) and reason.errno in full) or "No space left on device" in str(reason)

@@ -1,4 +1,4 @@
-"""The job's edge to S3: reading one object version, keeping what a load leaves behind."""
+"""The job's access to S3: reads one object version, writes the files that a load keeps."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from schemas.drops import SOURCE_ETAG, SOURCE_UPLOADED_AT, Drop
 from schemas.runs import ArchivedCopy
 
 FIRST_RANGE_BYTES = 64 * 1024
-"""Many readers want the beginning only."""
+"""Many readers need only the beginning."""
 MOST_RANGE_BYTES = 2 * 1024 * 1024
-"""With larger ones the job takes more memory and is no faster."""
+"""Larger ones take more memory and are no faster."""
 _TRIES = 5
 
 _GONE = {"404", "NoSuchKey", "NoSuchVersion", "MethodNotAllowed", "405"}
@@ -86,7 +86,7 @@ class ObjectVersion:
 
 @dataclass(frozen=True)
 class Fetched:
-    """A drop that can be read."""
+    """A drop with its content, ready to be read."""
 
     content: Content
     """As it was dropped."""
@@ -106,14 +106,14 @@ def fetch(
     *,
     may_download: bool = True,
 ) -> Fetched:
-    """Exactly the drop's version, or its copy in the archive where one is named.
+    """Fetch exactly the drop's version, or its copy in the archive if the run names one.
 
     It is downloaded if it may be and the disk has room for it, and otherwise read from S3 in ranges. Raises DropGone.
     `uploaded_at` is when the drop was uploaded, not when it was copied: the copy has it as metadata, and for a copy
     without it `booked_upload` is asked.
     """
     source = archived or drop
-    with _gone_is_told(source):
+    with _raise_drop_gone(source):
         head = s3.head_object(Bucket=source.bucket, Key=source.key, VersionId=source.version_id)
         version = ObjectVersion(source.bucket, source.key, source.version_id, head["ETag"], head["ContentLength"])
         content: Content = folder / "drop"
@@ -154,7 +154,7 @@ def _gone_is_told(source: Drop | ArchivedCopy | ObjectVersion) -> Iterator[None]
 
 
 def _uploaded_at(metadata: Mapping[str, str], booked_upload: Callable[[], datetime | None]) -> datetime:
-    """When the drop behind an archived copy was uploaded; raises TerminalError where no record has it."""
+    """The upload time of the drop behind an archived copy; raises TerminalError if no record has it."""
     if SOURCE_UPLOADED_AT in metadata:
         return datetime.fromisoformat(metadata[SOURCE_UPLOADED_AT])
     booked = booked_upload()
@@ -168,7 +168,7 @@ def _uploaded_at(metadata: Mapping[str, str], booked_upload: Callable[[], dateti
 
 def upload_blocks(s3: Any, blocks: Iterable[bytes], bucket: str, key: str, content_type: str) -> None:
     """Put an object part by part while it is made; it exists when all of it does."""
-    # In this thread: with threads, parts would be made ahead of those that are on their way.
+    # In this thread: more threads would make parts before earlier ones are uploaded, and need more memory.
     config = TransferConfig(use_threads=False)
     s3.upload_fileobj(read_once(blocks), bucket, key, ExtraArgs={"ContentType": content_type}, Config=config)
 
@@ -232,7 +232,7 @@ class Prefix:
         for start in range(0, len(keys), 1000):
             batch = [{"Key": key} for key in keys[start : start + 1000]]
             response = self.s3.delete_objects(Bucket=self.bucket, Delete={"Objects": batch, "Quiet": True})
-            # S3 calls it a success where nothing could be deleted, and names each object that was not.
+            # S3 responds with success even when it deleted nothing, and lists each object that failed.
             if response.get("Errors"):
                 objects, first = counted(len(response["Errors"]), "object"), response["Errors"][0]
                 raise TerminalError(

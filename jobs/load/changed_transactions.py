@@ -11,7 +11,7 @@ from schemas.warehouse.tables import TRANSACTIONS_BEFORE
 
 
 def note_before(connection: Connection, replaced_loads: Iterable[str]) -> None:
-    """Keep the rows of the fact that the load may change: those staged, and those of the loads it replaces."""
+    """Copy the fact rows that the load may change: those with a staged id, and those of the loads it replaces."""
     execute(connection, sql.create_temporary(TRANSACTIONS_BEFORE))
     execute(connection, sql.insert_before_staged())
     for load_id in replaced_loads:

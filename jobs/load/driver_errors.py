@@ -25,10 +25,11 @@ STATEMENT_TIMEOUT_SECONDS = 1800
 PLAN_TIMEOUT_SECONDS = 10
 """How long a statement of a plan may take while loads wait for it."""
 
-# Redshift's own number has no SQLSTATE of its own. A load_id of digits may follow anywhere in a text.
+# Redshift reports serialisation failures by its own number, without a SQLSTATE. A load_id of digits may follow in a
+# text.
 _SERIALISATION_FAILURE = re.compile(r"^(?:ERROR:\s*)?1023\b|Serializable isolation")
 _LOST = ("57P01", "57P02", "57P03", "08006", "08003")
-# The text is documented nowhere; the console calls the limit a usage limit, and its action turns queries off.
+# AWS documents no text for it; the console calls the limit a usage limit, and its action turns queries off.
 _USAGE_LIMIT = re.compile(r"usage limit|RPU[- ]hours? limit", re.IGNORECASE)
 # What Redshift writes in a block: `error: …  code: …  context: …  query: …`; the context says file, column and cause.
 _BLOCK = re.compile(
@@ -38,7 +39,7 @@ _BLOCK = re.compile(
 
 @contextmanager
 def translate_driver_errors() -> Iterator[None]:
-    """Raises the driver's error as a JobError; any other error as it is."""
+    """Raises the driver's error as a JobError; any other error unchanged."""
     try:
         yield
     except JobError:
@@ -58,15 +59,15 @@ def explain(error: BaseException) -> str:
 
 
 def _translated(error: Exception) -> Exception:
-    """By SQLSTATE and text: the driver's classes say little."""
+    """Classify by SQLSTATE and text: the driver's classes say little."""
     fields = _fields(error)
     code, message, text = fields.get("C", ""), fields.get("M", str(error)), explain(error)
     if (code == "XX000" and _SERIALISATION_FAILURE.search(message)) or "deadlock" in message:
-        return WarehouseBusy(f"the warehouse cancelled the load at every try in favour of another transaction: {text}")
+        return WarehouseBusy(f"the warehouse cancelled the load at every try for another transaction: {text}")
     if _USAGE_LIMIT.search(text):
         return WarehouseSpent(
-            f"the warehouse has used up its hours of today and takes no statements until 00:00 UTC: {text}; "
-            "the load is tried again, or raise warehouseRpuHoursPerDay"
+            f"the warehouse has reached its usage limit of today and takes no statements until 00:00 UTC: {text}; "
+            "the load is retried then; to load earlier, raise warehouseRpuHoursPerDay"
         )
     if code == "57014":
         return WarehouseBusy(

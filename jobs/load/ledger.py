@@ -1,4 +1,4 @@
-"""The ledger: what each commit did to the fact, in rows and in money, and which uploads of a key count."""
+"""The ledger: each commit's change of the fact, in rows and in money, and which uploads of a key count."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from schemas.warehouse import sql
 from schemas.warehouse.tables import LOAD_LEDGER
 
 REPLAY = "replay"
-"""The event of a load that was committed before; the other events are schemas.runs.OPERATIONS."""
+"""The event of a load that was committed before. The other events are schemas.runs.OPERATIONS."""
 
 
 class AmountChange(NamedTuple):
@@ -32,7 +32,7 @@ class AmountChange(NamedTuple):
 
 @dataclass(frozen=True)
 class LedgerEntry:
-    """One row of the ledger, as far as a later load needs it."""
+    """One row of the ledger, with the columns that a later load needs."""
 
     columns: Mapping[str, object]
 
@@ -80,13 +80,13 @@ class KeyLedger:
         return bool(entries) and entries[-1].event == RETRACT
 
     def standing(self, *, but: str) -> list[tuple[datetime, str]]:
-        """The uploads that are loaded and not taken back, without that of load `but`; the oldest first."""
+        """The uploads that are loaded and not taken back, the oldest first; without the upload of load `but`."""
         uploads = {entry.upload for entry in self.entries if entry.load_id != but}
         return sorted(upload for upload in uploads if not self.is_retracted(upload[1]))
 
 
 def read_booked_upload(session: WarehouseSession, drop: Drop) -> datetime | None:
-    """When a drop was uploaded (UTC), as its first commit booked it; None for one that was never committed."""
+    """The upload time (UTC) that the drop's first commit booked; None if it was never committed."""
 
     def send(connection: Connection) -> datetime | None:
         own = KeyLedger.read(connection, drop.uri).of(drop.load_id)
@@ -97,7 +97,7 @@ def read_booked_upload(session: WarehouseSession, drop: Drop) -> datetime | None
 
 
 def total(changes: Iterable[AmountChange]) -> list[AmountChange]:
-    """One change for each class and status, those that cancel out left out."""
+    """One change for each class and status; changes that cancel out are left out."""
     sums: dict[tuple[str, str], tuple[int, Decimal]] = {}
     for change in changes:
         rows, amount = sums.get((change.amount_class, change.status), (0, Decimal(0)))

@@ -12,7 +12,7 @@ _LOOKED_BACK = timedelta(weeks=COMPARED + 1)
 
 
 def read_past_loads(session: WarehouseSession, day: date) -> list[PastLoad]:
-    """The loads of the weeks before a day, in no order. A read alone: it takes no lock."""
+    """The loads of the weeks before a day, in no order. It only reads, without a lock."""
 
     def send(connection: Connection) -> list[PastLoad]:
         rows = fetch_rows(connection, sql.select_past_loads(), [day - _LOOKED_BACK, day])

@@ -3,8 +3,8 @@
     1  a transaction of its own: temp tables, COPY, the copied rows counted
     2  LOCK, count outcomes, delete stale rows, MERGE, count again, COMMIT
 
-The statements are in `schemas.warehouse`; here is the order in which they are sent and what is
-checked in between. What a load of transactions does besides is in `jobs.load.transactions`.
+The statements are in `schemas.warehouse`; this module decides their order and the checks between them. The other work
+of a load of transactions is in `jobs.load.transactions`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from schemas.warehouse.upsert import UpsertTarget, dimension_upsert
 
 @dataclass(frozen=True)
 class Staged:
-    """Parquet parts on S3 that wait for COPY."""
+    """Parquet parts on S3, ready for COPY."""
 
     rows: int
     manifest_uri: str = ""
@@ -58,7 +58,7 @@ class CommittedDimension:
 
     counts: Counts
     awaited_by: list[Drop]
-    """Drops with rows that waited for what was just loaded, and for nothing else."""
+    """Drops with rows that waited only for ids that were just loaded."""
 
 
 def unload(session: WarehouseSession, dimension: Dimension, columns: Sequence[str], prefix: Prefix) -> None:
@@ -67,7 +67,7 @@ def unload(session: WarehouseSession, dimension: Dimension, columns: Sequence[st
     statement = sql.unload_dimension(dimension, columns, prefix_uri=prefix.uri, copy_role_arn=copy_role_arn)
 
     def send(connection: Connection) -> None:
-        # UNLOAD fails where a try before this one left a file.
+        # UNLOAD fails where an earlier try left a file.
         prefix.delete()
         execute(connection, statement)
         connection.commit()
@@ -78,9 +78,9 @@ def unload(session: WarehouseSession, dimension: Dimension, columns: Sequence[st
 def load_dimension(
     session: WarehouseSession, dimension: Dimension, staged: Staged, *, waiting_since: datetime, is_plan: bool = False
 ) -> CommittedDimension:
-    """Upsert the staged rows of a dimension; a row of an earlier upload than the dimension's own is stale.
+    """Upsert the staged rows of a dimension; a row is stale if the dimension's row is of a later upload.
 
-    `waiting_since` (UTC, no zone): transactions that have waited from before then wait no more.
+    `waiting_since` (UTC, no zone): transactions that have waited since an earlier instant stop waiting.
     `is_plan`: nothing is committed.
     """
     target = dimension_upsert(dimension)
@@ -101,14 +101,14 @@ def load_dimension(
 def fill_staging_tables(
     connection: Connection, staged: Sequence[tuple[Table, Staged]], warehouse: WarehouseAddress
 ) -> None:
-    """COPY into temp tables, in a transaction of its own: nothing may come before LOCK in the next."""
+    """COPY into temp tables in a transaction of its own, since LOCK must come first in the next one."""
     execute(connection, sql.set_statement_timeout(STATEMENT_TIMEOUT_SECONDS))
     for table, _ in staged:
         execute(connection, sql.create_temporary(table))
     for table, parts in staged:
         if parts.rows:
             _copy(connection, table, parts, warehouse)
-    # Set here, not after LOCK: the wait for the lock is what it bounds first.
+    # Set here, not after LOCK: it must bound the wait for the lock too.
     execute(connection, sql.set_statement_timeout(driver_errors.LOCK_TIMEOUT_SECONDS))
     connection.commit()
 
@@ -131,7 +131,7 @@ def _copy(connection: Connection, table: Table, parts: Staged, warehouse: Wareho
 
 
 def _copy_error(connection: Connection) -> str | None:
-    """Redshift's record of the COPY that just failed; None where there is none or it cannot be read."""
+    """Redshift's record of the COPY that just failed; None if there is no record or it cannot be read."""
     try:
         connection.rollback()
         row = fetch_row(connection, sql.select_copy_error())
@@ -147,10 +147,9 @@ def _copy_error(connection: Connection) -> str | None:
 def locked(connection: Connection, *, is_plan: bool = False) -> Iterator[None]:
     """One transaction under the lock that all loads share; commits at the end, rolls back on any error.
 
-    A plan is rolled back always, and gives its lock up for loads where a statement takes too long.
-
-    LOCK comes first because whatever comes before it fixes the snapshot. The lock is on a table that
-    no query reads, so no query waits for a load, and no load for a query.
+    A plan is always rolled back, and gives up its lock when a statement takes too long. LOCK comes first because the
+    first statement fixes the snapshot. The lock is on a table that no query reads, so queries and loads do not wait
+    for each other.
     """
     execute(connection, sql.LOCK)
     execute(connection, sql.set_statement_timeout(PLAN_TIMEOUT_SECONDS if is_plan else STATEMENT_TIMEOUT_SECONDS))
@@ -165,18 +164,18 @@ def weigh(connection: Connection, target: UpsertTarget, staged_rows: int) -> Out
     if not rows == ids == outcomes.rows == staged_rows:
         raise Unbalanced(
             f"{staged_rows} rows were staged, but the warehouse counts {rows} of {ids} ids with {outcomes.rows} "
-            "outcomes, so nothing was loaded; an id stands twice in the staging table or in the target"
+            "outcomes, so nothing was loaded; an id occurs twice in the staging table or in the target"
         )
     execute(connection, target.delete_stale())
     return outcomes
 
 
 def merge(connection: Connection, target: UpsertTarget, expected: int) -> None:
-    """MERGE what is staged; raises Unbalanced unless `expected` rows of the table then have a staged key."""
+    """MERGE the staged rows; raises Unbalanced unless `expected` rows of the table then have a staged key."""
     execute(connection, target.merge())
     (merged,) = fetch_row(connection, target.count_merged())
     if merged != expected:
         raise Unbalanced(
-            f"MERGE was to leave {expected} rows and left {merged}, so nothing was loaded; "
-            "look for ids that stand twice in the target"
+            f"MERGE left {merged} rows instead of {expected}, so nothing was loaded; "
+            "look for ids that occur twice in the target"
         )

@@ -1,7 +1,7 @@
 """Writes `schemas/warehouse/rendered/*.sql`, for review: what a load sends, in the order in which it sends it.
 
-The loads themselves run, against a connection that notes statements and answers as a small warehouse
-would. So the order is written down once, in the code that sends it. `python -m jobs.load.rendering`
+It runs the real loads against a connection that records statements and returns the rows of a small warehouse. So the
+order is written only once, in the code that sends it. `python -m jobs.load.rendering`
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _LEDGER: dict[str, object] = {
 
 @dataclass
 class _Recorder:
-    """A connection and a cursor in one: records what it is sent, and returns prepared rows."""
+    """A connection and a cursor in one: records each statement and returns prepared rows."""
 
     ledger: list[dict[str, object]] = field(default_factory=list)
     sent: list[str] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""One signed-in connection to the warehouse, and how a piece of work is sent through it."""
+"""One signed-in connection to the warehouse, and how work is sent and retried through it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Connection(Protocol):
 
 
 class WarehouseSession:
-    """One signed-in connection for a whole attempt, made when it is first needed and again when it is lost.
+    """One signed-in connection for a whole attempt, opened when it is first needed and again when it is lost.
 
     Signing in costs more than any statement of a small load, so the session is kept
     while the rows are validated.
@@ -52,18 +52,17 @@ class WarehouseSession:
         self.close()
 
     @retry(
-        # What else is transient takes longer than seconds to pass.
+        # Other transient errors take longer than seconds to pass.
         retry=retry_if_exception_type((WarehouseBusy, WarehouseLost)),
         stop=stop_after_attempt(_ATTEMPTS),
         wait=wait_random_exponential(multiplier=0.5, max=30),
         reraise=True,
     )
     def run(self, send: Callable[[Connection], _Result]) -> _Result:
-        """Send one piece of work; a retry sends the whole of it, on a new connection.
-
-        Only what passes soon is tried again: a serialisation failure, a lock not had in
-        time, a lost connection. Nothing of a failed try is left: closing the connection
-        rolls back and takes the temp tables along.
+        """Send one piece of work; a retry sends all of it on a new connection. Only errors that pass soon are retried
+        here: a serialisation failure, a lock not had in
+        time, a lost connection. A failed try leaves nothing: closing the connection rolls back and drops the temp
+        tables.
         """
         with translate_driver_errors():
             try:
@@ -75,7 +74,7 @@ class WarehouseSession:
                 raise
 
     def close(self) -> None:
-        """Close the connection, if there is one; what is not committed, the server rolls back."""
+        """Close the connection, if there is one; the server rolls back uncommitted work."""
         connection, self._connection = self._connection, None
         if connection is not None:
             with suppress(DriverError, OSError):
@@ -92,13 +91,13 @@ class WarehouseSession:
             is_serverless=True,
             serverless_work_group=warehouse.workgroup,
             serverless_acct_id=warehouse.account_id,
-            # An attempt signs in once, and again when its connection is lost: the driver's cache would give a
-            # password to its last second, and it may expire on its way.
+            # Without the driver's cache of passwords: it returns a password up to its last second, which may expire on
+            # the way. An attempt rarely signs in twice.
             iam_disable_cache=True,
-            # Who the session is, in SVV_TRANSACTIONS too; without it the driver looks for a name in the call stack.
+            # The session's name, also in SVV_TRANSACTIONS; without one the driver takes a name from the call stack.
             application_name="transactions-pipeline",
-            # No socket timeout, which would also cut a long MERGE. Linux asks a silent peer after two hours unless
-            # told otherwise, and AWS's load balancers forget a flow that is idle for 350 seconds.
+            # No socket timeout, which would also cut a long MERGE. By default Linux probes a silent peer after two
+            # hours, and AWS's load balancers forget a flow after 350 idle seconds.
             tcp_keepalive=True,
             tcp_keepalive_idle=60,
             tcp_keepalive_interval=30,

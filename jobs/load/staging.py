@@ -1,4 +1,4 @@
-"""From a file to what COPY takes: every row validated, duplicates settled, winners written as Parquet on S3."""
+"""Turns a file into input for COPY: validates every row, settles duplicates, writes winners as Parquet to S3."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from schemas.rejected_file import REASON_SEPARATOR, REJECT_REASONS_COLUMN, SOURC
 from schemas.warehouse.tables import STAGED_TRANSACTIONS, STAGED_WAITING, Table
 
 _WAITING = (*WAITS_FOR, REASON_SEPARATOR.join(WAITS_FOR))
-"""What the reasons of a row look like that only waits for its customer, its product or both."""
+"""The reasons of a row that only waits for its customer, its product or both."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class StagedParts:
         if rows.is_empty():
             return
         path = self._folder / name
-        # Snappy and file format 1.0 are what every COPY reads; it does not use statistics.
+        # Every COPY reads Snappy and file format 1.0, and none uses statistics.
         rows.select(self._table.names).write_parquet(path, compression="snappy", statistics=False)
         self.parts.append(Part(self._prefix.upload(path, name), path.stat().st_size, rows.height))
         path.unlink()
@@ -88,7 +88,7 @@ class StagedRows:
     duplicate: int
     """Accepted rows that lost to another row of the same drop."""
     amount: Decimal
-    """Of the winners."""
+    """The sum of total_amount of the winners."""
 
 
 class _StagedChunk(NamedTuple):

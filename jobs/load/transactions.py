@@ -1,8 +1,8 @@
 """The changes of `fact_transactions` by an attempt: load a drop, load its waiting rows, or retract it.
 
-Each is one transaction. The fact is the maximum, by precedence, of every row of every load that
-counts. A load is taken out of it in two steps: the ids whose row it was are withdrawn, and the
-history puts the next row in its place.
+Each is one transaction. The fact is the maximum, by precedence, of every row of every load that counts. A load is
+taken out in two steps: its rows are withdrawn from the fact, and the history restores the next row of each of their
+ids.
 """
 
 from __future__ import annotations
@@ -36,20 +36,20 @@ NOTHING_STAGED = Staged(0)
 
 @dataclass(frozen=True)
 class Rules:
-    """The settings of the stack that decide what counts."""
+    """The settings of the stack that decide which rows count."""
 
     keep_history: bool
     same_key: str
     """One of schemas.runs.SAME_KEY."""
     waiting_since: datetime
-    """UTC, no zone: a row that has waited from before then waits no more."""
+    """UTC, no zone: rows that have waited since an earlier instant stop waiting."""
     is_plan: bool = False
-    """True: nothing is committed, and what would change most is found out."""
+    """True: nothing is committed, and the largest changes are reported."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """The rows of a drop, as an attempt staged and counted them."""
+    """The staged and counted rows of a drop."""
 
     staged: Staged
     """The winners of the drop."""
@@ -62,7 +62,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Committed:
-    """The result of a commit, with what its mail needs."""
+    """The result of a commit, with the figures for its mail."""
 
     event: str
     """load, replay, flow_in or retract."""
@@ -71,20 +71,20 @@ class Committed:
     removed: int = 0
     """Rows that left the fact."""
     restored: int = 0
-    """Rows of the fact in whose place a row of another load came back."""
+    """Rows of the fact that a row of another load replaced again."""
     first_commit: Counts | None = None
     """The counts of the load's first commit, where this was not the first."""
     first_changes: list[AmountChange] = field(default_factory=list)
     waiting: int = 0
     """Rows of this drop that wait for a dimension."""
     stopped_waiting: int = 0
-    """Rows of any drop that have waited too long and wait no more."""
+    """Rows of any drop that had waited too long and stopped waiting."""
     awaited_by: list[Drop] = field(default_factory=list)
-    """The drop itself, if what its rows wait for has come while it was being read."""
+    """The drop itself, if a missing customer or product arrived while it was being read."""
     day_sales: Decimal = Decimal(0)
     """Net sales of the drop's day, this commit included."""
     largest_changes: list[ChangedTransaction] = field(default_factory=list)
-    """Of a plan alone."""
+    """Only for a plan."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class _Work:
 
     connection: Connection
     ledger: Mapping[str, object]
-    """The ledger's columns that the drop and the attempt give."""
+    """The ledger's columns that come from the drop and the attempt."""
     rules: Rules
     past: KeyLedger
 
@@ -109,7 +109,7 @@ class _Work:
         return self.rules.same_key == REPLACE and bool(standing) and standing[-1] > upload
 
     def older_loads(self) -> list[str]:
-        """The loads that this one takes the place of."""
+        """The loads that this one replaces."""
         if self.rules.same_key != REPLACE or self.is_superseded:
             return []
         return [load_id for _, load_id in self.past.standing(but=self.load_id)]
@@ -143,10 +143,10 @@ class _Effect:
 
 
 def load(session: WarehouseSession, batch: Batch, ledger: Mapping[str, object], rules: Rules) -> Committed:
-    """Upsert a drop's rows, for the first time or once more, and book what it changed.
+    """Upsert a drop's rows, for the first time or again, and book the change in the ledger.
 
-    Raises Unbalanced, with nothing committed, where the rows do not add up; TransientError where the
-    warehouse stayed busy or out of reach through every retry. For a plan nothing is committed at all.
+    Raises Unbalanced, with nothing committed, if the counts do not add up; TransientError if the warehouse stayed busy
+    or unreachable through every retry. A plan commits nothing.
     """
 
     def send(connection: Connection) -> Committed:
@@ -183,10 +183,9 @@ def load(session: WarehouseSession, batch: Batch, ledger: Mapping[str, object], 
 
 
 def await_dimensions(session: WarehouseSession, waiting: Staged, drop: Drop, *, is_plan: bool = False) -> bool:
-    """Remember the rows of a refused drop that wait for a dimension, in place of those remembered before.
-
-    The load of that dimension asks for another attempt at the drop. False for a drop that was loaded before: it
-    waits as it did. Raises TransientError where what they wait for has come while the drop was being read.
+    """Store the rows of a refused drop that wait for a dimension, replacing those stored before. The load of that
+    dimension requests another attempt at the drop. False for a drop that was loaded before: its waiting rows stay as
+    they are. Raises TransientError if a missing customer or product arrived while the drop was being read.
     """
 
     def send(connection: Connection) -> bool:
@@ -222,10 +221,9 @@ def waiting_lines(session: WarehouseSession, load_id: str, rules: Rules) -> list
 def flow_in(
     session: WarehouseSession, batch: Batch, waited: Sequence[int], ledger: Mapping[str, object], rules: Rules
 ) -> Committed:
-    """Load those rows of a loaded drop that waited for a dimension. `waited` are their lines.
-
-    `batch.staged` has the winners among them, `batch.waiting` those that wait on. In the ledger they
-    move from rejected to what became of them, so the sums over the load's entries still balance.
+    """Load the rows of a loaded drop that waited for a dimension. `waited` are their lines. `batch.staged` has the
+    winners among them, `batch.waiting` those that still wait. The ledger moves them from rejected to their new
+    outcome, so the sums over the load's entries still balance.
     """
 
     def send(connection: Connection) -> Committed:
@@ -236,7 +234,7 @@ def flow_in(
             now = fetch_rows(connection, sql.select_waiting(), [work.load_id, rules.waiting_since])
             if [int(line) for (line,) in now] != list(waited):
                 raise TransientError(
-                    f"another attempt has loaded waiting rows of load {work.load_id} meanwhile; this one is tried again"
+                    f"another attempt has loaded waiting rows of load {work.load_id} meanwhile; this attempt is retried"
                 )
             effect = _apply(work, batch.staged.rows, replaced=[])
             execute(connection, sql.delete_settled(), [work.load_id])
@@ -252,10 +250,9 @@ def flow_in(
 
 
 def retract(session: WarehouseSession, ledger: Mapping[str, object], rules: Rules) -> Committed:
-    """Take a load back: the fact is then as if it had never been loaded.
-
-    With same_key `replace`, the upload before it counts again. A load that was never committed or is
-    taken back already changes nothing. Raises TerminalError where no history is kept.
+    """Take a load back, so that the fact is as if it had never been loaded. With same_key `replace`, the upload before
+    it counts again. A load that was never committed, or is already taken back, changes nothing. Raises TerminalError
+    where no history is kept.
     """
     if not rules.keep_history:
         raise TerminalError(
@@ -266,13 +263,13 @@ def retract(session: WarehouseSession, ledger: Mapping[str, object], rules: Rule
     def send(connection: Connection) -> Committed:
         fill_staging_tables(connection, [(STAGED_TRANSACTIONS, NOTHING_STAGED)], session.warehouse)
         with locked(connection):
-            # A load that was refused may wait, too.
+            # A refused load may have waiting rows too.
             execute(connection, sql.delete_waiting(), [ledger["load_id"]])
             past = KeyLedger.read(connection, str(ledger["source_uri"]))
             own = past.of(str(ledger["load_id"]))
             if not own or past.is_retracted(own[0].load_id):
                 return Committed(RETRACT, Counts())
-            # The drop need not exist any more: the ledger knows what it was.
+            # The drop may no longer exist: the ledger has its columns.
             work = _Work(connection, {**own[0].columns, **ledger}, rules, past)
             execute(connection, sql.delete_history(), [work.load_id])
             effect = _withdraw(work, [work.load_id])
@@ -299,7 +296,7 @@ def _work(connection: Connection, ledger: Mapping[str, object], rules: Rules) ->
 
 
 def _apply(work: _Work, staged_rows: int, *, replaced: list[str]) -> _Effect:
-    """Bring what is staged into history and fact; `replaced` names the load itself where it is loaded again."""
+    """Write the staged rows into history and fact; `replaced` names the load itself if it is loaded again."""
     connection, keeps = work.connection, work.rules.keep_history
     older = work.older_loads()
     if keeps:
@@ -317,7 +314,7 @@ def _apply(work: _Work, staged_rows: int, *, replaced: list[str]) -> _Effect:
 
 
 def _withdraw(work: _Work, load_ids: Sequence[str]) -> _Effect:
-    """Take the loads' rows out of the fact, all but those staged, and put back what they had replaced."""
+    """Take the loads' rows out of the fact, except staged ids, and restore the rows that they had replaced."""
     connection = work.connection
     for table in (WITHDRAWN_TRANSACTIONS, RESTORED_TRANSACTIONS):
         execute(connection, sql.create_temporary(table))
@@ -349,7 +346,7 @@ def _upsert(connection: Connection, staged_rows: int) -> _Effect:
 
 
 def _book(work: _Work, event: str, counts: Counts, effect: _Effect, *, is_booked: bool) -> Committed:
-    """Write the ledger's entry, unless nothing happened that it does not say already."""
+    """Write the ledger's entry, unless nothing changed since the last one."""
     changes = total(effect.changes)
     first = next(iter(work.past.of(work.load_id)), None)
     if is_booked:
@@ -368,7 +365,7 @@ def _book(work: _Work, event: str, counts: Counts, effect: _Effect, *, is_booked
 
 
 def _expire(work: _Work) -> int:
-    """Delete the rows that have waited too long, of whatever load; how many they were."""
+    """Delete rows of any load that have waited too long; returns their number."""
     since = [work.rules.waiting_since]
     (expired,) = fetch_row(work.connection, sql.count_expired(), since)
     if expired:

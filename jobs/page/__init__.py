@@ -1,7 +1,7 @@
 """HTML pages: one for each load, and an index of all loads.
 
 Each page is one HTML file without any external request: it can be opened from a disk, printed, and
-read in light and dark. It shows nothing that the report does not hold, so no person's data.
+read in light and dark. It shows only what the report holds, so no personal data.
 """
 
 from jobs.page.index_page import render_index

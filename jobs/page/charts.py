@@ -10,15 +10,15 @@ import pygal
 from markupsafe import Markup
 from pygal.style import Style
 
-# pygal looks for its plugins by a hook of Python 2's kind, at every import from then on. Nothing here has plugins.
+# pygal's import hook for plugins is of Python 2's kind and would see every later import. No plugin is used.
 sys.meta_path[:] = [finder for finder in sys.meta_path if type(finder).__name__ != "PluginImportFixer"]
 
 _NOT_DRAWN = re.compile(r"<!--.*?-->|<script.*?</script>", re.DOTALL)
-"""pygal's remarks and its script for tooltips: a page of ours runs no script."""
+"""pygal's comments and its script for tooltips, which are removed: our pages run no script."""
 _WIDTH = 860
 
 _COLOURS = {"updated": 2, "unchanged": 3, "stale": 4, "duplicate": 5, "rejected": 6}
-"""The number of a series' colour on the page; any other series has the first."""
+"""Series -> the number of its colour on the page; any other series has the first."""
 
 
 def colour(series: str) -> str:
@@ -37,14 +37,14 @@ def bars(name: str, labels: Sequence[str], series: Mapping[str, Sequence[float]]
 
 
 def lying_bars(name: str, labels: Sequence[str], series: Mapping[str, Sequence[float]]) -> Markup:
-    """Lying bars, one per label."""
+    """Horizontal bars, one per label."""
     chart = pygal.HorizontalStackedBar(**_options(series, width=_WIDTH, height=60 + 30 * len(labels)))
     chart.x_labels = list(labels)
     return _drawn(name, chart, series)
 
 
 def one_bar(name: str, series: Mapping[str, Sequence[float]]) -> Markup:
-    """One lying bar of several series, without axes or legend: a table beside it has names and numbers."""
+    """One horizontal bar of several series, without axes or legend: a table beside it has names and numbers."""
     total = sum(value for values in series.values() for value in values)
     options = {**_options(series, width=_WIDTH, height=48), "show_x_labels": False, "show_y_labels": False, "margin": 0}
     chart = pygal.HorizontalStackedBar(**options, show_x_guides=False, show_y_guides=False, range=(0, max(total, 1)))
@@ -92,5 +92,5 @@ def _drawn(name: str, chart: pygal.graph.graph.Graph, series: Mapping[str, Seque
     for title, values in series.items():
         chart.add(title, list(values))
     drawn = _NOT_DRAWN.sub("", chart.render(is_unicode=True))
-    # The figure around it says what it shows; read aloud, single bars would be noise.
+    # Hidden from screen readers: the figure's caption says what it shows, and single bars would be noise.
     return Markup(drawn.replace("<svg ", '<svg aria-hidden="true" focusable="false" ', 1))

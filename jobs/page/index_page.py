@@ -15,7 +15,7 @@ _DONE = {FLOW_IN: "waiting rows loaded", RETRACT: "taken back"}
 
 
 def render_index(reports: Sequence[Report], link: Callable[[Report], str], *, title: str = "All loads") -> str:
-    """The HTML page that lists these attempts, the newest first; `link` says where each one's own page is."""
+    """The HTML page that lists these attempts, the newest first; `link` gives the address of each one's own page."""
     newest_first = sorted(reports, key=lambda report: report.finished_at, reverse=True)
     return page(
         "index.html",

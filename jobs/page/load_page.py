@@ -15,7 +15,7 @@ from schemas.runs import FLOW_IN, RETRACT
 from schemas.usual import PastLoad
 
 SHOWN_DAYS = 30
-"""How many of the loads before this one are drawn."""
+"""The number of earlier loads that are drawn."""
 
 
 def render_load(report: Report, *, past: Sequence[PastLoad] = ()) -> str:
@@ -68,7 +68,7 @@ def _rejected_share(report: Report) -> float:
 
 
 def _balance(report: Report) -> dict[str, object] | None:
-    """None where the attempt did not read its whole file: its counts are then a correction of earlier ones."""
+    """None for an attempt that did not read its whole file: its counts only correct earlier ones."""
     if report.counts is None or report.event in (FLOW_IN, RETRACT):
         return None
     counts = Counts(**report.counts)

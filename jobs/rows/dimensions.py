@@ -29,7 +29,7 @@ _SHOWN = 80
 
 @dataclass
 class _Rows:
-    """Rows with the same fault, or the same change."""
+    """The number of rows with the same fault or the same change, and the first lines."""
 
     lines: list[int] = field(default_factory=list)
     """The first two."""
@@ -47,7 +47,7 @@ class _Rows:
 
 
 class DimensionRows:
-    """The rows of one file, a chunk at a time; `refuse_faults` is asked when all are read."""
+    """The rows of one file, a chunk at a time; call `refuse_faults` when all are read."""
 
     def __init__(self, source: SourceFile, dimension: Dimension) -> None:
         """Reads the keys of the file once."""
@@ -60,14 +60,14 @@ class DimensionRows:
             decimal_comma=settings.decimal_comma, thousands_separator=settings.thousands_separator
         )
         self._repeated = self._find_repeated()
-        # The first row of each key that is repeated, so far.
+        # The first row seen so far of each repeated key.
         self._first = pl.DataFrame()
         self._repeats = _Rows()
         self._faults: dict[str, tuple[str, _Rows]] = {}
         self._cut: dict[str, _Rows] = {}
 
     def chunks(self) -> Iterator[pl.DataFrame]:
-        """Typed rows with SOURCE_LINE. None of a chunk with a fault, for then nothing is loaded."""
+        """Typed rows with SOURCE_LINE. A chunk with a fault gives none, since nothing is loaded then."""
         for chunk in self._source.chunks():
             faults = len(self._faults)
             rows = self._read(chunk)
@@ -84,8 +84,8 @@ class DimensionRows:
 
     @property
     def notes(self) -> list[str]:
-        """A sentence for each column whose texts were cut, and one for rows that were passed over; without the texts,
-        which may be a person's."""
+        """A sentence for each column whose texts were cut, and one for skipped rows; without the texts, which may be
+        personal data."""
         cut = [
             f"{name} is longer than {max_bytes} bytes on line {cut_rows.lines[0]}{cut_rows.more}; it was cut there"
             for name, max_bytes in ((column.name, column.max_bytes) for column in self._columns)
@@ -101,7 +101,7 @@ class DimensionRows:
         names = [column.name for column in self._columns]
         text = chunk.select(*names, SOURCE_LINE, IS_MALFORMED)
         text = text.with_columns(self._cleaned(text.get_column(column.name), column) for column in self._columns)
-        # An image's row of a shop's export says nothing of a product.
+        # A row for an extra image in a shop's export has no product data.
         text = text.filter(pl.col(IS_MALFORMED) | ~pl.all_horizontal(pl.col(names).is_null()))
         refuse_second_header(text, self._source.layout, self._source.name)
         key = pl.col(self._key.name)
@@ -160,7 +160,7 @@ class DimensionRows:
         return hashes.filter(hashes.is_duplicated()).unique()
 
     def _without_repeats(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """The rows without those that say the same as an earlier one; one that says something else is a fault."""
+        """The rows without repeats of an earlier row; a row with the same key and other values is a fault."""
         key = self._key.name
         is_repeated = rows.get_column(key).hash().is_in(self._repeated.implode())
         if not is_repeated.any():
@@ -183,5 +183,5 @@ class DimensionRows:
 
 
 def _cut(text: str, max_bytes: int) -> str:
-    """As many whole characters as fit."""
+    """The text cut to as many whole characters as fit."""
     return text.encode("utf-8")[:max_bytes].decode("utf-8", "ignore")

@@ -1,6 +1,6 @@
-"""How an id is read: which texts are ids, which mean "no id", and which are ids that a spreadsheet has rounded.
+"""Reads ids: which texts are ids, which mean "no id", and which ids a spreadsheet has rounded.
 
-Leading zeros count: 00123 is not 123. 13085.0 is 13085, unless a dimension knows it as it is written.
+Leading zeros count: 00123 is not 123. 13085.0 is 13085, unless a dimension has it as written.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from jobs.rows.text import UNCLEAN, bare
 _DIGITS_LOST = r"[0-9](?:[.,][0-9]+[Ee]\+?|[Ee]\+)[0-9]{1,3}|[0-9]{16,}\.0"
 _PART = r"(?:^|\|)"
 ROUNDED = rf"{_PART}(?:{_DIGITS_LOST})(?:\||$)"
-"""A spreadsheet's 1.23457E+11, or pandas' number of 16 digits: its last digits are lost. Also as a part of a key.
+"""A spreadsheet's 1.23457E+11, or pandas' number of 16 digits, also as a part of a key: the last digits are lost.
 `1E5` and `5e12` are ids."""
 
 _NOTHING = r"^(?:[\p{P}!-/:-@\[-`{-~\s]+|#[^0-9\s]+0?[!?]|(?i:#N/?[DV]|Err:[0-9]{3}))$"
-"""There is no id: a dash, a question mark, or the error of a formula in any language (#REF!, #BEZUG!, #NV, Err:502).
-Many of them would be one sale."""
+"""Texts that mean "no id": a dash, a question mark, or a formula's error in any language (#REF!, #BEZUG!, #NV,
+Err:502). Read as ids, they would join many sales into one."""
 
 _WHOLE = r"^[0-9]{1,15}\.0$"
-"""What pandas makes of the ids of a column in which one is missing."""
+"""Whole numbers as pandas writes them when a value of the column is missing."""
 
 
 def waited_for(ids: pl.Series) -> pl.Series:
@@ -44,7 +44,7 @@ class Ids(NamedTuple):
     rows: pl.Series
     """Row numbers in the dimension, null where unknown; all null without a dimension."""
     bytes: pl.Series
-    """Of the id; 0 or null where there is none."""
+    """The hash of the id; 0 or null where there is none."""
     is_rounded: pl.Series
 
 
@@ -65,7 +65,7 @@ class IdReader:
         return text.str.contains(self._odd).fill_null(False)
 
     def read_own(self, text: pl.Series) -> Ids:
-        """Ids that no dimension has."""
+        """Read ids that belong to no dimension."""
         odd = self._is_odd(text)
         ids = self._of_odd(text, odd)
         is_rounded = odd
@@ -75,7 +75,7 @@ class IdReader:
         return Ids(ids, ids.clear(ids.len()).cast(pl.Int64), ids.str.len_bytes(), is_rounded)
 
     def read_known(self, text: pl.Series, dimension: Lookup, *, otherwise: str = "") -> Ids:
-        """Ids of a dimension: looked up as they stand, and those not found once more as they are meant.
+        """Read ids of a dimension: looked up as written, and those not found again after cleaning.
 
         `otherwise` is the id of those that have none.
         """
@@ -87,7 +87,7 @@ class IdReader:
         where, ids = unknown.arg_true(), self._without_missing(text.filter(unknown))
         if otherwise:
             ids = ids.fill_null(otherwise)
-        # A lookup costs the more the larger the dimension is, so there is a second one only where it may help.
+        # A lookup costs more in a larger dimension, so a second one is made only where it may help.
         rows_of_ids, shortened = dimension.rows_of(ids), _shortened(ids)
         if (shortened != ids).any():
             rows_of_shortened = dimension.rows_of(shortened)

@@ -12,7 +12,7 @@ import polars as pl
 from jobs.errors import DimensionRefused
 from schemas.counted import counted
 
-# A Parquet part holds the whole dictionary of an Enum column: worth it for few values only.
+# A Parquet part holds the whole dictionary of an Enum column, which pays only for few values.
 _MOST_CATEGORIES = 20_000
 
 

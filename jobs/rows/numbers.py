@@ -1,4 +1,4 @@
-"""How whole numbers and prices are written: nothing is rounded, and nothing ambiguous is guessed."""
+"""Reads whole numbers and prices: nothing is rounded, and an ambiguous number is not guessed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from jobs.rows.text import bare, read
 
 _PRICE = pl.Decimal(18, 4)
 _NEGATIVE = r"^(?:[-−](.+)|(.+)[-−]|\((.+)\))$"
-"""Below zero: a minus sign, the typographic one too, before the number or, as SAP has it, behind; or brackets."""
+"""Forms of a negative number: a minus sign (the typographic one too) before the number or, as in SAP, after it; or
+brackets."""
 
 
 class NumberReader:
@@ -29,7 +30,7 @@ class NumberReader:
         self._separator = separator if thousands_separator else ""
         self._mark = "," if decimal_comma else "."
         self._whole = rf"^-?(?:[0-9]+{grouped})(?:{mark}0*)?$"
-        # 1.000 is one in one country and a thousand in another: only a declared separator tells.
+        # 1.000 is one in one country and a thousand in another: only a declared separator decides.
         self._ambiguous = r"\.000$" if not decimal_comma and not thousands_separator else "$^x"
         self._price = rf"^(?:[0-9]+{grouped})(?:{mark}[0-9]{{1,4}}0*)?$"
 
@@ -40,7 +41,7 @@ class NumberReader:
     def read_price(self, text: pl.Series) -> pl.Series:
         """Decimal(18, 4): from 0 up, at most four decimals, then only zeros."""
         prices = self._prices(text)
-        # Not `read`: Polars scatters no decimals.
+        # Not `read`: Polars cannot scatter decimals.
         return self._prices(bare(text)) if prices.null_count() > text.null_count() else prices
 
     def _any_whole(self, text: pl.Series) -> pl.Series:
@@ -60,6 +61,6 @@ class NumberReader:
 
 
 def _digits(text: pl.Series) -> pl.Series:
-    # The digits are checked first: a cast alone takes a sign.
+    # The digits are checked first, since a cast alone accepts a sign.
     is_digits = text.str.contains("^[0-9]+$")
     return text.set(~is_digits, None).cast(pl.Int32, strict=False)

@@ -1,4 +1,4 @@
-"""How a status is written: the contract's words, spellings that mean one thing, and the source's own words."""
+"""Reads statuses: the contract's words, other spellings of them, and the source's own words."""
 
 from __future__ import annotations
 

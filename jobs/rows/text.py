@@ -1,4 +1,4 @@
-"""White space and marks around a value that mean nothing. A value is cleaned only if it cannot be read unchanged."""
+"""Removes meaningless white space and marks around a value. A value is cleaned only if it cannot be read unchanged."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ _AROUND = r"[\s\p{Cf}]"
 _MARKS = "“”„‟«»‹›‘’‚‛`´"
 """Quotation marks of text programs: no id, number, date or status begins or ends with one."""
 UNCLEAN = rf"^(?:{_AROUND}|[='\"{_MARKS}])|(?:{_AROUND}|[{_MARKS}])$"
-"""What `bare` may change."""
+"""The characters that `bare` removes."""
 
 _ENDS = rf"^{_AROUND}+|{_AROUND}+$"
 _EXCEL_TEXT = '^="(.*)"$'
-"""How Excel is made to keep a number as it is written."""
+"""The form `="…"`, with which Excel keeps a number as it is written."""
 
 
 def clean(text: pl.Series) -> pl.Series:
@@ -24,7 +24,7 @@ def clean(text: pl.Series) -> pl.Series:
 
 
 def bare(text: pl.Series) -> pl.Series:
-    """The values as `clean` has them, and without quotation marks around them or Excel's `'` ahead of them.
+    """The values of `clean` without quotation marks around them or Excel's `'` before them.
 
     For values that have no such mark of their own. A name has: 'n Sync.
     """
@@ -43,10 +43,10 @@ def _laid_bare(text: pl.Series) -> pl.Series:
 def read(
     values: pl.Series, read_plain: Callable[[pl.Series], pl.Series], read_any: Callable[[pl.Series], pl.Series]
 ) -> pl.Series:
-    """The meaning of the values, null where they have none.
+    """The values as `meaning` reads them, null where it cannot.
 
-    Nearly every value is written as it should be: all are read unchanged, and only
-    what that leaves unread is laid bare and read again.
+    Nearly every value is written as it should be: all are read unchanged, and only the unread rest is cleaned and read
+    again.
     """
     meanings = read_plain(values)
     unread = meanings.is_null()

@@ -1,6 +1,7 @@
-"""How a transaction_date is read: its instant in UTC, its day as written, and the latest day it may have.
+"""Reads a transaction_date: its instant in UTC, its day as written, and the latest day it may have.
 
-By default ISO 8601 and what differs from it in looks only: the year first, then month and day, then optionally
+By default it accepts ISO 8601 and forms that differ from it only in looks: the year first, then month and day, then
+optionally
 `T` or blanks with `HH:MM`, `HH:MM:SS` or a fraction of any length, or a 12-hour clock with AM or PM. `Z`, `UTC`,
 `GMT`, `±HH`, `±HHMM` or `±HH:MM` may follow, with a zone in brackets or not. Small letters mean the same. A source
 may declare other formats instead: then those are tried in their order, and nothing else is a date. What lacks an
@@ -35,7 +36,7 @@ _ISO_FORMS = {
 _HOUR, _SIXTY = "[01][0-9]|2[0-3]", "[0-5][0-9]"
 _YEAR_FIRST = r"^(?P<Y>[0-9]{4})[-/.](?P<m>[0-9]{1,2})[-/.](?P<d>[0-9]{1,2})"
 _MINUTES = rf":(?P<M>{_SIXTY})(?::(?P<S>{_SIXTY})(?:[.,](?P<f>[0-9]+))?)?"
-# Java writes the zone's name behind the offset, which is what counts. ISO 8601 has a minus sign of its own.
+# Java writes the zone's name after the offset; the offset counts. ISO 8601 has a minus sign of its own.
 _OFFSET = rf"(?:\s*(?P<z>(?i:Z|UTC|GMT)|[+−-](?:{_HOUR})(?::?{_SIXTY})?)(?:\[[^\[\]]+\])?)?$"
 _ISO_8601 = (
     rf"{_YEAR_FIRST}(?:(?:[Tt]|\s+)(?P<H>{_HOUR}|[0-9]){_MINUTES}{_OFFSET}|$)",
@@ -54,7 +55,7 @@ _YEAR_1 = -62_135_596_800 * _MICROSECONDS
 _SAMPLE = 256
 _UTC = "UTC"
 _BEHIND_UTC = timedelta(hours=12)
-"""Of the zone on earth in which a day ends last."""
+"""The offset of the zone on earth in which a day ends last."""
 
 
 class TimestampReader:
@@ -66,7 +67,7 @@ class TimestampReader:
         self._patterns = [
             pattern for form in formats for pattern in (_ISO_8601 if form == ISO else (date_pattern(form),))
         ]
-        # Only a form that comes first may be tried ahead of the others.
+        # Only a form that is declared first may be tried before the others.
         self._plain_forms = (
             _ISO_FORMS
             if formats[0] == ISO
@@ -84,7 +85,7 @@ class TimestampReader:
         return self._read_plain_forms(text, self._plain_forms)
 
     def _read_plain_forms(self, text: pl.Series, forms: Mapping[str, str]) -> pl.DataFrame:
-        """A file is written in one form nearly throughout; the few others are read apart, in the same way."""
+        """Read the form of most of the file first; the few other texts are read separately, in the same way."""
         form = self._form_of(text.head(_SAMPLE), forms)
         if form is None:
             return self._read_any(text)

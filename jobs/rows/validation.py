@@ -1,4 +1,4 @@
-"""The rules of a row: it is looked up, validated, priced, given its precedence and its amount class.
+"""The rules of a row: looks it up, validates and prices it, and sets its precedence and amount class.
 
 Decided here: every rule that a row must keep by itself, and what a row is worth. A chunk
 of text goes in, accepted and rejected rows come out; nothing here touches a disk or a
@@ -38,7 +38,7 @@ _PRODUCT_ROW = "product_row"
 _CUSTOMER_ROW = "customer_row"
 _IS_ROUNDED = "is_rounded"
 UNIT_PRICE = "unit_price"
-"""What the customer paid for one, where the source says so; the list price elsewhere."""
+"""The price the customer paid for one piece, where the file has it; otherwise the list price."""
 _ACCEPTED_COLUMNS = (
     *CONTRACT_COLUMNS,
     UNIT_PRICE,
@@ -82,7 +82,7 @@ class RowValidator:
     load_id: str
     source_uri: str
     source: SourceSettings = DEFAULT
-    """How the source writes its values."""
+    """The format of the source's values."""
 
     def validate(self, rows: pl.DataFrame) -> ValidationResult:
         """Validate a chunk: text columns, SOURCE_LINE, IS_MALFORMED and SOURCE_TEXT."""

@@ -136,7 +136,7 @@ def test_a_full_disk_is_reported_before_repeated_rows_are_read() -> None:
     with disk(free=10), mock.patch.object(Stager, "stage") as stage:
         run = dry_run(content)
     assert str(run.error) == (
-        f"2 rows of day.csv share their transaction_id with another; to settle them takes about {len(content):,} "
+        f"2 rows of day.csv share their transaction_id with another; settling them takes about {len(content):,} "
         "bytes, but the job's disk has room for 10; split the file and upload the parts of the day one by one"
     )
     assert stage.call_count == 0
@@ -152,7 +152,7 @@ def test_a_disk_that_is_full_is_told_with_sizes_and_advice(step: str) -> None:
     with mock.patch(step, side_effect=OSError(errno.ENOSPC, "No space left on device")):
         run = dry_run(CONTENT)
     assert isinstance(run.error, FileRefused)
-    assert str(run.error).startswith("the job's disk is full: day.csv and what was made of it take ")
+    assert str(run.error).startswith("the job's disk is full: day.csv and the files made from it take ")
     assert str(run.error).endswith(" are free; split the file and upload the parts of the day one by one")
 
 

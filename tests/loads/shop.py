@@ -175,7 +175,7 @@ class Shop:
         """The fact by transaction_id, every column."""
         rows = self.sql(f"SELECT {', '.join(FACT_TRANSACTIONS.names)} FROM fact_transactions")
         by_id = {row["transaction_id"]: row for row in rows}
-        assert len(by_id) == len(rows), "a transaction_id stands twice in the fact"
+        assert len(by_id) == len(rows), "a transaction_id occurs twice in the fact"
         return by_id
 
     def comparable_fact(self) -> dict[str, dict[str, Any]]:

@@ -317,7 +317,7 @@ def test_an_id_that_stands_twice_in_the_staging_table_is_found_in_sql(sound_shop
     assert isinstance(sound_shop.error, Unbalanced)
     assert str(sound_shop.error) == (
         "2 rows were staged, but the warehouse counts 2 of 1 ids with 2 outcomes, so nothing was loaded; "
-        "an id stands twice in the staging table or in the target"
+        "an id occurs twice in the staging table or in the target"
     )
     assert snapshot(sound_shop) == before_it
 
@@ -329,7 +329,7 @@ def test_an_id_that_stands_twice_in_the_fact_is_found_in_sql(sound_shop: Shop) -
     sound_shop.run(drop)
     assert str(sound_shop.error) == (
         "2 rows were staged, but the warehouse counts 3 of 2 ids with 3 outcomes, so nothing was loaded; "
-        "an id stands twice in the staging table or in the target"
+        "an id occurs twice in the staging table or in the target"
     )
     assert drop.load_id not in sound_shop.ledger()
 
@@ -340,7 +340,7 @@ def test_a_merge_that_leaves_other_rows_than_it_should_is_rolled_back(sound_shop
     with before("merge", lambda _: "DELETE FROM staged_transactions WHERE transaction_id = 'T1'"):
         sound_shop.run(drop)
     assert str(sound_shop.error) == (
-        "MERGE was to leave 2 rows and left 0, so nothing was loaded; look for ids that stand twice in the target"
+        "MERGE left 0 rows instead of 2, so nothing was loaded; look for ids that occur twice in the target"
     )
     assert snapshot(sound_shop) == before_it
 
