@@ -29,7 +29,7 @@ from schemas.drops import DIMENSIONS_PREFIX, TRANSACTIONS_PREFIX
 from schemas.settings import ArchiveSettings, environment_of
 from schemas.work_bucket import ARCHIVED, ARCHIVING, REPORTS
 
-# The longest Lambda allows: a drop of more than 5 GB is copied in parts.
+# Lambda's maximum: a drop of more than 5 GB is copied in parts.
 TIMEOUT_SECONDS = 900
 
 
@@ -43,7 +43,7 @@ class ArchivingArgs:
 
 
 class Archiving(PipelineComponent):
-    """`archive`, called whenever a run has succeeded."""
+    """`archive`, which is called when a run has succeeded."""
 
     archive: EventFunction
 
@@ -81,16 +81,16 @@ class Archiving(PipelineComponent):
             read_objects(work, ARCHIVED, ARCHIVING, REPORTS),
             write_objects(work, ARCHIVED, ARCHIVING),
             list_below(work, ARCHIVED, ARCHIVING, REPORTS),
-            # Loads that waited for what was loaded are asked to flow in.
+            # For requests to load the rows that waited for this load.
             send_to(self._args.ingestion.queue.arn),
-            # The pinned version and no other is read, and at the end deleted.
+            # Only the pinned version is read, and deleted at the end.
             allow(
                 ["s3:GetObjectVersion", "s3:GetObjectVersionTagging", "s3:DeleteObjectVersion"],
                 below(drop, TRANSACTIONS_PREFIX, DIMENSIONS_PREFIX),
             ),
             list_bucket_for_404(drop),
             list_versions(drop),
-            # The newest upload is copied once more to stay on top; its lower copy is deleted.
+            # The newest upload is copied again to be the current version; its older copy is deleted.
             allow(
                 [
                     "s3:GetObjectVersion",
@@ -103,6 +103,6 @@ class Archiving(PipelineComponent):
                 below(archive, TRANSACTIONS_PREFIX, DIMENSIONS_PREFIX),
             ),
             allow(["s3:GetBucketVersioning"], [archive]),
-            # Its own copy is found among the versions by its metadata.
+            # The drop's own copy is identified by the metadata of the versions.
             list_versions(archive),
         ]

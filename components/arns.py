@@ -11,16 +11,16 @@ import pulumi
 def account_of(arn: pulumi.Input[str]) -> pulumi.Output[str]:
     """The account in an ARN; empty in a bucket's.
 
-    It is the same for every resource, so nothing depends on the resource that it is read from: what is protected
-    would otherwise keep it from being destroyed.
+    The account is the same for every resource, so the output does not depend on the resource it is read from.
+    Otherwise a protected resource would prevent dependents from being destroyed.
     """
     account = pulumi.Output.from_input(arn).apply(lambda text: text.split(":")[4])
-    # Nobody who waits for an output that is known gets None.
+    # The value of a known output is never None.
     return pulumi.Output(set(), account.future(), _Asked(account.is_known), _Asked(account.is_secret))  # type: ignore[arg-type]
 
 
 class _Asked(Awaitable[bool]):
-    """Asks only once it is awaited: where the value cannot be had, Pulumi never comes to await the rest."""
+    """Starts its coroutine only when it is awaited: if the value is unavailable, Pulumi never awaits the rest."""
 
     def __init__(self, ask: Callable[[], Coroutine[Any, Any, bool]]) -> None:
         self._ask = ask

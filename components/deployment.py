@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from components.refusals import require
 
 MOST_ROLE_CHARACTERS = 64
-"""https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html; no name of ours has less room."""
+"""https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html; none of our names has a lower limit."""
 LONGEST_REGIONAL_WORD = "transactions"
-"""The longest that `regional_name` is given."""
+"""The longest name that `regional_name` receives."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +33,7 @@ class Deployment:
 
     @property
     def most_stack_characters(self) -> int:
-        """How long the stack's name may be: its roles' names hold it between the project and the Region."""
+        """The maximum length of the stack's name, which its roles' names contain with the project and the Region."""
         return MOST_ROLE_CHARACTERS - len(f"{self.project}--{LONGEST_REGIONAL_WORD}-{self.region}")
 
     def name(self, resource: str) -> str:

@@ -18,7 +18,7 @@ FOURTEEN_DAYS = 14 * 24 * 60 * 60
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
-    """The occasion on which EventBridge calls a function: events of a pattern, or a schedule."""
+    """The trigger with which EventBridge calls a function: events of a pattern, or a schedule."""
 
     description: str
     event_pattern: Mapping[str, Any] | None = None
@@ -30,13 +30,13 @@ class Rule:
 
 
 def runs_that_end(job_names: Sequence[str], *states: str, description: str) -> Rule:
-    """The runs of some jobs that end in one of some states."""
+    """A rule for runs of some jobs that end in one of some states."""
     return Rule(
         description=description,
         event_pattern={
             "source": ["aws.glue"],
             "detail-type": ["Glue Job State Change"],
-            # The event's `resources` is empty: only its detail has the job's name.
+            # The event's `resources` is empty: only its `detail` has the job's name.
             "detail": {"jobName": list(job_names), "state": list(states)},
         },
     )
@@ -111,7 +111,7 @@ class EventFunction(PipelineComponent):
         failures: sqs.Queue,
         may_send: sqs.QueuePolicy,
     ) -> None:
-        """Have a rule call the function, once it may and what fails has a place to go."""
+        """Let a rule call the function, after the permission and the dead-letter queue exist."""
         name = f"{self._name}-{word}"
         permission = lambda_.Permission(
             name,

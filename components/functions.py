@@ -1,4 +1,4 @@
-"""A Lambda function as this product uses them: with a role and a log group of its own."""
+"""A Lambda function with its own role and log group."""
 
 from __future__ import annotations
 

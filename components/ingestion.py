@@ -38,9 +38,9 @@ from schemas.settings import StartRunSettings, environment_of
 from schemas.work_bucket import ARCHIVED, CLAIMS, OPEN, REPORTS
 
 FUNCTION_TIMEOUT_SECONDS = 60
-# Six times, as Lambda advises: a throttled batch must not come back while it is being tried.
+# Six times the timeout, as Lambda advises: a throttled batch must not return while it is being processed.
 VISIBILITY_SECONDS = 6 * FUNCTION_TIMEOUT_SECONDS
-# Five is the least AWS advises. A drop that waits for a free job comes as a new message and does not use them up.
+# AWS advises at least five. A drop that waits for a free job returns as a new message and does not count.
 TRIES = 5
 FOURTEEN_DAYS = 14 * 24 * 60 * 60
 
@@ -77,7 +77,7 @@ class Ingestion(PipelineComponent):
             function_name=self.start_run.arn,
             batch_size=10,
             function_response_types=["ReportBatchItemFailures"],
-            # Two, the least AWS takes: what is queued waits for Glue, not for more functions.
+            # Two, AWS's minimum: queued drops wait for Glue, not for more functions.
             scaling_config={"maximum_concurrency": 2},
             tags=self._tags("drops"),
             opts=self._child(),

@@ -69,10 +69,10 @@ class Monitoring(PipelineComponent):
         self.register_outputs({"dashboard": self.dashboard})
 
     def _alarm_on_drops(self) -> None:
-        """By what the sweep sees in the buckets.
+        """Alarms by what the sweep sees in the buckets.
 
-        The queue's own metrics do not serve: a waiting drop comes as a new message, whose age is zero, and a lost
-        drop that the sweep sends looks like a new one. Between two sweeps an alarm keeps its state.
+        The queue's own metrics do not help: a waiting drop returns as a new message, whose age is zero, and a lost
+        drop that the sweep sends looks new. Between two sweeps an alarm keeps its state.
         """
         args = self._args
         by_sweep: dict[str, Any] = {
@@ -84,7 +84,7 @@ class Monitoring(PipelineComponent):
         self._alarm(
             "waiting-drops",
             f"A drop has been in the drop bucket for {args.waiting_drop_minutes} minutes without an outcome. "
-            "Look for runs that hang, and whether jobMaxConcurrentRuns is enough.",
+            "Look for runs that hang, and check whether jobMaxConcurrentRuns is enough.",
             metric=self._published(metrics.OLDEST_WAITING_DROP_MINUTES),
             threshold=args.waiting_drop_minutes,
             **by_sweep,
@@ -174,7 +174,7 @@ class Monitoring(PipelineComponent):
         treat_missing_data: str = "notBreaching",
         says_when_over: bool = False,
     ) -> None:
-        """One alarm. A new alarm soon becomes OK, so only one that somebody waits for says when it is over."""
+        """One alarm. A new alarm soon becomes OK, so only an alarm with `says_when_over` mails its end."""
         namespace, metric_name, dimensions = metric
         operators = self._args.notifications.operators.arn
         cloudwatch.MetricAlarm(

@@ -1,4 +1,4 @@
-"""The private network in which the jobs meet the warehouse: no NAT, no way in, two ways out."""
+"""The private network of the jobs and the warehouse: no NAT, no way in, two ways out."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Network(PipelineComponent):
             tags=self._tags("network"),
             opts=self._child(),
         )
-        # AWS makes this group with every VPC and lets everything out of it. Nothing uses it: it gets no rules.
+        # AWS creates this group with every VPC and allows all outgoing traffic. Nothing uses it, so it gets no rules.
         ec2.DefaultSecurityGroup(name, vpc_id=self.vpc.id, tags=self._tags("unused"), opts=self._child())
         routes = ec2.RouteTable(name, vpc_id=self.vpc.id, tags=self._tags("network"), opts=self._child())
         self.subnets = [
@@ -92,7 +92,7 @@ class Network(PipelineComponent):
         self.register_outputs({"subnet_ids": [subnet.id for subnet in self.subnets]})
 
     def _open_ways_out(self, routes: ec2.RouteTable, storage: Storage) -> None:
-        """To S3, and to where the jobs sign in to the warehouse."""
+        """Open the two ways out: to S3, and to the endpoint where jobs sign in to the warehouse."""
         s3_endpoint = ec2.VpcEndpoint(
             f"{self._name}-s3",
             vpc_id=self.vpc.id,
@@ -115,7 +115,7 @@ class Network(PipelineComponent):
             opts=self._child(),
         )
         sign_in = self._security_group("sign-in", "The endpoint where jobs sign in to the warehouse")
-        # An interface endpoint is paid per zone and hour: one, where the jobs are.
+        # An interface endpoint is paid per zone and hour, so there is one, in the jobs' zone.
         ec2.VpcEndpoint(
             f"{self._name}-sign-in",
             vpc_id=self.vpc.id,
@@ -130,10 +130,10 @@ class Network(PipelineComponent):
         self._open("job-to-sign-in", self.jobs, sign_in, HTTPS, HTTPS)
 
     def _s3_policy(self, storage: Storage) -> pulumi.Output[str]:
-        """This account reaches the stack's buckets only, so no data leaves for a bucket of somebody else's.
+        """This account reaches only the stack's buckets, so no data leaves for another account's bucket.
 
         Glue may fetch its own scripts and libraries this way, under names that AWS does not publish and as an
-        account of AWS's own: others than this account may read, and no more.
+        account of AWS's own: so other accounts may only read.
         """
         arns = [bucket.arn for bucket in storage.buckets]
         account = account_of(self.vpc.arn)
@@ -178,7 +178,7 @@ class Network(PipelineComponent):
     def _open(
         self, way: str, source: ec2.SecurityGroup, target: ec2.SecurityGroup, from_port: int, to_port: int
     ) -> None:
-        """Let one group reach another on some ports: out of the one, into the other."""
+        """Let one group reach another on some ports: a rule out of the one and a rule into the other."""
         vpc.SecurityGroupEgressRule(
             f"{self._name}-{way}-out",
             security_group_id=source.id,
@@ -204,7 +204,7 @@ class Network(PipelineComponent):
 
 
 def zone_cidr(vpc_cidr: str, zone: str) -> str:
-    """The eighth of a network that belongs to a zone: by its letter, so that no other zone ever has the same."""
+    """The eighth of a network that belongs to a zone, chosen by its letter, so that no two zones ever share one."""
     parts = ipaddress.IPv4Network(vpc_cidr).subnets(new_prefix=ipaddress.IPv4Network(vpc_cidr).prefixlen + 3)
     return str(list(parts)[ZONE_LETTERS.index(zone[-1])])
 

@@ -44,7 +44,7 @@ class NotificationsArgs:
     storage: Storage
     processing: Processing
     emails: Sequence[str]
-    """Who gets a mail about every outcome. Each address must first confirm a message from AWS."""
+    """The addresses that get a mail about every outcome. Each address must first confirm a message from AWS."""
     operators: Sequence[str]
     """The addresses for alarms and failures; empty means those of `emails`."""
     warehouse: Warehouse
@@ -72,7 +72,7 @@ class NotificationsArgs:
 
 
 class Notifications(PipelineComponent):
-    """The topics, one subscription per address, and `notify`, called whenever a run has ended."""
+    """The topics, one subscription per address, and `notify`, which is called when a run has ended."""
 
     outcomes: sns.Topic
     operators: sns.Topic
@@ -90,7 +90,7 @@ class Notifications(PipelineComponent):
     def _topic(self, resource: str, addresses: Sequence[str], alarms: Sequence[pulumi.Input[str]]) -> sns.Topic:
         """A topic, its subscribers, and the alarms that may publish to it (besides this stack's functions)."""
         name, full_name = f"{self._name}-{resource}", self._deployment.name(resource)
-        # Not encrypted at rest: that takes a key of our own, paid by the month, for a text that leaves as plain mail.
+        # Not encrypted at rest: that needs our own key, paid monthly, for a text that leaves as plain mail.
         topic = sns.Topic(name, name=full_name, display_name=full_name, tags=self._tags(resource), opts=self._child())
         sns.TopicPolicy(
             name,
@@ -140,7 +140,7 @@ class Notifications(PipelineComponent):
         )
 
     def _warehouse(self) -> pulumi.Output[str]:
-        """As OpenLineage names a database of Redshift."""
+        """The warehouse's name in OpenLineage's form for Redshift."""
         warehouse, region = self._args.warehouse, self._deployment.region
         return pulumi.Output.concat(
             "redshift://",

@@ -70,7 +70,7 @@ def read_objects(bucket_arn: pulumi.Input[str], *prefixes: str) -> Statement:
 
 
 def read_object_versions(bucket_arn: pulumi.Input[str], *prefixes: str) -> Statement:
-    """Read pinned versions; S3 asks for another action than for the newest one."""
+    """Read pinned versions; S3 requires another action for them than for the newest version."""
     return allow(["s3:GetObjectVersion"], below(bucket_arn, *prefixes))
 
 
@@ -83,14 +83,13 @@ def delete_objects(bucket_arn: pulumi.Input[str], *prefixes: str) -> Statement:
 
 
 def list_below(bucket_arn: pulumi.Input[str], *prefixes: str) -> Statement:
-    """List the objects below some prefixes and no others."""
+    """List only the objects below some prefixes."""
     return allow(["s3:ListBucket"], [bucket_arn], {"StringLike": {"s3:prefix": [f"{prefix}*" for prefix in prefixes]}})
 
 
 def list_bucket_for_404(bucket_arn: pulumi.Input[str]) -> Statement:
-    """List the whole bucket: without it S3 answers 403 where an object is missing, as if the right were.
-
-    A condition on the prefix would defeat it, for a GET has no prefix.
+    """List the whole bucket: without this right S3 responds with 403, not 404, for a missing object. A condition on
+    the prefix would defeat it, since a GET has no prefix.
     """
     return allow(["s3:ListBucket"], [bucket_arn])
 
@@ -104,7 +103,7 @@ def publish_to(topic_arn: pulumi.Input[str]) -> Statement:
 
 
 def count_readers(topic_arn: pulumi.Input[str]) -> Statement:
-    """See whether any subscription is confirmed: without one no mail is sent."""
+    """Read the number of confirmed subscriptions: without one no mail is sent."""
     return allow(["sns:GetTopicAttributes"], [topic_arn])
 
 

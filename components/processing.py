@@ -1,4 +1,4 @@
-"""The Glue Python Shell jobs, what they run and what they may do."""
+"""The Glue Python Shell jobs, their code and their rights."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ from sources import read_source
 OUTPUT_LOG_GROUP = "/aws-glue/python-jobs/output"
 ERROR_LOG_GROUP = "/aws-glue/python-jobs/error"
 
-# Glue takes 260 KB of arguments, Linux 128 KiB of one of them.
+# Glue accepts 260 KB of arguments, Linux 128 KiB for one of them.
 MOST_ARGUMENT_CHARACTERS = 16_384
 
 _ROLE_WORDS = {PROCESS_TRANSACTIONS: "transactions", LOAD_DIMENSIONS: "dimensions"}
@@ -66,11 +66,11 @@ class ProcessingArgs:
     amount_classes: str
     """`label:lower bound` of every class, smallest first, separated by commas."""
     keep_history: bool
-    """Whether every row that a load staged is kept, which taking a load back needs."""
+    """Whether every row that a load staged is kept; a load can be taken back only then."""
     same_key: str
     """Whether every upload of a key counts ("add") or only the newest ("replace")."""
     orphan_days: int
-    """How many days a row waits for a customer or product that the dimensions do not have yet."""
+    """The number of days that a row waits for a customer or product that the dimensions lack."""
     source: str
     """The source format of the drops of transactions: the name of a file in sources/."""
 
@@ -120,7 +120,7 @@ class Processing(PipelineComponent):
         super().__init__(name, args.deployment, opts)
         self._args = args
         script = self._upload("script", args.script)
-        # pip in Glue reads the package's name and tags from the file name: it must stay what it is.
+        # pip in Glue reads the package's name and tags from the file name, so the name must not change.
         wheel = self._upload("wheel", args.wheel)
         connection = glue.Connection(
             name,
@@ -137,7 +137,7 @@ class Processing(PipelineComponent):
         self.transactions_job = self._job(
             PROCESS_TRANSACTIONS,
             *shared,
-            # Staging is read, too: the dimensions come from there.
+            # Staging is read too: it holds the unloaded dimensions.
             data=self._data_statements(TRANSACTIONS_PREFIX, reads=(CODE, STAGING), writes=(STAGING, REJECTED, REPORTS)),
         )
         self.dimensions_job = self._job(
@@ -183,11 +183,11 @@ class Processing(PipelineComponent):
             max_capacity=args.job_max_capacity,
             timeout=args.job_timeout_minutes,
             execution_property={"max_concurrent_runs": args.job_max_concurrent_runs},
-            # The drops wait in our queue, in sight; in Glue's they would wait unseen and, after a time, expire.
+            # Drops wait in our queue, where they are visible; in Glue's they would wait unseen and later expire.
             job_run_queuing_enabled=False,
             # With retries every attempt would send its own FAILED event; start_run decides what runs again.
             max_retries=0,
-            # Not merely defaults: a run's own arguments may replace the defaults as a whole.
+            # Passed with every run too: a run's own arguments may replace the job's defaults as a whole.
             non_overridable_arguments=self._arguments(job, role, wheel),
             tags=self._tags(job),
             opts=self._child(rights),
@@ -199,7 +199,7 @@ class Processing(PipelineComponent):
         """A job's role and its rights."""
         role = iam.Role(
             f"{self._name}-{job}",
-            # Named by us: the warehouse knows the job's database user by it.
+            # Its name is fixed: the job's database user in the warehouse is named after it.
             name=role_name(self._deployment, job),
             assume_role_policy=assume_role_policy("glue.amazonaws.com", account=account_of(self._args.network.vpc.arn)),
             tags=self._tags(job),
@@ -248,7 +248,7 @@ class Processing(PipelineComponent):
             # A load is replayed, and its waiting rows are added, after its drop was archived.
             read_object_versions(archive_bucket, drops),
             list_bucket_for_404(archive_bucket),
-            # A file that is only planned lies where its run stages; which version of it, the run is told.
+            # A planned file is stored in its run's staging prefix; the run's arguments name its version.
             read_object_versions(work_bucket, STAGING),
             read_objects(work_bucket, *reads),
             write_objects(work_bucket, *writes),

@@ -16,7 +16,7 @@ class ConfigError(pulumi.RunError):
 
 
 def require(accepted: bool, field: str, value: object, wanted: str) -> None:
-    """Raise ConfigError, naming the key, the value and what would be accepted, unless `accepted`."""
+    """Raise ConfigError unless `accepted`; the error names the key, the value and the wanted form."""
     if not accepted:
         raise ConfigError(
             f"{config_key(field)} is {value!r}, but must be {wanted}; "

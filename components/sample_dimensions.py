@@ -1,4 +1,4 @@
-"""The first products and customers, dropped like any others."""
+"""The sample products and customers, uploaded like any others."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class SampleDimensionsArgs:
     storage: Storage
     files: Sequence[Path]
     after: Sequence[pulumi.Resource]
-    """Everything that a drop sets going: it must be there before the first file is uploaded."""
+    """All resources that a drop uses: they must exist before the first file is uploaded."""
 
 
 class SampleDimensions(PipelineComponent):
@@ -30,9 +30,9 @@ class SampleDimensions(PipelineComponent):
     def __init__(self, name: str, args: SampleDimensionsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(name, args.deployment, opts)
         for path in args.files:
-            # Once loaded, the object is archived and no longer here. `pulumi up` does not look, and it does not
-            # drop an edited sample again (ignore_changes). `pulumi refresh` does look: the next `pulumi up` then
-            # drops the samples again, and the later upload wins over what was loaded for the same ids since.
+            # Once loaded, the object is archived and no longer here. `pulumi up` does not check, and it does not
+            # upload an edited sample again (ignore_changes). `pulumi refresh` does check: the next `pulumi up` then
+            # uploads the samples again, and this later upload wins over newer rows of the same ids.
             # A stack with dimensions of its own sets sampleDimensions to false; what is loaded or archived
             # stays (retain_on_delete).
             s3.BucketObjectv2(
@@ -42,7 +42,7 @@ class SampleDimensions(PipelineComponent):
                 source=pulumi.FileAsset(path),
                 content_type="text/csv",
                 tags=args.deployment.tags(Name=path.stem),
-                # Each of them by itself: a component's children do not wait for what the component depends on.
+                # Set on each child: a component's children do not wait for the component's own dependencies.
                 opts=self._child(*args.after, ignore_changes=["source", "tags", "tagsAll"], retain_on_delete=True),
             )
         self.register_outputs({})

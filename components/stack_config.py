@@ -15,7 +15,7 @@ import yaml  # type: ignore[import-untyped]
 
 
 class StackConfigError(ValueError):
-    """A stack's file that cannot be used; the message says which, why, and what to do."""
+    """A stack's file cannot be used; the message says which, why, and what to do."""
 
 
 def stack_config(root: Path, stack: str) -> dict[str, str]:
@@ -49,14 +49,14 @@ def _stack_values(path: Path) -> Mapping[str, Any]:
 
 
 def _refuse_unknown_keys(path: Path, values: Mapping[str, Any], project: str, declared: list[str]) -> None:
-    """Pulumi passes over a key it does not know, so a mistyped one would leave the default in force."""
+    """Pulumi ignores an unknown key, so with a mistyped key the default would stay in force."""
     for key in values:
         namespace = str(key).partition(":")[0]
         if key in declared or namespace in ("aws", "pulumi"):
             continue
         close = difflib.get_close_matches(f"{project}:{str(key).rpartition(':')[2]}", declared, n=1)
-        hint = f"did you mean {close[0]}?" if close else "Pulumi.yaml lists the keys there are"
-        raise StackConfigError(f"{path.name} has the key {key}, which the program does not know; {hint}")
+        hint = f"did you mean {close[0]}?" if close else "Pulumi.yaml lists all keys"
+        raise StackConfigError(f"{path.name} has the key {key}, which is unknown; {hint}")
 
 
 def _read(path: Path) -> Any:

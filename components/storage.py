@@ -1,4 +1,4 @@
-"""The three buckets: where a file is dropped, where the pipeline works and where loaded files are kept."""
+"""The three buckets: for drops, for the pipeline's own files, and for the archive of loaded files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from schemas.drops import DIMENSIONS_PREFIX
 from schemas.work_bucket import ARCHIVING, REJECTED, REPORTS, STAGING
 
 STAGING_DAYS = 3
-# A deleted staged file stays as an old version: it costs, and it holds customers' levels a second time.
+# A deleted staged file stays as an old version: it costs money and keeps a second copy of customers' levels.
 STAGING_OLD_VERSION_DAYS = 1
 ARCHIVING_DAYS = 1
 UNFINISHED_UPLOAD_DAYS = 7
@@ -27,7 +27,7 @@ UNFINISHED_UPLOAD_DAYS = 7
 RESERVED_BEGINNINGS = ("xn--", "sthree-", "amzn-s3-demo-")
 RESERVED_ENDINGS = ("-s3alias", "--ol-s3", "--x-s3", "--table-s3")
 
-# Classes that still answer a GET at once, so that `archive` can verify what it finds there.
+# Storage classes with immediate GET, so that `archive` can verify the copies.
 COLD_CLASSES = ("STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING", "GLACIER_IR")
 
 Rule = s3.BucketLifecycleConfigurationRuleArgsDict
@@ -37,9 +37,9 @@ Rule = s3.BucketLifecycleConfigurationRuleArgsDict
 class StorageArgs:
     deployment: Deployment
     drop_bucket_name: str | None
-    """Bucket names are unique in the whole world; None leaves it to Pulumi to find one that is free."""
+    """Bucket names are unique worldwide; with None Pulumi chooses a free one."""
     keep_data: bool
-    """True: `pulumi destroy` refuses to touch the buckets. False: it deletes them with all they hold."""
+    """True: `pulumi destroy` refuses to delete the buckets. False: it deletes them with their content."""
     rejected_retention_days: int
     report_retention_days: int
     old_version_days: int
@@ -62,7 +62,7 @@ class StorageArgs:
         )
         for field in ("rejected_retention_days", "old_version_days", "dimension_retention_days"):
             require(getattr(self, field) >= 1, field, getattr(self, field), "at least 1 day")
-        # For so long the sweep tells a load that failed from one whose run died by its report.
+        # The sweep needs the report this long, to distinguish a failed load from a run that died.
         require(self.report_retention_days >= 2, "report_retention_days", self.report_retention_days, "at least 2 days")
         require(
             self.archive_cold_class in COLD_CLASSES,
@@ -70,7 +70,7 @@ class StorageArgs:
             self.archive_cold_class,
             f"one of {', '.join(COLD_CLASSES)}",
         )
-        # S3 takes nothing to an infrequent-access class before it is 30 days old.
+        # S3 moves no object to an infrequent-access class before it is 30 days old.
         require(
             self.archive_cold_after_days >= 30,
             "archive_cold_after_days",
@@ -121,11 +121,11 @@ class Storage(PipelineComponent):
         ]
 
     def _archive_rules(self) -> list[Rule]:
-        # An old version in the archive is an earlier drop under the same key: kept, as cold as the rest.
+        # An old version in the archive is an earlier drop under the same key: kept, in the same storage class.
         cold, days = self._args.archive_cold_class, self._args.archive_cold_after_days
         kept = self._args.dimension_retention_days
         return [
-            # Files of customers hold names and addresses. One that is replaced is kept for as long after that.
+            # Files of customers hold names and addresses. A replaced one is kept just as long after its replacement.
             _expire(DIMENSIONS_PREFIX, kept, noncurrent_version_expiration={"noncurrent_days": kept}),
             _rule("dimension-markers", prefix=DIMENSIONS_PREFIX, expiration={"expired_object_delete_marker": True}),
             _rule(
@@ -143,7 +143,7 @@ class Storage(PipelineComponent):
         )
 
     def _bucket(self, resource: str, rules: Sequence[Rule], bucket_name: str | None = None) -> s3.Bucket:
-        """A versioned, encrypted bucket that only TLS and only this account reaches."""
+        """A versioned, encrypted bucket that only this account can use, and only over TLS."""
         name, keep = f"{self._name}-{resource}", self._args.keep_data
         bucket = s3.Bucket(
             name,
@@ -159,7 +159,7 @@ class Storage(PipelineComponent):
     def _guard_access(self, name: str, bucket: s3.Bucket) -> None:
         """No access from outside the account, and none without TLS.
 
-        This and the other guards are kept with a bucket that is kept: `pulumi destroy --exclude-protected`
+        A kept bucket keeps this guard and the others: `pulumi destroy --exclude-protected`
         would otherwise leave the data without versions, without encryption rules and open to public policies.
         """
         keep = self._args.keep_data
@@ -176,12 +176,12 @@ class Storage(PipelineComponent):
             name,
             bucket=bucket.bucket,
             policy=policy([refuse_plain_http("s3:*", [bucket.arn, pulumi.Output.concat(bucket.arn, "/*")])]),
-            # S3 answers 409 to two changes of a bucket's access at once.
+            # S3 responds with 409 to two concurrent changes of a bucket's access.
             opts=self._child(private, protect=keep),
         )
 
     def _guard_content(self, name: str, bucket: s3.Bucket, rules: Sequence[Rule]) -> None:
-        """Versions, encryption, and what expires when."""
+        """Set versioning, encryption and expiry."""
         keep = self._args.keep_data
         versioning = s3.BucketVersioning(
             name,

@@ -89,16 +89,16 @@ class Sweeping(PipelineComponent):
         drop, work, archive = (bucket.arn for bucket in args.storage.buckets)
         return [
             list_versions(drop),
-            # Whether a drop that has left the drop bucket can be read in the archive.
+            # To check whether a drop that has left the drop bucket is in the archive.
             list_versions(archive),
             read_object_versions(archive, TRANSACTIONS_PREFIX, DIMENSIONS_PREFIX),
             list_below(work, ARCHIVED, ARCHIVING, CLAIMS, NOTIFIED, OPEN, REPORTS, SWEEP),
             read_objects(work, ARCHIVED, CLAIMS, REPORTS, SWEEP),
             write_objects(work, SWEEP),
-            # What is settled is not looked at again.
+            # Settled work is not examined again.
             delete_objects(work, OPEN, SWEEP),
             read_runs(args.processing.job_arns),
-            # A drop without a run is lost only if none is waiting.
+            # A drop without a run is lost only if no message waits in the queue.
             count_messages(args.ingestion.queue.arn),
             send_to(args.ingestion.queue.arn),
             invoke([args.archiving.archive.arn, args.notifications.notify.arn]),

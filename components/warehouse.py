@@ -51,11 +51,11 @@ class WarehouseArgs:
     """True: `pulumi destroy` refuses to touch the namespace."""
     database_name: str
     warehouse_base_capacity: int
-    """RPU; 4 is the least Redshift offers."""
+    """RPU; Redshift's minimum is 4."""
     warehouse_max_capacity: int
-    """RPU that Redshift may grow to for a large load; 0: as many as it finds right."""
+    """The RPU to which Redshift may grow for a large load; 0: no limit of ours."""
     warehouse_rpu_hours_per_day: int
-    """Beyond it Redshift refuses queries until the next day (UTC)."""
+    """RPU hours a day; beyond them Redshift refuses queries until the next day (UTC)."""
 
     def __post_init__(self) -> None:
         require(
@@ -64,7 +64,7 @@ class WarehouseArgs:
             "database_name",
             self.database_name,
             "1 to 63 lower-case letters, digits and underscores, starting with a letter, "
-            "and no word that Redshift reserves",
+            "and not a reserved word of Redshift",
         )
         capacity = self.warehouse_base_capacity
         require(
@@ -89,7 +89,7 @@ class WarehouseArgs:
 
 
 class Warehouse(PipelineComponent):
-    """A workgroup in the private network, tables ready, reached by IAM roles alone."""
+    """A workgroup in the private network, with its tables; only IAM roles can sign in."""
 
     workgroup: redshiftserverless.Workgroup
     host: pulumi.Output[str]
@@ -107,11 +107,11 @@ class Warehouse(PipelineComponent):
             namespace_name=args.deployment.name("warehouse"),
             db_name=args.database_name,
             admin_username="warehouse_admin",
-            # AWS makes, keeps and rotates the password: no argument ever holds it.
+            # AWS creates, stores and rotates the password, so no argument holds it.
             manage_admin_password=True,
             iam_roles=[self.copy_role.arn],
             tags=self._tags("warehouse"),
-            # The name stays, so another database takes the place of the old one. Pulumi refuses to replace what
+            # The name stays the same, so a new database replaces the old one. Pulumi refuses to replace what
             # is protected; without keepData the old namespace goes first, and the workgroup with it.
             opts=self._child(protect=args.keep_data, delete_before_replace=True),
         )
@@ -142,7 +142,7 @@ class Warehouse(PipelineComponent):
         self.register_outputs({"workgroup": self.workgroup.workgroup_name, "host": self.host})
 
     def _copy_role(self) -> iam.Role:
-        """The role with which COPY reads and UNLOAD writes: staged files and nothing else."""
+        """The role with which COPY reads and UNLOAD writes staged files; it has no other rights."""
         args = self._args
         role = iam.Role(
             f"{self._name}-copy",
@@ -163,7 +163,7 @@ class Warehouse(PipelineComponent):
                     read_objects(bucket_arn, STAGING),
                     write_objects(bucket_arn, STAGING),
                     list_below(bucket_arn, STAGING),
-                    # COPY finds the bucket's Region by it; Parquet knows no REGION option.
+                    # COPY finds the bucket's Region with it; COPY of Parquet has no REGION option.
                     allow(["s3:GetBucketLocation"], [bucket_arn]),
                 ]
             ),
@@ -172,9 +172,8 @@ class Warehouse(PipelineComponent):
         return role
 
     def _run(self, steps: Sequence[Sequence[str]], namespace: redshiftserverless.Namespace) -> None:
-        """Have the Data API run the statements, step by step.
-
-        The provider first looks at a statement after half a minute, so steps cost time and statements do not.
+        """Run the statements through the Data API, step by step. The provider first checks a statement after half a
+        minute, so steps cost time and statements do not.
         The Data API forgets a statement after a day. A `pulumi refresh` then forgets it too, and the next
         `pulumi up` runs it again.
         """
@@ -194,6 +193,7 @@ class Warehouse(PipelineComponent):
 
 
 def statement_name(sql: str) -> str:
-    """A name by the statement's text: a changed text is a new statement, an unchanged one is not run again."""
+    """A name derived from the statement's text: a changed text runs as a new statement, an unchanged one does not run
+    again."""
     words = "-".join(re.findall(r"[a-z_]+", sql.lower())[:7])[:48].strip("-")
     return f"{words}-{hashlib.sha256(sql.encode('utf-8')).hexdigest()[:8]}"

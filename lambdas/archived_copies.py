@@ -1,9 +1,8 @@
-"""The copies in the archive: which version is the copy of which drop.
-
-Every copy says in its metadata which drop it is and when that was uploaded. The index of a
+"""The copies in the archive: which version is the copy of which drop. The metadata of each copy names its drop and the
+time of the upload. The index of a
 key (`archived/<digest>.json` in the work bucket) remembers the metadata of its versions,
-so that no function has to ask for all of them again. It is a cache: what it does not know is
-looked up, and what it knows of a version never changes.
+so that no function has to ask for all of them again. It is a cache: missing versions are looked up, and the entry of a
+version never changes.
 """
 
 from __future__ import annotations
@@ -37,10 +36,10 @@ class Copy:
 
     version_id: str
     load_id: str
-    """Empty for a version that is not a copy of ours."""
+    """Empty for a version that is not our copy."""
     source_version_id: str
     uploaded_at: str
-    """When the drop was uploaded, ISO 8601 in UTC; empty where the copy does not say."""
+    """When the drop was uploaded, ISO 8601 in UTC; empty if the copy's metadata lacks it."""
     above: tuple[str, ...] = ()
     """Source versions of the key that were uploaded later within the same second."""
     below: tuple[str, ...] = ()
@@ -84,7 +83,7 @@ def archived_copies(s3: S3Client, leases: LeaseStore, archive_bucket: str, key: 
 
 
 def remember_copies(leases: LeaseStore, key: str, copies: list[Copy]) -> None:
-    """Write the index of a key where it has changed. When another worker is faster, its index is as good."""
+    """Write the index of a key if it has changed. If another worker is faster, its index is equally good."""
     index = leases.find(archived_key(key))
     if {copy.version_id for copy in copies} == set(_read(index)):
         return
@@ -96,7 +95,7 @@ def remember_copies(leases: LeaseStore, key: str, copies: list[Copy]) -> None:
 
 
 def find_copy(s3: S3Client, leases: LeaseStore, archive_bucket: str, drop: Drop) -> ArchivedCopy | None:
-    """The copy of this very drop; None when it was never archived."""
+    """The copy of exactly this drop; None when it was never archived."""
     for copy in archived_copies(s3, leases, archive_bucket, drop.key):
         if copy.load_id == drop.load_id:
             return ArchivedCopy(archive_bucket, drop.key, copy.version_id)

@@ -18,7 +18,7 @@ from schemas.retries import is_over, is_retried, waits_until
 from schemas.work_bucket import claims_prefix, parse_attempt_key, report_key
 
 RUNNER_LAG_SECONDS = 15 * 60
-"""How long a runner may not know a run that it has started: Glue's reads are eventually consistent."""
+"""How long a runner may not list a run that it has started: Glue's reads are eventually consistent."""
 
 _STARTING = "STARTING"
 
@@ -30,7 +30,7 @@ def claimed_attempts(leases: LeaseStore, load_id: str) -> list[int]:
 
 
 def read_report(leases: LeaseStore, load_id: str, attempt: int) -> Report | None:
-    """The report of an attempt; None when there is none, or none that can be read."""
+    """The report of an attempt; None when there is none or it cannot be read."""
     key = report_key(load_id, attempt)
     if key not in leases.names(key):
         return None
@@ -63,12 +63,12 @@ class Outcome:
         return is_over(self.report, self.state)
 
     def is_retried(self, tries: int) -> bool:
-        """True when the next attempt follows without a person asking for it, now or later."""
+        """True when the next attempt follows automatically, now or later."""
         return is_retried(tries, self.report, self.state)
 
     @property
     def waits_until(self) -> datetime | None:
-        """The instant before which the next attempt does not follow by itself; mostly None."""
+        """The instant before which the next attempt does not follow automatically; mostly None."""
         return waits_until(self.report)
 
     @property
@@ -80,8 +80,8 @@ class Outcome:
 def outcome_of(claim: Lease, run_id: str, *, leases: LeaseStore, runner: Runner) -> Outcome:
     """The outcome of a claimed attempt whose run was started.
 
-    The state is read before the report. In the other order a run that ends between the two reads
-    looks as if it had died without a report.
+    The state is read before the report. In the other order a run that ends between the two reads would look as if it
+    died without a report.
     """
     payload = claim.payload
     run = runner.get(payload["job_name"], run_id)

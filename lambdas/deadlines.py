@@ -1,4 +1,4 @@
-"""The time after which an invocation is certainly over, so its leases may be taken over."""
+"""The time after which an invocation is certainly over, so its leases have expired."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ class DropVersion:
 
     drop: Drop
     age_seconds: float
-    """Since its upload, by S3's own clock."""
+    """The age since its upload, by S3's own clock."""
     is_withdrawn: bool
 
 
@@ -60,8 +60,8 @@ def drop_versions(s3: S3Client, bucket: str, prefix: str = "") -> Iterator[DropV
 def _is_below(s3: S3Client, drop: Drop, uploaded_at: datetime, marker: _Marker | None) -> bool:
     """True for a version that is older than the marker of its key.
 
-    S3's times have whole seconds. Within one, only a listing that begins at the marker tells the order: it has
-    the versions below the marker and no others.
+    S3's times have whole seconds. Within one second, only a listing that begins at the marker shows the order: it has
+    just the versions below it.
     """
     if marker is None:
         return False
@@ -80,7 +80,7 @@ def _is_below(s3: S3Client, drop: Drop, uploaded_at: datetime, marker: _Marker |
 
 
 def find_version(s3: S3Client, drop: Drop) -> DropVersion | None:
-    """This very version; None when it is not in the drop bucket."""
+    """Exactly this version; None when it is not in the drop bucket."""
     for version in drop_versions(s3, drop.bucket, drop.key):
         if version.drop == drop:
             return version

@@ -1,6 +1,6 @@
 """The errors a function raises on purpose.
 
-TerminalError    a person must act; trying again gives the same answer
+TerminalError    a person must act; trying again gives the same result
 TransientError   trying again may help
 """
 

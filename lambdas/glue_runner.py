@@ -33,7 +33,7 @@ _FULL = frozenset(
         "TooManyRequestsException",
     }
 )
-# HTTP 400 all the same: whether the run was started is not known.
+# Errors with HTTP 400 after which it is unknown whether the run was started.
 _UNANSWERED = "OperationTimeoutException"
 
 _PAGE = 200
@@ -44,7 +44,7 @@ _STATE_CHANGE = "Glue Job State Change"
 
 @dataclass(frozen=True)
 class GlueRunner:
-    """Runs are runs of Glue jobs."""
+    """A Runner whose runs are runs of Glue jobs."""
 
     glue: GlueClient
     starter: GlueClient

@@ -1,9 +1,8 @@
 """Small JSON objects in the work bucket that two workers cannot both write.
 
-S3's conditional writes decide who wrote first. A lease states how long its holder can
-live (`lease_seconds`). Once that long has passed, by S3's own clock, the holder is dead and
-another worker may take the lease over. `lease_seconds` of 0 means that the holder released
-it and left nothing half done.
+S3's conditional writes decide who wrote first. A lease says how long its holder can live (`lease_seconds`). After that
+time, by S3's own clock, the lease has expired and another worker may take it over. `lease_seconds` of 0 means that the
+holder released it and left no unfinished work.
 """
 
 from __future__ import annotations
@@ -41,11 +40,11 @@ class Lease:
 
     @property
     def is_expired(self) -> bool:
-        """True when its holder cannot be alive any more."""
+        """True when the lease has expired."""
         return self.is_expired_for(0)
 
     def is_expired_for(self, seconds: float) -> bool:
-        """True when its holder has been dead for so long; a lease without a limit never expires."""
+        """True when the lease expired at least so many seconds ago; a lease without a limit never expires."""
         limit = self.payload.get("lease_seconds")
         return limit is not None and self.age_seconds >= limit + seconds
 
@@ -59,12 +58,12 @@ class Listed:
 
 
 def leased(lease_seconds: float) -> dict[str, Any]:
-    """The payload of a lease that is held; the holder's name makes it unlike any other's."""
+    """The payload of a held lease; the holder's random name makes it unique."""
     return {"holder": uuid.uuid4().hex, "lease_seconds": lease_seconds}
 
 
 def released() -> dict[str, Any]:
-    """The payload of a lease that its holder gave back."""
+    """The payload of a released lease."""
     return leased(0)
 
 
@@ -90,7 +89,7 @@ class LeaseStore:
         """The lease at a key; None when there is none.
 
         The key is listed first. Without s3:ListBucket on the whole bucket S3 answers 403, not 404,
-        for a key that is not there, and a role must not need to tell them apart.
+        for a key that does not exist, and this code must work with such a role too.
         """
         return self.read(key) if key in self.names(key) else None
 
@@ -126,7 +125,7 @@ class LeaseStore:
         return Lease(key, written["ETag"], dict(payload), server_time(written), 0.0)
 
     def _if_it_is_ours(self, key: str, payload: Mapping[str, Any]) -> Lease | None:
-        # botocore sends a write again when its answer was lost; the second is then refused because of the first.
+        # botocore sends a write again when its response was lost; the second is then refused because of the first.
         lease = self.find(key)
         return lease if lease is not None and lease.payload == payload else None
 

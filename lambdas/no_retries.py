@@ -1,7 +1,6 @@
-"""The client setting for requests that must not be repeated behind our back.
-
-botocore sends a request again when its answer was lost; for StartJobRun that is a second
-run and for Publish a second mail. The caller decides what a lost response means.
+"""The client setting for requests that botocore must not repeat. By default it sends a request again when the response
+was lost; for StartJobRun that is a second run, for Publish a second mail. The caller decides what a lost response
+means.
 """
 
 from __future__ import annotations

@@ -3,10 +3,10 @@
 SNS has no idempotency on a topic with e-mail subscriptions, so the note comes first:
 `<stem>.sending.json` is created (only one worker can), the mail is published, and
 `<stem>.json` says that it was. Both stay. When SNS refuses, the lease is released and the
-next try may send. When a worker dies, or gets no answer, between the two notes, nobody can
-know whether the mail was sent. We err on the side of silence: a second mail would look like
-a second outcome. The outcome itself is in the report, and the error that is raised once in
-that case shows in the alarm for failed functions.
+next try may send. If a worker dies or gets no response between the two notes, it is unknown whether the mail was sent.
+Then it is not sent again: a second mail would look like
+a second outcome. The report has the outcome, and the error that is raised once in that case sets off the alarm for
+failed functions.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 MAX_SUBJECT_CHARACTERS = 99
 MAX_BODY_BYTES = 240_000
-"""SNS takes 262,144 bytes with attributes and subject."""
+"""SNS accepts 262,144 bytes with attributes and subject."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Mail:
     body: str
 
     def __post_init__(self) -> None:
-        """Cut to what SNS takes: a mail that is too long must not be a mail that is never sent."""
+        """Cut the mail to SNS's limit: a mail that is too long must still be sent."""
         subject = self.subject.encode("ascii", "replace").decode("ascii")
         subject = "".join(character if character.isprintable() else "?" for character in subject)
         object.__setattr__(self, "subject", subject[:MAX_SUBJECT_CHARACTERS])
@@ -60,9 +60,8 @@ class Notifier:
         return sent_key(stem) in self.leases.names(f"{stem}.")
 
     def has_reader(self) -> bool:
-        """False while subscriptions wait to be confirmed and none is: SNS accepts the mail and delivers it to no one.
-
-        A topic without any subscription has a reader in this sense: nobody will confirm later.
+        """False while subscriptions exist but none is confirmed: SNS would accept the mail and deliver it to no one.
+        True for a topic without subscriptions: there is no confirmation to wait for.
         """
         attributes = self.sns.get_topic_attributes(TopicArn=self.topic_arn)["Attributes"]
         confirmed, pending = (
@@ -70,20 +69,20 @@ class Notifier:
         )
         return confirmed > 0 or pending == 0
 
-    def note_told_by_digest(self, stem: str) -> None:
-        """Note that a digest tells the outcome: no mail of its own is sent, not even by the sweep."""
+    def note_in_digest(self, stem: str) -> None:
+        """Note that a digest reports the outcome, so that no other mail is sent, not even by the sweep."""
         self.leases.create(sent_key(stem), {"told_by": "digest"})
 
     def send_at_most_once(self, stem: str, mail: Mail, *, lease_seconds: float) -> bool:
         """Publish the mail unless it was, or is being, published; True when it was published now.
 
-        Raises TransientError while nobody could receive it.
+        Raises TransientError while no subscription could receive it.
         """
         if self.was_sent(stem):
             return False
         if not self.has_reader():
             raise TransientError(
-                f"nobody has confirmed a subscription to {self.topic_arn}, so the mail is not sent yet; click the link "
+                f"no subscription to {self.topic_arn} is confirmed, so the mail is not sent yet; click the link "
                 "in the confirmation mail that AWS sent to each address"
             )
         sending = self._take(stem, lease_seconds)

@@ -1,4 +1,4 @@
-"""How text that came from outside is shown: on one line, nothing invisible, no longer than it may be."""
+"""Shows text from outside on one line, without invisible characters, cut to a limit."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import shlex
 def printable(text: str, limit: int) -> str:
     """The text with every character that does not print as itself escaped, cut at `limit` characters.
 
-    Line breaks, control characters, and characters that turn the direction of reading
-    or take no space, could make a mail say what it does not.
+    Line breaks, control characters, and characters without width or with another reading direction could fake a mail's
+    text.
     """
     escaped = "".join(_visible(character) for character in text[:limit])
     return escaped if len(escaped) <= limit and len(text) <= limit else escaped[: limit - 1] + "…"

@@ -1,6 +1,6 @@
 """The run that an event is about, as the runner describes it.
 
-A runner's own event carries no arguments, so the runner is asked for the run.
+A runner's own event has no arguments, so the run is read from the runner.
 `sweep` sends `schemas.messages.run_request` instead.
 """
 
@@ -15,13 +15,13 @@ from lambdas.runs import Run, RunEvent, Runner
 from schemas.drops import Drop
 
 FORGOTTEN = "FORGOTTEN"
-"""The state of a run that the runner does not know any more."""
+"""The state of a run that the runner no longer knows."""
 
 _REQUEST_FIELDS = {"job_name", "run_id", "is_last", "forgotten"}
 
 
 def read_run_event(event: dict[str, Any], runner: Runner) -> RunEvent | None:
-    """The run that the event is about; None for another kind of event that a rule may let through."""
+    """The run that the event is about; None for any other kind of event that a rule lets through."""
     if {"job_name", "run_id"} <= set(event) <= _REQUEST_FIELDS:
         return RunEvent(event["job_name"], event["run_id"], forgotten=_forgotten(event.get("forgotten")))
     if "detail-type" not in event:
@@ -44,9 +44,9 @@ def ended_run(event: dict[str, Any], *, runner: Runner, drop_bucket: str) -> Run
     if run is None:
         raise TransientError(
             f"the runner does not know the run {run_event.run_id} of {run_event.job_name}; "
-            "it may know it in a moment, and if it never does the sweep finds what is left to do"
+            "it may know it soon; if it never does, the sweep finishes the work"
         )
-    # The event is final; what the runner answers may be a moment behind it.
+    # The event is final; the runner's response may be a moment behind it.
     run = replace(run, state=run_event.state or run.state, message=run.message or run_event.message)
     is_ours = run.drop is not None and run.drop.bucket == drop_bucket
     return run if is_ours and not run.is_live else None

@@ -1,7 +1,7 @@
 """A run of a job, and the port to whatever runs the jobs.
 
 Functions start, find and read runs through `Runner` alone. `lambdas.glue_runner` is its one
-implementation; docs/when-python-shell-ends.md says what another one takes.
+implementation; docs/when-python-shell-ends.md describes what another one needs.
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ class Run:
 
 @dataclass(frozen=True)
 class RunEvent:
-    """The part of an event that needs no further request."""
+    """The part of an event that is known without another request."""
 
     job_name: str
     run_id: str
     state: str | None = None
-    """None when the caller leaves it to the runner to say."""
+    """None when the state must be read from the runner."""
     message: str = ""
     forgotten: tuple[Drop, int] | None = None
-    """Drop and attempt, when `sweep` found that the runner does not know the run any more."""
+    """Drop and attempt, if `sweep` found that the runner no longer knows the run."""
 
 
 class StartRefused(Exception):
@@ -53,7 +53,7 @@ class StartRefused(Exception):
 
 
 class RunnerIsFull(StartRefused):
-    """As many runs as may are running. The same request succeeds later."""
+    """The maximum number of runs is running. The same request succeeds later."""
 
 
 class StartUnanswered(Exception):
@@ -71,7 +71,7 @@ class Runner(Protocol):
         """Start one run, never two, and return its id; raises StartRefused and StartUnanswered."""
 
     def get(self, job_name: str, run_id: str) -> Run | None:
-        """The run; None when the runner does not know it yet, or not any more."""
+        """The run; None when the runner does not know it yet, or no longer."""
 
     def find(self, job_name: str, *, drop: Drop, attempt: int, since: datetime) -> Run | None:
         """The run of this attempt, if one was started at or after `since`."""

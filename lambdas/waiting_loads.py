@@ -1,8 +1,7 @@
-"""Loads with rows that waited for what another load has just brought are asked to flow in.
+"""Asks loads to flow in when another load has brought the rows that they waited for.
 
-The report of that load lists them (`awaited_by`). The request is named after the load and
-attempt that it waited for, so that asking twice is asking once. A note says that all of them
-were asked: without it `sweep` has `archive` ask again.
+The report of that load lists them (`awaited_by`). The request is named after the load and attempt that it waited for,
+so sending it twice counts once. A note says that all requests were sent; without it `sweep` calls `archive` again.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def ask_to_flow_in(report: Report, *, leases: LeaseStore, sqs: SQSClient, queue_url: str) -> None:
-    """Send a request for every load that waited for this one, and note that it was done."""
+    """Send a request for every load that waited for this one, and note that all were sent."""
     if not report.awaited_by or were_asked(report, leases):
         return
     request = f"flow_in:{report.load_id}:{report.attempt}"

@@ -11,7 +11,7 @@ from decimal import Decimal
 DEFAULT = "Small:0,Medium:100,Large:1000"
 """The default of the setting `amountClasses`."""
 LABEL_BYTES = 64
-"""What the warehouse's column holds."""
+"""Bytes of the warehouse's column."""
 
 FORM = f"different labels with rising lower bounds, the first of them 0, such as {DEFAULT}"
 

@@ -10,18 +10,18 @@ from dataclasses import dataclass
 from typing import Any
 
 QUIET_SECONDS = 24 * 60 * 60
-"""How long the note counts once it was written. A backfill writes it again for each batch; where it was killed and
-never resumed, outcomes are mailed one by one again after this."""
+"""How long the note is valid after it was written. A backfill renews it for each batch; if it was killed and never
+resumed, outcomes are mailed one by one again after this time."""
 
 
 @dataclass(frozen=True)
 class Backfill:
-    """A backfill that runs."""
+    """A running backfill."""
 
     name: str
-    """The same for the same files."""
+    """The backfill's id: the same for the same files."""
     keys: Collection[str]
-    """Those of its drops in the drop bucket."""
+    """The keys of its drops in the drop bucket."""
 
     def to_payload(self) -> dict[str, Any]:
         """The note, with the lifetime of a lease."""
@@ -29,5 +29,5 @@ class Backfill:
 
     @classmethod
     def from_payload(cls, payload: Mapping[str, Any]) -> Backfill:
-        """What `to_payload` wrote; raises LookupError for anything else."""
+        """The backfill in a payload of `to_payload`; raises LookupError for any other payload."""
         return cls(str(payload["name"]), frozenset(payload["keys"]))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 
 @dataclass(frozen=True)
 class Counts:
-    """Each row that was read ends in exactly one of the other six."""
+    """The counts of one load: each row read is counted in exactly one of the other six."""
 
     rows_read: int = 0
     inserted: int = 0
@@ -19,7 +19,7 @@ class Counts:
 
     @property
     def accounted_for(self) -> int:
-        """How many rows the six outcomes add up to."""
+        """The sum of the six outcomes."""
         return self.inserted + self.updated + self.unchanged + self.stale + self.duplicate + self.rejected
 
     @property
@@ -38,4 +38,4 @@ ROW_WORDS = {
     "duplicate": "repeated in the file",
     "rejected": "rejected",
 }
-"""What each count means to a reader, but for the rows that were read."""
+"""The meaning of each count for readers; `rows_read` needs none."""

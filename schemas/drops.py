@@ -1,7 +1,7 @@
 """Drops: the layout of their S3 keys, and the identity of a drop.
 
 Decided here: the key layout of the drop bucket, the identity of a load, and the part of
-precedence that a whole drop shares. Nothing here talks to AWS.
+precedence that a whole drop shares. Nothing here calls AWS.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _DIMENSION_KEY = re.compile(rf"dimensions/(dim_products|dim_customers)([^/]*{_CS
 
 # Control and format characters, line and paragraph separators, lone surrogates: a name that has
 # one cannot be typed, and can look like another. Bytes that were no UTF-8 arrive as surrogates.
-# Unicode 15.1 has them so. Written out, since each Python knows the characters of another Unicode.
+# The list is Unicode 15.1's. It is written out, since each Python version has its own Unicode version.
 _UNSEEN = re.compile(
     "[\0-\x1f\x7f-\x9f\xad\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u180e\u200b-\u200f\u2028-\u202e"
     "\u2060-\u2064\u2066-\u206f\ud800-\udfff\ufeff\ufff9-\ufffb\U000110bd\U000110cd\U00013430-\U0001343f"
@@ -34,15 +34,15 @@ _UNSEEN = re.compile(
 )
 
 LONGEST_KEY_BYTES = 1000
-"""S3 takes 1,024, but the key of the rejected file is longer than that of its drop."""
+"""S3 accepts 1,024 bytes, but the key of the rejected file is longer than that of its drop."""
 
-# What tools leave beside the data: a folder's marker, Spark's success file and staging folders, an unfinished
-# upload, what Windows, macOS and Office put into every folder.
+# Files that tools leave beside the data: folder markers, Spark's success file and staging folders, unfinished uploads,
+# and files that Windows, macOS and Office put into every folder.
 _UNFINISHED = r"tmp|temp|part|partial|filepart|crdownload|inprogress|crc|swp"
 _OF_A_DESKTOP = r"(?i:thumbs\.db|desktop\.ini)"
 _NOT_A_FILE = re.compile(
     rf"(?:.*/)?(?:[_.][^/]*|~\$[^/]*|[^/]*_\$folder\$|{_OF_A_DESKTOP}|[^/]*\.(?i:{_UNFINISHED}))?"
-    # `.` and `..` are no hidden folders: such a key comes from no tool that writes data.
+    # `.` and `..` are not hidden folders: no tool that writes data makes such a key.
     r"|(?:.*/)?(?:_|\.(?!\.?/))[^/]*/.*"
 )
 
@@ -68,7 +68,7 @@ class DropKey:
 
 
 def is_not_a_drop(key: str) -> bool:
-    """True for folder markers and leftovers, and for all below a hidden folder: to be passed over in silence."""
+    """True for folder markers, leftovers, and everything below a hidden folder: all are ignored silently."""
     return _NOT_A_FILE.fullmatch(key) is not None
 
 
@@ -82,7 +82,7 @@ def is_drop(key: str) -> bool:
 
 
 def parse_key(key: str) -> DropKey:
-    """Read a (decoded) key; raises KeyOutsideLayout with a sentence a shop's analyst can act on."""
+    """The parts of a (decoded) key; raises KeyOutsideLayout with a sentence that a shop's analyst can act on."""
     unseen = _UNSEEN.search(key)
     if unseen is not None:
         raise KeyOutsideLayout(
@@ -147,7 +147,7 @@ class Drop:
     def load_id(self) -> str:
         """16 hex digits, the same for every attempt at this drop."""
         identity = f"{self.bucket}/{self.key}@{self.version_id}"
-        # surrogatepass: a drop that is refused for its key is mailed once, and that mail needs a load_id too.
+        # surrogatepass: the mail about a drop with a refused key needs a load_id too.
         return hashlib.sha256(identity.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 

@@ -35,4 +35,4 @@ COLUMN_SOURCES: dict[str, dict[str, tuple[tuple[str, str], ...]]] = {
 """Table -> column -> the columns it is computed from, each with its source. Columns of the load itself are left out."""
 
 TARGETS = {TRANSACTIONS: FACT, PRODUCTS: PRODUCTS, CUSTOMERS: CUSTOMERS}
-"""What a drop of each kind is loaded into."""
+"""Kind of drop -> the table it is loaded into."""

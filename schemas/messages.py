@@ -1,4 +1,4 @@
-"""The messages of the queue, and the event by which a function is asked to look at a run.
+"""The messages of the queue, and the event with which `sweep` asks a function to examine a run.
 
 The queue holds S3's notifications and our own requests for one more attempt at a drop.
 S3, `sweep`, `archive` and the operator's command write them; `start_run` reads them.
@@ -6,7 +6,7 @@ S3, `sweep`, `archive` and the operator's command write them; `start_run` reads 
 `{"replay": {"bucket": …, "key": …, "version_id": …}}` asks for the next attempt at a
 drop. `"flow_in"` in place of `"replay"` asks that its waiting rows are loaded, `"retract"`
 that the load is taken back. `request` (without it, the message's own id) names the request:
-it is remembered in the claim, so that the same request sent twice is one request. With
+the claim stores it, so the same request sent twice counts once. With
 `after_attempt: n` a replay asks to retry attempt n, whatever attempt n did.
 
 S3's `sequencer` is not read: each object version is a load of its own, and the order of
@@ -26,11 +26,11 @@ from schemas.drops import Drop
 from schemas.runs import FLOW_IN, LOAD, RETRACT
 
 _OPERATIONS = {"replay": LOAD, "flow_in": FLOW_IN, "retract": RETRACT}
-"""The name of a request -> what the attempt does."""
+"""The name of a request -> the operation of its attempt."""
 
 
 class UnreadableMessage(ValueError):
-    """A message that neither S3 nor this product sends; the text says what it is and what to do."""
+    """A message that neither S3 nor this product sends; the text describes it and says what to do."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Replay:
     after_attempt: int | None = None
     """The attempt to retry; None for a new request."""
     operation: str = LOAD
-    """What the attempt does (schemas.runs.OPERATIONS)."""
+    """The operation of the attempt (schemas.runs.OPERATIONS)."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def flow_in_message(drop: Drop, *, request: str) -> str:
 
 
 def retract_message(drop: Drop, *, request: str | None = None) -> str:
-    """The message that asks to take back what the load of a drop did."""
+    """The message that asks to take back the load of a drop."""
     return _replay((drop.bucket, drop.key, drop.version_id), RETRACT, request, None)
 
 
@@ -88,8 +88,7 @@ def run_request(
 ) -> dict[str, Any]:
     """The event by which `sweep` asks a function to look at a run.
 
-    `is_last` says that no attempt follows it. `forgotten` is the drop and attempt of a run that Glue
-    does not know any more.
+    `is_last` says that no attempt follows it. `forgotten` is the drop and attempt of a run that Glue no longer knows.
     """
     request: dict[str, Any] = {"job_name": job_name, "run_id": run_id}
     if is_last:
@@ -135,7 +134,7 @@ def read_message(body: str, *, message_id: str) -> list[Request]:
         raise
     except (LookupError, TypeError, AttributeError, ValueError, OverflowError) as error:
         raise UnreadableMessage(
-            f"message {message_id} lacks what its kind must have ({error}): {body[:200]!r}; check the sender"
+            f"message {message_id} lacks a field of its kind ({error}): {body[:200]!r}; check the sender"
         ) from error
     if "detail-type" in content:
         # EventBridge does not encode keys as the bucket's own notification does; guessing could load another object.
@@ -182,7 +181,7 @@ def _read_replay(replay: Mapping[str, Any], message_id: str, operation: str) -> 
 
 def _version(version_id: str | None) -> str | None:
     if version_id is not None and re.fullmatch(r"[!-~]{1,1024}", version_id) is None:
-        raise ValueError(f"S3 gives no version the id {version_id[:100]!a}")
+        raise ValueError(f"{version_id[:100]!a} cannot be a version id of S3")
     return version_id
 
 

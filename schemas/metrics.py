@@ -10,7 +10,7 @@ OLDEST_WAITING_DROP_MINUTES = "OldestWaitingDropMinutes"
 """Age of the oldest drop in the drop bucket that has no report yet; 0 when there is none. Every sweep."""
 
 HOURS_SINCE_LAST_DROP = "HoursSinceLastDrop"
-"""Age of the newest drop that was ever claimed. Every sweep, once the first drop has come: a new stack is silent."""
+"""Age of the newest drop that was ever claimed. Every sweep after the first drop: a new stack publishes none."""
 
 ROWS = "Rows"
 """Rows in the file of a load. Every loaded day of transactions, at least once; so are the next two."""

@@ -13,9 +13,9 @@ class RejectReason:
     meaning: str
     """What is wrong, for a list of reasons."""
     column: str | None = None
-    """The column whose value is wrong; None where it takes the whole row, or another row, to see it."""
+    """The column whose value is wrong; None if the fault lies in the whole row, or shows only beside another row."""
     wanted: str = ""
-    """The form that is wanted, to follow the value that was found."""
+    """The wanted form; messages put it after the value."""
 
 
 _ID = "an id of up to 64 bytes"
@@ -73,4 +73,4 @@ REJECT_REASONS = {
 """In the order in which a row's reasons are listed."""
 
 WAITS_FOR = {"unknown_customer": CUSTOMERS, "unknown_product": PRODUCTS}
-"""The reasons that end by themselves, and the dimension that each waits for: nothing else is wrong with the row."""
+"""Reason -> the dimension that a row with only this reason waits for; it is loaded when its id arrives."""

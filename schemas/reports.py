@@ -23,13 +23,13 @@ FAILED = "failed"
 class RejectSample:
     source_line: int
     values: dict[str, str] = field(default_factory=dict)
-    """The contract's columns as they were read, each cut at 100 characters, and never an ignored column: it may
-    hold what nobody should be mailed. Empty for a malformed row, whose values stand in no certain column."""
+    """The contract's columns as read, each cut at 100 characters. Never an ignored column: it may hold data that must
+    not be mailed. Empty for a malformed row, since its columns are uncertain."""
     fault: str = ""
     """Why a malformed row is malformed, without its content."""
 
     def in_words(self, reason: str) -> str:
-        """What shows the reason: the fault, the column that is wrong with its value, or every column."""
+        """The evidence for the reason: the fault, the wrong column with its value, or every column."""
         declared = REJECT_REASONS.get(reason)
         wrong = declared.column if declared is not None else None
         shown = {wrong: self.values[wrong]} if wrong in self.values else self.values
@@ -42,7 +42,7 @@ class RejectedFor:
     samples: list[RejectSample]
     """Up to three, the first in the file."""
     values: list[str] = field(default_factory=list)
-    """The different values that the reason's column has (schemas.reject_reasons), a few of them; none without one."""
+    """A few different values of the reason's column (schemas.reject_reasons); empty for a reason without a column."""
 
 
 @dataclass(frozen=True)
@@ -51,12 +51,13 @@ class ClassAmount:
 
     rows: int
     amount: str
-    """A decimal number with two places; text, so that no reader makes a float of it."""
+    """A decimal number with two places; text, so that no reader turns it into a float."""
 
 
 @dataclass(frozen=True)
 class ChangedTransaction:
-    """One transaction whose amount changes. What it was is None where it is new, what it becomes where it goes."""
+    """One transaction whose amount changes. The values before are None for a new one, the values after for one that is
+    removed."""
 
     transaction_id: str
     old_status: str | None
@@ -100,7 +101,7 @@ class Report:
     """load, replay, flow_in or retract; None unless the load is committed, and for a dimension."""
     counts: dict[str, int] | None = None
     """The seven counts (schemas.counts.COUNTS) of what this attempt did; None unless it is committed.
-    They belong to this report's reject_reasons. A flow_in has rows_read 0 and rejected below 0."""
+    They belong to this report's reject_reasons. A flow_in has rows_read 0 and a negative `rejected`."""
     first_commit: dict[str, int] | None = None
     """The seven counts of the load's first commit, where an earlier attempt had committed it."""
     first_change: str | None = None
@@ -114,23 +115,23 @@ class Report:
     day_sales: str | None = None
     """Net sales of the drop's day, after this attempt."""
     amount_classes: dict[str, ClassAmount] = field(default_factory=dict)
-    """The change by amount class, the smallest class first; a class that did not change is in it."""
+    """The change by amount class, the smallest class first; unchanged classes included."""
     statuses: dict[str, ClassAmount] = field(default_factory=dict)
     """The change by status, in rank order; only statuses that changed."""
     removed: int = 0
-    """Transactions that left the warehouse, because a load was taken back or says less than before."""
+    """Transactions that left the warehouse, because a load was taken back or its file has fewer rows than before."""
     restored: int = 0
-    """Transactions that are again as another load had them, for the same reasons."""
+    """Transactions that have the values of another load again, for the same reasons."""
     waiting: int = 0
-    """Rejected rows that are loaded by themselves when their customer or product arrives."""
+    """Rejected rows that are loaded automatically when their customer or product arrives."""
     stopped_waiting: int = 0
-    """Rows, of any drop, that had waited for too long and are not loaded by themselves any more."""
+    """Rows of any drop that had waited too long and are no longer loaded automatically."""
     awaited_by: list[Drop] = field(default_factory=list)
     """Drops with rows that waited for what this attempt loaded: each needs an attempt with operation flow_in."""
     largest_changes: list[ChangedTransaction] = field(default_factory=list)
-    """The transactions whose amount a load would change most, the largest first; of a plan alone."""
+    """The transactions whose amount a load would change most, the largest change first; only for a plan."""
     comparison: Comparison | None = None
-    """The load beside the recent loads of the same weekday; None where there are too few."""
+    """The load compared with recent loads of the same weekday; None if there are too few."""
     ignored_columns: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     """The corrections in the rows of a dimension, a sentence each."""
@@ -188,6 +189,6 @@ _Part = TypeVar("_Part")
 
 
 def _known(part: type[_Part], content: Mapping[str, Any]) -> _Part:
-    """A dataclass from those of the fields that it has."""
+    """A dataclass from the fields that it knows."""
     names = {field.name for field in fields(part)}  # type: ignore[arg-type]
     return part(**{name: value for name, value in content.items() if name in names})

@@ -1,6 +1,6 @@
 """The retry rule: which failed loads are retried automatically, and when.
 
-Read by `start_run`, `notify`, `sweep` and the operator's command, so that all give the same answer.
+Used by `start_run`, `notify`, `sweep` and the operator's command, so that all decide alike.
 """
 
 from __future__ import annotations
@@ -12,28 +12,26 @@ from typing import Any
 from schemas.reports import SUCCEEDED, Report
 
 MAX_ATTEMPTS = 3
-"""How often a load is tried without a person asking for it. An attempt that had to wait does not count."""
+"""How often a load is tried automatically. An attempt that had to wait does not count."""
 
 RETRIED_WITHIN = timedelta(days=2)
-"""How long after it began an attempt may be followed by another without a person asking for it.
+"""How long after its start an attempt may be followed by an automatic one. If the report says when to continue
+(`waits_until`), the time is measured from that instant.
 
-Where the report says until when to wait (`waits_until`), the time is measured from that instant.
-
-Reports expire (no sooner than this: components/storage.py checks it), claims do not. Later on, a load
-that failed for good would look like one whose run died without a report.
+Reports expire (no sooner than this: components/storage.py checks it), claims do not. After that, a load that failed
+for good would look like a run that died without a report.
 """
 
 LIVE_STATES = frozenset({"STARTING", "RUNNING", "STOPPING", "WAITING"})
 """The states in which a Glue run is not over (AWS Glue, "Job run statuses")."""
 
-# A person stopped a STOPPED run. A SUCCEEDED run without a report would hardly write one next time.
+# A STOPPED run was stopped by a person. A SUCCEEDED run without a report would hardly write one next time.
 _NOT_RETRIED = frozenset({"STOPPED", "SUCCEEDED"})
 
 
 def tries_of(claim: Mapping[str, Any]) -> int:
-    """How many attempts were made at what was asked for, by the claim of the last one: a request restarts the count.
-
-    Those before it that had to wait (`waits_until`) are not counted.
+    """The number of attempts at the last request, by the claim of the latest: each request restarts the count. Earlier
+    attempts that had to wait (`waits_until`) are not counted.
     """
     return int(claim.get("tries", claim["attempt"]))
 
@@ -51,9 +49,9 @@ def waits_until(report: Report | None) -> datetime | None:
 
 
 def is_retried(tries: int, report: Report | None, state: str | None) -> bool:
-    """True when the next attempt follows by itself, now or after `waits_until`.
+    """True when the next attempt follows automatically, now or after `waits_until`.
 
-    `tries` is how many attempts were made, this one included. `report` is that of the attempt, None
+    `tries` is the number of attempts made, this one included. `report` is that of the attempt, None
     where there is none; `state` is that of its Glue run, None where Glue does not know the run.
     """
     if not is_over(report, state):

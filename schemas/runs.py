@@ -21,13 +21,13 @@ LOAD_DIMENSIONS = "load_dimensions"
 JOBS = (PROCESS_TRANSACTIONS, LOAD_DIMENSIONS)
 
 LOAD = "load"
-"""Load the drop, for the first time or once more."""
+"""Load the drop, for the first time or again."""
 FLOW_IN = "flow_in"
 """Load only the drop's rows that waited for a dimension."""
 RETRACT = "retract"
-"""Take back what the load did."""
+"""Take the load back."""
 PLAN = "plan"
-"""Find out what a load of the drop would do, and take it back before anybody sees it."""
+"""Compute what a load of the drop would change, and roll it back."""
 OPERATIONS = (LOAD, FLOW_IN, RETRACT, PLAN)
 
 ADD = "add"
@@ -41,7 +41,7 @@ _Value = TypeVar("_Value")
 
 
 class UnreadableArguments(ValueError):
-    """Arguments that do not have the form written here; the message names the argument."""
+    """Arguments without the form defined here; the message names the argument."""
 
 
 @dataclass(frozen=True)
@@ -66,11 +66,11 @@ class JobArguments:
     source_settings: str
     """What `schemas.sources.SourceSettings.to_argument` wrote."""
     keep_history: str = "true"
-    """"true" or "false": whether every row that a load staged is kept, which taking a load back needs."""
+    """"true" or "false": whether every row that a load staged is kept; a load can be taken back only then."""
     same_key: str = ADD
     """One of SAME_KEY."""
     orphan_days: str = "30"
-    """How many days a row waits for a customer or product that the dimensions do not have yet."""
+    """The number of days that a row waits for a customer or product that the dimensions lack."""
 
 
 def encode_job_arguments(values: Mapping[str, _Value]) -> dict[str, _Value]:
@@ -85,7 +85,7 @@ def encode_job_arguments(values: Mapping[str, _Value]) -> dict[str, _Value]:
 
 
 def decode_job_arguments(arguments: Mapping[str, str]) -> JobArguments:
-    """What `encode_job_arguments` wrote; raises UnreadableArguments naming what is missing."""
+    """The arguments that `encode_job_arguments` wrote; raises UnreadableArguments naming those that are missing."""
     missing = [name for name in map(argument_name, _required(JobArguments)) if name not in arguments]
     if missing:
         raise UnreadableArguments(f"the arguments {', '.join(missing)} are missing")
@@ -104,17 +104,18 @@ class ArchivedCopy:
 
 @dataclass(frozen=True)
 class RunArguments:
-    """Which drop a run is about, which attempt it is, and what it does."""
+    """The drop of a run, the number of the attempt, and its operation."""
 
     drop: Drop
     attempt: int
     operation: str = LOAD
     """One of OPERATIONS."""
     archived: ArchivedCopy | None = None
-    """Where the drop is read when it has left the drop bucket."""
+    """The copy to read when the drop has left the drop bucket."""
 
     def encode(self) -> dict[str, str]:
-        """Keys travel as base64url: they may hold anything, and Glue documents no quoting rules."""
+        """Argument name -> value. Keys are base64url: they may hold any character, and Glue documents no quoting
+        rules."""
         arguments = {
             argument_name("bucket"): self.drop.bucket,
             argument_name("key_base64"): _to_base64(self.drop.key),
@@ -131,7 +132,7 @@ class RunArguments:
 
     @classmethod
     def decode(cls, arguments: Mapping[str, str]) -> RunArguments:
-        """What `encode` wrote; raises UnreadableArguments for anything else."""
+        """The arguments that `encode` wrote; raises UnreadableArguments for any others."""
         try:
             drop = Drop(
                 arguments[argument_name("bucket")],

@@ -1,6 +1,6 @@
 """The values that a source's settings may have, one reader for each kind of value.
 
-Each reader takes what YAML or JSON gives and returns the value, or raises WrongValue.
+Each reader takes a value parsed from YAML or JSON and returns the setting, or raises WrongValue.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ DATE_DIRECTIVES = {
     "%z": r"(?:Z|[+-](?:[01][0-9]|2[0-3]):?[0-5][0-9])",
     "%%": "%",
 }
-"""Directive of a date format -> what it matches. `%m`, `%d`, `%H` and `%I` may lack their leading zero, but
-not where another directive stands directly beside them."""
+"""Directive of a date format -> the pattern it matches. `%m`, `%d`, `%H` and `%I` may lack their leading zero, but not
+directly beside another directive."""
 
 ID_BYTES = 64
-"""What the warehouse's columns of ids hold."""
+"""Bytes of the warehouse's id columns."""
 
 _PADDED = {"%m": r"(?:0[1-9]|1[0-2])", "%d": r"(?:0[1-9]|[12][0-9]|3[01])", "%H": r"(?:[01][0-9]|2[0-3])"}
 _PADDED["%I"] = _PADDED["%m"]
@@ -55,7 +55,7 @@ def quoted(words: Iterable[str]) -> str:
 def text(value: object) -> str:
     if not isinstance(value, str):
         raise WrongValue(value, "a text; put it in quotes")
-    # YAML and JSON can write half of a character, which no file can hold.
+    # YAML and JSON can write half a surrogate pair, which no file can hold.
     if any("\ud800" <= character <= "\udfff" for character in value):
         raise WrongValue(value, "a text of whole characters")
     return value
@@ -116,13 +116,13 @@ def day(value: object) -> date:
 
 
 def encoding(value: object) -> str:
-    """The name Python gives an encoding; it must be UTF-16 or hold ASCII as it is, so that marks can be found."""
+    """Python's name for an encoding. It must be UTF-16 or contain ASCII unchanged, so that delimiters can be found."""
     try:
         codec = codecs.lookup(text(value))
         name = "utf-8" if codec.name == "utf-8-sig" else codec.name
         if name in ("utf-16", "utf-16-le", "utf-16-be") or _holds_ascii(name):
             return name
-    # A name with a NUL is a ValueError, and so is what is no text; that has a sentence of its own.
+    # A name with a NUL raises ValueError; so does a value that is no text, which has its own sentence.
     except (LookupError, ValueError) as reason:
         if isinstance(reason, WrongValue):
             raise
@@ -130,13 +130,13 @@ def encoding(value: object) -> str:
 
 
 def _holds_ascii(name: str) -> bool:
-    # A stateful encoding gives bytes of ASCII another meaning behind an escape.
+    # A stateful encoding gives ASCII bytes another meaning after an escape.
     samples = (bytes(range(128)), b"\x1b$B!!\x1b(B\x1b$)C\x0e!!\x0f", b"\\x41 \\u0041 \\N{DIGIT ONE} &#65; +AGE-")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return all(sample.decode(name) == sample.decode("ascii") for sample in samples)
-    # A codec from bytes to bytes is a LookupError here; others raise what they like.
+    # A codec from bytes to bytes raises LookupError here; others raise various errors.
     except Exception:
         return False
 
@@ -147,26 +147,26 @@ def time_zone(value: object) -> str:
     try:
         if name == "UTC" or ("/" in name and zoneinfo.ZoneInfo(name).key == name):
             return name
-    # A name can also be a path outside, a folder, or a file that is no time zone.
+    # A name can also be a path outside the database, a folder, or a file that is not a time zone.
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
         pass
     raise WrongValue(value, "UTC or a name of the time zone database, such as Europe/Berlin")
 
 
 def date_format(value: str) -> str:
-    """A format in which no two readings of one text differ: what it writes, it reads back."""
+    """A date format that reads back what it writes, so a text has only one reading."""
     unknown = [directive for directive in re.findall("%.?", value) if directive not in DATE_DIRECTIVES]
     if unknown:
         raise WrongValue(value, f"made of {' '.join(DATE_DIRECTIVES)}, but has {unknown[0]!r}")
     if value != value.strip():
         raise WrongValue(value, "without blanks at its ends")
     if not all(_is_read_back(value, sample) for sample in _SAMPLES):
-        raise WrongValue(value, "a format that says year, month and day, each once, and with a time also the hour")
+        raise WrongValue(value, "a format with year, month and day, each once, and with a time also the hour")
     return value
 
 
 def _is_read_back(format_: str, sample: datetime) -> bool:
-    """True where the day, and every part of the time that the format names, comes back."""
+    """True if the day, and every part of the time that the format names, is read back."""
     try:
         written = sample.replace(tzinfo=timezone.utc).strftime(format_)
         read_back = datetime.strptime(written, format_).replace(tzinfo=None)
@@ -186,7 +186,7 @@ def _is_read_back(format_: str, sample: datetime) -> bool:
 def date_pattern(format_: str) -> str:
     """The regular expression that a date in this format matches, for Python's `re` and for Polars alike.
 
-    What a directive matches is a group with the directive's letter as its name.
+    Each directive is a group named after its letter.
     """
     tokens: list[Any] = re.findall("%.|[^%]", format_)
     parts = []

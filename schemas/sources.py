@@ -1,4 +1,4 @@
-"""Source settings: how one shop writes its files, and the only parser of these settings.
+"""Source settings: the format of one shop's files, and the only parser of these settings.
 
 The Pulumi program and the `pipeline` command read them from `sources/<name>.yaml`; the
 job gets the same mapping as JSON in an argument. All three use this parser, so a wrong
@@ -43,16 +43,16 @@ CUSTOMER_COLUMNS = ("customer_id", "first_name", "last_name", "email", "membersh
 LINE_NUMBER = "<line>"
 """A heading that the reader supplies: the number of a row within its order, from 1."""
 KEY_SEPARATOR = "|"
-"""Between the parts of a transaction_id of several columns; in a part, `|` and `\\` get a `\\` before them."""
+"""Separates the parts of a transaction_id of several columns; in a part, `|` and `\\` get a `\\` before them."""
 
 _CASED = re.compile("[^\u2c2f\ua7c0-\ua7ff\U00010570-\U0001ffff]+")
-"""All letters but those whose case not every Python knows."""
+"""All letters whose case every Python version knows."""
 NOT_IN_HEADING_KEY = r"_#.:*`'\"\[\]\u00ad\u200b-\u200f\u2060\ufeff-"
 """A class of a pattern: R writes Transaction.ID, SQL Server [Transaction ID], a form Transaction ID*."""
 
 REJECT, NEGATIVE = "reject", "negative"
 ISO = "iso"
-"""The date format that means ISO 8601 in every form that has one reading."""
+"""The date format that means every form of ISO 8601 with only one reading."""
 # Of databases, pandas, R, Ruby and JavaScript, of pivot tables and of web analytics.
 _DATABASES = ("NULL", "\\N", "(null)", "<null>", "[NULL]")
 _PROGRAMS = ("nan", "NaT", "None", "nil", "NA", "<NA>", "undefined")
@@ -66,7 +66,7 @@ _LIST_PRICE, _PRICE_COLUMN = "list", "column "
 
 
 class InvalidSource(ValueError):
-    """Settings that cannot be used; `faults` has one sentence for each thing that is wrong."""
+    """Settings that cannot be used; `faults` has one sentence for each fault."""
 
     def __init__(self, name: str, faults: list[str]) -> None:
         self.faults = tuple(faults)
@@ -108,17 +108,17 @@ class SourceSettings:
     null_words: tuple[str, ...] = NULL_WORDS
     """Words that mean "no value" in an id, in any case. So do punctuation alone and the error of a formula."""
     guest_customer: str = ""
-    """The customer_id of a row without one; known even where dim_customers lacks it. Empty: such a row is rejected."""
+    """The customer_id of a row without one; valid even if dim_customers lacks it. Empty: such a row is rejected."""
     earliest_day: date | None = None
     """The first plausible day; None: EARLIEST_YEARS before the drop's day."""
     returns: str = REJECT
     """NEGATIVE: a quantity below zero is a return, and so is its amount."""
     unit_price: str | None = None
-    """The heading of what the customer paid for one; None: the list price of dim_products."""
+    """The heading of the price that the customer paid for one piece; None: the list price of dim_products."""
 
     @classmethod
     def parse(cls, mapping: object, *, name: str = "default") -> SourceSettings:
-        """The settings in a mapping as YAML or JSON gives it; a key that is missing has its default.
+        """The settings in a mapping parsed from YAML or JSON; a missing key has its default.
 
         Raises InvalidSource with a sentence for every key, type or value that is wrong.
         """
@@ -142,7 +142,7 @@ class SourceSettings:
         return settings
 
     def to_mapping(self) -> dict[str, Any]:
-        """What `parse` makes these settings of: the name, and the keys that differ from the default."""
+        """The mapping from which `parse` makes these settings: the name, and the keys that differ from the default."""
         changed = {
             setting.name: getattr(self, setting.name)
             for setting in fields(self)
@@ -185,13 +185,13 @@ class SourceSettings:
         return "transactionid" not in map(heading_key, self.columns.get("transaction_id", ()))
 
     def of_dimension(self, name: str) -> SourceSettings:
-        """How the source writes a dimension, whose headings are its `columns`; nothing of an order is left."""
+        """The settings for the source's file of a dimension: its headings as `columns`, without settings of orders."""
         columns = {PRODUCTS: self.products, CUSTOMERS: self.customers}[name]
         return replace(self, columns=columns, fill_down=(), unit_price=None)
 
     @property
     def headings(self) -> tuple[str, ...]:
-        """Every heading that is read, in the order of the contract's columns, each once; without LINE_NUMBER."""
+        """Every heading that is read, once, in the order of the contract's columns; without LINE_NUMBER."""
         named = [heading for parts in self.columns.values() for heading in parts]
         named += [self.unit_price] if self.unit_price is not None else []
         return tuple(dict.fromkeys(heading for heading in named if heading != LINE_NUMBER))
@@ -201,7 +201,7 @@ class SourceSettings:
         if self.earliest_day is not None:
             return self.earliest_day
         year = max(partition_day.year - EARLIEST_YEARS, 1)
-        # 20 years before the 29th of February may have none.
+        # The year 20 years before may have no 29th of February.
         last = 28 if (partition_day.month, partition_day.day) == (2, 29) else partition_day.day
         return date(year, partition_day.month, last)
 
@@ -318,7 +318,7 @@ def _nearest(word: object, names: Sequence[str]) -> str:
 
 
 def _contradictions(settings: SourceSettings) -> list[str]:
-    """Contradictions between values that are each right."""
+    """Contradictions between values that are valid alone."""
     checks = (_marks, _headings, _dimension_headings, _numbers)
     return [sentence for check in checks for sentence in check(settings)]
 
@@ -342,13 +342,13 @@ def _headings(settings: SourceSettings) -> list[str]:
     faults = []
     for column, headings in settings.columns.items():
         if not headings and column not in ("customer_id", "status"):
-            faults.append(f"columns: {column} has no heading, but only customer_id and status can be done without")
+            faults.append(f"columns: {column} has no heading, but only customer_id and status may lack one")
         if len(headings) > 1 and column not in ("transaction_id", "transaction_date"):
             faults.append(f"columns: {column} has {len(headings)} headings, but must have one")
         if LINE_NUMBER in headings and (column != "transaction_id" or headings[0] == LINE_NUMBER):
-            faults.append(f"columns: {LINE_NUMBER} may only stand in transaction_id, after the heading of the order")
+            faults.append(f"columns: {LINE_NUMBER} may only be used in transaction_id, after the heading of the order")
     if not settings.columns["customer_id"] and not settings.guest_customer:
-        faults.append("columns: customer_id has no heading, so guest_customer must say whose the rows are")
+        faults.append("columns: customer_id has no heading, so guest_customer must name the customer")
     if not settings.columns["status"] and "" not in settings.statuses:
         faults.append('columns: status has no heading, so statuses must say what "" means')
     read = {heading_key(heading) for heading in settings.headings}
@@ -367,7 +367,7 @@ def _dimension_headings(settings: SourceSettings) -> list[str]:
             if len(headings) > 1 or LINE_NUMBER in headings:
                 faults.append(f"{setting}: {column} is {', '.join(headings)}, but must be one heading")
             if not headings and column in ("product_id", "price", "customer_id"):
-                faults.append(f"{setting}: {column} has no heading, but no row can do without it")
+                faults.append(f"{setting}: {column} has no heading, but every row must have one")
     return faults
 
 

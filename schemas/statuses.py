@@ -8,23 +8,23 @@ STATUSES = ("pending", "processing", "completed", "shipped", "delivered", "cance
 """A later status wins over an earlier one of the same transaction date."""
 
 STATUS_RANK = {status: rank for rank, status in enumerate(STATUSES)}
-"""The rank is the place in the order. Stored ranks follow it: every `pulumi up` renumbers them (warehouse.ddl)."""
+"""The rank is the position in this order. `pulumi up` renumbers stored ranks when the order changes (warehouse.ddl)."""
 
 RANK_SLOTS = 16
 """event_precedence = microseconds since 1970 x RANK_SLOTS + rank: the year 9999 still fits a BIGINT."""
 
 COUNTS_AS_SALE = {status: status not in ("cancelled", "refunded") for status in STATUSES}
-"""True where the amount of a transaction in this status is turnover."""
+"""Status -> whether the amount of a transaction in it counts as a sale."""
 
 SPELLINGS = {"canceled": "cancelled", "complete": "completed", "fulfilled": "delivered", "dispatched": "shipped"}
-"""Words that mean one of the statuses wherever they are used. Others are a shop's own: its source settings say them."""
+"""Words that always mean one of the statuses. A shop's own words are in its source settings."""
 
 WITHOUT_QUANTITY = ("cancelled", "refunded")
-"""With these a quantity of 0 is right: the order is over, and what is left of it is nothing."""
+"""With these a quantity of 0 is valid: the order is over and nothing of it is left."""
 
 
 STATUS_BLANKS = "[-_ \t\u00a0]+"
-"""A pattern of what stands between the words of a status."""
+"""The pattern of the separators between the words of a status."""
 
 
 def status_key(word: str) -> str:
@@ -33,5 +33,5 @@ def status_key(word: str) -> str:
 
 
 def counts_as_sale(status: str) -> bool:
-    """False for a status that is not declared here: a table of an earlier version may hold one."""
+    """Whether a status counts as a sale; False for an undeclared one, which an older table may hold."""
     return COUNTS_AS_SALE.get(status, False)

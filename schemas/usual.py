@@ -12,9 +12,9 @@ from datetime import date
 from statistics import median, quantiles
 
 COMPARED = 8
-"""How many loads of the same weekday are looked at, the newest first."""
+"""The number of loads of the same weekday that are compared, the newest first."""
 NEEDED = 5
-"""With fewer of them nothing is said."""
+"""With fewer of them there is no comparison."""
 
 LOW, USUAL, HIGH = "low", "usual", "high"
 
@@ -33,7 +33,7 @@ class PastLoad:
     rows: int
     rejected: int
     change: float
-    """Of the fact table's total amount."""
+    """The change of the fact table's total amount."""
 
     @property
     def rejected_share(self) -> float:
@@ -59,7 +59,7 @@ class Comparison:
     is_alarming: bool
     """True when rows or money fell, or rejects rose, and the load before was as usual.
 
-    Growth does not alarm, and a low that goes on alarms once.
+    Growth raises no alarm, and a low that lasts alarms once.
     """
 
     @property
@@ -68,9 +68,9 @@ class Comparison:
 
 
 def compare(load: PastLoad, past: Sequence[PastLoad]) -> Comparison | None:
-    """The load beside those of earlier days; None while there are too few of the same weekday.
+    """Compare the load with those of earlier days; None if there are too few of the same weekday.
 
-    `past` may hold any loads in any order; those of the load's own day and of later days do not count.
+    `past` may hold any loads in any order; loads of the same day and of later days do not count.
     """
     measured = _measure(load, past)
     if measured is None:
@@ -103,9 +103,9 @@ def _fell_before(load: PastLoad, past: Sequence[PastLoad]) -> bool:
 
 def _amount(value: float, past_values: Sequence[float]) -> Measure:
     usual = float(median(past_values))
-    # Where days differ much, only what is far outside of their quartiles is high. Half of the usual is always low.
+    # Where days differ much, only values far outside of their quartiles are high. Half of the usual is always low.
     low, high = _LEAST * usual, max(_MOST * usual, usual + 3 * _spread(past_values))
-    # Around zero (a day of nothing but corrections) a ratio says nothing.
+    # Around zero (a day of corrections only) a ratio says nothing.
     verdict = USUAL if usual <= 0 else LOW if value < low else HIGH if value > high else USUAL
     return Measure(float(value), usual, verdict)
 

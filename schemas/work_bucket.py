@@ -1,6 +1,6 @@
 """Every prefix and key of the work bucket: written here, parsed here, and nowhere else.
 
-Nothing here talks to AWS.
+Nothing here calls AWS.
 """
 
 from __future__ import annotations
@@ -14,26 +14,26 @@ from schemas.drops import partition
 CODE = "code/"
 """The job's script and wheel."""
 STAGING = "staging/"
-"""What an attempt stages for COPY, and the dimensions it unloads."""
+"""Files that an attempt stages for COPY, and the dimensions it unloads."""
 REJECTED = "rejected/"
 """Rejected rows: one CSV per load, or a folder of them where the drop is large."""
 REPORTS = "reports/"
 """One JSON report per attempt."""
 CLAIMS = "claims/"
-"""One lease per attempt: who starts its run, and which run that is."""
+"""One lease per attempt: the worker that starts its run, and the run's id."""
 NOTIFIED = "notified/"
 """One note per outcome that was mailed, and one per failure whose mail waits for the next attempt."""
 ARCHIVING = "archiving/"
-"""One lease per load while its drop is copied to the archive, and what was asked for when it was."""
+"""One lease per load while its drop is copied to the archive, and one note per request to flow in."""
 ARCHIVED = "archived/"
 """One index per archived key: which version is the copy of which drop."""
 OPEN = "open/"
-"""One note per claimed attempt of which something is left to do: all that `sweep` looks at besides the drops."""
+"""One note per claimed attempt with unfinished work: `sweep` examines only these and the drops."""
 SWEEP = "sweep/"
-"""What `sweep` notes about the drops in the drop bucket: nothing left to do, or how often one was sent again."""
+"""Notes of `sweep` about drops in the drop bucket: a drop is settled, or how often it was sent again."""
 
 FORGOTTEN = "forgotten/"
-"""One note per run of `pipeline forget`: where the person was found, without what was found."""
+"""One note per run of `pipeline forget`: the places where the person was found, without the data."""
 
 _ATTEMPT_KEY = re.compile(r"[a-z]+/([0-9a-f]{16})/([0-9]+)(\..+)")
 _OPEN_KEY = re.compile(r"open/([0-9a-f]{16})/([0-9]+)\.[0-9a-f]+\.json")
@@ -46,12 +46,12 @@ _SETTLED = "settled.json"
 
 
 def staging_prefix(load_id: str, attempt: int) -> str:
-    """Where one attempt keeps what it stages; no other attempt ever writes there."""
+    """The prefix of one attempt's staged files; no other attempt ever writes there."""
     return f"{STAGING}{load_id}/{attempt}/"
 
 
 def planned_key(load_id: str) -> str:
-    """The file that a plan reads. It is no drop, so it is kept with the files that the plan's run stages."""
+    """The file that a plan reads. It is not a drop, so it is stored with the files that the plan's run stages."""
     return f"{staging_prefix(load_id, 1)}file"
 
 
@@ -83,7 +83,7 @@ def report_key(load_id: str, attempt: int) -> str:
 
 
 def page_key(load_id: str, attempt: int) -> str:
-    """The report of an attempt as a page to look at."""
+    """The HTML page of an attempt's report."""
     return f"{REPORTS}html/{load_id}/{attempt}.html"
 
 
@@ -113,17 +113,17 @@ def archiving_key(load_id: str) -> str:
 
 
 def archived_key(key: str) -> str:
-    """The index of what is archived under a key."""
+    """The index of the versions archived under a key."""
     return f"{ARCHIVED}{_digest(key)}{_JSON}"
 
 
 def flow_in_key(load_id: str, attempt: int) -> str:
-    """The note that the loads which waited for what an attempt loaded were asked to flow in."""
+    """The note that all loads waiting for this attempt's rows were asked to flow in."""
     return f"{ARCHIVING}{load_id}/{attempt}{_JSON}"
 
 
 def open_key(load_id: str, attempt: int, starter: str) -> str:
-    """The note of one starter that something is left to do about an attempt.
+    """The note of one starter that an attempt has unfinished work.
 
     Each starter writes a note of its own: `sweep` closes only those that it has seen.
     """
@@ -141,7 +141,7 @@ def resent_key(load_id: str, times: int) -> str:
 
 
 LAST_DROP_KEY = f"{SWEEP}last_drop{_JSON}"
-"""When the newest drop came that `sweep` knows of."""
+"""The note with the upload time of the newest drop that `sweep` has seen."""
 
 
 def notified_prefix(load_id: str) -> str:
@@ -155,7 +155,7 @@ def notified_stem(load_id: str, attempt: int) -> str:
 
 
 BACKFILL_KEY = f"{NOTIFIED}backfill{_JSON}"
-"""The backfill that runs now (schemas.backfills): while it does, one digest tells the outcomes of its drops."""
+"""The running backfill (schemas.backfills): one digest reports the outcomes of its drops."""
 
 
 def digest_key(backfill: str) -> str:

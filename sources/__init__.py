@@ -1,4 +1,4 @@
-"""Source formats: one YAML file of settings for each, and the reading of them.
+"""Source formats: one YAML file of settings for each, and their reader.
 
 Nothing here needs Pulumi. The values are checked by schemas.sources, as in the job.
 """
@@ -17,7 +17,7 @@ SOURCES = Path(__file__).parent
 
 
 class _Loader(yaml.SafeLoader):  # type: ignore[misc]
-    """YAML in which a key that is written twice is an error; the last one would win without a word."""
+    """YAML in which a key that is written twice is an error; by default the last one silently wins."""
 
 
 def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
@@ -47,7 +47,7 @@ def read_source(name: str) -> SourceSettings:
     try:
         mapping = yaml.load(content, Loader=_Loader)
     except (yaml.YAMLError, TypeError, ValueError) as reason:
-        raise InvalidSource(name, [f"{path.name} is no YAML: {' '.join(str(reason).split())}"]) from None
+        raise InvalidSource(name, [f"{path.name} is not valid YAML: {' '.join(str(reason).split())}"]) from None
     return SourceSettings.parse({} if mapping is None else mapping, name=path.stem)
 
 

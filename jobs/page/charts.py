@@ -10,7 +10,7 @@ import pygal
 from markupsafe import Markup
 from pygal.style import Style
 
-# pygal's import hook for plugins is of Python 2's kind and would see every later import. No plugin is used.
+# pygal installs an import hook for its plugins that runs at every later import. No plugin is used.
 sys.meta_path[:] = [finder for finder in sys.meta_path if type(finder).__name__ != "PluginImportFixer"]
 
 _NOT_DRAWN = re.compile(r"<!--.*?-->|<script.*?</script>", re.DOTALL)

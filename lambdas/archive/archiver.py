@@ -1,15 +1,15 @@
-"""Copy, verify, delete: in this order, each step safe to find half done.
+"""Copies, verifies and deletes a drop, in this order; each step can be repeated if it was interrupted.
 
-Only a verified copy lets the drop be deleted, and only the pinned version of it is
-deleted: a later upload under the same key is a drop of its own.
+A drop is deleted only when its copy is verified, and only its pinned version: a later upload under the same key is
+another drop.
 
 Two workers at the same moment would both find no copy and leave two. So the right to copy
-a drop is a lease in the work bucket. S3's own condition on the copy would not help: the
-key may well exist, archived before.
+a drop is a lease in the work bucket. A condition on S3's copy would not help: the key may exist already, archived
+before.
 
 After every copy the versions of the key are put in order: one copy of each load, and the
-newest upload is the current object, in whatever order the drops were archived. A worker
-that dies before has not deleted its drop, so the next one puts them in order.
+newest upload is the current object, in whatever order the drops were archived. A worker that dies before this has not
+deleted its drop, so the next one does it.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ class Archived(Enum):
     """The result of archiving a loaded drop."""
 
     MOVED = "the drop is in the archive and deleted from the drop bucket"
-    WAS_THERE = "the drop was archived before"
-    BY_ANOTHER = "another worker is archiving the drop; should it die, the sweep calls again"
+    WAS_THERE = "the drop was already archived"
+    BY_ANOTHER = "another worker is archiving the drop; if it dies, the sweep calls again"
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Archiver:
     part_bytes: int = _PART_BYTES
 
     def archive(self, drop: Drop, *, etag: str | None) -> Archived:
-        """Move the drop. `etag` is that of the bytes that were loaded, where the report knows it."""
+        """Move the drop. `etag` is that of the loaded bytes, if the report has it."""
         source: ObjectVersion = {"Bucket": drop.bucket, "Key": drop.key, "VersionId": drop.version_id}
         source_head = self._find(source)
         copy = self._own_copy(drop)
@@ -79,7 +79,7 @@ class Archiver:
             if copy is None:
                 raise TerminalError(
                     f"{drop.uri} (version {drop.version_id}) is loaded, but it is neither in the drop bucket nor in "
-                    f"the archive {self.archive_bucket}; somebody deleted it: look at the access log of the drop bucket"
+                    f"the archive {self.archive_bucket}; it was deleted: check the access log of the drop bucket"
                 )
             return Archived.WAS_THERE
         if etag is not None and source_head["ETag"].strip('"') != etag.strip('"'):
@@ -121,7 +121,7 @@ class Archiver:
             raise
 
     def _own_copy(self, drop: Drop) -> Copy | None:
-        """The version in the archive that is the copy of this very drop."""
+        """The archived version that is the copy of exactly this drop."""
         copies = archived_copies(self.s3, self.leases, self.archive_bucket, drop.key)
         return next((copy for copy in copies if copy.load_id == drop.load_id), None)
 
@@ -135,7 +135,7 @@ class Archiver:
         return self.leases.replace(lease, held) if lease.is_expired else None
 
     def _copy_claimed(self, lease: Lease, drop: Drop, source: ObjectVersion, source_head: Mapping[str, Any]) -> None:
-        """Copy the drop, unless another worker did between our look and our claim."""
+        """Copy the drop, unless another worker copied it before our claim."""
         if self._own_copy(drop) is not None:
             return
         try:
@@ -177,7 +177,8 @@ class Archiver:
     def _uploaded_in_same_second(
         self, drop: Drop, source_head: Mapping[str, Any]
     ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """The versions of the key uploaded after and before the drop though S3's times do not tell them apart."""
+        """The versions of the key uploaded after and before the drop within the same second, which S3's times cannot
+        order."""
         uploaded_at = source_head["LastModified"].replace(microsecond=0)
         version_ids = [
             version["VersionId"]
@@ -214,7 +215,7 @@ class Archiver:
         origin: Mapping[str, str],
     ) -> None:
         tags = self.s3.get_object_tagging(**source)["TagSet"]
-        # A copy in parts inherits nothing by itself, so everything is stated each time.
+        # A multipart copy inherits nothing, so everything is set each time.
         kept = {
             **{name: source_head[name] for name in KEPT_HEADERS if name in source_head},
             "MetadataDirective": "REPLACE",

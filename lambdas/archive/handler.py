@@ -1,6 +1,6 @@
-"""archive: takes a run that has ended; if it loaded its drop, moves the drop to the archive.
+"""archive: handles a run that has ended; if it loaded its drop, moves the drop to the archive.
 
-Loads whose rows waited for what the run loaded are asked to flow in.
+Sends requests to flow in for loads whose rows waited for this one.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Dependencies:
 
 @cache
 def dependencies() -> Dependencies:
-    """Everything that outlives one invocation."""
+    """The clients and settings that outlive one invocation."""
     settings = load_settings(ArchiveSettings, os.environ)
     s3 = boto3.client("s3")
     leases = LeaseStore(s3, settings.work_bucket)

@@ -1,9 +1,7 @@
-"""Whether two S3 objects hold the same bytes.
-
-Their sizes must agree. Then a checksum that S3 keeps of both decides, or an equal ETag
-where it is a digest of the content. Where neither can decide (a copy made in one piece
-has another kind of checksum than an upload made in parts, and an ETag under KMS is no
-digest), both are read again and compared by SHA-256.
+"""Checks whether two S3 objects hold the same bytes. Their sizes must agree. Then a checksum that S3 keeps of both
+decides, or an equal ETag that is a digest of the content. If neither can decide, both are read again and compared by
+SHA-256. That happens when one was uploaded in parts and the other in one piece (their kinds of checksum differ), or
+under KMS (an ETag is then no digest).
 """
 
 from __future__ import annotations

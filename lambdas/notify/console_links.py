@@ -21,5 +21,5 @@ def object_link(region: str, bucket: str, key: str) -> str:
 
 
 def _twice_quoted(name: str) -> str:
-    # The console's own form: quoted twice, with $25 for the % of the second time.
+    # The console's own form: quoted twice, with $25 as the second %.
     return quote(quote(name, safe=""), safe="").replace("%", "$")

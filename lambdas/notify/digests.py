@@ -1,4 +1,4 @@
-"""Outcomes that the digest of a backfill reports, so that they get no mail of their own."""
+"""Decides which outcomes the digest of a backfill reports, so that they get no separate mail."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from schemas.drops import Drop
 from schemas.work_bucket import BACKFILL_KEY
 
 
-def is_told_by_digest(leases: LeaseStore, drop: Drop) -> bool:
-    """True while a backfill of the drop's key runs."""
+def is_in_digest(leases: LeaseStore, drop: Drop) -> bool:
+    """True while a backfill with the drop's key runs."""
     note = leases.find(BACKFILL_KEY)
     return note is not None and not note.is_expired and drop.key in Backfill.from_payload(note.payload).keys

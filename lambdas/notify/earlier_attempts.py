@@ -1,4 +1,4 @@
-"""The earlier attempts at a load, as the mail about the last one needs them."""
+"""The earlier attempts at a load, for the mail about the last one."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class EarlierAttempts:
 
 
 def note_deferred(leases: LeaseStore, load_id: str, attempt: int, *, failure: str) -> None:
-    """Note that an attempt failed in this way and is retried."""
+    """Note that an attempt failed with `failure` and is retried."""
     leases.create(deferred_key(load_id, attempt), {"failure": failure})
 
 

@@ -16,7 +16,7 @@ _OUT_OF_MEMORY = re.compile(r"exit code:? (?:10|137|-9)\b|SIGKILL|signal 9\b|out
 
 
 def describe_failure(run: Run, report: Report | None) -> str:
-    """The failure as a clause without a full stop: `the file has no column status`."""
+    """The failure as a clause without a full stop, such as `the file has no column status`."""
     if report is not None:
         empty = _empty_dimension(report)
         if empty is not None:
@@ -27,7 +27,7 @@ def describe_failure(run: Run, report: Report | None) -> str:
 
 
 def what_to_do(context: MailContext) -> str:
-    """The action that the failure asks of the reader."""
+    """The action that the reader must take."""
     report = context.report
     if report is None:
         return f"{_describe_crash(context.run)[1]}, then replay the load (command below)."
@@ -45,7 +45,7 @@ def what_to_do(context: MailContext) -> str:
 
 
 def state_of_the_warehouse(context: MailContext) -> str:
-    """Whether anything of the drop was loaded."""
+    """The sentence that says whether anything of the drop was loaded."""
     if context.report is not None:
         return "Nothing of it was loaded."
     return "Whether its rows reached the warehouse is not known. A replay is safe: a row loaded twice stays one row."
@@ -56,7 +56,7 @@ def _all_rows(rows: int) -> str:
 
 
 def _empty_dimension(report: Report) -> str | None:
-    """The dimension that knows none of the file's ids."""
+    """The dimension that has none of the file's ids."""
     for reason, dimension in WAITS_FOR.items():
         rejected = report.reject_reasons.get(reason)
         if rejected is not None and 0 < report.rows_read <= rejected.rows:
@@ -73,7 +73,7 @@ def _describe_crash(run: Run) -> tuple[str, str]:
             "give the job more time (`pulumi config set jobTimeoutMinutes MINUTES`, then `pulumi up`)",
         )
     if run.state == "STOPPED":
-        return "somebody stopped the run before it could report", "find out who stopped the run and why"
+        return "the run was stopped before it could report", "check who stopped the run and why"
     if _OUT_OF_MEMORY.search(run.message):
         return (
             "the run needed more memory than it has and was ended before it could report",
@@ -82,5 +82,5 @@ def _describe_crash(run: Run) -> tuple[str, str]:
     if run.state == "SUCCEEDED":
         return "it may be loaded, but the run's report is missing or cannot be read", "read the run's log"
     if run.state == FORGOTTEN:
-        return "the run left no report and Glue does not know it any more", "check that the Glue job exists"
+        return "the run left no report and Glue no longer knows it", "check that the Glue job exists"
     return f"the run ended as {run.state} before it could report", "read the run's message and log and fix the cause"

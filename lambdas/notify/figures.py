@@ -14,7 +14,7 @@ from schemas.reports import ClassAmount, RejectedFor, Report
 from schemas.usual import USUAL
 
 _MANY = 7
-"""Of whatever a report lists, no more than this is shown."""
+"""The maximum number of entries shown of any list in a report."""
 _TOP_REASONS = 3
 _PERCENT = 100
 _VALUE = 100
@@ -36,7 +36,7 @@ def need_a_look(rows: int, read: int) -> str:
 
 
 def usual(context: MailContext) -> list[str]:
-    """The load compared with the recent ones of its weekday; empty while they are too few."""
+    """The load compared with recent ones of its weekday; empty if there are too few."""
     comparison = context.loaded.comparison if context.loaded is not None else None
     if comparison is None or context.weekday is None:
         return []
@@ -57,9 +57,9 @@ def money(context: MailContext) -> list[str]:
     if report is None or context.change is None:
         return []
     lines = ["Money, as the change of the warehouse", _amount("all transactions", context.change)]
-    if report.sales_change is not None and not context.tells_first_commit:
+    if report.sales_change is not None and not context.includes_first_commit:
         lines.append(_amount("net sales (not cancelled, not refunded)", report.sales_change))
-    if not context.tells_first_commit:
+    if not context.includes_first_commit:
         lines += _parts("by status", report.statuses)
         lines += _parts("by amount class", report.amount_classes)
     if report.day_sales is not None and context.day is not None:
@@ -93,7 +93,7 @@ def rows(context: MailContext) -> list[str]:
     if report.stopped_waiting:
         those = agreeing(report.stopped_waiting, "is not loaded by itself", "are not loaded by themselves")
         lines.append(_count(report.stopped_waiting, f"had waited too long and {those} any more"))
-    if report.first_commit is not None and not context.tells_first_commit and report.event != "flow_in":
+    if report.first_commit is not None and not context.includes_first_commit and report.event != "flow_in":
         first = report.first_commit
         lines.append(
             f"  An earlier attempt loaded it first: {first.get('inserted', 0):,} new, {first.get('updated', 0):,} "

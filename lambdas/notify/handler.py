@@ -1,4 +1,4 @@
-"""notify: takes a run that has ended and sends one mail, unless a retry follows."""
+"""notify: handles a run that has ended and sends one mail, unless a retry follows."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from lambdas.glue_runner import GlueRunner
 from lambdas.leases import LeaseStore
 from lambdas.no_retries import NO_RETRIES
 from lambdas.notifier import Notifier
-from lambdas.notify.digests import is_told_by_digest
+from lambdas.notify.digests import is_in_digest
 from lambdas.notify.earlier_attempts import earlier_attempts, note_deferred
 from lambdas.notify.failures import describe_failure
 from lambdas.notify.lineage import AttemptLineage
@@ -48,7 +48,7 @@ class Dependencies:
 
 @cache
 def dependencies() -> Dependencies:
-    """Everything that outlives one invocation."""
+    """The clients and settings that outlive one invocation."""
     settings = load_settings(NotifySettings, os.environ)
     leases = LeaseStore(boto3.client("s3"), settings.work_bucket)
     notifier = Notifier(leases, boto3.client("sns", config=NO_RETRIES), settings.topic_arn)
@@ -78,17 +78,17 @@ def handle(event: dict[str, Any], context: LambdaContext) -> dict[str, bool]:
 def _mail(
     event: dict[str, Any], context: LambdaContext, run: Run, drop: Drop, attempt: int, report: Report | None
 ) -> bool:
-    """Send the mail; False where none is due, or another sends it."""
+    """Send the mail; False if none is due, or another invocation sends it."""
     deps, load_id = dependencies(), drop.load_id
     settings, stem = deps.settings, notified_stem(load_id, attempt)
     claim = deps.leases.find(claim_key(load_id, attempt))
     tries = tries_of(claim.payload) if claim is not None else attempt
     if Outcome(report, run.state).is_retried(tries) and not is_last(event):
         note_deferred(deps.leases, load_id, attempt, failure=describe_failure(run, report))
-        logger.info("the load is retried by itself, so the mail comes with its last attempt")
+        logger.info("the load is retried automatically, so the mail comes with its last attempt")
         return False
-    if is_told_by_digest(deps.leases, drop):
-        deps.notifier.note_told_by_digest(stem)
+    if is_in_digest(deps.leases, drop):
+        deps.notifier.note_in_digest(stem)
         return False
     mail = outcome_mail(
         MailContext(
@@ -104,12 +104,12 @@ def _mail(
         )
     )
     if not deps.notifier.has_reader():
-        # Not an error: the sweep calls again until somebody has confirmed, or nobody can any more.
-        logger.warning("nobody has confirmed a subscription yet, so the mail waits", extra={"subject": mail.subject})
+        # Not an error: the sweep calls again until a subscription is confirmed or all have expired.
+        logger.warning("no subscription is confirmed yet, so the mail waits", extra={"subject": mail.subject})
         return False
-    # Before the mail: a figure that is published twice does less harm than an alarm that never rings.
+    # Before the mail: a figure that is published twice does less harm than a missing alarm.
     publish_metrics(settings.environment, report)
-    # Between the note and the publish nothing can fail: the mail is written by now.
+    # The mail is complete here, so nothing can fail between the note and the publish.
     was_sent = deps.notifier.send_at_most_once(stem, mail, lease_seconds=invocation_deadline_seconds(context))
     logger.info(
         "the outcome is mailed" if was_sent else "the outcome is being mailed by another",

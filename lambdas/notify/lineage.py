@@ -1,7 +1,8 @@
-"""OpenLineage: what an attempt read and wrote, sent to a lineage tool. Nothing here changes an outcome.
+"""OpenLineage events: they report to a lineage tool what an attempt read and wrote. A failure here does not change the
+load's outcome.
 
-An attempt is sent once it is over, as START and COMPLETE or FAIL: only then is it known of a run that died, and the
-job itself cannot reach the internet. Datasets are named as https://openlineage.io/docs/spec/naming/ has it.
+An attempt is sent once it is over, as START and COMPLETE or FAIL: a run that died is known only then, and the job
+itself cannot reach the internet. Datasets are named by the rules of https://openlineage.io/docs/spec/naming/.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from schemas.reports import SUCCEEDED, Report
 from schemas.settings import NotifySettings
 
 TIMEOUT_SECONDS = 2.0
-"""For each event: the mail is out by then, and nobody waits."""
+"""The timeout for each event. The mail is already sent then, so nothing waits for it."""
 _PRODUCER = "urn:transactions-pipeline"
 _SPEC = "https://openlineage.io/spec"
 _SCHEMA = "public"
@@ -40,7 +41,7 @@ class AttemptLineage:
     report: Report | None
 
     def send(self) -> None:
-        """Send both events; raises OSError or ValueError where the endpoint does not take them."""
+        """Send both events; raises OSError or ValueError if the endpoint does not accept them."""
         for event in self.events():
             request = urllib.request.Request(
                 self.settings.open_lineage_url,

@@ -1,4 +1,4 @@
-"""The facts that a mail about an attempt is written from, and the names of its file and day."""
+"""The facts for a mail about an attempt, and the names of its file and day."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class MailContext:
 
     @property
     def loaded(self) -> Report | None:
-        """The report of an attempt that did what was asked for."""
+        """The report of an attempt that succeeded; None otherwise."""
         return self.report if self.report is not None and self.report.outcome == SUCCEEDED else None
 
     @property
@@ -46,7 +46,7 @@ class MailContext:
         return self.report is not None and self.report.event == RETRACT
 
     @property
-    def tells_first_commit(self) -> bool:
+    def includes_first_commit(self) -> bool:
         """True when an earlier attempt committed the load, no mail was sent, and this attempt changed nothing."""
         report = self.loaded
         if report is None or report.first_commit is None or report.counts is None or self.earlier.were_mailed:
@@ -61,7 +61,7 @@ class MailContext:
         """The counts of the rows."""
         if self.report is None:
             return {}
-        first = self.report.first_commit if self.tells_first_commit else None
+        first = self.report.first_commit if self.includes_first_commit else None
         return dict(first or self.report.counts or {})
 
     @property
@@ -69,14 +69,14 @@ class MailContext:
         """The change of the amount of all transactions; None for a dimension."""
         if self.report is None:
             return None
-        return self.report.first_change if self.tells_first_commit else self.report.change
+        return self.report.first_change if self.includes_first_commit else self.report.change
 
     @property
     def changed_nothing(self) -> bool:
-        return self.loaded is not None and self.loaded.changed_nothing and not self.tells_first_commit
+        return self.loaded is not None and self.loaded.changed_nothing and not self.includes_first_commit
 
     def name(self, limit: int) -> str:
-        """The file's name; in quotes when it could be read as words of the mail."""
+        """The file's name; in quotes if it could be mistaken for text of the mail."""
         file_name = self.drop.key.rpartition("/")[2]
         name = printable(file_name, limit)
         if re.fullmatch(r"[\w.+=@~%-]*", file_name):
@@ -104,5 +104,5 @@ class MailContext:
         try:
             return parse_key(self.drop.key).partition_day
         except KeyOutsideLayout:
-            # Only a person starts a run for such a key; its mail is like any other.
+            # Only a person starts a run for such a key, and its mail has no day.
             return None

@@ -1,11 +1,10 @@
 """The mail about the last attempt at a load, in words for a shop's analyst.
 
-The subject says what happened and whether somebody must act. What went wrong on the way to
-a load that succeeded is not mailed: it needs no action.
+The subject says what happened and whether the reader must act. Failures before a successful attempt are not mailed:
+they need no action.
 
-Everything that comes from a file, a key or a log is shown on one line and cut
-(lambdas.printable): nothing in it can look like a line of the mail's own. Of a row only the
-contract's columns are shown.
+Text from a file, a key or a log is shown on one line and cut (lambdas.printable), so it cannot look like a line of the
+mail itself. Only the contract's columns of a row are shown.
 """
 
 from __future__ import annotations
@@ -65,7 +64,7 @@ def _subject(context: MailContext) -> str:
 
 
 def _failure(context: MailContext, longest: int) -> str:
-    """The failure without the file's name: the subject begins with the day or the name already."""
+    """The failure without the file's name, since the subject already begins with the day or the name."""
     sentence = describe_failure(context.run, context.report)
     return printable(sentence.removeprefix(f"{context.drop.key.rpartition('/')[2]}, "), longest)
 
@@ -152,7 +151,7 @@ def _commands(context: MailContext) -> list[str]:
 
 
 def _operator(context: MailContext) -> list[str]:
-    """Everything by its full name, below a line."""
+    """The full names of everything, below a line."""
     drop, report = context.drop, context.report
     named = {
         "file": printable(drop.uri, _URI),

@@ -1,12 +1,12 @@
-"""The dispatcher decides whether a request starts a run. A claim keeps other workers from starting it too.
+"""The dispatcher decides whether a request starts a run. A claim prevents other workers from starting it too.
 
-The claim comes before the start and the run's id is written into it afterwards. A worker
-that finds a claim without a run waits while its holder may live. Then it asks the runner
-whether the dead holder started the run, and takes the claim over if not. So at any moment
+The claim comes before the start and the run's id is written into it afterwards. A worker that finds a claim without a
+run waits until the claim expires. Then it asks the runner whether the holder started the run, and takes the claim over
+if not. So at any moment
 at most one worker may start attempt n, and attempt n+1 is claimed only when attempt n is over.
 
-The claims are read before the drop is looked for: a drop that was loaded is archived and
-gone, and a run that a dead worker started must be found all the same.
+The claims are read before the drop is searched: a loaded drop is archived and gone, but a run that a dead worker
+started must still be found.
 """
 
 from __future__ import annotations
@@ -64,14 +64,14 @@ class Claim:
     requested_by: str | None
     """The request that asks for it; None for the upload itself."""
     tries: int
-    """How many attempts were made at that request, this one included and those that had to wait left out."""
+    """The number of attempts at that request, this one included, without those that had to wait."""
     released_claim: Lease | None = None
     """The claim of a worker that started no run, when this attempt is claimed already."""
 
 
 @dataclass(frozen=True)
 class Dispatcher:
-    """Answers requests to load a drop."""
+    """Handles requests to load a drop: starts a run for each that needs one."""
 
     settings: StartRunSettings
     s3: S3Client
@@ -80,11 +80,11 @@ class Dispatcher:
     notifier: Notifier
 
     def dispatch(self, request: Request, *, lease_seconds: float) -> DispatchResult:
-        """Make sure that the request is being met; `lease_seconds` is how long this worker can live."""
+        """Start a run for the request, unless it needs none; `lease_seconds` is how long this worker can live."""
         if request.bucket != self.settings.drop_bucket:
             raise TerminalError(
                 f"{request.key!r} is in the bucket {request.bucket!r}, but this queue loads from "
-                f"{self.settings.drop_bucket!r} alone; take the other bucket's notification away"
+                f"{self.settings.drop_bucket!r} alone; remove the other bucket's notification"
             )
         if is_not_a_drop(request.key):
             return DispatchResult.NOT_A_DROP
@@ -111,7 +111,7 @@ class Dispatcher:
             try:
                 version_id = self.s3.head_object(Bucket=request.bucket, Key=request.key).get("VersionId")
             except ClientError as error:
-                # 404 also where the current version is a delete marker.
+                # S3 responds with 404 also if the current version is a delete marker.
                 if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
                     return None
                 raise
@@ -138,7 +138,8 @@ class Dispatcher:
             return self._plan_without_run(drop, request, claim)
         outcome = outcome_of(claim, claim.payload["run_id"], leases=self.leases, runner=self.runner)
         if replay is None or replay.after_attempt is not None:
-            # The upload once more retries what failed in words; only `sweep` knows when a run without words is dead.
+            # A repeated upload event retries an attempt whose report says that it failed; only `sweep` can decide that
+            # a run without a report is dead.
             is_due = outcome.report is not None if replay is None else replay.after_attempt == latest
             if is_due and outcome.is_retried(tries_of(claim.payload)) and not outcome.must_wait:
                 tries = tries_of(claim.payload) + (1 if outcome.waits_until is None else 0)
@@ -147,7 +148,7 @@ class Dispatcher:
         if replay.request == claim.payload["requested_by"]:
             return DispatchResult.NOTHING_TO_DO
         if not outcome.is_over:
-            # A live load does what a replay asks for. The other operations must follow it.
+            # A live load already does the work of a replay. Other operations must run after it.
             return DispatchResult.NOTHING_TO_DO if replay.operation == LOAD else DispatchResult.WAITS
         return Claim(latest + 1, replay.operation, replay.request, tries=1)
 
@@ -221,7 +222,7 @@ class Dispatcher:
         return DispatchResult.STARTED
 
     def _refused(self, request: Request, result: DispatchResult, lease_seconds: float) -> DispatchResult:
-        """Tell the person who asked when nothing will start; for all others a line in the log is enough."""
+        """Mail the person who asked that no run starts; for other requests a line in the log is enough."""
         if result not in (DispatchResult.GONE, DispatchResult.WITHDRAWN, DispatchResult.NEVER_LOADED):
             return result
         replay = request.replay

@@ -1,4 +1,4 @@
-"""start_run: SQS messages in, Glue runs out; each message succeeds or fails by itself."""
+"""start_run: turns SQS messages into Glue runs; each message succeeds or fails alone."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Dependencies:
 
 @cache
 def dependencies() -> Dependencies:
-    """Everything that outlives one invocation."""
+    """The clients and settings that outlive one invocation."""
     settings = load_settings(StartRunSettings, os.environ)
     s3 = boto3.client("s3")
     leases = LeaseStore(s3, settings.work_bucket)
@@ -59,7 +59,7 @@ def dependencies() -> Dependencies:
 @logger.inject_lambda_context(clear_state=True)
 def handle(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Handle each message: done, or to be delivered again (and in the end to the dead-letter queue)."""
-    # A batch in which every message failed is treated like any other: an exception would hide which they were.
+    # A batch in which every message failed is reported like any other: an exception would hide the single messages.
     processor = BatchProcessor(EventType.SQS, raise_on_entire_batch_failure=False)
     response = process_partial_response(
         event=event,
@@ -71,7 +71,7 @@ def handle(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 
 def handle_message(record: SQSRecord, context: LambdaContext) -> None:
-    """Dispatch every request in the message, whatever happens to the others in it."""
+    """Dispatch every request in the message, even if others in it fail."""
     failures: list[Exception] = []
     try:
         for request in read_message(record.body, message_id=record.message_id):
@@ -82,7 +82,7 @@ def handle_message(record: SQSRecord, context: LambdaContext) -> None:
         if failures:
             raise ExceptionGroup(f"{counted(len(failures), 'request')} in message {record.message_id} failed", failures)
     except Exception:
-        # Powertools keeps the exception to itself.
+        # Logged here, since Powertools does not log the exception.
         logger.exception("the message is not done and will be delivered again", extra={"message_id": record.message_id})
         raise
 
@@ -100,8 +100,8 @@ def send_back(request: Request, *, waits: int) -> None:
     """Put the request back into the queue as a new message.
 
     The old message would count each wait as a failed delivery and end in the dead-letter
-    queue. Dying between this and its deletion leaves two messages, of which one finds
-    nothing to do.
+    queue. If the worker dies before the old message is deleted, two messages remain, and one of them finds nothing to
+    do.
     """
     deps = dependencies()
     deps.sqs.send_message(

@@ -11,7 +11,7 @@ _DONE = {LOAD: "replayed", FLOW_IN: "added to", RETRACT: "taken back"}
 
 
 def outside_layout_mail(request: Request, sentence: str, *, stack: str) -> Mail:
-    """A file was uploaded under a key that no job loads."""
+    """The mail about a file that was uploaded under a key that no job loads."""
     return Mail(
         subject=f"[{stack}] Not loaded: a file outside the layout",
         body=(
@@ -24,7 +24,7 @@ def outside_layout_mail(request: Request, sentence: str, *, stack: str) -> Mail:
 
 
 def refused_request_mail(request: Request, replay: Replay, reason: str, *, stack: str) -> Mail:
-    """A person asked for one more attempt and none will start."""
+    """The mail to a person who asked for another attempt that will not start."""
     done = _DONE[replay.operation]
     return Mail(
         subject=f"[{stack}] Not {done}: {printable(request.key.rpartition('/')[2], 40)}",

@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     from types_boto3_sqs.client import SQSClient
 
 GRACE_SECONDS = 15 * 60
-"""Longer than Lambda lets a function run: whatever is older is not being done by another at this moment."""
+"""Longer than a function can run, so no other invocation is working on anything older."""
 
 QUEUE_PATIENCE_SECONDS = 6 * 60 * 60
-"""A drop without a run may be waiting in the queue. When it is older than this it is sent again all the same."""
+"""A drop without a run may be waiting in the queue. When it is older than this, it is sent again anyway."""
 
 logger = Logger(service="sweep")
 
@@ -50,7 +50,7 @@ class Dependencies:
 
 @cache
 def dependencies() -> Dependencies:
-    """Everything that outlives one invocation."""
+    """The clients and settings that outlive one invocation."""
     settings = load_settings(SweepSettings, os.environ)
     s3 = boto3.client("s3")
     return Dependencies(
@@ -110,7 +110,7 @@ def hand_over(deps: Dependencies, findings: Findings) -> dict[str, int]:
 
 
 def sendable(deps: Dependencies, lost: list[LostDrop]) -> list[LostDrop]:
-    """The drops to send to the queue: those that do not wait there already, as far as one can tell."""
+    """The drops to send to the queue: those that do not wait there already, as far as the queue shows."""
     if lost and is_idle(deps):
         return lost
     return [drop for drop in lost if drop.age_seconds >= QUEUE_PATIENCE_SECONDS]
@@ -130,13 +130,13 @@ def is_idle(deps: Dependencies) -> bool:
 
 
 def call(deps: Dependencies, function: str, run: StartedRun) -> None:
-    """Have a function look at a run; Lambda retries by itself should it fail."""
+    """Ask a function to examine a run; Lambda retries it automatically if it fails."""
     request = run_request(run.job_name, run.run_id, is_last=run.is_last, forgotten=run.forgotten)
     deps.functions.invoke(FunctionName=function, InvocationType="Event", Payload=json.dumps(request).encode("utf-8"))
 
 
 def tidy_up(deps: Dependencies, findings: Findings) -> None:
-    """Note what is settled, so that the next sweep does not look at it again."""
+    """Note what is settled, so that the next sweep does not examine it again."""
     for load_id in findings.settled:
         deps.leases.create(settled_key(load_id), {})
     for key in (*findings.closed, *findings.outdated):
@@ -154,7 +154,7 @@ def publish_metrics(deps: Dependencies, findings: Findings) -> None:
 
 
 def newest_drop(deps: Dependencies, findings: Findings) -> datetime | None:
-    """When the newest drop came: the one that is seen now, or the one that an earlier sweep noted."""
+    """The upload time of the newest drop, as seen now or as noted by an earlier sweep."""
     note = deps.leases.find(LAST_DROP_KEY)
     noted = datetime.fromisoformat(note.payload["at"]) if note is not None else None
     if findings.newest_drop_age_seconds is None:

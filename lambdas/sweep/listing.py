@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Listing:
-    """All that a sweep knows before it looks at any load."""
+    """The data that a sweep has before it examines any load."""
 
     open_notes: Mapping[tuple[str, int], tuple[Listed, ...]]
-    """Open attempt (load_id, number) -> the notes that say so."""
+    """Open attempt (load_id, number) -> the notes about it."""
     versions: Mapping[str, DropVersion]
     """Every version in the drop bucket that a job would load, by load_id."""
     drops: Mapping[str, DropVersion]
-    """Those of the versions that are to be loaded and whose event is not on its way any more."""
+    """The versions that must be loaded and whose event must have arrived already."""
     notes: tuple[Listed, ...]
     """The sweep's own notes."""
 
@@ -37,11 +37,11 @@ class Listing:
         return attempts
 
     def open_age_seconds(self, load_id: str, attempt: int) -> float:
-        """Since a starter last began this attempt; 0 for an attempt that is not open."""
+        """Seconds since a starter last began this attempt; 0 for an attempt that is not open."""
         return min((note.age_seconds for note in self.open_notes.get((load_id, attempt), ())), default=0.0)
 
     def settled(self) -> set[str]:
-        """Loads about whose drops nothing is left to do."""
+        """Loads whose drops need no more work."""
         return {load_id for note in self.notes if (load_id := parse_settled_key(note.key)) is not None}
 
     def times_sent(self, load_id: str) -> tuple[int, float]:

@@ -1,9 +1,8 @@
 """The scanner finds unfinished work: from listings, and from claims and reports only where something is open.
 
-`start_run` notes every attempt as open before it claims it. The note goes when the attempt
-is settled: its outcome was mailed and a loaded drop is archived. A drop that stays in the
-drop bucket for a person gets a note that it is settled. So a tick costs a few listings and
-the open attempts, however many loads the past holds.
+`start_run` notes every attempt as open before it claims it. The note is deleted when the attempt is settled: its
+outcome was mailed and a loaded drop is archived. A drop that stays in the drop bucket for a person gets a note that it
+is settled. So the cost of a sweep depends on the open attempts, not on the number of past loads.
 """
 
 from __future__ import annotations
@@ -31,13 +30,13 @@ if TYPE_CHECKING:
     from types_boto3_s3.client import S3Client
 
 STARTING_SECONDS = 120
-"""Longer than `start_run` lives: an open note that is older and has no claim has none coming."""
+"""Longer than `start_run` lives: an older open note without a claim will never get one."""
 
 OVERDUE_SECONDS = 24 * 60 * 60
-"""A loaded drop that is still not archived so long after its run began is an error: reports expire."""
+"""A loaded drop that is not archived this long after its run began is an error, since reports expire."""
 
 LONGEST_PAUSE_SECONDS = 24 * 60 * 60
-"""However often a drop was sent to the queue in vain, it is sent again after this long."""
+"""The longest pause before a drop is sent to the queue again."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +46,9 @@ class StartedRun:
     job_name: str
     run_id: str
     is_last: bool = False
-    """True when another attempt should have followed but never came."""
+    """True when another attempt should have followed but did not."""
     forgotten: tuple[Drop, int] | None = None
-    """Drop and attempt of a run that Glue does not know any more."""
+    """Drop and attempt of a run that Glue no longer knows."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,7 @@ class LostDrop:
 
 @dataclass
 class Findings:
-    """The work that is left, by the function that does it."""
+    """The unfinished work, by the function that does it."""
 
     lost: list[LostDrop] = field(default_factory=list)
     retried: list[tuple[Drop, int]] = field(default_factory=list)
@@ -74,7 +73,7 @@ class Findings:
     unnotified: list[StartedRun] = field(default_factory=list)
     """Runs that are over and whose outcome was not mailed."""
     closed: list[str] = field(default_factory=list)
-    """Keys of notes about attempts of which nothing is left to do."""
+    """Keys of notes about attempts that need no more work."""
     settled: list[str] = field(default_factory=list)
     """Loads whose drop stays in the drop bucket for a person."""
     outdated: list[str] = field(default_factory=list)
@@ -89,7 +88,7 @@ class Findings:
 
 @dataclass(frozen=True)
 class Scanner:
-    """One look at the drop bucket and the work bucket."""
+    """One scan of the drop bucket and the work bucket."""
 
     listing: Listing
     s3: S3Client
@@ -100,7 +99,7 @@ class Scanner:
     """Younger work may still be finished by its own event."""
 
     def findings(self) -> Findings:
-        """The work that is left to do now."""
+        """The unfinished work at this moment."""
         findings = Findings(outdated=self.listing.outdated())
         open_attempts, settled = self.listing.open_attempts(), self.listing.settled()
         ages = [version.age_seconds for version in self.listing.drops.values()]
@@ -135,7 +134,7 @@ class Scanner:
         mailed = {attempt for _, attempt in filter(None, map(parse_attempt_key, notes))}
         deferred = {attempt for _, attempt in filter(None, map(parse_deferred_key, notes))}
         looks = [self._look_at_attempt(load_id, attempt, mailed, deferred) for attempt in attempts]
-        # An attempt that is not open any more had a run if its outcome was mailed.
+        # An attempt that is no longer open had a run if its outcome was mailed.
         last_started = max([*mailed, *(look.attempt for look in looks if look.is_started)], default=0)
         is_read = any(look.outcome is not None and not look.outcome.is_over for look in looks)
         is_settled = True
@@ -167,7 +166,7 @@ class Scanner:
             claim=claim,
             run_id=run_id,
             outcome=outcome,
-            # A mail about a later attempt says what happened to the failures before it.
+            # A mail about a later attempt also reports the failures before it.
             is_mailed=attempt in mailed or (attempt in deferred and any(later > attempt for later in mailed)),
             is_deferred=attempt in deferred,
         )
@@ -195,7 +194,7 @@ class Scanner:
         return True
 
     def _attempt_is_open(self, findings: Findings, look: AttemptLook, last_started: int, *, is_read: bool) -> bool:
-        """An attempt with a run: True while something is left to do about it.
+        """An attempt with a run: True while it needs more work.
 
         `is_read` says that a live run may be reading the drop.
         """
@@ -240,7 +239,7 @@ class Scanner:
         return not (look.is_mailed and is_archived)
 
     def _is_retried(self, look: AttemptLook) -> bool:
-        """True when another attempt follows this one, the last one, by itself."""
+        """True when another attempt follows this one automatically. This is the load's last attempt."""
         assert look.claim is not None
         assert look.outcome is not None
         waits_until = look.outcome.waits_until
@@ -260,9 +259,8 @@ class Scanner:
         return find_copy(self.s3, self.leases, self.archive_bucket, drop) is not None
 
     def _is_time_to_retry(self, claim: Lease, outcome: Outcome) -> bool:
-        """At once after the first try, then after 2 hours (8 times the grace): an hour's outage must not use up all.
-
-        Where the report says until when to wait, that alone counts.
+        """Retry at once after the first try, then after 2 hours (8 times the grace): an hour's outage must not use up
+        all tries. If the report says when to continue, only that counts.
         """
         if outcome.waits_until is not None:
             return not outcome.must_wait
@@ -270,7 +268,8 @@ class Scanner:
         return tries == 1 or claim.age_seconds >= self.grace.total_seconds() * 8 ** (tries - 1)
 
     def _note_lost(self, findings: Findings, drop: Drop, age_seconds: float) -> None:
-        """Send the drop again, each time after a longer pause: one that cannot be started would come at every tick."""
+        """Send the drop again after a longer pause each time, so that a drop that cannot start is not sent at every
+        sweep."""
         self._note_waiting(findings, drop.load_id)
         times, since_seconds = self.listing.times_sent(drop.load_id)
         pause = min(LONGEST_PAUSE_SECONDS, self.grace.total_seconds() * 2 ** min(times, 16))
@@ -285,7 +284,7 @@ class Scanner:
 
 @dataclass(frozen=True)
 class AttemptLook:
-    """One attempt, with all that the scanner read about it."""
+    """One attempt, with everything that the scanner read about it."""
 
     load_id: str
     attempt: int
@@ -302,7 +301,7 @@ class AttemptLook:
         return self.run_id is not None
 
     def started_run(self, *, is_last: bool = False) -> StartedRun:
-        """The run as another function is asked to look at it."""
+        """The run, for the function that must examine it."""
         assert self.claim is not None
         assert self.run_id is not None
         is_forgotten = self.outcome is not None and self.outcome.state is None
@@ -315,7 +314,7 @@ class AttemptLook:
 
 
 def _age_seconds(report: Report) -> float:
-    """Since the attempt was finished."""
+    """Seconds since the attempt was finished."""
     return _seconds_since(datetime.fromisoformat(report.finished_at))
 
 

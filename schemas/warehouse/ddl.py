@@ -38,7 +38,7 @@ $$ LANGUAGE plpgsql"""
 
 
 def create_tables(*, keep_history: bool = True, status_ranks: Sequence[str] = STATUSES) -> list[str]:
-    """DDL for every table that lasts, and what brings a warehouse of an earlier version up to date."""
+    """DDL for every permanent table, and the statements that upgrade a warehouse of an earlier version."""
     return [
         *(create(table, "CREATE TABLE IF NOT EXISTS") for table in WAREHOUSE_TABLES),
         *(statement for table in WAREHOUSE_TABLES for statement in _add_columns(table)),
@@ -67,7 +67,7 @@ def deployment_steps(
     rights = [statement for statement in rest if statement.startswith("GRANT")]
     users_and_schema = [statement for statement in rest if statement not in rights]
     to_process = [right for right in rights if right.endswith(f" TO {identifier(process_transactions_user)}")]
-    # Two users' rights on one table are two changes of one object.
+    # Two users' rights on one table change the same object.
     to_load = [right for right in rights if right not in to_process]
     tables = create_tables(keep_history=keep_history, status_ranks=status_ranks)
     creates = [statement for statement in tables if statement.startswith("CREATE")]
@@ -98,7 +98,7 @@ def _add_columns(table: Table) -> list[str]:
     END IF;"""
         for column in added
     )
-    # With one more column the name is another, so the call is sent again.
+    # The name changes with every new column, so the call is sent again.
     procedure = f"sp_upgrade_{table.name}_{len(added)}"
     return [
         f"CREATE OR REPLACE PROCEDURE {procedure}() AS $$\nDECLARE\n    known INTEGER;\nBEGIN{blocks}\nEND;\n"
@@ -132,10 +132,10 @@ WHERE {history}.transaction_id IS NULL"""
 
 
 def _renumber_ranks(table: Table, status_ranks: Sequence[str]) -> str:
-    """Gives stored rows the ranks of today; changes nothing where no rank has moved.
+    """Gives stored rows today's ranks; changes nothing if no rank has moved.
 
-    With another order of statuses the text is another, so `pulumi up` sends it again. Only the rank is
-    replaced. A status that is not declared any more keeps its number.
+    A new order of statuses changes the text, so `pulumi up` sends it again. Only the rank is replaced. A status that
+    is no longer declared keeps its number.
     """
     # MOD has the sign of the dividend: an event before 1970 has a negative number.
     stored = f"MOD(MOD(event_precedence, {RANK_SLOTS}) + {RANK_SLOTS}, {RANK_SLOTS})"
@@ -145,10 +145,8 @@ def _renumber_ranks(table: Table, status_ranks: Sequence[str]) -> str:
 
 
 def grants(*, process_transactions_user: str, load_dimensions_user: str) -> list[str]:
-    """The rights of the jobs' database users: those that a load needs and no others.
-
-    A user named `IAMR:<role>` is who signs in with that IAM role. DELETE on load_lock is what lets a
-    user LOCK it; nothing is ever written there.
+    """The rights of the jobs' database users: only those that a load needs. The IAM role signs in as the user
+    `IAMR:<role>`. DELETE on load_lock lets a user LOCK it; nothing is ever written there.
     """
     process, load = identifier(process_transactions_user), identifier(load_dimensions_user)
     dimension_names = ", ".join(dimension.table.name for dimension in DIMENSIONS.values())
@@ -156,7 +154,7 @@ def grants(*, process_transactions_user: str, load_dimensions_user: str) -> list
         _CREATE_USER_ONCE,
         f"CALL sp_create_user_once({literal(process_transactions_user)})",
         f"CALL sp_create_user_once({literal(load_dimensions_user)})",
-        # Otherwise any user could leave a table or a function under a name that others trust.
+        # Otherwise any user could create a table or a function under a name that others trust.
         "REVOKE CREATE ON SCHEMA public FROM PUBLIC",
         *(
             f"GRANT SELECT ({', '.join(dimension.joined)}) ON {dimension.table.name} TO {process}"

@@ -14,11 +14,11 @@ def select_person() -> str:
 
 
 def count_others_with_address() -> str:
-    """How many other customers have an address. Parameters: customer_id, address."""
+    """The number of other customers with an address. Parameters: customer_id, address."""
     return f"SELECT COUNT(*) FROM {_TABLE} WHERE {_KEY} <> :{_KEY} AND LOWER(email) = LOWER(:address)"
 
 
 def forget_person() -> str:
-    """The row stays, so that the facts keep their customer. Parameter: customer_id."""
+    """Blank the personal columns; the row stays, so that the facts keep their customer. Parameter: customer_id."""
     blanked = ", ".join(f"{name} = NULL" for name in PERSONAL_COLUMNS)
     return f"UPDATE {_TABLE} SET {blanked}, updated_at = GETDATE() WHERE {_KEY} = :{_KEY}"

@@ -46,14 +46,14 @@ _PRECEDENCE = tuple(column.name for column in PRECEDENCE_COLUMNS)
 
 
 def set_statement_timeout(seconds: int) -> str:
-    """For the rest of the session: what takes longer, waiting for a lock included, is cancelled."""
+    """Cancel statements of the session that take longer, the wait for a lock included."""
     return f"SET statement_timeout TO {seconds * 1000}"
 
 
 def literal(value: str) -> str:
-    """A string literal; refuses what Redshift's literals would read as more than text."""
+    """A string literal; refuses characters that Redshift would not read as plain text."""
     if "\\" in value or "\0" in value:
-        raise ValueError(f"no backslash or NUL may stand in an SQL literal, but {value!r} has one")
+        raise ValueError(f"an SQL literal must have no backslash and no NUL, but {value!r} has one")
     return "'" + value.replace("'", "''") + "'"
 
 
@@ -82,7 +82,7 @@ def create_temporary(table: Table) -> str:
 
 
 def copy_staged(table: Table, *, manifest_uri: str, copy_role_arn: str) -> str:
-    """COPY reads Parquet by position; the column list says which position is which column."""
+    """COPY reads Parquet by position; the column list names the column of each position."""
     return (
         f"COPY {table.name} ({', '.join(table.names)})\n"
         f"FROM {literal(manifest_uri)}\n"
@@ -103,7 +103,7 @@ def delete_rows(table: Table) -> str:
 
 
 def select_copy_error() -> str:
-    """Why the session's last COPY failed. SYS_LOAD_ERROR_DETAIL shows every user the rows of his own COPYs
+    """The error of the session's last COPY. SYS_LOAD_ERROR_DETAIL shows every user the rows of their own COPYs
     (docs.aws.amazon.com/redshift/latest/dg/SYS_LOAD_ERROR_DETAIL.html), so no right is granted for it."""
     return (
         "SELECT file_name, column_name, error_message FROM sys_load_error_detail\n"
@@ -135,7 +135,7 @@ def select_ledger() -> str:
 def select_past_loads() -> str:
     """Day, rows read, rejected rows and change of the fact, for each load from one day to before another (binds).
 
-    A load's first commit counts, not its replays: they read the same rows.
+    Only a load's first commit counts: replays read the same rows.
     """
     return f"""SELECT {LOAD_LEDGER.name}.partition_day, {LOAD_LEDGER.name}.rows_read, {LOAD_LEDGER.name}.rejected,
     COALESCE(SUM({LEDGER_AMOUNTS.name}.amount), 0) AS change
@@ -169,8 +169,8 @@ def insert_amounts(rows: int) -> str:
 
 
 def select_change(added: Table, replaced: Table) -> str:
-    """How many rows and how much money the fact gains by class and status: `added` comes, and the rows
-    whose ids stand in `replaced` go."""
+    """The rows and the money that the fact gains, by class and status: rows of `added` are added, rows with an id in
+    `replaced` are removed."""
     return f"""SELECT amount_class, status, SUM(row_count) AS row_count, SUM(amount) AS amount
 FROM (
     SELECT amount_class, status, 1 AS row_count, total_amount AS amount
@@ -186,7 +186,7 @@ ORDER BY 1, 2"""
 
 
 def insert_before_staged() -> str:
-    """The fact's rows with a staged id, as they are before a plan's load."""
+    """The fact's rows with a staged id, before a plan's load."""
     return (
         f"INSERT INTO {_BEFORE} ({_BEFORE_NAMES})\n"
         f"SELECT {_FACT}.transaction_id, {_FACT}.status, {_FACT}.total_amount\n"
@@ -195,7 +195,7 @@ def insert_before_staged() -> str:
 
 
 def insert_before_replaced() -> str:
-    """The fact's rows of a load that a plan's load takes the place of. Bind: load_id."""
+    """The fact's rows of a load that a plan's load replaces. Bind: load_id."""
     return (
         f"INSERT INTO {_BEFORE} ({_BEFORE_NAMES})\nSELECT {_BEFORE_NAMES} FROM {_FACT}\n"
         f"WHERE load_id = %s AND transaction_id NOT IN (SELECT transaction_id FROM {_BEFORE})"
@@ -203,7 +203,7 @@ def insert_before_replaced() -> str:
 
 
 LARGEST_CHANGES = 10
-"""How many transactions `select_largest_changes` gives at most."""
+"""The maximum number of transactions of `select_largest_changes`."""
 
 
 def select_largest_changes() -> str:
@@ -272,7 +272,7 @@ def stage_from_history() -> str:
 
 
 def insert_withdrawn() -> str:
-    """The ids whose row in the fact is one that a load does not stage any more. Bind: load_id."""
+    """The ids whose fact row comes from a load that no longer stages it. Bind: load_id."""
     same_row = "\n AND ".join(f"{_STAGED}.{name} = {_FACT}.{name}" for name in ("transaction_id", *_PRECEDENCE))
     return f"""INSERT INTO {_WITHDRAWN} (transaction_id)
 SELECT {_FACT}.transaction_id FROM {_FACT}
@@ -298,7 +298,7 @@ WHERE place = 1"""
 
 
 def delete_withdrawn() -> str:
-    """The rows of the fact in whose place the history has none."""
+    """Fact rows that were withdrawn and have no replacement in the history."""
     return (
         f"DELETE FROM {_FACT}\nUSING {_WITHDRAWN}\nWHERE {_WITHDRAWN}.transaction_id = {_FACT}.transaction_id\n"
         f" AND {_FACT}.transaction_id NOT IN (SELECT transaction_id FROM {_RESTORED})"
@@ -324,7 +324,7 @@ def delete_waiting() -> str:
 
 
 def delete_settled() -> str:
-    """The rows of a load that wait no more. Bind: load_id."""
+    """The rows of a load that no longer wait. Bind: load_id."""
     return (
         f"DELETE FROM {_WAITING}\n"
         f"WHERE load_id = %s AND source_line NOT IN (SELECT source_line FROM {STAGED_WAITING.name})"
@@ -350,7 +350,8 @@ _DROPS = f"SELECT DISTINCT {_WAITING}.bucket, {_WAITING}.drop_key, {_WAITING}.ve
 
 
 def select_awaited(dimension: Dimension) -> str:
-    """Drops with a row that waited for an id just merged, and for nothing else. Bind: since when a row may wait."""
+    """Drops with a row that waited only for an id that was just merged. Bind: the instant since which a row may
+    wait."""
     key = dimension.table.key
     conditions = "\n AND ".join((f"{_WAITING}.since >= %s", *_ALL_KNOWN))
     staged = dimension.staged.name
@@ -358,6 +359,6 @@ def select_awaited(dimension: Dimension) -> str:
 
 
 def select_awaited_by_itself() -> str:
-    """The drop, if its dimension rows came while it was being read. Bind: load_id."""
+    """The drop, if its dimension rows arrived while it was being read. Bind: load_id."""
     conditions = "\n AND ".join((f"{_WAITING}.load_id = %s", *_ALL_KNOWN))
     return f"{_DROPS}\nWHERE {conditions}\nORDER BY 1, 2, 3"

@@ -17,7 +17,7 @@ from schemas.drops import CUSTOMERS, PRODUCTS
 
 @dataclass(frozen=True)
 class Column:
-    """A column as Redshift stores it and as Polars stages it."""
+    """A column: its type in Redshift and its type in Polars."""
 
     name: str
     redshift: str
@@ -26,7 +26,7 @@ class Column:
     max_bytes: int | None = None
     """VARCHAR counts UTF-8 bytes, not characters."""
     default: str | None = None
-    """An SQL literal. Redshift adds no NOT NULL column to a table without one."""
+    """An SQL literal: Redshift adds a NOT NULL column to a table only with a default."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ SUPPLIER_ID = text("supplier_id", 64, nullable=True)
 PRODUCT_NAME = text("product_name", 256, nullable=True)
 MEMBERSHIP_LEVEL = text("membership_level", 64, nullable=True)
 
-# What the transactions file brings, in the contract's order.
+# The columns of the transactions file, in the contract's order.
 TRANSACTION_COLUMNS = (
     text("transaction_id", 64),
     CUSTOMER_ID,
@@ -91,7 +91,7 @@ TRANSACTION_COLUMNS = (
     text("status", 16),
 )
 
-# What a person would call the transaction; `updated_at` moves when one of these does.
+# The transaction's own values; `updated_at` changes when one of them changes.
 BUSINESS_COLUMNS = (
     *TRANSACTION_COLUMNS[1:],
     decimal("unit_price", 18, 4),
@@ -103,7 +103,7 @@ BUSINESS_COLUMNS = (
     MEMBERSHIP_LEVEL,
 )
 
-# Compared in this order, the larger wins: what the row says, which drop said it, where in the drop.
+# Compared in this order, the larger wins: the row's date and status, its drop, its line in the drop.
 PRECEDENCE_COLUMNS = (
     bigint("event_precedence"),
     text("drop_precedence", 64),
@@ -118,7 +118,7 @@ STAGED_TRANSACTIONS = Table(
 )
 
 RESTORED_TRANSACTIONS = Table("restored_transactions", STAGED_TRANSACTIONS.columns, STAGED_TRANSACTIONS.distribution)
-"""A temp table: what the history puts in the place of a row that no longer counts."""
+"""A temp table: rows of the history that replace rows that no longer count."""
 
 WITHDRAWN_TRANSACTIONS = Table(
     "withdrawn_transactions", STAGED_TRANSACTIONS.columns[:1], STAGED_TRANSACTIONS.distribution
@@ -151,7 +151,7 @@ _WAITING = (
     text("drop_key", 1024),
     text("version_id", 1024),
     bigint("source_line"),
-    # The id that a dimension lacked when the row was rejected.
+    # The ids that a dimension lacked when the row was rejected.
     text("customer_id", 64, nullable=True),
     text("product_id", 64, nullable=True),
 )
@@ -240,7 +240,7 @@ LEDGER_AMOUNTS = Table(
     ),
     "DISTSTYLE ALL SORTKEY (load_id)",
 )
-"""By how many rows and how much money each commit changed the fact. The sum over all commits is the fact."""
+"""The rows and the money by which each commit changed the fact. The sum over all commits equals the fact."""
 
 WAREHOUSE_TABLES = (
     DIM_PRODUCTS,
@@ -256,13 +256,13 @@ WAREHOUSE_TABLES = (
 
 @dataclass(frozen=True)
 class Dimension:
-    """A dimension table with the temp table its drops are staged in and the columns its CSV brings."""
+    """A dimension table, the temp table for its staged drops, and the columns of its CSV."""
 
     table: Table
     staged: Table
     source_columns: tuple[Column, ...]
     joined: tuple[str, ...]
-    """The columns that a transaction takes from it, the key first. The job may read no others: no names, no e-mail."""
+    """The columns that a transaction takes from it, the key first. The job may read only these: no names, no e-mail."""
 
     @property
     def personal(self) -> tuple[str, ...]:

@@ -24,14 +24,14 @@ from schemas.warehouse.tables import (
 
 @dataclass(frozen=True)
 class UpsertTarget:
-    """A staging table, the table its rows are merged into, and what decides between two rows of one key."""
+    """A staging table, its target table, and the columns that decide between two rows of one key."""
 
     staged: Table
     table: Table
     precedence: Sequence[Column]
-    """Compared in this order; a staged row that is lower than the table's own is stale."""
+    """Compared in this order; a staged row lower than the table's row is stale."""
     business: Sequence[Column]
-    """`updated_at` moves when one of these does."""
+    """`updated_at` changes when one of these changes."""
 
     def count_outcomes(self) -> str:
         """One row: staged rows, distinct ids, then how many will be inserted, updated, unchanged, stale."""
@@ -60,7 +60,7 @@ FROM (
 ) AS outcomes"""
 
     def delete_stale(self) -> str:
-        """MERGE has no condition on WHEN MATCHED, so rows that lost leave the staging table first."""
+        """Delete the rows that lost from the staging table first, since MERGE has no condition on WHEN MATCHED."""
         return (
             f"DELETE FROM {self.staged.name}\nUSING {self.table.name}\nWHERE {self.same_key}\n"
             f" AND {self._is_stale(self.precedence)}"
@@ -86,7 +86,7 @@ WHEN NOT MATCHED THEN INSERT ({", ".join(table.names)})
 VALUES ({values})"""
 
     def count_merged(self) -> str:
-        """How many rows of the table now have a staged key: more than staged means that a key occurs twice."""
+        """The number of target rows with a staged key: more than staged means that a key occurs twice."""
         return f"SELECT COUNT(*) FROM {self.table.name}\nJOIN {self.staged.name} ON {self.same_key}"
 
     @property
@@ -94,7 +94,7 @@ VALUES ({values})"""
         return f"{self.staged.name}.{self.staged.key} = {self.table.name}.{self.table.key}"
 
     def _is_stale(self, precedence: Sequence[Column]) -> str:
-        # Spelled out: Redshift's ancestor compared rows element by element, so (a, b) < (c, d) is not to be trusted.
+        # Spelled out: Redshift's ancestor compared rows element by element, so (a, b) < (c, d) is not safe.
         staged, table = self.staged.name, self.table.name
         first, rest = precedence[0].name, precedence[1:]
         less = f"{staged}.{first} < {table}.{first}"
@@ -104,7 +104,7 @@ VALUES ({values})"""
         return f"({less}\n OR ({equal}\n AND {self._is_stale(rest)}))"
 
     def _differs(self) -> str:
-        # NULL and '' are one value here: nothing of ours is ever staged as ''.
+        # NULL and '' are one value here: the jobs never stage ''.
         staged, table = self.staged.name, self.table.name
         return "\n OR ".join(
             f"COALESCE({staged}.{column.name}, '') <> COALESCE({table}.{column.name}, '')"

@@ -66,9 +66,9 @@ def test_a_replay_remembers_the_message_that_first_asked_for_it() -> None:
         ("not JSON", "not a JSON object but 'not JSON'"),
         ("[1]", "not a JSON object"),
         ("{}", "neither an S3 notification nor a replay"),
-        ('{"replay": {"bucket": "shop-drops"}}', "lacks what its kind must have .'key'"),
-        ('{"replay": "all"}', "lacks what its kind must have"),
-        ('{"Records": [{"eventSource": "aws:s3", "eventName": "ObjectCreated:Put"}]}', "lacks what its kind must have"),
+        ('{"replay": {"bucket": "shop-drops"}}', "lacks a field of its kind .'key'"),
+        ('{"replay": "all"}', "lacks a field of its kind"),
+        ('{"Records": [{"eventSource": "aws:s3", "eventName": "ObjectCreated:Put"}]}', "lacks a field of its kind"),
         ('{"Records": [{"eventSource": "aws:sqs", "body": "{}"}]}', "a record comes from 'aws:sqs'"),
     ],
 )

@@ -48,10 +48,10 @@ def up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str | None]
         ("config: [", "Pulumi.mine.yaml is not valid YAML: while parsing a flow node "),
         (
             f"{GOOD}\n  transactions-pipeline:quietHour: 5\n",
-            "Pulumi.mine.yaml has the key transactions-pipeline:quietHour, which the program does not know; "
+            "Pulumi.mine.yaml has the key transactions-pipeline:quietHour, which is unknown; "
             "did you mean transactions-pipeline:quietHours?",
         ),
-        (f"{GOOD}\n  quietHours: 5\n", "Pulumi.mine.yaml has the key quietHours, which the program does not know; did"),
+        (f"{GOOD}\n  quietHours: 5\n", "Pulumi.mine.yaml has the key quietHours, which is unknown; did"),
         (GOOD.replace("aws:region: eu-west-1", ""), "Pulumi.mine.yaml has no value for aws:region; "),
         (f"{GOOD}\n  transactions-pipeline:quietHours: 900\n", "quietHours is 900, but must be from 1 to 168 hours; "),
         (f"{GOOD}\n  transactions-pipeline:quietHours: many\n", "Configuration 'transactions-pipeline:quietHours' "),

@@ -70,7 +70,7 @@ def test_failed_load_is_mailed_with_the_command_that_replays_it(cloud: Cloud) ->
             "Job run timed out",
             ["the job's time limit of 60 minutes", "`pulumi config set jobTimeoutMinutes MINUTES`"],
         ),
-        ("glue_stopped", "Job run stopped", ["somebody stopped the run", "find out who stopped the run"]),
+        ("glue_stopped", "Job run stopped", ["the run was stopped before", "check who stopped the run"]),
         ("glue_succeeded", "Job run succeeded", ["may be loaded, but the run's report is missing"]),
     ],
 )

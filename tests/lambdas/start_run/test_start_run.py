@@ -143,7 +143,7 @@ def test_a_drop_in_another_bucket_is_refused_by_name(cloud: Cloud, caplog: pytes
     assert deliver(cloud, event) == ["message-1"]
     assert cloud.runs() == []
     assert "is in the bucket 'shop-archive'" in caplog.text
-    assert "take the other bucket's notification away" in caplog.text
+    assert "remove the other bucket's notification" in caplog.text
 
 
 def test_an_event_without_version_pins_the_version_that_is_current(cloud: Cloud) -> None:
