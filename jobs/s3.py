@@ -75,7 +75,7 @@ class ObjectVersion:
             body: bytes = answer["Body"].read()
             return body
 
-        with _gone_is_told(self):
+        with _raise_drop_gone(self):
             return get()
 
     def ranges(self, s3: Any, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
@@ -140,7 +140,7 @@ def _bounds(start: int, stop: int) -> Iterator[tuple[int, int]]:
 
 
 @contextmanager
-def _gone_is_told(source: Drop | ArchivedCopy | ObjectVersion) -> Iterator[None]:
+def _raise_drop_gone(source: Drop | ArchivedCopy | ObjectVersion) -> Iterator[None]:
     """Raises DropGone where S3 says that the version is not there."""
     try:
         yield

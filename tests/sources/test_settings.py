@@ -120,7 +120,10 @@ def test_settings_survive_the_way_to_the_job(mapping: Mapping[str, Any]) -> None
         ({"columns": {"transaction_id": ["<line>", "a"]}}, "columns: <line> may only be used in transaction_id, after"),
         ({"columns": {"product_id": "<line>"}}, "columns: <line> may only be used in transaction_id, after"),
         ({"columns": {"status": []}}, 'columns: status has no heading, so statuses must say what "" means'),
-        ({"columns": {"customer_id": []}}, "columns: customer_id has no heading, so guest_customer must name the customer"),
+        (
+            {"columns": {"customer_id": []}},
+            "columns: customer_id has no heading, so guest_customer must name the customer",
+        ),
         ({"products": {"price": []}}, "products: price has no heading, but every row must have one"),
         ({"customers": {"email": ["A", "B"]}}, "customers: email is A, B, but must be one heading"),
         ({"products": {"product_id": "<line>"}}, "products: product_id is <line>, but must be one heading"),
