@@ -126,7 +126,9 @@ class Warehouse(PipelineComponent):
             port=args.network.warehouse_port,
             publicly_accessible=False,
             tags=self._tags("warehouse"),
-            opts=self._child(delete_before_replace=True),
+            # Its groups change with the VPC alone. AWS takes new groups and new subnets in two requests, and neither
+            # fits a workgroup that is still in the other VPC. The namespace keeps the data.
+            opts=self._child(delete_before_replace=True, replace_on_changes=["security_group_ids"]),
         )
         redshiftserverless.UsageLimit(
             name,

@@ -68,6 +68,7 @@ class Resource:
     retain_on_delete: bool
     delete_before_replace: bool
     ignore_changes: tuple[str, ...]
+    replace_on_changes: tuple[str, ...]
     dependencies: frozenset[str]
     urn: str
 
@@ -146,6 +147,7 @@ class _Recorder(MockMonitor):
                     retain_on_delete=request.retainOnDelete,
                     delete_before_replace=request.deleteBeforeReplace,
                     ignore_changes=tuple(request.ignoreChanges),
+                    replace_on_changes=tuple(request.replaceOnChanges),
                     dependencies=frozenset(request.dependencies),
                     urn=response.urn,
                 )

@@ -140,3 +140,18 @@ def test_what_is_kept_keeps_nothing_of_the_network(prod: Deployed) -> None:
         "warehouse",
         "warehouse-copy",
     }
+
+
+def test_another_network_replaces_the_workgroup_and_keeps_the_data(deployed: Deployed, wheel_directory: Path) -> None:
+    """AWS takes groups and subnets in two requests, and a workgroup in one VPC takes neither of another."""
+    namespace, workgroup = deployed.only("Namespace", "warehouse"), deployed.only("Workgroup", "warehouse")
+    assert workgroup.replace_on_changes == ("securityGroupIds",)
+    assert workgroup.delete_before_replace
+    # The groups go with the VPC, and with nothing else.
+    groups = [
+        group for group in deployed.of("SecurityGroup") if f"{group.name}-id" in workgroup.inputs["securityGroupIds"]
+    ]
+    assert [set(group.inputs) - {"description", "tags"} for group in groups] == [{"vpcId"}]
+    elsewhere = deploy(deployed.stack, wheel_directory, vpcCidr="10.80.0.0/16")
+    assert elsewhere.only("Namespace", "warehouse").inputs == namespace.inputs
+    assert (namespace.replace_on_changes, namespace.dependencies & {workgroup.urn}) == ((), set())
