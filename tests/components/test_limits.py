@@ -26,9 +26,9 @@ REGIONS = sorted(
         for partition in botocore.session.get_session().get_data("endpoints")["partitions"]
         for region in partition["regions"]
     },
-    key=len,
+    key=lambda region: (len(region), region),
 )
-"""Every Region of every partition, by the length of its name."""
+"""Every Region of every partition, by the length of its name and in one order: the workers of a run must collect alike."""
 AUTONAMED = len("-0a1b2c3")
 """What Pulumi appends to a name that the program leaves to it."""
 
