@@ -1,4 +1,4 @@
 """The operator's command `pipeline`, listed in `cli.main`.
 
-`commands` has what can be typed; the folders beside it have what the commands do, by topic.
+`commands` has one module per command; the folders beside it do the work, one folder per topic.
 """

@@ -1,7 +1,7 @@
-"""What every command shares: its options, its one error handler, and how it prints.
+"""The parts that all commands share: options, one error handler, and output as text or JSON.
 
-A command is a function whose first parameter is an `Invocation`; `@command` gives it the shared
-options. Modules in cli/commands import nothing heavy at their top, so that `--help` is quick.
+A command is a function whose first parameter is an `Invocation`; `@command` adds the shared
+options. Modules in cli/commands import nothing heavy at their top, so `--help` is quick.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Invocation:
             typer.echo(text)
 
     def console(self) -> Console:
-        """Where a running command draws: standard output, or standard error when the result there is JSON."""
+        """The terminal to draw on: standard output, or standard error when --json needs standard output."""
         from rich.console import Console
 
         return Console(stderr=self.as_json, quiet=self.is_quiet)
@@ -86,7 +86,7 @@ class Invocation:
 
 
 def command(*, on_pipeline: bool = False) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Make a function a command; `on_pipeline` gives it --stack."""
+    """Turn a function into a command; `on_pipeline` adds the option --stack."""
 
     def decorate(function: Callable[..., None]) -> Callable[..., None]:
         name = function.__name__.replace("_", "-").strip("-")
@@ -106,7 +106,7 @@ def command(*, on_pipeline: bool = False) -> Callable[[Callable[..., None]], Cal
 
 
 def _add_options(run: Any, function: Callable[..., None], options: dict[str, Any]) -> None:
-    """Give `run` the parameters of `function` without its first, and the options."""
+    """Give `run` the options and the parameters of `function`, all but the first."""
     own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
     shared = [
         inspect.Parameter(
@@ -131,7 +131,7 @@ def one_sentence_per_error(invocation: Invocation) -> Iterator[None]:
         typer.echo("Stopped.", err=True)
         raise typer.Exit(INTERRUPTED) from None
     except BrokenPipeError:
-        # The reader of the output has gone. Python would complain about it once more when it exits.
+        # The reader of the output is gone. At exit Python would report that a second time.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(GOOD) from None
     except Exception as error:

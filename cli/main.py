@@ -35,12 +35,12 @@ from cli.commands.wheel import wheel
 
 
 def command_name(function: Any) -> str:
-    """How a command is typed: a function that would hide a builtin has an underscore at its end."""
+    """The word that a person types; the function `open_` is typed `open`, because a builtin has that name."""
     return str(function.__name__).strip("_").replace("_", "-")
 
 
 class GroupedCommands(TyperGroup):
-    """Shows its commands under the names of their groups. Plain text: Rich alone takes half a second to import."""
+    """Lists the commands by group, in plain text: importing Rich takes half a second."""
 
     def format_commands(self, _: Any, formatter: Any) -> None:
         width = max(map(len, self.commands))
@@ -74,7 +74,7 @@ def pipeline(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """A shop's daily transactions, from the dropped CSV to the warehouse.
+    """Load a shop's daily CSV files of transactions into the warehouse.
 
     With --stack NAME (or PIPELINE_STACK) a command works on that stack on AWS, without it on the local pipeline.
 

@@ -1,7 +1,7 @@
-"""How a command says that it cannot do what was asked: one sentence, and which exit status.
+"""One sentence and one exit status for every error of a command.
 
-Every error that a person can cause or correct becomes a sentence here and nowhere else. Anything
-else is a fault of this program: its sentence asks for `--debug`, which shows the traceback.
+This module alone turns errors that a person can cause or correct into sentences. Any other
+error is a fault of this program: its sentence asks for `--debug`, which shows the traceback.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 GOOD = 0
 FAILED = 1
-"""What was asked for was tried and did not succeed."""
+"""The command tried, and did not succeed."""
 WRONG_USE = 2
 """Nothing was done: a value, a file, a setting or the environment must be corrected first."""
 NEEDS_A_LOOK = 3
@@ -22,20 +22,20 @@ INTERRUPTED = 130
 
 
 class Refused(Exception):
-    """Nothing was done; the message says what to correct."""
+    """The command did nothing; the message names what to correct."""
 
 
 class Failed(Exception):
-    """What was asked for did not succeed; the message says why and what to do."""
+    """The command did not succeed; the message gives the reason and what to do."""
 
 
 def explain(error: Exception) -> tuple[str, int]:
     """The sentence and the exit status of an error."""
     for chained in _causes(error):
         for find_sentence in (_from_us, _from_disk, _from_pulumi, _from_aws):
-            outcome = find_sentence(chained)
-            if outcome is not None:
-                return outcome
+            explained = find_sentence(chained)
+            if explained is not None:
+                return explained
     return (
         f"this is a fault of the program: {type(error).__name__}: {_one_line(error)}; "
         "run the command again with --debug to see where",
@@ -44,7 +44,7 @@ def explain(error: Exception) -> tuple[str, int]:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """The error and what caused it: a library may wrap the error that has the sentence."""
+    """The error and its causes: a library may wrap the error that has the sentence."""
     seen: BaseException | None = error
     while seen is not None:
         yield seen
@@ -78,17 +78,17 @@ def _from_disk(error: BaseException) -> tuple[str, int] | None:
     if error.filename is not None:
         reason = (error.strerror or str(error)).lower()
         return f"{error.filename}: {reason}; {_PATH_ADVICE.get(error.errno or 0, 'check the path')}", WRONG_USE
-    # Polars raises OSError with the number in its text alone.
+    # Polars puts the error's number only into the text.
     if error.errno in _FULL or any(f"(os error {number})" in str(error) for number in _FULL):
         return "the disk is full; free some space and try again", WRONG_USE
     return None
 
 
 def _from_pulumi(error: BaseException) -> tuple[str, int] | None:
-    # Asked by name: who never deployed anything has not loaded these modules, and need not.
+    # By name: a command that deploys nothing need not import these modules.
     for module, name in (
         ("components.stack_config", "StackConfigError"),
-        # Also the program's own refusal of a value, and Pulumi's of a value of the wrong type.
+        # The program and Pulumi raise it for a wrong value in the configuration, too.
         ("pulumi", "RunError"),
         ("local.deploy", "DeployFailed"),
     ):
@@ -105,7 +105,7 @@ def _from_aws(error: BaseException) -> tuple[str, int] | None:
     missing = (exceptions.NoCredentialsError, exceptions.PartialCredentialsError, exceptions.ProfileNotFound)
     if isinstance(error, missing):
         return (
-            f"AWS cannot be asked: {_one_line(error)}; sign in (`aws sso login` or `aws configure`) "
+            f"AWS cannot be reached: {_one_line(error)}; sign in (`aws sso login` or `aws configure`) "
             "or set AWS_PROFILE, then try again",
             WRONG_USE,
         )
@@ -131,7 +131,7 @@ _FORBIDDEN = ("AccessDenied", "AccessDeniedException", "403", "UnauthorizedOpera
 
 
 def _corrected_by_hand(error: Any) -> str | None:
-    """The sentence about a refusal that ends once a name, a right or a sign-in is corrected."""
+    """The sentence about a wrong name, a missing right or a sign-in that has expired; None for other errors."""
     described = error.response.get("Error", {})
     code, message = described.get("Code", ""), described.get("Message", "")
     if code == "NoSuchBucket":
@@ -139,7 +139,7 @@ def _corrected_by_hand(error: Any) -> str | None:
     if code in _SIGN_IN_AGAIN:
         return f"{_SIGN_IN_AGAIN[code]}; sign in again"
     if code in _FORBIDDEN:
-        return f"{error.operation_name} is forbidden ({message}); ask for the right, or sign in as somebody who has it"
+        return f"{error.operation_name} is forbidden ({message}); ask for the right, or sign in as a user who has it"
     return None
 
 

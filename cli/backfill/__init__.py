@@ -1,1 +1,1 @@
-"""Many days of files: uploaded in batches, reported in one mail."""
+"""Backfills: many days of files, dropped in batches and reported in one mail."""

@@ -1,6 +1,6 @@
-"""Many days of files at once: dropped in batches, told by one mail, and resumed where they were stopped.
+"""Many days of files: dropped in batches, reported in one mail, and resumed after a stop.
 
-A file counts as dropped when its content is in the drop bucket or the archive under its key. So a
+A file counts as dropped when its content is in the drop bucket or the archive under its key. A
 backfill that was killed is resumed by starting it again, and no file is dropped twice.
 """
 
@@ -33,7 +33,7 @@ from schemas.work_bucket import BACKFILL_KEY, NOTIFIED, digest_key, parse_attemp
 _MIB = 1024 * 1024
 _OF_PARTS = re.compile(r"[0-9a-f]{32}-([1-9][0-9]*)")
 Content = tuple[str, str]
-"""A key and the MD5 of what is to stand under it: S3's ETag, for what is uploaded in one piece."""
+"""A key and the MD5 of the file for it; S3 uses the MD5 as ETag for an upload in one piece."""
 
 
 @dataclass
@@ -45,12 +45,12 @@ class BackfillRun:
     """Dimensions first."""
     say: Callable[[str], None]
     timeout_seconds: float
-    """For each batch."""
+    """The limit for each batch."""
     dropped: dict[Content, Drop] = field(default_factory=dict)
-    """Of all files, as far as they are dropped."""
+    """The files that are dropped already, each with its drop."""
 
     def __post_init__(self) -> None:
-        """Find out what is dropped already."""
+        """Look for files that are dropped already."""
         self.contents = {file.key: (file.key, _md5(file.path)) for file in self.files}
         digest = hashlib.sha256(json.dumps(sorted(self.contents.values())).encode())
         self.name = digest.hexdigest()[:16]
@@ -62,7 +62,7 @@ class BackfillRun:
         return [file for file in self.files if self.contents[file.key] not in self.dropped]
 
     def run(self, batch: int) -> list[Load]:
-        """Drop what is left, so many files at a time, and send the digest; the loads, in the order of the files."""
+        """Drop the files that are left, `batch` at a time, and send the digest; returns the loads in file order."""
         self._begin()
         dimensions = [file for file in self.files if file.is_dimension]
         transactions = [file for file in self.files if not file.is_dimension]
@@ -78,7 +78,7 @@ class BackfillRun:
         return loads
 
     def _begin(self) -> None:
-        """Write the note that keeps single mails away; raises Refused while another backfill runs."""
+        """Write the note that suppresses single mails; raises Refused while another backfill runs."""
         s3 = self.pipeline.client("s3")
         try:
             note = s3.get_object(Bucket=self._work_bucket, Key=BACKFILL_KEY)
@@ -102,7 +102,7 @@ class BackfillRun:
         )
 
     def _drop(self, files: Sequence[FileToDrop]) -> None:
-        """Drop those of a batch that are left, and wait until each of it is settled."""
+        """Drop the files of a batch that are left, and wait until each file of the batch is settled."""
         self._keep_quiet()
         for file in files:
             content = self.contents[file.key]
@@ -116,7 +116,7 @@ class BackfillRun:
         )
 
     def _wait_until_notified(self, loads: Sequence[Load]) -> None:
-        """Wait until `notify` has seen the last outcome of each: without the note it would mail it by itself."""
+        """Wait until `notify` has handled the last outcome of each load; it mails outcomes once the note is gone."""
         until = time.monotonic() + self.timeout_seconds
         outcomes = {(load.load_id, load.status.attempt) for load in loads if load.attempts}
         while missing := outcomes - set(self._notified()):
@@ -134,7 +134,7 @@ class BackfillRun:
             yield from filter(None, (parse_attempt_key(entry["Key"]) for entry in page.get("Contents", [])))
 
     def _send_digest(self, loads: Sequence[Load]) -> None:
-        """Publish the digest unless it was. The note comes first: a second mail would look like a second backfill."""
+        """Publish the digest once. The note comes first, because a second mail would look like a second backfill."""
         s3 = self.pipeline.client("s3")
         mail = digest_mail(loads, name=self.name, stack=self.pipeline.stack or LOCAL_STACK)
         note = json.dumps({"subject": mail.subject}).encode()
@@ -161,7 +161,7 @@ def _md5(path: Path) -> str:
 def _known_drops(
     pipeline: Pipeline, files: Sequence[FileToDrop], contents: Mapping[str, Content]
 ) -> Iterator[tuple[Content, Drop]]:
-    """The contents that are in the drop bucket or the archive already, each with its drop."""
+    """The contents that are already in the drop bucket or the archive, each with its drop."""
     drop_bucket, archive = pipeline.output("drop_bucket"), pipeline.output("archive_bucket")
     paths = {file.key: file.path for file in files}
     s3 = pipeline.client("s3")
@@ -178,10 +178,11 @@ def _known_drops(
 
 
 def has_etag(path: Path, md5: str, version: Mapping[str, Any]) -> bool:
-    """True when an object's ETag and size are those of the file, also where it was uploaded in several parts.
+    """True when an object has the file's size and ETag, also after an upload in several parts.
 
-    https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity-upload.html: the MD5 of the parts'
-    MD5s and the number of parts. How large the parts were is not said; tools take whole MiB.
+    The ETag of such an upload is the MD5 of the parts' MD5s and the number of parts
+    (https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity-upload.html). S3 does not record
+    the size of the parts, so every size in whole MiB is tried, as tools use these.
     """
     etag, size = version["ETag"].strip('"'), path.stat().st_size
     parts = _OF_PARTS.fullmatch(etag)
@@ -202,6 +203,6 @@ def _etag_of_parts(path: Path, part_bytes: int) -> str:
 
 
 def _source_version(s3: Any, archive: str, version: dict[str, Any]) -> str:
-    """The version of the drop that an archived copy was made of; empty for what is no copy of ours."""
+    """The version id of the drop that was copied into the archive; empty for an object that is no copy of ours."""
     head = s3.head_object(Bucket=archive, Key=version["Key"], VersionId=version["VersionId"])
     return str(head["Metadata"].get(SOURCE_VERSION_ID, ""))

@@ -1,4 +1,4 @@
-"""The one mail about a backfill: what its files did, and which of them need a person."""
+"""The one mail about a backfill: the outcome of its files, and the files that need a person."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from schemas.reject_reasons import REJECT_REASONS
 from schemas.reports import Report
 
 _MANY = 4
-"""Of whatever is listed, no more than this is shown."""
+"""The longest that any list in the mail may be."""
 _NAME, _SENTENCE = 80, 160
 
 
 def digest_mail(loads: Sequence[Load], *, name: str, stack: str) -> Mail:
-    """The mail about all loads of a backfill, once each is settled."""
+    """The mail about all loads of a backfill; all of them are settled."""
     failed = [load for load in loads if load.is_failed]
     reports = [load.report for load in loads if load.report is not None and not load.is_failed]
     counts, waiting = _counts(reports), sum(report.waiting for report in reports)
@@ -50,7 +50,7 @@ def _what_happened(loads: Sequence[Load], failed: Sequence[Load]) -> str:
     loaded = len(loads) - len(failed)
     what = f"{loaded:,} of {counted(len(loads), 'file')} of a backfill {agreeing(loaded, 'is', 'are')} loaded"
     what += f"; {counted(len(failed), 'file')} NOT." if failed else "."
-    return f"{what} This mail is about all of them; there was no mail about each."
+    return f"{what} This is the only mail about them."
 
 
 def _to_do(failed: Sequence[Load], to_look_at: int, stack: str) -> str:
@@ -71,7 +71,7 @@ def _rows(counts: Counter[str], waiting: int) -> list[str]:
 def _counts(reports: Iterable[Report]) -> Counter[str]:
     counts: Counter[str] = Counter(dict.fromkeys(COUNTS, 0))
     for report in reports:
-        # Products and customers are no transactions, and their rows are not counted beside them.
+        # Rows of products and customers are not counted as transactions.
         if report.partition_day is not None:
             counts.update(report.first_commit or report.counts or {})
     return counts

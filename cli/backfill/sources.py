@@ -1,4 +1,4 @@
-"""The files of a backfill: those of a folder, or below a prefix of a bucket, of the days that are asked for."""
+"""The files of a backfill: the files in a folder, or below a prefix of a bucket, for the wanted days."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ from schemas.drops import CUSTOMERS, PRODUCTS, is_drop, parse_key
 
 _ENDS = (".csv", ".csv.gz")
 _URI = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(.*))?")
-# A day needs its year, its month and its day of the month, however each is written.
+# A pattern needs one form of each: year, month and day.
 _PARTS = (("%Y", "%y"), ("%m", "%b", "%B"), ("%d",))
 
 
 @dataclass(frozen=True)
 class Selection:
-    """Which files are meant, and how their names say the day."""
+    """The pattern of file names, and the days that are wanted."""
 
     pattern: str | None = None
-    """A name as `strptime` reads it, `till_%d%m%Y.csv`; None where names hold YYYY-MM-DD."""
+    """A file name in `strptime`'s format, such as `till_%d%m%Y.csv`; None where names hold YYYY-MM-DD."""
     first: date | None = None
     last: date | None = None
 
     def __post_init__(self) -> None:
         if self.pattern is not None and not all(any(part in self.pattern for part in parts) for parts in _PARTS):
-            raise Refused(f"--name {self.pattern} does not say a day; write it as till_%Y%m%d.csv: year, month and day")
+            raise Refused(f"--name {self.pattern} has no full day; give year, month and day, as in till_%Y%m%d.csv")
 
     def key(self, inside: str) -> str | None:
-        """The key of a file by its path in the folder; None for one that is not meant."""
+        """The key of a file, by its path in the folder; None for a file that is not wanted."""
         name = inside.rpartition("/")[2]
         if not name.lower().endswith(_ENDS):
             return None
         key = self._key(inside, name)
         day = parse_key(key).partition_day if key is not None else None
-        is_meant = day is None or (self.first or day) <= day <= (self.last or day)
-        return key if is_meant else None
+        is_wanted = day is None or (self.first or day) <= day <= (self.last or day)
+        return key if is_wanted else None
 
     def _key(self, inside: str, name: str) -> str | None:
         if is_drop(inside):
@@ -57,7 +57,7 @@ class Selection:
 
 @contextmanager
 def files_of(source: str, selection: Selection, s3: Any) -> Iterator[list[FileToDrop]]:
-    """The files of a folder, or of s3://BUCKET/PREFIX while the block runs; raises Refused where there is none."""
+    """The wanted files of a folder or of s3://BUCKET/PREFIX, on disk while the block runs; raises Refused if none."""
     if _URI.fullmatch(source) is None:
         yield files_in_folder(Path(source), selection)
         return
@@ -66,7 +66,7 @@ def files_of(source: str, selection: Selection, s3: Any) -> Iterator[list[FileTo
 
 
 def files_in_folder(folder: Path, selection: Selection) -> list[FileToDrop]:
-    """Raises Refused where there is none."""
+    """The wanted files in a folder and its subfolders; raises Refused if there is none."""
     if not folder.is_dir():
         raise Refused(f"{folder} is neither a folder nor s3://BUCKET/PREFIX; `pipeline drop` takes files")
     inside = sorted(path for path in folder.rglob("*") if path.is_file())
@@ -74,7 +74,7 @@ def files_in_folder(folder: Path, selection: Selection) -> list[FileToDrop]:
 
 
 def files_in_bucket(s3: Any, uri: str, selection: Selection, scratch: Path) -> list[FileToDrop]:
-    """Download those that are meant; raises Refused where there is none."""
+    """Download the wanted files; raises Refused if there is none."""
     parts = _URI.fullmatch(uri)
     assert parts is not None
     bucket, prefix = parts[1], parts[2] or ""
@@ -91,5 +91,5 @@ def files_in_bucket(s3: Any, uri: str, selection: Selection, scratch: Path) -> l
 def _chosen(source: str, paths: Iterable[tuple[Path, str]], selection: Selection) -> list[FileToDrop]:
     files = [FileToDrop(path, key) for path, inside in paths if (key := selection.key(inside)) is not None]
     if not files:
-        raise Refused(f"{source} has no file of the days that are asked for; check --name, --from and --to")
+        raise Refused(f"{source} has no file for the wanted days; check --name, --from and --to")
     return in_order(files)

@@ -1,1 +1,1 @@
-"""What would happen to a file, without any pipeline."""
+"""Checks of files, without any pipeline: which rows would be accepted, and which settings would help."""

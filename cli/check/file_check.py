@@ -1,4 +1,4 @@
-"""What would happen to a file, found with the job's own code: no warehouse, no bucket, nothing is kept."""
+"""A check of a file with the job's own code, without a warehouse or a bucket; nothing is kept."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ from schemas.warehouse.tables import DIMENSIONS
 _FOLDERS = re.compile(r"year=([0-9]{4})/month=([0-9]{1,2})/day=([0-9]{1,2})/")
 _NAMED_DAY = re.compile(r"(?<![0-9])([0-9]{4}-[0-9]{2}-[0-9]{2})(?![0-9])")
 _MOST_VALUES = 1000
-"""Different values of a column that are remembered for each reject reason."""
+"""The largest number of different values that is kept for each reject reason."""
 
 
 @dataclass(frozen=True)
 class Dimensions:
-    """The ids that a file's rows are looked up by; None where they are not at hand and so are not checked."""
+    """The products and customers to look ids up in; None where they are not given: such ids are not checked."""
 
     products: Lookup | None = None
     customers: Lookup | None = None
@@ -53,7 +53,7 @@ class Dimensions:
 
 @dataclass(frozen=True)
 class FileCheck:
-    """One file, what would happen to it, and what would help."""
+    """One file, the result of its check, and the settings that would improve the result."""
 
     path: Path
     kind: str
@@ -66,16 +66,16 @@ class FileCheck:
 
 @dataclass(frozen=True)
 class Checker:
-    """Checks files under the settings that a stack would have."""
+    """Checks files under the settings of a stack."""
 
     settings: SourceSettings
     dimensions: Dimensions
     max_reject_ratio: float
     day: str | None
-    """The day of files that do not say it."""
+    """The day of files without a day in their path."""
 
     def check(self, path: Path) -> FileCheck:
-        """Raises Refused where the day is none of the calendar."""
+        """Check one file; raises Refused where its day is not in the calendar."""
         for kind in (PRODUCTS, CUSTOMERS):
             if path.name.startswith(kind):
                 return FileCheck(path, kind, self.settings.name, _check_dimension(path, kind, self.settings))
@@ -98,7 +98,7 @@ class Checker:
 
     def _notes(self, day: date | None) -> Iterator[str]:
         if day is None:
-            yield "the file does not say its day, so today is assumed: give --day YYYY-MM-DD"
+            yield "the file's name has no day, so today is assumed: give --day YYYY-MM-DD"
         if self.dimensions.products is None:
             yield "product ids and prices are not checked: give --products dim_products….csv"
         if self.dimensions.customers is None:
@@ -106,7 +106,7 @@ class Checker:
 
 
 def _day_of(path: Path, given: str | None) -> date | None:
-    """The day that is given, or that the folders or the name say."""
+    """The given day, or the day in the folders' names or in the file's name."""
     folders = _FOLDERS.search(path.absolute().as_posix())
     named = _NAMED_DAY.search(path.name)
     written = given or ("-".join(part.zfill(2) for part in folders.groups()) if folders else named and named[1])
@@ -119,7 +119,7 @@ def _day_of(path: Path, given: str | None) -> date | None:
 def _check_transactions(
     path: Path, settings: SourceSettings, day: date, dimensions: Dimensions, max_reject_ratio: Fraction
 ) -> CheckResult:
-    """Read, validate and settle a file as the job does."""
+    """Read and validate a file and resolve its duplicates, as the job does."""
     with tempfile.TemporaryDirectory(prefix="check-") as name:
         folder = Path(name)
         try:
@@ -175,7 +175,7 @@ def _check_dimension(path: Path, name: str, settings: SourceSettings) -> CheckRe
 
 
 def read_lookup(path: Path, name: str, settings: SourceSettings) -> Lookup:
-    """A dimension from a file in the form in which it is dropped; raises JobError."""
+    """A dimension from a source file; raises JobError."""
     columns = DIMENSIONS[name].joined
     return Lookup(_dimension_rows(path, name, settings).select(columns), name=name, key=columns[0])
 
@@ -205,7 +205,7 @@ def _validator(settings: SourceSettings, day: date, dimensions: Dimensions) -> _
 
 @dataclass(frozen=True)
 class _Observer(RowValidator):
-    """Validates, and remembers the values that rows are rejected for."""
+    """Validates rows, and counts the values for which rows are rejected."""
 
     values: dict[str, Counter[str]] = field(default_factory=dict)
 
@@ -240,7 +240,7 @@ class _AnyId(Lookup):
 
 
 class _Discarded:
-    """S3 for rows that nobody will load."""
+    """An S3 client that discards uploads: these rows are not loaded."""
 
     def upload_file(self, *_arguments: Any, **_options: Any) -> None:
         """Keep nothing."""

@@ -1,7 +1,7 @@
-"""Which settings would let a file in: presets whose headings it has, and single settings that its content asks for.
+"""Proposals of settings with which a file can be read: a preset with its headings, or single changes for its content.
 
-A proposal is only made after the file was checked with it. What is ambiguous is not proposed: is 03/04/2023 in
-March or in April?
+Every proposal is checked on the file first. Ambiguous settings are not proposed: 03/04/2023 may be in March or
+in April.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ CheckWith = Callable[[SourceSettings], CheckResult]
 
 @dataclass(frozen=True)
 class Proposal:
-    """Settings under which more of the file is loaded, and what happens then."""
+    """Settings with which more of the file would be loaded, and the result of a check with them."""
 
     settings: SourceSettings
     result: CheckResult
@@ -59,7 +59,7 @@ class Proposal:
 
 
 def propose(path: Path, used: SourceSettings, current: CheckResult, check: CheckWith) -> Proposal | None:
-    """The best of the presets and of the changes that the content asks for, if it is better than `current`."""
+    """The best preset or set of changes for this file, if it is better than `current`."""
     lines = list(_head_lines(path))
     proposals = [
         Proposal(settings, check(settings), settings.name, {})
@@ -74,13 +74,13 @@ def propose(path: Path, used: SourceSettings, current: CheckResult, check: Check
 
 
 def ambiguous_dates(texts: Iterable[str]) -> list[str]:
-    """The two formats that each read all of these dates differently; empty where one or none does."""
+    """Two or more formats that each read all of these dates; empty where fewer than two do."""
     readings = [formats[0] for formats in _orders_of(list(texts)).values()]
     return readings if len(readings) > 1 else []
 
 
 def _changed(lines: list[str], used: SourceSettings, check: CheckWith) -> Proposal | None:
-    """The settings in use with the changes that the file asks for, one after the other."""
+    """The settings in use with changes for this file, made one after the other."""
     changes: dict[str, Any] = _shape_changes(lines, used)
     settings = _with(used, changes)
     result = check(settings)
@@ -113,7 +113,7 @@ def _shape_changes(lines: list[str], used: SourceSettings) -> dict[str, Any]:
 
 
 def _value_changes(result: CheckResult, settings: SourceSettings, lines: list[str]) -> dict[str, Any]:
-    """Settings of values, from what rows are rejected for."""
+    """Changes for dates, quantities and escapes, found in the values of rejected rows."""
     changes: dict[str, Any] = {}
     formats = _orders_of(list(result.values.get("invalid_transaction_date", ())))
     if len(formats) == 1:
@@ -129,7 +129,7 @@ def _value_changes(result: CheckResult, settings: SourceSettings, lines: list[st
 
 
 def _orders_of(texts: list[str]) -> dict[str, list[str]]:
-    """Day first, month first, … -> its formats, for each order of day and month in which every text is a date."""
+    """Order of day and month (day first, month first, …) -> its formats, for each order that reads every text."""
     written = [text for text in texts if re.search("[0-9]", text)]
     orders = {
         order: [day.format(separator) + time for separator in "./-" for day in days for time in _TIMES]
@@ -164,7 +164,7 @@ def _has_headings(lines: list[str], settings: SourceSettings) -> bool:
 
 
 def _header_line(lines: list[str], settings: SourceSettings, delimiter: str) -> int | None:
-    """The first line, from 0, with all the headings wanted."""
+    """The number, from 0, of the first line that has all wanted headings."""
     wanted = {heading_key(heading) for heading in settings.headings}
     for number, line in enumerate(lines[:_HEADER_LINES]):
         if wanted <= {heading_key(heading) for heading in _split(line, settings, delimiter)}:
@@ -179,7 +179,7 @@ def _split(line: str, settings: SourceSettings, delimiter: str) -> list[str]:
 
 
 def _head_lines(path: Path) -> Iterator[str]:
-    """The first lines; a byte that is not UTF-8 is a lone surrogate."""
+    """The first lines of the file as text; a byte that is not UTF-8 becomes a lone surrogate."""
     with path.open("rb") as file:
         head = file.read(_HEAD_BYTES)
     if head.startswith(b"\x1f\x8b"):

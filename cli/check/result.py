@@ -1,4 +1,4 @@
-"""What a check of a file finds out."""
+"""The result of a check of a file."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from schemas.reports import RejectedFor
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What the job would say of a file under some settings. Where `refusal` is set, nothing would be loaded."""
+    """The job's result for a file under some settings; where `refusal` is set, nothing would be loaded."""
 
     refusal: str | None
     rows: int = 0
     accepted: int = 0
-    """Rows that would be loaded, or lose to another row of the file (`duplicate`)."""
+    """The valid rows, including those that lose to another row of the file (`duplicate`)."""
     duplicate: int = 0
     rejected: int = 0
     reasons: Mapping[str, RejectedFor] = field(default_factory=dict)
     values: Mapping[str, Counter[str]] = field(default_factory=dict)
-    """Reject reason -> the values that it is about, with how many rows have each."""
+    """Reject reason -> the values that caused it, each with its number of rows."""
     ignored_columns: tuple[str, ...] = ()
 
     @property

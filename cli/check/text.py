@@ -1,4 +1,4 @@
-"""What `pipeline check` prints of a file: text for a person, or a JSON object."""
+"""The output of `pipeline check` for a file: text for a person, or a JSON object."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MOST_WORDS = 12
 
 
 def as_text(check: FileCheck) -> str:
-    """The file, its rows, why rows are rejected with samples and the form that is wanted, and what would help."""
+    """The file, its counts, the reject reasons with samples and the wanted form, and a proposal."""
     result = check.result
     lines = [f"{check.path.name} ({check.kind}, source {check.source})"]
     if result.rows:
@@ -27,13 +27,13 @@ def as_text(check: FileCheck) -> str:
         lines.append(f"  refused: {result.refusal}")
     lines += _reasons(result)
     if result.ignored_columns:
-        lines.append(f"  columns that nothing is read from: {', '.join(result.ignored_columns)}")
+        lines.append(f"  ignored columns: {', '.join(result.ignored_columns)}")
     lines += _advice(check)
     return "\n".join([*lines, *(f"  note: {note}" for note in check.notes)])
 
 
 def as_json(check: FileCheck) -> dict[str, Any]:
-    """The same as an object."""
+    """The same as a JSON object."""
     result, proposal = check.result, check.proposal
     return {
         "file": str(check.path),

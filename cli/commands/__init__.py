@@ -1,4 +1,4 @@
-"""What can be typed: one module per command, with its arguments, its help and one call.
+"""The commands, one per module: its arguments, its help text and a call of the code that does the work.
 
-Nothing heavy is imported at the top of these modules, so that `--help` answers at once.
+These modules import nothing heavy at their top, so that `--help` is quick.
 """

@@ -1,4 +1,4 @@
-"""`pipeline backfill`: many days of files, dropped in batches and told by one mail."""
+"""`pipeline backfill`: many days of files, dropped in batches and reported in one mail."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def backfill(
         str | None,
         typer.Option(
             metavar="PATTERN",
-            help="How names say the day, as in till_%d%m%Y.csv; else YYYY-MM-DD is looked for.",
+            help="Pattern of the day in file names, such as till_%d%m%Y.csv; default: YYYY-MM-DD anywhere in the name.",
             show_default=False,
         ),
     ] = None,
@@ -35,9 +35,9 @@ def backfill(
     last: Annotated[
         str | None, typer.Option("--to", metavar="YYYY-MM-DD", help="Only days up to this one.", show_default=False)
     ] = None,
-    batch: Annotated[int, typer.Option(min=1, help="So many files are on their way at once.")] = 20,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be dropped, and drop nothing.")] = False,
-    minutes: Annotated[int, typer.Option(min=1, help="How long to wait for each batch at most.")] = 120,
+    batch: Annotated[int, typer.Option(min=1, help="Number of files that are loaded at a time.")] = 20,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List what would be dropped, and drop nothing.")] = False,
+    minutes: Annotated[int, typer.Option(min=1, help="The longest time to wait for each batch.")] = 120,
 ) -> None:
     """Drop many days, batch after batch, and get one mail about all of them.
 

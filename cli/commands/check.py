@@ -1,4 +1,4 @@
-"""`pipeline check`: what would happen to files, before they are dropped."""
+"""`pipeline check`: how the pipeline would read files, before they are dropped."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ def check(
     invocation: Invocation,
     files: Annotated[list[Path], typer.Argument(metavar="FILE…", help="CSV files as they would be dropped.")],
     source: Annotated[
-        str, typer.Option(metavar="NAME|FILE", help="How they are written: a name in sources/, or a YAML file.")
+        str, typer.Option(metavar="NAME|FILE", help="The source settings: a name in sources/, or a YAML file.")
     ] = "default",
     day: Annotated[
         str | None,
-        typer.Option(metavar="YYYY-MM-DD", help="The day of files whose name does not say it.", show_default=False),
+        typer.Option(metavar="YYYY-MM-DD", help="The day of files whose name has none.", show_default=False),
     ] = None,
     products: Annotated[
         Path | None, typer.Option(help="A dim_products….csv to look product ids up in.", show_default=False)
@@ -34,7 +34,7 @@ def check(
     ] = None,
     max_reject_ratio: Annotated[float, typer.Option(min=0, max=1, help="As in the stack's configuration.")] = 0.5,
 ) -> None:
-    """Say what the pipeline would do with files: rows accepted, rows rejected and why, or why a file is refused.
+    """Show which rows of a file would be accepted or rejected and why, or why the file would be refused.
 
     Needs neither AWS nor a warehouse. The exit status is 1 when a file would be refused, 3 when rows need a look.
     """

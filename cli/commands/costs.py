@@ -1,4 +1,4 @@
-"""`pipeline costs`: what a stack costs, idle and per load."""
+"""`pipeline costs`: the price of a stack, idle and per load."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def costs(
 ) -> None:
     """Show what a stack costs, idle and per load.
 
-    What the stack has is counted by running its program; nothing is created and AWS is not asked.
-    Analysts' queries cost as long as they keep the warehouse awake, and are not part of the month.
+    The command runs the stack's program to count its resources; it creates nothing and sends nothing to AWS.
+    The month does not include analysts' queries, which cost money while they keep the warehouse awake.
     """
     from cli.pipelines.local import ROOT
     from cli.program.costs import DAYS_PER_MONTH, Prices, beside_loads, idle_month, load, usage_of

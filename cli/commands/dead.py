@@ -12,7 +12,7 @@ from cli.refusals import Refused
 
 
 class Action(StrEnum):
-    """What is done with dead letters."""
+    """The actions on dead letters."""
 
     LIST = "list"
     SHOW = "show"

@@ -1,4 +1,4 @@
-"""`pipeline demo`: the whole pipeline on this machine, moved by events alone."""
+"""`pipeline demo`: the whole pipeline on this machine, driven by events alone."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def demo(
         int | None,
         typer.Option(
             metavar="SEED",
-            help="Disturb everything: lose, double and delay events, kill jobs and functions, cut connections.",
+            help="Inject faults: lose, double and delay events, kill jobs and functions, cut connections.",
             show_default=False,
         ),
     ] = None,
@@ -43,9 +43,8 @@ def demo(
 ) -> None:
     """Run the whole pipeline on this machine, from a file to a mail.
 
-    The dev stack is deployed into a local AWS and the files are dropped into its bucket. From there
-    only events move anything: queue, Lambda, Glue, warehouse, mail, archive. The exit status is not 0
-    when anything failed.
+    The command deploys the dev stack into a local AWS and drops the files into its bucket. Events do the
+    rest: queue, Lambda, Glue, warehouse, mail, archive. The exit status is not 0 when anything failed.
     """
     from cli.demo.demo import Disturbance, demo_from
     from mock_data import MockDataArgs

@@ -1,4 +1,4 @@
-"""`pipeline doctor`: what would keep a pipeline from working."""
+"""`pipeline doctor`: checks for faults that keep a pipeline from working."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from cli.refusals import GOOD, NEEDS_A_LOOK
 
 @command(on_pipeline=True)
 def doctor(invocation: Invocation) -> None:
-    """Look for what would keep the pipeline from working.
+    """Check for faults that keep the pipeline from working.
 
-    The exit status is 3 when something was found.
+    The exit status is 3 when a check finds a fault.
     """
     from cli.pipelines.checkups import examine
 

@@ -1,4 +1,4 @@
-"""`pipeline down`: the end of the local pipeline."""
+"""`pipeline down`: stops the local pipeline."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`pipeline drop`: files into the drop bucket, under the keys their names and days ask for."""
+"""`pipeline drop`: uploads files to the drop bucket; the name and the day of a file give its key."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def drop(
     day: Annotated[
         str | None,
         typer.Option(
-            metavar="YYYY-MM-DD", help="The day of transactions whose name does not say it.", show_default=False
+            metavar="YYYY-MM-DD", help="The day of transactions files whose name has none.", show_default=False
         ),
     ] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until every file is loaded or has failed.")] = False,
-    minutes: Annotated[int, typer.Option(min=1, help="How long to wait at most.")] = 30,
+    minutes: Annotated[int, typer.Option(min=1, help="The longest time to wait.")] = 30,
 ) -> None:
     """Upload files to the drop bucket.
 

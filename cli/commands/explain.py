@@ -1,4 +1,4 @@
-"""`pipeline explain`: which rows of which files made one transaction what it is."""
+"""`pipeline explain`: the rows of one transaction in all files, and the rule that chose the winner."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def explain(
         bool, typer.Option("--deep", help="Read every archived file too, for rows that were not loaded.")
     ] = False,
 ) -> None:
-    """Show every loaded row of one transaction, who won and why.
+    """Show every loaded row of one transaction, which row won and why.
 
-    Read from the warehouse's history. With --deep also rejected rows and duplicates within a file.
+    The rows come from the warehouse's history. --deep adds rejected rows and duplicates within a file.
     """
     from cli.loads.deep_explanation import find_unloaded_rows
     from cli.loads.explanation import explain_transaction

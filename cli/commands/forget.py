@@ -1,4 +1,4 @@
-"""`pipeline forget`: the name and the e-mail of one customer leave the pipeline."""
+"""`pipeline forget`: removes the name and e-mail of one customer from the pipeline."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`pipeline generate`: mock data into a folder, or into a drop bucket."""
+"""`pipeline generate`: writes mock data into a folder, or uploads it to a drop bucket."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer
 from cli.invocation import Invocation, command
 from cli.refusals import Refused
 
-Out = Annotated[Path | None, typer.Option(help="Folder to write to; it is made, or must be empty.", show_default=False)]
+Out = Annotated[Path | None, typer.Option(help="Folder to write to: a new or an empty one.", show_default=False)]
 Upload = Annotated[
     bool,
     typer.Option("--upload", help="Upload to the pipeline's drop bucket instead: dimensions first, then day by day."),
@@ -37,7 +37,7 @@ def generate(
     out: Out = None,
     upload: Upload = False,
     bucket: Bucket = None,
-    minutes: Annotated[int, typer.Option(min=1, help="How long to wait for the dimensions at most.")] = 30,
+    minutes: Annotated[int, typer.Option(min=1, help="The longest time to wait for the dimensions.")] = 30,
     start: Start = "2023-03-15",
     days: Days = 30,
     rows: Rows = 10_000,
@@ -55,7 +55,7 @@ def generate(
 ) -> None:
     """Generate a shop and its daily files of transactions.
 
-    Orders live over several days, so later files update earlier ones; some rows come twice, late or
+    Orders develop over several days, so later files update earlier rows. Some rows come twice, late or
     with a fault. An upload waits until the dimensions are loaded before it uploads the first day.
     """
     if sum((out is not None, upload, bucket is not None)) != 1:

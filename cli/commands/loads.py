@@ -17,7 +17,7 @@ def loads(
         str | None,
         typer.Option(metavar="YYYY-MM-DD", help="Only loads that changed on this day or later.", show_default=False),
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, help="Show so many at most.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, help="Show at most this many loads.")] = 50,
 ) -> None:
     """List the recent loads, the latest first."""
     from cli.drops.days import first_moment

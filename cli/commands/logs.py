@@ -1,4 +1,4 @@
-"""`pipeline logs`: what a load's run printed."""
+"""`pipeline logs`: the log of a load's run."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ def logs(
     invocation: Invocation,
     load: LoadName,
     attempt: Annotated[
-        int | None, typer.Option(min=1, help="Of this attempt; else the last.", show_default=False)
+        int | None, typer.Option(min=1, help="The attempt; default: the last one.", show_default=False)
     ] = None,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run ends.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Print new lines until the run ends.")] = False,
 ) -> None:
     """Print the log of a load's run."""
     from cli.loads.loads import Loads

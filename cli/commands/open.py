@@ -19,8 +19,8 @@ def open_(
         typer.Argument(metavar="LOAD", help="Its id, file name, day, or URI; without it, all.", show_default=False),
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for the pages.")] = Path("build/pages"),
-    limit: Annotated[int, typer.Option(min=1, help="So many of the latest loads at most.")] = 100,
-    browser: Annotated[bool, typer.Option(help="Open the page in a browser, or only say where it is.")] = True,
+    limit: Annotated[int, typer.Option(min=1, help="Show at most this many of the latest loads.")] = 100,
+    browser: Annotated[bool, typer.Option(help="Open the page in a browser, or only print its path.")] = True,
 ) -> None:
     """Open the page of a load, or an index of the latest loads."""
     import webbrowser

@@ -1,4 +1,4 @@
-"""`pipeline plan`: what files would do to the warehouse, without doing it."""
+"""`pipeline plan`: the changes that files would make in the warehouse, without making them."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def plan(
     day: Annotated[
         str | None,
         typer.Option(
-            metavar="YYYY-MM-DD", help="The day of transactions whose name does not say it.", show_default=False
+            metavar="YYYY-MM-DD", help="The day of transactions files whose name has none.", show_default=False
         ),
     ] = None,
-    minutes: Annotated[int, typer.Option(min=1, help="How long to wait for each file at most.")] = 30,
+    minutes: Annotated[int, typer.Option(min=1, help="The longest time to wait for each file.")] = 30,
 ) -> None:
-    """Say what each file would do to the warehouse as it is now: rows, money, the largest changes, rejected rows.
+    """Show what each file would change in the warehouse: rows, money, the largest changes, rejected rows.
 
-    The job loads the file in a transaction that is rolled back. Nothing is changed and no mail is sent.
+    The job loads the file in a transaction and rolls it back. Nothing is changed and no mail is sent.
     The exit status is 1 when a file would not be loaded, 3 when rows would be rejected.
     """
     from cli.drops.keys import files_to_drop
@@ -40,7 +40,7 @@ def plan(
     pipeline = invocation.pipeline
     plans = []
     for file in files:
-        invocation.say(f"{file.path.name}: the job finds out what it would do.")
+        invocation.say(f"{file.path.name}: waiting for the job's plan.")
         plans.append(make_plan(pipeline, file, timeout_seconds=minutes * 60))
     text = "\n\n".join([*map(plan_text, plans), "Nothing was changed."])
     invocation.show({"plans": [plan_json(plan) for plan in plans]}, text)

@@ -1,4 +1,4 @@
-"""`pipeline prove`: a throw-away stack on a person's AWS account, used, checked and destroyed."""
+"""`pipeline prove`: deploys, uses, checks and destroys a throw-away stack on your AWS account."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from cli.refusals import FAILED, Refused
 def prove(
     invocation: Invocation,
     stack: Annotated[
-        str, typer.Option(metavar="NAME", help="The stack to deploy and destroy; none of this name may exist.")
+        str, typer.Option(metavar="NAME", help="Name of the stack to deploy and destroy; it must not exist yet.")
     ] = "proof",
     region: Annotated[
         str | None, typer.Option(metavar="REGION", help="An AWS Region.", show_default="that of your AWS settings")
     ] = None,
-    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the table is written.")] = Path(),
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder for the table of results.")] = Path(),
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """Prove on your own AWS account that the pipeline works there.
 
-    Deploys a stack of its own, loads a week, a hostile file, a killed run and a late customer,
-    compares table, mails and archive with what they must be, and destroys the stack again.
-    Time and cost are printed first, and it asks before it starts.
+    Deploys a stack of its own and loads a week, a hostile file, a killed run and a late customer.
+    Compares table, mails and archive with the expected ones, then destroys the stack.
+    Prints time and cost first, and asks before it starts.
     """
     import boto3
 
@@ -43,7 +43,7 @@ def prove(
         raise Refused("no AWS Region is set; name one with --region, or set AWS_REGION")
     stack_on_aws = PulumiStack(stack, region)
     out.mkdir(parents=True, exist_ok=True)
-    # Also with --quiet: a person must read it before saying yes.
+    # With --quiet, too: a person must read it before answering yes.
     typer.echo(LIMITS.format(stack=stack, region=region), err=True)
     if not yes and not typer.confirm("Start?", err=True):
         raise Refused("nothing was started")

@@ -17,10 +17,10 @@ def rejected(
     invocation: Invocation,
     load: LoadName,
     reason: Annotated[str | None, typer.Option(help="Only rows with this reject reason.", show_default=False)] = None,
-    limit: Annotated[int, typer.Option(min=1, help="Show so many rows at most.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, help="Show at most this many rows.")] = 20,
     out: Annotated[
         Path | None,
-        typer.Option(help="Save the whole file here: corrected, it can be dropped again.", show_default=False),
+        typer.Option(help="Save the whole file here; correct it and drop it again.", show_default=False),
     ] = None,
 ) -> None:
     """Show the rejected rows of a load, with their reasons."""

@@ -1,4 +1,4 @@
-"""`pipeline replay`: one more attempt at loads."""
+"""`pipeline replay`: starts one more attempt at loads."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def replay(
         str | None,
         typer.Option(metavar="ID", help="Only this version of the file, as a mail names it.", show_default=False),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would start, and start nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List what would start, and start nothing.")] = False,
 ) -> None:
     """Load files again, from the drop bucket or the archive.
 

@@ -1,4 +1,4 @@
-"""`pipeline retract`: take back what one file said."""
+"""`pipeline retract`: takes one load back."""
 
 from __future__ import annotations
 

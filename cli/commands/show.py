@@ -1,4 +1,4 @@
-"""`pipeline show`: everything known of one load."""
+"""`pipeline show`: one load in full."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def show(
     invocation: Invocation,
     load: LoadName,
 ) -> None:
-    """Show one load: its attempts, its rows, where to look."""
+    """Show one load: its attempts, its rows, and where its files are."""
     from cli.loads.details import details_json, details_text
     from cli.loads.loads import Loads
     from cli.loads.names import LoadNames

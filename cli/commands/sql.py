@@ -1,4 +1,4 @@
-"""`pipeline sql`: statements in the warehouse."""
+"""`pipeline sql`: runs statements in the warehouse."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def sql(
         str | None,
         typer.Argument(help="A statement; without it they are read from standard input.", show_default=False),
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, help="Show so many rows at most.")] = 1000,
+    limit: Annotated[int, typer.Option(min=1, help="Show at most this many rows.")] = 1000,
 ) -> None:
     """Run a statement in the warehouse and show its rows.
 

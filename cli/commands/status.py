@@ -1,4 +1,4 @@
-"""`pipeline status`: what the pipeline does now, and what needs a person."""
+"""`pipeline status`: the loads that run or wait, and the problems that need a person."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cli.refusals import GOOD, NEEDS_A_LOOK
 @command(on_pipeline=True)
 def status(
     invocation: Invocation,
-    watch: Annotated[bool, typer.Option("--watch", help="Look again and again until Ctrl-C.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Refresh until Ctrl-C.")] = False,
 ) -> None:
     """Show what runs, what waits and what needs a person.
 

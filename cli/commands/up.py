@@ -1,4 +1,4 @@
-"""`pipeline up`: the local pipeline, kept running."""
+"""`pipeline up`: keeps the local pipeline running."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def up(
 ) -> None:
     """Keep the local pipeline running until Ctrl-C or pipeline down.
 
-    Drop files from another terminal with pipeline drop FILE. Every file, and each mail, is shown here.
+    Drop files from another terminal with pipeline drop FILE. This terminal shows every file and every mail.
     """
     from cli.pipelines.local import only_local_pipeline
     from cli.pipelines.up import keep_running

@@ -1,4 +1,4 @@
-"""`pipeline wheel`: the job's package, as Glue installs it."""
+"""`pipeline wheel`: builds the job's package for Glue."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ ROOT = Path(__file__).parents[2]
 @command()
 def wheel(
     invocation: Invocation,
-    out: Annotated[Path, typer.Option(help="The folder the wheel is written to.", show_default="dist")] = ROOT / "dist",
-    python: Annotated[str, typer.Option(help="3.9, or 3.13 for a runner after Glue Python Shell.")] = "3.9",
+    out: Annotated[Path, typer.Option(help="Folder for the wheel.", show_default="dist")] = ROOT / "dist",
+    python: Annotated[str, typer.Option(help="3.9, or 3.13 for a successor of Glue Python Shell.")] = "3.9",
 ) -> None:
     """Build the job's wheel for CPython 3.9, which Glue runs, on manylinux2014.
 
-    It has our code and all it needs in one file. A private subnet has no package index, so nothing
-    may be left to install there: the wheel declares no dependencies because it contains them.
+    The wheel contains our code and all its dependencies, and declares none: a private subnet has no
+    package index from which Glue could install them.
     """
     from cli.program.wheel import PYTHONS, build_wheel
 

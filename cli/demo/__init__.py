@@ -1,1 +1,1 @@
-"""The whole pipeline on this machine, from deployment to the comparison with what was expected."""
+"""The demo: the whole pipeline on this machine, from deployment to the comparison with the expected rows."""

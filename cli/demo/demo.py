@@ -1,4 +1,4 @@
-"""The whole pipeline on this machine, moved by events alone: what `pipeline demo` does."""
+"""`pipeline demo`: the whole pipeline on this machine, driven by events alone."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from schemas.counted import counted
 from schemas.drops import DIMENSIONS_PREFIX, TRANSACTIONS, TRANSACTIONS_PREFIX, Drop, KeyOutsideLayout, parse_key
 
 _LOOK_SECONDS = 0.25
-# When nothing moves and a drop is not settled, the sweep's time comes; more calls than this do not help.
+# The sweep is called when the pipeline is idle and a drop is not settled; more calls than this do not help.
 _SWEEPS = 12
 # A chaos run spends most of its time waiting for a queue or a schedule.
 CHAOS_PACE = 60.0
@@ -37,7 +37,7 @@ CHAOS_PACE = 60.0
 
 @dataclass(frozen=True)
 class Disturbance:
-    """What is done to the drops and to the pipeline on purpose; nothing by default."""
+    """Changes to the order of drops, and faults; none by default."""
 
     shuffle: int | None = None
     """Seed of a random order in which some files are dropped twice."""
@@ -73,12 +73,12 @@ def run_demo(
 ) -> Results:
     """Deploy, drop, follow, and leave the results in the folder. `start` starts the local cloud.
 
-    A chaos run must end as a calm one on the same data: as the generator expects, or else as a calm run in `calm/`.
+    A chaos run must end with the same table as a calm run: the generator's, or else that of a calm run in `calm/`.
     """
     out = folder.path
     expected_fact = data / "expected" / FACT_FILE
     if disturbance.chaos is not None and not expected_fact.is_file():
-        console.print("A calm run first, to know how the data must end.")
+        console.print("A calm run first, to get the expected table.")
         with demo_folder(out / "calm") as calm:
             run_demo(data, keys, calm, disturbance=Disturbance(disturbance.shuffle), console=console, start=start)
         expected_fact = out / "calm" / FACT_FILE
@@ -105,7 +105,7 @@ def run_demo(
 
 @dataclass(frozen=True)
 class _DemoRun:
-    """What a run on the local cloud came to."""
+    """The results of one run on the local cloud."""
 
     results: Results
     mails: list[Mail]
@@ -135,7 +135,7 @@ def _run(
                     name=LOCAL_STACK,
                     folder=out / CLOUD,
                     libraries=LIBRARIES,
-                    # The shop's own dimensions come first here.
+                    # The demo loads the shop's own dimensions.
                     config={"sampleDimensions": "false"},
                     on_warning=lambda sentence: display.say(f"warning: {sentence}", style="red"),
                     on_resource=on_resource,
@@ -176,7 +176,7 @@ def _drop_and_follow(
     shuffle: int | None,
     display: Display,
 ) -> list[DropStatus]:
-    """Drop dimensions, then transactions; returns when each is settled, or when nothing helps any more."""
+    """Drop dimensions, then transactions; returns when each is settled, or when no sweep helps any more."""
     dimensions = [key for key in keys if parse_key(key).kind != TRANSACTIONS]
     transactions = [key for key in keys if parse_key(key).kind == TRANSACTIONS]
     drop_files(uploader, data, dimensions)
@@ -189,7 +189,7 @@ def _drop_and_follow(
     elif isinstance(uploader, Chaos):
         drop_files(uploader, data, random.Random(uploader.seed).sample(transactions, k=len(transactions)))
     else:
-        # As a shop does it, a day after the other: then the outcomes, too, are the same each time.
+        # One day after the other, as a shop does it: then the counts are the same each time.
         for key in transactions:
             drop_files(uploader, data, [key])
             follow(cloud, uploader.drops, display, until=_has_committed_or_failed)
@@ -205,7 +205,7 @@ def _has_committed_or_failed(status: DropStatus) -> bool:
 
 
 class Uploader(AbstractContextManager["Uploader"]):
-    """Puts files into the drop bucket: all that anybody does by hand."""
+    """Uploads files to the drop bucket, the only step that a person does by hand."""
 
     def __init__(self, cloud: LocalCloud) -> None:
         self._cloud = cloud
@@ -230,9 +230,10 @@ def drop_files(uploader: Uploader | Chaos, data: Path, keys: list[str]) -> None:
 def follow(
     cloud: LocalCloud, drops: list[Drop], display: Display, *, until: Callable[[DropStatus], bool] | None = None
 ) -> list[DropStatus]:
-    """Show how far they come: until each has come so far, or is settled and told, and nothing moves.
+    """Show the progress of the drops; returns when `until` is true of each of them.
 
-    Where nothing moves before that, the sweep is called early.
+    Without `until` it returns when each drop is settled and mailed and the pipeline is idle. When the pipeline is
+    idle before that, the sweep is called early.
     """
     progress = Progress(cloud)
     sweeps = 0
@@ -251,7 +252,7 @@ def follow(
 
 
 def shuffled(keys: list[str], seed: int) -> list[str]:
-    """The same files in a random order, about a third of them twice."""
+    """The keys in a random order, about a third of them twice."""
     chance = random.Random(seed)
     twice = chance.sample(keys, k=min(len(keys), max(1, len(keys) // 3))) if keys else []
     order = [*keys, *twice]

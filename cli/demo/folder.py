@@ -1,6 +1,6 @@
-"""The folder that a demo writes to, and what may be deleted there: the files that a demo wrote.
+"""The folder of a demo's results, in which a demo deletes only files that a demo wrote.
 
-A demo's folder holds a marker file that lists every file the demo wrote. The next demo deletes
+A marker file in the folder lists every file that a demo wrote. The next demo deletes
 exactly those. A folder without the marker is used only when it is empty or new.
 """
 
@@ -39,13 +39,13 @@ class DemoFolder:
     path: Path
     _marker: IO[str]
     _owned: set[str] = field(default_factory=set)
-    """The names under which this demo writes, and nobody else."""
+    """The names that this demo alone writes to."""
 
     def clear(self, *names: str) -> None:
         """Delete what earlier demos wrote under these names.
 
         A name is a file or a folder directly inside the demo's folder. Raises Refused, and
-        deletes nothing, when somebody else's file lies there too.
+        deletes nothing, when one of them holds a file that no demo wrote.
         """
         present = self._files(names)
         strangers = sorted(present - self._written())
@@ -74,7 +74,7 @@ class DemoFolder:
         self._marker.flush()
 
     def _written(self) -> set[str]:
-        """What the marker lists; what lies under the names of a demo that was killed is a demo's too."""
+        """The files in the marker's list, and all files below the names that a killed demo had claimed."""
         self._marker.seek(0)
         try:
             noted = json.loads(self._marker.read())

@@ -1,4 +1,4 @@
-"""What a demo leaves behind in its folder, read from S3, the warehouse and the topic when all is over."""
+"""The results that a demo leaves in its folder, read from S3, the warehouse and the topic at the end."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ FACT_FILE = "fact_transactions.parquet"
 class Results:
     summary: dict[str, Any]
     complaints: list[str]
-    """What is not as it must be when all is over, a sentence each; empty after a good run."""
+    """Faults that were found at the end, a sentence each; empty after a good run."""
 
 
 def write_results(cloud: LocalCloud, out: Path, *, seen: list[DropStatus], seconds: float) -> Results:
@@ -61,7 +61,7 @@ def write_results(cloud: LocalCloud, out: Path, *, seen: list[DropStatus], secon
 
 
 def _counted(seen: list[DropStatus]) -> dict[str, Any]:
-    """The counts of the transactions that were loaded; dimensions are counted as loads alone."""
+    """The counts of the loaded transactions; of dimensions only the number of loads."""
     loaded = [status.report for status in seen if status.report is not None and status.report.outcome == SUCCEEDED]
     transactions = [report for report in loaded if report.kind == TRANSACTIONS]
     rows: Counter[str] = Counter()
@@ -88,7 +88,7 @@ def _complaints(
     complaints += [f"{status.file_name} is still {status.phase.value}" for status in unsettled]
     left = len(progress.in_drop_bucket()) - sum(status.phase is Phase.FAILED for status in seen) - len(unsettled)
     if left > 0:
-        complaints.append(f"{counted(left, 'file')} in the drop bucket will be loaded by nobody")
+        complaints.append(f"{counted(left, 'file')} in the drop bucket will not be loaded")
     well = sum(status.phase is Phase.ARCHIVED for status in seen)
     if archived != well:
         complaints.append(f"the archive holds {counted(archived, 'file')}, but {counted(well, 'drop')} should be in it")
@@ -142,7 +142,7 @@ def _write_mails(mails: list[Mail], folder: Path) -> None:
 
 
 def _table(cloud: LocalCloud, table: Table) -> pl.DataFrame:
-    """A whole table as it stands, by UNLOAD, in the order of its key."""
+    """A whole table, read by UNLOAD and sorted by its key."""
     s3, bucket = cloud.client("s3"), cloud.outputs["work_bucket"]
     prefix = f"{STAGING}results/{table.name}/"
     columns = ", ".join(table.names)

@@ -1,1 +1,1 @@
-"""Files on their way in: their keys, their upload, their progress, and what they would change."""
+"""Drops: the keys of files, their upload, their progress, and plans of what they would change."""

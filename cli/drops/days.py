@@ -1,4 +1,4 @@
-"""Days as an operator writes them."""
+"""Days that an operator types."""
 
 from __future__ import annotations
 

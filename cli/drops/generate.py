@@ -1,4 +1,4 @@
-"""A generated shop into a folder, or into a drop bucket: dimensions first, and the days once those are loaded."""
+"""A generated shop, written to a folder or uploaded to a drop bucket: dimensions first, then the days."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ from schemas.drops import DIMENSIONS_PREFIX, TRANSACTIONS, Drop, parse_key
 
 @dataclass(frozen=True)
 class Generated:
-    """What was generated."""
+    """The size and the place of a generated shop."""
 
     place: str
     rows: int
-    """Of all transactions files together."""
+    """The rows of all transactions files together."""
     files: int
-    """The two dimension files included."""
+    """The number of files, the two dimension files included."""
     bytes: int
     seconds: float
     expected: str | None = None
     """The folder with the expected outcomes."""
     profile: Profile | None = None
-    """What was put in, where it was asked for."""
+    """The histories and faults in the data, where --profile asks for them."""
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -68,7 +68,7 @@ def _profile_text(profile: Profile) -> str:
 
 
 def parse_arguments(start: str, **arguments: Any) -> MockDataArgs:
-    """The generator's arguments; raises Refused with a sentence."""
+    """The generator's arguments; raises Refused."""
     try:
         first_day = date.fromisoformat(start)
     except ValueError:
@@ -104,7 +104,7 @@ def upload_shop(
 ) -> Generated:
     """Upload the shop; each file is on disk only until it is uploaded.
 
-    The days are uploaded once the dimensions are loaded. Raises Failed when those fail or take too long.
+    The days are uploaded once the dimensions are loaded. Raises Failed when a dimension fails or takes too long.
     """
     refuse_unversioned(pipeline)
     began = time.perf_counter()
@@ -139,7 +139,7 @@ def _wait_for_dimensions(pipeline: Pipeline, dimensions: list[Drop], *, timeout_
 
 
 def _wait_until_gone(pipeline: Pipeline, dimensions: list[Drop], *, timeout_seconds: float) -> None:
-    """Wait until the dimensions have left the drop bucket: only a loaded drop leaves it."""
+    """Wait until the dimensions have left the drop bucket; only a loaded drop leaves it."""
     until = time.monotonic() + timeout_seconds
     s3, bucket = pipeline.client("s3"), pipeline.output("drop_bucket")
     while True:
@@ -151,14 +151,14 @@ def _wait_until_gone(pipeline: Pipeline, dimensions: list[Drop], *, timeout_seco
         if time.monotonic() > until:
             raise Failed(
                 f"{waiting[0].uri} is still not loaded after {timeout_seconds / 60:g} minutes, so no day was "
-                "uploaded; its mail says why, or use --stack NAME to see it here"
+                "uploaded; read its mail, or use --stack NAME to see the reason here"
             )
         time.sleep(pipeline.look_seconds)
 
 
 @contextmanager
 def _progress_bar(args: MockDataArgs) -> Iterator[Callable[[int], None]]:
-    """A progress bar on a terminal's standard error; gives the function that is told of new rows."""
+    """A progress bar on a terminal's standard error; yields a function to call with the number of new rows."""
     console = Console(stderr=True)
     progress = Progress(
         TextColumn("generating"),

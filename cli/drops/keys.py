@@ -1,4 +1,4 @@
-"""Under which key a file on disk is dropped: from its folder, its name, or the day that is given."""
+"""The key of a file in the drop bucket, from its folder, its name or the given day."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class FileToDrop:
 
 
 def files_to_drop(paths: list[Path], day: str | None) -> list[FileToDrop]:
-    """The files, those of a folder included, dimensions first; raises Refused when one of them has no key."""
+    """The files at these paths, folders included, dimensions first; raises Refused when a file has no key."""
     return in_order([file for path in paths for file in _files_at(path, day)])
 
 
@@ -54,7 +54,7 @@ def in_order(files: Sequence[FileToDrop]) -> list[FileToDrop]:
 
 
 def key_of(name: str, day: str | None) -> str:
-    """The key of a file of this name; raises Refused when neither its name nor the day says one."""
+    """The key of a file of this name; raises Refused when neither the name nor `day` gives its day."""
     if name.startswith((PRODUCTS, CUSTOMERS)):
         key = f"{DIMENSIONS_PREFIX}{name}"
     else:
@@ -86,6 +86,6 @@ def _files_at(path: Path, day: str | None) -> list[FileToDrop]:
 
 
 def _key_in_folder(inside: Path, day: str | None) -> str:
-    """A folder may have the layout of the drop bucket, or be flat."""
+    """The key of a file in a folder that has the layout of the drop bucket, or is flat."""
     key = inside.as_posix()
     return key if is_drop(key) else key_of(inside.name, day)

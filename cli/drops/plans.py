@@ -1,7 +1,7 @@
-"""What a file would do to the warehouse, found out by the job itself: a run that loads it and commits nothing.
+"""Plans: the changes that a file would make in the warehouse, found by a run of the job that commits nothing.
 
-The file lies where its run stages, under a load id that no drop has, and is deleted with what was
-found; no event, mail or report comes of it.
+The file is uploaded to the staging prefix of the work bucket, under a load id that no drop has. The file
+and the plan are deleted afterwards. The run causes no event, mail or report.
 """
 
 from __future__ import annotations
@@ -39,16 +39,16 @@ _IN_WORDS = {
 
 @dataclass(frozen=True)
 class Plan:
-    """A file and what the job found."""
+    """A file and the job's report on it."""
 
     path: Path
     key: str
-    """Under which it would be dropped."""
+    """The key under which the file would be dropped."""
     report: Report
 
     @property
     def refusal(self) -> str | None:
-        """Why nothing would be loaded."""
+        """The reason why nothing would be loaded, or None."""
         return self.report.error.sentence if self.report.error else None
 
     @property
@@ -57,7 +57,7 @@ class Plan:
 
 
 def make_plan(pipeline: Pipeline, file: FileToDrop, *, timeout_seconds: float) -> Plan:
-    """Have the job plan one file; raises Failed when its run ends without an answer, or not in time."""
+    """Have the job plan one file; raises Failed when its run ends without a plan, or not in time."""
     s3, bucket = pipeline.client("s3"), pipeline.output("work_bucket")
     drop = Drop(pipeline.output("drop_bucket"), file.key, f"planned-{uuid.uuid4().hex}")
     key = planned_key(drop.load_id)
@@ -74,7 +74,7 @@ def make_plan(pipeline: Pipeline, file: FileToDrop, *, timeout_seconds: float) -
         written.append((plan_key(drop.load_id), response["VersionId"]))
         return Plan(file.path, file.key, Report.from_json(response["Body"].read().decode("utf-8")))
     finally:
-        # By version, so that nothing of the file is kept, not even as an old version.
+        # Deleting the version keeps no old version of the file.
         for name, version_id in written:
             s3.delete_object(Bucket=bucket, Key=name, VersionId=version_id)
 
@@ -111,7 +111,7 @@ def plan_text(plan: Plan) -> str:
     if report.removed or report.restored:
         lines.append(
             f"  {counted(report.removed, 'transaction')} {agreeing(report.removed, 'leaves', 'leave')} the warehouse "
-            f"and {report.restored:,} {agreeing(report.restored, 'is', 'are')} again as before, because the file "
+            f"and {report.restored:,} {agreeing(report.restored, 'is', 'are')} restored, because the file "
             "replaces an earlier upload"
         )
     if report.change is not None:
@@ -132,7 +132,7 @@ def _reasons(report: Report) -> list[str]:
             f"                line {sample.source_line}: {sample.in_words(reason)}" for sample in rejected.samples[:1]
         ]
     if report.waiting:
-        those = agreeing(report.waiting, "is loaded by itself when its", "are loaded by themselves when their")
+        those = agreeing(report.waiting, "is loaded automatically when its", "are loaded automatically when their")
         lines.append(f"  {report.waiting:,} of them {those} customer or product arrives")
     return lines
 
@@ -162,15 +162,13 @@ def _wait_for_run(pipeline: Pipeline, arguments: RunArguments, until: float) -> 
                     f"{run.get('ErrorMessage') or 'it gave no reason'}; nothing was changed"
                 )
         if time.monotonic() > until:
-            waits = f"the run {run_id} of {job} goes on by itself" if run_id else f"{job} takes no more runs now"
-            raise Failed(
-                f"there is no plan yet: {waits}; nothing will be changed; try again, or give it more --minutes"
-            )
+            waits = f"the run {run_id} of {job} still runs" if run_id else f"{job} takes no more runs now"
+            raise Failed(f"there is no plan yet: {waits}; nothing will be changed; try again with more --minutes")
         time.sleep(pipeline.look_seconds)
 
 
 def _start(glue: Any, job: str, arguments: RunArguments) -> str | None:
-    """The run's id; None while as many runs of the job as are allowed are running: loads go first."""
+    """The id of the new run; None while the job has its largest number of runs, since loads go first."""
     try:
         return str(glue.start_job_run(JobName=job, Arguments=arguments.encode())["JobRunId"])
     except ClientError as error:

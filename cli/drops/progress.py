@@ -1,4 +1,4 @@
-"""How far each drop has come on the local AWS of this process: looked at again and again, reports read once."""
+"""The progress of drops on a local cloud of this process; each report is read once."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from schemas.work_bucket import claim_key, report_key
 
 @dataclass
 class Progress:
-    """Looks at a local cloud."""
+    """Reads the status of drops on a local cloud."""
 
     cloud: LocalCloud
     _reports: dict[tuple[str, int], Report] = field(default_factory=dict)
 
     def look(self, drops: list[Drop]) -> list[DropStatus]:
-        """How far these drops have come, in their order."""
+        """The status of each drop, in the given order."""
         runs: dict[Drop, tuple[int, PlayedRun]] = {}
         for run in self.cloud.runs():
             arguments = decode_run(run.arguments)

@@ -1,4 +1,4 @@
-"""How far a drop has come: queued, running, loaded, archived or failed. One rule, for the local and any other AWS."""
+"""The phase of a drop: queued, running, loaded, archived or failed; one rule for the local AWS and the real one."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ class Phase(Enum):
 
 @dataclass(frozen=True)
 class DropStatus:
-    """A drop as it stood when it was looked at."""
+    """A drop's phase and its last report."""
 
     drop: Drop
     phase: Phase
     report: Report | None = None
-    """Of its last attempt that is over."""
+    """The report of its last attempt that is over."""
     is_retried: bool = False
-    """True when a failed drop gets another attempt by itself."""
+    """True when a failed drop is retried automatically."""
     message: str = ""
     """The failed run's own message."""
     attempt: int = 0
@@ -49,21 +49,21 @@ class DropStatus:
 
     @property
     def is_settled(self) -> bool:
-        """True when nothing more happens to it by itself."""
+        """True when the pipeline does nothing more with it."""
         return self.phase.is_settled and not self.is_retried
 
     @property
     def rejected(self) -> int:
-        """Rows that the last attempt rejected: one that adds rows that had waited rejects none."""
+        """The number of rows that the last attempt rejected; 0 for an attempt in which waiting rows flow in."""
         counts = self.report.counts if self.report else None
         return max(counts["rejected"], 0) if counts else 0
 
     @property
     def summary(self) -> str:
-        """What happened to it, in a few words."""
+        """The counts or the error of the last attempt, in a few words."""
         if self.phase is Phase.FAILED:
             error = self.report.error.sentence if self.report and self.report.error else self.message
-            return f"{error} (it is retried by itself)" if self.is_retried else error
+            return f"{error} (it is retried automatically)" if self.is_retried else error
         counts = self.report.counts if self.report else None
         if self.report is None or counts is None:
             return ""
@@ -84,19 +84,19 @@ def drop_status(
     report: Report | None,
     message: str,
     is_in_drop_bucket: bool,
-    is_told: bool = False,
+    is_mailed: bool = False,
 ) -> DropStatus:
     """The status of a drop from its last attempt: the run's `state` in Glue, and the attempt's report if there is one.
 
-    `tries` is what its claim says (`schemas.retries.tries_of`). `state` is None where Glue does not know the run.
-    `is_told`: a mail has told the outcome, which `notify` sends only where no attempt follows by itself.
+    `tries` comes from its claim (`schemas.retries.tries_of`). `state` is None where Glue does not know the run.
+    `is_mailed`: the outcome was mailed, which `notify` does only when no automatic retry follows.
     """
     if attempt == 0:
         return DropStatus(drop, Phase.QUEUED)
     if not is_over(report, state):
         return DropStatus(drop, Phase.RUNNING, attempt=attempt)
     if report is None or report.outcome != SUCCEEDED:
-        retried = not is_told and is_retried(tries, report, state)
+        retried = not is_mailed and is_retried(tries, report, state)
         return DropStatus(drop, Phase.FAILED, report, retried, message or "the run left no report", attempt)
     return DropStatus(drop, Phase.LOADED if is_in_drop_bucket else Phase.ARCHIVED, report, attempt=attempt)
 

@@ -1,4 +1,4 @@
-"""Files into the drop bucket of a pipeline, and waiting until they are loaded."""
+"""Uploads to the drop bucket of a pipeline, and waits until the files are loaded."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from schemas.drops import Drop
 
 
 def refuse_unversioned(pipeline: Pipeline) -> None:
-    """Raises Refused when the drop bucket keeps no versions: a drop is one version of a file."""
+    """Raises Refused when the drop bucket keeps no versions, because a drop is one version of a file."""
     bucket = pipeline.output("drop_bucket")
     try:
         status = pipeline.client("s3").get_bucket_versioning(Bucket=bucket).get("Status")
@@ -31,7 +31,7 @@ def refuse_unversioned(pipeline: Pipeline) -> None:
 
 
 def upload(pipeline: Pipeline, path: Path, key: str) -> Drop:
-    """Upload one file; raises Refused where the bucket gives it no version."""
+    """Upload one file; raises Refused when the bucket gives it no version."""
     bucket = pipeline.output("drop_bucket")
     with path.open("rb") as content:
         version_id = pipeline.client("s3").put_object(Bucket=bucket, Key=key, Body=content).get("VersionId")
@@ -71,7 +71,7 @@ def wait_until_settled(
         if time.monotonic() > until:
             late = next(drop for drop in waiting if drop not in ended)
             raise Failed(
-                f"{late.uri} is not loaded after {timeout_seconds / 60:g} minutes; it goes on by itself: "
+                f"{late.uri} is not loaded after {timeout_seconds / 60:g} minutes; its load goes on; "
                 f"see `pipeline show {late.load_id}{pipeline.stack_option}`"
             )
         time.sleep(pipeline.look_seconds)

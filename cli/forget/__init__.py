@@ -1,1 +1,1 @@
-"""Forgetting a customer: who that is, where the customer stands, and how each place is rid of the name."""
+"""Forgetting a customer: who the person is, which objects show the person, and how each one is redacted."""

@@ -1,7 +1,7 @@
-"""Forgetting a customer: name and e-mail leave the warehouse and the buckets, the customer_id and the sales stay.
+"""Forgetting a customer: name and e-mail are removed from the warehouse and the buckets; customer_id and sales stay.
 
-It is done in rounds until a round finds nothing. Killed anywhere and started again, it goes on: what is done shows
-nobody any more, and what tells the person's addresses goes last.
+The command works in rounds until a round finds nothing. A run that was killed can be started again: redacted files
+are not found a second time, and the sources of the person's addresses are redacted last.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _MOST_ROUNDS = 5
 
 @dataclass
 class Forgotten:
-    """Where the customer was found, and what was done about it."""
+    """The objects in which the customer was found, and the action on each."""
 
     customer_id: str
     is_dry_run: bool
@@ -35,7 +35,7 @@ class Forgotten:
     was_in_warehouse: bool = False
     """True when dim_customers had a name or an e-mail."""
     shared_addresses: int = 0
-    """Addresses of the customer that another customer has too: they stay where the other's rows need them."""
+    """The number of addresses that another customer has too; they stay in that customer's rows."""
     note_uri: str | None = None
 
     @property
@@ -43,7 +43,7 @@ class Forgotten:
         return self.was_in_warehouse or bool(self.traces)
 
     def as_json(self) -> dict[str, Any]:
-        """The shape `forget` of docs/commands.schema.json; no name and no address stands in it."""
+        """The shape `forget` of docs/commands.schema.json; it contains no name and no address."""
         return {
             "customer_id": self.customer_id,
             "dry_run": self.is_dry_run,
@@ -70,13 +70,13 @@ class Forgotten:
         if self.was_in_warehouse:
             lines.append(f"{done}blanked  dim_customers  1 row")
         if "@" in self.customer_id:
-            lines.append("The customer_id is an e-mail address itself. It stays, for the sales name it.")
+            lines.append("The customer_id is an e-mail address itself. It stays, because the sales refer to it.")
         if self.shared_addresses:
             lines.append(
-                f"{counted(self.shared_addresses, 'address')} of another customer too: left in that customer's rows"
+                f"{counted(self.shared_addresses, 'address')} of another customer too: kept in that customer's rows"
             )
         if self.note_uri:
-            lines.append(f"{self.customer_id} is forgotten; the list, without any value, is {self.note_uri}")
+            lines.append(f"{self.customer_id} is forgotten; this list, without personal data, is in {self.note_uri}")
         return "\n".join(lines)
 
 
@@ -108,7 +108,7 @@ def forget_customer(pipeline: Pipeline, customer_id: str, *, is_dry_run: bool) -
 
 
 def _refuse_while_loading(pipeline: Pipeline, *, has_begun: bool) -> None:
-    """A load that has read a file before it is rewritten would bring the customer back."""
+    """Raises Refused or Failed while a load is open: it may have read a file that shows the customer."""
     loads = Loads(pipeline)
     leases = LeaseStore(pipeline.client("s3"), pipeline.output("work_bucket"))
     for load_id in sorted({parsed[0] for key in leases.names(OPEN) if (parsed := parse_open_key(key))}):
@@ -116,14 +116,14 @@ def _refuse_while_loading(pipeline: Pipeline, *, has_begun: bool) -> None:
         if load is not None and not load.status.is_settled:
             sentence = f"{load.status.file_name} (load {load_id}) is {load.status.phase.value}"
             if has_begun:
-                raise Failed(f"{sentence}, so it is not certain that nothing is left; run forget again when it is over")
+                raise Failed(f"{sentence} and may restore the customer; run forget again when it is over")
             raise Refused(f"{sentence}; wait until it is over, then forget the customer")
 
 
 def _identify(
     pipeline: Pipeline, buckets: PersonTraces, customer_id: str, values: list[str], result: Forgotten
 ) -> Person:
-    """The person with the addresses of dim_customers and of every file of customers; not those that others share."""
+    """The person, with the addresses from dim_customers and all files of customers that no other customer has."""
     known = addresses_in([*values, *buckets.addresses(Person(customer_id))])
     own: dict[str, str] = {}
     for address in sorted(known):
@@ -140,7 +140,7 @@ def _identify(
 
 
 def _keep_note(pipeline: Pipeline, result: Forgotten, key: str) -> None:
-    """What was touched so far, also of a run that is killed; none of a run that touches nothing."""
+    """Write the list of objects that were touched so far, so that a killed run leaves one too."""
     if result.is_dry_run or not result.is_found:
         return
     bucket = pipeline.output("work_bucket")

@@ -1,4 +1,4 @@
-"""The person that `pipeline forget` is about: by which texts a row is known to show that person."""
+"""The person that `pipeline forget` removes, and the texts that show the person."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from functools import cached_property
 
 FORGOTTEN = "forgotten"
-"""What stands in the place of an address, or of a line that cannot be divided into columns."""
+"""Replaces an address, or a line that cannot be divided into columns."""
 
 
 @dataclass(frozen=True)
 class Person:
     """A customer_id and every e-mail address that is this customer's alone.
 
-    A name is no mark: many people share one. It is removed with the row in which it stands.
+    Names do not identify a person, because many people share one. They are removed with their row.
     """
 
     customer_id: str
@@ -24,11 +24,11 @@ class Person:
         return bool(self.addresses) and self._address.search(text) is not None
 
     def is_named_in(self, text: str) -> bool:
-        """True where the id or an address stands in a text, each by itself and not as a part of another."""
+        """True where the text contains the id or an address as a whole word."""
         return self.has_address_in(text) or self._id.search(text) is not None
 
     def may_be_in(self, line: str) -> bool:
-        """Quick, and True too often rather than too rarely."""
+        """A quick check: False is certain, True is not."""
         return self.customer_id in line or (bool(self.addresses) and self._address.search(line) is not None)
 
     def without_addresses(self, text: str) -> str:

@@ -1,10 +1,10 @@
-"""A source file or a rejected file without a person: the rows stay, on their lines, and what is loaded of them too.
+"""Redacts a source file or a rejected file: every row stays on its line and keeps the columns that are loaded.
 
-A row shows the person where its customer_id is the person's or an address of the person stands in it. Such a row keeps
-the columns that are read from it, all but names and addresses; its other columns are emptied. In a row of another
-customer only the values with the address are. A malformed row becomes one word, and stays malformed.
+A row shows the person if it has the person's customer_id or one of the person's addresses. A row with the customer_id
+keeps the columns that the pipeline reads, except names and addresses; its other columns are emptied. In a row of
+another customer only the values with an address are emptied. A malformed row becomes one word, and stays malformed.
 
-The encoding, the compression and the line ends of the file stay as they are.
+The encoding, the compression and the line ends of the file do not change.
 """
 
 from __future__ import annotations
@@ -37,26 +37,26 @@ from schemas.warehouse.person import PERSONAL_COLUMNS
 from schemas.warehouse.tables import CUSTOMER_ID, DIMENSIONS
 
 _IDS = ("transaction_id", CUSTOMER_ID.name)
-"""They identify rows of the fact, so they stay, whatever they are."""
+"""Columns that identify rows of the fact; they always stay."""
 _MOST_LINES = 1000
-"""Of a value that spans lines."""
+"""The longest value that spans lines."""
 
 
 @dataclass(frozen=True)
 class FileKind:
-    """How to read a file."""
+    """The kind of a file and the settings to read it with."""
 
     kind: str | None
     """One of schemas.drops.KINDS; None for a file whose key is outside the layout."""
     settings: SourceSettings = DEFAULT
     is_loaded_again: bool = True
-    """False for a rejected file. A replay reads any other, perhaps by other settings than today's."""
+    """False for a rejected file. A replay may read any other file again, perhaps with earlier settings."""
 
 
 def redact(path: Path, target: Path, kind: FileKind, person: Person) -> int:
-    """Write the file without the person; how many rows are changed, and with 0 nothing is written.
+    """Write the file without the person; returns the number of changed rows, and writes nothing when it is 0.
 
-    Raises FileRefused where it is no whole gzip file.
+    Raises FileRefused for a gzip file that is incomplete.
     """
     opened = _Opened(path, kind)
     plain = target.with_suffix(".plain")
@@ -71,7 +71,7 @@ def redact(path: Path, target: Path, kind: FileKind, person: Person) -> int:
 
 
 def read_addresses(path: Path, kind: FileKind, person: Person) -> list[str]:
-    """What a file of customers has under email in the rows of the person; raises FileRefused as `redact` does."""
+    """The values of the column email in the person's rows of a file of customers; raises FileRefused as `redact`."""
     opened = _Opened(path, kind)
     if opened.source is None:
         return []
@@ -85,7 +85,7 @@ def read_addresses(path: Path, kind: FileKind, person: Person) -> list[str]:
 
 
 class _Opened:
-    """A file as text, and its layout where it has one that can be read."""
+    """A file as text, and its layout where the settings can read it."""
 
     def __init__(self, path: Path, kind: FileKind) -> None:
         self._content = unpacked(path, path.name)
@@ -99,7 +99,7 @@ class _Opened:
         self._line_end = "\n" if has_line_feed else "\r"
 
     def lines(self) -> TextIO:
-        # What cannot be decoded comes out as it went in.
+        # Bytes that cannot be decoded are written back unchanged.
         file = self._content.open("rb")
         return io.TextIOWrapper(file, self._encoding, errors="surrogateescape", newline=self._line_end)
 
@@ -108,7 +108,7 @@ class _Opened:
 
 
 def _open(path: Path, kind: FileKind) -> SourceFile:
-    """The file by the settings of its kind; raises FileRefused where it has no such layout."""
+    """The file, read with the settings of its kind; raises FileRefused where they do not fit."""
     if kind.kind != TRANSACTIONS:
         dimension = DIMENSIONS[kind.kind or CUSTOMERS]
         return open_dimension(path, name=path.name, dimension=dimension, settings=kind.settings)
@@ -118,9 +118,9 @@ def _open(path: Path, kind: FileKind) -> SourceFile:
 def _redacted(
     file: Iterator[str], source: SourceFile | None, kind: FileKind, person: Person
 ) -> Iterator[tuple[str, str]]:
-    """Each record with its line end, as it is and as it shall be."""
+    """Each record with its line end, before and after redaction."""
     if source is None:
-        # A sale that other settings read must be the same sale.
+        # Earlier settings may read this file again, and must find the same sales.
         keeps_columns = kind.kind == TRANSACTIONS and kind.is_loaded_again
         for line in file:
             yield line, person.without_addresses(line) if keeps_columns else _one_word(line, person)
@@ -138,7 +138,7 @@ def _skip(file: Iterator[str], lines: int) -> Iterator[str]:
 
 
 def _records(file: Iterator[str], layout: Layout) -> Iterator[str]:
-    """Records with their line ends: one line each, or several where a value spans them."""
+    """Records with their line ends: one line each, or several where a value spans lines."""
     pushed_back: list[str] = []
 
     def lines() -> Iterator[str]:
@@ -175,7 +175,7 @@ class _Rows:
     source: SourceFile
     person: Person
     _owner: str | None = None
-    """Of the row before: an order may name its customer in its first row alone."""
+    """The customer of the row before: in some formats only the first row of an order names its customer."""
     _ids: IdReader = field(init=False)
 
     def __post_init__(self) -> None:
@@ -202,7 +202,7 @@ class _Rows:
         return self._owner_of(values) == self.person.customer_id
 
     def without_person(self, record: str) -> str:
-        """The record as it shall be; itself where it does not show the person."""
+        """The record without the person; unchanged where it does not show the person."""
         if not self._is_filled and not self.person.may_be_in(record):
             return record
         body = _body(record)
@@ -249,7 +249,7 @@ class _Rows:
 
 
 def _one_word(record: str, person: Person) -> str:
-    """A line without columns that are known: the whole of it goes."""
+    """The word `forgotten` for a line whose columns are unknown and that shows the person, else the line."""
     return FORGOTTEN + record[len(_body(record)) :] if person.is_named_in(record) else record
 
 
@@ -261,6 +261,6 @@ def _pack(plain: Path, target: Path, *, is_packed: bool) -> None:
     if not is_packed:
         plain.replace(target)
         return
-    # Without name and time, the same content gives the same bytes.
+    # Without a name and a time in the header, equal content gives equal bytes.
     with plain.open("rb") as content, target.open("wb") as file, gzip.GzipFile("", "wb", 6, file, 0) as packed:
         shutil.copyfileobj(content, packed)

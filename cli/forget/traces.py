@@ -1,9 +1,9 @@
-"""Where a person's name and e-mail stand in the buckets, and how each place is rid of them.
+"""Finds the object versions that show a person, and rewrites, moves or deletes each of them.
 
-A file in the archive is written once more without the person, as the copy of the same drop, and the old version is
-deleted once the new one is read back: a load keeps its identity and its precedence, so that a replay finds its file.
-A file that was not loaded moves from the drop bucket to the archive in the same way. Files of customers come last:
-they tell the person's earlier addresses to the next run, if this one is killed.
+A file in the archive is rewritten without the person, with the metadata of the same drop. Its old version is deleted
+once the new one was read back. So a load keeps its identity and precedence, and a replay finds its file. A file that
+was not loaded moves from the drop bucket to the archive in the same way. Files of customers come last, because the
+next run reads the person's earlier addresses from them if this one is killed.
 """
 
 from __future__ import annotations
@@ -70,11 +70,11 @@ class Trace:
     action: str
     """REWRITTEN, MOVED or DELETED."""
     rows: int
-    """How many rows of it, or lines."""
+    """The number of its rows, or lines, that show the person."""
 
 
 class PersonTraces:
-    """The three buckets of a pipeline, looked through for one person."""
+    """A search for one person in the three buckets of a pipeline."""
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
@@ -86,7 +86,7 @@ class PersonTraces:
         self._settings = SourceSettings.from_argument(read_job_arguments(pipeline).source_settings)
 
     def addresses(self, person: Person) -> list[str]:
-        """Every value of the column email that a file of customers has for the person."""
+        """All values of the column email in the person's rows of all files of customers."""
         values: list[str] = []
         for bucket in (self._archive, self._drop):
             for version in self._versions(bucket, _CUSTOMERS_PREFIX):
@@ -95,9 +95,9 @@ class PersonTraces:
         return values
 
     def find(self, person: Person) -> Iterator[Trace]:
-        """Every version that shows the person; one may be erased before the next is looked for.
+        """Every version that shows the person; the caller may erase each one before it takes the next.
 
-        Raises Refused, ahead of the first, where a file that shows the person is on its way.
+        Raises Refused, before the first one, while a file that shows the person is not settled.
         """
         dropped = list(self._in_drop_bucket(person))
         yield from self._in_work_bucket(person)
@@ -106,7 +106,7 @@ class PersonTraces:
             yield from (trace for trace in dropped if trace.version.key.startswith(_CUSTOMERS_PREFIX) is is_last)
 
     def erase(self, trace: Trace, person: Person) -> None:
-        """Rid one version of the person; raises Failed, with nothing deleted, where the new one is not as written."""
+        """Remove the person from one version; raises Failed, with nothing deleted, if the new one is not as written."""
         version = trace.version
         if trace.action == DELETED:
             self._s3.delete_object(**version.named)
@@ -130,7 +130,7 @@ class PersonTraces:
             self._archiver.put_in_order(version.key)
 
     def _replace(self, version: Version, content: Path, bucket: str, head: Any, metadata: dict[str, str]) -> None:
-        """Write the content under the version's key, read it back, delete the version."""
+        """Write the content under the version's key, read it back, and delete the old version."""
         tags = self._s3.get_object_tagging(**version.named)["TagSet"]
         kept = {name: head[name] for name in KEPT_HEADERS if name in head}
         tagging = urlencode([(tag["Key"], tag["Value"]) for tag in tags])
@@ -141,7 +141,7 @@ class PersonTraces:
         copy = Version(bucket, version.key, written["VersionId"])
         with self._downloaded(copy) as path:
             if path.read_bytes() != content.read_bytes():
-                raise Failed(f"{copy.uri} is not as it was written, so nothing of it was deleted; try again")
+                raise Failed(f"{copy.uri} is not as it was written, so its old version was not deleted; try again")
         self._s3.delete_object(**version.named)
 
     def _in_drop_bucket(self, person: Person) -> Iterator[Trace]:
@@ -175,7 +175,7 @@ class PersonTraces:
     def _in_work_bucket(self, person: Person) -> Iterator[Trace]:
         for prefix in (REJECTED, REPORTS, STAGING):
             for version in self._versions(self._work, prefix):
-                # What an attempt staged is current only while it runs.
+                # Staged rows are current only while their attempt runs.
                 if prefix == STAGING and version.is_current:
                     continue
                 rows = self._rows_in(version, person)
@@ -189,7 +189,7 @@ class PersonTraces:
             return self._redacted(version, path, person)[1]
 
     def _redacted(self, version: Version, path: Path, person: Person) -> tuple[Path | None, int]:
-        """The version's content without the person, None where it shows nobody; and how many rows it changed."""
+        """A file with the redacted content, or None where nothing changes, and the number of changed rows."""
         target = path.with_name("without-the-person")
         if version.bucket == self._work and version.key.startswith(REPORTS):
             rows = _redact_report(path, target, person)
@@ -215,7 +215,7 @@ class PersonTraces:
             yield path
 
     def _versions(self, bucket: str, prefix: str = "") -> Iterator[Version]:
-        """The versions of each key come newest first."""
+        """All versions below the prefix; those of one key come newest first."""
         for page in self._s3.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=prefix):
             for listed in page.get("Versions", []):
                 yield Version(bucket, listed["Key"], listed["VersionId"], listed["IsLatest"])
@@ -223,12 +223,12 @@ class PersonTraces:
 
 @contextmanager
 def _refusing(version: Version) -> Iterator[None]:
-    """A file that is torn may show anybody, and cannot be written again."""
+    """Raises Refused for a damaged file: it may show the person, and cannot be rewritten."""
     try:
         yield
     except FileRefused as reason:
         raise Refused(
-            f"{version.uri} cannot be read, so it is not known whom it shows: {reason}; "
+            f"{version.uri} cannot be read, so it may show the customer: {reason}; "
             f"delete its version {version.version_id}, then forget the customer"
         ) from None
 
@@ -241,7 +241,7 @@ def _kind_of(key: str) -> str | None:
 
 
 def _redact_report(path: Path, target: Path, person: Person) -> int:
-    """A report or its page. Neither JSON nor HTML writes an address otherwise than it is, save for HTML's own signs."""
+    """Remove the addresses from a report or its page. Only HTML changes an address: it escapes special characters."""
     as_html = Person(person.customer_id, person.addresses | set(map(html.escape, person.addresses)))
     before = path.read_bytes().decode("utf-8").splitlines(keepends=True)
     after = [as_html.without_addresses(line) for line in before]
@@ -250,7 +250,7 @@ def _redact_report(path: Path, target: Path, person: Person) -> int:
 
 
 def _rows_staged(path: Path, person: Person) -> int:
-    """The person's rows in what a load of customers staged, and deleted when it was over."""
+    """The number of the person's rows in a staged Parquet file of a load of customers."""
     frame = pl.read_parquet(path)
     columns = [name for name in PERSONAL_COLUMNS if name in frame.columns]
     if not columns:

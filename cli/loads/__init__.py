@@ -1,1 +1,1 @@
-"""The loads of a pipeline: listed, named, shown, explained, replayed and retracted."""
+"""The loads of a pipeline: commands list, find, show, explain, replay and retract them."""

@@ -1,4 +1,4 @@
-"""The argument by which a command is told which load."""
+"""The argument LOAD of the commands that work on one load."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The rows of a transaction that no load brought into the warehouse, read from the archived files themselves.
+"""The rows of a transaction that were not loaded, read from the archived files.
 
-The history has what was loaded. A row of a file that is not in it was rejected, lost to another row of its file, or
-belongs to a load that was taken back.
+The history has every loaded row. A row that is missing there was rejected, lost to another row of its file, or
+belongs to a load that was retracted.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ class UnloadedRow:
     source_line: int
     load_id: str
     values: dict[str, str]
-    """The contract's columns as they stand in the file."""
+    """The contract's columns, unchanged from the file."""
     reason: str
-    """Why it was not loaded."""
+    """The reason why it was not loaded."""
 
 
 def find_unloaded_rows(pipeline: Pipeline, transaction_id: str, loaded: list[HistoryRow]) -> Iterator[UnloadedRow]:
-    """Every row with this transaction_id in any archived file but those `loaded`; reads all of these files."""
+    """The rows of this transaction in all archived files that are not in `loaded`; reads every archived file."""
     known = {(row.load_id, row.source_line) for row in loaded}
     settings = SourceSettings.from_argument(read_job_arguments(pipeline).source_settings)
     s3, bucket = pipeline.client("s3"), pipeline.output("archive_bucket")
@@ -69,7 +69,7 @@ def find_unloaded_rows(pipeline: Pipeline, transaction_id: str, loaded: list[His
 
 
 def _rows_of(path: Path, transaction_id: str, settings: SourceSettings) -> list[tuple[int, dict[str, str]]]:
-    """Line and values of each row with the id; none of a file that the settings do not read."""
+    """Line and values of each row with the id; empty for a file that the settings cannot read."""
     ids = IdReader(settings.null_words)
     matching: list[tuple[int, dict[str, str]]] = []
     try:
@@ -90,7 +90,7 @@ def _values(row: dict[str, object]) -> dict[str, str]:
 
 
 class _Reasons:
-    """Why rows of one load are not in the history."""
+    """The reasons why rows of one load are not in the history."""
 
     def __init__(self, pipeline: Pipeline, load_id: str, key: DropKey) -> None:
         assert key.kind == TRANSACTIONS
@@ -111,7 +111,7 @@ class _Reasons:
 
 
 def _read_rejected(pipeline: Pipeline, key: str) -> dict[int, str]:
-    """The reasons by line; none where no row was rejected, or where the file has expired."""
+    """Line -> reject reasons; empty where no row was rejected or the rejected file has expired."""
     try:
         body = pipeline.client("s3").get_object(Bucket=pipeline.output("work_bucket"), Key=key)["Body"].read()
     except ClientError as error:

@@ -85,7 +85,7 @@ def _rejected(report: Report) -> list[str]:
 
 
 def _money(report: Report) -> list[str]:
-    """By how much the warehouse changed; nothing of a dimension."""
+    """The change of the warehouse by amount class; empty for a dimension."""
     if report.change is None:
         return []
     classes = [

@@ -1,4 +1,4 @@
-"""Why a transaction is what it is: its rows in the history, the winner first, and the rule that decided each time."""
+"""The explanation of a transaction: its rows in the history, the winner first, and the rule behind each place."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _MOST = 1000
 
 @dataclass(frozen=True)
 class HistoryRow:
-    """One loaded row."""
+    """One loaded row of the transaction."""
 
     source_uri: str
     source_line: int
@@ -40,7 +40,7 @@ class HistoryRow:
     quantity: int
     total_amount: str
     reason: str
-    """Why it won, or which rule put it behind the winner."""
+    """`wins`, or the rule by which it lost to the winner."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Explanation:
 
 
 def explain_transaction(pipeline: Pipeline, transaction_id: str) -> Explanation:
-    """Every row of the transaction in the history; no rows where none was loaded."""
+    """The rows of the transaction in the history; no rows where none was loaded."""
     result = run_statement(pipeline, _HISTORY, limit=_MOST, transaction_id=transaction_id)
     records = [dict(zip(_COLUMNS, row, strict=True)) for row in result.rows]
     rows = []

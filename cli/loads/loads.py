@@ -1,6 +1,6 @@
-"""The loads of a pipeline, read from claims and reports in S3: the warehouse stays asleep.
+"""The loads of a pipeline, read from claims and reports in S3, so that the warehouse stays asleep.
 
-Two listings say which loads there are and when each was last touched. Only the loads that
+Two listings give the loads and the time of each load's last change. Only the loads that
 are shown are then read, several at a time.
 """
 
@@ -41,13 +41,13 @@ class Attempt:
 
     number: int
     tries: int
-    """How many attempts were made at what was asked for, this one included."""
+    """The number of attempts at the same request, this one included."""
     drop: Drop
     job_name: str | None
     run_id: str | None
-    """None while its run is not started; so is the job's name where the claim has expired."""
+    """None while its run is not started. The job's name is None, too, where the claim has expired."""
     state: str | None
-    """Of the run in Glue; None where a report made asking needless, or Glue does not know the run."""
+    """The run's state in Glue; None where the report made the request unnecessary or Glue does not know the run."""
     message: str
     report: Report | None
 
@@ -58,9 +58,9 @@ class Load:
 
     status: DropStatus
     attempts: tuple[Attempt, ...]
-    """The first one first. In a list of loads it is the last attempt alone."""
+    """The attempts in order; in a list of loads only the last one."""
     changed_at: datetime | None = None
-    """When its last claim or report was written; None for a drop that waits."""
+    """The time of its last claim or report; None for a drop that waits."""
 
     @property
     def drop(self) -> Drop:
@@ -81,7 +81,7 @@ class Load:
 
 @dataclass
 class _Traces:
-    """What the listings say of a load."""
+    """The attempts of one load in the listings, and the time of its last change."""
 
     claims: set[int] = field(default_factory=set)
     reports: set[int] = field(default_factory=set)
@@ -94,14 +94,14 @@ class _Traces:
 
 @dataclass(frozen=True)
 class Loads:
-    """One look at a pipeline; what it lists is read once."""
+    """The loads of a pipeline at one moment; each listing is read once."""
 
     pipeline: Pipeline
 
     def recent(self, *, since: datetime | None = None, limit: int | None = None, failed: bool = False) -> list[Load]:
-        """The loads, the last touched first; drops that wait for their first attempt come before them.
+        """The loads, the latest change first; drops that wait for their first attempt come before them.
 
-        `failed` keeps those whose last attempt failed.
+        `failed` keeps only loads whose last attempt failed.
         """
         known = [(traces.changed_at, load_id) for load_id, traces in self._traces.items() if traces.changed_at]
         latest = [known for known in sorted(known, reverse=True) if since is None or known[0] >= since]
@@ -116,7 +116,7 @@ class Loads:
         return loads[:limit]
 
     def by_id(self, load_id: str) -> Load | None:
-        """The load with all its attempts; None when nothing is known of it."""
+        """The load with all its attempts; None when there is no such load."""
         traces = self._traces_of(load_id)
         if traces is not None:
             return self._read(load_id, traces, every_attempt=True)
@@ -129,7 +129,7 @@ class Loads:
 
     @cached_property
     def in_drop_bucket(self) -> dict[Drop, datetime]:
-        """Every version in the drop bucket, and when it was uploaded."""
+        """Every version in the drop bucket with the time of its upload."""
         bucket = self.pipeline.output("drop_bucket")
         return {
             Drop(bucket, version["Key"], version["VersionId"]): version["LastModified"]
@@ -178,12 +178,12 @@ class Loads:
             report=last.report,
             message=last.message,
             is_in_drop_bucket=drop in self.in_drop_bucket,
-            is_told=not is_loaded and self._text(sent_key(notified_stem(load_id, last.number))) is not None,
+            is_mailed=not is_loaded and self._text(sent_key(notified_stem(load_id, last.number))) is not None,
         )
         return Load(status, attempts, traces.changed_at)
 
     def _attempt(self, load_id: str, number: int, *, needs_run: bool) -> Attempt:
-        """`needs_run`: its run in Glue is looked up although there is a report."""
+        """Read one attempt; `needs_run` asks Glue for its run even when there is a report."""
         # The run's state comes first: a run that ends between the two reads has written its report by then.
         claim = self._json(claim_key(load_id, number))
         job_name, run_id = claim.get("job_name"), claim.get("run_id")
@@ -201,7 +201,7 @@ class Loads:
             run = self.pipeline.client("glue").get_job_run(JobName=job_name, RunId=run_id)["JobRun"]
         except ClientError as error:
             if error.response["Error"]["Code"] == "EntityNotFoundException":
-                return None, "Glue does not know its run any more"
+                return None, "Glue no longer knows its run"
             raise
         return run["JobRunState"], run.get("ErrorMessage") or ""
 

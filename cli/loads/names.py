@@ -1,4 +1,4 @@
-"""How an operator names a load: by its id, its file's name, its day, or the URI of its drop."""
+"""Names of loads: an operator names a load by its id, its file's name, its day, or the URI of its drop."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _READERS = 16
 
 @dataclass(frozen=True)
 class LoadNames:
-    """Finds loads by what a person calls them."""
+    """Finds loads by name."""
 
     loads: Loads
 
@@ -67,7 +67,7 @@ class LoadNames:
 
     def _drops_of_days(self, first: date, last: date) -> list[Drop]:
         days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
-        # A listing of one day reads a page; of many, the whole prefix is as quick.
+        # Listing one day reads one page; for many days, listing the whole prefix is as quick.
         if len(days) == 1:
             return self._drops(day_prefix(first), lambda _: True)
         wanted = {day_prefix(day) for day in days}
@@ -94,7 +94,7 @@ class LoadNames:
             yield from page.get("Versions", [])
 
     def _source_version(self, copy: dict[str, Any]) -> str | None:
-        """The version id that an archived copy had as a drop: `archive` keeps it with the copy."""
+        """The version id of the drop that an archived copy was made of; `archive` keeps it in the metadata."""
         where = {"Bucket": self.loads.pipeline.output("archive_bucket"), "Key": copy["Key"]}
         head = self.loads.pipeline.client("s3").head_object(**where, VersionId=copy["VersionId"])
         version_id: str | None = head["Metadata"].get("source-version-id")

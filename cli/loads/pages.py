@@ -16,7 +16,7 @@ INDEX = "index.html"
 
 
 def save_index(reports: Sequence[Report], folder: Path) -> Path:
-    """Write an index of these reports. Pages that are not in the folder yet are drawn from the reports."""
+    """Write an index of these reports, and the pages that are not in the folder yet."""
     for report in reports:
         page = folder / _page(report)
         if not page.exists():
@@ -27,7 +27,7 @@ def save_index(reports: Sequence[Report], folder: Path) -> Path:
 
 
 def save_page(pipeline: Pipeline, report: Report, folder: Path) -> Path:
-    """Write the page of a report: the job's own page, which knows earlier loads, or a new one where it is gone."""
+    """Write the page of a report: the job's own page, which compares earlier loads, or a new one if it has expired."""
     s3, bucket = pipeline.client("s3"), pipeline.output("work_bucket")
     page = folder / _page(report)
     try:

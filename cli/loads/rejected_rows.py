@@ -17,17 +17,17 @@ from schemas.rejected_file import REASON_SEPARATOR, REJECT_REASONS_COLUMN, SOURC
 @dataclass(frozen=True)
 class RejectedRow:
     line: int
-    """Of the drop, counted from 1."""
+    """The line in the drop, counted from 1."""
     reasons: list[str]
     values: dict[str, str]
-    """By column; empty for a row that has not one value for each column."""
+    """Column -> value; empty for a malformed row."""
     text: str
 
 
 @dataclass(frozen=True)
 class RejectedRows:
     reasons: dict[str, int]
-    """Rows by reason, the most frequent first; a row with two reasons counts for both."""
+    """Reason -> number of rows, the most frequent first; a row with two reasons counts for both."""
     rows: list[RejectedRow]
 
 

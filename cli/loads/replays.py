@@ -1,4 +1,4 @@
-"""Which loads a replay starts, and why the others are left alone: decided before anything is sent."""
+"""Replays: the decision which loads can be replayed, made before any message is sent, and the messages."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from schemas.messages import replay_message
 
 @dataclass(frozen=True)
 class PlannedReplay:
-    """One load, and what a replay of it does."""
+    """One load, and the decision about its replay."""
 
     load: Load
     starts: bool
     reason: str
-    """What starts, or why nothing does."""
+    """The attempt that starts, or the reason why none does."""
 
     def as_json(self) -> dict[str, object]:
         drop = self.load.drop
@@ -30,7 +30,7 @@ class PlannedReplay:
 
 
 def plan_replay(loads: Loads, load: Load) -> PlannedReplay:
-    """What a replay of this load does now."""
+    """Decide whether this load can be replayed now."""
     status = load.status
     if status.phase is Phase.QUEUED:
         return PlannedReplay(load, False, "its first attempt has not started; it is waiting in the queue")
@@ -43,7 +43,7 @@ def plan_replay(loads: Loads, load: Load) -> PlannedReplay:
 
 
 def find_content(loads: Loads, load: Load) -> str | None:
-    """Where the drop's content is: `drop bucket`, `archive`, or None when it is in neither."""
+    """The place of the drop's content: `drop bucket`, `archive`, or None when it is in neither."""
     if load.drop in loads.in_drop_bucket:
         return "drop bucket"
     pipeline = loads.pipeline
@@ -59,7 +59,7 @@ def find_content(loads: Loads, load: Load) -> str | None:
 
 
 def send_replay(loads: Loads, planned: PlannedReplay) -> None:
-    """Ask for the planned attempt; sent twice, it is still one attempt."""
+    """Request the planned attempt; a second message with the same request starts no second attempt."""
     drop, pipeline = planned.load.drop, loads.pipeline
     # Not `after_attempt`: that retries a failure, and a load that succeeded is replayed too.
     message = replay_message(drop, request=f"replay:{drop.load_id}:{planned.load.status.attempt}")

@@ -1,4 +1,4 @@
-"""Whether a load can be taken back, and how that is asked for."""
+"""Retractions: the check whether a load can be taken back, and the message that requests it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from schemas.reports import SUCCEEDED
 
 
 def obstacle_to_retraction(load: Load) -> str | None:
-    """Why this load cannot be taken back now; None when it can."""
+    """The reason why this load cannot be taken back now; None when it can."""
     if parse_key(load.drop.key).kind != TRANSACTIONS:
         return "a dimension cannot be taken back; drop a corrected file, the later upload wins"
     if load.status.phase is Phase.QUEUED:
@@ -23,7 +23,7 @@ def obstacle_to_retraction(load: Load) -> str | None:
 
 
 def send_retraction(loads: Loads, load: Load) -> None:
-    """Ask for the attempt that takes the load back; sent twice, it is still one attempt."""
+    """Request the retraction; a second message with the same request starts no second attempt."""
     message = retract_message(load.drop, request=f"retract:{load.load_id}:{load.status.attempt}")
     pipeline = loads.pipeline
     pipeline.client("sqs").send_message(QueueUrl=pipeline.output("queue_url"), MessageBody=message)

@@ -1,4 +1,4 @@
-"""What a run printed, from CloudWatch Logs."""
+"""The log of a run, from CloudWatch Logs."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from cli.pipelines.pipeline import Pipeline
 from cli.refusals import Refused
 
 LOG_GROUPS = ("/aws-glue/python-jobs/output", "/aws-glue/python-jobs/error")
-"""Glue's own names: what the script prints, and what its installer and tracebacks say."""
+"""Glue's log groups: the script's output, and the messages of its installer with tracebacks."""
 
 
 def run_of(load: Load, attempt: int | None) -> str:
-    """The run of an attempt, else of the last one; raises Refused when there is none."""
+    """The run of the given attempt, or of the last one; raises Refused when there is none."""
     runs = {each.number: each.run_id for each in load.attempts if each.run_id is not None}
     if not runs:
         raise Refused(f"{load.status.file_name} has no run yet; it waits in the queue")

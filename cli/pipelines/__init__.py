@@ -1,1 +1,1 @@
-"""The pipeline a command works on, local or on AWS: how it is reached, and its state."""
+"""The pipeline that a command works on, local or on AWS: its outputs, its clients and its state."""

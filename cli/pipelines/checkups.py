@@ -1,4 +1,4 @@
-"""What `pipeline doctor` looks at: each finding says what is good, or what to do."""
+"""The checks of `pipeline doctor`; each finding is good, or says what to do."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class Finding:
     what: str
     is_good: bool
     advice: str
-    """What was seen, and what to do where it is not good."""
+    """The problem and what to do about it; `as it should be` when there is none."""
 
 
 def examine(pipeline: Pipeline) -> list[Finding]:
-    """Every finding. A look that AWS refuses is a finding too, and does not end the others."""
-    looks: dict[str, Callable[[Pipeline], str | None]] = {
+    """The finding of every check. A check that AWS refuses gives a finding too, and the other checks go on."""
+    checks: dict[str, Callable[[Pipeline], str | None]] = {
         "drop bucket": lambda pipeline: _versioning(pipeline, "drop_bucket"),
         "archive bucket": lambda pipeline: _versioning(pipeline, "archive_bucket"),
         "products": lambda pipeline: _dimension(pipeline, PRODUCTS),
@@ -38,12 +38,12 @@ def examine(pipeline: Pipeline) -> list[Finding]:
         "jobs": _jobs,
         "wheel": lambda _: _wheel(ROOT),
     }
-    return [_finding(what, look, pipeline) for what, look in looks.items()]
+    return [_finding(what, check, pipeline) for what, check in checks.items()]
 
 
-def _finding(what: str, look: Callable[[Pipeline], str | None], pipeline: Pipeline) -> Finding:
+def _finding(what: str, check: Callable[[Pipeline], str | None], pipeline: Pipeline) -> Finding:
     try:
-        problem = look(pipeline)
+        problem = check(pipeline)
     except (ClientError, Refused) as error:
         problem = explain(error)[0]
     return Finding(what, problem is None, problem or "as it should be")
@@ -55,7 +55,7 @@ def _versioning(pipeline: Pipeline, output: str) -> str | None:
 
 
 def _dimension(pipeline: Pipeline, kind: str) -> str | None:
-    """A dimension that was ever loaded is in the archive."""
+    """The problem that a dimension was never loaded; every loaded one has a file in the archive."""
     where = {"Bucket": pipeline.output("archive_bucket"), "Prefix": f"{DIMENSIONS_PREFIX}{kind}", "MaxKeys": 1}
     if pipeline.client("s3").list_object_versions(**where).get("Versions"):
         return None
@@ -66,7 +66,7 @@ def _mails(pipeline: Pipeline) -> str | None:
     readers = subscriptions(pipeline)
     if readers.pending:
         return f"{readers.pending} addresses get nothing until they confirm; ask them to open the mail from AWS"
-    return None if readers.confirmed else "nobody gets them; add an address to `emails` and run `pulumi up`"
+    return None if readers.confirmed else "no address gets them; add one to `emails` and run `pulumi up`"
 
 
 def _dead_letters(pipeline: Pipeline) -> str | None:
@@ -86,7 +86,7 @@ def _jobs(pipeline: Pipeline) -> str | None:
 
 
 def _wheel(root: Path) -> str | None:
-    """A wheel that is older than the code would deploy yesterday's job."""
+    """The problem that the wheel is missing, or older than the code."""
     wheels = sorted((root / "dist").glob("transactions_pipeline-*.whl"), key=lambda path: path.stat().st_mtime)
     if not wheels:
         return "there is none in dist/; build it with `pipeline wheel`"

@@ -12,7 +12,7 @@ from schemas.messages import UnreadableMessage, read_message
 
 _BATCH = 10
 _HIDDEN_SECONDS = 60
-"""So long nobody else receives a message that we look at."""
+"""The time for which SQS hides a received message from other readers."""
 _MOST = 1000
 
 
@@ -28,7 +28,7 @@ class DeadLetter:
 
     @property
     def about(self) -> str:
-        """Which files it is about, or why it cannot be read."""
+        """The files that it is about, or the reason why it cannot be read."""
         try:
             requests = read_message(self.body, message_id=self.message_id)
         except UnreadableMessage as error:
@@ -61,7 +61,7 @@ class DeadLetters:
         return letters
 
     def choose(self, which: str) -> list[DeadLetter]:
-        """The message of that id, or all of them; raises Refused when there is none. Nobody else receives them now."""
+        """The message with that id, or all, hidden from other readers; raises Refused when there is no such message."""
         letters = self._receive()
         chosen = [letter for letter in letters if which in ("all", letter.message_id)]
         self.release([letter for letter in letters if letter not in chosen])
@@ -70,7 +70,7 @@ class DeadLetters:
         return chosen
 
     def redrive(self, letters: list[DeadLetter]) -> None:
-        """Send them back to the queue of drops. Sent first, then deleted: none can be lost in between."""
+        """Send them back to the queue of drops. Each is sent before it is deleted, so that none can be lost."""
         for letter in letters:
             self._sqs.send_message(
                 QueueUrl=self.pipeline.output("queue_url"),

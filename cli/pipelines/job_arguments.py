@@ -1,4 +1,4 @@
-"""What the definition of the job of transactions fixes: the settings by which a deployed pipeline reads its files."""
+"""The arguments in the definition of the transactions job: the settings with which a stack reads its files."""
 
 from __future__ import annotations
 
@@ -7,6 +7,6 @@ from schemas.runs import JobArguments, decode_job_arguments
 
 
 def read_job_arguments(pipeline: Pipeline) -> JobArguments:
-    """The arguments as they are deployed now."""
+    """The arguments that are deployed now."""
     job = pipeline.client("glue").get_job(JobName=pipeline.output("transactions_job"))["Job"]
     return decode_job_arguments(job["NonOverridableArguments"])

@@ -1,4 +1,4 @@
-"""How other terminals find the local pipeline that `pipeline up` keeps running."""
+"""The state file and the lock by which other terminals find the local pipeline of `pipeline up`."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class LocalPipeline:
 
     pid: int
     outputs: Mapping[str, Any]
-    """Those of the stack."""
+    """The outputs of its stack."""
     environment: Mapping[str, str]
-    """AWS_* and PG* variables with which any tool reaches it, with every right."""
+    """The AWS_* and PG* variables with which any tool reaches it, with every right."""
 
     @property
     def url(self) -> str:
@@ -45,9 +45,9 @@ class LocalPipeline:
 
 @contextmanager
 def only_local_pipeline(path: Path | None = None) -> Iterator[None]:
-    """While the block runs no other local pipeline of this checkout can start; raises Refused when one runs.
+    """Hold the lock of this checkout's local pipeline while the block runs; raises Refused when another one runs.
 
-    The lock ends with the process, however the process ends.
+    The operating system releases the lock when the process ends, even after a crash.
     """
     path = path or STATE_FILE
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -62,11 +62,11 @@ def only_local_pipeline(path: Path | None = None) -> Iterator[None]:
 
 @contextmanager
 def announced(local: LocalPipeline, path: Path | None = None) -> Iterator[None]:
-    """Other terminals find the local pipeline while the block runs."""
+    """Write the state file, by which other terminals find the local pipeline while the block runs."""
     path = path or STATE_FILE
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_suffix(f".{os.getpid()}")
-    # It holds the keys of a local stand-in only; other users of this machine still need not read them.
+    # The file has keys, although only of a local AWS; other users of this machine must not read them.
     with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         json.dump(asdict(local), file, indent=2)
     unfinished.rename(path)
@@ -77,7 +77,7 @@ def announced(local: LocalPipeline, path: Path | None = None) -> Iterator[None]:
 
 
 def find_local_pipeline(path: Path | None = None) -> LocalPipeline:
-    """The local pipeline that runs; raises Refused when none does."""
+    """The local pipeline that runs; raises Refused when none runs."""
     path = path or STATE_FILE
     try:
         local = LocalPipeline(**json.loads(path.read_text(encoding="utf-8")))
@@ -105,7 +105,7 @@ def _is_locked(path: Path) -> bool:
 
 
 def stop(local: LocalPipeline, path: Path | None = None) -> bool:
-    """Ask the local pipeline to stop; True once it has, False when it has not within five minutes."""
+    """Stop the local pipeline; False when it has not stopped within five minutes."""
     os.kill(local.pid, signal.SIGTERM)
     until = time.monotonic() + _STOPPED_WITHIN_SECONDS
     while time.monotonic() < until:

@@ -1,8 +1,8 @@
-"""Which pipeline a command works on: a stack on AWS, or the local one that `pipeline up` runs.
+"""The pipeline that a command works on: a stack on AWS, or the local one that `pipeline up` runs.
 
 `--stack NAME` (or PIPELINE_STACK) means that stack on AWS, read from its Pulumi outputs.
-Without it, or with `--stack local`, a command works on the local pipeline. The mails of the
-local pipeline name its stack as those of any other do.
+Without it, or with `--stack local`, a command works on the local pipeline: commands in the
+mails of the local pipeline contain `--stack local`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Pipeline:
     """A deployed pipeline: its outputs and how to reach its AWS."""
 
     name: str
-    """As a sentence calls it: `the stack prod`, `the local pipeline`."""
+    """Its name in sentences: `the stack prod`, `the local pipeline`."""
     outputs: Mapping[str, Any]
     session: Any
     """A boto3 session for its account and Region."""
@@ -41,7 +41,7 @@ class Pipeline:
 
     @property
     def look_seconds(self) -> float:
-        """How long to wait between two looks."""
+        """The time between two requests for the state of something that is awaited."""
         return _LOCAL_LOOK_SECONDS if self.local else _AWS_LOOK_SECONDS
 
     @property
@@ -50,7 +50,7 @@ class Pipeline:
 
     @property
     def stack_option(self) -> str:
-        """What a command line needs to work on this pipeline: ` --stack NAME`, or nothing."""
+        """The option that makes a command work on this pipeline: ` --stack NAME`, or nothing."""
         return f" --stack {self.stack}" if self.stack else ""
 
     def output(self, name: str) -> str:
@@ -83,7 +83,7 @@ def find_pipeline(stack: str | None) -> Pipeline:
 
 
 def read_stack_outputs(stack: str) -> dict[str, Any]:
-    """What `pulumi stack output --json` says of a stack; raises Refused."""
+    """The outputs of a stack, from `pulumi stack output --json`; raises Refused."""
     command = ["pulumi", "stack", "output", "--json", "--non-interactive", "--stack", stack, "--cwd", str(ROOT)]
     try:
         ended = subprocess.run(command, capture_output=True, text=True, timeout=_PULUMI_SECONDS, check=False)
@@ -95,8 +95,8 @@ def read_stack_outputs(stack: str) -> dict[str, Any]:
     except subprocess.TimeoutExpired:
         raise Refused(f"`pulumi stack output` did not answer within {_PULUMI_SECONDS} seconds; try again") from None
     if ended.returncode != 0:
-        said = ended.stderr.strip().splitlines() or ["it gave no reason"]
-        raise Refused(f"the outputs of the stack {stack!r} cannot be read: {said[-1].removeprefix('error: ')}")
+        errors = ended.stderr.strip().splitlines() or ["it gave no reason"]
+        raise Refused(f"the outputs of the stack {stack!r} cannot be read: {errors[-1].removeprefix('error: ')}")
     try:
         outputs = json.loads(ended.stdout)
     except ValueError:
@@ -117,5 +117,5 @@ def _region_of(stack: str, outputs: Mapping[str, Any]) -> str:
 
 
 def bucket_alone(bucket: str) -> Pipeline:
-    """A drop bucket on AWS of which nothing else is known, reached with the caller's own sign-in."""
+    """A pipeline on AWS of which only the drop bucket is known, reached with the caller's own sign-in."""
     return Pipeline(f"the pipeline of the bucket {bucket}", {"drop_bucket": bucket}, boto3.session.Session())

@@ -1,4 +1,4 @@
-"""SQL statements sent to the warehouse by the Redshift Data API, which needs no network into the VPC."""
+"""SQL statements, sent to the warehouse through the Redshift Data API, which needs no network into the VPC."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ _WIDEST = 40
 
 @dataclass(frozen=True)
 class Result:
-    """What a statement gave."""
+    """The result of a statement."""
 
     columns: list[str]
     rows: list[list[Any]]
     affected: int | None
-    """Rows it changed; None where it gave rows."""
+    """The number of changed rows; None for a statement that returns rows."""
     is_cut: bool
-    """True when there were more rows than asked for."""
+    """True when the statement returned more rows than the limit."""
 
     def as_json(self) -> dict[str, Any]:
         return {"columns": self.columns, "rows": self.rows, "affected": self.affected, "is_cut": self.is_cut}
 
 
 def run_statement(pipeline: Pipeline, statement: str, *, limit: int, **parameters: str) -> Result:
-    """Run one statement as the admin user, `:name` in it a parameter; raises Failed with the warehouse's own words."""
+    """Run one statement as the admin user; `:name` in it is a parameter. Raises Failed with the warehouse's message."""
     client = pipeline.client("redshift-data")
     started = client.execute_statement(
         WorkgroupName=pipeline.output("workgroup"),
@@ -56,7 +56,7 @@ def run_statement(pipeline: Pipeline, statement: str, *, limit: int, **parameter
 
 
 def read_statements() -> Iterator[str]:
-    """Statements from standard input, each up to its semicolon; a prompt on a terminal."""
+    """Statements from standard input, each up to its semicolon; shows a prompt on a terminal."""
     pending = ""
     is_terminal = sys.stdin.isatty()
     while True:
@@ -102,12 +102,12 @@ def _rows(client: Any, statement_id: str, limit: int) -> Result:
 
 
 def _value(field: dict[str, Any]) -> Any:
-    """One value of the Data API: exactly one key says its type."""
+    """The value of a Data API field, which has exactly one key, named after its type."""
     return None if field.get("isNull") else next(iter(field.values()))
 
 
 def _sign_in(pipeline: Pipeline) -> dict[str, str]:
-    """On AWS the admin's secret, which Redshift keeps; the local Data API knows its operator."""
+    """The admin's secret on AWS, which Redshift keeps; nothing for the local Data API, which knows its operator."""
     if pipeline.local is not None:
         return {}
     serverless = pipeline.client("redshift-serverless")

@@ -1,4 +1,4 @@
-"""The state of a pipeline at one moment, from S3, SQS and SNS: the warehouse stays asleep."""
+"""The state of a pipeline at one moment, read from S3, SQS and SNS, so that the warehouse stays asleep."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Subscriptions:
 class PipelineStatus:
     pipeline: str
     stack_option: str
-    """What a command takes to mean this pipeline (`cli.pipelines.pipeline`)."""
+    """The option that makes a command work on this pipeline (`cli.pipelines.pipeline`)."""
     queued: list[Load]
     running: list[Load]
     failed: list[Load]
@@ -49,7 +49,7 @@ class PipelineStatus:
 
     @property
     def advice(self) -> list[str]:
-        """What a person must do, a sentence each."""
+        """The actions that a person must take, a sentence each."""
         option = self.stack_option
         sentences = [
             f"{load.status.file_name} failed; see `pipeline show {load.load_id}{option}`" for load in self.failed[:3]
@@ -69,7 +69,7 @@ class PipelineStatus:
             )
             sentences.append(f"{pending:,} {get} the subscription")
         elif not self.subscriptions.confirmed:
-            sentences.append("nobody gets the mails; add an address to `emails` and run `pulumi up`")
+            sentences.append("no address gets the mails; add one to `emails` and run `pulumi up`")
         return sentences
 
     @property
@@ -96,7 +96,7 @@ def look(pipeline: Pipeline) -> PipelineStatus:
     loads = Loads(pipeline)
     recent = loads.recent(limit=_RECENT)
     known = {load.load_id for load in recent}
-    # A failed drop stays in the drop bucket, however long ago it failed.
+    # A drop that failed long ago is not recent, but is still in the drop bucket.
     others = [loads.of(drop) for drop in loads.in_drop_bucket if drop.load_id not in known]
     seen = [*recent, *others]
 
@@ -117,14 +117,14 @@ def look(pipeline: Pipeline) -> PipelineStatus:
 
 
 def queue_depth(pipeline: Pipeline, output: str) -> QueueDepth:
-    """What the queue behind a stack output holds."""
+    """The message counts of the queue behind a stack output."""
     names = [f"ApproximateNumberOfMessages{which}" for which in ("", "Delayed", "NotVisible")]
     described = pipeline.client("sqs").get_queue_attributes(QueueUrl=pipeline.output(output), AttributeNames=names)
     return QueueDepth(*(int(described["Attributes"][name]) for name in names))
 
 
 def subscriptions(pipeline: Pipeline) -> Subscriptions:
-    """Who gets the mails about outcomes."""
+    """The numbers of confirmed and unconfirmed addresses for mails about loads."""
     pages = pipeline.client("sns").get_paginator("list_subscriptions_by_topic")
     arns = [
         subscription["SubscriptionArn"]

@@ -14,7 +14,7 @@ _OUTPUTS = {
 
 
 def tool_environment(pipeline: Pipeline) -> dict[str, str]:
-    """Variable -> value. A stack on AWS is reached with the caller's own sign-in, so it has no keys here."""
+    """Variable -> value; no keys for a stack on AWS, which is reached with the caller's own sign-in."""
     variables = {"AWS_REGION": pipeline.region, "AWS_DEFAULT_REGION": pipeline.region}
     if pipeline.local is not None:
         variables |= pipeline.local.environment

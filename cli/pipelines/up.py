@@ -1,4 +1,4 @@
-"""The local pipeline of `pipeline up`: deployed, announced to other terminals, and shown until it is stopped."""
+"""The local pipeline of `pipeline up`: it is deployed, announced to other terminals, and shown until it is stopped."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FOLDER = LIBRARIES / "up"
 
 
 def keep_running(invocation: Invocation, config: str) -> None:
-    """Deploy, and show what happens until SIGINT or SIGTERM. The caller holds the lock of the local pipeline."""
+    """Deploy, then show files and mails until SIGINT or SIGTERM. The caller holds the lock of the local pipeline."""
     console = invocation.console()
     is_over = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -57,7 +57,7 @@ def keep_running(invocation: Invocation, config: str) -> None:
 
 
 def describe(cloud: LocalCloud) -> LocalPipeline:
-    """How other terminals reach a local cloud of this process."""
+    """The address, the keys and the outputs of a local cloud of this process, for other terminals."""
     return LocalPipeline(os.getpid(), dict(cloud.outputs), cloud.operator_environment())
 
 

@@ -1,1 +1,1 @@
-"""The Pulumi program as the command sees it: what it declares, what that costs, and the wheel that it ships."""
+"""Tools for the Pulumi program: the resources that it declares, their costs, the job's wheel, the data contract."""

@@ -1,6 +1,6 @@
 """The data contract of the warehouse's tables as ODCS 3.1 (Open Data Contract Standard), for other tools.
 
-Generated from the declarations in `schemas`. `python -m cli.program.contract` writes it again; a test says when.
+`python -m cli.program.contract` generates the file from the declarations in `schemas`. A test fails when it is old.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from schemas.warehouse.tables import DIM_CUSTOMERS, DIM_PRODUCTS, FACT_TRANSACTI
 CONTRACT = Path(__file__).parents[2] / "schemas" / "warehouse" / "rendered" / "shop.odcs.yaml"
 
 _TABLES = {
-    FACT_TRANSACTIONS: "One row for each transaction_id: the latest state of it that any file has brought.",
+    FACT_TRANSACTIONS: "One row for each transaction_id: its latest state in any file.",
     DIM_PRODUCTS: "One row for each product, as the latest upload has it.",
     DIM_CUSTOMERS: "One row for each customer, as the latest upload has it.",
 }
@@ -62,7 +62,7 @@ def contract() -> dict[str, Any]:
 
 
 def rendered() -> str:
-    """The file."""
+    """The text of the file."""
     head = "# Written by `python -m cli.program.contract` from the declarations in schemas/.\n"
     return head + str(yaml.safe_dump(contract(), sort_keys=False, allow_unicode=True, width=110))
 

@@ -1,4 +1,4 @@
-"""What a stack costs, idle and per load, from prices in one place and the resources that the program declares."""
+"""The costs of a stack, idle and per load, from one table of prices and the resources that the program declares."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Prices:
 
 @dataclass(frozen=True)
 class Usage:
-    """How a stack uses AWS."""
+    """The amounts of each AWS service that a stack uses."""
 
     interface_endpoints: int
     secrets: int
@@ -39,20 +39,20 @@ class Usage:
     dpu: float
     rpu: int
     job_seconds: float = 20
-    """Start-up, download, UNLOAD and load of a day, whatever its size."""
+    """The part that does not depend on the number of rows: start-up, download, UNLOAD, load."""
     job_seconds_per_million_rows: float = 10
-    """2 to 3 CPU seconds a million rows on a core of its own (`make bench`); 0.0625 DPU is half a slower one."""
+    """A million rows take 2 to 3 CPU seconds on one core (`make bench`); 0.0625 DPU is half of a slower core."""
     warehouse_windows: int = 2
-    """UNLOAD at the start and the load at the end each wake the warehouse, for 60 s at the least."""
+    """The UNLOAD at the start and the load at the end each wake the warehouse for at least 60 s."""
     bytes_per_row: float = 110
-    """CSV in the archive and its old version, rejected rows, report."""
+    """The bytes in S3: the CSV in the archive and its old version, rejected rows, report."""
     history_bytes_per_row: float = 60
-    """Of the history of rows in the warehouse, compressed."""
+    """The bytes of the history in the warehouse, compressed."""
     writes_per_load: int = 20
 
 
 def usage_of(resources: Sequence[Resource]) -> Usage:
-    """How a stack of these resources uses AWS: counted and read, not assumed."""
+    """The usage of a stack, counted and read from its declared resources."""
 
     def of(kind: str) -> list[Resource]:
         return [resource for resource in resources if resource.type.endswith(f":{kind}")]
@@ -67,7 +67,7 @@ def usage_of(resources: Sequence[Resource]) -> Usage:
 
 
 def idle_month(prices: Prices, usage: Usage) -> dict[str, float]:
-    """Dollars a month without a single drop, by what they are paid for."""
+    """Dollars a month without a single drop, by service."""
     endpoints = HOURS_PER_MONTH * prices.interface_endpoint_hour * usage.interface_endpoints
     return {
         "interface endpoint for signing in": endpoints,
@@ -78,7 +78,7 @@ def idle_month(prices: Prices, usage: Usage) -> dict[str, float]:
 
 
 def load(prices: Prices, usage: Usage, rows: int) -> dict[str, float]:
-    """Dollars for one load of so many rows, by what they are paid for; storage is for a month."""
+    """Dollars for one load of `rows` rows, by service; storage is for a month."""
     millions = rows / 1e6
     seconds = max(60.0, usage.job_seconds + usage.job_seconds_per_million_rows * millions)
     warehouse_seconds = usage.warehouse_windows * max(60.0, 10 * millions)

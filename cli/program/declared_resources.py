@@ -1,4 +1,4 @@
-"""What the Pulumi program declares for a stack, found by running it under Pulumi's mocks: nothing is created."""
+"""The resources that the Pulumi program declares for a stack, found by running it under Pulumi's mocks."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Resource:
     """A resource with the inputs that the program gives it, in Pulumi's camel case."""
 
     type: str
-    """Such as `aws:cloudwatch/metricAlarm:MetricAlarm`."""
+    """The resource's type, such as `aws:cloudwatch/metricAlarm:MetricAlarm`."""
     inputs: Mapping[str, Any]
 
 
@@ -41,7 +41,7 @@ def _run(root: Path) -> None:
 
 
 class _Recorder(pulumi.runtime.Mocks):
-    """An AWS that gives every resource what it asks for, and a made-up ARN."""
+    """Mocks that record every resource and return its inputs and a made-up ARN as outputs."""
 
     def __init__(self, region: str) -> None:
         self._region = region

@@ -1,4 +1,4 @@
-"""How the job's wheel is built: our code and its dependencies, the same bytes for the same sources and pins."""
+"""Builds the job's wheel from our code and its dependencies; equal sources and pins give equal bytes."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from jobs import __version__
 ROOT = Path(__file__).parents[2]
 PLATFORM = "x86_64-manylinux2014"
 PYTHONS = ("3.9", "3.13")
-"""What Glue Python Shell runs, and what would run the job after it (docs/when-python-shell-ends.md)."""
+"""The Python of Glue Python Shell, and that of its successor (docs/when-python-shell-ends.md)."""
 OURS = ("jobs", "schemas")
 
-# Of the 400 services that botocore describes, only those that a job uses stay in the wheel. The
-# others would be most of what Glue downloads and unpacks before each run.
+# Botocore describes 400 services. Only those that a job uses stay in the wheel, because Glue
+# downloads and unpacks the wheel before each run.
 _SERVICES = ("s3", "sts", "redshift", "redshift-serverless")
 
-# What the pins bring along and no job imports. pip in Glue writes and compiles every file before each run, on a
-# quarter of a core.
+# Packages among the pins that no job imports. Before each run, pip in Glue writes and compiles every file of the
+# wheel on a quarter of a core.
 _NOT_IMPORTED = ("_distutils_hack", "pkg_resources", "pytz", "setuptools")
 
 _TIMESTAMP = (1980, 1, 1, 0, 0, 0)
 
 
 def build_wheel(out: Path, work: Path, python: str = PYTHONS[0]) -> Path:
-    """Build the wheel for one of PYTHONS; returns its path. The same sources and pins give the same bytes."""
+    """Build the wheel for one of PYTHONS; returns its path."""
     shutil.rmtree(work, ignore_errors=True)
     _install_dependencies(work, python)
     for package in OURS:
@@ -63,8 +63,8 @@ def _prune(work: Path) -> None:
         if service.is_dir() and service.name not in _SERVICES:
             shutil.rmtree(service)
     for info in work.glob("*.dist-info"):
-        # A wheel may hold one dist-info, its own. Some packages ask for their version when they are
-        # imported, so each keeps its name, version and licences as the older egg-info.
+        # A wheel may have only its own dist-info. Some packages read their version when they are
+        # imported, so each keeps its name, version and licences as egg-info, the older form.
         name, version = info.name.removesuffix(".dist-info").split("-")
         kept = work / f"{name}-{version}.egg-info"
         kept.mkdir()

@@ -1,1 +1,1 @@
-"""A throw-away stack on a person's AWS account: deployed, used, checked, destroyed."""
+"""The proof on AWS: a throw-away stack is deployed, used, checked and destroyed."""

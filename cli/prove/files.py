@@ -1,4 +1,4 @@
-"""The files that `pipeline prove` uploads, and the table that they must come to."""
+"""The files that `pipeline prove` uploads, and the expected table."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _DAYS, _ROWS = 7, 200
 _HEADER = "transaction_id,customer_id,product_id,quantity,transaction_date,status"
 _LATE_CUSTOMER = "C-PROOF-LATE"
 _LATE_CUSTOMERS = f"customer_id,first_name,last_name,email,membership_level\n{_LATE_CUSTOMER},Late,Comer,,Gold\n"
-# Each row alone is a file's right to be odd; a second header says that two files were joined.
+# The odd rows alone would only be rejected. The second header shows that two files were joined, so the file is refused.
 _HOSTILE = "\n".join(
     [
         _HEADER,
@@ -33,7 +33,7 @@ _HOSTILE = "\n".join(
 
 @dataclass(frozen=True)
 class ProofFiles:
-    """Keys of files below `folder`, and the expected table."""
+    """The keys of the files below `folder`, and the expected table."""
 
     folder: Path
     dimensions: tuple[str, ...]
@@ -45,11 +45,11 @@ class ProofFiles:
     """Two sales; the customer of the second is in `late_customer`."""
     late_customer: str
     fact: pl.DataFrame
-    """The rows of the table once all is loaded, every value as text."""
+    """The expected rows of the table, every value as text."""
 
 
 def write_proof_files(folder: Path) -> ProofFiles:
-    """Write all of them into an empty folder."""
+    """Write all files into an empty folder."""
     days = _DAYS + 1
     keys = list(MockData(MockDataArgs(start=_START, days=days, rows=_ROWS, products=50, customers=200)).write(folder))
     dimensions = [key for key in keys if parse_key(key).kind != TRANSACTIONS]
@@ -79,7 +79,7 @@ def write_proof_files(folder: Path) -> ProofFiles:
 
 
 def in_words(fact: pl.DataFrame) -> pl.DataFrame:
-    """Every value as the warehouse writes it as text."""
+    """The fact with every value as the text that the warehouse makes of it."""
     moment = pl.col("transaction_date").dt.strftime("%Y-%m-%d %H:%M:%S")
     return fact.with_columns(moment).select(pl.col(sorted(fact.columns)).cast(pl.String))
 
@@ -98,7 +98,7 @@ def _orphan_sales(day: date) -> pl.DataFrame:
 
 
 def _orphan_rows(folder: Path, dimensions: list[str], sales: pl.DataFrame, key: str) -> pl.DataFrame:
-    """The two sales as the table must have them: 29.99 apiece, by the contract's classes."""
+    """The expected rows of the two sales: 29.99 each, with the amount classes of the contract."""
     products, customers = (pl.read_csv(folder / name, infer_schema=False) for name in dimensions)
     levels = pl.concat([customers, pl.read_csv(_LATE_CUSTOMERS.encode(), infer_schema=False)], how="diagonal")
     rows = (

@@ -1,4 +1,4 @@
-"""A reader of the mails that is no person: a queue that subscribes to the topic of outcomes."""
+"""A queue that subscribes to the topic of outcomes and so receives every mail."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LONG_POLL_SECONDS = 2
 
 @dataclass
 class ProofMails:
-    """Every mail that was sent since the queue subscribed."""
+    """The mails that were sent since the queue subscribed."""
 
     sqs: Any
     queue_url: str
@@ -27,7 +27,7 @@ class ProofMails:
 
     @classmethod
     def subscribe(cls, pipeline: Pipeline, stack: str) -> ProofMails:
-        """Make the queue and subscribe it; SNS asks a queue of the same account for no confirmation."""
+        """Create the queue and subscribe it; a queue of the same account needs no confirmation."""
         sqs, topic = pipeline.client("sqs"), pipeline.output("topic_arn")
         url = sqs.create_queue(QueueName=_queue_name(stack), tags={"project": PROJECT, "environment": stack})[
             "QueueUrl"
@@ -46,7 +46,7 @@ class ProofMails:
         return cls(sqs, url)
 
     def compare(self, expected: Mapping[Drop, int], *, timeout_seconds: float) -> str:
-        """Wait for so many mails about each drop; raises Failed when there are fewer in the end, or more."""
+        """Wait for the expected number of mails about each drop; raises Failed when there are fewer or more."""
         until = time.monotonic() + timeout_seconds
         while True:
             self._receive()
@@ -57,7 +57,7 @@ class ProofMails:
         if wrong:
             first = wrong[0]
             raise Failed(
-                f"{mails_about[first]} mails are about {first.uri}, not {expected[first]}; {len(wrong)} loads so"
+                f"{mails_about[first]} mails are about {first.uri}, not {expected[first]}; {len(wrong)} loads are wrong"
             )
         return f"{sum(mails_about.values())} mails about {len(mails_about)} loads, one for each outcome"
 

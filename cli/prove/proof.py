@@ -1,7 +1,7 @@
-"""The proof: steps in their order, what each found, and the table that is left.
+"""The proof: runs the steps in order, collects their results, and writes the table of results.
 
-A step is a function of cli.prove.steps. Steps work on a deployed pipeline as the other commands
-do, so that the same steps prove a stack on AWS and, in the tests, the local cloud.
+A step is a function of cli.prove.steps. Steps use a deployed pipeline as the other commands do.
+So the same steps prove a stack on AWS and, in the tests, the local cloud.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from cli.prove.steps import CLOSING, STEPS, Proof, Step
 from cli.refusals import explain
 
 PROOF_MINUTES = 20
-"""How long the steps between deployment and destruction may take together."""
+"""The limit for all steps between deployment and destruction together."""
 
 STOPPED = "stopped by hand"
 NOT_DONE = "not done: a step before it failed"
@@ -27,18 +27,18 @@ This deploys the throw-away stack {{stack}} in {{region}}, in the AWS account yo
 It loads seven days and some files that must fail, checks the result and destroys the stack again.
   time   about 30 minutes: about 11 to deploy, 12 for four loads one after another (at most {PROOF_MINUTES}),
          7 to destroy; AWS alone needs 14 of them to create an empty warehouse and to delete it
-  money  at most about $2: the warehouse may use 5 RPU-hours, the rest is cents
+  money  at most about $2: the warehouse may use 5 RPU-hours, all else costs cents
 Glue's two log groups /aws-glue/python-jobs/* stay: they belong to the account."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a step found."""
+    """The result of a step."""
 
     title: str
     is_good: bool
     evidence: str
-    """What was seen, or what was wrong."""
+    """What the step saw: the facts that prove it, or the fault."""
     seconds: float
 
     def __str__(self) -> str:
@@ -52,29 +52,29 @@ def prove(
     closing: Sequence[Step] = CLOSING,
     on_result: Callable[[Result], None] = lambda _: None,
 ) -> list[Result]:
-    """Run every step; after a needed step that failed, or Ctrl-C, only the closing ones.
+    """Run every step; after Ctrl-C, or a needed step that failed, run only the closing ones.
 
     Raises Refused, before anything is created, when the stack's name is taken.
     """
     proof.stack.refuse_if_unusable()
     results: list[Result] = []
-    # Ctrl-C between two steps, or a terminal that is gone, must not keep the stack from being destroyed.
+    # The stack must be destroyed also after Ctrl-C between two steps, and when the terminal is closed.
     with suppress(KeyboardInterrupt):
         for step in steps:
             results.append(_run(step, proof))
-            _tell(on_result, results[-1])
+            _report(on_result, results[-1])
             if results[-1].evidence == STOPPED or (step.is_needed and not results[-1].is_good):
                 break
     results += [Result(step.title, False, NOT_DONE, 0) for step in steps[len(results) :]]
     for step in closing:
         results.append(_run(step, proof))
-        _tell(on_result, results[-1])
+        _report(on_result, results[-1])
     return results
 
 
 @contextmanager
 def endings_like_control_c() -> Iterator[None]:
-    """A closed terminal and a `kill` are answered like Ctrl-C: the stack is destroyed."""
+    """Treat a closed terminal and a `kill` like Ctrl-C, so that the stack is destroyed."""
     endings = (signal.SIGTERM, signal.SIGHUP)
     before = [signal.signal(ending, signal.default_int_handler) for ending in endings]
     try:
@@ -84,7 +84,7 @@ def endings_like_control_c() -> Iterator[None]:
             signal.signal(ending, handler)
 
 
-def _tell(on_result: Callable[[Result], None], result: Result) -> None:
+def _report(on_result: Callable[[Result], None], result: Result) -> None:
     with suppress(OSError):
         on_result(result)
 
@@ -94,7 +94,7 @@ def _run(step: Step, proof: Proof) -> Result:
     try:
         evidence = step.prove(proof)
     except KeyboardInterrupt:
-        # What was created must be destroyed all the same.
+        # The closing steps still have to destroy the stack.
         return Result(step.title, False, STOPPED, time.monotonic() - began)
     except Exception as error:
         return Result(step.title, False, explain(error)[0], time.monotonic() - began)
@@ -102,12 +102,12 @@ def _run(step: Step, proof: Proof) -> Result:
 
 
 def is_destroyed(results: Sequence[Result]) -> bool:
-    """Whether the closing steps, the last ones, all did what they are for."""
+    """True when all closing steps, which are the last ones, succeeded."""
     return all(result.is_good for result in results[-len(CLOSING) :])
 
 
 def as_markdown(results: Sequence[Result], *, stack: str, region: str, at: datetime, by_hand: str) -> str:
-    """The dated table, n/n in its first line; `by_hand` is what to type if the stack is not destroyed."""
+    """The table with date and score in its first line; `by_hand` has the commands that destroy a stack that is left."""
     good = sum(result.is_good for result in results)
     lines = [
         f"# Proof of {at.astimezone(UTC):%Y-%m-%d %H:%M} UTC: {good}/{len(results)}",

@@ -1,4 +1,4 @@
-"""What `pipeline prove` compares: table, archive and alarms of a deployed pipeline with what they must be."""
+"""The comparisons of `pipeline prove`: table, archive and alarms of a deployed pipeline with the expected ones."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MOST_ROWS = 100_000
 
 
 def table_faults(pipeline: Pipeline, files: ProofFiles) -> str | None:
-    """What `fact_transactions` holds otherwise than expected, in a sentence; None when nothing."""
+    """One sentence about rows of `fact_transactions` that are not as expected; None when all are."""
     actual, expected = read_fact(pipeline, files.fact.columns), files.fact
     missing, surplus = (
         expected.join(actual, on=expected.columns, how="anti"),
@@ -30,7 +30,7 @@ def table_faults(pipeline: Pipeline, files: ProofFiles) -> str | None:
 
 
 def read_fact(pipeline: Pipeline, columns: list[str]) -> pl.DataFrame:
-    """The table by the Data API, every value as text; `source_key` is the key in `source_uri`."""
+    """The table, read through the Data API, every value as text; `source_key` is the key in `source_uri`."""
     bucket = pipeline.output("drop_bucket")
     special = {
         "transaction_date": "TO_CHAR(transaction_date, 'YYYY-MM-DD HH24:MI:SS')",
@@ -42,7 +42,7 @@ def read_fact(pipeline: Pipeline, columns: list[str]) -> pl.DataFrame:
 
 
 def archive_faults(pipeline: Pipeline, folder: Path, loaded: Mapping[Drop, str]) -> list[str]:
-    """Uploads that are not in the archive as they were uploaded; `loaded` gives each drop's file below the folder."""
+    """A sentence for each upload without an exact copy in the archive; `loaded` maps drops to files in the folder."""
     s3, bucket = pipeline.client("s3"), pipeline.output("archive_bucket")
     copies: dict[tuple[str, str], bytes] = {}
     for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
@@ -55,7 +55,7 @@ def archive_faults(pipeline: Pipeline, folder: Path, loaded: Mapping[Drop, str])
         if content is None:
             faults.append(f"{drop.uri} is not in the archive")
         elif content != (folder / key).read_bytes():
-            faults.append(f"the archive's copy of {drop.uri} is not what was uploaded")
+            faults.append(f"the archive's copy of {drop.uri} differs from the upload")
     return faults
 
 

@@ -1,6 +1,6 @@
-"""The steps of `pipeline prove`, in the order they run. Each returns what it has seen, or raises Failed.
+"""The steps of `pipeline prove`, in the order they run. Each returns its evidence, or raises Failed.
 
-What takes minutes on AWS is started together: each run waits for Glue, and the waits pass side by side.
+Runs that take minutes on AWS are started together, so that they wait for Glue at the same time.
 """
 
 from __future__ import annotations
@@ -26,35 +26,35 @@ from schemas.drops import Drop
 from schemas.runs import FLOW_IN
 
 _KILLS = 5
-"""How often a run is tried to be killed before it ends by itself."""
+"""The number of attempts to kill a run before it ends."""
 _LEFTOVER_SECONDS = 300.0
-"""The tag search may name what is gone for some minutes."""
+"""The tag search may list a deleted resource for some minutes."""
 _LEFTOVER_LOOK_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
 class Deployed:
-    """What there is once the stack is deployed."""
+    """The pipeline, files and mails that exist once the stack is deployed."""
 
     pipeline: Pipeline
     files: ProofFiles
     mails: ProofMails
     until: float
-    """On the monotonic clock: when the time for the steps is over."""
+    """The end of the time for the steps, on the monotonic clock."""
 
 
 @dataclass
 class Proof:
-    """What the steps share: the stack, its files, and what was uploaded so far."""
+    """The state that the steps share: the stack, its files, and the uploads so far."""
 
     stack: ThrowawayStack
     folder: Path
-    """Where the files are written; empty."""
+    """An empty folder for the files."""
     minutes: float
-    """How long the steps after the deployment may take together."""
+    """The limit for all steps after the deployment together."""
     began: datetime
     uploads: dict[str, list[Drop]] = field(default_factory=dict)
-    """Key -> its versions, the first one first."""
+    """Key -> its uploaded versions, in order."""
     deployed: Deployed | None = None
 
     @property
@@ -71,7 +71,7 @@ class Proof:
 
     @property
     def seconds_left(self) -> float:
-        """Of the time for the steps after the deployment; raises Failed when it is over."""
+        """The time that is left for the steps after the deployment; raises Failed when it is over."""
         left = self._deployed.until - time.monotonic()
         if left <= 0:
             raise Failed(f"not done: the {self.minutes:g} minutes are over")
@@ -101,11 +101,11 @@ class Step:
     title: str
     prove: Callable[[Proof], str]
     is_needed: bool = False
-    """Nothing can be proved when it fails."""
+    """True for a step without which no later step can run."""
 
 
 def deploy(proof: Proof) -> str:
-    """From its end on the time counts."""
+    """Deploy the stack; the time for the other steps begins afterwards."""
     files, pipeline = write_proof_files(proof.folder), proof.stack.deploy()
     mails = ProofMails.subscribe(pipeline, proof.stack.name)
     proof.deployed = Deployed(pipeline, files, mails, time.monotonic() + 60 * proof.minutes)
@@ -119,7 +119,7 @@ def load_dimensions(proof: Proof) -> str:
 
 
 def kill_run(proof: Proof) -> str:
-    """The week's runs pass beside it. A run that ends before it can be killed was loaded: then the file comes again."""
+    """Kill a run while the week loads. When a run ends before it can be killed, the same file is uploaded again."""
     for attempt in range(1, _KILLS + 1):
         drop = proof.upload(proof.files.killed)
         _start_week(proof)
@@ -156,7 +156,7 @@ def refuse_hostile_file(proof: Proof) -> str:
 
 
 def replay_loads(proof: Proof) -> str:
-    """The day whose run was killed, and one that was loaded before. The late customer is uploaded with them."""
+    """Replay the day whose run was killed and a day that was loaded; upload the late customer with them."""
     _wait_for(proof, proof.files.orphan)
     proof.upload(proof.files.late_customer)
     drops = [proof.uploads[proof.files.killed][-1], proof.uploads[proof.files.week[0]][0]]

@@ -1,4 +1,4 @@
-"""A stack that `pipeline prove` deploys for itself and destroys in the end."""
+"""The stack that `pipeline prove` deploys for itself and destroys at the end."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from local.deploy import pulumi_project
 PROJECT = pulumi_project(ROOT)
 
 SETTINGS = {
-    # The proof loads its own products and customers, and looks at what they are.
+    # The proof loads its own products and customers, and compares them.
     "sampleDimensions": "false",
     "keepData": "false",
     # All files are loaded at once: a run mostly waits for Glue.
     "jobMaxConcurrentRuns": "12",
-    # Beyond it Redshift refuses statements. At $0.375 an RPU-hour this is the brake on the bill.
+    # Beyond this limit Redshift refuses statements. An RPU-hour costs $0.375, so the limit bounds the bill.
     "warehouseRpuHoursPerDay": "5",
     "rejectedRetentionDays": "1",
     "dimensionRetentionDays": "1",
@@ -35,7 +35,7 @@ SETTINGS = {
     "oldVersionDays": "1",
     "logRetentionDays": "1",
 }
-"""What the stack is set to beside Pulumi.yaml's defaults, its Region and its zones."""
+"""The stack's settings that differ from the defaults in Pulumi.yaml, except its Region and zones."""
 
 _PULUMI_SECONDS = 30 * 60
 _STOPPING_SECONDS = 5 * 60
@@ -44,26 +44,26 @@ _LAST_LINES = 6
 
 
 class ThrowawayStack(Protocol):
-    """What the proof needs of whatever deploys."""
+    """The interface of a stack for the proof."""
 
     @property
     def name(self) -> str: ...
 
     @property
     def by_hand(self) -> str:
-        """What to type if it could not be destroyed."""
+        """The commands for a person to destroy a stack that is left."""
 
     def refuse_if_unusable(self) -> None:
-        """Raises Refused, before anything is created, when the stack is there already or cannot be deployed."""
+        """Raises Refused, before anything is created, when the stack exists already or cannot be deployed."""
 
     def deploy(self) -> Pipeline:
         """Create the stack; raises Failed when it cannot be deployed."""
 
     def changes(self) -> str:
-        """What a second deployment would change, in the deployer's words; empty when nothing."""
+        """The changes that a second deployment would make, as text; empty when there are none."""
 
     def destroy(self) -> None:
-        """Destroy all of it, data included, however far its deployment came; raises Failed."""
+        """Destroy the stack and its data, even if its deployment was not complete; raises Failed."""
 
     def client(self, service: str) -> Any:
         """A boto3 client of the stack's account and Region, whether the stack is deployed or not."""
@@ -78,10 +78,10 @@ class PulumiStack:
 
     @property
     def by_hand(self) -> str:
-        """What to type if it could not be destroyed."""
+        """The commands for a person to destroy a stack that is left."""
         return (
             f"`pulumi destroy --stack {self.name} --yes`, then `pulumi stack rm {self.name} --yes`; "
-            "`pulumi cancel` first, if Pulumi says that the stack is locked"
+            "`pulumi cancel` first if the stack is locked"
         )
 
     def client(self, service: str) -> Any:
@@ -94,11 +94,11 @@ class PulumiStack:
         Deployment(project=PROJECT, environment=self.name, region=self.region)
         job_wheel(ROOT / "dist")
         if self._is_known():
-            raise Refused(f"the stack {self.name} exists; the proof destroys its stack, so name one that does not")
+            raise Refused(f"the stack {self.name} exists; the proof destroys its stack, so choose a new name")
         settings = ROOT / f"Pulumi.{self.name}.yaml"
         if settings.exists():
             raise Refused(f"{settings} exists, and the proof would delete it with its stack; name another stack")
-        # Of a stack that a colleague's Pulumi knows, the queues would become ours, for they have our names.
+        # A stack of a colleague has queues with our names; the deployment would take them over.
         others = tagged(self.client, self.name)
         if others:
             raise Refused(
@@ -119,15 +119,15 @@ class PulumiStack:
         return find_pipeline(self.name)
 
     def changes(self) -> str:
-        """What a second deployment would change, in Pulumi's words; empty when nothing."""
+        """The changes that a second deployment would make, in Pulumi's words; empty when there are none."""
         ended = self._pulumi("up", "--yes", "--skip-preview", "--expect-no-changes", must_succeed=False)
         return "" if ended.returncode == 0 else _last_words(ended)
 
     def destroy(self) -> None:
-        """Destroy all of it, data included, and forget the stack; raises Failed."""
+        """Destroy the stack and its data, and remove it from Pulumi; raises Failed."""
         if not self._is_known():
             return
-        # An update that was killed has left its lock; without one this does nothing.
+        # An update that was killed leaves a lock; without a lock this does nothing.
         self._pulumi("cancel", "--yes", must_succeed=False)
         self._pulumi("destroy", "--yes", "--skip-preview")
         self._pulumi("stack", "rm", "--yes")
@@ -157,10 +157,10 @@ class PulumiStack:
 
 
 def run_to_its_end(command: Sequence[str], *, timeout_seconds: float) -> subprocess.CompletedProcess[str]:
-    """Run a command that must not be killed: Pulumi would forget what it was creating, and keep the stack locked.
+    """Run a command that must not be killed: Pulumi would lose track of new resources and leave the stack locked.
 
-    Ctrl-C is passed on to it once a time, and raised when it has ended. So does a timeout; it is killed only when
-    it does not heed that for some minutes.
+    Each Ctrl-C is passed on to the command, and raised once the command has ended. A timeout sends Ctrl-C, too. A
+    command that has not ended some minutes later is killed.
     """
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
@@ -184,7 +184,7 @@ def run_to_its_end(command: Sequence[str], *, timeout_seconds: float) -> subproc
 
 
 def zones_of(region: str) -> list[str]:
-    """Up to three zones of a Region that are open to the account."""
+    """Up to three availability zones of a Region that the account can use."""
     zones = boto3.client("ec2", region_name=region).describe_availability_zones(
         Filters=[{"Name": "zone-type", "Values": ["availability-zone"]}, {"Name": "state", "Values": ["available"]}]
     )["AvailabilityZones"]
@@ -192,7 +192,7 @@ def zones_of(region: str) -> list[str]:
 
 
 def tagged(client: Any, stack: str) -> list[str]:
-    """ARNs of what has the stack's tags. The tag search knows neither roles nor dashboards; these have a name."""
+    """ARNs of resources with the stack's tags, and of its dashboards, which the tag search lacks, by their names."""
     filters = [{"Key": key, "Values": [value]} for key, value in _tags_of(stack).items()]
     search = client("resourcegroupstaggingapi").get_paginator("get_resources")
     arns = {
@@ -207,7 +207,7 @@ def tagged(client: Any, stack: str) -> list[str]:
 
 
 def leftovers(client: Any, stack: str, *, since: datetime) -> list[str]:
-    """ARNs of what has the stack's tags, roles that were created since then included: these are asked one by one."""
+    """ARNs of resources with the stack's tags, including roles since `since`, whose tags are read one by one."""
     roles, iam = [], client("iam")
     for page in iam.get_paginator("list_roles").paginate():
         for role in page["Roles"]:

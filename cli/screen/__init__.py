@@ -1,1 +1,1 @@
-"""What is seen while drops move, and when a demo ends."""
+"""The screens of commands: the progress of drops, and the end of a demo."""

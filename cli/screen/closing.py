@@ -1,4 +1,4 @@
-"""The end of a demo, on one screen of 80 columns and 24 lines: verdict, totals, a mail in short, what to open."""
+"""The end of a demo, on one screen of 80 columns and 24 lines: verdict, totals, the mail to read, the page to open."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _BESIDE_THE_ROWS = ("loads", "dimension_loads", "failed", "fact_rows", "fact_amo
 
 
 def show_verdict(console: Console, complaints: list[str], summary: dict[str, object], *, is_expected: bool) -> None:
-    """What the run comes to, in the first lines."""
+    """The verdict on the run, in the first lines."""
     if complaints:
         for complaint in complaints[:_COMPLAINTS]:
             console.print(f"FAILED: {complaint}", style="bold red", markup=False, soft_wrap=not console.is_terminal)
@@ -34,7 +34,7 @@ def show_verdict(console: Console, complaints: list[str], summary: dict[str, obj
 
 
 def show_totals(console: Console, summary: Mapping[str, object]) -> None:
-    """The rows beside everything else that was counted, and why most rows were rejected."""
+    """The counts of rows beside the other counts, and the most frequent reject reasons."""
     cells = [[_cell(name, summary[name]) for name in names if name in summary] for names in (COUNTS, _BESIDE_THE_ROWS)]
     lines = ["".join(pair).rstrip() for pair in zip_longest(*cells, fillvalue=" " * len(cells[-1][0]))]
     reasons = summary["reject_reasons"]
@@ -47,13 +47,13 @@ def show_totals(console: Console, summary: Mapping[str, object]) -> None:
 
 
 def show_mail(console: Console, mail: Mail) -> None:
-    """A mail as its reader sees it."""
+    """A whole mail."""
     text = [f"To: {mail.to}", f"Subject: {mail.subject}", "", *mail.body.rstrip().splitlines()]
     console.print(Text("\n".join(text)), soft_wrap=not console.is_terminal)
 
 
 def show_mail_in_short(console: Console, mail: Mail) -> None:
-    """Its subject and the sentences that begin it."""
+    """The subject and the first sentences of a mail."""
     beginning = mail.body.strip().split("\n\n", 1)[0].splitlines()
     console.print("The mail to read first", markup=False, highlight=False)
     for line in (mail.subject, *beginning[:2]):
@@ -61,10 +61,10 @@ def show_mail_in_short(console: Console, mail: Mail) -> None:
 
 
 def show_places(console: Console, out: Path, *, has_rejected: bool) -> None:
-    """What to open."""
+    """The paths of the results, and the page to open."""
     rejected = ["rejected/"] if has_rejected else []
     beside = ["emails/", "reports/", *rejected, "fact_transactions.parquet", "summary.json"]
-    # Last, because the last line is what is seen.
+    # The path comes last, because a reader looks at the last line.
     lines = ["", f"Beside it: {', '.join(beside)}", "Open this in a browser:", f"{out / 'index.html'}"]
     console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
 

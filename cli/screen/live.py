@@ -1,7 +1,7 @@
-"""What is seen while drops move: a live screen on a terminal, plain lines anywhere else.
+"""The progress of drops: a live screen on a terminal, plain lines elsewhere.
 
-The screen is made for 80 columns and 24 lines and grows with the terminal. The status comes
-first in each line and has a fixed width, so that no file name can push it off the screen.
+The screen fits 80 columns and 24 lines, and grows with the terminal. Each line begins with the
+phase in a fixed width, so that no file name can push it off the screen.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ _PHASE_WIDTH = 9
 _NAME_WIDTH = 28
 _SENTENCE_LINES = 3
 _LINES_AROUND = 4
-"""The counts, the bar, and room for the cursor's line and one more."""
+"""The lines of the counts and the bar, the cursor's line and one spare line."""
 
 
 class Display:
-    """Shows what was seen, again and again; a context manager."""
+    """Shows the status of drops, updated by each call of `show`; a context manager."""
 
     def __init__(self, console: Console, *, has_screen: bool = True) -> None:
         self._console = console
@@ -43,7 +43,7 @@ class Display:
         self._live = Live(console=console, refresh_per_second=8, transient=False) if is_drawn else None
         self._phases: dict[str, Phase] = {}
         self.total = 0
-        """How many files there will be, where it is known."""
+        """The expected number of files, or 0 where it is unknown."""
 
     def __enter__(self) -> Display:
         if self._live is not None:
@@ -57,7 +57,7 @@ class Display:
             self._live.stop()
 
     def show(self, statuses: list[DropStatus], *, waiting: int, mails: int) -> None:
-        """`waiting` messages are in the queue; `mails` were sent so far."""
+        """Show these statuses, the number of messages in the queue and the number of mails so far."""
         if self._live is not None:
             width, height = self._console.size
             self._live.update(
@@ -69,13 +69,13 @@ class Display:
             if before is not status.phase:
                 self._phases[status.drop.load_id] = status.phase
                 if status.phase is Phase.ARCHIVED and before is not Phase.LOADED:
-                    # It moved faster than it was looked at.
+                    # The drop passed this phase between two calls.
                     self._line(replace(status, phase=Phase.LOADED))
                 self._line(status)
 
     @contextmanager
     def deploying(self) -> Iterator[Callable[[int], None]]:
-        """A counter on a terminal while the stack is deployed; gives the function that is told of new resources."""
+        """A counter on a terminal during the deployment; yields a function to call with the number of resources."""
         if not self._console.is_terminal:
             yield lambda _: None
             return
@@ -94,9 +94,9 @@ class Display:
 
 
 def screen(statuses: list[DropStatus], *, total: int, waiting: int, mails: int, width: int, height: int) -> Group:
-    """One picture that fits the terminal: counts, a bar of the files that are done, and the files that moved.
+    """One screen that fits the terminal: the count of each phase, a bar of the settled files, and the files.
 
-    `total` is how many files there will be.
+    `total` is the expected number of files.
     """
     counts = count_phases(statuses)
     head = Text("  ").join(
@@ -119,7 +119,7 @@ def _bar(settled: int, total: int, width: int) -> Text:
 
 
 def _files(statuses: list[DropStatus], *, width: int, room: int) -> list[Text]:
-    """The files that need eyes first: failed, then moving, then the latest that are done."""
+    """The failed files first, then those that run or are loaded, then the archived ones, the latest first."""
     order = (Phase.FAILED, Phase.RUNNING, Phase.LOADED, Phase.ARCHIVED)
     lines: list[Text] = []
     for phase in order:
@@ -134,7 +134,7 @@ def _files(statuses: list[DropStatus], *, width: int, room: int) -> list[Text]:
 def _file_lines(status: DropStatus, width: int) -> list[Text]:
     name = status.file_name
     if len(name) > _NAME_WIDTH:
-        # The end of a name says which day it is.
+        # The day is at the end of a name.
         name = f"…{name[-_NAME_WIDTH + 1 :]}"
     line = Text(f"{status.phase.value:<{_PHASE_WIDTH}}", style=_COLOURS[status.phase])
     line.append(f" {name:<{_NAME_WIDTH}}", style="default")

@@ -38,7 +38,7 @@ def test_names_say_the_day_as_the_pattern_has_it(pattern: str | None, inside: st
 
 @pytest.mark.parametrize("pattern", ["till.csv", "till_%Y.csv", "till_%m%d.csv", "till_%Y%m.csv", ""])
 def test_a_pattern_without_a_whole_day_is_refused(pattern: str) -> None:
-    with pytest.raises(Refused, match="does not say a day"):
+    with pytest.raises(Refused, match="has no full day"):
         Selection(pattern)
 
 
@@ -48,7 +48,7 @@ def test_days_outside_the_range_are_left_out(tmp_path: Path) -> None:
     selection = Selection(None, date(2023, 4, 2), date(2023, 4, 3))
     names = [file.path.name for file in files_in_folder(tmp_path, selection)]
     assert names == ["x_2023-04-02.csv", "x_2023-04-03.csv"]
-    with pytest.raises(Refused, match="has no file of the days"):
+    with pytest.raises(Refused, match="has no file for the wanted days"):
         files_in_folder(tmp_path, Selection(None, date(2024, 1, 1), date(2023, 1, 1)))
 
 

@@ -41,7 +41,7 @@ def raise_from(inner: Exception) -> RuntimeError:
         (OSError(errno.ENOSPC, "No space left on device"), "the disk is full; free some space", 2),
         (OSError("No space left on device (os error 28)"), "the disk is full; free some space", 2),
         (FileNotFoundError(errno.ENOENT, "No such file or directory", "a.csv"), "a.csv: no such file", 2),
-        (NoCredentialsError(), "AWS cannot be asked: Unable to locate credentials; sign in", 2),
+        (NoCredentialsError(), "AWS cannot be reached: Unable to locate credentials; sign in", 2),
         (NoRegionError(), "no AWS Region is set", 2),
         (client_error("NoSuchBucket"), "the bucket 'shop' does not exist; check its name", 2),
         (client_error("AccessDenied"), "PutObject is forbidden (no); ask for the right", 2),

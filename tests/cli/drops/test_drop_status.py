@@ -94,4 +94,4 @@ def test_first_failure_of_a_replay_is_retried_whatever_came_before(cloud: Cloud,
     try_and_fail(cloud, replay_message(drop, request="again"))
     status = look(cloud, drop)
     assert (status.phase, status.attempt, status.is_settled) == (Phase.FAILED, 4, False)
-    assert status.summary.endswith("(it is retried by itself)")
+    assert status.summary.endswith("(it is retried automatically)")

@@ -209,7 +209,7 @@ def test_an_archived_copy_that_differs_or_is_missing_fails_the_proof(proven: tup
     path = proof.files.folder / proof.files.week[0]
     content = path.read_bytes()
     path.write_bytes(content + b"\n")
-    assert "is not what was uploaded" in fails(proof, proof_steps.verify_archive)
+    assert "differs from the upload" in fails(proof, proof_steps.verify_archive)
     path.write_bytes(content)
     lost = Drop(proof.pipeline.output("drop_bucket"), proof.files.week[0], "a-version-that-never-was")
     proof.uploads[proof.files.week[0]].append(lost)
