@@ -23,7 +23,7 @@ from local.api.aws import OPERATOR_CREDENTIALS, Aws
 from local.api.data_api import DataApi
 from local.api.program_warehouse import ProgramWarehouse
 from local.deploy import Deployed, config_of, deploy
-from local.moto_hooks import Hooks, ObjectEvent, PlayedRun, let_go, take_over
+from local.moto_hooks import EmulatedRun, Hooks, ObjectEvent, remove_account, use_hooks
 from local.moto_hooks.sns import confirm_subscriptions
 from local.provider import MotoProvider
 from local.runtime.event_router import EventRouter
@@ -180,10 +180,10 @@ class LocalCloud:
         response = self.client("sqs").get_queue_attributes(QueueUrl=self.outputs[output], AttributeNames=names)
         return QueueCounts(*(int(response["Attributes"][name]) for name in names))
 
-    def runs(self) -> list[PlayedRun]:
+    def runs(self) -> list[EmulatedRun]:
         """Every run of every job, the oldest first."""
         jobs = glue_backends[self.aws.account][self.aws.region].jobs
-        runs = [run for job in jobs.values() for run in job.job_runs if isinstance(run, PlayedRun)]
+        runs = [run for job in jobs.values() for run in job.job_runs if isinstance(run, EmulatedRun)]
         return sorted(runs, key=lambda run: run.started_on)
 
     def mails(self) -> list[Mail]:
@@ -194,7 +194,7 @@ class LocalCloud:
         """Every reader follows the link in the confirmation mail."""
         confirm_subscriptions(self.aws.account, self.aws.region)
 
-    def stop_run(self, run: PlayedRun) -> None:
+    def stop_run(self, run: EmulatedRun) -> None:
         """Stop a run as somebody does in Glue's console."""
         self.client("glue").batch_stop_job_run(JobName=run.job_name, JobRunIds=[run.job_run_id])
 
@@ -240,16 +240,16 @@ def _stop(aws: Aws, warehouse: ProgramWarehouse, data_api: DataApi) -> None:
     data_api.stop()
     warehouse.stop()
     aws.stop()
-    let_go(aws.account)
+    remove_account(aws.account)
 
 
 @contextmanager
 def _events_held_back(account: str, hooks: Hooks) -> Iterator[None]:
     """What falls into a bucket during a deployment waits until all resources exist."""
     early: list[ObjectEvent] = []
-    take_over(account, replace(hooks, on_object_event=early.append))
+    use_hooks(account, replace(hooks, on_object_event=early.append))
     yield
-    take_over(account, hooks)
+    use_hooks(account, hooks)
     for event in early:
         hooks.on_object_event(event)
 

@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 
 from cli.drops.status import DropStatus, drop_status
 from local.local_cloud import LocalCloud
-from local.moto_hooks import PlayedRun
+from local.moto_hooks import EmulatedRun
 from schemas.drops import Drop
 from schemas.reports import SUCCEEDED, Report
 from schemas.retries import tries_of
@@ -27,7 +27,7 @@ class Progress:
 
     def look(self, drops: list[Drop]) -> list[DropStatus]:
         """The status of each drop, in the given order."""
-        runs: dict[Drop, tuple[int, PlayedRun]] = {}
+        runs: dict[Drop, tuple[int, EmulatedRun]] = {}
         for run in self.cloud.runs():
             arguments = decode_run(run.arguments)
             if arguments is not None and arguments.attempt >= runs.get(arguments.drop, (0, run))[0]:
@@ -51,7 +51,7 @@ class Progress:
         text = self._text(report_key(load_id, attempt))
         return None if text is None else self._reports.setdefault((load_id, attempt), Report.from_json(text))
 
-    def _status(self, drop: Drop, runs: Mapping[Drop, tuple[int, PlayedRun]], present: set[Drop]) -> DropStatus:
+    def _status(self, drop: Drop, runs: Mapping[Drop, tuple[int, EmulatedRun]], present: set[Drop]) -> DropStatus:
         if drop not in runs:
             return drop_status(drop, attempt=0, tries=0, state=None, report=None, message="", is_in_drop_bucket=True)
         attempt, run = runs[drop]

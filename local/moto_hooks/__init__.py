@@ -12,14 +12,14 @@ from moto.core.base_backend import BackendDict
 
 from local.moto_hooks import glue, s3, sns, sqs
 from local.moto_hooks.account import Hooks, ObjectEvent, forget_hooks, set_hooks
-from local.moto_hooks.glue import PlayedRun
+from local.moto_hooks.glue import EmulatedRun
 
-__all__ = ["Hooks", "ObjectEvent", "PlayedRun", "let_go", "take_over"]
+__all__ = ["EmulatedRun", "Hooks", "ObjectEvent", "remove_account", "use_hooks"]
 
 _is_installed = False
 
 
-def take_over(account: str, hooks: Hooks) -> None:
+def use_hooks(account: str, hooks: Hooks) -> None:
     """Play the account by these hooks from now on."""
     global _is_installed
     if not _is_installed:
@@ -29,10 +29,10 @@ def take_over(account: str, hooks: Hooks) -> None:
     set_hooks(account, hooks)
 
 
-def let_go(account: str) -> None:
+def remove_account(account: str) -> None:
     """Forget the account and all that moto holds of it."""
     forget_hooks(account)
-    with s3.content_of_others_kept(account):
+    with s3.only_content_of(account):
         for backends in list(BackendDict._instances):  # type: ignore[misc]
             if account in backends:
                 backends[account].reset()

@@ -22,7 +22,7 @@ one_start_at_a_time = threading.RLock()
 """Held while the live runs of a job are counted and one is added to them."""
 
 
-class PlayedRun(FakeJobRun):
+class EmulatedRun(FakeJobRun):
     """A Glue run whose state is what the local Glue says."""
 
     _status: str
@@ -83,7 +83,7 @@ def _start_job_run(original: Callable[..., str]) -> Callable[..., str]:
             finally:
                 self.execution_property = declared
             run = self.job_runs[-1]
-            run.__class__ = PlayedRun
+            run.__class__ = EmulatedRun
             run.status = WAITING if waits else STARTING
         return run_id
 

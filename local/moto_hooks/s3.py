@@ -29,7 +29,7 @@ def install() -> None:
 
 
 @contextmanager
-def content_of_others_kept(account: str) -> Iterator[None]:
+def only_content_of(account: str) -> Iterator[None]:
     """While the block runs, moto's reset of S3 closes the content of this account alone, not of every account."""
     models: tuple[Any, ...] = (FakeKey, FakeMultipart)
     others = [[instance for instance in model.instances_tracked if instance.account_id != account] for model in models]

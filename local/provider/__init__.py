@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from local.provider import functions, jobs, messaging, monitoring, network, storage, warehouse
 from local.provider.context import Create, Inputs, MotoGaps, MotoProvider, Outputs, UnknownResource, whole_numbers
-from local.provider.played_inputs import PlayedInputs
+from local.provider.tracked_inputs import TrackedInputs
 
 __all__ = ["MotoGaps", "MotoProvider", "UnknownResource", "create"]
 
@@ -22,7 +22,7 @@ CREATE: dict[str, Create] = {
     **warehouse.CREATE,
 }
 
-NOT_PLAYED: dict[str, frozenset[str]] = {
+IGNORED: dict[str, frozenset[str]] = {
     # What `pulumi destroy` does with objects.
     "aws:s3/bucket:Bucket": frozenset({"forceDestroy"}),
     # moto has no Redshift Serverless; the emulator needs neither a place nor a password nor a price.
@@ -42,12 +42,12 @@ def create(provider: MotoProvider, type_: str, name: str, inputs: Inputs) -> tup
             f"the program declares {name!r} of type {type_}, which the local cloud cannot create; "
             "add a function for it to local/provider"
         )
-    played = PlayedInputs(whole_numbers(inputs))
-    outputs = {**inputs, **CREATE[type_](provider, name, played)}
-    ignored = set(played.ignored()) - NOT_PLAYED.get(type_, frozenset())
+    tracked = TrackedInputs(whole_numbers(inputs))
+    outputs = {**inputs, **CREATE[type_](provider, name, tracked)}
+    ignored = set(tracked.ignored()) - IGNORED.get(type_, frozenset())
     if ignored:
         raise UnknownResource(
             f"the program sets {', '.join(sorted(ignored))} of {name!r}, a {type_}, which the local cloud ignores; "
-            "play it in local/provider, or name it in NOT_PLAYED"
+            "use it in local/provider, or name it in IGNORED"
         )
     return str(outputs.get("id") or f"{name}-id"), outputs

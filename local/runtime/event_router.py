@@ -108,7 +108,7 @@ class EventRouter:
 
     def run_due(self, job_name: str, run_id: str) -> None:
         """Glue lets a run start."""
-        self._in_pool(lambda: self.glue.play(job_name, run_id))
+        self._in_pool(lambda: self.glue.execute(job_name, run_id))
 
     def run_ended(self, event: dict[str, Any]) -> None:
         """Deliver an event of Glue to the targets of all rules that match it."""

@@ -19,7 +19,7 @@ from moto.glue.models import FakeJob, glue_backends
 
 from local.api.aws import Aws
 from local.api.aws_requests import AwsRequest
-from local.moto_hooks import PlayedRun
+from local.moto_hooks import EmulatedRun
 from local.moto_hooks.glue import STARTING, STOPPING, WAITING, has_room, one_start_at_a_time
 from local.runtime.glue_process import Ended, GlueProcesses
 
@@ -39,7 +39,7 @@ class Glue:
     aws: Aws
     processes: GlueProcesses
     on_due: Callable[[str, str], None]
-    """Called with job and run once the run may start; must lead to `play`."""
+    """Called with job and run once the run may start; must lead to `execute`."""
     on_state_change: Callable[[dict[str, Any]], None]
     """Called with the event of a run that has ended."""
     _due: set[str] = field(default_factory=set)
@@ -51,7 +51,7 @@ class Glue:
         if self.run(job_name, run_id).status != WAITING:
             self._make_due(job_name, run_id)
 
-    def play(self, job_name: str, run_id: str) -> None:
+    def execute(self, job_name: str, run_id: str) -> None:
         """Run it to its end and announce how it ended."""
         run = self.run(job_name, run_id)
         self._make_log_groups()
@@ -69,9 +69,9 @@ class Glue:
         is_stopped = run.status == STOPPING
         self._end(job_name, run, Ended("STOPPED", _MESSAGES["STOPPED"]) if is_stopped else ended)
 
-    def run(self, job_name: str, run_id: str) -> PlayedRun:
+    def run(self, job_name: str, run_id: str) -> EmulatedRun:
         run_of_moto = next(run for run in self._job(job_name).job_runs if run.job_run_id == run_id)
-        assert isinstance(run_of_moto, PlayedRun)
+        assert isinstance(run_of_moto, EmulatedRun)
         return run_of_moto
 
     def batch_stop(self, request: AwsRequest) -> Mapping[str, Any]:
@@ -128,7 +128,7 @@ class Glue:
             self._due.add(run_id)
         self.on_due(job_name, run_id)
 
-    def _end(self, job_name: str, run: PlayedRun, ended: Ended) -> None:
+    def _end(self, job_name: str, run: EmulatedRun, ended: Ended) -> None:
         run.end(ended.state, "" if ended.state == "SUCCEEDED" else ended.message)
         for waiting in self._let_waiting_runs_start(job_name):
             self._make_due(job_name, waiting)

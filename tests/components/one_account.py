@@ -16,7 +16,7 @@ from components.stack_config import stack_config
 from local.api.aws import Aws
 from local.api.program_warehouse import ProgramWarehouse
 from local.deploy import Deployed
-from local.moto_hooks import Hooks, let_go, take_over
+from local.moto_hooks import Hooks, remove_account, use_hooks
 from local.provider import MotoProvider
 from local.provider.context import Inputs, Outputs
 from tests.components import program
@@ -165,10 +165,10 @@ def _protected(declared: dict[Key, program.Resource]) -> set[Key]:
 @contextmanager
 def opened_account(wheel_directory: Path) -> Iterator[Account]:
     account = Account(f"{uuid.uuid4().int % 10**12:012}", wheel_directory)
-    take_over(account.id, Hooks(on_object_event=lambda _: None, pace=1.0))
+    use_hooks(account.id, Hooks(on_object_event=lambda _: None, pace=1.0))
     try:
         yield account
     finally:
         for aws in account.regions.values():
             aws.stop()
-        let_go(account.id)
+        remove_account(account.id)

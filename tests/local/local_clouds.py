@@ -16,7 +16,7 @@ import botocore
 from cli.drops.progress import Progress
 from cli.drops.status import Phase
 from local.local_cloud import LocalCloud
-from local.moto_hooks import PlayedRun
+from local.moto_hooks import EmulatedRun
 from schemas.drops import Drop
 from schemas.runs import decode_run
 
@@ -88,7 +88,7 @@ def phase_of(cloud: LocalCloud, drop: Drop) -> Phase:
     return Progress(cloud).look([drop])[0].phase
 
 
-def runs_of(cloud: LocalCloud, drop: Drop) -> list[PlayedRun]:
+def runs_of(cloud: LocalCloud, drop: Drop) -> list[EmulatedRun]:
     """The runs that were started for a drop, the oldest first."""
     runs = [(run, decode_run(run.arguments)) for run in cloud.runs()]
     return [run for run, arguments in runs if arguments is not None and arguments.drop == drop]

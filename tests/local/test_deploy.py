@@ -12,7 +12,7 @@ import pytest
 from local.api.aws import Aws
 from local.api.program_warehouse import ProgramWarehouse
 from local.deploy import Deployed, DeployFailed, deploy
-from local.moto_hooks import Hooks, let_go, take_over
+from local.moto_hooks import Hooks, remove_account, use_hooks
 from local.provider import MotoProvider
 
 PROJECT = "name: small\nruntime: python\nconfig: {}\n"
@@ -22,10 +22,10 @@ PROJECT = "name: small\nruntime: python\nconfig: {}\n"
 def provider() -> Iterator[MotoProvider]:
     account = f"{uuid.uuid4().int % 10**12:012}"
     aws = Aws.start(account=account, region="eu-west-1")
-    take_over(account, Hooks(on_object_event=lambda _: None, pace=1.0))
+    use_hooks(account, Hooks(on_object_event=lambda _: None, pace=1.0))
     yield MotoProvider(aws, ProgramWarehouse(aws))
     aws.stop()
-    let_go(account)
+    remove_account(account)
 
 
 def run(program: str, provider: MotoProvider, folder: Path) -> Deployed:

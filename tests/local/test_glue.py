@@ -12,7 +12,7 @@ import pytest
 
 from cli.drops.status import Phase
 from local.local_cloud import LocalCloud
-from local.moto_hooks import PlayedRun
+from local.moto_hooks import EmulatedRun
 from local.runtime import glue_process
 from local.runtime.glue import LOG_GROUPS
 from local.runtime.glue_process import GlueProcesses
@@ -103,7 +103,7 @@ def wait_for(is_so: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def runs_in(cloud: LocalCloud, known: int, *states: str) -> list[PlayedRun]:
+def runs_in(cloud: LocalCloud, known: int, *states: str) -> list[EmulatedRun]:
     """The runs after the first `known` ones that are in one of the states."""
     return [run for run in cloud.runs()[known:] if run.status in states]
 

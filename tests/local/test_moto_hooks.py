@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local.api.aws import Aws
-from local.moto_hooks import Hooks, ObjectEvent, let_go, take_over
+from local.moto_hooks import Hooks, ObjectEvent, remove_account, use_hooks
 from local.moto_hooks.sns import confirm_subscriptions
 
 KEY = "transactions/file.csv"
@@ -36,10 +36,10 @@ def aws(events: list[ObjectEvent], mails: list[tuple[str, str, str]]) -> Iterato
         on_mail=lambda to, subject, body: mails.append((to, subject, body)),
         confirms_subscriptions=False,
     )
-    take_over(account, hooks)
+    use_hooks(account, hooks)
     yield aws
     aws.stop()
-    let_go(account)
+    remove_account(account)
 
 
 @pytest.fixture

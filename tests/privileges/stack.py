@@ -275,7 +275,7 @@ class Stack:
     def run_in_glue(self, drop: Drop) -> str:
         """The job as Glue plays it, its script and wheel fetched with its role's rights; the run's state."""
         glue, run_id = self.cloud.router.glue, self.ran(drop)
-        glue.play(self.job_of(drop), run_id)
+        glue.execute(self.job_of(drop), run_id)
         return str(glue.run(self.job_of(drop), run_id).status)
 
     def sign_in(self, actor: str) -> Any:

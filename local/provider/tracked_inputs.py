@@ -6,37 +6,37 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 
-class PlayedInputs(dict[str, Any]):
+class TrackedInputs(dict[str, Any]):
     """Inputs whose values count as played once they are read; nested ones too."""
 
     def __init__(self, inputs: Mapping[str, Any]) -> None:
         super().__init__({key: _watched(value) for key, value in inputs.items()})
-        self._played: set[str] = set()
+        self._read: set[str] = set()
 
     def __getitem__(self, key: str) -> Any:
-        self._played.add(key)
+        self._read.add(key)
         return super().__getitem__(key)
 
     def get(self, key: str, default: Any = None) -> Any:
-        self._played.add(key)
+        self._read.add(key)
         return super().get(key, default)
 
     def items(self) -> Any:
-        self._played.update(self)
+        self._read.update(self)
         return super().items()
 
     def ignored(self) -> Iterator[str]:
         """Paths of the inputs that nobody read, such as `rules.blockedEncryptionTypes`."""
         for key, value in super().items():
-            if key not in self._played:
+            if key not in self._read:
                 yield key
                 continue
             for inner in value if isinstance(value, list) else [value]:
-                if isinstance(inner, PlayedInputs):
+                if isinstance(inner, TrackedInputs):
                     yield from (f"{key}.{path}" for path in inner.ignored())
 
 
 def _watched(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return PlayedInputs(value)
+        return TrackedInputs(value)
     return [_watched(inner) for inner in value] if isinstance(value, list) else value
