@@ -21,7 +21,7 @@ _SECRET = pulumi.runtime.rpc._special_sig_key
 
 @dataclass(frozen=True)
 class Deployed:
-    """What a deployment created."""
+    """The outputs and the resources of a deployment."""
 
     outputs: Mapping[str, Any]
     """The stack's outputs."""
@@ -30,11 +30,11 @@ class Deployed:
 
 
 class DeployFailed(Exception):
-    """The program could not be deployed; the message says which resource and why."""
+    """The program could not be deployed; the message names the resource and the reason."""
 
 
 def config_of(root: Path, stack: str, overrides: Mapping[str, str]) -> dict[str, str]:
-    """The stack's configuration as its files say, some keys of the program changed."""
+    """The stack's configuration from its files, with some keys of the program overridden."""
     project = pulumi_project(root)
     return stack_config(root, stack) | {f"{project}:{key}": value for key, value in overrides.items()}
 
@@ -53,7 +53,7 @@ def deploy(
 ) -> Deployed:
     """Run `__main__.py` as `pulumi up` would for a stack; returns once all resources exist. Raises DeployFailed.
 
-    `on_resource` is told how many resources exist, each time there is one more.
+    After each new resource, `on_resource` is called with the number of resources.
     """
     mocks = _Moto(provider, on_resource)
     pulumi.runtime.set_mocks(mocks, project=pulumi_project(root), stack=stack, preview=False)
@@ -61,7 +61,7 @@ def deploy(
     outputs: dict[str, Any] = {}
 
     def program() -> pulumi.Output[Any]:
-        # Resources that depend on a failed one fail too. asyncio would log each of those errors when it is collected.
+        # Resources that depend on a failed one fail, too. asyncio would log each of those errors.
         asyncio.get_running_loop().set_exception_handler(lambda *_: None)
         runpy.run_path(str(root / "__main__.py"))
         stack_resource: Any = pulumi.runtime.settings.get_root_resource()
@@ -70,7 +70,7 @@ def deploy(
     try:
         pulumi.runtime.test(program)()  # type: ignore[no-untyped-call]
     except Exception:
-        # Pulumi wraps the first error in those of the resources that depend on it.
+        # Pulumi wraps the first error in the errors of dependent resources.
         if mocks.failure is not None:
             raise DeployFailed(mocks.failure[0]) from mocks.failure[1]
         raise
@@ -106,7 +106,7 @@ class _Moto(pulumi.runtime.Mocks):
 
 
 def _disclosed(value: Any) -> Any:
-    """The inputs with Pulumi's secrets in plain text."""
+    """The inputs, with Pulumi's secrets in plain text."""
     if isinstance(value, dict):
         if _SECRET in value:
             return _disclosed(value["value"])

@@ -1,4 +1,4 @@
-"""The local cloud: the program deployed into moto and a warehouse, with the events that then move files.
+"""The local cloud: the program, deployed into moto and a warehouse, and the events that move files.
 
 with LocalCloud.start(root, folder=Path("build/cloud")) as cloud:
     cloud.outputs["drop_bucket"]  # the stack's outputs
@@ -34,12 +34,12 @@ from local.runtime.glue_python import glue_python
 
 ACCOUNT = "123456789012"
 PACE = 10.0
-"""How many seconds of AWS's own waiting (queues, schedules, retries) pass in one real second."""
+"""The number of seconds of AWS's own waiting (queues, schedules, retries) that pass in one real second."""
 
 
 @dataclass(frozen=True)
 class Mail:
-    """A mail as one recipient receives it."""
+    """A mail to one recipient."""
 
     to: str
     subject: str
@@ -56,13 +56,13 @@ class Mailbox:
         self._mails.append(Mail(to, subject, body))
 
     def all(self) -> list[Mail]:
-        """The oldest first."""
+        """All mails, the oldest first."""
         return list(self._mails)
 
 
 @dataclass(frozen=True)
 class QueueCounts:
-    """How many messages a queue holds."""
+    """The numbers of messages in a queue."""
 
     waiting: int
     delayed: int
@@ -74,7 +74,7 @@ class QueueCounts:
 
 
 class NotIdle(Exception):
-    """Something is still in flight after the timeout."""
+    """A delivery, run or invocation is still in flight after the timeout."""
 
 
 @dataclass
@@ -110,12 +110,12 @@ class LocalCloud:
         on_warning: Callable[[str], None] = lambda _: None,
         on_resource: Callable[[int], None] = lambda _: None,
     ) -> LocalCloud:
-        """Deploy the program in `root` with the settings of a stack, some keys changed.
+        """Deploy the program in `root` with the settings of `stack`; `config` overrides some of them.
 
-        `name` is what the deployed stack is called; without it, it is called as the stack whose settings it has.
-        `folder` takes logs and what processes need while they run. `libraries` keeps unpacked wheels for the next
-        local cloud. `before_deploy` makes what the account holds already. `on_resource` is told their number.
-        Raises DeployFailed where the program cannot be deployed.
+        `name` is the name of the deployed stack, by default `stack`. `folder` is for logs and files of running
+        processes. `libraries` keeps unpacked wheels for the next local cloud. `before_deploy` may create resources
+        that exist before the deployment. `on_resource` is called with the number of resources after each new one.
+        Raises DeployFailed when the program cannot be deployed.
         """
         folder = folder.resolve()
         folder.mkdir(parents=True, exist_ok=True)
@@ -187,19 +187,19 @@ class LocalCloud:
         return sorted(runs, key=lambda run: run.started_on)
 
     def mails(self) -> list[Mail]:
-        """Every mail that was delivered, one for each reader, the oldest first."""
+        """All delivered mails, one for each recipient, the oldest first."""
         return self.mailbox.all()
 
     def confirm_subscriptions(self) -> None:
-        """Every reader follows the link in the confirmation mail."""
+        """Confirm all subscriptions, as if every recipient had followed the link in the confirmation mail."""
         confirm_subscriptions(self.aws.account, self.aws.region)
 
     def stop_run(self, run: EmulatedRun) -> None:
-        """Stop a run as somebody does in Glue's console."""
+        """Stop a run, as a person can in Glue's console."""
         self.client("glue").batch_stop_job_run(JobName=run.job_name, JobRunIds=[run.job_run_id])
 
     def operator_environment(self) -> dict[str, str]:
-        """Environment variables with which other tools (aws, boto3, psql) reach this cloud with every right."""
+        """The environment variables with which other tools (aws, boto3, psql) reach this cloud with every right."""
         warehouse = self.warehouse.running()
         return {
             **self.aws.environment(OPERATOR_CREDENTIALS),
@@ -219,7 +219,7 @@ class LocalCloud:
         return before and self.queue("queue_url").all == 0 and self.router.is_idle
 
     def wait_until_idle(self, timeout: float = 600.0) -> None:
-        """Raises NotIdle when something is still in flight after `timeout` seconds."""
+        """Wait until nothing is in flight; raises NotIdle after `timeout` seconds."""
         until = time.monotonic() + timeout
         idle_since = None
         while time.monotonic() < until:
@@ -245,7 +245,7 @@ def _stop(aws: Aws, warehouse: ProgramWarehouse, data_api: DataApi) -> None:
 
 @contextmanager
 def _events_held_back(account: str, hooks: Hooks) -> Iterator[None]:
-    """What falls into a bucket during a deployment waits until all resources exist."""
+    """Hold back events of S3 during the deployment, and deliver them once all resources exist."""
     early: list[ObjectEvent] = []
     use_hooks(account, replace(hooks, on_object_event=early.append))
     yield

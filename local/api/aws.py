@@ -20,7 +20,7 @@ LEAST_SESSION_SECONDS = 3600
 
 
 class _Moto(DomainDispatcherApplication):
-    """Remembers the backend of each host; moto lists its folder on disk for every request, half of its cost."""
+    """Caches the backend of each host. moto looks it up on disk for every request, which is half of the cost."""
 
     def __init__(self) -> None:
         super().__init__(create_backend_app)
@@ -39,7 +39,7 @@ class _Quiet(MotoRequestHandler):
 
 @functools.cache
 def _session() -> boto3.session.Session:
-    """One session for all accounts: loading the service descriptions takes half a second."""
+    """One session for all accounts, because loading the service descriptions takes half a second."""
     return boto3.session.Session()
 
 
@@ -47,8 +47,8 @@ _parse_once = functools.cache(JSONFileLoader().load_file)
 
 
 def _parse_descriptions_once() -> None:
-    """moto makes a session for each service of each account, which would parse botocore's descriptions again:
-    half of the time that a local cloud takes to start.
+    """Cache botocore's parsed descriptions. moto creates a session for each service of each account; parsing the
+    descriptions in each of them would take half of the start-up time of a local cloud.
     """
     JSONFileLoader.load_file = lambda _, file_path: _parse_once(file_path)  # type: ignore[method-assign, assignment]
 
@@ -74,7 +74,7 @@ class Credentials:
 
 
 OPERATOR_CREDENTIALS = Credentials(OPERATOR, "laptop", "")
-"""The operator's: full rights."""
+"""The credentials of the operator, who has full rights."""
 
 
 @dataclass
@@ -92,11 +92,11 @@ class Aws:
     @classmethod
     def start(cls, *, account: str, region: str) -> Aws:
         _parse_descriptions_once()
-        # The machine images would take half a second to load, and nobody starts one.
+        # Loading the machine images would take half a second, and no machine is started.
         os.environ.setdefault("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
         iam = IamMiddleware(_Moto(), account=account, region=region)
         server = make_server("127.0.0.1", 0, iam, threaded=True, request_handler=_Quiet)
-        # Each request has its own connection; a burst of them must not be refused.
+        # Each request has its own connection, and a burst of requests must not be refused.
         server.socket.listen(512)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, name="aws", daemon=True)
         thread.start()
@@ -118,14 +118,14 @@ class Aws:
         return self._client(service, credentials.access_key, credentials)
 
     def assume(self, role_arn: str, *, service: str, session: str) -> Credentials:
-        """The credentials of an AWS service that assumes a role; ClientError when the role does not trust it."""
+        """Temporary credentials of a role that a service assumes; raises ClientError if the role does not trust it."""
         sts = self._client("sts", service, Credentials(service, "laptop", ""))
         keys = sts.assume_role(RoleArn=role_arn, RoleSessionName=session, DurationSeconds=LEAST_SESSION_SECONDS)
         credentials = keys["Credentials"]
         return Credentials(credentials["AccessKeyId"], credentials["SecretAccessKey"], credentials["SessionToken"])
 
     def environment(self, credentials: Credentials) -> dict[str, str]:
-        """Environment variables with which a process uses this account with these credentials."""
+        """The environment variables with which a process uses this account under these credentials."""
         return {
             **credentials.environment(),
             "AWS_REGION": self.region,

@@ -2,7 +2,7 @@
 
 The permissions follow AWS's rules for the operations that the functions, the jobs and COPY
 use. Any other operation requires the action of its own name on all resources. No role here
-has that, so an unknown operation is refused by name.
+has such a right, so an unknown operation is refused by name.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class AwsRequest:
     operation: str
     needs: tuple[RequiredPermission, ...]
     parameters: Mapping[str, Any] = field(default_factory=dict)
-    """The parameters; empty for S3's operations."""
+    """The request's parameters; empty for operations of S3."""
     region: str = ""
     """The Region that the request is signed for."""
 
@@ -112,7 +112,7 @@ def _needs(
 
 
 def _s3(environ: dict[str, Any]) -> tuple[str, list[RequiredPermission]]:
-    """The operation on a bucket or object; paths have the bucket first, for the endpoint is an IP address."""
+    """The operation on a bucket or object; paths begin with the bucket, because the endpoint is an IP address."""
     method = environ["REQUEST_METHOD"]
     query = {
         name: values[0] for name, values in parse_qs(environ.get("QUERY_STRING", ""), keep_blank_values=True).items()
@@ -170,7 +170,7 @@ def _s3_bucket(
                 context = {"s3:prefix": query.get("prefix", "")} if word == "versions" else {}
                 return action, [RequiredPermission(f"s3:{action}", where, context)]
         if set(query) <= _LISTING:
-            # A request that names no prefix has no such condition key.
+            # A request without a prefix has no condition key s3:prefix.
             context = {"s3:prefix": query["prefix"]} if "prefix" in query else {}
             return "ListObjects", [RequiredPermission("s3:ListBucket", where, context)]
     operation = f"{method} bucket {'&'.join(query)}"

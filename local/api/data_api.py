@@ -1,8 +1,8 @@
-"""The Redshift Data API, answered from the warehouse's real tables.
+"""The Redshift Data API over the warehouse's real tables.
 
 Statements run in the background, as on AWS: ExecuteStatement returns an id, DescribeStatement
-says how far it is, GetStatementResult returns its rows. With a secret they run as the admin
-user, without one as the database user of the caller. Results live as long as the process.
+returns the status, GetStatementResult returns the rows. With a secret they run as the admin
+user, without one as the caller's database user. Results are kept until the process ends.
 Shapes and errors: https://docs.aws.amazon.com/redshift-data/latest/APIReference/
 """
 
@@ -48,7 +48,7 @@ _TYPE_NAMES = {
 
 @dataclass
 class _Execution:
-    """One call of ExecuteStatement or BatchExecuteStatement, and what came of it."""
+    """One call of ExecuteStatement or BatchExecuteStatement, with its status and results."""
 
     id: str
     database: str
@@ -76,7 +76,7 @@ class _Result:
 
 
 class DataApi:
-    """Answers the requests of one account to `redshift-data`."""
+    """Handles the requests of one account to `redshift-data`."""
 
     def __init__(self, warehouse: ProgramWarehouse) -> None:
         self._warehouse = warehouse
@@ -86,7 +86,7 @@ class DataApi:
         self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="data-api")
 
     def respond(self, request: AwsRequest) -> Mapping[str, Any]:
-        """The answer to one request; raises Refused with AWS's error code."""
+        """The response to one request; raises Refused with AWS's error code."""
         operations = {
             "ExecuteStatement": lambda: self._execute(request, [request.parameters.get("Sql", "")]),
             "BatchExecuteStatement": lambda: self._execute(request, request.parameters.get("Sqls", ())),
@@ -96,11 +96,11 @@ class DataApi:
         }
         if request.operation not in operations:
             known = ", ".join(operations)
-            raise Refused("ValidationException", f"the local Data API answers {known}, but not {request.operation}")
+            raise Refused("ValidationException", f"the local Data API supports {known}, but not {request.operation}")
         return operations[request.operation]()
 
     def stop(self) -> None:
-        """Start no statement any more; one that runs ends with its connection, when the warehouse stops."""
+        """Start no more statements; a running one ends with its connection when the warehouse stops."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _execute(self, request: AwsRequest, texts: Sequence[str]) -> Mapping[str, Any]:
@@ -138,12 +138,12 @@ class DataApi:
         }
 
     def _run(self, execution: _Execution, user: str | None) -> None:
-        """Run the statements in one transaction; the first error undoes and ends it."""
+        """Run the statements in one transaction; the first error rolls it back."""
         execution.status = "STARTED"
         try:
             connection = self._warehouse.connect(execution.database, user=user)
             try:
-                # A single statement is its own transaction, as VACUUM and some procedures demand.
+                # A single statement autocommits, because VACUUM and some procedures require it.
                 connection.autocommit = not execution.is_batch
                 for text, result in zip(execution.texts, execution.statements, strict=True):
                     _run_one(connection.cursor(), text, execution.parameters, result)
@@ -175,8 +175,8 @@ class DataApi:
             **({"Error": execution.error} if execution.error else {}),
         }
         if not execution.is_batch:
-            outcome = {"HasResultSet": last.columns is not None, "ResultRows": last.row_count, "ResultSize": 0}
-            return {**common, "QueryString": execution.texts[0], **outcome}
+            rows = {"HasResultSet": last.columns is not None, "ResultRows": last.row_count, "ResultSize": 0}
+            return {**common, "QueryString": execution.texts[0], **rows}
         parts = [
             _described(execution, result, f"{execution.id}:{position}")
             for position, result in enumerate(execution.statements, start=1)
@@ -217,7 +217,7 @@ class DataApi:
         }
 
     def _find(self, statement_id: str) -> tuple[_Execution, int | None]:
-        """The execution, and which statement of a batch an id such as `…:2` names."""
+        """The execution with this id, and the index of its statement where the id has a number, as in `…:2`."""
         name, _, position = statement_id.partition(":")
         execution = self._executions.get(name)
         if execution is None or (position and not 1 <= int(position) <= len(execution.statements)):
@@ -241,7 +241,7 @@ def _run_one(cursor: Any, text: str, parameters: Sequence[Mapping[str, str]], re
 
 
 def _abort(statements: Sequence[_Result], error: str) -> None:
-    """The statement that failed says why; those after it never ran."""
+    """Mark the statement that failed, with its error, and those after it, which never ran."""
     unfinished = [result for result in statements if result.status != "FINISHED"]
     for position, result in enumerate(unfinished):
         result.status, result.error = ("ABORTED", "") if position else ("FAILED", error)
@@ -261,7 +261,7 @@ def _described(execution: _Execution, result: _Result, statement_id: str) -> dic
 
 
 def _sentence(error: Exception) -> str:
-    """Redshift's own words where the error is the warehouse's."""
+    """Redshift's message for an error of the warehouse, else the type and text of the error."""
     fields = error.args[0] if isinstance(error, DriverError) and error.args else None
     if not isinstance(fields, Mapping):
         return f"{type(error).__name__}: {error}"
@@ -270,7 +270,7 @@ def _sentence(error: Exception) -> str:
 
 
 def _field(value: Any) -> dict[str, Any]:
-    """A value as the Data API's Field: numbers with a fraction, dates and times travel as text."""
+    """A value as a Field of the Data API, which has decimals, dates and times as text."""
     if value is None:
         return {"isNull": True}
     if isinstance(value, bool):

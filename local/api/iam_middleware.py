@@ -1,8 +1,8 @@
-"""WSGI middleware in front of moto: authenticates and authorizes each request, and plays what moto lacks.
+"""WSGI middleware in front of moto: authenticates and authorizes each request, and emulates what moto lacks.
 
-It knows three kinds of callers by their access key. The operator, who runs the local cloud,
+The access key distinguishes three kinds of callers. The operator, who runs the local cloud,
 may do everything. An AWS service, whose key is its name, may assume the roles that trust
-it. A role's temporary credentials may do what the role's policies in moto allow.
+it. Temporary credentials of a role may do what the role's policies in moto allow.
 """
 
 from __future__ import annotations
@@ -27,11 +27,12 @@ OPERATOR = "laptop-operator"
 _SERVICE = ".amazonaws.com"
 
 App = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
-Answer = tuple[str, list[tuple[str, str]], bytes]
+Response = tuple[str, list[tuple[str, str]], bytes]
+"""The status, the headers and the body."""
 
 
 class Denied(Exception):
-    """The request is refused as IAM refuses it."""
+    """IAM refuses the request."""
 
 
 class IamMiddleware:
@@ -44,17 +45,17 @@ class IamMiddleware:
         self.enforces = True
         """False: the policies of roles are not checked."""
         self.denials: list[str] = []
-        """What was refused, in sentences, the oldest first."""
+        """A sentence about each refused request, the oldest first."""
         self.on_permission: Callable[[str, RequiredPermission], None] = lambda _role, _need: None
         """Called with role and permission before each check."""
         self.emulated: dict[str, Callable[[AwsRequest], Mapping[str, Any]]] = {}
-        """What moto does not emulate: a service by the name that requests are signed for, or `service:Operation`."""
+        """Handlers of requests that moto lacks, by the service in the request's signature or `service:Operation`."""
         self.on_invoke: Callable[[AwsRequest], bytes] | None = None
-        """Plays Lambda's Invoke; moto would need Docker."""
+        """The handler of Lambda's Invoke, for which moto would need Docker."""
         self.before: Callable[[AwsRequest], None] | None = None
         """Called with every request that is allowed; if it raises Refused, that is the response."""
         self.after: Callable[[AwsRequest], None] | None = None
-        """Called once moto has handled a request; if it raises Refused, that is the response nevertheless."""
+        """Called once moto has handled a request; if it raises Refused, the refusal replaces the response."""
         self.after_run_start: Callable[[str, str], None] | None = None
         """Called with job name and run id once moto has created a run."""
 
@@ -132,7 +133,7 @@ class IamMiddleware:
             raise Denied(f"the role {name} does not exist or does not trust {service}")
 
     def _bucket_policy(self, resource: str) -> str | None:
-        """The policy of the bucket that a resource is, or is in."""
+        """The policy of a bucket or of an object's bucket; None for other resources."""
         if not resource.startswith("arn:aws:s3:::"):
             return None
         bucket = s3_backends[self._account]["aws"].buckets.get(resource.removeprefix("arn:aws:s3:::").partition("/")[0])
@@ -164,7 +165,7 @@ class IamMiddleware:
     def _ask_moto(
         self, environ: dict[str, Any], start_response: Callable[..., Any], request: AwsRequest, role: str | None
     ) -> Iterable[bytes]:
-        # S3 decides a conditional write atomically; moto looks first and writes afterwards.
+        # S3 checks and writes atomically; moto checks first and writes afterwards.
         conditional = request.service == "s3" and ("HTTP_IF_NONE_MATCH" in environ or "HTTP_IF_MATCH" in environ)
         begun: list[Any] = []
         with self._one_at_a_time if conditional and environ["REQUEST_METHOD"] != "GET" else nullcontext():
@@ -175,8 +176,8 @@ class IamMiddleware:
             try:
                 self.check(role, RequiredPermission("s3:ListBucket", bucket))
             except Denied as denied:
-                # Without it S3 does not say that an object is missing.
-                self.denials.append(f"{denied} (so S3 does not say that {request.needs[0].resource} is missing)")
+                # Without ListBucket S3 returns 403 for a missing object.
+                self.denials.append(f"{denied} (so S3 returns 403 although {request.needs[0].resource} is missing)")
                 return _respond(start_response, *_refusal(request, "AccessDenied", str(denied), status="403 Forbidden"))
         if request.service == "glue" and request.operation == "StartJobRun" and status.startswith("200"):
             content = b"".join(body)
@@ -224,8 +225,8 @@ def _all_deletions_denied(request: AwsRequest, message: str) -> tuple[list[tuple
     return [("Content-Type", "application/xml")], body.encode("utf-8")
 
 
-def _refusal(request: AwsRequest, code: str, message: str, *, status: str) -> Answer:
-    """An error in the service's protocol."""
+def _refusal(request: AwsRequest, code: str, message: str, *, status: str) -> Response:
+    """An error in the protocol of the request's service."""
     if request.service == "s3":
         text = f"<Error><Code>{code}</Code><Message>{escape(message)}</Message></Error>"
         # The response to a HEAD has no body.

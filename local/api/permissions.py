@@ -1,7 +1,7 @@
 """Evaluates IAM policies as AWS does: actions, resources, and the conditions that the program uses.
 
-moto's own check compares actions only, so it cannot tell a scoped policy from an unscoped
-one. An unknown condition operator is an error here, never a guess.
+moto's own check compares actions only, so it ignores the resources and conditions of a
+policy. An unknown condition operator is an error here, never a guess.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ class RequiredPermission:
     action: str
     resource: str
     context: Mapping[str, str] = field(default_factory=dict)
-    """Condition keys that the request has, such as `s3:prefix`."""
+    """The condition keys of the request, such as `s3:prefix`, with their values."""
 
 
 def allows(policies: Iterable[str], need: RequiredPermission) -> bool:
-    """Whether these policy documents allow the action; an explicit Deny wins."""
+    """True when these policy documents allow the action; an explicit Deny wins."""
     effects = {
         statement["Effect"] for document in policies for statement in _statements(document) if _applies(statement, need)
     }
@@ -36,7 +36,7 @@ def allows(policies: Iterable[str], need: RequiredPermission) -> bool:
 
 
 def denies(document: str | None, need: RequiredPermission) -> bool:
-    """Whether a resource's own policy denies the action to everyone."""
+    """True when a resource's own policy denies the action to everyone."""
     return bool(document) and any(
         statement["Effect"] == "Deny" and statement.get("Principal") == "*" and _applies(statement, need)
         for statement in _statements(str(document))
@@ -44,7 +44,7 @@ def denies(document: str | None, need: RequiredPermission) -> bool:
 
 
 def allows_service(document: str | None, *, service: str, need: RequiredPermission) -> bool:
-    """Whether a resource's own policy allows the action to an AWS service."""
+    """True when a resource's own policy allows the action to an AWS service."""
     if not document:
         return False
     effects = {
@@ -56,7 +56,7 @@ def allows_service(document: str | None, *, service: str, need: RequiredPermissi
 
 
 def trusts(document: Mapping[str, Any] | str, service: str) -> bool:
-    """Whether a role's trust policy lets the service assume it."""
+    """True when a role's trust policy lets the service assume it."""
     text = document if isinstance(document, str) else json.dumps(document)
     return any(
         statement["Effect"] == "Allow"

@@ -1,4 +1,4 @@
-"""The warehouse as the program declares it: opened with its namespace, reached through its workgroup."""
+"""The warehouse that the program declares: its namespace starts it, and its workgroup gives it a name."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from local.api.iam_middleware import OPERATOR, Denied, Refused
 from local.api.permissions import RequiredPermission
 from redshift_emulator import Warehouse
 
-# A namespace that is being opened is there within seconds, on a loaded machine within a minute or two.
+# A namespace opens within seconds, on a loaded machine within a minute or two.
 _OPENING_SECONDS = 300
 
 _environment_lock = threading.Lock()
@@ -37,14 +37,14 @@ class Workgroup:
 
 @dataclass
 class ProgramWarehouse:
-    """No warehouse runs until the program declares a namespace."""
+    """The warehouse of one account; it starts when the program declares a namespace."""
 
     aws: Aws
     workgroups: dict[str, Workgroup] = field(default_factory=dict)
     _opened: Future[Warehouse] = field(default_factory=Future)
 
     def open(self, database: str, admin_user: str) -> None:
-        """Start it with its first database."""
+        """Start the warehouse with its first database."""
         try:
             self._opened.set_result(
                 Warehouse.start(
@@ -68,7 +68,7 @@ class ProgramWarehouse:
         return self.workgroups[name]
 
     def running(self) -> Warehouse:
-        """The warehouse once it is open; raises TimeoutError when the program declares none."""
+        """The warehouse, once it is open; raises TimeoutError when the program declares none."""
         return self._opened.result(_OPENING_SECONDS)
 
     def client_environment(self) -> dict[str, str]:
@@ -80,7 +80,7 @@ class ProgramWarehouse:
             self._opened.result().stop()
 
     def connect(self, database: str, *, user: str | None = None) -> Any:
-        """A connection with a temporary password, as the admin user where no user is named; autocommits."""
+        """A connection that autocommits: as `user` with a temporary password, or as the admin user."""
         warehouse = self.running()
         how = warehouse.admin_connection(database)
         if user is not None:
@@ -91,7 +91,7 @@ class ProgramWarehouse:
         return connection
 
     def respond(self, request: AwsRequest) -> Mapping[str, Any]:
-        """The answer to a request to `redshift-serverless`; raises Refused."""
+        """The response to a request to `redshift-serverless`; raises Refused."""
         name = str(request.parameters.get("workgroupName", ""))
         if request.operation == "GetWorkgroup":
             self.authorize(request, "redshift-serverless:GetWorkgroup", name)
@@ -108,12 +108,12 @@ class ProgramWarehouse:
             return {"dbUser": user, "dbPassword": password, "expiration": stamp, "nextRefreshTime": stamp}
         raise Refused(
             "ValidationException",
-            "the local Redshift Serverless answers GetCredentials, GetWorkgroup and ListWorkgroups, "
+            "the local Redshift Serverless supports GetCredentials, GetWorkgroup and ListWorkgroups, "
             f"but not {request.operation}",
         )
 
     def authorize(self, request: AwsRequest, action: str, workgroup: str) -> None:
-        """Raises Refused unless the workgroup exists and the caller may do this with it."""
+        """Raises Refused if the workgroup does not exist, and Denied if the caller may not do this with it."""
         known = self.workgroups.get(workgroup)
         if known is None:
             raise Refused("ResourceNotFoundException", f"the workgroup {workgroup!r} does not exist")
@@ -121,7 +121,7 @@ class ProgramWarehouse:
             return
         role = self.aws.iam.role_of(str(request.access_key))
         if role is None:
-            raise Denied(f"the access key {request.access_key} is no role's")
+            raise Denied(f"the access key {request.access_key} belongs to no role")
         self.aws.iam.check(role, RequiredPermission(action, known.arn))
 
     def database_user(self, access_key: str) -> str:
@@ -131,7 +131,7 @@ class ProgramWarehouse:
         return f"IAMR:{self.aws.iam.role_of(access_key)}"
 
     def _sign_in(self, access_key: str) -> str:
-        """The user that the driver's GetCredentials signs a caller in as; raises PermissionError where IAM refuses."""
+        """The database user for the driver's GetCredentials; raises PermissionError where IAM refuses the caller."""
         request = AwsRequest(access_key, "redshift-serverless", "GetCredentials", ())
         try:
             for workgroup in self.workgroups:
@@ -157,7 +157,7 @@ class ProgramWarehouse:
 
 @contextmanager
 def _trusting(warehouse: Warehouse) -> Iterator[None]:
-    """The driver reads the certificates that it trusts from the process's environment alone."""
+    """Set SSL_CERT_FILE while the block runs: the driver reads trusted certificates only from the environment."""
     name = "SSL_CERT_FILE"
     with _environment_lock:
         before = os.environ.get(name)

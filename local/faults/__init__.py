@@ -1,1 +1,1 @@
-"""Faults on purpose: the points at which a process may die, and plans of faults drawn from a seed."""
+"""Fault injection: the points at which a process may die, and plans of faults drawn from a seed."""

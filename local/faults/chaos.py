@@ -1,9 +1,9 @@
 """Fault injection: each drop has a plan of faults, drawn from a seed and the drop's key.
 
-A fault happens at a delivery, a request to AWS or a statement to the warehouse. Each is one
-that AWS itself may cause, and each is counted. The pipeline promises to survive all of them:
-the last attempt is never killed, and no process dies between the note that a mail is being
-sent and the mail (lambdas/notifier.py says why).
+A fault happens at a delivery, a request to AWS or a statement to the warehouse. AWS itself
+may cause each of them, and each is counted. The pipeline promises to survive them all. So two
+are left out: the last attempt is never killed, and no process dies between the note that a
+mail is being sent and the mail (lambdas/notifier.py explains this).
 """
 
 from __future__ import annotations
@@ -38,36 +38,36 @@ FAULTS = (
     *(FUNCTION_KILLED, FUNCTION_REFUSED, CORRECTED),
 )
 
-# A message may come five times before it goes to the dead-letter queue, and one batch holds many drops.
+# A message is delivered at most five times before it goes to the dead-letter queue, and one batch has many drops.
 _START_RUN_FAULTS = 3
-# How many requests and statements, each before and after, an attempt and an invocation have at most.
+# The largest number of fault points of an attempt and of an invocation.
 _POINTS_OF_AN_ATTEMPT, _POINTS_OF_AN_INVOCATION = 90, 14
 
 
 @dataclass(frozen=True)
 class FaultPlan:
-    """The faults that one drop meets."""
+    """The faults that are injected for one drop."""
 
     object_event: tuple[float, ...] = (0.0,)
-    """After how many seconds S3's event is delivered, once for each number; none: it is lost."""
+    """The delays of S3's event, in seconds; several repeat it, and none loses it."""
     run_event: tuple[float, ...] = (0.0,)
-    """The same for Glue's event of the first run."""
+    """The delays of Glue's event of the first run, in the same form."""
     throttled: int = 0
-    """How many requests to start a run are throttled."""
+    """The number of requests to start a run that are throttled."""
     killed_at: tuple[int, ...] = ()
-    """The point at which each attempt is killed, the first attempt first; 0: it is not killed."""
+    """The number of the point at which each attempt is killed, in the order of attempts; 0 for none."""
     cut_at: int = 0
-    """The statement of the first attempt at which the connection is cut, counted before and after; 0: it is not cut."""
+    """The number of the statement's point at which the first attempt loses its connection; 0 for none."""
     function_killed_at: Mapping[str, int] = field(default_factory=dict)
-    """Function -> the point, among those about this drop, at which it is killed."""
+    """Function -> the number of the point, among those about this drop, at which it is killed."""
     function_refused_at: Mapping[str, int] = field(default_factory=dict)
-    """Function -> the request, among those about this drop, that is refused."""
+    """Function -> the number of the request, among those about this drop, that is refused."""
     is_corrected: bool = False
-    """True: while the drop is being loaded, the corrected file is uploaded under the same key."""
+    """True when the corrected file is uploaded under the same key while the drop is being loaded."""
 
 
 def draw_fault_plan(seed: int, key: str) -> FaultPlan:
-    """The plan of a drop; equal seeds and keys give equal plans."""
+    """The fault plan of a drop; equal seeds and keys give equal plans."""
     chance = random.Random(f"{seed} {key}")
 
     def event(lost: float) -> tuple[float, ...]:
@@ -94,7 +94,7 @@ def draw_fault_plan(seed: int, key: str) -> FaultPlan:
 
 @dataclass
 class _Subject:
-    """A drop and what has happened to it so far."""
+    """A drop, its plan, and the faults and points so far."""
 
     drop: Drop
     plan: FaultPlan
@@ -112,9 +112,9 @@ class Chaos(AbstractContextManager["Chaos"]):
     cloud: LocalCloud
     seed: int = 0
     done: Counter[str] = field(default_factory=Counter)
-    """How often each of FAULTS was done."""
+    """The number of times that each of FAULTS was injected."""
     drops: list[Drop] = field(default_factory=list)
-    """Everything that was put, corrected files too."""
+    """All uploads, corrected files included."""
     _subjects: dict[str, _Subject] = field(default_factory=dict)
     _object_events: dict[str, tuple[float, ...]] = field(default_factory=dict)
     _start_run_faults: int = 0
@@ -135,13 +135,13 @@ class Chaos(AbstractContextManager["Chaos"]):
         self.cloud.router.delivery_policy = deliver_once
 
     def put(self, key: str, content: bytes, plan: FaultPlan | None = None) -> Drop:
-        """Upload a file that meets this plan, or the one drawn from the seed.
+        """Upload a file with this plan of faults, or with one that is drawn from the seed.
 
-        A file that is corrected while it is loaded has wrong quantities at first.
+        Where the plan corrects the file during its load, the first upload has wrong quantities.
         """
         plan = plan or draw_fault_plan(self.seed, key)
         first = with_wrong_quantities(content) if plan.is_corrected else content
-        # A point is judged once the drop is known; the event may be delivered before that.
+        # The event may be delivered before the drop is known, so its plan is stored first.
         with self._lock:
             self._object_events[key] = plan.object_event
             bucket = self.cloud.outputs["drop_bucket"]
@@ -172,7 +172,7 @@ class Chaos(AbstractContextManager["Chaos"]):
         return (0.0,)
 
     def _delivered(self, delays: Sequence[float], *, lost: str) -> Sequence[float]:
-        # Counted without the lock of `put`, which waits for S3's event to be taken.
+        # Without the lock: `put` holds it until S3's event is taken.
         if not delays:
             self.done[lost] += 1
         if len(delays) > 1:
@@ -204,7 +204,7 @@ class Chaos(AbstractContextManager["Chaos"]):
         return named[0] if named else None
 
     def _correct(self, subject: _Subject) -> None:
-        """Upload the right file under the same key; the job that loads the wrong one waits meanwhile."""
+        """Upload the correct file under the same key, while the job that loads the wrong one waits."""
         with self._lock:
             if subject.corrected:
                 return
@@ -262,13 +262,13 @@ class Chaos(AbstractContextManager["Chaos"]):
 
 
 def _is_undecidable(point: FaultPoint) -> bool:
-    """Between the note that a mail is being sent and the mail: after a death there, nobody knows if it was sent."""
+    """True between the note that a mail is being sent and the mail: after a death there, its sending is unknown."""
     is_noted = point.what.startswith("PutObject") and ".sending.json" in point.what and point.is_done
     return is_noted or (point.what.startswith("Publish") and not point.is_done)
 
 
 def with_wrong_quantities(content: bytes) -> bytes:
-    """The file with other quantities, as sent by mistake; only plain quantities up to 999 change."""
+    """The file with wrong quantities; only plain quantities up to 999 change."""
     lines = content.splitlines(keepends=True)
     header = lines[0].rstrip(b"\r\n").split(b",") if lines else []
     names = [name.strip().strip(b'"').lower() for name in header]

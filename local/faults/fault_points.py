@@ -1,7 +1,7 @@
-"""Every point at which a process may die or be cut off.
+"""The points at which a test may kill a process or cut its connection.
 
 The points are before and after each request to AWS and each statement to the warehouse.
-All effects that others can see happen between two of them.
+Every effect outside a process happens between two points.
 """
 
 from __future__ import annotations
@@ -35,20 +35,20 @@ _LEASE_LIFETIME = timedelta(minutes=20)
 
 @dataclass(frozen=True)
 class FaultPoint:
-    """A process is about to send a request or statement, or it is done and the process does not know yet."""
+    """The moment before a request or statement is executed, or after it and before the process gets the response."""
 
     who: str
-    """`job`, or a function: `start_run`, `notify`, `archive`, `sweep`."""
+    """`job`, or the name of a function: `start_run`, `notify`, `archive`, `sweep`."""
     what: str
-    """The operation and everything that it names, or the statement."""
+    """The operation with its resources or parameters, or the statement."""
     is_done: bool
     is_statement: bool
     load_id: str | None
-    """The load of a job's point, and of a function's point where the request names one."""
+    """The load of the job; for a function the load in its request, or None."""
     attempt: int | None
-    """The attempt of a job's point."""
+    """The attempt of the job; None for a function."""
     kill: Callable[[], NoReturn]
-    """Kill the process; a request that is not done stays undone."""
+    """Kill the process; a request that is not done is not executed."""
     break_off: Callable[[], NoReturn]
     """Cut the connection to the warehouse, or refuse the request."""
 
@@ -60,9 +60,9 @@ class FaultPoints(AbstractContextManager["FaultPoints"]):
     cloud: LocalCloud
     look: Callable[[FaultPoint], None]
     _leases: dict[str, list[tuple[str, str]]] = field(default_factory=lambda: defaultdict(list))
-    """Access key -> bucket and key of the leases that its process wrote."""
+    """Access key -> bucket and key of each lease that its process wrote."""
     _sessions: dict[int, tuple[str, int]] = field(default_factory=dict)
-    """Session of the warehouse -> load and attempt, known once a statement names them."""
+    """Session of the warehouse -> load and attempt, once a statement has named them."""
     _before_commit: dict[int, str] = field(default_factory=dict)
 
     def __enter__(self) -> FaultPoints:
@@ -101,9 +101,9 @@ class FaultPoints(AbstractContextManager["FaultPoints"]):
 
         def break_off() -> NoReturn:
             if named:
-                # The sender gives up this load at once.
+                # Its leases must expire at once, as if the sender had given up this load.
                 self._let_expire(key, named[1])
-            # Nothing that botocore would try again by itself.
+            # An error code for which botocore makes no automatic retry.
             raise Refused("AccessDenied", "refused once, by chance")
 
         if run_id is not None:
@@ -142,7 +142,7 @@ class FaultPoints(AbstractContextManager["FaultPoints"]):
         self.look(FaultPoint(JOB, what, observed.is_done, True, load_id, attempt, kill, break_off))
 
     def load_of(self, run_id: str) -> tuple[str | None, int | None]:
-        """Load and attempt of a run."""
+        """The load and the attempt of a run, or None for both."""
         for run in self.cloud.runs():
             arguments = decode_run(run.arguments) if run.job_run_id == run_id else None
             if arguments is not None:
@@ -150,7 +150,7 @@ class FaultPoints(AbstractContextManager["FaultPoints"]):
         return None, None
 
     def _describe(self, request: AwsRequest) -> str:
-        """The request in words: the operation, then the objects it names or its parameters."""
+        """The request as text: the operation, then its resources or its parameters."""
         if request.service == "s3":
             named = [need.resource.rpartition(":::")[2] for need in request.needs]
             named += [need.context[key] for need in request.needs for key in need.context]
@@ -166,7 +166,7 @@ class FaultPoints(AbstractContextManager["FaultPoints"]):
         return " ".join([request.operation + load, function, *map(str, parameters.values())])
 
     def _let_expire(self, access_key: str, load_id: str = "") -> None:
-        """End the leases of a process at once; otherwise they last as long as the process could live."""
+        """Make the leases of a process expire now; otherwise they last as long as a function may run."""
         buckets = s3_backends[self.cloud.aws.account]["aws"].buckets
         for bucket, name in self._leases.get(access_key, []):
             lease = buckets[bucket].keys.get(name)

@@ -1,9 +1,9 @@
-"""What moto plays differently from AWS, taken over for the accounts of local clouds and left alone for others.
+"""Hooks into moto that replace behaviour in which it differs from AWS, only in the accounts of local clouds.
 
-moto's S3 events name no version and have no sequencer, and deletions in a versioned bucket
-make none. It takes a bucket's Deny for every request, whatever the condition says. Its Glue
-runs succeed when they are looked at twice and never wait. Its e-mail subscriptions need no
-confirmation. Its queues would call Lambda through Docker.
+moto's S3 events have no version and no sequencer, and a deletion in a versioned bucket sends
+none. moto ignores the condition of a Deny in a bucket's policy. Its Glue runs succeed when
+they are described twice, and never wait. Its e-mail subscriptions need no confirmation. Its
+queues would call Lambda through Docker.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _is_installed = False
 
 
 def use_hooks(account: str, hooks: Hooks) -> None:
-    """Play the account by these hooks from now on."""
+    """Use these hooks for the account from now on."""
     global _is_installed
     if not _is_installed:
         for service in (glue, s3, sns, sqs):
@@ -30,7 +30,7 @@ def use_hooks(account: str, hooks: Hooks) -> None:
 
 
 def remove_account(account: str) -> None:
-    """Forget the account and all that moto holds of it."""
+    """Remove the account's hooks and all its resources in moto."""
     forget_hooks(account)
     with s3.only_content_of(account):
         for backends in list(BackendDict._instances):  # type: ignore[misc]

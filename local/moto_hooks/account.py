@@ -1,4 +1,4 @@
-"""Which accounts are taken over, and what the hooks into moto do for them."""
+"""The accounts of local clouds, and the settings of the hooks for each."""
 
 from __future__ import annotations
 
@@ -8,39 +8,39 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class ObjectEvent:
-    """Something happened to an object version."""
+    """An event of S3 about an object version."""
 
     name: str
-    """Such as `s3:ObjectCreated:Put`."""
+    """The event's name, such as `s3:ObjectCreated:Put`."""
     bucket: str
     key: str
     version_id: str | None
     etag: str | None
-    """None where S3 names none: when a version is deleted."""
+    """None for a deleted version, for which S3 names no ETag."""
     bytes: int | None
-    """None where nothing was written."""
+    """The size; None where nothing was written."""
 
 
 @dataclass(frozen=True)
 class Hooks:
-    """How one account is played."""
+    """The settings and callbacks of the hooks for one account."""
 
     on_object_event: Callable[[ObjectEvent], None]
     pace: float
-    """How many seconds of waiting in a queue pass in one second."""
+    """The number of seconds of waiting in a queue that pass in one second."""
     on_mail: Callable[[str, str, str], None] = lambda _to, _subject, _body: None
     """Called with address, subject and body of each mail that SNS delivers."""
     confirms_subscriptions: bool = True
-    """False: nobody follows the link in the confirmation mail, so new e-mail subscriptions stay pending."""
+    """False when new e-mail subscriptions stay pending, as if no recipient followed the confirmation link."""
     has_job_queuing: Callable[[str], bool] = lambda _job: False
-    """Whether runs of the Glue job wait in Glue while as many as may run at once are running."""
+    """True for a Glue job whose runs wait in Glue while MaxConcurrentRuns are running."""
 
 
 _hooks: dict[str, Hooks] = {}
 
 
 def hooks_of(account: str) -> Hooks | None:
-    """How the account is played; None for one that moto plays alone."""
+    """The hooks of the account; None for an account that only moto emulates."""
     return _hooks.get(account)
 
 

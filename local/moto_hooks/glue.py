@@ -1,4 +1,4 @@
-"""Glue's runs: their state is what the local Glue says, and they wait where their job declares queuing.
+"""Glue's runs: the local Glue sets their state, and they wait where their job has queuing.
 
 https://docs.aws.amazon.com/glue/latest/dg/job-run-statuses.html
 """
@@ -19,11 +19,11 @@ WAITING, STARTING, STOPPING = "WAITING", "STARTING", "STOPPING"
 _LIVE = (STARTING, "RUNNING", STOPPING)
 
 one_start_at_a_time = threading.RLock()
-"""Held while the live runs of a job are counted and one is added to them."""
+"""The lock for counting the live runs of a job and adding one."""
 
 
 class EmulatedRun(FakeJobRun):
-    """A Glue run whose state is what the local Glue says."""
+    """A Glue run whose state is set by the local Glue."""
 
     _status: str
     error_message: str = ""
@@ -43,7 +43,7 @@ class EmulatedRun(FakeJobRun):
         self.status = state
 
     def advance(self) -> None:
-        """Looking at a run does not change it."""
+        """Keep the state: in moto, each description of a run would advance it."""
 
     def as_dict(self) -> dict[str, Any]:
         description = super().as_dict()
@@ -57,7 +57,7 @@ class EmulatedRun(FakeJobRun):
 
 
 def has_room(job: FakeJob) -> bool:
-    """Whether one more run of the job may run; call it with `one_start_at_a_time` held."""
+    """True when one more run of the job may run; the caller holds `one_start_at_a_time`."""
     live = sum(run.status in _LIVE for run in job.job_runs)
     return live < int(job.execution_property.get("MaxConcurrentRuns", 1))
 
@@ -76,7 +76,7 @@ def _start_job_run(original: Callable[..., str]) -> Callable[..., str]:
             waits = hooks.has_job_queuing(self.name) and not has_room(self)
             declared = self.execution_property
             if waits:
-                # With queuing a run over the limit is taken all the same; without it moto refuses the run.
+                # With queuing, AWS accepts a run over the limit; moto would refuse it.
                 self.execution_property = {**declared, "MaxConcurrentRuns": len(self.job_runs) + 1}
             try:
                 run_id = original(self, *arguments, **named)

@@ -1,4 +1,4 @@
-"""S3's events and delete markers as AWS makes them.
+"""S3's events and delete markers, as on AWS.
 
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-how-to-event-types-and-destinations.html
 """
@@ -24,13 +24,13 @@ def install() -> None:
     notifications.send_event = _send_event(notifications.send_event)
     S3Backend.delete_object = _delete_object(S3Backend.delete_object)  # type: ignore[method-assign]
     FakeBucket.get_permission = _get_permission(FakeBucket.get_permission)  # type: ignore[method-assign]
-    # moto disposes of what it deletes, and forgot that a marker can be deleted too.
+    # moto calls dispose on every deleted version, but its delete marker has no such method.
     FakeDeleteMarker.dispose = lambda _: None  # type: ignore[attr-defined]
 
 
 @contextmanager
 def only_content_of(account: str) -> Iterator[None]:
-    """While the block runs, moto's reset of S3 closes the content of this account alone, not of every account."""
+    """Limit moto's reset of S3 to the content of this account while the block runs; moto would close all accounts'."""
     models: tuple[Any, ...] = (FakeKey, FakeMultipart)
     others = [[instance for instance in model.instances_tracked if instance.account_id != account] for model in models]
     for model in models:
@@ -49,7 +49,7 @@ def _send_event(original: Callable[..., None]) -> Callable[..., None]:
         if hooks is None:
             return original(account_id, event_name, bucket, key)
         if event_name.value.startswith(_REMOVED):
-            return None  # moto knows some of the deletions; _delete_object tells of all
+            return None  # moto sends events for some deletions only; _delete_object sends them for all
         etag = key.etag.strip('"')
         event = ObjectEvent(event_name.value, bucket.name, key.name, key.version_id, etag, key.size)
         return hooks.on_object_event(event)
@@ -83,7 +83,7 @@ def _delete_object(original: Callable[..., tuple[bool, dict[str, Any]]]) -> Call
 def _get_permission(original: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(original)
     def get_permission(self: FakeBucket, action: str, resource: str) -> Any:
-        # The IAM middleware has judged the request.
+        # The IAM middleware has already authorized the request.
         is_ours = hooks_of(self.account_id) is not None
         return PermissionResult.NEUTRAL if is_ours else original(self, action, resource)
 

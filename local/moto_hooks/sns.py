@@ -1,4 +1,4 @@
-"""SNS's e-mail subscriptions: pending until somebody confirms them, and sent nothing before that.
+"""SNS's e-mail subscriptions: each is pending, and gets no mail, until it is confirmed.
 
 https://docs.aws.amazon.com/sns/latest/dg/sns-email-notifications.html
 """
@@ -25,7 +25,7 @@ def install() -> None:
 
 
 def confirm_subscriptions(account: str, region: str) -> None:
-    """Follow the link in every confirmation mail that was sent so far."""
+    """Confirm every pending subscription."""
     for subscription in sns_backends[account][region].subscriptions.values():
         if not subscription.confirmed:
             _confirm(subscription)
@@ -56,7 +56,7 @@ def _subscribe(original: Callable[..., Subscription]) -> Callable[..., Subscript
 
 
 def _list(original: Callable[..., tuple[list[Subscription], Any]]) -> Callable[..., tuple[list[Subscription], Any]]:
-    """A pending subscription is listed without its ARN."""
+    """The hook that lists a pending subscription without its ARN."""
 
     @wraps(original)
     def listed(self: SNSBackend, *arguments: Any, **named: Any) -> tuple[list[Subscription], Any]:

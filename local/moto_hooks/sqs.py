@@ -1,4 +1,4 @@
-"""SQS's waiting at the local cloud's pace, and its queues without moto's own way to Lambda."""
+"""SQS's queues: delays pass at the local cloud's pace, and moto's own call of Lambda is disabled."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _receive_message(original: Callable[..., list[Message]]) -> Callable[..., li
 def _add_message(original: Callable[..., None]) -> Callable[..., None]:
     @wraps(original)
     def add_message(self: Queue, message: Message) -> None:
-        # The mapping stays where Lambda's API lists it; moto no longer acts on it by itself.
+        # Lambda's API still lists the mapping, but moto no longer invokes the function.
         if hooks_of(self.account_id) is not None:
             self.lambda_event_source_mappings.clear()
         original(self, message)

@@ -1,7 +1,7 @@
-"""The provider of the local cloud: every type of resource that the program declares, created in moto.
+"""The provider of the local cloud: creates every type of resource that the program declares in moto.
 
-Each type is one small function in one of the modules beside this one. A type without a
-function is refused by name.
+Each type has one small function in a module of this package. A type without a function is
+refused by name.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ CREATE: dict[str, Create] = {
 }
 
 IGNORED: dict[str, frozenset[str]] = {
-    # What `pulumi destroy` does with objects.
+    # Used by `pulumi destroy` alone.
     "aws:s3/bucket:Bucket": frozenset({"forceDestroy"}),
-    # moto has no Redshift Serverless; the emulator needs neither a place nor a password nor a price.
+    # moto has no Redshift Serverless, and the emulator has no capacity, network, roles or limits.
     "aws:redshiftserverless/namespace:Namespace": frozenset({"iamRoles", "manageAdminPassword", "tags"}),
     "aws:redshiftserverless/usageLimit:UsageLimit": frozenset({"amount", "breachAction", "period", "usageType"}),
     "aws:redshiftserverless/workgroup:Workgroup": frozenset(
         {"baseCapacity", "maxCapacity", "port", "publiclyAccessible", "securityGroupIds", "subnetIds", "tags"}
     ),
 }
-"""What the program sets and the local cloud leaves out on purpose."""
+"""Type -> the inputs that the local cloud ignores on purpose."""
 
 
 def create(provider: MotoProvider, type_: str, name: str, inputs: Inputs) -> tuple[str, Outputs]:

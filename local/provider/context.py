@@ -1,4 +1,4 @@
-"""What resources are created with, and how Pulumi's inputs are spelled for boto3."""
+"""The provider's clients and names, and the conversion of Pulumi's inputs for boto3."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ class UnknownResource(Exception):
 
 @dataclass
 class MotoGaps:
-    """Settings that the program declares and moto does not keep; the local cloud reads them here."""
+    """Settings that the program declares and moto does not store; the local cloud reads them here."""
 
     dead_letter_of_function: dict[str, str] = field(default_factory=dict)
-    """Function's ARN -> the ARN of the queue for its failed asynchronous events."""
+    """ARN of a function -> the ARN of the queue for its failed asynchronous events."""
     layers_of_function: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    """Function's ARN -> the ARNs of its layers."""
+    """ARN of a function -> the ARNs of its layers."""
     concurrency_of_mapping: dict[str, int] = field(default_factory=dict)
-    """Event source mapping's id -> how many batches may be handled at once."""
+    """Id of an event source mapping -> the number of batches that it may handle at once."""
     jobs_with_queuing: set[str] = field(default_factory=set)
     """Glue jobs whose runs wait in Glue while MaxConcurrentRuns are running."""
 
 
 @dataclass
 class MotoProvider:
-    """Creates resources the way a Pulumi provider does: with full rights, in one account and Region."""
+    """Creates resources as a Pulumi provider does: with full rights, in one account and Region."""
 
     aws: Aws
     warehouse: ProgramWarehouse
@@ -48,21 +48,21 @@ class MotoProvider:
 
 
 Create = Callable[[MotoProvider, str, Inputs], Outputs]
-"""Takes the provider, the resource's Pulumi name and its inputs in camel case; returns the outputs AWS would add."""
+"""A function from provider, Pulumi name and inputs in camel case to the outputs that AWS would add."""
 
 
 def unique_name(name: str) -> str:
-    """A name as Pulumi makes one where the program gives none."""
+    """A name with a random suffix, as Pulumi generates it where the program gives none."""
     return f"{name}-{secrets.token_hex(4)[:7]}"
 
 
 def tag_list(inputs: Inputs) -> list[dict[str, str]]:
-    """The resource's tags as most services take them."""
+    """The resource's tags, in the form that most services take."""
     return [{"Key": key, "Value": value} for key, value in (inputs.get("tags") or {}).items()]
 
 
 def whole_numbers(value: Any) -> Any:
-    """The inputs with whole numbers as integers; on the wire Pulumi knows floats only."""
+    """The inputs with whole numbers as integers; Pulumi transfers every number as a float."""
     if isinstance(value, Mapping):
         return {key: whole_numbers(inner) for key, inner in value.items()}
     if isinstance(value, list):
@@ -71,7 +71,7 @@ def whole_numbers(value: Any) -> Any:
 
 
 def capitals(value: Any, *, values_as_they_are: tuple[str, ...] = ()) -> Any:
-    """Pulumi's camel case as boto3 spells it, at every level."""
+    """The inputs with keys in boto3's spelling, at every level."""
     if isinstance(value, Mapping):
         return {capital(key): inner if key in values_as_they_are else capitals(inner) for key, inner in value.items()}
     if isinstance(value, list):

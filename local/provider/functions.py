@@ -1,4 +1,4 @@
-"""Functions, their roles and what calls them, created in moto's IAM, Lambda and EventBridge."""
+"""Functions, their roles and their triggers, created in moto's IAM, Lambda and EventBridge."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ import json
 from local.provider.context import Create, Inputs, MotoProvider, Outputs, tag_list, unique_name
 
 PROVIDERS_MESSAGE_SIZE = 256 * 1024
-"""What the real provider sets where the program names no size, although SQS would take more."""
+"""The real provider's default size; SQS itself would accept larger messages."""
 
 
 def _queue(provider: MotoProvider, name: str, inputs: Inputs) -> Outputs:

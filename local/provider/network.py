@@ -47,7 +47,7 @@ def _security_group(provider: MotoProvider, name: str, inputs: Inputs) -> Output
     group = ec2.create_security_group(
         GroupName=unique_name(name), Description=inputs["description"], VpcId=inputs["vpcId"]
     )["GroupId"]
-    # EC2 lets a new group send everything everywhere; the real provider takes that rule away.
+    # EC2 gives a new group a rule that allows all outgoing traffic; the real provider removes it.
     everything = [{"IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}]
     ec2.revoke_security_group_egress(GroupId=group, IpPermissions=everything)
     _tag(provider, group, inputs)
@@ -55,7 +55,7 @@ def _security_group(provider: MotoProvider, name: str, inputs: Inputs) -> Output
 
 
 def _default_security_group(provider: MotoProvider, _: str, inputs: Inputs) -> Outputs:
-    """The group that comes with a VPC, adopted: the provider takes away all rules that are not declared."""
+    """Adopt the VPC's default group: the provider removes all rules that are not declared."""
     ec2 = provider.client("ec2")
     filters = [{"Name": "vpc-id", "Values": [inputs["vpcId"]]}, {"Name": "group-name", "Values": ["default"]}]
     (group,) = ec2.describe_security_groups(Filters=filters)["SecurityGroups"]

@@ -1,4 +1,4 @@
-"""The buckets and what they hold, created in moto's S3."""
+"""The buckets and their objects, created in moto's S3."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A resource's inputs that remember which of them were played, so that none is ignored in silence."""
+"""Inputs of a resource that record which of them were read, so that no input is ignored without notice."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 class TrackedInputs(dict[str, Any]):
-    """Inputs whose values count as played once they are read; nested ones too."""
+    """A dictionary of inputs, nested ones included, that records which keys were read."""
 
     def __init__(self, inputs: Mapping[str, Any]) -> None:
         super().__init__({key: _watched(value) for key, value in inputs.items()})
@@ -26,7 +26,7 @@ class TrackedInputs(dict[str, Any]):
         return super().items()
 
     def ignored(self) -> Iterator[str]:
-        """Paths of the inputs that nobody read, such as `rules.blockedEncryptionTypes`."""
+        """The paths of the inputs that were not read, such as `rules.blockedEncryptionTypes`."""
         for key, value in super().items():
             if key not in self._read:
                 yield key

@@ -1,4 +1,4 @@
-"""The warehouse: opened with its namespace, reached through its workgroup, set up through the Data API."""
+"""The warehouse: its namespace starts it, its workgroup gives it a name, and statements set it up."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def _workgroup(provider: MotoProvider, _: str, inputs: Inputs) -> Outputs:
 
 
 def _usage_limit(_: MotoProvider, name: str, inputs: Inputs) -> Outputs:
-    """Nothing is paid for here, so nothing is limited."""
+    """A usage limit without effect, because nothing costs money here."""
     return {"id": unique_name(name), "arn": f"{inputs['resourceArn']}/usagelimit/{name}"}
 
 
 def _statement(provider: MotoProvider, _: str, inputs: Inputs) -> Outputs:
-    """Send it to the Data API and wait for its end, as the real provider does."""
+    """Send a statement to the Data API and wait for its end, as the real provider does."""
     data = provider.client("redshift-data")
     secret = {"SecretArn": inputs["secretArn"]} if inputs.get("secretArn") else {}
     statement_id = data.execute_statement(

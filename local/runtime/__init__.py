@@ -1,1 +1,1 @@
-"""The services that act: events are routed, functions are invoked, Glue runs are started and ended."""
+"""The services that act: they route events, invoke functions, and start and end Glue runs."""

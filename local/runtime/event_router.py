@@ -1,9 +1,9 @@
 """Routes events as AWS does: S3 notifications, EventBridge rules and schedules, asynchronous invocations.
 
-The wiring is read from moto each time it is needed (bucket notifications, event source
-mappings, rules and targets, function policies), so nothing happens that the program does not
-declare. AWS delivers at least once; here `delivery_policy` decides how often and when each
-delivery is made. By default that is once and at once.
+The router reads the routes from moto each time (bucket notifications, event source mappings,
+rules and targets, function policies), so it delivers only what the program declares. AWS
+delivers at least once. Here `delivery_policy` decides how often and when each delivery is
+made: by default once, without delay.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ from local.runtime.glue import Glue
 from local.runtime.in_flight import InFlightCounter
 from local.runtime.queue_reader import QueueReader
 
-# How long Lambda waits before it tries a failed asynchronous event again.
+# The delays before Lambda's first and second retry of a failed asynchronous event.
 RETRY_AFTER_SECONDS = (60.0, 120.0)
-# On AWS the sweep leaves alone what is younger than this.
+# On AWS the sweep ignores work that is younger than this.
 SWEEP_GRACE_SECONDS = 15 * 60.0
 _UNITS = {"minute": 60, "hour": 3600, "day": 86400}
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """An event or invocation on its way from one AWS service to another."""
+    """An event or invocation that one AWS service sends to another."""
 
     kind: str
     """`object event`, `run event`, `schedule` or `invocation`."""
@@ -53,7 +53,7 @@ class Delivery:
 
 
 DeliveryPolicy = Callable[[Delivery], Sequence[float]]
-"""After how many seconds a delivery is made, once for each number; none: it is lost."""
+"""The delays, in seconds, after which a delivery is made; several repeat it, and none loses it."""
 
 
 def deliver_once(_: Delivery) -> Sequence[float]:
@@ -68,11 +68,11 @@ class EventRouter:
     functions: Functions
     glue: Glue
     pace: float
-    """How many seconds of AWS's own waiting (schedules, retries) pass in one second."""
+    """The number of seconds of AWS's own waiting (schedules, retries) that pass in one second."""
     on_warning: Callable[[str], None] = lambda _: None
     delivery_policy: DeliveryPolicy = deliver_once
     warnings: list[str] = field(default_factory=list)
-    """What went wrong, in sentences, the oldest first."""
+    """A sentence about each failure, the oldest first."""
     _threads: list[threading.Thread] = field(default_factory=list)
     _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(64, thread_name_prefix="event-router"))
     _closing: threading.Event = field(default_factory=threading.Event)
@@ -81,7 +81,7 @@ class EventRouter:
     _sequence: int = 0
 
     def start(self) -> None:
-        """Poll the queues and keep the schedules that exist now."""
+        """Start to poll the queues and to fire the schedules that exist now."""
         for mapping in self.aws.client("lambda").list_event_source_mappings()["EventSourceMappings"]:
             reader = QueueReader(self.aws, self.functions, mapping["UUID"], self._in_flight, self._warn, self._closing)
             self._in_thread(reader.read)
@@ -107,7 +107,7 @@ class EventRouter:
         self._deliver(Delivery("object event", event.bucket, event.key), lambda: self._notify(event))
 
     def run_due(self, job_name: str, run_id: str) -> None:
-        """Glue lets a run start."""
+        """Start a run that Glue allows to start."""
         self._in_pool(lambda: self.glue.execute(job_name, run_id))
 
     def run_ended(self, event: dict[str, Any]) -> None:
@@ -144,12 +144,12 @@ class EventRouter:
             "region": self.aws.region,
             "resources": [rule["Arn"]],
             "detail": {},
-            # Not EventBridge's field but the sweep's own: its grace time passes at the local pace too.
+            # A field of our own, not EventBridge's: the sweep's grace time must pass at the local pace, too.
             "grace_seconds": grace_seconds,
         }
 
     def tick(self, *, grace_seconds: float) -> None:
-        """Fire every schedule now; the sweep leaves alone what is younger than `grace_seconds`."""
+        """Fire every schedule now; the sweep ignores work that is younger than `grace_seconds`."""
         for rule in self._rules():
             if rule.get("ScheduleExpression"):
                 self._to_targets(rule, self.scheduled_event(rule, grace_seconds))
@@ -200,12 +200,12 @@ class EventRouter:
         }
 
     def _send(self, queue_arn: str, body: str, *, service: str, source_arn: str) -> None:
-        """Send a message in a service's name, if the queue's policy allows the service."""
+        """Send a message on behalf of a service, if the queue's policy allows it."""
         sqs, url = self.aws.client("sqs"), self._queue_url(queue_arn)
         policy = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["Policy"]).get("Attributes", {}).get("Policy")
         context = {"aws:SourceArn": source_arn, "aws:SourceAccount": self.aws.account}
         if not allows_service(policy, service=service, need=RequiredPermission("sqs:SendMessage", queue_arn, context)):
-            self._warn(f"{source_arn} may not send to {queue_arn}: the queue's policy does not let {service}")
+            self._warn(f"{source_arn} may not send to {queue_arn}: the queue's policy does not allow {service}")
             return
         sqs.send_message(QueueUrl=url, MessageBody=body)
 
@@ -229,7 +229,7 @@ class EventRouter:
             if self._may_invoke(target["Arn"], rule["Arn"]):
                 self.invoke_later(target["Arn"], event)
                 continue
-            self._warn(f"the rule {rule['Name']} may not invoke {target['Arn']}: that function's policy says no")
+            self._warn(f"the rule {rule['Name']} may not invoke {target['Arn']}: the function's policy forbids it")
             if "DeadLetterConfig" in target:
                 self._send(
                     target["DeadLetterConfig"]["Arn"],

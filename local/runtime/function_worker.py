@@ -1,4 +1,4 @@
-"""Runs inside a function's process: loads the handler once, then handles one event after the other.
+"""The process of a function: loads the handler once, then handles one event after the other.
 
 Started by local/runtime/functions.py as `python function_worker.py CODE_FOLDER`, never imported.
 The protocol is JSON lines: an invocation on standard input, its response on the original
@@ -19,7 +19,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Context:
-    """Lambda's context object, as far as handlers read it."""
+    """Lambda's context object, with the attributes that handlers read."""
 
     function_name: str
     invoked_function_arn: str
@@ -43,7 +43,7 @@ class Context:
 def main() -> None:
     responses = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    # The folder of this script belongs to the local cloud, not to the function.
+    # The function must import from its own folder, not from the folder of this script.
     sys.path[0] = sys.argv[1]
     if os.environ.get("LAPTOP_WITHOUT_POWERTOOLS"):
         sys.modules["aws_lambda_powertools"] = None  # type: ignore[assignment]

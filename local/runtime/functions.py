@@ -1,8 +1,8 @@
-"""The local Lambda: real handlers in processes of their own, configured as moto describes the function.
+"""The local Lambda: runs the real handlers, each in a process with the function's configuration from moto.
 
-A process has the function's environment and its role's temporary credentials, and nothing
-else. It stays warm between invocations. It is killed when an invocation takes longer than
-the function's timeout.
+A process has only the function's environment and its role's temporary credentials. It stays
+warm between invocations. It is killed when an invocation takes longer than the function's
+timeout.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from local.api.aws import Aws, Credentials
 from local.provider import MotoGaps
 
 WORKERS_PER_FUNCTION = 2
-# Temporary credentials last an hour, and a process keeps the ones it was started with.
+# Temporary credentials last an hour, and a process keeps those that it was started with.
 _FRESH_SECONDS = 45 * 60
 _POWERTOOLS = "AWSLambdaPowertools"
 
 
 class FunctionFailed(Exception):
-    """An invocation ended in an error; the message is the one that Lambda would return."""
+    """An invocation failed; the message is Lambda's."""
 
 
 @dataclass(frozen=True)
@@ -73,11 +73,11 @@ class _Worker:
 
 @dataclass
 class Functions:
-    """Every function of one account."""
+    """The functions of one account."""
 
     aws: Aws
     folder: Path
-    """Keeps unpacked code and logs."""
+    """The folder for unpacked code and logs."""
     gaps: MotoGaps
     _idle: dict[str, queue.LifoQueue[_Worker]] = field(default_factory=dict)
     _free: dict[str, threading.BoundedSemaphore] = field(default_factory=dict)
@@ -104,8 +104,8 @@ class Functions:
     def invoke(self, name_or_arn: str, event: Any) -> Any:
         """Invoke the function and return the handler's result.
 
-        Raises FunctionFailed if the handler raises or takes too long. Waits while
-        WORKERS_PER_FUNCTION invocations of the function are running.
+        Raises FunctionFailed if the handler raises or takes too long. Waits for a free process
+        while WORKERS_PER_FUNCTION invocations of the function are running.
         """
         function = self.describe(name_or_arn)
         with self._lock:
@@ -138,13 +138,13 @@ class Functions:
             worker.end()
 
     def handler_of(self, access_key: str) -> str | None:
-        """The handler whose process sends requests with this key; None when no function's process does."""
+        """The handler of the process that sends requests with this key; None when there is no such process."""
         with self._lock:
             handlers = [worker.function.handler for worker in self._workers.values() if worker.access_key == access_key]
         return handlers[0] if handlers else None
 
     def kill(self, access_key: str) -> bool:
-        """Kill the process that sends requests with this key; False when there is none."""
+        """Kill the process that sends requests with this key; False when there is no such process."""
         with self._lock:
             workers = [worker for worker in self._workers.values() if worker.access_key == access_key]
         for worker in workers:
@@ -187,7 +187,7 @@ class Functions:
                 encoding="utf-8",
                 env=environment,
                 cwd=code,
-                # Ctrl-C on the terminal is for the local cloud, which then ends its functions itself.
+                # Ctrl-C on the terminal must reach the local cloud alone, which then ends its functions.
                 start_new_session=True,
             )
         worker = _Worker(process, function, time.monotonic(), credentials.access_key)
@@ -255,7 +255,7 @@ class Functions:
 
 
 def _exchange(requests: IO[str], responses: IO[str], call: Mapping[str, Any]) -> str:
-    """Send one line and read one line; empty when the process is gone."""
+    """Send one line and return the next one; empty when the process is gone."""
     try:
         requests.write(json.dumps(call) + "\n")
         requests.flush()

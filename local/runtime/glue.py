@@ -1,4 +1,4 @@
-"""The local Glue: when runs start, how they end, and the events they make.
+"""The local Glue: starts and ends runs, and sends their events.
 
 States and events: https://docs.aws.amazon.com/glue/latest/dg/job-run-statuses.html and
 https://docs.aws.amazon.com/glue/latest/dg/automating-awsglue-with-cloudwatch-events.html
@@ -24,9 +24,9 @@ from local.moto_hooks.glue import STARTING, STOPPING, WAITING, has_room, one_sta
 from local.runtime.glue_process import Ended, GlueProcesses
 
 LOG_GROUPS = ("/aws-glue/python-jobs/output", "/aws-glue/python-jobs/error")
-"""Glue makes them when the first Python Shell job of an account and Region runs."""
+"""Glue creates them when the first Python Shell job of an account and Region runs."""
 
-# EventBridge hears of these ends only: a run that EXPIRED, or ended in ERROR, makes no event.
+# Only these final states cause an event; EXPIRED and ERROR do not.
 _SEVERITIES = {"SUCCEEDED": "INFO", "FAILED": "ERROR", "TIMEOUT": "WARN", "STOPPED": "INFO"}
 _MESSAGES = {"SUCCEEDED": "Job run succeeded", "STOPPED": "Job run stopped"}
 _LOG_LINES_PER_BATCH = 1000
@@ -34,12 +34,12 @@ _LOG_LINES_PER_BATCH = 1000
 
 @dataclass
 class Glue:
-    """Plays the runs that StartJobRun makes in moto."""
+    """Executes the runs that StartJobRun creates in moto."""
 
     aws: Aws
     processes: GlueProcesses
     on_due: Callable[[str, str], None]
-    """Called with job and run once the run may start; must lead to `execute`."""
+    """Called with job and run once the run may start; it must call `execute`, now or later."""
     on_state_change: Callable[[dict[str, Any]], None]
     """Called with the event of a run that has ended."""
     _due: set[str] = field(default_factory=set)
@@ -47,19 +47,19 @@ class Glue:
     _closed: bool = False
 
     def run_started(self, job_name: str, run_id: str) -> None:
-        """StartJobRun has made a run; it is due at once unless it waits for others to end."""
+        """Handle a new run: it is due at once, unless it waits for other runs to end."""
         if self.run(job_name, run_id).status != WAITING:
             self._make_due(job_name, run_id)
 
     def execute(self, job_name: str, run_id: str) -> None:
-        """Run it to its end and announce how it ended."""
+        """Execute a run to its end and announce its final state."""
         run = self.run(job_name, run_id)
         self._make_log_groups()
         job = self.aws.client("glue").get_job(JobName=job_name)["Job"]
         try:
             if run.status != STOPPING:
                 run.status = "RUNNING"
-            # moto has laid the run's arguments over the defaults, and what may not be overridden over both.
+            # moto has merged the run's arguments with the default and the non-overridable ones.
             ended = self.processes.execute(run_id, job, run.arguments or {}, minutes=run.timeout)
         except (ClientError, OSError, ValueError) as error:
             ended = Ended("FAILED", f"{type(error).__name__}: {error}")
@@ -75,7 +75,7 @@ class Glue:
         return run_of_moto
 
     def batch_stop(self, request: AwsRequest) -> Mapping[str, Any]:
-        """BatchStopJobRun, which moto does not know: a run that waits ends at once, a running one is killed."""
+        """BatchStopJobRun, which moto lacks: a waiting run ends at once, a running one is killed."""
         job_name, stopped = request.parameters["JobName"], []
         for run_id in request.parameters["JobRunIds"]:
             run = self.run(job_name, run_id)
@@ -91,11 +91,11 @@ class Glue:
         return {"SuccessfulSubmissions": stopped, "Errors": []}
 
     def expire(self, job_name: str, run_id: str) -> None:
-        """End a run that waits; AWS does so after a time that it does not document, and announces it nowhere."""
+        """End a run that waits. AWS does so after an undocumented time, and sends no event."""
         self._end(job_name, self.run(job_name, run_id), Ended("EXPIRED", "Job run expired while it was queued"))
 
     def state_change(self, job_name: str, run_id: str, ended: Ended) -> dict[str, Any]:
-        """EventBridge's event of a run that has ended."""
+        """The event of EventBridge about a run that has ended."""
         return {
             "version": "0",
             "id": str(uuid.uuid4()),
@@ -136,7 +136,7 @@ class Glue:
             self.on_state_change(self.state_change(job_name, run.job_run_id, ended))
 
     def _let_waiting_runs_start(self, job_name: str) -> Sequence[str]:
-        """The runs that waited and now have room, the oldest first."""
+        """Start the waiting runs for which there is room, the oldest first; returns their ids."""
         job, started = self._job(job_name), []
         with one_start_at_a_time:
             for run in job.job_runs:
@@ -152,7 +152,7 @@ class Glue:
                 logs.create_log_group(logGroupName=name)
 
     def _keep_log(self, run_id: str) -> None:
-        """What the run printed, as a log stream of its own name."""
+        """Write the run's output into a log stream with the run's id as its name."""
         logs, lines = self.aws.client("logs"), self.processes.log(run_id).splitlines()
         logs.create_log_stream(logGroupName=LOG_GROUPS[0], logStreamName=run_id)
         now = round(datetime.now(UTC).timestamp() * 1000)

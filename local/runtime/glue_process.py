@@ -1,4 +1,4 @@
-"""A Glue run's process: script and wheel from S3 laid out as Glue lays them out, its arguments, its end."""
+"""The process of a Glue run: gets script and wheel from S3 as Glue does, passes arguments, and waits for its end."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from packaging.utils import parse_wheel_filename
 from local.api.aws import Aws, Credentials
 
 MINUTE_SECONDS = 60.0
-"""How long a minute of a job's time limit is."""
+"""The length of a minute of a job's time limit."""
 
 _LIBRARY_KEPT_SECONDS = 3600
 _RUNSCRIPT = Path(__file__).with_name("glue_runscript.py")
 
-# Glue's own flags, some without a value, as users have found them among their arguments.
+# Glue passes these flags of its own with the job's arguments, some without a value.
 _GLUE_FLAGS = (
     "--enable-metrics",
     *("--continuous-log-logGroup", "/aws-glue/python-jobs", "--enable-continuous-log-filter", "false"),
@@ -33,7 +33,7 @@ _GLUE_FLAGS = (
     *("--TempDir", "s3://laptop/temporary/"),
 )
 
-# What Glue brings along is of 2022 and knows neither Redshift Serverless nor conditional writes.
+# Glue's own boto3 is from 2022: it lacks Redshift Serverless and conditional writes.
 _BUNDLED = {
     "boto3/__init__.py": """__version__ = "1.21.21"
 
@@ -48,7 +48,7 @@ resource = client
 
 @dataclass(frozen=True)
 class Ended:
-    """How a process ended: Glue's state, and the message of one that did not succeed."""
+    """The final state of a run, and the error message of a failed one."""
 
     state: str
     message: str = ""
@@ -60,13 +60,13 @@ class GlueProcesses:
 
     aws: Aws
     folder: Path
-    """Keeps logs, and each run's files while it runs."""
+    """The folder for logs, and for each run's files while it runs."""
     libraries: Path
-    """Keeps unpacked wheels, for the next local cloud too."""
+    """The folder for unpacked wheels, which the next local cloud uses, too."""
     python: Path
     """The interpreter that runs the scripts."""
     job_environment: Callable[[], Mapping[str, str]]
-    """What a process needs besides AWS: the way to the warehouse."""
+    """The variables with which a process reaches the warehouse."""
     run_of: dict[str, str] = field(default_factory=dict)
     """Access key -> the run whose process sends requests with it."""
     _processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
@@ -80,7 +80,7 @@ class GlueProcesses:
     ) -> Ended:
         """Run the job's script to its end, with the rights of its role.
 
-        Raises ClientError, OSError or ValueError where the process cannot even be started.
+        Raises ClientError, OSError or ValueError when the process cannot be started.
         """
         credentials = self.aws.assume(job["Role"], service="glue.amazonaws.com", session=run_id[:32])
         s3 = self.aws.client_as("s3", credentials)
@@ -98,7 +98,7 @@ class GlueProcesses:
             shutil.rmtree(place, ignore_errors=True)
 
     def kill(self, run_id: str) -> bool:
-        """Kill the run's process, as a machine that dies would; False when it has none (any more)."""
+        """Kill the run's process without warning; False when it has no process now."""
         with self._lock:
             process = self._processes.get(run_id)
         if process is None:
@@ -125,9 +125,9 @@ class GlueProcesses:
             process.kill()
 
     def installation(self, s3: Any, uri: str) -> Path:
-        """The folder that a wheel is installed in, made once for each content. Raises ValueError for no wheel."""
+        """The folder with the installed wheel, made once for each content. Raises ValueError for an invalid name."""
         name = uri.rpartition("/")[2]
-        # As with pip in Glue, a wheel under another name than its own is no wheel.
+        # pip in Glue refuses a wheel whose file has been renamed.
         parse_wheel_filename(name)
         bucket, _, key = uri.removeprefix("s3://").partition("/")
         etag = s3.head_object(Bucket=bucket, Key=key)["ETag"].strip('"')
@@ -153,7 +153,7 @@ class GlueProcesses:
             shutil.rmtree(unfinished, ignore_errors=True)
 
     def _import_path(self, s3: Any, wheels: list[str], place: Path) -> list[Path]:
-        """Glue's own packages, the folder the wheels were downloaded to, and behind them what pip installed."""
+        """The import path: Glue's own packages, the folder of downloaded wheels, then the installed wheels."""
         bundled, downloads = place / "site-packages", place / "glue-python-libs-0a1b"
         for name, text in _BUNDLED.items():
             (bundled / name).parent.mkdir(parents=True)
@@ -165,7 +165,7 @@ class GlueProcesses:
 
     def _environment(self, credentials: Credentials, path: list[Path], place: Path) -> dict[str, str]:
         aws = self.aws.environment(credentials)
-        # Nothing documents that Glue names the Region.
+        # Glue is not documented to set the Region.
         del aws["AWS_REGION"], aws["AWS_DEFAULT_REGION"]
         return {
             "PATH": os.environ.get("PATH", ""),
@@ -204,7 +204,7 @@ class GlueProcesses:
                 del self._processes[run_id]
         if code == 0:
             return Ended("SUCCEEDED")
-        # Like a shell, Glue knows a signal by 128 and its number.
+        # Like a shell, Glue reports a signal as 128 plus its number.
         return Ended("FAILED", f"Command failed with exit code {code if code > 0 else 128 - code}")
 
     def _download(self, s3: Any, uri: str, folder: Path, *, name: str | None = None) -> Path:
@@ -214,7 +214,7 @@ class GlueProcesses:
         return path
 
     def _forget_old_libraries(self) -> None:
-        """Each is 150 MB, and every change of a job makes a new one."""
+        """Delete old unpacked wheels: each takes 150 MB, and every change of the job adds one."""
         for folder in self.libraries.glob("wheel-*"):
             if time.time() - folder.stat().st_mtime > _LIBRARY_KEPT_SECONDS:
                 shutil.rmtree(folder, ignore_errors=True)

@@ -1,6 +1,6 @@
-"""Finds the interpreter for the jobs: CPython 3.9 if the machine has one, else the running one.
+"""Finds the interpreter for the jobs: CPython 3.9 if the machine has one, else the running interpreter.
 
-`python -m local.runtime.glue_python 3.13` finds another version, for the runner after Glue.
+`python -m local.runtime.glue_python 3.13` finds another version, for the successor of Glue Python Shell.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ GLUE_PYTHON = "3.9"
 
 @cache
 def find_python(version: str) -> Path | None:
-    """The path of a CPython of this version that runs, or None; JOB_PYTHON_PATH names one outright."""
+    """The path of a working CPython of this version, or None; JOB_PYTHON_PATH is tried first."""
     for candidate in _candidates(version):
         command = [
             str(candidate),
@@ -49,7 +49,7 @@ def glue_python() -> Path:
 def _candidates(version: str) -> Iterator[Path]:
     if named := os.environ.get("JOB_PYTHON_PATH"):
         yield Path(named)
-    # pyenv's shims stand in the way of `uv python find`: one for a version that is not selected only complains.
+    # pyenv is searched before uv: `uv python find` may return a pyenv shim, which fails for a version not selected.
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
     yield from sorted(pyenv.glob(f"versions/{version}.*/bin/python{version}"))
     if on_path := shutil.which(f"python{version}"):

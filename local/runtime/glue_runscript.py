@@ -1,9 +1,9 @@
-"""What Glue runs around the job's script: its own command line, its own old boto3, the script in the same process.
+"""Glue's wrapper around the job's script: checks the command line, imports the old boto3, runs the script.
 
-Started by local/runtime/glue_process.py with Glue's Python, never imported. It plays what users have
-found: Glue's Python reads the whole command line with an argparse that knows Glue's own
-options and takes any unambiguous beginning of one for it (awslabs/aws-glue-libs#206); boto3
-is imported before the script is.
+Started by local/runtime/glue_process.py with Glue's Python, never imported. It reproduces two
+observed facts. Glue parses the whole command line with an argparse of its own options, which
+accepts any unambiguous prefix of an option (awslabs/aws-glue-libs#206). And Glue imports its
+own boto3 before the script.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ OPTIONS = (
 
 
 def check_command_line(words: list[str]) -> None:
-    """Exit with status 2 where Glue would take one of the job's arguments for an option of its own."""
+    """Exit with status 2 when one of the job's arguments is a prefix of one of Glue's options."""
     parser = argparse.ArgumentParser(prog="runscript.py", add_help=False)
     for option in OPTIONS:
         parser.add_argument(option, nargs="?")
@@ -32,12 +32,12 @@ def check_command_line(words: list[str]) -> None:
     names = [word.split("=")[0] for word in words if word.startswith("--")]
     taken = [name for name in names if name not in OPTIONS and name not in {word.split("=")[0] for word in left}]
     if taken:
-        parser.error(f"Glue takes {', '.join(taken)} for the beginning of an option of its own")
+        parser.error(f"Glue takes {', '.join(taken)} for a prefix of one of its own options")
 
 
 def main() -> None:
     script, words = sys.argv[1], sys.argv[2:]
-    # The folder of this file belongs to the local cloud, not to Glue.
+    # The script must not import from the folder of this file.
     del sys.path[0]
     check_command_line(words)
     import boto3  # noqa: F401

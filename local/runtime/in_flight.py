@@ -1,4 +1,4 @@
-"""How many deliveries, runs and invocations are in flight."""
+"""A counter of deliveries, runs and invocations in flight."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import threading
 
 
 class InFlightCounter:
-    """A counter shared by all threads that move something."""
+    """A counter that all threads of a local cloud share."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

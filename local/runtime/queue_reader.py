@@ -16,7 +16,7 @@ from local.runtime.functions import Function, FunctionFailed, Functions
 from local.runtime.in_flight import InFlightCounter
 
 _POLL_SECONDS = 0.1
-# How long a mapping and its function are cached.
+# The time for which a mapping and its function are cached.
 _EVENT_SOURCE_SECONDS = 1.0
 # Temporary credentials last an hour.
 _FRESH_SECONDS = 45 * 60
@@ -52,7 +52,7 @@ class QueueReader:
         self._batches = ThreadPoolExecutor(at_once, thread_name_prefix="batch")
 
     def read(self) -> None:
-        """Returns once `closing` is set and every batch is done."""
+        """Read the queue; returns once `closing` is set and every batch is done."""
         source: _EventSource | None = None
         while not self.closing.wait(_POLL_SECONDS):
             try:
@@ -67,7 +67,7 @@ class QueueReader:
         self._batches.shutdown(wait=True)
 
     def _read_event_source(self) -> _EventSource | None:
-        """None while there is no such mapping, or it is off."""
+        """The mapping, its function and its queue; None while there is no such mapping or it is disabled."""
         mappings = self.aws.client("lambda").list_event_source_mappings()["EventSourceMappings"]
         for mapping in mappings:
             if mapping["UUID"] == self.mapping_id and mapping["State"] == "Enabled":
@@ -83,7 +83,7 @@ class QueueReader:
             self._signed_in = (time.monotonic(), function.role)
 
     def _receive(self, source: _EventSource) -> None:
-        """Hand over batches while there are messages and free slots."""
+        """Receive messages and start batches while there are messages and free slots."""
         while not self.closing.is_set() and self._free.acquire(blocking=False):
             self.in_flight.begin()
             try:
@@ -136,7 +136,7 @@ class QueueReader:
 
 
 def failed_items(response: Any, known: set[str]) -> set[str]:
-    """The messages that a partial batch response reports as failed; all of them if it cannot be understood."""
+    """The ids that a partial batch response reports as failed; all ids if the response is malformed."""
     if response is None:
         return set()
     if not isinstance(response, Mapping):
@@ -147,7 +147,7 @@ def failed_items(response: Any, known: set[str]) -> set[str]:
 
 
 def sqs_record(message: Mapping[str, Any], queue_arn: str, region: str) -> dict[str, Any]:
-    """A received message as Lambda hands it to a function."""
+    """A received message in the form in which Lambda passes it to a function."""
     attributes = {
         name: {
             **{key[0].lower() + key[1:]: value for key, value in attribute.items()},

@@ -211,7 +211,7 @@ def test_what_keeps_a_stack_from_working_is_found(stack: Stack) -> None:
     bad = {what: finding["advice"] for what, finding in actual.items() if not finding["is_good"]}
     assert "its versioning is Suspended" in bad["drop bucket"]
     assert "no dim_products was ever loaded" in bad["products"]
-    assert "nobody gets them" in bad["mails"]
+    assert "no address gets them" in bad["mails"]
     assert "1 message could not be handled" in bad["dead letters"]
     assert "has no output transactions_job" in bad["jobs"]
     assert {"archive bucket", "customers"} & set(bad) == set()
