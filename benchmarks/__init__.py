@@ -1,1 +1,1 @@
-"""The transform against what a user would pick instead, all doing the same work, in one run."""
+"""Benchmarks of the job's transform and its alternatives: all do the same work in one run."""

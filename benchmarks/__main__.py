@@ -29,7 +29,7 @@ SOURCES_ROWS = (1_000_000,)
 GROWTH_ROWS = 1_000_000
 CUSTOMERS_PER_ROW = 0.1
 
-# Peers that at these sizes are started once more for a second figure.
+# The number of runs of each peer, by the largest number of rows.
 _REPETITIONS = {100_000: 5, 1_000_000: 3}
 _REPETITIONS_OF_MORE = 2
 
@@ -80,7 +80,7 @@ def main(
 
 
 def _measure(sizes: tuple[int, ...] | list[int], varied: tuple[Series, ...], cache: Path) -> Results:
-    """Everything, smallest first, with a bar that tells what is running."""
+    """Measure all files, the smallest first, with a progress bar that names the running peer."""
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
     with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True), transient=True) as progress:
         total = sum(_repetitions(size) * len(PEERS) for size in sizes)
@@ -108,14 +108,14 @@ def _compare(
 ) -> list[Entry]:
     progress.update(task, description=f"{data.rows:,} rows: generating")
     work = make_work(data, cache)
-    return compare(work, peers, repetitions=repetitions, on_run=_teller(progress, task, data.rows))
+    return compare(work, peers, repetitions=repetitions, on_run=_advancing(progress, task, data.rows))
 
 
-def _teller(progress: Progress, task: TaskID, rows: int) -> Callable[[Peer], None]:
-    def tell(peer: Peer) -> None:
+def _advancing(progress: Progress, task: TaskID, rows: int) -> Callable[[Peer], None]:
+    def advance(peer: Peer) -> None:
         progress.update(task, advance=1, description=f"{rows:,} rows: {peer.name}")
 
-    return tell
+    return advance
 
 
 def _data(rows: int) -> DataArgs:

@@ -1,4 +1,4 @@
-"""The limit: Polars reads the file as text and writes it as Parquet, and nothing else is done."""
+"""The lower limit: Polars reads the file as text, writes it as Parquet, and does nothing else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Peers side by side: repeated in turn, so that a busy minute hits all of them, and ratios only between equals."""
+"""Comparison of peers: their runs take turns, so that load on the machine affects all of them equally.
+
+Only peers with equal results get ratios.
+"""
 
 from __future__ import annotations
 
@@ -11,18 +14,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.measure import DiedError, Measurement, Peer, measure
-from benchmarks.outcome import Outcome, read_outcome
+from benchmarks.output import Output, read_output
 from benchmarks.work import Work
 from jobs.main import BEFORE_POLARS
 
-# Polars is loaded by then, so what jobs.main sets for the job comes from outside here.
+# Polars is imported before the job's code runs, so the variables of jobs.main are set from outside.
 OURS = Peer("ours", "benchmarks.ours", environment=dict(BEFORE_POLARS))
 BARE_SCAN = Peer("bare scan", "benchmarks.bare_scan", does_the_work=False)
 DUCKDB = Peer("DuckDB", "benchmarks.duckdb_peer", needs="duckdb")
 SMALL_DUCKDB = Peer("DuckDB in 600 MB", "benchmarks.duckdb_peer", "run_small", needs="duckdb")
 PANDAS = Peer("pandas", "benchmarks.pandas_peer", needs="pandas")
 PYSPARK = Peer("PySpark", "benchmarks.pyspark_peer", needs="pyspark")
-# A peer that has taken so long is not repeated: noise is small against it, and patience ends.
+# A peer that has taken this long is not repeated: its noise is relatively small.
 _ENOUGH_SECONDS = 40.0
 
 PEERS = (OURS, BARE_SCAN, DUCKDB, SMALL_DUCKDB, PANDAS, PYSPARK)
@@ -30,13 +33,13 @@ PEERS = (OURS, BARE_SCAN, DUCKDB, SMALL_DUCKDB, PANDAS, PYSPARK)
 
 @dataclass
 class Entry:
-    """What is known of one peer on one file."""
+    """The runs and the output of one peer on one file."""
 
     peer: Peer
     runs: list[Measurement] = field(default_factory=list)
-    outcome: Outcome | None = None
+    output: Output | None = None
     problem: str = ""
-    """Why its figures do not count; empty if they do."""
+    """The reason why its figures do not count; empty if they do."""
 
     @property
     def seconds(self) -> float:
@@ -56,7 +59,7 @@ class Entry:
 
 
 def why_absent(peer: Peer) -> str:
-    """Why a peer cannot take part here; empty if it can."""
+    """The reason why a peer cannot run on this machine; empty if it can."""
     if peer.needs and importlib.util.find_spec(peer.needs) is None:
         extra = "bench_spark" if peer is PYSPARK else "bench"
         return f"{peer.needs} is not installed (requirements/{extra}.txt)"
@@ -66,17 +69,17 @@ def why_absent(peer: Peer) -> str:
 def compare(
     work: Work, peers: Sequence[Peer], *, repetitions: int, on_run: Callable[[Peer], None] = lambda _: None
 ) -> list[Entry]:
-    """Run each peer so many times, in turn; the first peer's result is what the others must equal."""
+    """Run each peer `repetitions` times, in turn; the others must equal the first peer's output."""
     entries = [Entry(peer, problem=why_absent(peer)) for peer in peers]
     for _ in range(repetitions):
         for entry in entries:
             on_run(entry.peer)
             if not entry.problem and sum(run.seconds for run in entry.runs) < _ENOUGH_SECONDS:
-                _run(entry, work, reference=entries[0].outcome)
+                _run(entry, work, reference=entries[0].output)
     return entries
 
 
-def _run(entry: Entry, work: Work, *, reference: Outcome | None) -> None:
+def _run(entry: Entry, work: Work, *, reference: Output | None) -> None:
     with tempfile.TemporaryDirectory(prefix="out-", dir=work.folder.parent.parent) as out:
         try:
             run = measure(entry.peer, work, Path(out))
@@ -84,7 +87,7 @@ def _run(entry: Entry, work: Work, *, reference: Outcome | None) -> None:
             entry.problem = str(reason)
             return
         entry.runs.append(run)
-        if entry.outcome is None and entry.peer.does_the_work:
-            entry.outcome = read_outcome(Path(out), run.rows_read)
-            if reference is not None and entry.outcome != reference:
-                entry.problem = f"another result: {entry.outcome.difference(reference)}"
+        if entry.output is None and entry.peer.does_the_work:
+            entry.output = read_output(Path(out), run.rows_read)
+            if reference is not None and entry.output != reference:
+                entry.problem = f"another result: {entry.output.difference(reference)}"

@@ -1,7 +1,7 @@
-"""The files the peers work on: made once, kept below build/bench-data, the oldest removed when they grow too many.
+"""The files for the peers: generated once and kept below build/bench-data; the oldest are deleted beyond a size.
 
-They come from the mock data's generator, faults and all, with two things evened out so
-that every peer can number lines: no blank lines, and LF as the only line end.
+They come from the generator of mock data, faults included, with two changes so that every
+peer can number lines: there are no blank lines, and LF is the only line end.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ class DataArgs:
     products: int = 10_000
     customers: int = 100_000
     faults: float = 0.02
-    """The share of rows to be rejected; as many again are valid but oddly written."""
+    """The share of rejected rows; as many again are valid but oddly written."""
     duplicates: float | None = None
-    """The share of rows whose transaction_id an earlier row has too; None: as the generator has it, about 4 %."""
+    """The share of rows with the transaction_id of an earlier row; None for the generator's share, about 4 %."""
 
     @property
     def folder_name(self) -> str:
@@ -42,7 +42,7 @@ class DataArgs:
 
 
 def make_work(args: DataArgs, cache: Path) -> Work:
-    """The folder of these arguments, made if it is not there yet."""
+    """The folder for these arguments, generated if it does not exist yet."""
     folder = cache / args.folder_name
     if not folder.exists():
         made = cache / f"{args.folder_name}.partial"
@@ -92,7 +92,7 @@ def _even_out(generated: Path, path: Path) -> None:
 
 
 def _renumber(path: Path, duplicates: float) -> None:
-    """Give every row an id of its own, and write in place of this share of them a row before it once more."""
+    """Give every row its own id, and replace this share of rows by copies of earlier rows."""
     rows = pl.read_csv(path, infer_schema=False, quote_char=None)
     chance = np.random.default_rng(7)
     numbers = np.arange(rows.height)
@@ -107,7 +107,7 @@ def _renumber(path: Path, duplicates: float) -> None:
 
 
 def _dimension(generated: Path, name: str, columns: tuple[str, ...], path: Path) -> None:
-    """What the job gets of a dimension by UNLOAD: Snappy Parquet with the columns it asks for."""
+    """Write a dimension as the job's UNLOAD does: Snappy Parquet with the columns of the job's query."""
     table = DIMENSIONS[name].table
     rows = pl.read_csv(generated / "dimensions" / f"{name}.csv", infer_schema=False)
     rows.select(pl.col(column).cast(table[column].polars) for column in columns).write_parquet(
@@ -116,7 +116,7 @@ def _dimension(generated: Path, name: str, columns: tuple[str, ...], path: Path)
 
 
 def _bound(cache: Path, *, keep: Path) -> None:
-    """The least recently used go first."""
+    """Delete the least recently used folders while all of them together are too large."""
     folders = sorted(
         (folder for folder in cache.iterdir() if folder != keep), key=lambda folder: folder.stat().st_mtime
     )

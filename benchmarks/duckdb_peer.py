@@ -1,8 +1,8 @@
 """The same work in DuckDB: in SQL, on all cores, each rule evaluated once.
 
-The text goes into a table first, for a table's rowid is the one line number that
-DuckDB's parallel CSV reader can give. The validated rows go into a second one, for two
-files are written from them.
+The text goes into a table first, because DuckDB's parallel CSV reader gives line numbers
+only as a table's rowid. The validated rows go into a second table, because two files are
+written from them.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def run(work: Work, out: Path) -> int:
 
 
 def run_small(work: Work, out: Path) -> int:
-    """As `run`, told to make do with SMALL_MEMORY."""
+    """The same as `run`, with SMALL_MEMORY as the memory limit."""
     return _run(work, out, memory_limit=SMALL_MEMORY)
 
 
@@ -58,7 +58,7 @@ def _run(work: Work, out: Path, *, memory_limit: str | None = None) -> int:
     database.execute(f"CREATE TEMP TABLE customers AS FROM '{work.customers}'")
     database.execute(f"CREATE TEMP TABLE source AS FROM {_source(work.transactions)}")
     database.execute(f"CREATE TEMP TABLE validated AS {_VALIDATED}")
-    # From here on rows carry their line, so their order is free.
+    # From here on rows have a column with their line, so their order may change.
     database.execute("SET preserve_insertion_order = false")
     database.execute(f"CREATE TEMP TABLE conflicting AS {_CONFLICTING}")
     database.execute(_REJECT_CONFLICTING)
@@ -75,7 +75,7 @@ def _texts(values: tuple[str, ...]) -> str:
 
 
 def _source(path: Path) -> str:
-    """Every field as text; a field too few is null, a field too many is `overflow`."""
+    """The file with every field as text; a missing field is null, a surplus one is in `overflow`."""
     types = ", ".join(f"'{name}': 'VARCHAR'" for name in (*COLUMNS, "overflow"))
     return (
         f"read_csv('{path}', columns = {{{types}}}, header = true, delim = ',', quote = '', escape = '', "
@@ -84,7 +84,7 @@ def _source(path: Path) -> str:
 
 
 def _trimmed(name: str, looks_trimmed: str) -> str:
-    """Trimming by a set of characters is slow, so only what needs it pays."""
+    """A trimmed column; trimming by a set of characters is slow, so it is done only where necessary."""
     return f"CASE WHEN {looks_trimmed} THEN {name} ELSE trim({name}, getvariable('around')) END"
 
 
@@ -158,7 +158,7 @@ joined AS (
         products.product_id IS NOT NULL AS has_product,
         customers.customer_id IS NOT NULL AS has_customer,
         price AS unit_price, product_name, category, supplier_id, membership_level,
-        -- 28 digits, or DuckDB multiplies in 18 and fails where they do not suffice.
+        -- With 28 digits; by default DuckDB multiplies in 18 and fails when they do not suffice.
         try_cast(round(quantity::DECIMAL(28, 0) * price, 2) AS DECIMAL(18, 2)) AS total_amount
     FROM typed LEFT JOIN products USING (product_id) LEFT JOIN customers USING (customer_id)
 ),
@@ -208,7 +208,7 @@ FROM ruled
 """
 
 _EVENT = "transaction_id, event_precedence"
-# A row that only its dimensions keep out is loaded once they are there, so it takes part.
+# Waiting rows are included, because they are loaded once their dimensions arrive.
 _CONFLICTING = f"""
 WITH sound AS (FROM validated WHERE is_accepted OR reject_reasons IN ({_texts(WAITING)})),
 repeated AS (SELECT hash({_EVENT}) AS event_hash FROM sound GROUP BY event_hash HAVING count(*) > 1)
@@ -222,7 +222,7 @@ UPDATE validated SET is_accepted = false, reject_reasons = concat_ws(';', reject
 WHERE source_line IN (FROM conflicting)
 """
 
-# Ids as hashes first: grouping them costs a fraction of grouping texts, and few repeat.
+# Hashes of ids are grouped first, which costs a fraction of grouping texts; few ids repeat.
 _DUPLICATES = """
 WITH repeated AS (
     SELECT hash(transaction_id) AS id_hash FROM validated WHERE is_accepted GROUP BY id_hash HAVING count(*) > 1

@@ -1,4 +1,4 @@
-"""How the cost grows: one thing is varied, all else stays."""
+"""Series of files in which one property varies and all others stay the same."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ _SHARES = (0.0, 0.01, 0.1, 0.5)
 class Series:
     name: str
     points: tuple[tuple[str, DataArgs], ...]
-    """Label -> the file."""
+    """Pairs of a label and the arguments of its file."""
 
 
 def series(rows: int) -> tuple[Series, ...]:
-    """The series with files of so many rows."""
+    """The series, with files of `rows` rows."""
     return (
         Series(
             "customers",

@@ -1,4 +1,4 @@
-"""One measurement: a peer in a process of its own, its seconds, its CPU seconds and its memory."""
+"""One measurement: runs a peer in a process of its own, and measures seconds, CPU seconds and memory."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ _ERROR_CHARACTERS = 400
 
 @dataclass(frozen=True)
 class Peer:
-    """A function `run(work, out) -> rows read` of a module."""
+    """A function `run(work, out) -> rows read` in a module."""
 
     name: str
     module: str
     function: str = "run"
     needs: str = ""
-    """What must be installed for it, beside the workbench."""
+    """The module that must be installed for it, or empty."""
     environment: Mapping[str, str] = field(default_factory=dict, hash=False)
-    """What must be set before its libraries are loaded."""
+    """The variables that must be set before its libraries are imported."""
     does_the_work: bool = True
     """False for the bare scan, which is a limit and not a peer."""
 
@@ -43,21 +43,21 @@ class Peer:
 @dataclass(frozen=True)
 class Measurement:
     seconds: float
-    """Of the work alone; the interpreter and the libraries are up by then."""
+    """The seconds of the work alone, without starting the interpreter and importing libraries."""
     cpu_seconds: float
     rows_read: int
     peak_bytes: int
-    """The most memory that cannot be dropped, imports included."""
+    """The peak of the memory that the kernel cannot reclaim, imports included."""
     charged_bytes: int | None
-    """The most that the group was ever charged, file pages included; None without a group."""
+    """The peak of the group's memory with file pages; None without a group."""
 
 
 class DiedError(Exception):
-    """A measured process ended badly; the message says how."""
+    """A measured process failed; the message gives the reason."""
 
 
 def measure(peer: Peer, work: Work, out: Path, *, limit_bytes: int | None = None) -> Measurement:
-    """Run a peer once into an empty folder; raises DiedError where it fails or outgrows the limit."""
+    """Run a peer once with an empty output folder; raises DiedError when it fails or exceeds the limit."""
     argv = [sys.executable, "-m", "benchmarks.measure", peer.module, peer.function, str(work.folder), str(out)]
     finished = run_watched(argv, limit_bytes=limit_bytes, environment={**os.environ, **peer.environment})
     result = json.loads(finished.stdout.splitlines()[-1])
@@ -76,7 +76,7 @@ def run_watched(
 ) -> Finished:
     """Run a command and watch its memory.
 
-    Where no group can be made, a limit is held by ending the process once it is found above it.
+    Where no memory group can be made, the process is killed once a sample exceeds the limit.
     """
     with (
         memory_group(limit_bytes) as group,
@@ -104,7 +104,7 @@ def run_watched(
 
 
 def _watch(process: subprocess.Popen[bytes], group: MemoryGroup | None, limit_bytes: int | None) -> int:
-    """Until the process ends; the peak of its anonymous memory."""
+    """Wait for the end of the process; returns the peak of its anonymous memory."""
     peak = 0
     while process.poll() is None:
         held = group.anonymous_bytes() if group else _anonymous_bytes(process.pid)
@@ -127,7 +127,7 @@ def _anonymous_bytes(pid: int) -> int:
 
 
 def _cpu_seconds() -> float:
-    """Of this process and all that it started: Spark's work is done by another one."""
+    """The CPU seconds of this process and its children, one of which does Spark's work."""
     total = 0.0
     for process in _tree(psutil.Process().pid):
         times = process.cpu_times()

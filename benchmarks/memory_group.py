@@ -1,7 +1,7 @@
-"""A memory cgroup for one process tree: what it really holds, and no more than it may hold.
+"""A memory cgroup for one process tree, which measures its memory and limits it.
 
-Only cgroup v1 is used, where root may make a group anywhere; on another machine there is
-no group, and memory is read from the processes themselves.
+Only cgroup v1 is supported, where root may create a group anywhere. On other machines there
+is no group, and memory is read from the processes themselves.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ class MemoryGroup:
     path: Path
 
     def command(self, argv: Sequence[str]) -> list[str]:
-        """The command that runs argv inside the group from its first page on."""
+        """The command that runs argv inside the group from the start."""
         return ["sh", "-c", 'echo $$ > "$0" && exec "$@"', str(self.path / "cgroup.procs"), *argv]
 
     def anonymous_bytes(self) -> int:
-        """What is held now and cannot be dropped: file pages, which the kernel takes back at will, do not count."""
+        """The memory that the kernel cannot reclaim now, so without file pages."""
         for line in (self.path / "memory.stat").read_text().splitlines():
             name, _, value = line.partition(" ")
             if name == "total_rss":
@@ -35,18 +35,18 @@ class MemoryGroup:
         raise RuntimeError(f"{self.path}/memory.stat has no total_rss; is this a cgroup of version 1?")
 
     def peak_bytes(self) -> int:
-        """The most that was ever charged, file pages included; with a limit, they give way below it."""
+        """The peak of all memory, file pages included; the kernel reclaims these before a limit is exceeded."""
         return int((self.path / "memory.max_usage_in_bytes").read_text())
 
     def kills(self) -> int:
-        """How many processes the limit has cost."""
+        """The number of processes that the kernel killed at the limit."""
         counters = [line.split() for line in (self.path / "memory.oom_control").read_text().splitlines()]
         return sum(int(value) for name, value in counters if name == "oom_kill")
 
 
 @contextlib.contextmanager
 def memory_group(limit_bytes: int | None = None) -> Iterator[MemoryGroup | None]:
-    """A group of its own, gone afterwards; None where this user cannot make one."""
+    """A new group while the block runs; None where this user cannot create one."""
     group = _make(limit_bytes)
     try:
         yield group
@@ -72,18 +72,18 @@ def _make(limit_bytes: int | None) -> MemoryGroup | None:
 
 
 def _own_group() -> Path:
-    """The group this process is in, so that what encloses it keeps holding."""
+    """The group of this process, so that its own limits still apply to the new group."""
     for line in Path("/proc/self/cgroup").read_text().splitlines():
         _, controllers, path = line.split(":", 2)
         if "memory" in controllers.split(","):
             own = _MOUNT / path.lstrip("/")
-            # In a container the path may be the host's, of which nothing is seen here.
+            # In a container the path may be the host's, which is not visible here.
             return own if own.is_dir() else _MOUNT
     raise FileNotFoundError(_MOUNT)
 
 
 def _remove(path: Path) -> None:
-    """A process that has ended may take a moment to leave its group."""
+    """Remove a group; a process that has ended may take a moment to leave it."""
     deadline = time.monotonic() + _SECONDS_TO_EMPTY
     while True:
         try:

@@ -1,7 +1,7 @@
 """The whole job inside 1 GiB of memory: download, UNLOAD, transform, upload, COPY, MERGE, ledger.
 
-S3 and the warehouse run outside, as they do on AWS; the job is a process of Glue's Python
-with the wheel on its path, in a memory cgroup of the size of the smallest worker.
+S3 and the warehouse run outside of it, as on AWS. The job is a process of Glue's Python with
+the wheel on its path, in a memory cgroup of the size of the smallest worker.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _CREDENTIALS = {
 
 @dataclass(frozen=True)
 class _Cloud:
-    """S3 and the warehouse, and how a job's process is started against them."""
+    """S3, the warehouse, and the command and environment of the job's process."""
 
     s3: Any
     warehouse: Warehouse
@@ -61,7 +61,7 @@ class _Cloud:
     """The interpreter and the entry script."""
 
     def run(self, job: str, key: str, path: Path) -> tuple[Report, Finished]:
-        """Drop a file and run the job on it; raises DiedError where the process ends badly."""
+        """Drop a file and run the job on it; raises DiedError when the process fails."""
         self.s3.upload_file(str(path), DROP_BUCKET, key)
         version_id = self.s3.head_object(Bucket=DROP_BUCKET, Key=key)["VersionId"]
         drop = Drop(DROP_BUCKET, key, version_id)
@@ -87,7 +87,7 @@ class _Cloud:
         return Report.from_json(body.decode("utf-8")), finished
 
     def ask(self, statement: str) -> dict[str, Any]:
-        """The one row of a query, as the admin user sees it."""
+        """The only row of a query that the admin user runs."""
         with contextlib.closing(redshift_connector.connect(**self.warehouse.admin_connection())) as connection:
             cursor = connection.cursor()
             cursor.execute(statement)
@@ -96,9 +96,9 @@ class _Cloud:
 
 
 def run_in_one_gib(work: Work, console: Console, disk: Path | None = None) -> int:
-    """Load both dimensions and the file, each within the limit; the exit status, 0 if the ledger balances.
+    """Load both dimensions and the file, each within the limit; returns the exit status, 0 if the ledger balances.
 
-    `disk`: the folder that is the job's disk, to see it work on one smaller than the file.
+    `disk` is a folder for the job's files, for a test on a disk that is smaller than the drop.
     """
     with (
         tempfile.TemporaryDirectory(prefix="one-gib-") as scratch,
@@ -121,7 +121,7 @@ def run_in_one_gib(work: Work, console: Console, disk: Path | None = None) -> in
     for problem in problems:
         console.print(f"[red]{problem}[/red]")
     if not problems:
-        console.print(f"The ledger balances: {fact['rows']:,} rows in the fact, each of another transaction.")
+        console.print(f"The ledger balances: {fact['rows']:,} rows in the fact, one for each transaction.")
     return 1 if problems else 0
 
 
@@ -132,7 +132,7 @@ def _problems(report: Report, ledger: dict[str, Any], fact: dict[str, Any]) -> I
     if report.counts != ledger:
         yield f"The report has {report.counts}, the ledger {ledger}."
     if not ledger["inserted"] == fact["rows"] == fact["ids"]:
-        yield f"{ledger['inserted']:,} rows were inserted, but the fact has {fact['rows']:,} of {fact['ids']:,} ids."
+        yield f"{ledger['inserted']:,} rows were inserted; the fact has {fact['rows']:,} rows and {fact['ids']:,} ids."
 
 
 def _table(report: Report, finished: Finished, ledger: dict[str, Any]) -> Table:
@@ -145,11 +145,11 @@ def _table(report: Report, finished: Finished, ledger: dict[str, Any]) -> Table:
         table.add_row(step, f"{seconds:.1f} s")
     table.add_row("rows a second, all in all", f"{report.rows_per_second or 0:,.0f}")
     table.add_section()
-    table.add_row("peak, what cannot be dropped", f"{finished.peak_bytes / 2**20:,.0f} MiB")
+    table.add_row("peak, without file pages", f"{finished.peak_bytes / 2**20:,.0f} MiB")
     if finished.charged_bytes is None:
-        table.add_row("memory cgroup", "none can be made here; the process was watched")
+        table.add_row("memory cgroup", "none can be made here; the process was sampled")
     else:
-        table.add_row("peak, file pages included", f"{finished.charged_bytes / 2**20:,.0f} MiB")
+        table.add_row("peak, with file pages", f"{finished.charged_bytes / 2**20:,.0f} MiB")
     table.add_row("versions", json.dumps(report.versions))
     return table
 
@@ -170,7 +170,7 @@ def _cloud(scratch: Path, job_disk: Path) -> Iterator[_Cloud]:
         trust = json.dumps({"Version": "2012-10-17", "Statement": []})
         role = session.client("iam", endpoint_url=url).create_role(RoleName="copy", AssumeRolePolicyDocument=trust)
         with Warehouse.start(s3_endpoint_url=url) as warehouse:
-            # This process signs in as well, and its driver finds whom to trust there only.
+            # This process signs in, too, and its driver reads the trusted certificate from the environment only.
             os.environ.update(warehouse.client_environment())
             _prepare(warehouse)
             python, path = _job(scratch)
@@ -178,7 +178,7 @@ def _cloud(scratch: Path, job_disk: Path) -> Iterator[_Cloud]:
                 "PATH": os.environ.get("PATH", ""),
                 "PYTHONPATH": str(path),
                 "TMPDIR": str(job_disk),
-                # The job's own choice is what is measured, unless this command was told another.
+                # Settings from outside replace the job's own.
                 **{name: os.environ[name] for name in BEFORE_POLARS if name in os.environ},
                 "AWS_ENDPOINT_URL_S3": url,
                 **_CREDENTIALS,
@@ -203,7 +203,7 @@ def _prepare(warehouse: Warehouse) -> None:
 
 
 def _job(scratch: Path) -> tuple[Path, Path]:
-    """Glue's Python and the folder its wheel is unpacked in."""
+    """Glue's Python and the folder with the unpacked wheel."""
     python = find_glue_python()
     wheels = sorted((ROOT / "dist").glob("*.whl"))
     if python is None or not wheels:

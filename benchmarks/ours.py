@@ -1,4 +1,4 @@
-"""The job's own path from a local file to staged Parquet; what would go to S3 stays on disk."""
+"""The job's own code from a local file to staged Parquet; uploads to S3 are links on disk."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import cast
 
-# Polars imports it on first use where it is installed, which in Glue it is not: imports are not measured.
+# Polars imports numpy on first use if it is installed, as it is not in Glue. Imports must not be measured.
 import numpy  # noqa: F401
 import polars as pl
 
@@ -24,7 +24,7 @@ from schemas.sources import CONTRACT_COLUMNS, DEFAULT, SourceSettings
 
 
 class _LocalPrefix:
-    """Takes parts as S3 does, on the same disk and without a copy."""
+    """A prefix in S3, replaced by a folder on the same disk; an upload makes a link."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

@@ -45,15 +45,15 @@ def run(work: Work, out: Path) -> int:
     products = pd.read_parquet(work.products, dtype_backend="pyarrow").rename(columns={"price": "unit_price"})
     customers = pd.read_parquet(work.customers, dtype_backend="pyarrow")
     source = _read_text(work.transactions, sep=",", names=[*COLUMNS, "overflow"])
-    # Fields too few and empty fields look the same in it, so each line is read as one text too.
+    # Missing and empty fields are equal in it, so each line is read as one text, too.
     source["line"] = _read_text(work.transactions, sep="\x01", names=["line"])["line"]
     validated, rules = _validate(source, products, customers)
     keeps_all = pd.concat(rules, axis="columns").all(axis="columns")
-    of_itself = pd.concat(
+    keeps_its_own = pd.concat(
         [rule for reason, rule in rules.items() if reason not in ("unknown_customer", "unknown_product")],
         axis="columns",
     ).all(axis="columns")
-    rules["conflicting_rows"] = ~validated.index.isin(_conflicting(validated.loc[of_itself, [*_EVENT, *SALE]]))
+    rules["conflicting_rows"] = ~validated.index.isin(_conflicting(validated.loc[keeps_its_own, [*_EVENT, *SALE]]))
     keeps_all &= rules["conflicting_rows"]
     (out / "staged").mkdir()
     winners = validated.loc[keeps_all & ~validated.index.isin(_losers(validated.loc[keeps_all, list(_CONTEST)]))]
@@ -81,7 +81,7 @@ def _read_text(path: Path, *, sep: str, names: list[str]) -> pd.DataFrame:
 def _validate(
     source: pd.DataFrame, products: pd.DataFrame, customers: pd.DataFrame
 ) -> tuple[pd.DataFrame, dict[str, pd.Series]]:
-    """The staged columns as far as they can be read, and for each reject reason where its rule is kept."""
+    """The staged columns, null where invalid, and for each reject reason a mask of the rows that keep its rule."""
     text = _text(source)
     rows = text[list(_IDS)].merge(products, how="left", on="product_id", validate="m:1", indicator="product")
     rows = rows.merge(customers, how="left", on="customer_id", validate="m:1", indicator="customer")
@@ -127,7 +127,7 @@ def _validate(
 
 
 def _text(source: pd.DataFrame) -> pd.DataFrame:
-    """The values trimmed, ids that are none empty, and dates in one spelling."""
+    """The trimmed values, with empty texts for null words in ids, and dates in one spelling."""
     text = pd.DataFrame({name: source[name].str.strip(AROUND) for name in COLUMNS})
     for name in _IDS:
         text[name] = text[name].mask(text[name].str.contains(NULL_WORD), "")
@@ -139,14 +139,14 @@ def _text(source: pd.DataFrame) -> pd.DataFrame:
 
 
 def _dates(text: pd.Series) -> pd.Series:
-    """UTC, microseconds; only what the contract allows is given to the parser."""
+    """The dates in UTC, in microseconds; the parser gets only texts that the contract allows."""
     read = text.where(text.str.fullmatch(f"(?:{UTC_DATE})|(?:{ZONED_DATE})"))
     moments = pd.to_datetime(read, format="ISO8601", utc=True, errors="coerce")
     return moments.dt.tz_localize(None).astype("timestamp[us][pyarrow]")
 
 
 def _total_amount(quantity: pd.Series, unit_price: pd.Series) -> pd.Series:
-    """Exact; null where it does not fit."""
+    """The exact amount; null where it does not fit."""
     exact = pc.multiply(_arrow(quantity).cast(pa.decimal128(10, 0)), _arrow(unit_price).cast(pa.decimal128(18, 4)))
     cents = pc.round(exact, 2, "half_up").cast(pa.decimal128(38, 2))
     fitting = pc.if_else(pc.less(cents, _TOO_LARGE), cents, pa.scalar(None, cents.type))
@@ -170,14 +170,14 @@ def _arrow(series: pd.Series) -> pa.ChunkedArray:
 
 
 def _losers(accepted: pd.DataFrame) -> pd.Index:
-    """All rows of a transaction_id but its winner; only ids that repeat are sorted."""
+    """All rows of each transaction_id except the winner; only ids that repeat are sorted."""
     contested = accepted[accepted["transaction_id"].duplicated(keep=False)]
     ordered = contested.sort_values(["event_precedence", "source_line"])
     return ordered.index[ordered["transaction_id"].duplicated(keep="last")]
 
 
 def _conflicting(sound: pd.DataFrame) -> pd.Index:
-    """All rows of an event that are not the same sale; only events that repeat are compared."""
+    """All rows of events whose rows are different sales; only events that repeat are compared."""
     contested = sound[sound.duplicated(list(_EVENT), keep=False)]
     sales = contested.drop_duplicates([*_EVENT, *SALE])
     of_many = sales.loc[sales.duplicated(list(_EVENT), keep=False), list(_EVENT)].drop_duplicates()
@@ -188,14 +188,14 @@ def _conflicting(sound: pd.DataFrame) -> pd.Index:
 def _rejected(
     source: pd.DataFrame, validated: pd.DataFrame, rules: dict[str, pd.Series], is_rejected: pd.Series
 ) -> pd.DataFrame:
-    """The rows as they stood with all their reasons."""
-    as_it_stood = source[is_rejected]
-    reasons = pd.Series("", index=as_it_stood.index)
+    """The rejected rows, unchanged, with all their reasons."""
+    unchanged = source[is_rejected]
+    reasons = pd.Series("", index=unchanged.index)
     for reason, rule in rules.items():
         is_broken = ~rule[is_rejected]
         reasons = reasons.mask(is_broken, reasons + ";" + reason)
-    return as_it_stood[list(COLUMNS)].assign(
+    return unchanged[list(COLUMNS)].assign(
         source_line=validated["source_line"][is_rejected],
         reject_reasons=reasons.str.removeprefix(";"),
-        source_text=as_it_stood["line"].where(~rules["malformed_row"][is_rejected]),
+        source_text=unchanged["line"].where(~rules["malformed_row"][is_rejected]),
     )

@@ -17,7 +17,7 @@ _MEBIBYTE = 2**20
 
 
 def draw(results: Results, path: Path) -> None:
-    """Above: seconds and memory by rows, every peer; below: how seconds grow with what else a file may have."""
+    """Draw seconds and memory by rows for every peer above, and the growth of seconds in each series below."""
     height = 2 if results.growth else 1
     figure, axes = plt.subplots(height, 3, figsize=(15, 4.3 * height), layout="constrained", squeeze=False)
     _by_rows(axes[0][0], results.compared, "seconds", 1.0)
@@ -42,7 +42,7 @@ def _by_rows(axes: Axes, lines: list[Line], title: str, unit: float) -> None:
 
 
 def _ratios(axes: Axes, lines: list[Line]) -> None:
-    """Of the largest file."""
+    """Draw the ratios for the largest file."""
     rows = max(line.rows for line in lines)
     ratios = [(line.peer, line.times_ours) for line in lines if line.rows == rows and line.times_ours is not None]
     bars = axes.barh([peer for peer, _ in ratios], [ratio for _, ratio in ratios])

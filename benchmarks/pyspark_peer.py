@@ -34,7 +34,7 @@ from benchmarks.work import (
 from schemas.statuses import RANK_SLOTS, STATUSES, WITHOUT_QUANTITY
 
 _ROWS_OF_A_PARTITION = 2**33
-"""monotonically_increasing_id numbers the rows of each partition from a multiple of this."""
+"""The distance between the first ids of two partitions in monotonically_increasing_id."""
 
 
 def _session() -> SparkSession:
@@ -52,7 +52,7 @@ def _session() -> SparkSession:
     )
 
 
-# Started with the import, as the other peers' libraries are: a cluster would be up already.
+# Started at import, like the other peers' libraries: a cluster would be running already.
 SPARK = _session()
 
 
@@ -68,13 +68,13 @@ def run(work: Work, out: Path) -> int:
     rejected.select(*(f"raw_{name}" for name in COLUMNS), "source_line", "reject_reasons", "source_text").coalesce(
         1
     ).write.csv(str(out / "rejected"), header=True, escape='"')
-    # Spark names its files itself.
+    # Spark chooses the names of its files.
     next((out / "rejected").glob("part-*.csv")).rename(out / "rejected.csv")
     return rows_read
 
 
 def _lines(path: Path) -> DataFrame:
-    """Each line but the header with its number; the rows of each partition are counted first."""
+    """Each line except the header, with its number; the rows of each partition are counted first."""
     lines = SPARK.read.text(str(path)).withColumn("id", F.monotonically_increasing_id())
     partition = F.shiftright("id", 33)
     counts = lines.groupBy(partition.alias("partition")).count().orderBy("partition").collect()
@@ -148,7 +148,7 @@ def _typed(lines: DataFrame) -> DataFrame:
 
 
 def _trimmed(text: DataFrame) -> DataFrame:
-    """The values trimmed, ids that are none empty, and dates in one spelling."""
+    """The trimmed values, with empty texts for null words in ids, and dates in one spelling."""
     trimmed = text.select("*", *(F.trim(F.col(f"raw_{name}"), F.lit(AROUND)).alias(name) for name in COLUMNS))
     for name in COLUMNS[:3]:
         trimmed = trimmed.withColumn(name, F.when(F.col(name).rlike(NULL_WORD), F.lit("")).otherwise(F.col(name)))
@@ -159,7 +159,7 @@ def _trimmed(text: DataFrame) -> DataFrame:
 
 
 def _without_conflicts(validated: DataFrame) -> DataFrame:
-    """With one reason more for the rows of an event that are not the same sale."""
+    """The rows, with one more reject reason for rows of an event that are different sales."""
     is_sound = F.col("reject_reasons").isin("", *WAITING)
     event = Window.partitionBy("transaction_id", "event_precedence", is_sound)
     differs = F.lit(False)
@@ -179,7 +179,7 @@ def _any_too_long() -> Column:
 
 
 def _reasons() -> Column:
-    """All the reasons of a row that is not malformed, in their order."""
+    """All reject reasons of a row that is not malformed, in the contract's order."""
     has_date = F.coalesce(F.year("transaction_date").between(1, 9999), F.lit(False))
     least = F.when(F.lower("status").isin(*WITHOUT_QUANTITY), F.lit(0)).otherwise(F.lit(1))
     is_future = F.when(

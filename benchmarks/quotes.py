@@ -1,4 +1,4 @@
-"""What quotes cost: the same sales without any, with "Doe, John" in every row, and with all values quoted."""
+"""The cost of quotes: the same sales without quotes, with "Doe, John" in every row, and with all values quoted."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from benchmarks.measure import Measurement, measure
 from benchmarks.work import Work
 
 MOST = 2.0
-"""Times what the file without quotes takes."""
+"""The largest allowed ratio to the file without quotes."""
 TOO_SLOW = 1
 
 _PLAIN = "no quote"
@@ -24,11 +24,11 @@ _STYLES: dict[str, tuple[str, Literal["never", "necessary", "always"]]] = {
     "a quoted comma in every row": ("Doe, John", "necessary"),
     "all values quoted": ("Doe, John", "always"),
 }
-"""Name -> what the extra column holds, and Polars' quote style."""
+"""Name -> the value of the extra column, and Polars' quote style."""
 
 
 def compare_quotes(work: Work, console: Console, *, repetitions: int) -> int:
-    """Measure each way to write the file some times, in turn, and show the best; TOO_SLOW or 0."""
+    """Measure each style `repetitions` times, in turn, and show the best runs; returns TOO_SLOW or 0."""
     works = {style: _write(style, work) for style in _STYLES}
     runs: dict[str, list[Measurement]] = {style: [] for style in works}
     for _ in range(repetitions):
@@ -55,7 +55,7 @@ def _measure(work: Work) -> Measurement:
 
 
 def _write(style: str, work: Work) -> Work:
-    """The same sales with one column more, beside the dimensions of the work; kept for the next time."""
+    """The same sales with one more column, and links to the dimensions; kept for the next run."""
     folder = work.folder / style.replace(" ", "-")
     if not folder.exists():
         folder.mkdir()

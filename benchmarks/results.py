@@ -1,4 +1,4 @@
-"""What a bench found, as figures: the table, the picture and bench.json are made of these."""
+"""The figures of a benchmark, from which the table, the picture and bench.json are made."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from benchmarks.compare import OURS, Entry
 
 @dataclass(frozen=True)
 class Line:
-    """One peer on one file; the figures are None where there is a problem."""
+    """The figures of one peer on one file; None where there is a problem."""
 
     peer: str
     rows: int
@@ -28,17 +28,17 @@ class Line:
     peak_bytes: int | None = None
     charged_bytes: int | None = None
     times_ours: float | None = None
-    """Its best seconds by ours, on the same file in the same run."""
+    """The ratio of its best seconds to ours, on the same file in the same run."""
     cpu_times_ours: float | None = None
-    """The same of CPU seconds, which a busy machine disturbs less."""
+    """The same ratio of CPU seconds, which depend less on other load of the machine."""
     worker_dpu: float | None = None
-    """The smallest Glue worker that has the memory."""
+    """The DPU of the smallest Glue worker with enough memory."""
     dollars_per_million_rows: float | None = None
     repetitions: int = 0
 
 
 def lines(entries: list[Entry], rows: int) -> list[Line]:
-    """Figures for each entry; no ratio without a result of ours that the peer equals."""
+    """The figures of each entry; ratios only if our own run succeeded."""
     ours = next((entry for entry in entries if entry.peer == OURS and entry.runs and not entry.problem), None)
     return [_line(entry, rows, ours) for entry in entries]
 
@@ -69,7 +69,7 @@ def _line(entry: Entry, rows: int, ours: Entry | None) -> Line:
 
 @dataclass(frozen=True)
 class Growth:
-    """One series: label of each point -> the lines of the peers there."""
+    """The figures of one series: label of each point -> the lines of its peers."""
 
     name: str
     points: dict[str, list[Line]]

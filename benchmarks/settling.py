@@ -1,7 +1,7 @@
-"""`python -m benchmarks.settling`: what a file of twice the rows costs, whatever share of its rows repeats an id.
+"""`python -m benchmarks.settling`: the cost of a file with twice the rows, for several shares of repeated ids.
 
-Each kind of file is doubled a few times. The cost of a row must stay the same, and so must
-the memory: all runs are held to 1 GiB.
+Each kind of file is doubled a few times. The cost per row must stay the same. Each run is
+limited to 1 GiB of memory.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from benchmarks.measure import measure
 from benchmarks.work import COLUMNS, PARTITION_DAY, Work
 
 MOST_PER_DOUBLING = 2.2
-"""Seconds of a file by those of half of it; a constant part makes it less than two, noise a little more."""
+"""The largest allowed ratio of seconds when rows double: a constant part lowers it below 2, noise may raise it."""
 
 _LIMIT_BYTES = 2**30
 _BLOCK_ROWS = 1_000_000
 _CUSTOMERS, _PRODUCTS = 1_000, 100
 _ROW = pl.col("row")
 _SECONDS = 5_000_000
-"""From the first of the year up to the day of the file."""
+"""The seconds from the first of the year to the day of the file, roughly."""
 
 KINDS: dict[str, dict[str, pl.Expr]] = {
     "no id twice": {},
@@ -39,15 +39,15 @@ KINDS: dict[str, dict[str, pl.Expr]] = {
         "transaction_date": pl.lit(f"{PARTITION_DAY}T12:00:00Z"),
     },
 }
-"""Kind of file -> what of the columns makes it one."""
+"""Kind of file -> the columns that differ from the default."""
 
 
 def main(
     rows: Annotated[int, typer.Option(help="Rows of the smallest file.")] = 1_000_000,
-    doublings: Annotated[int, typer.Option(help="How often it is doubled.")] = 3,
-    kind: Annotated[list[str] | None, typer.Option(help="Kind of file; without any, all kinds.")] = None,
+    doublings: Annotated[int, typer.Option(help="The number of doublings.")] = 3,
+    kind: Annotated[list[str] | None, typer.Option(help="Kind of file; default: all kinds.")] = None,
 ) -> None:
-    """Seconds, memory and the ratio of each doubling, for each kind of file."""
+    """Measure seconds, memory and the ratio of each doubling, for each kind of file."""
     console = Console()
     table = Table("kind", "rows", "CPU seconds", "by half as many", "peak MiB")
     is_linear = True
@@ -64,7 +64,7 @@ def main(
 
 
 def _measure(kind: str, rows: int) -> tuple[float, int]:
-    """CPU seconds and peak bytes; raises DiedError where 1 GiB does not suffice."""
+    """The CPU seconds and the peak bytes of a run; raises DiedError when 1 GiB does not suffice."""
     with tempfile.TemporaryDirectory() as folder:
         work = Work(Path(folder))
         write(work, kind, rows)
@@ -75,13 +75,13 @@ def _measure(kind: str, rows: int) -> tuple[float, int]:
 
 
 def write(work: Work, kind: str, rows: int) -> None:
-    """A file of this kind and its dimensions."""
+    """Write a file of this kind and its dimensions."""
     columns = {
         "transaction_id": pl.format("T{}", _ROW),
         "customer_id": pl.format("C{}", _ROW // 2 % _CUSTOMERS),
         "product_id": pl.format("P{}", _ROW // 2 % _PRODUCTS),
         "quantity": pl.lit("1"),
-        # A second each, so that the rows of an id are states of one sale and not different ones.
+        # Two rows per second, so that the rows of one id are states of one sale, not different sales.
         "transaction_date": pl.from_epoch(_ROW // 2 % _SECONDS).dt.strftime("%Y-%m-%dT%H:%M:%SZ"),
         "status": pl.lit("completed"),
         **KINDS[kind],

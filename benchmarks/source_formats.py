@@ -1,4 +1,4 @@
-"""What a source format costs: the same sales written in several formats, each read with its settings, in one run."""
+"""The cost of source formats: the same sales in several formats, each read with its settings, in one run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from jobs.main import BEFORE_POLARS
 from sources import read_source
 
 MOST = 1.5
-"""Times the seconds of the contract's own format that a preset may take."""
+"""The largest allowed ratio of a preset's seconds to those of the contract's own format."""
 TOO_SLOW = 1
 
 _SOURCE = "BENCH_SOURCE"
@@ -29,7 +29,7 @@ _ISO = r"^([0-9]{4})-([0-9]{2})-([0-9]{2})[T ]([0-9]{2}:[0-9]{2}).*$"
 class _Format:
     source: str
     columns: dict[str, str]
-    """Heading -> the contract's column it is made of, or a text."""
+    """Heading -> the contract's column with its values, or a constant text."""
     separator: str = ","
 
 
@@ -67,7 +67,7 @@ _FORMATS = (
 
 
 def compare_formats(work: Work, console: Console, *, repetitions: int) -> int:
-    """Measure each format some times, in turn, and show the best beside the contract's own; TOO_SLOW or 0."""
+    """Measure each format `repetitions` times, in turn, and show the best runs; returns TOO_SLOW or 0."""
     works = {"default": work, **{format_.source: _write(format_, work) for format_ in _FORMATS}}
     runs: dict[str, list[Measurement]] = {source: [] for source in works}
     for _ in range(repetitions):
@@ -89,7 +89,7 @@ def compare_formats(work: Work, console: Console, *, repetitions: int) -> int:
 
 
 def run(work: Work, out: Path) -> int:
-    """The job's path with the settings of the source that the environment names."""
+    """Run the job's code with the source settings that the environment names."""
     return ours.run(work, out, read_source(os.environ[_SOURCE]))
 
 
@@ -100,7 +100,7 @@ def _measure(work: Work, source: str) -> Measurement:
 
 
 def _write(format_: _Format, work: Work) -> Work:
-    """The same sales in this format, beside the dimensions of the work; kept for the next time."""
+    """The same sales in this format, and links to the dimensions; kept for the next run."""
     folder = work.folder / format_.source
     if not folder.exists():
         folder.mkdir()

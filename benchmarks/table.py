@@ -1,4 +1,4 @@
-"""The results as a person reads them in a terminal."""
+"""The results as tables for a terminal."""
 
 from __future__ import annotations
 
@@ -35,23 +35,23 @@ def show(results: Results, console: Console) -> None:
                 for line in (line for line in lines if line.problem):
                     console.print(f"[red]{line.peer}, {label} {curve.name}: {line.problem}[/red]")
     memory = (
-        "what the memory cgroup of the process holds and cannot drop (anonymous memory, sampled)"
+        "anonymous memory in the cgroup of the process, sampled; the kernel cannot reclaim it"
         if results.memory_is_of_a_cgroup
-        else "anonymous memory of the process and what it started, sampled: no memory cgroup can be made here"
+        else "anonymous memory of the process and its children, sampled: no memory cgroup can be made here"
     )
     for note in (
-        "Seconds are of the work alone, best and median of the repetitions, which take turns; "
-        "interpreter, imports and Spark's start are not in them.",
+        "Seconds are of the work alone, best and median of the repetitions, which take turns. "
+        "They do not include interpreter, imports and Spark's start.",
         f"Memory: {memory}.",
         f"$: a model, not a bill. CPU seconds by the worker's vCPUs, but no less than the seconds here, at "
         f"${prices.PRICES.glue_dpu_hour} per DPU-hour ({prices.PRICES.as_of}), at least "
         f"{prices.BILLED_SECONDS_AT_LEAST} s a run, on the smallest worker that has the memory "
         f"({prices.WORKERS[0].dpu:g} DPU: 1 GiB, {prices.WORKERS[1].dpu:g} DPU: 16 GiB).",
-        "Each peer must read, stage and reject the same rows for the same reasons, and every value it stages must "
-        "be equal; else it has no figures. The bare scan reads text and writes it as Parquet, and nothing else.",
-        "Made easier for the peers, since the files have no such case: no quotes, no blank lines, LF alone ends a "
-        "line, a malformed row has at most one field too many, ids are UTF-8 without NUL; and their rejected "
-        f"files are not made safe for spreadsheets. 'DuckDB in 600 MB' has memory_limit = {SMALL_MEMORY}.",
+        "Each peer must read, stage and reject the same rows for the same reasons, with equal values; otherwise it "
+        "has no figures. The bare scan only reads text and writes it as Parquet.",
+        "The work is easier for the peers, because the files have no such cases: no quotes, no blank lines, only LF "
+        "as line end, at most one surplus field in a malformed row, ids in UTF-8 without NUL. Their rejected files "
+        f"are not made safe for spreadsheets. 'DuckDB in 600 MB' has memory_limit = {SMALL_MEMORY}.",
     ):
         console.print(f"[dim]{note}[/dim]")
 

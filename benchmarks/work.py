@@ -1,9 +1,8 @@
-"""The work every peer does: from a CSV on local disk to Parquet for COPY and a CSV of rejected rows.
+"""The work of every peer: from a CSV on local disk to Parquet for COPY and a CSV of rejected rows.
 
 A peer is a module with `run(work, out) -> rows read`. It writes `out/staged/*.parquet`
-with the columns of STAGED_TRANSACTIONS, one row for each transaction_id, and
-`out/rejected.csv` with the columns as they stood, `source_line`, `reject_reasons` and
-`source_text`.
+with the columns of STAGED_TRANSACTIONS, one row for each transaction_id. It also writes
+`out/rejected.csv` with the unchanged columns, `source_line`, `reject_reasons` and `source_text`.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from schemas.warehouse.tables import STAGED_TRANSACTIONS, TRANSACTION_COLUMNS
 COLUMNS = tuple(column.name for column in TRANSACTION_COLUMNS)
 STAGED_COLUMNS = STAGED_TRANSACTIONS.names
 MOST_BYTES = {"transaction_id": 64, "customer_id": 64, "product_id": 64}
-"""As the columns have it; written out, for the peers' rules must not move with ours unseen."""
+"""The sizes of the columns, repeated here so that a change of our rules does not change the peers' rules unnoticed."""
 
 AMOUNT_CLASSES = {"Small": Decimal(0), "Medium": Decimal(100), "Large": Decimal(1000)}
 PARTITION_DAY = date(2023, 3, 15)
@@ -30,11 +29,11 @@ SOURCE_URI = "s3://drop/transactions/year=2023/month=03/day=15/transactions_2023
 DROP_PRECEDENCE = drop_precedence(PARTITION_DAY, datetime(2023, 3, 16), LOAD_ID)
 
 SMALL_MEMORY = "600MB"
-"""The memory_limit with which DuckDB, which holds more than it counts, stays below 1 GiB; the rest goes to disk."""
+"""The memory_limit with which DuckDB stays below 1 GiB, since it uses more than it counts."""
 
-# The contract's reading of what the generator writes, for peers whose own parsers are more lenient or more strict.
+# The contract's rules for the generator's files, for peers whose parsers are more lenient or stricter.
 AROUND = WHITE_SPACE + "\u200b\ufeff"
-"""What is trimmed from a value."""
+"""The characters that are trimmed from a value."""
 NULL_WORD = r"(?i)^(?:NULL|\\N|nan|None|\(null\)|#N/A|N/A)$"
 ROUNDED_ID = r"^[0-9](?:[.,][0-9]+[Ee]\+?|[Ee]\+)[0-9]{1,3}$"
 WHOLE = r"^[0-9]+(?:\.0?0?|\.0000+)?$"
@@ -51,18 +50,18 @@ DATE_SPELLINGS = (
     (r"^(.{11}[0-9:.]+) ([+-][0-9:]+)$", r"\1\2"),
     (r"^(.{11}[0-9:.]+[+-][0-9]{2})([0-9]{2})$", r"\1:\2"),
 )
-"""Pattern and replacement, one after the other: what they make of a date is UTC_DATE or ZONED_DATE."""
+"""Patterns and replacements, applied in order; afterwards a valid date matches UTC_DATE or ZONED_DATE."""
 FIRST_DAY = "2003-03-15"
 NEXT_NOON = f"{NEXT_DAY.isoformat()} 12:00:00"
-"""When the file's day is over everywhere on earth."""
+"""The instant at which the file's day is over everywhere on earth."""
 SALE = ("customer_id", "product_id", "quantity")
-"""What rows of one transaction_id and event_precedence must agree in."""
+"""The columns that rows with the same transaction_id and event_precedence must agree in."""
 WAITING = ("unknown_customer", "unknown_product", "unknown_customer;unknown_product")
 
 
 @dataclass(frozen=True)
 class Work:
-    """A folder with a transactions file and both dimensions as UNLOAD leaves them."""
+    """A folder with a transactions file, and both dimensions as UNLOAD writes them."""
 
     folder: Path
 

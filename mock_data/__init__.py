@@ -1,19 +1,19 @@
-"""A believable shop: dimensions and daily transactions, with the expected outcome of every row.
+"""A realistic shop: dimensions and daily transactions, with the expected outcome of every row.
 
-Everything is a pure function of the seed and of a number (an order's, a row's), so no state
-is carried from day to day and the same arguments give the same bytes:
+Every value is a pure function of the seed and a number (of an order or a row). So no state is
+carried from day to day, and equal arguments give equal bytes.
 
 rng              numbers from the seed
-profile          how often each history and each fault occurs
-catalogue        which names, categories and prices belong together
+profile          the frequency of each history and each fault
+catalogue        names, categories and prices of goods
 dimensions       products and customers
-calendar         how many rows a day has, and which orders they belong to
-order_histories  how an order develops over days, and the outcome of each of its rows
-row_variants     the ways a row is written: odd but valid spellings, and named faults with their reasons
+calendar         the number of rows of each day, and their orders
+order_histories  the development of an order over days, and the outcome of each of its rows
+row_variants     the ways to write a row: odd but valid spellings, and named faults with their reasons
 rows             the bytes of a piece of a day's file
 expected         the outcomes, the fact and the totals, as Parquet and JSON
-files            the folder that holds it all
-args             the arguments, and what is refused of them
+files            the folder with all files
+args             the arguments and their limits
 
 The expected outcomes are declared here (in order_histories and row_variants) and never computed by the job.
 """

@@ -1,4 +1,4 @@
-"""What a person may ask of the generator, and what is refused."""
+"""The arguments of the generator and their limits."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MOST_DIMENSION_ROWS = 10_000_000
 
 @dataclass(frozen=True)
 class MockDataArgs:
-    """The generator's arguments; raises ValueError with one sentence for a set it cannot fulfil."""
+    """The generator's arguments; raises ValueError with one sentence for values outside the limits."""
 
     start: date = date(2023, 3, 15)
     """The first day; one file per day."""
@@ -39,7 +39,7 @@ class MockDataArgs:
                 f"{self.days} days of {self.rows} rows are {self.days * self.rows} rows; "
                 f"ask for at most {MOST_ROWS} in all"
             )
-        # A fault writes the day after the last file's, which must be in the calendar too.
+        # A fault uses the day after the last file, which must be in the calendar, too.
         if self.start.year < 1000 or (date.max - self.start).days < self.days:
             raise ValueError(
                 f"{self.days} days from {self.start.isoformat()} leave the calendar; "

@@ -1,8 +1,8 @@
-"""How many rows each day's file has, and which orders tell them.
+"""The number of rows of each day's file, and the orders that they belong to.
 
-Orders are numbered through all days; those of one day and one history are neighbours. So the
-rows of a file are a few ranges of numbers, known before any row is made, and nothing about
-single orders is kept from day to day.
+Orders are numbered through all days, and orders of one day and one history are consecutive. So
+the rows of a file are a few ranges of numbers. They are known before any row is generated, and
+no state of single orders is kept from day to day.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ _SEASON = (0.85, 0.85, 0.95, 1.00, 1.00, 0.95, 0.90, 0.90, 1.00, 1.05, 1.20, 1.4
 """Sales by month, from January."""
 
 _GROWTH = 1.2
-"""Sales of a year, that of the year before being 1."""
+"""The sales of a year divided by those of the year before."""
 
 _STEEPEST_FALL = 0.5
-"""No day sells less than this share of the day before: its file has to hold the later rows of earlier orders, too."""
+"""The smallest ratio of a day's sales to the day before: the file must have room for rows of earlier orders."""
 
 _KNOWN_AT_FIRST = 0.6
-"""The share of the customers who order on the first day; the others join day by day."""
+"""The share of customers that may order on the first day; the others join day by day."""
 
 _DAY_STREAM = 10
 
@@ -38,7 +38,7 @@ LAST_FILE = max(row.file for history in HISTORIES for row in history.rows)
 
 @dataclass(frozen=True)
 class Segment:
-    """A range of orders, each of which has the same row of its history in a file."""
+    """A range of orders that all have the same row of their history in a file."""
 
     first: int
     count: int
@@ -46,23 +46,23 @@ class Segment:
     row: int
     """Index into history.rows."""
     born: int
-    """The day, counted from 0, on which these orders were made."""
+    """The day, counted from 0, on which these orders were placed."""
 
 
 @dataclass(frozen=True)
 class Day:
-    """What a day's file consists of."""
+    """The contents of a day's file: segments of orders, and faulty rows."""
 
     index: int
     date: date
     segments: tuple[Segment, ...]
     first_fault: int
-    """Faulty rows are numbered after all orders: they bring ids of their own."""
+    """The number of the first faulty row; these numbers follow all orders, so faulty rows have ids of their own."""
     faults: int
     fault_number: int
-    """How many faulty rows the days before have: faults take turns through all files."""
+    """The number of faulty rows of earlier days, because faults take turns through all files."""
     orders_known: int
-    """Orders made up to and on this day."""
+    """The number of orders up to and including this day."""
 
     @property
     def has_quotes(self) -> bool:
@@ -121,7 +121,7 @@ def _rows_and_faults(args: MockDataArgs) -> tuple[list[int], list[int]]:
 
 
 def _sales_of(day: date) -> float:
-    """How much a day sells by weekday, season and campaign; 1 is an average day of spring."""
+    """The sales of a day by weekday, season and campaign; 1 is an average day of spring."""
     return _WEEK[day.weekday()] * _SEASON[day.month - 1] * _campaign(day)
 
 
@@ -138,7 +138,7 @@ def _campaign(day: date) -> float:
 
 
 def known_customers(args: MockDataArgs, born: int) -> int:
-    """How many customers may order on the born-th day: the shop grows over the days that are generated."""
+    """The number of customers that may order on the born-th day; it grows from day to day."""
     share = _KNOWN_AT_FIRST + (1 - _KNOWN_AT_FIRST) * (born + 1) / args.days
     return max(1, int(args.customers * share))
 
@@ -149,7 +149,7 @@ def _steps(running_totals: np.ndarray) -> list[int]:
 
 
 def _births(room: int, *, first: int) -> dict[OrderHistory, tuple[int, int]]:
-    """OrderHistory -> first number and count of the orders that fill `room` rows on their first day."""
+    """History -> first number and count of the new orders, which have `room` rows on their first day."""
     others = [history for history in HISTORIES if history is not ONE_ROW]
     rows_per_order = sum(history.share * history.rows_in_file(0) for history in others)
     rows_per_order += 1.0 - sum(history.share for history in others)

@@ -1,4 +1,4 @@
-"""What the shop sells: for each category its goods, the variants they come in, and what they cost."""
+"""The goods of the shop by category, with their variants and prices."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Good:
-    """Something that comes in several variants and costs about so much."""
+    """A good with several variants and a range of prices."""
 
     name: str
     low: float
     high: float
-    """The usual prices, in the shop's currency."""
+    """The ends of the range of prices, in the shop's currency."""
     variants: tuple[str, ...]
 
 
@@ -67,4 +67,4 @@ CATALOGUE: dict[str, tuple[Good, ...]] = {
 GOODS = tuple((category, good) for category, goods in CATALOGUE.items() for good in goods)
 
 PRICE_ENDINGS = (99, 99, 99, 95, 49, 0)
-"""The cents that prices end in, as often as shops use them."""
+"""The cents of prices, each as often as shops use it."""

@@ -1,7 +1,7 @@
-"""Products and customers: who they are, what their CSV files hold, and what an order needs of them.
+"""Products and customers: their CSV files, and the values that orders need.
 
-Faker makes pools of names; a person or product combines entries of the pools, so that a
-million customers cost no more of Faker than ten do.
+Faker generates pools of names. Persons and products combine entries of the pools, so a
+million customers need no more calls of Faker than ten do.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _MAIL_DOMAINS = ("example.com", "example.org", "example.net")
 _SUPPLIERS = 200
 
 PRICE_UNIT = 10_000
-"""Prices are kept as whole ten-thousandths: exact, and as fine as the warehouse's column."""
+"""Prices are integers in ten-thousandths: exact, and as precise as the warehouse's column."""
 
 _PRODUCTS, _CUSTOMERS = range(2)
 _ROWS_PER_WRITE = 200_000
@@ -40,7 +40,7 @@ class Products:
     prices: Integers
     """In PRICE_UNIT."""
     best_sellers: Integers
-    """Quantile table: SALES_BITS uniform bits look up a product by how much of it is sold."""
+    """A quantile table: SALES_BITS uniform bits look up a product, weighted by its sales."""
 
     def write(self, file: BinaryIO) -> None:
         _write_csv(self.frame, file, unquoted=("product_id", "price"))
@@ -90,7 +90,7 @@ def make_products(seed: int, count: int) -> Products:
 
 
 def make_customers(seed: int, count: int) -> Customers:
-    """The sample row of the contract and count - 1 others; every e-mail address is somebody's alone."""
+    """The sample row of the contract and count - 1 others; each has an e-mail address of its own."""
     first_names: list[str] = []
     last_names: list[str] = []
     for locale in _LOCALES:
@@ -132,9 +132,9 @@ def make_customers(seed: int, count: int) -> Customers:
 
 
 def _prices(uniform: Integers, *, good: Integers, kind: Integers) -> Integers:
-    """Within the range of each good, ending as shops let prices end.
+    """Prices within the range of each good, with usual cents.
 
-    One in sixteen has four decimals, as prices per unit have; one in 128 is free.
+    One price in sixteen has four decimals, as prices per unit have. One in 128 is 0.
     """
     low, high = (np.array([getattr(each, end) for _, each in GOODS])[good] for end in ("low", "high"))
     position = (uniform + 0.5) / 2**24
@@ -158,7 +158,7 @@ def _mail_name(name: str) -> str:
 
 
 def _ids(letter: str, sample: str, count: int) -> pl.Series:
-    # Six digits and more: none of them is the sample's.
+    # Six digits or more, so that none of them is the sample's id.
     numbers = pl.Series(np.arange(100_000, 100_000 + count))
     return _first(sample, pl.select(pl.concat_str(pl.lit(letter), numbers)).to_series())
 
@@ -172,7 +172,7 @@ def _first(sample: str, values: pl.Series) -> pl.Series:
 
 
 def _write_csv(frame: pl.DataFrame, file: BinaryIO, *, unquoted: tuple[str, ...]) -> None:
-    """Names quoted and figures not, as in the contract's sample rows."""
+    """Write rows with quoted names and unquoted numbers, as in the contract's sample rows."""
     file.write((",".join(frame.columns) + "\n").encode())
     values = [
         pl.col(name)

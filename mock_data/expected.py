@@ -1,7 +1,7 @@
-"""What a right job makes of the files: an outcome for every row, the final fact and the totals.
+"""The expected results of a correct job: an outcome for every row, the final fact and the totals.
 
-The outcomes hold for files dropped in day order; the fact holds for any order. Written as
-the rows are made, so nothing grows with their number.
+The outcomes are right for files that are dropped in day order; the fact is right for any
+order. They are written while the rows are generated, so memory does not grow with their number.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ FACT_SCHEMA = {
 class Expected:
     """The folder `expected/`: outcomes/<file>.parquet, fact_transactions.parquet and summary.json.
 
-    A context manager; leaving it without an error writes the summary.
+    It is a context manager; leaving it without an error writes the summary.
     """
 
     def __init__(self, folder: Path, *, start: date, products: Products, customers: Customers) -> None:
@@ -94,7 +94,7 @@ class Expected:
         return ExpectedFile(self, key, self._folder / "outcomes" / (Path(key).stem + ".parquet"))
 
     def add(self, piece: Piece, *, key: str, source_line: Integers, transaction_id: pl.Series) -> None:
-        """Count the piece's rows, and keep those with which the fact ends."""
+        """Count the piece's rows, and write those that are in the final fact."""
         self._outcomes += np.bincount(piece.outcome, minlength=len(OUTCOMES))
         self._variants += np.bincount(piece.contents.variant, minlength=len(VARIANTS))
         rows = np.flatnonzero(piece.wins)
@@ -178,14 +178,14 @@ class ExpectedFile:
 
 
 class _ParquetFile:
-    """A Parquet file written a frame at a time."""
+    """A Parquet file that is written one frame at a time."""
 
     def __init__(self, path: Path, schema: dict[str, pl.DataType]) -> None:
         self._path = path
         self._schema = schema
 
     def __enter__(self) -> _ParquetFile:
-        # Ids and lines do not repeat: to look for a dictionary of them takes longer than all else.
+        # Ids and lines do not repeat, and building a dictionary of them would take longer than all else.
         repeating = [name for name, dtype in self._schema.items() if dtype == pl.String() and name != "transaction_id"]
         self._writer = pq.ParquetWriter(
             self._path, self._arrow(pl.DataFrame(schema=self._schema)).schema, use_dictionary=repeating
@@ -210,7 +210,7 @@ _VARIANT_NAMES = pl.Series([variant.name for variant in VARIANTS])
 
 
 def _cents(quantity: Integers, price: Integers) -> Integers:
-    """quantity * price, rounded half up to cents; all of it whole numbers."""
+    """quantity * price, rounded half up to cents, in integers only."""
     per_cent = PRICE_UNIT // 100
     return (quantity * price + per_cent // 2) // per_cent
 

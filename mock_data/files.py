@@ -1,4 +1,4 @@
-"""The folder of a generated shop: dimensions, a transactions file per day, and what is expected of them."""
+"""The folder of a generated shop: dimensions, a transactions file per day, and the expected results."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from schemas.drops import CUSTOMERS, DIMENSIONS_PREFIX, PRODUCTS, dimension_key,
 
 @dataclass(frozen=True)
 class MockData:
-    """A shop that can be written to a folder; equal arguments give equal bytes wherever they are written."""
+    """A shop that can be written to a folder; equal arguments give equal bytes on every machine."""
 
     args: MockDataArgs
 
@@ -27,7 +27,7 @@ class MockData:
     ) -> Iterator[str]:
         """Write the files one by one: yields the key of each when it is complete, dimensions first.
 
-        `on_rows` gets the number of rows as they are written. The expected outcomes (`expected/`)
+        `on_rows` is called with the number of rows of each piece. The expected results (`expected/`)
         are complete when the iterator is exhausted.
         """
         products = make_products(self.args.seed, self.args.products)
@@ -69,7 +69,7 @@ class MockData:
                 if expected_file:
                     expected_file.add(piece)
 
-            # A piece is kept while the next one is made, and never more than one.
+            # One piece is written while the next one is generated, so at most two are in memory.
             keeper = opened.enter_context(ThreadPoolExecutor(max_workers=1))
             keeping: Future[object] = keeper.submit(file.write, HEADER)
             for piece in rows.pieces(day):

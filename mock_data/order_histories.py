@@ -1,7 +1,7 @@
-"""The history of an order over days: its rows, their files, and the outcome of each.
+"""The history of an order over days: its rows, their files, and the outcome of each row.
 
-The outcomes are declared, not computed: they are what the contract says of files dropped in
-day order. Rows of one file stand in the order in which they are listed here.
+The outcomes are declared, not computed: they follow from the contract for files that are
+dropped in day order. Rows of one file are in the order in which they are listed here.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ LAST_SECOND = 86_399
 
 @dataclass(frozen=True)
 class Moment:
-    """When on its day something happened to an order, given the second that is drawn for order and day."""
+    """The time of day of an event of an order, computed from the second that is drawn for order and day."""
 
     name: str
     second: Callable[[Integers], Integers]
     variant: Variant | None = None
-    """The variant that a row of such a moment must have."""
+    """The variant that a row at this moment must have."""
 
 
 FIRST = Moment("first", lambda drawn: drawn)
@@ -46,7 +46,7 @@ LATER = Moment("later", lambda drawn: drawn + (LAST_SECOND - drawn) // 2)
 EARLIER = Moment("earlier", lambda drawn: drawn // 2)
 MIDNIGHT = Moment("midnight", lambda drawn: drawn * 0, DATE_ALONE)
 MINUTE = Moment("minute", lambda drawn: drawn // 60 * 60, BY_THE_MINUTE)
-# In UTC it is the next day already, up to three in the morning.
+# In UTC this is the next day, at three in the morning at the latest.
 EVENING = Moment("evening", lambda drawn: LAST_SECOND + 1 + drawn // 8, EVENING_IN_THE_WEST)
 CONFLICT = Moment("conflict", lambda drawn: drawn, CONFLICTING)
 MOMENTS = (FIRST, LATER, EARLIER, MIDNIGHT, MINUTE, EVENING, CONFLICT)
@@ -57,16 +57,16 @@ class Row:
     """One row of an order's history."""
 
     file: int
-    """Days after the order's birth: the file in which the row stands."""
+    """The file with the row, in days after the order was placed."""
     outcome: str
     status: str
     moment: Moment = FIRST
     days_ago: int = 0
-    """Days between what the row tells and the file in which it stands."""
+    """The days from the row's event to the file with the row."""
     more: int = 0
-    """Pieces ordered beyond the first row's quantity."""
+    """The number of pieces beyond the first row's quantity."""
     id_variant: Variant | None = None
-    """Another transaction_id than the order's own, by its variant."""
+    """The variant that gives the row another transaction_id than the order's own."""
 
     @property
     def variant(self) -> Variant | None:
@@ -75,26 +75,26 @@ class Row:
 
 @dataclass(frozen=True)
 class OrderHistory:
-    """The history that `share` of the orders have."""
+    """The history of a share of all orders."""
 
     name: str
     share: float
     rows: tuple[Row, ...] = field(default=())
 
     def winners(self, last_file: int) -> tuple[bool, ...]:
-        """For each row whether the fact ends with it, if no file after last_file is dropped."""
-        standing: dict[Variant | None, Row] = {}
+        """True for each row that is in the final fact, if no file after last_file is dropped."""
+        latest: dict[Variant | None, Row] = {}
         for row in self.rows:
             if row.file <= last_file and row.outcome in (INSERTED, UPDATED, UNCHANGED):
-                standing[row.id_variant] = row
-        return tuple(any(row is winner for winner in standing.values()) for row in self.rows)
+                latest[row.id_variant] = row
+        return tuple(any(row is winner for winner in latest.values()) for row in self.rows)
 
     def rows_in_file(self, file: int) -> int:
         return sum(row.file == file for row in self.rows)
 
 
 ONE_ROW = OrderHistory("bought over the counter", 0.0, (Row(0, INSERTED, "completed"),))
-"""The history of all orders that no share of HISTORIES claims."""
+"""The history of all orders that are left over by the shares of the others."""
 
 HISTORIES = (
     ONE_ROW,
@@ -159,7 +159,7 @@ HISTORIES = (
         0.005,
         (
             Row(0, INSERTED, "processing", EVENING),
-            # Midnight of the next day is in UTC before that evening, or at its very start.
+            # In UTC, midnight of the next day is before that evening, or the same instant.
             Row(1, STALE, "pending", MIDNIGHT),
             Row(2, UPDATED, "delivered"),
         ),

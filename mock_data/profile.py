@@ -1,4 +1,4 @@
-"""What was put into a generated shop: how its orders develop, and its faults by name."""
+"""The contents of a generated shop: the shares of its order histories, and of its faults by name."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ class Share:
     name: str
     count: int
     share: float
-    """From 0 to 1, of all in its set."""
+    """Its share of the set, from 0 to 1."""
 
 
 @dataclass(frozen=True)
 class Profile:
-    """What a set of arguments generates; exact, since the generator counts the same way."""
+    """The contents of the shop for a set of arguments; exact, because the generator uses the same counts."""
 
     rows: int
     orders: tuple[Share, ...]
-    """How orders develop, the most frequent first."""
+    """The order histories, the most frequent first."""
     faults: tuple[Share, ...]
-    """Faulty rows by the name of their fault, the most frequent first; the share is that of all rows."""
+    """The faults by name, the most frequent first, as shares of all rows."""
 
 
 def profile(args: MockDataArgs) -> Profile:
@@ -46,7 +46,7 @@ def profile(args: MockDataArgs) -> Profile:
 
 
 def _faults_of(day: Day) -> Counter[str]:
-    """Faults take turns through all files; those with quotes only in the files that have quotes."""
+    """The faults of one day: faults take turns through all files, those with quotes only in files with quotes."""
     names = [fault.name for fault in FAULTS if day.has_quotes or not fault.has_quotes]
     rounds, rest = divmod(day.faults, len(names))
     counted = Counter(dict.fromkeys(names, rounds))

@@ -1,6 +1,6 @@
-"""Numbers from the seed: a draw depends on the seed and a number alone, never on what was drawn before.
+"""Random numbers from the seed: a draw depends only on the seed and a number, not on earlier draws.
 
-So any day, and any piece of it, can be made without the days before it.
+So any day, and any piece of a day, can be generated without the days before it.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def _mix_one(number: int) -> int:
 
 
 def bits(words: Words, *, low: int, count: int) -> Integers:
-    """`count` of a word's bits from the `low`-th on, as an index."""
+    """`count` bits of each word, from bit `low` on, as an integer."""
     index: Integers = ((words >> np.uint64(low)) & np.uint64(2**count - 1)).astype(np.int64)
     return index
 
@@ -50,7 +50,7 @@ def below(limit: int, uniform: Integers, *, count: int) -> Integers:
 
 
 def quantiles(weights: Sequence[float] | npt.NDArray[np.floating[Any]], *, count: int) -> Integers:
-    """A table of 2**count entries: uniform bits look up index i as often as weights[i] says."""
+    """A table of 2**count entries: uniform bits look up index i with a frequency proportional to weights[i]."""
     cumulated = np.cumsum(np.asarray(weights, dtype=np.float64))
     middles = (np.arange(2**count) + 0.5) / 2**count * cumulated[-1]
     table: Integers = np.searchsorted(cumulated, middles, side="right").astype(np.int64)

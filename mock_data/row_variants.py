@@ -1,8 +1,8 @@
-"""The ways a row is written: odd but valid spellings, and named faults with the reject reasons they deserve.
+"""The ways to write a row: odd but valid spellings, and named faults with their expected reject reasons.
 
-A variant turns the plain values of a row (all text, with `instant`, the moment in UTC, and
-`day`, the day of the file) into the text of its line. The reasons are declared here, as the
-contract has them, in the contract's order.
+A variant turns the plain values of a row into the text of its line. The values are texts,
+and in addition `instant` in UTC and `day`, the day of the file. The reasons are declared
+here from the contract, in the contract's order.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from schemas.reject_reasons import WAITS_FOR
 from schemas.sources import CONTRACT_COLUMNS
 
 NUL_STAND_IN = "\x01"
-"""Written as NUL; until then NUL is what pads the values of a plain row."""
+"""Replaced by NUL at the end, because NUL pads the values of plain rows before that."""
 
 
 def _line(*values: pl.Expr) -> pl.Expr:
@@ -45,7 +45,7 @@ def _in_zone(hours: int, date_format: str) -> pl.Expr:
 
 @dataclass(frozen=True, eq=False)
 class Variant:
-    """One way to write a row; with reasons it is a fault."""
+    """One way to write a row; a variant with reasons is a fault."""
 
     name: str
     reasons: tuple[str, ...] = ()
@@ -53,9 +53,9 @@ class Variant:
     """The values that differ from the plain row's."""
     line: pl.Expr = field(default_factory=lambda: AS_IT_IS)
     blank_lines: int = 0
-    """Blank lines ahead of the record, part of `line`."""
+    """The number of blank lines in `line` before the record."""
     has_quotes: bool = False
-    """Quotes or a NUL: such a variant is kept for some of the files, for most real ones have none."""
+    """True for a variant with quotes or NUL; only some files have such variants, as in real data."""
 
     @property
     def is_malformed(self) -> bool:
@@ -63,13 +63,13 @@ class Variant:
 
     @property
     def is_waiting(self) -> bool:
-        """True where only the dimensions keep the row out, so that it may conflict with another row."""
+        """True where only a missing dimension rejects the row, so that it may still conflict with another row."""
         return bool(self.reasons) and set(self.reasons) <= set(WAITS_FOR)
 
 
 PLAIN = Variant("plain")
 
-# Variants that a moment or an id of an order's history asks for.
+# Variants that a moment or an id of an order's history requires.
 DATE_ALONE = Variant("date alone", columns={"transaction_date": _INSTANT.dt.strftime("%Y-%m-%d")})
 BY_THE_MINUTE = Variant("by the minute", columns={"transaction_date": _INSTANT.dt.strftime("%Y-%m-%d %H:%M")})
 EVENING_IN_THE_WEST = Variant(
@@ -78,7 +78,7 @@ EVENING_IN_THE_WEST = Variant(
 LOWERCASE_ID = Variant("lowercase id", columns={"transaction_id": ID.str.to_lowercase()})
 # Twelve bytes and 26 characters of two bytes each: exactly the 64 bytes of the column.
 LONGEST_ID = Variant("longest id", columns={"transaction_id": _padded("transaction_id", "", "é" * 26)})
-# Written like any other row; it takes two of them to be wrong.
+# Each such row is written like any other; two of them together are the fault.
 CONFLICTING = Variant("conflicting", ("conflicting_rows",))
 HISTORY_VARIANTS = (DATE_ALONE, BY_THE_MINUTE, EVENING_IN_THE_WEST, LOWERCASE_ID, LONGEST_ID, CONFLICTING)
 
@@ -97,7 +97,7 @@ SPELLINGS = (
     Variant("leading zeros", columns={"quantity": _padded("quantity", "00", "")}),
     Variant("zeros as decimals", columns={"quantity": _padded("quantity", "", ".0000")}),
     Variant(
-        "padded with what nobody sees",
+        "padded with invisible characters",
         columns={
             "transaction_id": _padded("transaction_id", "\ufeff", ""),
             "product_id": _padded("product_id", "", "\u200b"),
@@ -113,7 +113,7 @@ SPELLINGS = (
     Variant("west of Greenwich", columns={"transaction_date": _in_zone(-8, "%Y-%m-%dT%H:%M:%S-08:00")}),
     Variant(
         "east of Greenwich",
-        # In its last hour a day of UTC is the next day there, and would be a date in the future.
+        # In the last hour of a UTC day it is the next day there, which would be a date in the future.
         columns={
             "transaction_date": pl.when(_INSTANT.dt.hour() < 23)
             .then(_in_zone(1, "%Y-%m-%dT%H:%M:%S+01:00"))
@@ -174,10 +174,10 @@ FAULTS = (
     _fault("blank customer_id", "missing_customer_id", customer_id="  "),
     _fault("no product_id", "missing_product_id", product_id=""),
     Variant("quoted blank product_id", ("missing_product_id",), {"product_id": pl.lit('" "')}, has_quotes=True),
-    _fault("customer nobody knows", "unknown_customer", customer_id="C0"),
+    _fault("unknown customer_id", "unknown_customer", customer_id="C0"),
     _fault("customer_id in small letters", "unknown_customer", customer_id="c12345"),
     _fault("customer_id without its letter", "unknown_customer", customer_id="12345"),
-    _fault("product nobody knows", "unknown_product", product_id="P0"),
+    _fault("unknown product_id", "unknown_product", product_id="P0"),
     _fault("product_id in small letters", "unknown_product", product_id="p12345"),
     _fault("product_id with a zero ahead", "unknown_product", product_id="P012345"),
     _fault("no quantity", "invalid_quantity", quantity=""),
@@ -195,7 +195,7 @@ FAULTS = (
     _fault("no date", "invalid_transaction_date", transaction_date=""),
     _fault("a date in words", "invalid_transaction_date", transaction_date="yesterday"),
     _fault("a date of a spreadsheet", "invalid_transaction_date", transaction_date="45000"),
-    _fault("a day that never was", "invalid_transaction_date", transaction_date="2023-02-29"),
+    _fault("a day outside the calendar", "invalid_transaction_date", transaction_date="2023-02-29"),
     _date_fault("day first", _INSTANT.dt.strftime("%d/%m/%Y")),
     _date_fault("two digits of the year", _INSTANT.dt.strftime("%y-%m-%d")),
     _date_fault("day first with points", _INSTANT.dt.strftime("%d.%m.%Y")),
@@ -204,19 +204,19 @@ FAULTS = (
     _date_fault("second 60", pl.concat_str(_DAY_TEXT, pl.lit("T10:00:60Z"))),
     _date_fault("hour alone", pl.concat_str(_DAY_TEXT, pl.lit("T10"))),
     _date_fault("a zone by name", pl.concat_str(_DAY_TEXT, pl.lit("T"), _CLOCK, pl.lit(" CET"))),
-    _fault("a date that stands for no date", "too_early_transaction_date", transaction_date="1899-12-30"),
+    _fault("a placeholder date", "too_early_transaction_date", transaction_date="1899-12-30"),
     Variant("the next day", ("future_transaction_date",), {"transaction_date": _NEXT_DAY_TEXT}),
     _fault("a date far ahead", "future_transaction_date", transaction_date="9999-12-31"),
     Variant(
-        # Nowhere on earth is it the file's day any more.
+        # At this instant the file's day is over everywhere on earth.
         "noon of the next day",
         ("future_transaction_date",),
         {"transaction_date": pl.concat_str(_NEXT_DAY_TEXT, pl.lit("T14:00:00+02:00"))},
     ),
     _fault("no status", "invalid_status", status=""),
-    _fault("a status nobody declared", "invalid_status", status="returned"),
+    _fault("an undeclared status", "invalid_status", status="returned"),
     _fault("two statuses", "invalid_status", status="pending/shipped"),
-    # Unicode's capital of the long s is S; only ASCII letters are made small.
+    # The uppercase form of the long s is S, but only ASCII letters are lowercased.
     _fault("a status with a long s", "invalid_status", status="\u017fhipped"),
     Variant(
         "transaction_id too long", ("value_too_long",), {"transaction_id": _padded("transaction_id", "", "x" * 53)}
@@ -237,12 +237,12 @@ FAULTS = (
     _fault("no customer and no quantity", "missing_customer_id", "invalid_quantity", customer_id="", quantity=""),
     _fault("neither date nor status", "invalid_transaction_date", "invalid_status", transaction_date="-", status="-"),
     Variant(
-        "tomorrow, and nothing of it",
+        "the next day, and quantity zero",
         ("invalid_quantity", "future_transaction_date"),
         {"transaction_date": _NEXT_DAY_TEXT, "quantity": pl.lit("0"), "status": pl.lit("shipped")},
     ),
     _fault(
-        "all values missing but a quantity of nothing",
+        "all values missing but the quantity, which is 0",
         "missing_transaction_id",
         "missing_customer_id",
         "missing_product_id",

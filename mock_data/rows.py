@@ -1,7 +1,7 @@
-"""The bytes of a piece of a day's file, and what its rows say.
+"""The bytes of a piece of a day's file, and the contents of its rows.
 
-A plain row is assembled in numpy from padded values, the padding taken out of the whole
-piece at once; the few rows in another variant are written by Polars and put in between.
+Numpy assembles plain rows from padded values, and removes the padding of a whole piece at
+once. Polars writes the few rows in other variants, which are inserted at their places.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from schemas.statuses import STATUS_RANK, STATUSES
 HEADER = (",".join(CONTRACT_COLUMNS) + "\n").encode()
 
 PIECE_ROWS = 262_144
-"""Rows made at a time: what bounds the memory, whatever a day's size."""
+"""The number of rows that are generated at a time, which bounds the memory for a day of any size."""
 
 _ORDERS, _QUANTITIES, _VARIANTS, _FAULTS, _ORDER_OF_LINES = range(20, 25)
 
@@ -47,7 +47,7 @@ Places = npt.NDArray[np.intp]
 
 @dataclass(frozen=True)
 class RowContents:
-    """What rows say; one entry per row, in the order of the lines."""
+    """The values of rows as columns: one entry per row, in the order of the lines."""
 
     number: Integers
     """The number in the transaction_id."""
@@ -55,27 +55,27 @@ class RowContents:
     product: Integers
     quantity: Integers
     event_day: Integers
-    """Counted from the first file's day."""
+    """The day of the event, counted from the first file's day."""
     second: Integers
-    """Of the event_day in UTC; from 86400 on it is in the day after."""
+    """The second of the event_day in UTC; values from 86400 on are in the next day."""
     status: Integers
-    """Its rank."""
+    """The rank of the status."""
     variant: Integers
     """Index into VARIANTS."""
 
 
 @dataclass(frozen=True)
 class Piece:
-    """Part of a day's file; its rows in the order of the lines."""
+    """A part of a day's file, with its rows in the order of the lines."""
 
     text: bytes
     contents: RowContents
     outcome: Integers
-    """Index into OUTCOMES, all files being dropped in day order."""
+    """Index into OUTCOMES, for files that are dropped in day order."""
     wins: npt.NDArray[np.bool_]
-    """True: the fact ends with this row."""
+    """True for a row that is in the final fact."""
     special: pl.DataFrame
-    """place (index into the others) and trimmed transaction_id (null: malformed) of the rows not in PLAIN variant."""
+    """The rows not in PLAIN variant: place (their index) and trimmed transaction_id (null for a malformed row)."""
 
     @property
     def rows(self) -> int:
@@ -100,7 +100,7 @@ class Piece:
 
 
 class RowWriter:
-    """Writes the rows of any day; made once, for its tables are used by all days."""
+    """Writes the rows of any day; one instance serves all days, because they share its tables."""
 
     def __init__(self, args: MockDataArgs, *, products: Products, customers: Customers) -> None:
         self._args = args
@@ -152,7 +152,7 @@ class RowWriter:
     def _contents(self, day: Day, of_segments: _SegmentColumns, *, number: Integers, segment: Integers) -> RowContents:
         words = random_words(self._args.seed, _ORDERS, number)
         event_day = of_segments.event_day[segment]
-        # The square makes some customers come often.
+        # The square makes some customers order more often than others.
         share = bits(words, low=16, count=24)
         known = np.array([known_customers(self._args, born) for born in range(self._args.days)])[
             of_segments.born[segment]
@@ -175,7 +175,7 @@ class RowWriter:
         return contents
 
     def _seconds(self, share: Integers, moment: Integers, *, event_day: Integers) -> Integers:
-        # An order's hour differs from day to day, but is one and the same in all rows about one day.
+        # The second of an order differs from day to day, but is the same in all its rows about one day.
         second: Integers = self._clock[(share + event_day * 40_503) % 2**_CLOCK_BITS]
         for code, kind in enumerate(MOMENTS):
             if kind is not FIRST:
@@ -184,7 +184,7 @@ class RowWriter:
         return second
 
     def _variants(self, day: Day, variant: Integers, *, number: Integers, row: Integers) -> Integers:
-        """Some of the rows that could be plain get a spelling instead."""
+        """The variants of rows; some of the plain rows get a spelling instead."""
         words = random_words(self._args.seed, _VARIANTS, number * 64 + row)
         chosen = bits(words, low=0, count=32) < self._args.faults * 2**32
         spellings = _SPELLING_VARIANTS[day.has_quotes]
@@ -192,21 +192,21 @@ class RowWriter:
         return np.where(chosen & (variant == VARIANT_INDEX[PLAIN]), spelling, variant)
 
     def _make_faulty(self, day: Day, contents: RowContents, places: Places) -> None:
-        """Give the rows at these places, which tell of no order yet, each its fault."""
+        """Give each of the rows at these places, which belong to no order, its fault."""
         since = contents.number[places] - day.first_fault
         words = random_words(self._args.seed, _FAULTS, contents.number[places])
         faults = _FAULT_VARIANTS[day.has_quotes]
         contents.variant[places] = faults[(day.fault_number + since) % len(faults)]
         contents.status[places] = bits(words, low=0, count=16) % len(STATUSES)
         if day.orders_known:
-            # Half of them name an existing order in the latest state: if one of them were accepted,
-            # the fact would show it. Rows that wait do not: two of them might conflict.
+            # Half of them have the id of an existing order and the highest status: if one of them were
+            # accepted, the fact would show it. Waiting rows are left out, because two of them might conflict.
             half = (bits(words, low=63, count=1) == 0) & ~_IS_WAITING[contents.variant[places]]
             contents.status[places[half]] = len(STATUSES) - 1
             contents.number[places[half]] = bits(words[half], low=16, count=47) % day.orders_known
 
     def _special_rows(self, day: Day, contents: RowContents) -> pl.DataFrame:
-        """place, line (bytes) and trimmed transaction_id of the rows in another variant than PLAIN, in their order."""
+        """The rows not in PLAIN variant, in order: place, line (bytes) and trimmed transaction_id."""
         places = np.flatnonzero(contents.variant != VARIANT_INDEX[PLAIN])
         since_1970 = (self._args.start - date(1970, 1, 1)).days + contents.event_day[places]
         seconds = since_1970 * (LAST_SECOND + 1) + contents.second[places]
@@ -236,7 +236,7 @@ class RowWriter:
         return pl.concat([nothing, *written]).sort("place")
 
     def _plain_rows(self, day: Day, contents: RowContents, *, dates: npt.NDArray[np.void]) -> npt.NDArray[np.void]:
-        """One record per row, its values side by side, each still padded with NUL."""
+        """One record per row with its values side by side, each padded with NUL."""
         ago = day.index - contents.event_day
         values = {
             "start": self._id_start,
@@ -256,7 +256,7 @@ class RowWriter:
         return records
 
     def _date_values(self, day: Day) -> npt.NDArray[np.void]:
-        """The texts of every second of the day and of the days before of which its rows may tell."""
+        """The texts of all seconds of the day and of the earlier days that its rows may be about."""
         days = [self._args.day(day.index - ago) for ago in range(min(day.index, _MOST_DAYS_AGO) + 1)]
         texts = np.empty(
             (len(days), len(self._clock_values)), dtype=[("day", "V10"), ("clock", self._clock_values.dtype)]
@@ -279,7 +279,7 @@ class _Part:
         self.segments = np.repeat(np.arange(len(lengths)), lengths)
 
     def order_of_lines(self, shuffle: np.random.Generator) -> Places:
-        """For each line the place of its row in `numbers`: shuffled, but rows of one history keep their order."""
+        """The place in `numbers` of each line's row: shuffled, but rows of one history keep their order."""
         line = shuffle.permutation(len(self.numbers))
         for rows in self._rows_of_one_history():
             line[rows] = np.sort(line[rows], axis=0)
@@ -288,7 +288,7 @@ class _Part:
         return order
 
     def _rows_of_one_history(self) -> Iterator[Places]:
-        """Places of the rows of those orders that have several in this file: one column per order."""
+        """The places of rows of orders with several rows in this file: one column per order."""
         same_orders: dict[tuple[int, int], list[int]] = {}
         for position, segment in enumerate(self._day_segments):
             same_orders.setdefault((segment.first, segment.count), []).append(position)
@@ -302,7 +302,7 @@ def _slice(first: int, count: int, *, index: int, parts: int) -> range:
 
 
 class _SegmentColumns:
-    """What all rows of a segment have in common, as tables; the last entry is for the faulty rows."""
+    """The values that all rows of a segment share, as tables; the last entry is for the faulty rows."""
 
     def __init__(self, day: Day, *, last_day: int) -> None:
         rows = [segment.history.rows[segment.row] for segment in day.segments]
@@ -325,7 +325,7 @@ def _indices(variants: Sequence[Variant], *, has_quotes: bool) -> Integers:
     return np.array([VARIANT_INDEX[variant] for variant in variants if has_quotes or not variant.has_quotes])
 
 
-# Which variants a file may have, by whether it has quotes.
+# The variants of files without and with quotes.
 _SPELLING_VARIANTS = {has_quotes: _indices(SPELLINGS, has_quotes=has_quotes) for has_quotes in (False, True)}
 _FAULT_VARIANTS = {has_quotes: _indices(FAULTS, has_quotes=has_quotes) for has_quotes in (False, True)}
 _LINES = np.array([1 + variant.blank_lines for variant in VARIANTS])
@@ -357,13 +357,13 @@ def _values(ids: pl.Series) -> list[bytes]:
 
 
 def _padded(values: list[bytes]) -> npt.NDArray[np.void]:
-    # Void, for numpy copies such values whole; bytes it copies letter by letter.
+    # The void type, because numpy copies its values whole, but bytes letter by letter.
     texts = np.array(values)
     return texts.view(f"V{texts.dtype.itemsize}")
 
 
 def _second_of_day() -> Integers:
-    """Quantile table: uniform bits look up the second at which an order is placed."""
+    """A quantile table: uniform bits look up the second at which an order is placed."""
     share = np.concatenate([[0.0], np.cumsum(_HOURS)]) / sum(_HOURS)
     middles = (np.arange(2**_CLOCK_BITS) + 0.5) / 2**_CLOCK_BITS
     table: Integers = np.interp(middles, share, np.arange(25) * 3600.0).astype(np.int64)
@@ -371,7 +371,7 @@ def _second_of_day() -> Integers:
 
 
 def _pieces_ordered(mean_more: float) -> Integers:
-    """Quantile table of the quantity: one, and a geometric number of more."""
+    """A quantile table of the quantity: one piece, and a geometrically distributed number of further pieces."""
     stop = 1.0 / (1.0 + mean_more)
     weights = [0.0] + [stop * (1.0 - stop) ** more for more in range(_MOST_PIECES)]
     return quantiles(weights, count=_QUANTITY_BITS)

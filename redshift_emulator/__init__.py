@@ -1,15 +1,15 @@
-"""The laptop's Redshift: PostgreSQL 18 behind a proxy that speaks to the production driver as Redshift does.
+"""An emulated Redshift: PostgreSQL 18 behind a proxy that accepts the production driver as Redshift does.
 
     with Warehouse.start(s3_endpoint_url="http://127.0.0.1:5000") as warehouse:
-        database = warehouse.fresh_database()  # clean, in 30 ms; or warehouse.database
-        os.environ.update(warehouse.client_environment())  # what a client process needs to trust and find it
+        database = warehouse.fresh_database()  # a new database, in 30 ms; or warehouse.database
+        os.environ.update(warehouse.client_environment())  # the certificate and the sign-in endpoint
         redshift_connector.connect(**warehouse.iam_connection(database))  # as IAMR:<role>, as the job signs in
         redshift_connector.connect(**warehouse.admin_connection(database))  # with user and password
 
-Other processes: `python -m redshift_emulator --s3-endpoint URL --data-dir DIR --ready-file FILE` writes the same facts
-as JSON into FILE once it answers, and stops on SIGTERM or SIGINT.
+For other processes: `python -m redshift_emulator --s3-endpoint URL --data-dir DIR --ready-file FILE` writes the same
+values as JSON into FILE once it accepts connections, and stops on SIGTERM or SIGINT.
 
-`refusals(sql)` lists what Redshift would refuse in a statement that PostgreSQL may well accept.
+`refusals(sql)` lists the parts of a statement that Redshift would refuse, although PostgreSQL may accept them.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ def main() -> None:
     parser.add_argument("--s3-endpoint", help="URL of moto, for COPY, UNLOAD and STS")
     parser.add_argument("--data-dir", type=Path, help="keeps the data between starts (default: nothing is kept)")
     parser.add_argument(
-        "--ready-file", type=Path, required=True, help="JSON on how to reach it, written when it answers"
+        "--ready-file", type=Path, required=True, help="file for address and password, written once it is ready"
     )
     arguments = parser.parse_args()
     signals = (signal.SIGTERM, signal.SIGINT)

@@ -1,4 +1,4 @@
-"""One PostgreSQL session behind the emulator, and the plain questions the emulator itself asks it."""
+"""One PostgreSQL session behind the emulator, and the emulator's own queries on it."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pathlib import Path
 
 from redshift_emulator import wire
 
-# PostgreSQL takes connections before it is ready: for a moment, on a busy machine for many seconds.
+# PostgreSQL accepts connections before it is ready: for a moment, on a busy machine for many seconds.
 _STARTING_SECONDS = 120
 
 
 class BackendError(Exception):
-    """PostgreSQL answered with an error; `fields` are those of its ErrorResponse."""
+    """PostgreSQL returned an error; `fields` are the fields of its ErrorResponse."""
 
     def __init__(self, fields: Mapping[str, str]) -> None:
         super().__init__(f"{fields.get('C')}: {fields.get('M')}")
@@ -33,7 +33,7 @@ class Backend:
 
     @classmethod
     async def connect(cls, socket_path: Path, parameters: Mapping[str, str]) -> Backend:
-        """Opens a session; the password is checked before, since PostgreSQL trusts every client of its socket."""
+        """Opens a session. The caller has checked the password, since PostgreSQL trusts every client of its socket."""
         deadline = time.monotonic() + _STARTING_SECONDS
         while time.monotonic() < deadline:
             reader, writer = await asyncio.open_unix_connection(str(socket_path), limit=1 << 20)
@@ -61,14 +61,14 @@ class Backend:
                 return
 
     async def receive(self) -> wire.Message:
-        """The next message of PostgreSQL."""
+        """The next message from PostgreSQL."""
         message = await wire.read_message(self.reader)
         if message.kind == b"Z":
             self.status = message.body
         return message
 
     async def run(self, sql: str) -> list[list[str | None]]:
-        """Runs `sql` as a simple query: its rows as text, or `BackendError` once PostgreSQL is ready again."""
+        """Runs `sql` as a simple query; returns its rows as text, or raises BackendError."""
         self.writer.write(wire.query_message(sql))
         rows: list[list[str | None]] = []
         error: BackendError | None = None
@@ -82,5 +82,5 @@ class Backend:
         return rows
 
     def close(self) -> None:
-        """Ends the session at once; PostgreSQL rolls back what was open."""
+        """Ends the session at once; PostgreSQL rolls back an open transaction."""
         self.writer.transport.abort()

@@ -1,4 +1,4 @@
-"""The clauses that COPY and UNLOAD share, taken word by word from a statement."""
+"""A word-by-word reader of COPY and UNLOAD statements, and the clauses that both have."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Words:
 
     @property
     def left(self) -> bool:
-        """Whether there is more."""
+        """True while there are more words."""
         return self._position < len(self._tokens)
 
     def take(self) -> Token:
@@ -28,14 +28,14 @@ class Words:
         return self._tokens[self._position - 1]
 
     def maybe(self, *shapes: str) -> bool:
-        """Takes these words if they come next."""
+        """Takes these words if they come next; False if others do."""
         if tuple(token.shape for token in self._tokens[self._position : self._position + len(shapes)]) != shapes:
             return False
         self._position += len(shapes)
         return True
 
     def expect(self, *shapes: str) -> None:
-        """Takes these words; a syntax error if others come."""
+        """Takes these words; raises a syntax error if others come next."""
         if not self.maybe(*shapes):
             raise self.error()
 
@@ -63,7 +63,7 @@ class Words:
 
 
 def iam_role(words: Words) -> str | None:
-    """What follows IAM_ROLE: an ARN, or None for the word `default`."""
+    """Takes the ARN after IAM_ROLE; None for the word `default`."""
     if words.maybe("DEFAULT"):
         return None
     arn = words.literal()
@@ -73,7 +73,7 @@ def iam_role(words: Words) -> str | None:
 
 
 def switch(words: Words, *, otherwise: bool = True) -> bool:
-    """An optional ON/TRUE or OFF/FALSE."""
+    """Takes an optional ON/TRUE or OFF/FALSE; `otherwise` if neither comes next."""
     if words.maybe("ON") or words.maybe("TRUE"):
         return True
     if words.maybe("OFF") or words.maybe("FALSE"):

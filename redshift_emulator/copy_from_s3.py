@@ -1,4 +1,4 @@
-"""COPY … FROM 's3://…' FORMAT AS PARQUET: which objects, and how their rows get into the session's transaction."""
+"""COPY … FROM 's3://…' FORMAT AS PARQUET: finds the objects and sends their rows into the session's transaction."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ _ROWS_AT_ONCE = 65_536
 _IGNORED_KEY = re.compile(r"(?:^|/)[_.][^/]*$|\.(?:gz|gzip|bz2|bzip2|zst|zstd|snappy|lzo|lz4)$")
 _ESCAPES = {"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"}
 _BYTES_AT_ONCE = 256 << 10
-"""What is handed to the socket at a time: asyncio moves the rest of a larger piece again for each part it sends."""
+"""The size of one write to the socket: asyncio copies the rest of a larger write each time it sends a part."""
 
 
 @dataclass(frozen=True)
 class CopyCommand:
-    """A COPY of Parquet as Redshift takes it."""
+    """A COPY of Parquet that Redshift accepts."""
 
     table: str
     columns: tuple[str, ...]
@@ -44,7 +44,7 @@ class CopyCommand:
 
 
 def copy_command(statement: Statement) -> CopyCommand:
-    """What a COPY statement asks for; `RedshiftError` where Redshift refuses it."""
+    """Parses a COPY statement; raises RedshiftError where Redshift refuses it."""
     words = Words(statement)
     words.expect("COPY")
     table = words.name()
@@ -75,14 +75,14 @@ def copy_command(statement: Statement) -> CopyCommand:
         elif words.maybe("STATUPDATE"):
             words.maybe("PRESET") or switch(words)
         elif words.maybe("ACCEPTINVCHARS"):
-            pass  # a Parquet string holds UTF-8 only
+            pass  # strings in Parquet are always valid UTF-8
         elif words.maybe("CREDENTIALS") or words.maybe("ACCESS_KEY_ID") or words.maybe("WITH"):
             raise RedshiftError("XX000", "the emulator takes IAM_ROLE only: no keys in SQL")
         else:
             option = words.name().upper()
             raise RedshiftError("0A000", f"{option} argument is not supported for PARQUET based COPY")
     if not parquet:
-        # '' and NULL in text formats follow options (EMPTYASNULL, NULL AS) that PostgreSQL reads differently
+        # in text formats, '' and NULL depend on options (EMPTYASNULL, NULL AS) that PostgreSQL lacks
         raise RedshiftError("0A000", "the emulator copies FORMAT AS PARQUET only")
     if not authorised:
         raise RedshiftError("XX000", "COPY needs an authorization: IAM_ROLE default or IAM_ROLE 'arn:…'")
@@ -90,7 +90,7 @@ def copy_command(statement: Statement) -> CopyCommand:
 
 
 async def emulate_copy(command: CopyCommand, backend: Backend, store: ObjectStore) -> int:
-    """Loads the objects into the table, all or nothing: the number of rows."""
+    """Loads all objects into the table, or none of them; returns the number of rows."""
     columns, temporary = await _target(command, backend)
     objects = await in_thread(_objects, command, store)
     names = ", ".join(_quoted(column.name) for column in columns)
@@ -113,7 +113,7 @@ async def emulate_copy(command: CopyCommand, backend: Backend, store: ObjectStor
     if refused is not None:
         raise refused
     if temporary and rows:
-        # as Redshift does after a load; without it the planner takes a staging table for a tiny one
+        # as Redshift does after a load; without it the planner expects the staging table to be tiny
         await backend.run(f"ANALYZE {command.table}")
     return rows
 
@@ -127,7 +127,7 @@ async def _until_ready(backend: Backend) -> BackendError | None:
 
 
 async def _target(command: CopyCommand, backend: Backend) -> tuple[list[TargetColumn], bool]:
-    """The columns to load, in the order of the file, and whether the table is a temporary one."""
+    """The columns to load, in the order of the file, and True for a temporary table."""
     literal = command.table.replace("\\", "\\\\").replace("'", "''")
     rows = await backend.run(
         "SELECT a.attname, format_type(a.atttypid, a.atttypmod), c.relpersistence FROM pg_attribute a"
@@ -161,7 +161,7 @@ def _objects(command: CopyCommand, store: ObjectStore) -> list[ObjectName]:
 
 
 def _listed(manifest: ObjectName, command: CopyCommand, store: ObjectStore) -> Iterator[ObjectName]:
-    """The objects of a manifest, each checked against what the manifest says of it."""
+    """The objects of a manifest; each must have the size that the manifest gives."""
     text = store.read(manifest, command.iam_role)
     try:
         entries = json.loads(text)["entries"]
@@ -202,7 +202,7 @@ async def _send_object(
             chunk = asyncio.create_task(in_thread(_next_text, batches, columns))
             try:
                 while (text := await chunk) is not None:
-                    # the next batch is made while PostgreSQL takes this one
+                    # the next batch is converted while PostgreSQL reads this one
                     chunk = asyncio.create_task(in_thread(_next_text, batches, columns))
                     for start in range(0, len(text), _BYTES_AT_ONCE):
                         backend.writer.write(wire.framed(b"d", text[start : start + _BYTES_AT_ONCE]))
@@ -213,11 +213,11 @@ async def _send_object(
 
 
 def _next_text(batches: Iterator[pa.RecordBatch], columns: list[TargetColumn]) -> bytes | None:
-    """The next rows in PostgreSQL's text format, the quickest that needs no Python for each row."""
+    """The next rows in PostgreSQL's text format, the fastest one that needs no Python code for each row."""
     batch = next(batches, None)
     if batch is None:
         return None
-    # Polars' Enum columns are plain strings in Parquet; only Arrow reads the footer's note that they are more
+    # Polars' Enum columns are plain strings in Parquet; only Arrow restores them as dictionaries from the footer
     batch = pa.RecordBatch.from_arrays(
         [column.dictionary_decode() if pa.types.is_dictionary(column.type) else column for column in batch.columns],
         names=[column.name for column in columns],

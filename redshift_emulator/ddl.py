@@ -1,4 +1,4 @@
-"""Translates Redshift's DDL: distribution and sort keys are removed, keys are not enforced, types are Redshift's."""
+"""Translates Redshift's DDL for PostgreSQL: no distribution or sort keys, no enforced keys, Redshift's types."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from redshift_emulator.errors import BYTE_LIMIT
 from redshift_emulator.tokens import Statement, Token, joined, tokens_of
 
 _KEY = r"(?:CONSTRAINT \S+ )?(?:PRIMARY KEY|UNIQUE|FOREIGN KEY)"
-# longest first: an attribute's pattern must not swallow the beginning of another
+# the longest first, because one attribute's pattern must not match the beginning of another
 _COLUMN_ATTRIBUTES = re.compile(
     r" (?:ENCODE \w+|DISTKEY|SORTKEY|UNIQUE|REFERENCES \S+(?: \. \S+)?(?: \( [^()]* \))?)(?= |$)"
 )
@@ -22,7 +22,7 @@ _BARE_DECIMAL = re.compile(r"(?:DECIMAL|NUMERIC)(?! \()(?= |$)")
 
 
 def create_table_for_postgresql(statement: Statement) -> Statement:
-    """A CREATE TABLE that PostgreSQL accepts and that behaves as in Redshift."""
+    """The CREATE TABLE with which PostgreSQL behaves as Redshift does."""
     opening = next((i for i, token in enumerate(statement.tokens) if token.text == "("), len(statement.tokens))
     head = statement.tokens[:opening]
     named_columns = opening < len(statement.tokens) and not any(t.shape in ("AS", "DISTKEY", "SORTKEY") for t in head)
@@ -36,7 +36,7 @@ def create_table_for_postgresql(statement: Statement) -> Statement:
 
 
 def alter_table_for_postgresql(statement: Statement) -> Statement:
-    """An ALTER TABLE that PostgreSQL accepts; one about keys or distribution changes nothing."""
+    """The ALTER TABLE for PostgreSQL; it changes nothing where Redshift's is about keys or distribution."""
     table = re.match(r"ALTER TABLE \S+(?: \. \S+)?", statement.shape)
     assert table is not None
     length = len(table[0].split(" "))
@@ -87,7 +87,7 @@ def _element(element: tuple[Token, ...], keys: set[str]) -> str | None:
 
 
 def _column(element: tuple[Token, ...] | list[Token], keys: set[str]) -> str:
-    """A column with Redshift's type, its NOT NULL and its default, and nothing about keys or encodings."""
+    """A column definition with type, NOT NULL and default, but without keys and encodings."""
     name, attributes = element[0], list(element[1:])
     attributes = _cut(attributes, _COLUMN_ATTRIBUTES)
     shape = Statement.of(attributes).shape
@@ -110,7 +110,7 @@ def _column(element: tuple[Token, ...] | list[Token], keys: set[str]) -> str:
 
 
 def _cut(tokens: list[Token], noise: re.Pattern[str]) -> list[Token]:
-    """The tokens without those whose shapes `noise` finds."""
+    """The tokens without those that `noise` matches."""
     while match := noise.search(Statement.of(tokens).shape):
         first = len(Statement.of(tokens).shape[: match.start()].split(" "))
         tokens = tokens[:first] + tokens[first + len(match[0].split()) :]
@@ -118,7 +118,7 @@ def _cut(tokens: list[Token], noise: re.Pattern[str]) -> list[Token]:
 
 
 def _without_table_attributes(tokens: tuple[Token, ...]) -> Statement:
-    """The tokens without table attributes, which come before an AS and outside the column list."""
+    """The tokens without the table attributes before an AS."""
     kept: list[Token] = []
     position = 0
     while position < len(tokens):

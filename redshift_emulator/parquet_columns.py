@@ -1,4 +1,4 @@
-"""Whether a Parquet file fits a table: by position, with the physical types that Redshift Spectrum wants exactly."""
+"""Checks that a Parquet file fits a table: column by column, with exactly the physical types of Redshift Spectrum."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from redshift_emulator.errors import RedshiftError
 
 
 class TargetColumn(NamedTuple):
-    """A column of the table and its type in PostgreSQL's words."""
+    """A column of the table and the name of its type in PostgreSQL."""
 
     name: str
     type: str
@@ -27,7 +27,7 @@ class TargetColumn(NamedTuple):
 
 
 class _FileColumn(NamedTuple):
-    """What a Parquet footer says of a column."""
+    """The types of a column in a Parquet footer."""
 
     physical: str
     logical: str
@@ -41,7 +41,7 @@ class _FileColumn(NamedTuple):
 
 
 def check_schema(schema: pq.ParquetSchema, columns: list[TargetColumn], *, file: str) -> None:
-    """Refuses a file whose columns do not fit the table's by position; names do not matter."""
+    """Refuses a file whose columns do not fit the table's columns by position; names are ignored."""
     if len(schema) != len(columns):
         raise RedshiftError(
             "XX000",
@@ -85,7 +85,7 @@ def _fits(held: _FileColumn, wanted: str) -> bool:
 
 
 def _decimal_fits(held: _FileColumn, precision: int, scale: int) -> bool:
-    """The value's width in the file must be the one that the column's precision takes."""
+    """True when the file stores the decimals in the width that the column's precision requires."""
     if held.logical != "Decimal" or held.details["scale"] != scale or held.details["precision"] > precision:
         return False
     if precision <= 9:
@@ -107,7 +107,7 @@ _SIMPLE: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
 
 
 def check_lengths(batch: pa.RecordBatch, columns: list[TargetColumn]) -> None:
-    """Refuses a text that is longer, in bytes, than its column."""
+    """Refuses a text with more bytes than its column allows."""
     for position, target in enumerate(columns):
         limit = target.byte_limit
         if limit is None:

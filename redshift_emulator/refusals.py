@@ -1,4 +1,4 @@
-"""The table of what Redshift refuses and PostgreSQL accepts; sessions enforce it, `refusals()` reports it."""
+"""The rules for SQL that PostgreSQL accepts and Redshift refuses; sessions enforce them, `refusals()` reports them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MAX_BINDS = 32767
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why Redshift refuses a statement: the rule's name, the SQLSTATE and the message the client sees."""
+    """The reason for a refusal by Redshift: the rule's name, the SQLSTATE and the message for the client."""
 
     rule: str
     sqlstate: str
@@ -26,7 +26,7 @@ class Refusal:
 
 @dataclass(frozen=True)
 class _Rule:
-    """A restriction: it holds for statements whose shape `pattern` finds, or whose syntax tree `tree` accepts."""
+    """A restriction on statements whose shape matches `pattern`, or for whose syntax tree `tree` is true."""
 
     name: str
     sqlstate: str
@@ -100,7 +100,7 @@ _RULES: tuple[_Rule, ...] = (
     ),
     _unsupported(
         "merge_remove_duplicates",
-        "the emulator does not play MERGE … REMOVE DUPLICATES",
+        "the emulator does not support MERGE … REMOVE DUPLICATES",
         r"^MERGE .* REMOVE DUPLICATES$",
     ),
     _by_tree(
@@ -190,7 +190,7 @@ def is_procedure(statement: Statement) -> bool:
 
 
 def refusals_of(statement: Statement) -> list[Refusal]:
-    """Everything in one statement that Redshift refuses; in a procedure, also in what its body does."""
+    """Everything in one statement that Redshift refuses, including the body of a procedure."""
     tree: exp.Expr | None = None
     refusals = []
     if is_procedure(statement):
@@ -210,4 +210,4 @@ def _parsed(sql: str) -> exp.Expr | None:
     try:
         return sqlglot.parse_one(sql, read="redshift")
     except SqlglotError:
-        return None  # PostgreSQL refuses what sqlglot cannot parse
+        return None  # PostgreSQL refuses a statement that sqlglot cannot parse

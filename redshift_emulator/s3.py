@@ -1,4 +1,4 @@
-"""The objects that COPY reads and UNLOAD writes, with the rights of the role that the statement names."""
+"""The objects that COPY reads and UNLOAD writes, accessed with the rights of the role in the statement."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class ObjectStore:
         self._endpoint_url = endpoint_url
         self._service_credentials = service_credentials
         self._region = region
-        # a session of its own, and a lock: boto3's default one is not for several threads
+        # a session of its own and a lock, because boto3's default session is not thread-safe
         self._aws_session = boto3.session.Session()
         self._lock = threading.Lock()
         self._clients: dict[str | None, tuple[float, Any]] = {}
@@ -62,12 +62,12 @@ class ObjectStore:
         if iam_role is None:
             return service
         try:
-            answer = self._aws("sts", service).assume_role(
+            response = self._aws("sts", service).assume_role(
                 RoleArn=iam_role, RoleSessionName="redshift", DurationSeconds=_ROLE_LASTS_SECONDS
             )
         except (BotoCoreError, ClientError) as error:
             raise RedshiftError("XX000", f"Not authorized to assume the IAM role {iam_role}", str(error)) from error
-        keys = answer["Credentials"]
+        keys = response["Credentials"]
         return {
             "aws_access_key_id": keys["AccessKeyId"],
             "aws_secret_access_key": keys["SecretAccessKey"],
@@ -88,28 +88,28 @@ class ObjectStore:
             raise _s3_error(name, error) from error
 
     def read(self, name: ObjectName, iam_role: str | None) -> bytes:
-        """A small object, whole."""
+        """The content of a small object."""
         try:
             return bytes(self._client(iam_role).get_object(Bucket=name.bucket, Key=name.key)["Body"].read())
         except (BotoCoreError, ClientError) as error:
             raise _s3_error(name, error) from error
 
     def download(self, name: ObjectName, path: Path, iam_role: str | None) -> None:
-        """An object into a file."""
+        """Downloads an object into a file."""
         try:
             self._client(iam_role).download_file(name.bucket, name.key, str(path))
         except (BotoCoreError, ClientError) as error:
             raise _s3_error(name, error) from error
 
     def upload(self, path: Path, name: ObjectName, iam_role: str | None) -> None:
-        """A file into an object."""
+        """Uploads a file as an object."""
         try:
             self._client(iam_role).upload_file(str(path), name.bucket, name.key)
         except (BotoCoreError, ClientError, boto3.exceptions.S3UploadFailedError) as error:
             raise _s3_error(name, error) from error
 
     def under(self, prefix: ObjectName, iam_role: str | None) -> list[ObjectName]:
-        """The objects whose keys begin with the prefix, in order."""
+        """The objects whose keys begin with the prefix, in the order of keys."""
         try:
             pages = (
                 self._client(iam_role)

@@ -1,7 +1,7 @@
-"""One client's connection: TLS, sign-in, and a decision about every statement before PostgreSQL sees it.
+"""One client's connection: TLS, sign-in, and a decision about every statement before it reaches PostgreSQL.
 
-Requests are read up to their Sync and answered as a whole. A statement is passed on, rewritten, emulated (COPY,
-UNLOAD, TRUNCATE) or refused. A refused statement also fails in PostgreSQL, so the transaction fails as in Redshift.
+A request is read up to its Sync and handled as a whole. A statement is passed on, rewritten, emulated (COPY, UNLOAD,
+TRUNCATE) or refused. A refused statement also fails in PostgreSQL, so the transaction fails as in Redshift.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from redshift_emulator.threads import in_thread
 from redshift_emulator.unload_to_s3 import emulate_unload
 
 SERVER_VERSION = "8.0.2"
-"""What Redshift reports; the driver counts rows by it."""
+"""The server version that Redshift reports; the driver's row counts depend on it."""
 
 _FOREIGN_TO_POSTGRESQL = ("client_protocol_version", "driver_version", "os_version", "driver_discovery_version")
 _FAILS = "refused by the emulator"
@@ -34,7 +34,7 @@ _FAILS = "refused by the emulator"
 
 @dataclass(frozen=True)
 class ObservedStatement:
-    """A statement that is about to be sent to PostgreSQL, or is done and its sender does not know yet."""
+    """A statement before it is sent to PostgreSQL, or after it is done and before its sender gets the response."""
 
     session: int
     sql: str
@@ -43,7 +43,7 @@ class ObservedStatement:
 
 @dataclass
 class StatementObserver:
-    """Sees every statement of every session; a ConnectionError that it raises cuts the session's connection."""
+    """Gets every statement of every session; a ConnectionError from `on_statement` cuts the session's connection."""
 
     on_statement: Callable[[ObservedStatement], None] | None = None
     sessions: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
@@ -51,7 +51,7 @@ class StatementObserver:
 
 @dataclass(frozen=True)
 class SharedState:
-    """What every session of one warehouse shares."""
+    """The objects that all sessions of one warehouse share."""
 
     socket_path: Path
     tls: ssl.SSLContext
@@ -69,7 +69,7 @@ async def serve(shared: SharedState, reader: asyncio.StreamReader, writer: async
         if backend is not None:
             await _Session(shared, reader, writer, backend, next(shared.observer.sessions)).run()
     except (ConnectionError, asyncio.IncompleteReadError, ssl.SSLError, asyncio.CancelledError):
-        pass  # the client or PostgreSQL is gone, or the warehouse stops: nobody is left to answer
+        pass  # the client or PostgreSQL is gone, or the warehouse stops: no response is possible
     finally:
         if backend is not None:
             backend.close()
@@ -94,8 +94,8 @@ async def _sign_in(shared: SharedState, reader: asyncio.StreamReader, writer: as
     user = asked.get("user", "")
     salt = os.urandom(4)
     writer.write(wire.framed(b"R", (5).to_bytes(4, "big") + salt))
-    answer = (await wire.read_message(reader)).body.rstrip(b"\0")
-    if not await _password_is_right(shared, user=user, answer=answer, salt=salt):
+    hashed = (await wire.read_message(reader)).body.rstrip(b"\0")
+    if not await _password_is_right(shared, user=user, hashed=hashed, salt=salt):
         await _refuse_connection(writer, RedshiftError("28000", f'password authentication failed for user "{user}"'))
         return None
     parameters = {name: value for name, value in asked.items() if name not in _FOREIGN_TO_POSTGRESQL}
@@ -113,17 +113,17 @@ async def _sign_in(shared: SharedState, reader: asyncio.StreamReader, writer: as
     return backend
 
 
-async def _password_is_right(shared: SharedState, *, user: str, answer: bytes, salt: bytes) -> bool:
+async def _password_is_right(shared: SharedState, *, user: str, hashed: bytes, salt: bytes) -> bool:
     admin_session = await Backend.connect(shared.socket_path, {"user": shared.superuser, "database": "postgres"})
     try:
         literal = _literal(user)
         rows = await admin_session.run(f"SELECT rolpassword FROM pg_authid WHERE rolname = {literal}")
         stored = rows[0][0] if rows else None
-        if not shared.passwords.accepts(user=user, answer=answer, salt=salt, stored=stored):
+        if not shared.passwords.accepts(user=user, hashed=hashed, salt=salt, stored=stored):
             return False
         if not rows:
-            # the first sign-in of a role with temporary credentials makes its database user
-            with suppress(BackendError):  # two first sign-ins at once: the other one made it
+            # the first sign-in of a role with temporary credentials creates its database user
+            with suppress(BackendError):  # a first sign-in at the same time may have created it
                 await admin_session.run(f"CREATE ROLE {_identifier(user)} LOGIN")
         return True
     finally:
@@ -156,25 +156,25 @@ class _Session:
     prepared: dict[bytes, Plan] = field(default_factory=dict)
     portals: dict[bytes, Plan] = field(default_factory=dict)
     texts: dict[bytes, str] = field(default_factory=dict)
-    """The texts of the prepared statements."""
+    """Name of a prepared statement -> its text."""
     executing: str = ""
     last_copy_count: int = 0
     copy_count_is_stale: bool = False
-    """PostgreSQL's copy of the count may have been rolled back; Redshift's never is."""
+    """True when PostgreSQL's copy of the count may have been rolled back; Redshift's never is."""
 
     async def run(self) -> None:
-        """Answers requests until the client disconnects, also in the middle of a request."""
+        """Handles requests until the client disconnects, even in the middle of a request."""
         requests: asyncio.Queue[list[wire.Message]] = asyncio.Queue(maxsize=8)
         listening = asyncio.create_task(self._listen(requests))
-        answering = asyncio.create_task(self._answer(requests))
+        handling = asyncio.create_task(self._handle(requests))
         try:
-            done, _ = await asyncio.wait({listening, answering}, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait({listening, handling}, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
         finally:
             listening.cancel()
-            answering.cancel()
-            await asyncio.gather(listening, answering, return_exceptions=True)
+            handling.cancel()
+            await asyncio.gather(listening, handling, return_exceptions=True)
 
     async def _listen(self, requests: asyncio.Queue[list[wire.Message]]) -> None:
         request: list[wire.Message] = []
@@ -183,13 +183,13 @@ class _Session:
             if message.kind == b"X":
                 return
             if message.kind == b"H":
-                continue  # the driver flushes after every message, and always goes on to a Sync
+                continue  # the driver flushes after every message, and always sends a Sync later
             request.append(message)
             if message.kind in b"SQ":
                 await requests.put(request)
                 request = []
 
-    async def _answer(self, requests: asyncio.Queue[list[wire.Message]]) -> None:
+    async def _handle(self, requests: asyncio.Queue[list[wire.Message]]) -> None:
         while True:
             request = await requests.get()
             if request[-1].kind == b"Q":
@@ -219,7 +219,7 @@ class _Session:
                 return
 
     async def _extended(self, request: list[wire.Message]) -> None:
-        """Passes a request on; before a emulated statement PostgreSQL is made to finish what came before."""
+        """Passes a request on; PostgreSQL finishes the earlier messages before an emulated statement runs."""
         refusal: RedshiftError | None = None
         outgoing: list[bytes] = []
         for message in request:
@@ -248,7 +248,7 @@ class _Session:
         await self._relay(refusal)
 
     async def _relay(self, refusal: RedshiftError | None = None) -> bool:
-        """Passes PostgreSQL's response on, except the final ReadyForQuery; returns True for an error."""
+        """Passes on PostgreSQL's response, except the final ReadyForQuery; returns True for an error."""
         failed = False
         while (message := await self.backend.receive()).kind != b"Z":
             if message.kind == b"E":
@@ -263,15 +263,15 @@ class _Session:
         return failed
 
     async def _observe(self, *, is_done: bool) -> None:
-        see = self.shared.observer.on_statement
-        if see is not None:
-            await in_thread(see, ObservedStatement(self.number, self.executing, is_done))
+        on_statement = self.shared.observer.on_statement
+        if on_statement is not None:
+            await in_thread(on_statement, ObservedStatement(self.number, self.executing, is_done))
 
     def _send_error(self, error: RedshiftError) -> None:
         self.client.write(wire.error_message({"S": "ERROR", **error.fields()}))
 
     async def _emulate(self, emulated: Emulated) -> bool:
-        """Plays what PostgreSQL cannot do; False when it failed, and then the transaction has failed too."""
+        """Carries out a statement that PostgreSQL cannot; False when it failed, and with it the transaction."""
         try:
             tag = await self._perform(emulated)
         except BackendError as error:

@@ -26,14 +26,14 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 CREDENTIALS_LAST_SECONDS = 900
-"""What Redshift Serverless gives by default and the least it accepts."""
+"""The default duration of Redshift Serverless, and the shortest that it accepts."""
 
 UserOf = Callable[[str], str]
-"""Maps a caller's access key to the database user that signs in; `PermissionError` refuses."""
+"""A function from a caller's access key to its database user; raises PermissionError to refuse the caller."""
 
 
 def make_certificates(folder: Path) -> tuple[ssl.SSLContext, Path]:
-    """A server's TLS context for 127.0.0.1 and localhost, and the file with the authority that a client must trust."""
+    """A server's TLS context for 127.0.0.1 and localhost, and the certificate file that a client must trust."""
     authority_key, server_key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     authority_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "redshift-emulator authority")])
     server_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "redshift-emulator")])
@@ -77,37 +77,37 @@ class Passwords:
         self._lock = threading.Lock()
 
     def issue(self, user: str) -> tuple[str, datetime]:
-        """A new password for `user` and when it stops working; earlier ones keep working until they expire."""
+        """A new password for `user` and the time when it expires; earlier ones stay valid until they expire."""
         password, now = secrets.token_urlsafe(24), time.time()
         with self._lock:
             alive = [known for known in self._temporary.get(user, []) if known[0] > now]
             self._temporary[user] = [*alive, (now + CREDENTIALS_LAST_SECONDS, password)]
         return password, datetime.fromtimestamp(now + CREDENTIALS_LAST_SECONDS, UTC)
 
-    def accepts(self, *, user: str, answer: bytes, salt: bytes, stored: str | None) -> bool:
-        """Whether `answer` is the MD5 answer to `salt` for a temporary password or the one `stored` in PostgreSQL."""
+    def accepts(self, *, user: str, hashed: bytes, salt: bytes, stored: str | None) -> bool:
+        """True when `hashed` is the MD5 hash, with `salt`, of a temporary password or of the one `stored`."""
         with self._lock:
             known = [stored_form(user, word) for until, word in self._temporary.get(user, []) if until > time.time()]
         if stored is not None:
             known.append(stored)
-        return any(hmac.compare_digest(_answer(form, salt), answer) for form in known)
+        return any(hmac.compare_digest(_salted(form, salt), hashed) for form in known)
 
 
 def stored_form(user: str, password: str) -> str:
-    """How PostgreSQL stores an MD5 password."""
+    """The form in which PostgreSQL stores an MD5 password."""
     return "md5" + hashlib.md5(f"{password}{user}".encode()).hexdigest()
 
 
-def _answer(stored: str, salt: bytes) -> bytes:
+def _salted(stored: str, salt: bytes) -> bytes:
     return b"md5" + hashlib.md5(stored.removeprefix("md5").encode() + salt).hexdigest().encode()
 
 
 def user_by_sts(endpoint_url: str | None, *, default_role: str, region: str) -> UserOf:
-    """Asks STS at `endpoint_url` whose key it is: `IAMR:<role>`, of `default_role` for a caller without a role."""
+    """A UserOf that asks STS for a caller's role: `IAMR:<role>`, or `IAMR:<default_role>` for a caller without one."""
 
     aws_session, lock = boto3.session.Session(), threading.Lock()
 
-    @functools.lru_cache(maxsize=1024)  # an access key never changes hands
+    @functools.lru_cache(maxsize=1024)  # an access key always belongs to the same caller
     def user_of(access_key: str) -> str:
         if endpoint_url is None:
             return f"IAMR:{default_role}"
@@ -122,7 +122,7 @@ def user_by_sts(endpoint_url: str | None, *, default_role: str, region: str) -> 
         try:
             arn = sts.get_caller_identity()["Arn"]
         except (BotoCoreError, ClientError) as error:
-            raise PermissionError(f"STS at {endpoint_url} does not say who the caller is: {error}") from error
+            raise PermissionError(f"STS at {endpoint_url} does not identify the caller: {error}") from error
         finally:
             sts.close()
         assumed = re.fullmatch(r"arn:[\w-]+:sts::\d+:assumed-role/([^/]+)/.*", arn)
@@ -132,16 +132,16 @@ def user_by_sts(endpoint_url: str | None, *, default_role: str, region: str) -> 
 
 
 class CredentialsEndpoint:
-    """The HTTP endpoint that plays `redshift-serverless:GetCredentials` for boto3."""
+    """The HTTP endpoint that emulates `redshift-serverless:GetCredentials` for boto3."""
 
     def __init__(self, passwords: Passwords, user_of: UserOf) -> None:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                status, answer = _answer_call(
+                status, response = _respond(
                     self.headers.get("X-Amz-Target", ""), body, self.headers, user_of, passwords
                 )
-                encoded = json.dumps(answer).encode()
+                encoded = json.dumps(response).encode()
                 self.send_response(status)
                 self.send_header("Content-Type", "application/x-amz-json-1.1")
                 self.send_header("Content-Length", str(len(encoded)))
@@ -164,12 +164,12 @@ class CredentialsEndpoint:
         self._thread.join()
 
 
-def _answer_call(
+def _respond(
     target: str, body: bytes, headers: object, user_of: UserOf, passwords: Passwords
 ) -> tuple[int, dict[str, object]]:
     assert hasattr(headers, "get")
     if target != "RedshiftServerless.GetCredentials":
-        return 400, _refused("ValidationException", f"the emulator answers GetCredentials only, not {target!r}")
+        return 400, _refused("ValidationException", f"the emulator supports GetCredentials only, not {target!r}")
     signed = re.search(r"Credential=([^/]+)/[^,]*/redshift-serverless/aws4_request", headers.get("Authorization", ""))
     if not signed:
         return 403, _refused("AccessDeniedException", "the request is not signed for redshift-serverless")
@@ -190,5 +190,5 @@ def _refused(kind: str, message: str) -> dict[str, object]:
 
 
 def client_trust(authority: Path) -> dict[str, str]:
-    """The environment with which a client process trusts `authority`."""
+    """The environment variables with which a client process trusts `authority`."""
     return {"SSL_CERT_FILE": os.fspath(authority)}

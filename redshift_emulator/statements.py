@@ -1,4 +1,4 @@
-"""Decides for each statement: pass it on, rewrite it for PostgreSQL, play it in the emulator, or refuse it."""
+"""Decides for each statement: pass it on, rewrite it for PostgreSQL, emulate it, or refuse it."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from redshift_emulator.unload_to_s3 import UnloadCommand, unload_command
 _REFUSED_SQL = "refused by the emulator"
 _PASSWORD_DISABLE = re.compile(r"(?i)\bPASSWORD\s+DISABLE\b")
 _EMULATED_SQL = "DISCARD PLANS"
-"""Prepared in the place of a emulated statement: like that it takes no binds, returns no rows; it is never executed."""
+"""Prepared in place of an emulated statement: it takes no binds and returns no rows either, and is never executed."""
 
 _OWN_SETTINGS = "QUERY_GROUP|ENABLE_CASE_SENSITIVE_IDENTIFIER|ENABLE_RESULT_CACHE_FOR_SESSION|WLM_QUERY_SLOT_COUNT"
 
 
 @dataclass(frozen=True)
 class Emulated:
-    """A statement that the emulator carries out: exactly one of the three."""
+    """A statement that the emulator carries out; exactly one of the fields is set."""
 
     copy: CopyCommand | None = None
     unload: UnloadCommand | None = None
     commits: str | None = None
-    """SQL that ends its transaction, as TRUNCATE does."""
+    """A statement that commits its transaction, as TRUNCATE does."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What PostgreSQL is given for a statement, and what the emulator does or says instead."""
+    """The SQL for PostgreSQL, and the emulation or the refusal that replaces its result."""
 
     sql: str
     emulated: Emulated | None = None
@@ -46,13 +46,13 @@ def split_statements(sql: str) -> list[str]:
 
 
 def refusals(sql: str) -> list[Refusal]:
-    """Everything in the statements of `sql` that Redshift refuses; empty for a text that it takes."""
+    """Everything in the statements of `sql` that Redshift refuses; empty where it accepts all of them."""
     faults = []
     for statement in statements(sql):
         broken = refusals_of(statement)
         plan = understand(statement.text)
         if not broken and plan.refusal is not None:
-            # COPY and UNLOAD are judged where they are read
+            # COPY and UNLOAD are refused by their parsers
             command = statement.tokens[0].text.lower()
             broken = [Refusal(command, plan.refusal.sqlstate, plan.refusal.message)]
         faults += broken
@@ -61,7 +61,7 @@ def refusals(sql: str) -> list[Refusal]:
 
 @lru_cache(maxsize=2048)
 def understand(sql: str, *, binds: int = 0) -> Plan:
-    """The plan for one statement with so many binds."""
+    """The plan for one statement with this number of binds."""
     try:
         return _plan(sql, binds)
     except RedshiftError as error:
@@ -103,7 +103,7 @@ def _for_postgresql(statement: Statement) -> str:
     elif re.match(r"(?:CREATE|ALTER) USER .* PASSWORD DISABLE\b", shape):
         return _PASSWORD_DISABLE.sub("PASSWORD NULL", statement.text)
     elif is_procedure(statement):
-        # What its body EXECUTEs goes past the emulator.
+        # The emulator does not see SQL that the body runs with EXECUTE.
         return _PASSWORD_DISABLE.sub("PASSWORD NULL", statement.text)
     elif re.match(rf"(?:SET|RESET|SHOW) (?:SESSION |LOCAL )?(?:{_OWN_SETTINGS})\b", shape):
         return re.sub(rf"(?i)\b({_OWN_SETTINGS})\b", r"redshift.\1", statement.text, count=1)
@@ -117,7 +117,7 @@ def _for_postgresql(statement: Statement) -> str:
 
 
 def rewritten(statement: Statement) -> str:
-    """The statement with Redshift's own words in expressions put into PostgreSQL's."""
+    """The statement with Redshift's expressions replaced by PostgreSQL's."""
     tokens: list[Token] = []
     for position, token in enumerate(statement.tokens):
         before = statement.tokens[position - 1].shape if position else ""

@@ -1,4 +1,4 @@
-"""Between threads and asyncio: blocking work off the event loop, and an event loop of its own thread."""
+"""Threads and asyncio: runs blocking work in a thread, and an event loop in a thread of its own."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _PATIENCE_SECONDS = 300
 
 
 async def in_thread(work: Callable[..., _T], *arguments: object) -> _T:
-    """Runs `work` in a thread; when cancelled it waits for the thread, so that its resources can be closed after."""
+    """Runs `work` in a thread; a cancelled call waits for the thread, so that its resources can be closed safely."""
     running = asyncio.ensure_future(asyncio.to_thread(work, *arguments))
     try:
         return await asyncio.shield(running)

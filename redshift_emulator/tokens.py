@@ -1,4 +1,4 @@
-"""A statement cut into words: enough to recognise COPY, UNLOAD and DDL clauses, which no SQL parser knows whole."""
+"""Splits a statement into tokens, to recognise the clauses of COPY, UNLOAD and DDL that SQL parsers do not know."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _TOKEN = re.compile(
 
 
 class Token(NamedTuple):
-    """One word, literal or symbol, as written; `spaced` when something stood between it and the one before."""
+    """One word, literal or symbol, as written; `spaced` when a blank or comment separates it from the one before."""
 
     kind: str
     text: str
@@ -30,17 +30,17 @@ class Token(NamedTuple):
 
     @property
     def shape(self) -> str:
-        """The token without what a person may choose freely: literals emptied, words in capitals."""
+        """The token in normal form: literals emptied, words in capitals."""
         if self.kind == "word":
             return self.text.upper()
         if self.kind == "quoted":
-            return re.sub(r"\s", "_", self.text)  # a shape is cut at its blanks
+            return re.sub(r"\s", "_", self.text)  # shapes are split at blanks
         return "'…'" if self.kind == "string" else self.text
 
 
 @dataclass(frozen=True)
 class Statement:
-    """One statement as tokens; `shape` is its text normalised for recognising."""
+    """One statement as tokens; `shape` is its normal form, which patterns match."""
 
     tokens: tuple[Token, ...]
     shape: str
@@ -53,17 +53,17 @@ class Statement:
 
     @property
     def text(self) -> str:
-        """The statement as SQL, comments dropped."""
+        """The statement as SQL, without comments."""
         return joined(self.tokens)
 
 
 def joined(tokens: Sequence[Token]) -> str:
-    """Tokens as SQL text, a blank where something stood between them."""
+    """Tokens as SQL text, with a blank before each spaced one."""
     return "".join((" " if token.spaced else "") + token.text for token in tokens).strip()
 
 
 def statements(sql: str) -> list[Statement]:
-    """The statements of a text, empty ones left out."""
+    """The statements of a text, without empty ones."""
     complete: list[Statement] = []
     current: list[Token] = []
     spaced = False
@@ -88,6 +88,6 @@ def tokens_of(sql: str) -> list[Token]:
 
 
 def unquoted(literal: str) -> str:
-    """The text of a string literal: doubled quotes are one, and backslashes escape as in Redshift."""
+    """The value of a string literal, with doubled quotes and backslashes resolved as in Redshift."""
     inner = literal[literal.index("'") + 1 : -1].replace("''", "'")
     return re.sub(r"\\(.)", r"\1", inner, flags=re.DOTALL)

@@ -1,4 +1,4 @@
-"""UNLOAD ('select …') TO 's3://…' FORMAT AS PARQUET: the rows of a query as Parquet objects."""
+"""UNLOAD ('select …') TO 's3://…' FORMAT AS PARQUET: writes the rows of a query to S3 as Parquet."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _CSV_BYTES_AT_ONCE = 16 << 20
 
 @dataclass(frozen=True)
 class UnloadCommand:
-    """An UNLOAD to Parquet as Redshift takes it; `select` is ready for PostgreSQL."""
+    """An UNLOAD to Parquet that Redshift accepts; `select` is rewritten for PostgreSQL."""
 
     select: str
     prefix: str
@@ -42,7 +42,7 @@ class UnloadCommand:
 
 
 def unload_command(statement: Statement, rewrite: Callable[[Statement], str]) -> UnloadCommand:
-    """What an UNLOAD statement asks for; `RedshiftError` where Redshift refuses it."""
+    """Parses an UNLOAD statement; raises RedshiftError where Redshift refuses it."""
     words = Words(statement)
     words.expect("UNLOAD", "(")
     select = _select(words.literal(), rewrite)
@@ -99,7 +99,7 @@ def _select(sql: str, rewrite: Callable[[Statement], str]) -> str:
 
 
 async def emulate_unload(command: UnloadCommand, backend: Backend, store: ObjectStore) -> None:
-    """Writes the query's rows to S3; nothing is written where something is, unless the statement says so."""
+    """Writes the query's rows to S3; raises RedshiftError for a prefix with objects, unless an option allows it."""
     prefix = ObjectName.of(command.prefix)
     schema = await _schema(command.select, backend)
     existing = await in_thread(store.under, prefix, command.iam_role)
@@ -127,7 +127,7 @@ async def emulate_unload(command: UnloadCommand, backend: Backend, store: Object
 
 
 async def _schema(select: str, backend: Backend) -> pa.Schema:
-    """The columns of the query, asked from PostgreSQL without running it."""
+    """The columns of the query, from PostgreSQL's description of it, without running it."""
     name = b"redshift_unload"
     backend.writer.write(
         wire.parse_message(name, select)
@@ -178,7 +178,7 @@ def _arrow_type(column: wire.ResultColumn) -> pa.DataType:
 
 
 async def _write(select: str, schema: pa.Schema, *, backend: Backend, path: Path) -> None:
-    """Runs the query and writes its rows into a Parquet file, a few megabytes of CSV at a time."""
+    """Runs the query and writes its rows into a Parquet file, some megabytes of CSV at a time."""
     backend.writer.write(wire.query_message(f"COPY ({select}) TO STDOUT (FORMAT csv, FORCE_QUOTE *)"))
     error: BackendError | None = None
     lines: list[bytes] = []
@@ -187,11 +187,11 @@ async def _write(select: str, schema: pa.Schema, *, backend: Backend, path: Path
     with writer:
         left = b""
         ready = False
-        # PostgreSQL sends a message for each row: they are cut apart here, many to a read
+        # PostgreSQL sends one message per row; one read returns many of them, which are split here
         while not ready:
             received = await backend.reader.read(1 << 20)
             if not received:
-                raise ConnectionError("PostgreSQL has gone")
+                raise ConnectionError("PostgreSQL closed the connection")
             left = left + received if left else received
             position, end = 0, len(left)
             while position + 5 <= end:

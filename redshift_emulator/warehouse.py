@@ -1,4 +1,4 @@
-"""The running warehouse: starts all parts, describes how to connect, creates clean databases, stops all parts."""
+"""The running warehouse: starts and stops all parts, gives connection arguments, and creates databases."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _SESSION_FUNCTIONS = (
 
 @dataclass
 class Warehouse:
-    """A running warehouse; leaving the `with` block stops it and removes what it kept outside its data folder."""
+    """A running warehouse; leaving the `with` block stops it and removes its files outside the data folder."""
 
     host: str
     port: int
@@ -51,7 +51,7 @@ class Warehouse:
     credentials_url: str
     authority_file: Path
     observer: StatementObserver
-    """Sees every statement while it has a callback."""
+    """Gets every statement while it has a callback."""
     _engine: Engine = field(repr=False)
     _passwords: Passwords = field(repr=False)
     _endpoint: CredentialsEndpoint = field(repr=False)
@@ -77,8 +77,8 @@ class Warehouse:
 
         `data_dir` keeps the data between starts; without it the data is deleted at the end. `s3_endpoint_url` serves S3
         for COPY and UNLOAD, and STS for the roles that they name (with `service_credentials`) and for sign-in.
-        `user_of` maps a caller's access key to a database user, instead of asking STS. `region` is what requests to
-        S3 and STS are signed for.
+        `user_of` maps a caller's access key to a database user, instead of STS. `region` is the Region for signing
+        requests to S3 and STS.
         """
         engine, loop = start_engine(data_dir), LoopThread()
         try:
@@ -115,7 +115,7 @@ class Warehouse:
         return {**client_trust(self.authority_file), "AWS_ENDPOINT_URL_REDSHIFT_SERVERLESS": self.credentials_url}
 
     def issue_password(self, user: str) -> tuple[str, datetime]:
-        """A temporary password of a database user, as from GetCredentials, and when it expires."""
+        """A temporary password of a database user, as from GetCredentials, and the time when it expires."""
         return self._passwords.issue(user)
 
     def admin_connection(self, database: str | None = None) -> dict[str, Any]:
@@ -133,7 +133,7 @@ class Warehouse:
         """The arguments with which `redshift_connector.connect` signs in with the caller's role, as the job does."""
         return {
             "iam": True,
-            # the driver caches passwords for the process, whichever warehouse gave them
+            # the driver would reuse a cached password of another warehouse
             "iam_disable_cache": True,
             "host": self.host,
             "port": self.port,
@@ -155,7 +155,7 @@ class Warehouse:
         self._as_superuser(f'DROP DATABASE "{name}" WITH (FORCE)')
 
     def stop(self) -> None:
-        """Stops everything; sessions still open are closed."""
+        """Stops all parts and closes open sessions."""
         if self._stopped:
             return
         self._stopped = True
@@ -184,7 +184,7 @@ async def _listen(shared: SharedState) -> asyncio.Server:
 
 
 async def _prepare(engine: Engine, *, database: str, admin_user: str, admin_password: str) -> None:
-    """Creates what is missing, so that a data folder can be started again; the admin's password is always new."""
+    """Creates the missing users, functions and databases of a data folder, and sets a new admin password."""
     admin_session = await Backend.connect(engine.socket_path, {"user": SUPERUSER, "database": "postgres"})
     try:
         known = await admin_session.run(f"SELECT 1 FROM pg_roles WHERE rolname = '{admin_user}'")

@@ -1,4 +1,4 @@
-"""The PostgreSQL wire protocol, version 3, as far as the emulator speaks it: how messages are framed and read."""
+"""The messages of the PostgreSQL wire protocol, version 3, that the emulator reads and writes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Message(NamedTuple):
 
 
 class ParseRequest(NamedTuple):
-    """A Parse message: prepare `sql` under `name`, with `types` announced for its binds."""
+    """A Parse message: a request to prepare `sql` under `name`; `types` are the types of its binds."""
 
     name: bytes
     sql: str
@@ -38,13 +38,13 @@ def framed(kind: bytes, body: bytes = b"") -> bytes:
 
 
 async def read_message(reader: asyncio.StreamReader) -> Message:
-    """The next message; `asyncio.IncompleteReadError` when the other side has gone."""
+    """The next message; raises asyncio.IncompleteReadError when the other side is gone."""
     kind, length = _HEADER.unpack(await reader.readexactly(5))
     return Message(kind, await reader.readexactly(length - 4))
 
 
 async def read_startup(reader: asyncio.StreamReader) -> tuple[int, bytes]:
-    """The first packet of a connection, which has no kind: its request code and the rest."""
+    """The request code and the rest of a connection's first packet, which has no kind."""
     (length,) = struct.unpack("!i", await reader.readexactly(4))
     if not 8 <= length <= 10_000:
         raise ConnectionError(f"a start-up packet of {length} bytes is not of the PostgreSQL protocol")
@@ -66,7 +66,7 @@ def startup_parameters(packet: bytes) -> dict[str, str]:
 
 
 def parse_request(body: bytes) -> ParseRequest:
-    """What a Parse message asks for."""
+    """The request in a Parse message."""
     name, rest = body.split(b"\0", 1)
     sql, types = rest.split(b"\0", 1)
     (count,) = struct.unpack_from("!H", types)
@@ -74,7 +74,7 @@ def parse_request(body: bytes) -> ParseRequest:
 
 
 def parse_message(name: bytes, sql: str, types: tuple[int, ...] = ()) -> bytes:
-    """The Parse message that asks for it."""
+    """The Parse message that prepares `sql` under `name`."""
     return framed(b"P", name + b"\0" + sql.encode() + b"\0" + struct.pack(f"!H{len(types)}I", len(types), *types))
 
 
@@ -94,7 +94,7 @@ def error_message(fields: Mapping[str, str]) -> bytes:
 
 
 def parameter_status(name: str, value: str) -> bytes:
-    """The ParameterStatus that tells the client a setting of its session."""
+    """The ParameterStatus message that reports a setting of the session to the client."""
     return framed(b"S", f"{name}\0{value}\0".encode())
 
 

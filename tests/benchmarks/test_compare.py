@@ -56,12 +56,12 @@ def test_every_installed_peer_gives_what_the_generator_expects(work: Work, expec
     installed = [peer for peer in PEERS if peer.does_the_work and not why_absent(peer)]
     for entry in compare(work, installed, repetitions=1):
         assert entry.problem == "", entry.peer.name
-        outcome = entry.outcome
-        assert outcome is not None
-        assert outcome.rows_read == expected["rows_read"] == DATA.rows
-        assert outcome.staged == expected["inserted"]
-        assert outcome.rejected == expected["rejected"]
-        assert outcome.reject_reasons == dict(sorted(expected["reject_reasons"].items()))
+        output = entry.output
+        assert output is not None
+        assert output.rows_read == expected["rows_read"] == DATA.rows
+        assert output.staged == expected["inserted"]
+        assert output.rejected == expected["rejected"]
+        assert output.reject_reasons == dict(sorted(expected["reject_reasons"].items()))
 
 
 @pytest.mark.parametrize(("function", "named"), DIFFERENCES.items())
@@ -116,12 +116,10 @@ def test_shares_of_duplicates_and_rejects_are_those_asked_for(tmp_path: Path) ->
     half = make_work(DataArgs(rows=4_000, products=50, customers=100, faults=0.0, duplicates=0.5), cache)
     none = make_work(DataArgs(rows=4_000, products=50, customers=100, faults=0.0, duplicates=0.0), cache)
     rejects = make_work(DataArgs(rows=4_000, products=50, customers=100, faults=0.5), cache)
-    outcomes = [compare(made, [OURS], repetitions=1)[0].outcome for made in (half, none, rejects)]
-    staged_of_half, staged_of_none, _ = (outcome.staged for outcome in outcomes if outcome)
+    outputs = [compare(made, [OURS], repetitions=1)[0].output for made in (half, none, rejects)]
+    staged_of_half, staged_of_none, _ = (output.staged for output in outputs if output)
     # Sales that share an id are part of the orders' histories, not of the faults.
-    *_, rejected = (
-        outcome.rejected - outcome.reject_reasons.get("conflicting_rows", 0) for outcome in outcomes if outcome
-    )
+    *_, rejected = (output.rejected - output.reject_reasons.get("conflicting_rows", 0) for output in outputs if output)
     assert 1_900 < staged_of_half < 2_100
     assert staged_of_none == 4_000
     assert rejected == 2_000

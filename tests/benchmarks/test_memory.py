@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.compare import OURS
 from benchmarks.measure import DiedError, Peer, measure
-from benchmarks.outcome import read_outcome
+from benchmarks.output import read_output
 from benchmarks.work import COLUMNS, Work
 from schemas.statuses import STATUSES
 
@@ -69,8 +69,8 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Work:
 def test_two_million_rows_are_staged_within_the_limit(work: Work, tmp_path: Path) -> None:
     measured = measure(OURS, work, tmp_path, limit_bytes=LIMIT)
     assert measured.rows_read == ROWS
-    outcome = read_outcome(tmp_path, measured.rows_read)
-    assert (outcome.staged, outcome.rejected) == (ROWS - ROWS // 100, 0)
+    output = read_output(tmp_path, measured.rows_read)
+    assert (output.staged, output.rejected) == (ROWS - ROWS // 100, 0)
     assert measured.peak_bytes <= LIMIT
 
 

@@ -1,4 +1,4 @@
-"""What a peer made of the file, in a form in which two peers can be compared."""
+"""The output of a peer, in a form in which two outputs can be compared."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ _MODULUS = 2**64
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Output:
     rows_read: int
     staged: int
     rejected: int
     reject_reasons: dict[str, int]
-    """Reason -> rows, in the alphabet's order."""
+    """Reason -> number of rows, in alphabetical order."""
     amount: Decimal
     """The sum of total_amount of the staged rows."""
     staged_digest: int
-    """Of every value of every staged row, whatever the order of the rows."""
+    """The digest of all values of all staged rows; it does not depend on their order."""
     rejected_digest: int
-    """Of the line and the reasons of every rejected row."""
+    """The digest of the lines and reasons of all rejected rows."""
 
-    def difference(self, other: Outcome) -> str:
-        """Where the two differ, in words; empty if they are equal."""
+    def difference(self, other: Output) -> str:
+        """The fields in which the two differ, as a sentence; empty if they are equal."""
         return "; ".join(
             f"{field.name} is {getattr(self, field.name)}, not {getattr(other, field.name)}"
             for field in fields(self)
@@ -36,8 +36,8 @@ class Outcome:
         )
 
 
-def read_outcome(out: Path, rows_read: int) -> Outcome:
-    """The content of a peer's folder; raises if a staged column is missing or of another type than declared."""
+def read_output(out: Path, rows_read: int) -> Output:
+    """The content of a peer's folder; raises if a staged column is missing or has another type than declared."""
     staged, amount, digest = 0, Decimal(0), 0
     for path in sorted((out / "staged").glob("*.parquet")):
         rows = pl.read_parquet(path).select(_as_declared(name, dtype) for name, dtype in _DECLARED.items())
@@ -48,7 +48,7 @@ def read_outcome(out: Path, rows_read: int) -> Outcome:
     reasons = rejected.select(pl.col("reject_reasons").str.split(";").explode().value_counts(sort=True)).unnest(
         "reject_reasons"
     )
-    return Outcome(
+    return Output(
         rows_read=rows_read,
         staged=staged,
         rejected=rejected.height,
@@ -63,7 +63,7 @@ _DECLARED = STAGED_TRANSACTIONS.polars_schema()
 
 
 def _as_declared(name: str, dtype: pl.DataType) -> pl.Expr:
-    """Categories are texts to COPY, and a peer may leave a declared integer a few bits wider or narrower."""
+    """The column in its declared type: categories are texts for COPY, and a peer's integers may have another width."""
     return pl.col(name).cast(dtype)
 
 
@@ -75,7 +75,7 @@ def _rejected(path: Path) -> pl.DataFrame:
 
 
 def _digest(rows: pl.DataFrame) -> int:
-    """The sum of the rows' hashes, so that the order does not matter and a row too many does."""
+    """The sum of the rows' hashes: it does not depend on the order, but on the number of rows."""
     hashes = rows.hash_rows(seed=1, seed_1=2, seed_2=3, seed_3=4)
     low, high = hashes & 0xFFFFFFFF, hashes // 2**32
     return (int(low.sum()) + int(high.sum()) * 2**32) % _MODULUS
