@@ -63,8 +63,8 @@ def test_a_temporary_password_is_for_its_user_and_ends(monkeypatch) -> None:
     def accepted(user: str) -> bool:
         salt = b"salt"
         inner = stored_form(user, password).removeprefix("md5").encode() + salt
-        answer = b"md5" + hashlib.md5(inner).hexdigest().encode()
-        return passwords.accepts(user=user, answer=answer, salt=salt, stored=None)
+        hashed = b"md5" + hashlib.md5(inner).hexdigest().encode()
+        return passwords.accepts(user=user, hashed=hashed, salt=salt, stored=None)
 
     assert accepted("IAMR:a")
     assert not accepted("IAMR:b")
