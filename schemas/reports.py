@@ -11,12 +11,18 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, TypeVar
 
+from schemas.counted import agreeing, counted
 from schemas.drops import Drop
 from schemas.reject_reasons import REJECT_REASONS
 from schemas.usual import Comparison, Measure
 
 SUCCEEDED = "succeeded"
 FAILED = "failed"
+REUSED_SAMPLES = 3
+REUSED_ADVICE = (
+    "If these are different sales, make transaction_id of several columns (`columns` in the source settings) "
+    "and replay what is loaded."
+)
 
 
 @dataclass(frozen=True)
@@ -43,6 +49,44 @@ class RejectedFor:
     """Up to three, the first in the file."""
     values: list[str] = field(default_factory=list)
     """A few different values of the reason's column (schemas.reject_reasons); empty for a reason without a column."""
+
+
+@dataclass(frozen=True)
+class ReusedId:
+    transaction_id: str
+    first_line: int
+    last_line: int
+
+
+@dataclass(frozen=True)
+class ReusedIds:
+    """The transaction_ids of a drop whose accepted rows name several customers or products.
+
+    By the contract a later row updates an earlier one. But a till that begins at 1 each day writes such rows, too.
+    """
+
+    ids: int = 0
+    samples: list[ReusedId] = field(default_factory=list)
+    """Up to REUSED_SAMPLES, the first in the file."""
+
+    def __add__(self, other: ReusedIds) -> ReusedIds:
+        samples = sorted([*self.samples, *other.samples], key=lambda sample: sample.first_line)
+        return ReusedIds(self.ids + other.ids, samples[:REUSED_SAMPLES])
+
+    def in_words(self) -> str:
+        """What happened; empty where no id is reused."""
+        if not self.ids:
+            return ""
+        samples = [f"{each.transaction_id} (lines {each.first_line:,} to {each.last_line:,})" for each in self.samples]
+        more = ", …" if self.ids > len(samples) else ""
+        return (
+            f"{counted(self.ids, 'transaction_id')} {agreeing(self.ids, 'names', 'name')} several customers or "
+            f"products, and only the latest row of each counts: {', '.join(samples)}{more}"
+        )
+
+    def sentences(self) -> list[str]:
+        """What happened and what to do; none where no id is reused."""
+        return [f"{self.in_words()}.", REUSED_ADVICE] if self.ids else []
 
 
 @dataclass(frozen=True)
@@ -108,6 +152,7 @@ class Report:
     """The change of the fact by the first commit, where an earlier attempt had committed the load."""
     reject_reasons: dict[str, RejectedFor] = field(default_factory=dict)
     rejected_uri: str | None = None
+    reused_ids: ReusedIds = field(default_factory=ReusedIds)
     change: str | None = None
     """The change of the amount of all transactions in the warehouse by this attempt."""
     sales_change: str | None = None
@@ -169,6 +214,10 @@ class Report:
             )
             for reason, rejected in content["reject_reasons"].items()
         }
+        reused = content.get("reused_ids", {})
+        content["reused_ids"] = ReusedIds(
+            reused.get("ids", 0), [_known(ReusedId, sample) for sample in reused.get("samples", [])]
+        )
         for name in ("amount_classes", "statuses"):
             content[name] = {label: _known(ClassAmount, amount) for label, amount in content.get(name, {}).items()}
         content["awaited_by"] = [_known(Drop, drop) for drop in content.get("awaited_by", [])]

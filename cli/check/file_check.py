@@ -162,6 +162,7 @@ def _result(
         reasons=summary.reject_reasons(),
         values=validator.values,
         ignored_columns=tuple(source.ignored_columns),
+        reused_ids=staged.reused,
     )
 
 

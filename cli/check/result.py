@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from schemas.reports import RejectedFor
+from schemas.reports import RejectedFor, ReusedIds
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ class CheckResult:
     values: Mapping[str, Counter[str]] = field(default_factory=dict)
     """Reject reason -> the values that caused it, each with its number of rows."""
     ignored_columns: tuple[str, ...] = ()
+    reused_ids: ReusedIds = field(default_factory=ReusedIds)
 
     @property
     def loaded(self) -> int:

@@ -26,6 +26,7 @@ def as_text(check: FileCheck) -> str:
     if result.refusal:
         lines.append(f"  refused: {result.refusal}")
     lines += _reasons(result)
+    lines += [f"  {sentence}" for sentence in result.reused_ids.sentences()]
     if result.ignored_columns:
         lines.append(f"  ignored columns: {', '.join(result.ignored_columns)}")
     lines += _advice(check)
@@ -48,6 +49,7 @@ def as_json(check: FileCheck) -> dict[str, Any]:
         "reject_reasons": {reason: asdict(rejected) for reason, rejected in result.reasons.items()},
         "values": {reason: dict(values.most_common(_MOST_WORDS)) for reason, values in result.values.items()},
         "ignored_columns": list(result.ignored_columns),
+        "reused_ids": asdict(result.reused_ids),
         "proposal": proposal
         and {"source": proposal.preset, "settings": proposal.changes, "loaded": proposal.result.loaded},
         "notes": list(check.notes),

@@ -53,7 +53,7 @@ class Plan:
 
     @property
     def needs_a_look(self) -> bool:
-        return bool(self.report.reject_reasons)
+        return bool(self.report.reject_reasons or self.report.reused_ids.ids)
 
 
 def make_plan(pipeline: Pipeline, file: FileToDrop, *, timeout_seconds: float) -> Plan:
@@ -97,6 +97,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "largest_changes": [asdict(change) for change in report.largest_changes],
         "reject_reasons": {reason: asdict(rejected) for reason, rejected in report.reject_reasons.items()},
         "ignored_columns": report.ignored_columns,
+        "reused_ids": asdict(report.reused_ids),
     }
 
 
@@ -119,6 +120,7 @@ def plan_text(plan: Plan) -> str:
     if report.largest_changes:
         lines += ["  largest changes", *map(_change_line, report.largest_changes)]
     lines += _reasons(report)
+    lines += [f"  {sentence}" for sentence in report.reused_ids.sentences()]
     return "\n".join(lines)
 
 

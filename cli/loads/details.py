@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from cli.loads.as_json import load_json
@@ -9,7 +10,7 @@ from cli.loads.loads import Attempt, Load
 from cli.pipelines.pipeline import Pipeline
 from lambdas.notify.figures import signed
 from schemas.reject_reasons import REJECT_REASONS
-from schemas.reports import Report
+from schemas.reports import Report, ReusedIds
 from schemas.work_bucket import report_key
 
 
@@ -40,6 +41,7 @@ def details_json(load: Load) -> dict[str, Any]:
         if report
         else {},
         "ignored_columns": report.ignored_columns if report else [],
+        "reused_ids": asdict(report.reused_ids if report else ReusedIds()),
         "rejected_uri": report.rejected_uri if report else None,
         "step_seconds": report.step_seconds if report else {},
     }
@@ -52,6 +54,7 @@ def details_text(load: Load, pipeline: Pipeline) -> str:
     if report is not None and report.counts is not None:
         lines += ["", "Rows", *(f"  {name:<12}{rows:>14,}" for name, rows in report.counts.items())]
         lines += _rejected(report)
+        lines += ["", *report.reused_ids.sentences()] if report.reused_ids.ids else []
         lines += _money(report)
     lines += ["", "Attempts"]
     lines += [f"  {_attempt_line(attempt)}" for attempt in load.attempts] or ["  none yet: it waits in the queue"]

@@ -30,6 +30,7 @@ def render_load(report: Report, *, past: Sequence[PastLoad] = ()) -> str:
         rejected_share=_rejected_share(report),
         balance=_balance(report),
         reasons=_reasons(report),
+        reused_ids=report.reused_ids.sentences(),
         comparison=report.comparison,
         history=_history(report, past),
         steps=_steps(report),

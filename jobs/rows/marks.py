@@ -26,7 +26,8 @@ _MARKS_PER_ROW = 16
 _MOST_MARKS = 128 * 1024 * 1024
 
 HASH = "hash"
-_ID_HASH = pl.col("transaction_id").hash()
+ID_HASH = pl.col("transaction_id").hash()
+EVENT_HASH = ID_HASH ^ pl.col("event_precedence").hash()
 
 
 class MarkedBucket(NamedTuple):
@@ -64,19 +65,18 @@ class Marks:
     @property
     def event_bucket(self) -> pl.Expr:
         """The bucket of a contested row: all rows of an event are in one."""
-        event = pl.col("transaction_id").hash() ^ pl.col("event_precedence").hash()
-        return event % (1 + 2 * self.repeating_rows // _ROWS_PER_BUCKET)
+        return EVENT_HASH % (1 + 2 * self.repeating_rows // _ROWS_PER_BUCKET)
 
     @property
     def id_bucket(self) -> pl.Expr:
         """The bucket of a row whose event is settled: all rows of an id are in one."""
-        return _ID_HASH % (1 + 2 * self.repeated_ids // _ROWS_PER_BUCKET)
+        return ID_HASH % (1 + 2 * self.repeated_ids // _ROWS_PER_BUCKET)
 
     def are_on(self, rows: pl.DataFrame) -> pl.Series:
         """True for each of the rows whose transaction_id is marked."""
         if self.marked.is_empty() or rows.is_empty():
             return pl.repeat(False, rows.height, dtype=pl.Boolean(), eager=True)
-        place = _ID_HASH % self.buckets * self.per_bucket + _ID_HASH // self.buckets % self.per_bucket
+        place = ID_HASH % self.buckets * self.per_bucket + ID_HASH // self.buckets % self.per_bucket
         return self.marked.gather(rows.select(place).to_series())
 
 
@@ -93,7 +93,7 @@ def marks_per_bucket(rows: int, buckets: int) -> int:
 def hashes_of(ids: pl.DataFrame, reader: IdReader) -> pl.DataFrame:
     """The hash of each id; a row without an id has none."""
     read = reader.read(ids.get_column("transaction_id")).drop_nulls().to_frame()
-    return read.select(_ID_HASH.alias(HASH))
+    return read.select(ID_HASH.alias(HASH))
 
 
 def hash_bucket(buckets: int) -> pl.Expr | int:

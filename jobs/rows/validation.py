@@ -59,12 +59,18 @@ class _Readers(NamedTuple):
 
 
 class ValidationResult(NamedTuple):
-    accepted: pl.DataFrame
-    """Typed, with what `enrich` needs to know of them; several rows may still have one transaction_id."""
+    typed: pl.DataFrame
+    """Every row of the chunk, with what `enrich` needs to know of it."""
+    is_accepted: pl.Series
+    """For each of these rows; several may still have one transaction_id."""
     rejected: pl.DataFrame
     """The columns as they stood, SOURCE_LINE, SOURCE_TEXT and all reasons in one text."""
     waiting: pl.DataFrame
-    """Typed as `accepted`: the rejected rows that are right in themselves, but their customer or product is unknown."""
+    """Typed, too: the rejected rows that are right in themselves, but their customer or product is unknown."""
+
+    @property
+    def accepted(self) -> pl.DataFrame:
+        return self.typed if self.is_accepted.all() else self.typed.filter(self.is_accepted)
 
 
 @dataclass(frozen=True)
@@ -89,13 +95,8 @@ class RowValidator:
         typed = self._typed(rows)
         rules = self._rules(rows)
         is_accepted = typed.select(pl.all_horizontal(rules.values())).to_series()
-        accepted = typed.select(_ACCEPTED_COLUMNS)
-        if is_accepted.all():
-            return ValidationResult(accepted, *_rejected(rows.clear(), typed.clear(), rules))
-        return ValidationResult(
-            accepted.filter(is_accepted),
-            *_rejected(rows.filter(~is_accepted), typed.filter(~is_accepted), rules),
-        )
+        rejected = _rejected(rows.filter(~is_accepted), typed.filter(~is_accepted), rules)
+        return ValidationResult(typed.select(_ACCEPTED_COLUMNS), is_accepted, *rejected)
 
     def enrich(self, accepted: pl.DataFrame) -> pl.DataFrame:
         """Accepted rows as the warehouse takes them: the staged columns, typed."""

@@ -85,8 +85,9 @@ def rows(context: MailContext) -> list[str]:
     else:
         lines = ["Rows", _count(counts.get("rows_read", 0), "in the file")]
     for name, words in ROW_WORDS.items():
+        reused = report.reused_ids.in_words() if name == "duplicate" else ""
         if counts.get(name, 0) > 0:
-            lines.append(_count(counts[name], words))
+            lines.append(_count(counts[name], f"{words}; {printable(reused, 4 * _VALUE)}" if reused else words))
     if report.waiting:
         those = agreeing(report.waiting, "waits: it is loaded when its", "wait: they are loaded when their")
         lines.append(_count(report.waiting, f"of the rejected {those} customer or product is"))

@@ -18,7 +18,7 @@ from lambdas.notify.figures import money, need_a_look, notes, reasons, rows, sig
 from lambdas.notify.mail_context import MailContext
 from lambdas.printable import printable
 from schemas.counted import agreeing, counted
-from schemas.reports import Report
+from schemas.reports import REUSED_ADVICE, Report
 from schemas.work_bucket import report_key
 
 _URI, _SENTENCE, _RUN_MESSAGE, _EARLIER = 1200, 1500, 1000, 300
@@ -127,9 +127,13 @@ def _to_do(context: MailContext) -> str:
     if report.comparison is not None and report.comparison.is_alarming:
         return "ask the sender whether the file is whole and right; if it is not, upload the right one."
     to_look_at = context.counts.get("rejected", 0) - report.waiting
+    tasks = []
     if to_look_at > 0:
-        return f"correct the {counted(to_look_at, 'rejected row')} in the file of rejected rows and upload that file."
-    return "nothing."
+        rejected = counted(to_look_at, "rejected row")
+        tasks.append(f"correct the {rejected} in the file of rejected rows and upload that file.")
+    if report.reused_ids.ids:
+        tasks.append(f"look at the transaction_ids with several customers or products. {REUSED_ADVICE}")
+    return " Then ".join(tasks) or "nothing."
 
 
 def _is_of_a_day_to_come(report: Report) -> bool:

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jobs.csv.rejected_file import without_address
 from schemas.reports import Report
 from tests import oracle
 from tests.jobs.dry_run import UPLOADED_AT, DryRun, dry_run, read_exactly, refusal_kinds, small_pieces
@@ -71,6 +72,7 @@ def check(
         [expected_row(winner, partition_day, run.report) for winner in resolved.winners.values()], key=by_line
     )
     assert run.duplicate == len(resolved.duplicates)
+    check_reused_ids(run, validated)
     assert run.report.ignored_columns == [*file.ignored_columns]
     check_rejected(run, file, validated)
     check_amounts(run, resolved)
@@ -117,6 +119,14 @@ def check_rejected(run: DryRun, file: oracle.TransactionFile, validated: oracle.
     for reason, entry in rejected.items():
         lines = [verdict.row.source_line for verdict in validated.rejected if reason in verdict.reasons]
         assert [sample.source_line for sample in entry.samples] == lines[:3]
+
+
+def check_reused_ids(run: DryRun, validated: oracle.ValidatedFile) -> None:
+    expected = oracle.reused_ids(validated.accepted)
+    reported = run.report.reused_ids
+    assert reported.ids == len(expected)
+    samples = [(without_address(id_), *lines) for id_, *lines in expected[:3]]
+    assert [(sample.transaction_id, sample.first_line, sample.last_line) for sample in reported.samples] == samples
 
 
 def check_amounts(run: DryRun, resolved: oracle.ResolvedFile) -> None:

@@ -298,6 +298,25 @@ def resolve_file(accepted: Sequence[Accepted]) -> ResolvedFile:
     return ResolvedFile(winners=winners, duplicates=duplicates)
 
 
+def reused_ids(accepted: Sequence[Accepted]) -> list[tuple[str, int, int]]:
+    """The ids that name several customers or products, each with its first and last line, in the order of the file.
+
+    Of rows that repeat one event, the last one counts.
+    """
+    events: dict[tuple[str, datetime, int], Accepted] = {}
+    for row in sorted(accepted, key=lambda row: row.row.source_line):
+        events[row.transaction_id, row.business["transaction_date"], row.status_rank] = row
+    rows: dict[str, list[Accepted]] = {}
+    for (transaction_id, _, _), row in events.items():
+        rows.setdefault(transaction_id, []).append(row)
+    reused = []
+    for transaction_id, of_id in rows.items():
+        if len({(row.business["customer_id"], row.business["product_id"]) for row in of_id}) > 1:
+            lines = [row.row.source_line for row in of_id]
+            reused.append((transaction_id, min(lines), max(lines)))
+    return sorted(reused, key=lambda each: each[1])
+
+
 def expected_rejected_file(file: TransactionFile, rejected: Sequence[Rejected]) -> RejectedFile:
     """The rejected rows as a person gets them back: their cells as they stood, where, and why."""
     kept = [at for at, heading in enumerate(file.header) if ascii_lower(trim(heading)) not in REJECTED_COLUMNS]

@@ -50,6 +50,14 @@ def with_dimensions(folder: Path) -> tuple[str, ...]:
     return ("--products", str(folder / "dim_products.csv"), "--customers", str(folder / "dim_customers.csv"))
 
 
+def test_ids_of_two_tills_are_named(folder: Path) -> None:
+    harbour = "T1,C1,P100,1,2023-03-15 10:00:00,completed\n"
+    result = check(folder, HEADER + harbour + "T1,C2,P200,1,2023-03-15 11:00:00,completed\n")
+    assert "1 transaction_id names several customers or products" in result.stdout
+    assert "T1 (lines 2 to 3)" in result.stdout
+    assert "make transaction_id of several columns" in result.stdout
+
+
 def test_a_good_file_ends_with_0_and_needs_no_warehouse(folder: Path) -> None:
     result = check(folder, GOOD, *with_dimensions(folder))
     assert (result.exit_code, result.stdout) == (

@@ -17,8 +17,10 @@ from hypothesis import strategies as st
 from jobs.csv.reader import SourceFile, open_source_file
 from jobs.rows.duplicates import DuplicateCandidates
 from jobs.rows.ids import IdReader
+from jobs.rows.marks import EVENT_HASH
 from jobs.rows.validation import ValidationResult
 from schemas.rejected_file import SOURCE_LINE
+from schemas.reports import ReusedId, ReusedIds
 from schemas.sources import DEFAULT
 from tests.jobs.dry_run import dry_run, small_pieces
 from tests.jobs.test_whole_files import check, pieces
@@ -50,8 +52,9 @@ def test_each_id_that_repeats_is_set_aside(texts: Sequence[str], pieces: Mapping
 
 def as_if_accepted(chunk: pl.DataFrame) -> ValidationResult:
     ids = IdReader(DEFAULT.null_words).read(chunk.get_column("transaction_id"))
-    accepted = chunk.select(ids, SOURCE_LINE).drop_nulls()
-    return ValidationResult(accepted, chunk.clear().with_columns(reject_reasons=pl.lit("")), accepted.clear())
+    typed = chunk.select(ids, SOURCE_LINE)
+    rejected = chunk.clear().with_columns(reject_reasons=pl.lit(""))
+    return ValidationResult(typed, ids.is_not_null(), rejected, typed.clear())
 
 
 sales = st.builds(
@@ -74,7 +77,11 @@ def test_rows_of_one_id_end_as_the_contract_says(
     """A collision of hashes does no harm: what is contested is settled by the id itself."""
     colliding = pl.col("transaction_id").str.len_bytes().cast(pl.UInt64) * 0 + 7
     hashed = colliding if collide else pl.col("transaction_id").hash()
-    with mock.patch("jobs.rows.marks._ID_HASH", hashed):
+    with (
+        mock.patch("jobs.rows.marks.ID_HASH", hashed),
+        mock.patch("jobs.rows.duplicates.ID_HASH", hashed),
+        mock.patch("jobs.rows.duplicates.EVENT_HASH", hashed if collide else EVENT_HASH),
+    ):
         check(render(rows).content, pieces=pieces)
 
 
@@ -108,6 +115,23 @@ def test_the_order_of_the_lines_decides_no_conflict(order: Sequence[int]) -> Non
     run = check(write([rows[at] for at in order]))
     assert [row["status"] for row in run.staged] == ["shipped"]
     assert run.report.reject_reasons["conflicting_rows"].rows == 3
+
+
+@pytest.mark.parametrize("order", [1, -1], ids=["oldest first", "newest first"])
+def test_two_tills_that_number_alike_are_named(order: int) -> None:
+    """One winner an id is the contract, but the sales that lose are not lost in silence."""
+    harbour = (*SALE[:4], "2023-03-14T10:00Z", "completed")
+    main_street = ("T1", "C12345", "P12345", "2", "2023-03-14T11:00Z", "completed")
+    run = check(write([harbour, main_street, ("T2", *SALE[1:])][::order]))
+    assert (len(run.staged), run.duplicate) == (2, 1)
+    first, last = sorted((2, 3) if order > 0 else (3, 4))
+    assert run.report.reused_ids == ReusedIds(1, [ReusedId("T1", first, last)])
+
+
+def test_an_update_or_a_corrected_quantity_reuses_no_id() -> None:
+    corrected = (*SALE[:3], "7", "2023-03-15T10:00Z", "shipped")
+    run = check(write([SALE, SALE, corrected, (*corrected[:5], "completed")]))
+    assert run.report.reused_ids == ReusedIds()
 
 
 @pytest.mark.parametrize("repeats", [2, 40], ids=["in a few buckets", "in many buckets"])

@@ -13,17 +13,22 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from jobs.rows.duplicates import keep_winners
-from jobs.rows.validation import ValidationResult
 from schemas.rejected_file import REJECT_REASONS_COLUMN, SOURCE_LINE
 from tests import oracle
 from tests.jobs.dry_run import dry_run
 from tests.jobs.rows.validating import text_rows, transform
 from tests.jobs.test_whole_files import check
+<<<<<<< HEAD:tests/jobs/rows/test_laws.py
 from tests.oracle import values as oracle_values
 from tests.oracle.text import SOURCE_COLUMNS
 from tests.strategies.files import transaction_files
 from tests.strategies.hostile_content import HEADER, SOUND_CUSTOMERS, SOUND_LINE, SOUND_PRODUCTS
 from tests.strategies.rows import PRICES, Transaction, dim_customers, dim_products, hostile_transactions, transactions
+=======
+from tests.jobs.validating import Validated, text_rows, transform
+from tests.oracle_text import SOURCE_COLUMNS
+from tests.strategies import PRICES, Transaction, dim_customers, dim_products, hostile_transactions, transactions
+>>>>>>> 0253b4a (Ids of two tills that number alike are named: rows of one id with several customers or products stand in report, page, mail, check and plan):tests/jobs/test_laws.py
 
 rows_of_text = st.lists(st.one_of(transactions(), hostile_transactions(), transactions()), max_size=8)
 KNOWN = {
@@ -37,7 +42,7 @@ CUSTOMERS = {
 KNOWING = {"products": KNOWN, "customers": CUSTOMERS}
 
 
-def same(actual: ValidationResult, expected: ValidationResult) -> None:
+def same(actual: Validated, expected: Validated) -> None:
     for side, other in zip(actual, expected):
         assert_frame_equal(comparable(side), comparable(other))
 
@@ -72,7 +77,7 @@ def test_splitting_does_not_matter(rows: Sequence[Transaction], cut: int) -> Non
     chunk = text_rows(rows)
     validate = transform(**KNOWING)
     first, rest = validate(chunk[:cut]), validate(chunk[cut:])
-    put_together = ValidationResult(*(pl.concat(sides) for sides in zip(first, rest)))
+    put_together = Validated(*(pl.concat(sides) for sides in zip(first, rest)))
     same(put_together, validate(chunk))
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
+from typing import NamedTuple
 
 import polars as pl
 
 from jobs.csv.reader import IS_MALFORMED
 from jobs.rows.lookup import Lookup
-from jobs.rows.validation import RowValidator, ValidationResult
+from jobs.rows.validation import RowValidator
 from schemas.drops import CUSTOMERS, PRODUCTS
 from schemas.rejected_file import SOURCE_LINE, SOURCE_TEXT
 from schemas.warehouse.tables import DIMENSIONS
@@ -22,6 +23,14 @@ ENRICHMENT = {
     PRODUCTS: ("product_id", "product_name", "category", "price", "supplier_id"),
     CUSTOMERS: ("customer_id", "membership_level"),
 }
+
+
+class Validated(NamedTuple):
+    """The rows of a chunk, the accepted ones enriched."""
+
+    accepted: pl.DataFrame
+    rejected: pl.DataFrame
+    waiting: pl.DataFrame
 
 
 def text_rows(rows: Sequence[Mapping[str, str]]) -> pl.DataFrame:
@@ -50,7 +59,7 @@ def transform(
     customers: oracle.Customers = SOUND_CUSTOMERS,
     partition_day: date = SOUND_DAY,
     amount_classes: Mapping[str, Decimal] = dict(oracle.AMOUNT_CLASSES),
-) -> Callable[[pl.DataFrame], ValidationResult]:
+) -> Callable[[pl.DataFrame], Validated]:
     """What validates the rows of a drop and enriches those it accepts."""
     made = RowValidator(
         products=lookup(PRODUCTS, products),
@@ -62,8 +71,8 @@ def transform(
         source_uri="s3://drop-bucket/day.csv",
     )
 
-    def validated_and_enriched(rows: pl.DataFrame) -> ValidationResult:
+    def validated_and_enriched(rows: pl.DataFrame) -> Validated:
         validated = made.validate(rows)
-        return validated._replace(accepted=made.enrich(validated.accepted))
+        return Validated(made.enrich(validated.accepted), validated.rejected, validated.waiting)
 
     return validated_and_enriched

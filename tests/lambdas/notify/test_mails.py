@@ -17,7 +17,7 @@ from lambdas.notify.mail_context import MailContext
 from lambdas.notify.outcome_mail import outcome_mail
 from lambdas.runs import Run
 from schemas.drops import Drop
-from schemas.reports import ClassAmount, Error, RejectedFor, RejectSample, Report
+from schemas.reports import ClassAmount, Error, RejectedFor, RejectSample, Report, ReusedId, ReusedIds
 from schemas.usual import LOW, USUAL, Comparison, Measure
 from tests.lambdas.reports import failed, succeeded
 
@@ -104,6 +104,9 @@ AS_USUAL = Comparison(
 CASES = {
     "an_ordinary_day": context(clean_day(comparison=AS_USUAL)),
     "a_day_with_news": context(day(ignored_columns=["email", "note"], waiting=60)),
+    "an_id_is_reused": context(
+        clean_day(reused_ids=ReusedIds(2, [ReusedId("R-0017", 2, 4310), ReusedId("R-0018", 3, 4311)]))
+    ),
     "a_day_that_is_not_as_usual": context(
         clean_day(
             counts={
