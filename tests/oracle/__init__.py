@@ -53,6 +53,7 @@ from tests.oracle.rows import (
     amount_class,
     expected_rejected_file,
     resolve_file,
+    reused_ids,
     validate_file,
 )
 from tests.oracle.text import SOURCE_COLUMNS
@@ -86,5 +87,6 @@ __all__ = [
     "expected_rejected_file",
     "read_file",
     "resolve_file",
+    "reused_ids",
     "validate_file",
 ]

@@ -21,47 +21,9 @@ from tests.oracle.rows import (
     Products,
     ValidatedFile,
     resolve_file,
-    reused_ids,
     validate_file,
 )
-<<<<<<< HEAD:tests/oracle/warehouse.py
 from tests.oracle.text import Refused
-=======
-from tests.oracle_text import SOURCE_COLUMNS, Refused
-from tests.oracle_values import STATUSES
-
-__all__ = [
-    "AMOUNT_CLASSES",
-    "BUSINESS_COLUMNS",
-    "LINEAGE_COLUMNS",
-    "MAX_REJECT_RATIO",
-    "REJECT_REASONS",
-    "SOURCE_COLUMNS",
-    "STATUSES",
-    "Accepted",
-    "Counts",
-    "Customer",
-    "Customers",
-    "Drop",
-    "FactRow",
-    "LedgerEntry",
-    "Product",
-    "Products",
-    "RejectedFile",
-    "ResolvedFile",
-    "TransactionFile",
-    "ValidatedFile",
-    "Warehouse",
-    "amount",
-    "amount_class",
-    "expected_rejected_file",
-    "read_file",
-    "resolve_file",
-    "reused_ids",
-    "validate_file",
-]
-
->>>>>>> 0253b4a (Ids of two tills that number alike are named: rows of one id with several customers or products stand in report, page, mail, check and plan):tests/oracle.py
 
 LINEAGE_COLUMNS = ("load_id", "source_uri", "source_line")
 MAX_REJECT_RATIO = "0.5"

@@ -16,19 +16,13 @@ from jobs.rows.duplicates import keep_winners
 from schemas.rejected_file import REJECT_REASONS_COLUMN, SOURCE_LINE
 from tests import oracle
 from tests.jobs.dry_run import dry_run
-from tests.jobs.rows.validating import text_rows, transform
+from tests.jobs.rows.validating import Validated, text_rows, transform
 from tests.jobs.test_whole_files import check
-<<<<<<< HEAD:tests/jobs/rows/test_laws.py
 from tests.oracle import values as oracle_values
 from tests.oracle.text import SOURCE_COLUMNS
 from tests.strategies.files import transaction_files
 from tests.strategies.hostile_content import HEADER, SOUND_CUSTOMERS, SOUND_LINE, SOUND_PRODUCTS
 from tests.strategies.rows import PRICES, Transaction, dim_customers, dim_products, hostile_transactions, transactions
-=======
-from tests.jobs.validating import Validated, text_rows, transform
-from tests.oracle_text import SOURCE_COLUMNS
-from tests.strategies import PRICES, Transaction, dim_customers, dim_products, hostile_transactions, transactions
->>>>>>> 0253b4a (Ids of two tills that number alike are named: rows of one id with several customers or products stand in report, page, mail, check and plan):tests/jobs/test_laws.py
 
 rows_of_text = st.lists(st.one_of(transactions(), hostile_transactions(), transactions()), max_size=8)
 KNOWN = {
