@@ -139,7 +139,7 @@ def _stage(attempt: Attempt, fetched: Fetched, runner: TaskRunner | None, lines:
         stager = Stager(attempt.arguments.drop, attempt.staging, attempt.folder, lines)
         rejected = RejectedRows(source.layout, attempt.folder)
         staged = stager.stage(source, validator, candidates, rejected)
-        attempt.note(rows_read=staged.rows_read)
+        attempt.note(rows_read=staged.rows_read, reused_ids=staged.reused)
         _keep_rejected(attempt, rejected)
     return staged
 

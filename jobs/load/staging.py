@@ -23,6 +23,7 @@ from jobs.s3 import Prefix
 from schemas.drops import Drop
 from schemas.reject_reasons import REJECT_REASONS, WAITS_FOR
 from schemas.rejected_file import REASON_SEPARATOR, REJECT_REASONS_COLUMN, SOURCE_LINE
+from schemas.reports import ReusedIds
 from schemas.warehouse.tables import STAGED_TRANSACTIONS, STAGED_WAITING, Table
 
 _WAITING = (*WAITS_FOR, REASON_SEPARATOR.join(WAITS_FOR))
@@ -89,6 +90,7 @@ class StagedRows:
     """Accepted rows that lost to another row of the same drop."""
     amount: Decimal
     """The sum of total_amount of the winners."""
+    reused: ReusedIds
 
 
 class _StagedChunk(NamedTuple):
@@ -138,7 +140,15 @@ class Stager:
         duplicate = candidates.duplicate
         if self._lines is not None:
             duplicate = self._lines.len() - selected_rejected - self.winners.rows
-        return StagedRows(self.winners.staged(), self.waiting.staged(), rejected.rows, rows_read, duplicate, amount)
+        return StagedRows(
+            self.winners.staged(),
+            self.waiting.staged(),
+            rejected.rows,
+            rows_read,
+            duplicate,
+            amount,
+            candidates.reused,
+        )
 
     def keep_winners(self, winners: pl.DataFrame, validator: RowValidator, name: str) -> Decimal:
         """Stage those that are selected; what they are worth."""

@@ -8,6 +8,9 @@ buckets and settled exactly, so only ids that do repeat are paid for.
 Rows with the same id, transaction_date and status must be the same sale. Where they
 differ in what was sold, to whom or for how much, all of them are rejected. That is
 decided by the file alone: a row that only waits for its customer or product takes part.
+
+A later row of the same id is an update. Its quantity or price may be a correction, but
+another customer or product looks like another sale under a reused id, so that is reported.
 """
 
 from __future__ import annotations
@@ -22,17 +25,28 @@ import polars as pl
 
 from jobs.buckets import Buckets
 from jobs.csv.reader import SourceFile
+from jobs.csv.reject_summary import without_address
 from jobs.room import refuse_without_room
 from jobs.rows.ids import IdReader
-from jobs.rows.marks import Marks, bucket_count, hash_bucket, hashes_of, mark, marks_per_bucket
+from jobs.rows.marks import EVENT_HASH, ID_HASH, Marks, bucket_count, hash_bucket, hashes_of, mark, marks_per_bucket
 from jobs.rows.validation import ValidationResult
 from schemas.rejected_file import REASON_SEPARATOR, REJECT_REASONS_COLUMN, SOURCE_LINE
+from schemas.reports import REUSED_SAMPLES, ReusedId, ReusedIds
 
 _HELD_HASHES = 32 * 1024 * 1024
 
 _SAME_EVENT = ("transaction_id", "event_precedence")
 _SALE = ("customer_id", "product_id", "quantity", "unit_price")
 """What rows of the same event must agree in."""
+
+_SOLD = pl.col("customer_id").hash(seed=1) ^ pl.col("product_id").hash()
+_SPANS = {
+    "least_sale": _SOLD,
+    "most_sale": _SOLD,
+    "least_line": pl.col(SOURCE_LINE),
+    "most_line": pl.col(SOURCE_LINE),
+}
+"""Over the rows of an id. An update of a sale keeps its customer and product, so they tell whether an id is reused."""
 
 CHUNK = "chunk"
 """The column with the number of a contested row's chunk."""
@@ -69,6 +83,7 @@ class SettledIds(NamedTuple):
 
     winners: pl.DataFrame
     duplicate: int
+    reused: ReusedIds
 
 
 class DuplicateCandidates:
@@ -78,6 +93,8 @@ class DuplicateCandidates:
         """Read the ids of the file; `folder` takes what does not fit into memory."""
         self.duplicate = 0
         """Accepted rows that lost to another row of the file; complete once `winners` is read to its end."""
+        self.reused = ReusedIds()
+        """Complete at the same time."""
         self._contested = Buckets(folder, "contested")
         self._events = Buckets(folder, "events")
         self._marks = _find(source, folder, ids)
@@ -103,6 +120,7 @@ class DuplicateCandidates:
         for number in self._events.numbers():
             settled = settle_ids(self._events.batches(number))
             self.duplicate += settled.duplicate
+            self.reused += settled.reused
             yield settled.winners
 
 
@@ -129,22 +147,22 @@ def _find(source: SourceFile, folder: Path, reader: IdReader) -> Marks:
 
 def split(marks: Marks, rows: pl.DataFrame, validated: ValidationResult) -> Split:
     """Divide the validated chunk `rows` into rows that are settled and rows that are set aside."""
-    accepted, waiting = marks.are_on(validated.accepted), marks.are_on(validated.waiting)
-    if not accepted.any() and not waiting.any():
-        return Split(validated.accepted, validated.rejected, validated.accepted.clear())
+    contested, waiting = marks.are_on(validated.typed), marks.are_on(validated.waiting)
+    own = contested & validated.is_accepted
+    if not own.any() and not waiting.any():
+        return Split(validated.accepted, validated.rejected, validated.typed.clear())
     lines = validated.waiting.filter(waiting).get_column(SOURCE_LINE)
     is_waiting = validated.rejected.get_column(SOURCE_LINE).is_in(lines.implode())
-    own = validated.accepted.filter(accepted)
-    as_rejected = _rows_at(rows, own).select(
+    as_rejected = rows.filter(own).select(
         pl.lit(CONFLICTING).alias(name) if name == REJECT_REASONS_COLUMN else pl.col(name)
         for name in validated.rejected.columns
     )
     return Split(
-        validated.accepted.filter(~accepted),
+        validated.typed.filter(validated.is_accepted & ~contested),
         validated.rejected.filter(~is_waiting),
         pl.concat(
             [
-                _contested(own, as_rejected, is_accepted=True),
+                _contested(validated.typed.filter(own), as_rejected, is_accepted=True),
                 _contested(validated.waiting.filter(waiting), validated.rejected.filter(is_waiting), False),
             ]
         ),
@@ -172,11 +190,12 @@ def settle_ids(batches: Iterator[pl.DataFrame]) -> SettledIds:
     standing: pl.DataFrame | None = None
     duplicate = 0
     for batch in batches:
-        rows = batch if standing is None else pl.concat([standing, batch])
-        standing = keep_winners(rows)
+        rows = batch.with_columns(**_SPANS)
+        rows = rows if standing is None else pl.concat([standing, rows])
+        standing = _standing(rows)
         duplicate += rows.height - standing.height
     assert standing is not None, "a bucket has rows"
-    return SettledIds(standing, duplicate)
+    return SettledIds(standing.drop(_SPANS), duplicate, _reused(standing))
 
 
 def keep_winners(rows: pl.DataFrame) -> pl.DataFrame:
@@ -187,9 +206,19 @@ def keep_winners(rows: pl.DataFrame) -> pl.DataFrame:
     return rows
 
 
-def _rows_at(rows: pl.DataFrame, typed: pl.DataFrame) -> pl.DataFrame:
-    """The rows of the chunk from which `typed` was made; both are in the order of their lines."""
-    return rows[rows.get_column(SOURCE_LINE).search_sorted(typed.get_column(SOURCE_LINE))]
+def _standing(rows: pl.DataFrame) -> pl.DataFrame:
+    """The winner of each id, with the span of all of the id's rows so far."""
+    alone, others = _alone(rows, ID_HASH)
+    spans = others.group_by("transaction_id").agg(pl.col("^least_.*$").min(), pl.col("^most_.*$").max())
+    winners = keep_winners(others.drop(_SPANS)).join(spans, on="transaction_id")
+    return pl.concat([alone, winners.select(alone.columns)])
+
+
+def _reused(standing: pl.DataFrame) -> ReusedIds:
+    reused = standing.filter(pl.col("least_sale") != pl.col("most_sale"))
+    first = reused.bottom_k(REUSED_SAMPLES, by="least_line").sort("least_line")
+    samples = first.select("transaction_id", "least_line", "most_line").rows()
+    return ReusedIds(reused.height, [ReusedId(without_address(id_), *lines) for id_, *lines in samples])
 
 
 def _contested(typed: pl.DataFrame, as_rejected: pl.DataFrame, is_accepted: bool) -> pl.DataFrame:
@@ -200,22 +229,39 @@ def _contested(typed: pl.DataFrame, as_rejected: pl.DataFrame, is_accepted: bool
 
 def _events(batches: Iterator[pl.DataFrame]) -> tuple[pl.DataFrame, pl.DataFrame]:
     """(for each event the range of what its rows say, the last accepted row of each event)."""
-    spread: list[pl.DataFrame] = []
+    ranges: list[pl.DataFrame] = []
     last: list[pl.DataFrame] = []
     for batch in batches:
-        ranges = batch.group_by(_SAME_EVENT).agg(
-            *(pl.col(name).min().alias(f"least_{name}") for name in _SALE),
-            *(pl.col(name).max().alias(f"most_{name}") for name in _SALE),
-            pl.col(_IS_ACCEPTED).cast(pl.Int64).sum().alias(_ACCEPTED_ROWS),
+        of_rows = batch.select(
+            *_SAME_EVENT,
+            *(pl.col(name).alias(f"least_{name}") for name in _SALE),
+            *(pl.col(name).alias(f"most_{name}") for name in _SALE),
+            pl.col(_IS_ACCEPTED).cast(pl.Int64).alias(_ACCEPTED_ROWS),
         )
-        if spread:
-            together = pl.concat([*spread, ranges]).group_by(_SAME_EVENT)
-            ranges = together.agg(pl.col("^least_.*$").min(), pl.col("^most_.*$").max(), pl.col(_ACCEPTED_ROWS).sum())
-        spread = [ranges]
+        ranges = [_spread(pl.concat([*ranges, of_rows]))]
         accepted = batch.filter(_IS_ACCEPTED).drop(_IS_ACCEPTED, _AS_REJECTED, CHUNK)
-        rows = pl.concat([*last, accepted])
-        last = [rows.filter(pl.col(SOURCE_LINE) == pl.col(SOURCE_LINE).max().over(_SAME_EVENT))]
-    return spread[0], last[0]
+        last = [_last_of_each_event(pl.concat([*last, accepted]))]
+    return ranges[0], last[0]
+
+
+def _spread(ranges: pl.DataFrame) -> pl.DataFrame:
+    """One range for each event."""
+    alone, others = _alone(ranges, EVENT_HASH)
+    together = others.group_by(_SAME_EVENT).agg(
+        pl.col("^least_.*$").min(), pl.col("^most_.*$").max(), pl.col(_ACCEPTED_ROWS).sum()
+    )
+    return pl.concat([alone, together])
+
+
+def _last_of_each_event(rows: pl.DataFrame) -> pl.DataFrame:
+    alone, others = _alone(rows, EVENT_HASH)
+    return pl.concat([alone, others.filter(pl.col(SOURCE_LINE) == pl.col(SOURCE_LINE).max().over(_SAME_EVENT))])
+
+
+def _alone(rows: pl.DataFrame, hashed: pl.Expr) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """(rows that surely have no other of their kind, the rest): comparing hashes costs less than comparing texts."""
+    is_repeated = rows.select(hashed.is_duplicated()).to_series()
+    return rows.filter(~is_repeated), rows.filter(is_repeated)
 
 
 def _rejected(batch: pl.DataFrame, conflicting: pl.DataFrame) -> Iterator[tuple[int, pl.DataFrame]]:

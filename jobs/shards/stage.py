@@ -40,6 +40,7 @@ from jobs.shards.tasks import (
 )
 from jobs.shards.work import LINES, MARKS, Shard, Work, write_series
 from jobs.validators import partition_day, snapshot_dimensions
+from schemas.reports import ReusedIds
 from schemas.sources import CONTRACT_COLUMNS
 from schemas.work_bucket import rejected_folder
 
@@ -97,7 +98,7 @@ def stage_in_shards(
         settled = _settle(work, validated, runner)
         rejected = _write_rejected(work, validated, settled, runner, is_written=not attempt.is_plan)
         staged = _counted(attempt.staging, validated, settled, rejected, lines)
-        attempt.note(rows_read=staged.rows_read)
+        attempt.note(rows_read=staged.rows_read, reused_ids=staged.reused)
         _publish(attempt, rejected)
     return staged
 
@@ -210,6 +211,7 @@ def _counted(
         sum(shard.rows for shard in validated),
         duplicate,
         sum(amounts, Decimal(0)),
+        sum((bucket.reused for bucket in settled.ids), ReusedIds()),
     )
 
 

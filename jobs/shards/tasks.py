@@ -17,6 +17,7 @@ from jobs.rows.duplicates import CHUNK, set_aside, settle_events, settle_ids, sp
 from jobs.rows.marks import MarkedBucket, mark
 from jobs.shards.exchange import Handed, hand_on, read_handed
 from jobs.shards.work import Shard, Work, task
+from schemas.reports import ReusedIds
 
 _CHUNKS_PER_SHARD = 1 << 20
 
@@ -65,6 +66,7 @@ class WinningBucket(NamedTuple):
     winners: Sequence[Part]
     amount: Decimal
     duplicate: int
+    reused: ReusedIds
 
 
 class ShardOfRejected(NamedTuple):
@@ -141,7 +143,7 @@ def find_winners(work: Work, bucket: Bucket) -> WinningBucket:
         settled = settle_ids(rows for _, rows in read_handed(bucket.rows, setup.staging))
         stager = setup.stager(folder)
         amount = stager.keep_winners(settled.winners, setup.validator, f"winners-{bucket.number:05d}-{word}.parquet")
-        return WinningBucket(stager.winners.parts, amount, settled.duplicate)
+        return WinningBucket(stager.winners.parts, amount, settled.duplicate, settled.reused)
 
 
 def write_rejected(work: Work, shard: ShardOfRejected) -> Rejected:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.csv.rejected_file import without_address
+from jobs.csv.reject_summary import without_address
 from schemas.reports import Report
 from tests import oracle
 from tests.jobs.dry_run import UPLOADED_AT, DryRun, dry_run, read_exactly, refusal_kinds, small_pieces
