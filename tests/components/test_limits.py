@@ -28,7 +28,7 @@ REGIONS = sorted(
     },
     key=lambda region: (len(region), region),
 )
-"""Every Region of every partition, by the length of its name and in one order: the workers of a run must collect alike."""
+"""Every Region of every partition, by the length of its name: in one order, for workers collect alike."""
 AUTONAMED = len("-0a1b2c3")
 """What Pulumi appends to a name that the program leaves to it."""
 
