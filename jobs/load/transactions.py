@@ -197,7 +197,7 @@ def await_dimensions(session: WarehouseSession, waiting: Staged, drop: Drop, *, 
             if not waiting.rows:
                 return False
             execute(connection, sql.insert_waiting())
-            has_come = fetch_rows(connection, sql.select_awaited_by_itself(), [drop.load_id])
+            has_come = fetch_rows(connection, sql.select_arrived_meanwhile(), [drop.load_id])
         if has_come:
             raise TransientError(
                 f"customers or products that {drop.uri} names were loaded while it was being read; it is tried again"
@@ -374,7 +374,7 @@ def _expire(work: _Work) -> int:
 
 
 def _with_waiting(work: _Work, committed: Committed, waiting: int, expired: int) -> Committed:
-    rows = fetch_rows(work.connection, sql.select_awaited_by_itself(), [work.load_id]) if waiting else []
+    rows = fetch_rows(work.connection, sql.select_arrived_meanwhile(), [work.load_id]) if waiting else []
     return replace(committed, waiting=waiting, stopped_waiting=expired, awaited_by=[Drop(*row) for row in rows])
 
 

@@ -36,7 +36,7 @@ def bars(name: str, labels: Sequence[str], series: Mapping[str, Sequence[float]]
     return _drawn(name, chart, series)
 
 
-def lying_bars(name: str, labels: Sequence[str], series: Mapping[str, Sequence[float]]) -> Markup:
+def horizontal_bars(name: str, labels: Sequence[str], series: Mapping[str, Sequence[float]]) -> Markup:
     """Horizontal bars, one per label."""
     chart = pygal.HorizontalStackedBar(**_options(series, width=_WIDTH, height=60 + 30 * len(labels)))
     chart.x_labels = list(labels)

@@ -124,5 +124,5 @@ def _steps(report: Report) -> dict[str, object] | None:
     return {
         "seconds": report.step_seconds,
         "total": sum(seconds),
-        "chart": charts.lying_bars("steps", names[::-1], {"seconds": seconds[::-1]}),
+        "chart": charts.horizontal_bars("steps", names[::-1], {"seconds": seconds[::-1]}),
     }

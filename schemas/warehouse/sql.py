@@ -358,7 +358,7 @@ def select_awaited(dimension: Dimension) -> str:
     return f"{_DROPS}\nJOIN {staged} ON {staged}.{key} = {_WAITING}.{key}\nWHERE {conditions}\nORDER BY 1, 2, 3"
 
 
-def select_awaited_by_itself() -> str:
+def select_arrived_meanwhile() -> str:
     """The drop, if its dimension rows arrived while it was being read. Bind: load_id."""
     conditions = "\n AND ".join((f"{_WAITING}.load_id = %s", *_ALL_KNOWN))
     return f"{_DROPS}\nWHERE {conditions}\nORDER BY 1, 2, 3"

@@ -41,7 +41,7 @@ def test_a_process_beyond_its_limit_is_ended_and_said_to_be() -> None:
         run_watched(hold(200), limit_bytes=100 * MEBIBYTE)
 
 
-def test_a_process_that_ends_badly_is_told_with_what_it_said() -> None:
+def test_a_failed_process_is_reported_with_its_output() -> None:
     with pytest.raises(DiedError, match=r"exit status 3: .*no more"):
         run_watched([sys.executable, "-c", "import sys; print('no more', file=sys.stderr); sys.exit(3)"])
 

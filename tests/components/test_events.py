@@ -56,7 +56,7 @@ def test_a_drop_is_tried_five_times_then_kept_for_14_days(deployed: Deployed) ->
     assert {queue.inputs["sqsManagedSseEnabled"] for queue in deployed.of("Queue")} == {True}
 
 
-def test_a_batch_is_answered_message_by_message(dev: Deployed) -> None:
+def test_a_batch_is_reported_message_by_message(dev: Deployed) -> None:
     (mapping,) = dev.of("EventSourceMapping")
     assert {key: value for key, value in mapping.inputs.items() if key != "tags"} == {
         "eventSourceArn": dev.only("Queue", "ingestion-drops").state["arn"],
@@ -88,13 +88,13 @@ def test_the_end_of_a_run_calls_those_who_must_know(
     assert _rules_that_match(deployed, event) == rules
 
 
-def test_the_end_of_another_stacks_run_calls_nobody(dev: Deployed) -> None:
+def test_the_end_of_another_stacks_run_calls_no_function(dev: Deployed) -> None:
     event = _recorded("glue_succeeded")
     event["detail"]["jobName"] = "transactions-pipeline-prod-process-transactions"
     assert _rules_that_match(dev, event) == set()
 
 
-def test_a_target_stands_after_its_permission_and_failure_queue(deployed: Deployed) -> None:
+def test_a_target_comes_after_its_permission_and_failure_queue(deployed: Deployed) -> None:
     permissions = {resource.name: resource.urn for resource in deployed.of("Permission")}
     policies = {resource.name: resource.urn for resource in deployed.of("QueuePolicy")}
     targets = deployed.of("EventTarget")

@@ -52,7 +52,7 @@ def test_every_queue_of_failures_and_every_function_is_watched(deployed: Deploye
     assert len(failures | functions) == 8
 
 
-def test_an_alarm_tells_the_operators_what_happened_and_what_to_do(deployed: Deployed) -> None:
+def test_an_alarm_says_what_happened_and_what_to_do(deployed: Deployed) -> None:
     operators = deployed.only("Topic", "notifications-operators").state["arn"]
     for alarm in deployed.of("MetricAlarm"):
         assert alarm.inputs["alarmActions"] == [operators]

@@ -99,7 +99,7 @@ def test_the_way_to_s3_leads_this_account_to_its_own_buckets_only(dev: Deployed)
     }
 
 
-def test_the_subnets_lie_in_the_configured_zones_and_share_the_routes(dev: Deployed) -> None:
+def test_the_subnets_are_in_the_configured_zones_and_share_routes(dev: Deployed) -> None:
     subnets = {resource.inputs["availabilityZone"]: resource.inputs["cidrBlock"] for resource in dev.of("Subnet")}
     assert subnets == {
         "eu-west-1a": "10.60.0.0/19",

@@ -20,7 +20,7 @@ def account(wheel_directory: Path) -> Iterator[Account]:
         yield opened
 
 
-def test_a_second_stack_and_a_second_region_stand_beside_the_first(account: Account) -> None:
+def test_a_second_stack_and_region_fit_beside_the_first(account: Account) -> None:
     stacks = [account.up(State(*item)) for item in (("dev", REGION), ("prod", REGION), ("dev", "us-east-2"))]
     outputs: list[Any] = ["drop_bucket", "work_bucket", "archive_bucket", "dashboard"]
     for output in outputs:

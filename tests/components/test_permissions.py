@@ -199,7 +199,7 @@ def test_a_roles_rights_are_those_of_its_own_policy_alone(dev: Deployed) -> None
     assert [resource for resource in dev.resources if "PolicyAttachment" in resource.kind] == []
 
 
-def test_a_star_stands_only_where_aws_has_no_resource(
+def test_a_star_is_used_only_where_aws_has_no_resource(
     deployed: Deployed,
 ) -> None:
     granted = [

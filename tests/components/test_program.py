@@ -118,7 +118,7 @@ def test_no_two_resources_share_a_urn(deployed: Deployed) -> None:
     assert repeated == set()
 
 
-def test_everything_that_can_bear_tags_says_whose_it_is(deployed: Deployed) -> None:
+def test_every_taggable_resource_has_the_stacks_tags(deployed: Deployed) -> None:
     taggable = [
         resource
         for resource in deployed.resources

@@ -67,7 +67,7 @@ def test_an_upgrade_replaces_nothing_that_holds_data(stack: str, wheel_directory
     assert {kind for kind in HOLDS_DATA if kind in kinds(dict.fromkeys(missing))} == set()
 
 
-def test_what_an_upgrade_creates_meets_no_name_that_still_stands(stack: str, wheel_directory: Path) -> None:
+def test_what_an_upgrade_creates_meets_no_name_that_still_exists(stack: str, wheel_directory: Path) -> None:
     today = upgraded(stack, wheel_directory, **settings_of(stack))
     old = {(key.split()[0], name) for key, identity in RELEASED[stack].items() for name in _names(identity)}
     new = {

@@ -74,7 +74,7 @@ def quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aftermath]:
         yield aftermath_of(cloud, QUICK_POINTS)
 
 
-def test_what_is_left_in_peace_is_loaded_told_and_archived_in_one_run(quick: Aftermath) -> None:
+def test_an_undisturbed_drop_is_loaded_mailed_archived_in_one_run(quick: Aftermath) -> None:
     (ledger,) = quick.in_peace.ledger
     counts = ("rows_read", "inserted", "updated", "unchanged", "stale", "duplicate", "rejected")
     assert [ledger[name] for name in counts] == [6, 3, 0, 0, 0, 1, 2]
@@ -89,9 +89,7 @@ def test_a_process_killed_changes_nothing(quick: Aftermath, point: Point, record
     check(quick, quick.trial_of[point], record_property)
 
 
-def test_no_row_is_lost_none_is_there_twice_and_nothing_is_left_lying(
-    quick: Aftermath, record_property: Record
-) -> None:
+def test_no_row_is_lost_or_doubled_and_no_file_is_left_over(quick: Aftermath, record_property: Record) -> None:
     check_the_whole(quick.cloud, quick.trials, record_property)
 
 

@@ -28,7 +28,7 @@ GLUE = [
 """What Glue adds of its own, some of it without a value."""
 
 
-def test_what_glue_adds_is_passed_over_wherever_it_stands() -> None:
+def test_glues_own_arguments_are_skipped_at_any_place() -> None:
     plain = parse_arguments(command_line(DROP))
     ours = command_line(DROP)
     pairs = [ours[at : at + 2] for at in range(0, len(ours), 2)]
@@ -44,7 +44,7 @@ def test_what_glue_adds_is_passed_over_wherever_it_stands() -> None:
     s3_keys(),
     st.sampled_from(("v1", "null", "-abc", "--pipeline-job", "a b", "'", "3/L4kqtJlcpXroDTDmJ+rmSpXd3dIbrHY")),
 )
-def test_a_drop_is_passed_on_whatever_its_key_and_version(key: str, version_id: str) -> None:
+def test_a_drop_with_any_key_and_version_is_passed_on(key: str, version_id: str) -> None:
     drop = Drop("drop-bucket", key, version_id)
     assert parse_arguments(command_line(drop)).drop == drop
 

@@ -84,7 +84,7 @@ def test_what_a_file_unpacks_to_is_never_on_the_disk() -> None:
     assert max(taken) < len(lines) // 10
 
 
-def test_a_file_that_would_fill_the_disk_is_read_where_it_lies() -> None:
+def test_a_file_that_would_fill_the_disk_is_read_from_s3() -> None:
     fetched: list[str] = []
     download = S3InMemory.download_file
 
@@ -148,7 +148,7 @@ def disk(*, free: int) -> AbstractContextManager[object]:
 
 
 @pytest.mark.parametrize("step", ["jobs.attempt.fetch", "jobs.load.staging.StagedParts.write"])
-def test_a_disk_that_is_full_is_told_with_sizes_and_advice(step: str) -> None:
+def test_a_full_disk_is_reported_with_sizes_and_advice(step: str) -> None:
     with mock.patch(step, side_effect=OSError(errno.ENOSPC, "No space left on device")):
         run = dry_run(CONTENT)
     assert isinstance(run.error, FileRefused)

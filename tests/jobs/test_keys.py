@@ -33,7 +33,7 @@ HEADING_KEYS = "ecd571f3e779ecabe1abcb847ee1882e41b9b12bd3b2544c2982d4a8e98bab5d
 
 
 @given(s3_keys())
-def test_a_key_inside_the_layout_tells_day_and_name(key: str) -> None:
+def test_a_key_inside_the_layout_gives_day_and_name(key: str) -> None:
     if "\n" in key:
         with pytest.raises(KeyOutsideLayout, match="has a character that cannot be seen"):
             parse_key(key)
@@ -187,7 +187,7 @@ def test_leftovers_are_passed_over_in_silence_and_strays_are_not(key: str, passe
 
 
 @given(s3_keys(), st.integers(1, 99))
-def test_what_becomes_of_a_drop_lies_apart_from_every_other_load(key: str, attempt: int) -> None:
+def test_the_keys_of_a_drop_differ_from_those_of_every_other_load(key: str, attempt: int) -> None:
     load_id, other = Drop("b", key, "v1").load_id, Drop("b", key, "v2").load_id
     assert re.fullmatch("[0-9a-f]{16}", load_id)
     assert load_id != other

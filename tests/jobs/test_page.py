@@ -147,7 +147,7 @@ def test_the_same_report_gives_the_same_page() -> None:
 
 
 @pytest.mark.parametrize("event", ["flow_in", "retract"])
-def test_a_correction_is_told_without_a_balance(event: str) -> None:
+def test_a_correction_is_shown_without_a_balance(event: str) -> None:
     counts = {**dict.fromkeys(COUNTS, 0), "inserted": 3, "rejected": -3}
     text = _Page(render_load(replace(REPORT, event=event, counts=counts, removed=5, restored=2))).text
     assert "Outcome of every row" not in text

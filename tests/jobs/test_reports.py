@@ -72,7 +72,7 @@ def test_a_failed_attempt_reports_how_far_it_came() -> None:
 
 
 @pytest.mark.parametrize("stopped_by", [KeyboardInterrupt(), SystemExit(3), PanicException("a defect of Polars")])
-def test_whatever_stops_an_attempt_it_is_not_reported_as_a_success(stopped_by: BaseException) -> None:
+def test_an_attempt_stopped_by_anything_is_no_success(stopped_by: BaseException) -> None:
     """A panic of Polars is no Exception, and neither is the end of the process."""
     s3 = S3InMemory()
     drop = Drop("drop-bucket", "transactions/year=2023/month=03/day=15/day.csv", "v1")

@@ -95,7 +95,7 @@ def test_a_printable_name_reaches_the_job_as_it_is(cloud: Cloud, name: str) -> N
         (FOLDER + "a" * 3000 + ".csv", "3,043 bytes long"),
     ],
 )
-def test_a_key_nobody_could_act_on_is_told_once_and_starts_nothing(
+def test_a_key_without_a_run_is_mailed_once_and_starts_nothing(
     cloud: Cloud, caplog: pytest.LogCaptureFixture, encoded: str, why: str
 ) -> None:
     event = created(encoded)
@@ -139,7 +139,7 @@ def test_bytes_that_are_no_utf8_never_name_another_object(cloud: Cloud) -> None:
         json.dumps(created("k", version_id=5)),  # type: ignore[arg-type]
     ],
 )
-def test_a_message_nobody_should_send_is_refused_with_a_sentence(
+def test_an_invalid_message_is_refused_with_a_sentence(
     cloud: Cloud, caplog: pytest.LogCaptureFixture, body: str
 ) -> None:
     assert deliver(cloud, body) == ["message-1"]
@@ -267,7 +267,7 @@ def test_nothing_that_data_says_makes_a_line_or_a_header_of_the_mail(report_of: 
         ),
     ],
 )
-def test_a_name_that_reads_like_an_outcome_stands_in_quotes(key: str, subject: str, opening: str) -> None:
+def test_a_name_that_reads_like_an_outcome_is_quoted(key: str, subject: str, opening: str) -> None:
     drop = Drop(DROPS, key, "v1")
     mail = outcome_mail(mail_context(drop, failed(drop)))
     assert mail.subject.startswith(subject)

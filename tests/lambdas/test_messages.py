@@ -72,7 +72,7 @@ def test_a_replay_remembers_the_message_that_first_asked_for_it() -> None:
         ('{"Records": [{"eventSource": "aws:sqs", "body": "{}"}]}', "a record comes from 'aws:sqs'"),
     ],
 )
-def test_what_nobody_should_send_is_refused_by_name(body: str, named: str) -> None:
+def test_an_unknown_message_is_refused_with_its_fault(body: str, named: str) -> None:
     with pytest.raises(UnreadableMessage, match=named):
         read_message(body, message_id="m")
 

@@ -10,18 +10,18 @@ from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeou
 from lambdas.errors import TerminalError
 from lambdas.notify import handler
 from tests.lambdas.cloud import TRANSACTIONS_JOB, Cloud, Killed, killed_at
-from tests.lambdas.notify.notifying import event_of, only_mail, run_of, tell
+from tests.lambdas.notify.notifying import event_of, notify_about, only_mail, run_of
 from tests.lambdas.reports import failed, succeeded
 
 
-def test_the_same_outcome_is_told_once_however_often_it_comes(cloud: Cloud) -> None:
+def test_a_repeated_outcome_is_mailed_once(cloud: Cloud) -> None:
     drop = cloud.drop()
     cloud.put_report(failed(drop))
     run_id = run_of(cloud, drop)
-    assert tell(event_of("glue_failed", run_id)) is True
-    assert tell(event_of("glue_failed", run_id)) is False
+    assert notify_about(event_of("glue_failed", run_id)) is True
+    assert notify_about(event_of("glue_failed", run_id)) is False
     cloud.runs()[0].status = "FAILED"
-    assert tell({"job_name": TRANSACTIONS_JOB, "run_id": run_id}) is False
+    assert notify_about({"job_name": TRANSACTIONS_JOB, "run_id": run_id}) is False
     assert len(cloud.mails()) == 1
     assert cloud.read(f"notified/{drop.load_id}/1.json")["subject"] == only_mail(cloud)[0]
 
@@ -30,11 +30,11 @@ def test_each_attempt_has_its_own_mail(cloud: Cloud) -> None:
     drop = cloud.drop()
     for attempt in (1, 11):  # 1 must not be mistaken for a part of 11
         cloud.put_report(failed(drop, attempt=attempt))
-        assert tell(event_of("glue_failed", run_of(cloud, drop, attempt=attempt))) is True
+        assert notify_about(event_of("glue_failed", run_of(cloud, drop, attempt=attempt))) is True
     assert len(cloud.mails()) == 2
 
 
-def test_two_that_tell_at_once_send_one_mail(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_senders_at_once_send_one_mail(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     drop = cloud.drop()
     cloud.put_report(succeeded(drop))
     event = event_of("glue_succeeded", run_of(cloud, drop))
@@ -42,11 +42,11 @@ def test_two_that_tell_at_once_send_one_mail(cloud: Cloud, monkeypatch: pytest.M
     publish = sns.publish
 
     def publish_while_another_tries(**mail: Any) -> Any:
-        assert tell(event) is False
+        assert notify_about(event) is False
         return publish(**mail)
 
     monkeypatch.setattr(sns, "publish", publish_while_another_tries)
-    assert tell(event) is True
+    assert notify_about(event) is True
     assert len(cloud.mails()) == 1
 
 
@@ -56,9 +56,9 @@ def test_a_sender_that_dies_before_its_claim_is_followed_by_another(cloud: Cloud
     event = event_of("glue_succeeded", run_of(cloud, drop))
     release = killed_at(handler.dependencies().leases.s3, "PutObject")
     with pytest.raises(Killed):
-        tell(event)
+        notify_about(event)
     release()
-    assert tell(event) is True
+    assert notify_about(event) is True
     assert len(cloud.mails()) == 1
 
 
@@ -69,13 +69,13 @@ def test_no_second_mail_follows_a_sender_that_dies_sending(cloud: Cloud, was_pub
     event = event_of("glue_succeeded", run_of(cloud, drop))
     release = killed_at(handler.dependencies().notifier.sns, "Publish", after=was_published)
     with pytest.raises(Killed):
-        tell(event, seconds=30)
+        notify_about(event, seconds=30)
     release()
-    assert tell(event) is False, "its sender may still live"
+    assert notify_about(event) is False, "its sender may still live"
     cloud.outlive(f"notified/{drop.load_id}/1.sending.json")
     with pytest.raises(TerminalError, match="may or may not have been sent"):  # an alarm, once
-        tell(event)
-    assert tell(event) is False
+        notify_about(event)
+    assert notify_about(event) is False
     assert len(cloud.mails()) == was_published
     assert cloud.read(f"notified/{drop.load_id}/1.json") == {"undecided": True}
 
@@ -105,8 +105,8 @@ def test_a_mail_that_was_surely_not_sent_is_sent_at_the_next_try(
     with monkeypatch.context() as patched:
         publish_fails(patched, error)
         with pytest.raises(type(error)):
-            tell(event)
-    assert tell(event) is True
+            notify_about(event)
+    assert notify_about(event) is True
     assert len(cloud.mails()) == 1
 
 
@@ -120,11 +120,11 @@ def test_a_mail_whose_answer_was_lost_is_not_sent_again(
     with monkeypatch.context() as patched:
         publish_fails(patched, error)
         with pytest.raises(type(error)):
-            tell(event)
-    assert tell(event) is False
+            notify_about(event)
+    assert notify_about(event) is False
     cloud.outlive(f"notified/{drop.load_id}/1.sending.json")
     with pytest.raises(TerminalError):
-        tell(event)
+        notify_about(event)
     assert cloud.mails() == []
 
 
@@ -138,12 +138,12 @@ def test_a_publish_is_sent_once_whatever_the_answer(cloud: Cloud) -> None:
 
     sns.meta.events.register("before-send.sns.Publish", lose_the_answer)
     with pytest.raises(ReadTimeoutError):
-        tell(event_of("glue_stopped", run_of(cloud, cloud.drop())))
+        notify_about(event_of("glue_stopped", run_of(cloud, cloud.drop())))
     assert len(sent) == 1
 
 
 @pytest.mark.parametrize(("confirmed", "pending", "is_sent"), [(0, 1, False), (1, 1, True), (0, 0, True)])
-def test_mail_that_nobody_could_receive_is_not_marked_as_sent(
+def test_a_mail_without_a_reader_is_not_marked_as_sent(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch, confirmed: int, pending: int, is_sent: bool
 ) -> None:
     drop = cloud.drop()
@@ -153,7 +153,7 @@ def test_mail_that_nobody_could_receive_is_not_marked_as_sent(
     with monkeypatch.context() as patched:
         sns = handler.dependencies().notifier.sns
         patched.setattr(sns, "get_topic_attributes", lambda **_: {"Attributes": attributes})
-        assert tell(event) is is_sent
+        assert notify_about(event) is is_sent
     assert cloud.keys("notified/") == ([] if not is_sent else sorted(cloud.keys("notified/")))
-    tell(event)
+    notify_about(event)
     assert len(cloud.mails()) == 1

@@ -154,7 +154,7 @@ def test_a_lock_that_is_had_in_time_was_worth_the_wait(sound_shop: Shop, monkeyp
     assert report.counts["inserted"] == 2
 
 
-def test_a_session_that_dies_holding_the_lock_blocks_nobody(sound_shop: Shop) -> None:
+def test_a_session_that_dies_holding_the_lock_frees_it(sound_shop: Shop) -> None:
     def die(_: int) -> None:
         threading.Timer(0.3, holder._usock.shutdown, [socket.SHUT_RDWR]).start()
 
@@ -304,7 +304,7 @@ def test_a_copy_of_fewer_rows_than_were_staged_is_no_success(sound_shop: Shop) -
     assert snapshot(sound_shop) == before_it
 
 
-def test_an_id_that_stands_twice_in_the_staging_table_is_found_in_sql(sound_shop: Shop) -> None:
+def test_an_id_that_is_twice_in_the_staging_table_is_found_in_sql(sound_shop: Shop) -> None:
     """New or known: MERGE itself would let the one in silently and fail on the other."""
     before_it = snapshot(sound_shop)
     drop = sound_shop.drop(*SOUND)
@@ -322,7 +322,7 @@ def test_an_id_that_stands_twice_in_the_staging_table_is_found_in_sql(sound_shop
     assert snapshot(sound_shop) == before_it
 
 
-def test_an_id_that_stands_twice_in_the_fact_is_found_in_sql(sound_shop: Shop) -> None:
+def test_an_id_that_is_twice_in_the_fact_is_found_in_sql(sound_shop: Shop) -> None:
     sound_shop.load(*SOUND)
     sound_shop.sql("INSERT INTO fact_transactions SELECT * FROM fact_transactions WHERE transaction_id = 'T1'")
     drop = sound_shop.drop(*SOUND, name="again.csv")

@@ -55,7 +55,7 @@ def test_ids_are_trimmed_and_blank_ones_rejected_on_every_load(sound_shop: Shop)
     assert sorted(sound_shop.fact()) == ["T1", "T2", "t1"], "case makes another id, padding does not"
 
 
-def test_no_null_can_stand_where_an_order_is_compared() -> None:
+def test_no_null_can_be_where_an_order_is_compared() -> None:
     """A NULL date or status would be neither older nor newer, and so inserted twice."""
     for table in (FACT_TRANSACTIONS, STAGED_TRANSACTIONS):
         compared = [table.key, *(column.name for column in PRECEDENCE_COLUMNS), "transaction_date", "status"]

@@ -135,7 +135,7 @@ def test_a_sale_flows_in_when_its_customer_comes(outcomes: Outcomes) -> None:
     assert sorted(outcomes.history[outcomes.drops[day].load_id]) == ["T1", "T2", "T3"]
 
 
-def test_folders_of_other_tools_are_passed_over_or_told_of_once(outcomes: Outcomes) -> None:
+def test_folders_of_other_tools_are_ignored_or_mailed_once(outcomes: Outcomes) -> None:
     outside = [mail for mail in outcomes.mails if "outside the layout" in mail.subject]
     keys = sorted(outcomes.drops[f"91-a-folder-per-hour/{number}"].key for number in (3, 4, 5))
     assert sorted(key for mail in outside for key in keys if key in mail.body) == keys

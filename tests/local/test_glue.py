@@ -157,7 +157,7 @@ def test_a_run_that_expires_makes_no_event_and_is_tried_again(
 
 
 @pytest.mark.parametrize("state", ["RUNNING", "WAITING"])
-def test_a_run_that_somebody_stops_ends_stopped(
+def test_a_run_that_a_person_stops_ends_stopped(
     undisturbed: LocalCloud, held: threading.Event, queuing: Callable[[bool], None], state: str
 ) -> None:
     queuing(True)

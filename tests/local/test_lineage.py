@@ -13,7 +13,7 @@ from tests.local.local_clouds import GOOD, fact, mails_about, put, started, tran
 pytestmark = pytest.mark.flow
 
 
-def test_loads_are_told_to_a_lineage_tool_that_may_end(tmp_path: Path) -> None:
+def test_loads_are_sent_to_a_lineage_tool_that_may_end(tmp_path: Path) -> None:
     with ExitStack() as tool:
         url, received = tool.enter_context(endpoint())
         with started(tmp_path, {"sampleDimensions": "true", "openLineageUrl": url}) as cloud:

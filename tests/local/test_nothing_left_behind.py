@@ -142,7 +142,7 @@ def nothing_moves(cloud: LocalCloud) -> None:
     assert (len(cloud.runs()), len(cloud.mails())) == before
 
 
-def test_replay_prices_an_archived_load_anew(undisturbed: LocalCloud, operator: Terminal) -> None:
+def test_replay_prices_an_archived_load_again(undisturbed: LocalCloud, operator: Terminal) -> None:
     upload_products(undisturbed, PA1="10.00", PA2="20.00")
     settle(undisturbed)
     drop = upload_day(undisturbed, 1, sale("A1", 1, product="PA1"), sale("A2", 1, product="PA2"))

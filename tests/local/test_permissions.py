@@ -65,7 +65,7 @@ def test_a_role_may_what_its_statements_allow_and_none_denies(
     assert allows([policy(*statements)], RequiredPermission(action, resource, context)) is may
 
 
-def test_a_condition_nobody_taught_the_laptop_is_no_guess() -> None:
+def test_an_unknown_condition_is_refused_not_guessed() -> None:
     document = policy(allow("s3:*", "*", Condition={"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}}))
     with pytest.raises(NotImplementedError, match="IpAddress"):
         allows([document], RequiredPermission("s3:GetObject", "x", {"aws:SourceIp": "10.0.0.1"}))

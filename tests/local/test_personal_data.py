@@ -145,7 +145,7 @@ def seed(cloud: LocalCloud, crowd: Crowd, day: int) -> Seeded:
     return Seeded(crowd, sales, loaded, refused)
 
 
-def check_nobody_is_elsewhere(cloud: LocalCloud, seeded: Seeded) -> None:
+def check_the_person_is_nowhere_else(cloud: LocalCloud, seeded: Seeded) -> None:
     """The people are in dim_customers, in the files that brought them and in the rejected file, and nowhere else."""
     mark, people = seeded.crowd.mark, seeded.crowd.people
     # They are where they must be: what follows looks in the right places.
@@ -184,7 +184,7 @@ def test_people_are_nowhere_else_and_once_forgotten_nowhere(
     undisturbed: LocalCloud, operator: Terminal, people: int, day: int
 ) -> None:
     seeded = seed(undisturbed, Crowd(people, f"seeded{day}person"), day)
-    check_nobody_is_elsewhere(undisturbed, seeded)
+    check_the_person_is_nowhere_else(undisturbed, seeded)
     crowd, fact = seeded.crowd, found_fact(undisturbed)
 
     forgotten = (0, 1, 30, 40, 50)

@@ -94,7 +94,7 @@ def test_without_faults_every_line_is_six_plain_values(tmp_path: Path) -> None:
             assert (line.count(b","), line.count(b'"'), line.strip()) == (5, 0, line)
 
 
-def test_rows_are_told_as_they_are_written(tmp_path: Path) -> None:
+def test_rows_are_recognised_as_they_are_written(tmp_path: Path) -> None:
     row_counts: list[int] = []
     for _ in MockData(MockDataArgs(days=3, rows=200)).write(tmp_path, on_rows=row_counts.append):
         pass

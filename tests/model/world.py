@@ -186,7 +186,7 @@ class World(Workers):
             same = decode_run(other.arguments)
             if same is not None and same.drop == decoded.drop and other.is_live and not other.has_reported:
                 raise Broken(f"a second live run of {decoded.drop.load_id}: {other.run_id} and {run_id}")
-        self._check_that_somebody_asked(decoded)
+        self._check_that_it_was_requested(decoded)
         withdrawn_at = self.withdrawn.get(decoded.drop.load_id)
         is_archived = decoded.archived is not None or decoded.drop.load_id in self.committed
         # A starter that had looked at the drop before may still start the run.
@@ -200,7 +200,7 @@ class World(Workers):
         listed = now + timedelta(seconds=(0, 50, 50)[lag])
         return GlueRun(run_id, job_name, arguments, now, visible, listed, fate)
 
-    def _check_that_somebody_asked(self, started: RunArguments) -> None:
+    def _check_that_it_was_requested(self, started: RunArguments) -> None:
         """Only a person has another attempt made where a retry cannot help: after a success or a failure for good,
         and before midnight where the warehouse's limit of the day was met.
         """

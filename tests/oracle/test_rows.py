@@ -195,7 +195,7 @@ def test_a_quantity_is_ascii_digits_within_the_column(text: str, quantity: int |
         *((text, None) for text in ("\u0662\u0660\u0662\u0663-03-15", "2023\u201003\u201015", "")),
     ],
 )
-def test_a_date_is_iso_8601_and_stands_in_utc(text: str, moment: datetime | None) -> None:
+def test_a_date_is_iso_8601_and_stored_in_utc(text: str, moment: datetime | None) -> None:
     assert read_transaction_date(text) == moment
 
 
@@ -283,7 +283,7 @@ def test_001_is_not_1() -> None:
 
 
 @given(st.lists(st.one_of(transactions(), hostile_transactions()), max_size=8), dim_products(), dim_customers())
-def test_rows_are_conserved_and_each_is_judged_by_itself(
+def test_rows_are_conserved_and_each_is_validated_alone(
     rows: list[dict[str, str]], products: Mapping[str, Product], customers: Mapping[str, Customer]
 ) -> None:
     def verdicts(some: Sequence[dict[str, str]]) -> list[Any]:

@@ -106,7 +106,7 @@ def send_a_drop_back_to_wait(stack: Stack) -> None:
         stack.unthrottle()
 
 
-def tell_of_a_file_outside_the_layout(stack: Stack) -> None:
+def mail_about_a_file_outside_the_layout(stack: Stack) -> None:
     before = len(stack.cloud.mails())
     drop = stack.drop(TRANSACTIONS)
     event = json.loads(drop_message(drop))
@@ -139,7 +139,7 @@ def read_the_queue(stack: Stack) -> None:
     assert warnings == []
 
 
-def _tell(stack: Stack, kind: str) -> Callable[[], Any]:
+def _notify(stack: Stack, kind: str) -> Callable[[], Any]:
     drop = stack.drop(kind)
     run_id = stack.ran(drop)
     stack.claimed(drop, run_id)
@@ -147,12 +147,12 @@ def _tell(stack: Stack, kind: str) -> Callable[[], Any]:
     return partial(stack.invoke, "notify", run_request(stack.job_of(drop), run_id))
 
 
-def tell_an_outcome(stack: Stack, kind: str) -> None:
-    assert _tell(stack, kind)() == {"sent": True}
+def mail_an_outcome(stack: Stack, kind: str) -> None:
+    assert _notify(stack, kind)() == {"sent": True}
 
 
-def tell_an_outcome_that_could_not_be_told_at_first(stack: Stack) -> None:
-    tell = _tell(stack, TRANSACTIONS)
+def mail_an_outcome_without_a_confirmed_reader_first(stack: Stack) -> None:
+    tell = _notify(stack, TRANSACTIONS)
     stack.throttle("Publish", times=1)
     try:
         with pytest.raises(Exception, match="Rate exceeded"):
@@ -162,7 +162,7 @@ def tell_an_outcome_that_could_not_be_told_at_first(stack: Stack) -> None:
     assert tell() == {"sent": True}
 
 
-def tell_of_attempts_before(stack: Stack) -> None:
+def mail_about_earlier_attempts(stack: Stack) -> None:
     """A first attempt that died was noted and not told; the mail of the second tells of both."""
     drop = stack.drop(TRANSACTIONS)
     stack.note_deferred(drop, failure="it was killed")
@@ -266,7 +266,7 @@ def find_a_lost_drop(stack: Stack) -> None:
     assert stack.cloud.queue("queue_url").all == 1
 
 
-def find_what_was_not_told_and_not_archived(stack: Stack) -> None:
+def find_what_was_not_mailed_and_not_archived(stack: Stack) -> None:
     stack.empty()
     drop = stack.drop(TRANSACTIONS)
     stack.claimed(drop, stack.ran(drop))
@@ -368,11 +368,11 @@ PROBES = (
     _probe(leave_a_loaded_drop_alone),
     *(_probe(find_the_run_of_a_dead_worker, kind) for kind in (TRANSACTIONS, PRODUCTS)),
     _probe(send_a_drop_back_to_wait),
-    _probe(tell_of_a_file_outside_the_layout),
+    _probe(mail_about_a_file_outside_the_layout),
     _probe(read_the_queue),
-    *(_probe(tell_an_outcome, kind) for kind in (TRANSACTIONS, PRODUCTS)),
-    _probe(tell_an_outcome_that_could_not_be_told_at_first),
-    _probe(tell_of_attempts_before),
+    *(_probe(mail_an_outcome, kind) for kind in (TRANSACTIONS, PRODUCTS)),
+    _probe(mail_an_outcome_without_a_confirmed_reader_first),
+    _probe(mail_about_earlier_attempts),
     *(_probe(archive_a_drop, kind) for kind in (TRANSACTIONS, PRODUCTS)),
     _probe(archive_a_drop_that_another_died_over),
     *(_probe(keep_the_newest_upload_on_top, kind) for kind in (TRANSACTIONS, PRODUCTS)),
@@ -382,7 +382,7 @@ PROBES = (
     _probe(find_loads_that_were_not_asked_to_flow_in),
     _probe(close_what_is_settled),
     _probe(find_a_lost_drop),
-    _probe(find_what_was_not_told_and_not_archived),
+    _probe(find_what_was_not_mailed_and_not_archived),
     *(_probe(find_a_run_without_a_report, kind) for kind in (TRANSACTIONS, PRODUCTS)),
     *(_probe(leave_what_failed_for_good, actor) for actor in ("notify", "archive", "sweep")),
 )

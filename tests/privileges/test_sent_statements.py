@@ -83,7 +83,7 @@ def test_every_statement_of_a_deployment_that_was_reviewed_is_sent(sent: list[st
     assert {s: name for s, name in reviewed().items() if name in deployment and s not in shapes} == {}
 
 
-def test_nothing_from_a_file_or_a_key_stands_in_a_statement(sent: list[str]) -> None:
+def test_no_statement_contains_text_of_a_file_or_a_key(sent: list[str]) -> None:
     """Rows come by COPY, the ledger's values as binds: only names the program chose are spliced, as literals."""
     everything = "\n".join(sent)
     assert "T1" not in everything

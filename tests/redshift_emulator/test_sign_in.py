@@ -49,9 +49,7 @@ def test_a_wrong_password_is_refused_as_28000(warehouse: Warehouse, refused_sign
 
 
 @pytest.mark.parametrize("user", ["nobody-known", "IAMR:developer", "rdsdb"])
-def test_nobody_signs_in_without_a_password_that_was_given_out(
-    warehouse: Warehouse, user: str, refused_sign_in
-) -> None:
+def test_only_an_issued_password_signs_in(warehouse: Warehouse, user: str, refused_sign_in) -> None:
     refusal = refused_sign_in(**{**warehouse.admin_connection(), "user": user, "password": ""})
     assert refusal.args[0]["C"] == "28000"
 

@@ -138,7 +138,7 @@ def test_a_wrong_setting_is_one_sentence(mapping: object, fault: str) -> None:
     assert fault in _fault(mapping)
 
 
-def test_every_fault_is_told_at_once() -> None:
+def test_all_faults_are_reported_at_once() -> None:
     with pytest.raises(InvalidSource) as refused:
         SourceSettings.parse({"delimiter": "ab", "skip_rows": -1, "colour": "red"})
     assert len(refused.value.faults) == 3

@@ -27,7 +27,7 @@ DIMENSIONS = Drop(bucket="shop", key="dimensions/dim.csv", version_id="d0", uplo
 
 
 @given(drops(hostile=True))
-def test_a_drop_lies_in_the_layout_on_one_of_few_days(drop: Drop) -> None:
+def test_a_drop_is_in_the_layout_on_one_of_few_days(drop: Drop) -> None:
     assert drop.partition_day in PARTITION_DAYS
     assert drop.key.endswith(".gz") == drop.content.startswith(b"\x1f\x8b")
 

@@ -61,7 +61,7 @@ def test_a_plan_shows_a_reason_that_this_command_does_not_know() -> None:
     assert "2  too_shiny\n" in plan_text(Plan(Path("till.csv"), DROP.key, report)) + "\n"
 
 
-def test_waiting_rows_that_came_are_not_told_as_rejected_below_zero() -> None:
+def test_waiting_rows_that_came_are_not_shown_as_rejected_below_zero() -> None:
     counts = {"rows_read": 0, "inserted": 2, "updated": 0, "unchanged": 0, "stale": 1, "duplicate": 0, "rejected": -3}
     status = load_of(succeeded(DROP, event=FLOW_IN, counts=counts)).status
     assert (status.summary, status.rejected) == ("3 waiting rows: 2 inserted, 1 stale", 0)

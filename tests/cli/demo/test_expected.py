@@ -48,7 +48,7 @@ def test_a_run_that_came_out_as_meant_has_no_differences(folders: tuple[Path, Pa
         pl.concat([LINEAGE, LINEAGE.tail(1).with_columns(transaction_id=pl.lit("T3"))]),
     ],
 )
-def test_a_fact_that_differs_in_any_row_is_told(folders: tuple[Path, Path], fact: pl.DataFrame) -> None:
+def test_a_fact_that_differs_in_any_row_is_reported(folders: tuple[Path, Path], fact: pl.DataFrame) -> None:
     write_found(folders[1], fact)
     (sentence,) = differences(*folders, TOTALS, in_order=False) or []
     assert "fact_transactions lacks" in sentence

@@ -89,7 +89,7 @@ def test_a_drop_whose_failure_was_mailed_is_settled(cloud: Cloud) -> None:
 
 
 @pytest.mark.parametrize("look", [of_a_stack, of_a_demo])
-def test_first_failure_of_a_replay_is_retried_whatever_came_before(cloud: Cloud, look: Any) -> None:
+def test_first_failure_of_a_replay_is_retried_after_any_history(cloud: Cloud, look: Any) -> None:
     drop = fail_three_times(cloud)
     try_and_fail(cloud, replay_message(drop, request="again"))
     status = look(cloud, drop)

@@ -132,7 +132,7 @@ def test_the_environment_variable_names_a_stack_too(stack: Stack, monkeypatch: p
     assert (result.exit_code, result.stdout) == (0, "No load in the stack prod.\n")
 
 
-def test_loads_of_every_stage_are_told_apart(stack: Stack) -> None:
+def test_loads_of_every_phase_are_distinguished(stack: Stack) -> None:
     archived, failed, claimed, waiting = (stack.drop(transactions_key(day)) for day in (1, 2, 3, 4))
     stack.attempt(archived, 1, SUCCEEDED)
     stack.archive(archived)

@@ -93,7 +93,7 @@ def test_a_deployment_that_fails_ends_the_proof_and_is_destroyed(tmp_path: Path)
 @pytest.mark.parametrize(
     "error", [Failed("wrong"), RuntimeError("broken"), KeyboardInterrupt()], ids=["fails", "breaks", "ctrl-c"]
 )
-def test_whatever_step_fails_the_stack_is_destroyed(tmp_path: Path, at: int, error: BaseException) -> None:
+def test_the_stack_is_destroyed_when_any_step_fails(tmp_path: Path, at: int, error: BaseException) -> None:
     stack = PlayedStack()
 
     def played(number: int) -> Step:
@@ -117,7 +117,7 @@ def test_whatever_step_fails_the_stack_is_destroyed(tmp_path: Path, at: int, err
 
 @pytest.mark.usefixtures("no_search")
 @pytest.mark.parametrize("error", [KeyboardInterrupt, BrokenPipeError])
-def test_the_stack_is_destroyed_whatever_happens_between_steps(tmp_path: Path, error: type[BaseException]) -> None:
+def test_the_stack_is_destroyed_after_any_failure_between_steps(tmp_path: Path, error: type[BaseException]) -> None:
     stack = PlayedStack()
     steps = [Step("first", lambda _: "seen"), Step("second", lambda _: "seen")]
     raised: list[Result] = []

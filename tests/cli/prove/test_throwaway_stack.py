@@ -75,7 +75,7 @@ def test_a_stack_that_pulumi_knows_is_refused(pulumi: Path) -> None:
         PulumiStack("taken", "eu-west-1").refuse_if_unusable()
 
 
-def test_a_stack_of_somebody_elses_pulumi_is_refused(pulumi: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stack_of_another_pulumi_is_refused(pulumi: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     queue = "arn:aws:sqs:eu-west-1:123456789012:transactions-pipeline-proof-drops"
     monkeypatch.setattr(throwaway_stack, "tagged", lambda _client, _stack: [queue])
     with pytest.raises(Refused, match=f"{queue} in eu-west-1 belongs to a stack proof that this Pulumi does not know"):

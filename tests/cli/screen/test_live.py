@@ -84,7 +84,7 @@ def test_the_verdict_comes_first_and_money_is_grouped() -> None:
     assert capture.get() == "FAILED: a.csv was not loaded\n"
 
 
-def test_a_mail_is_told_in_three_lines() -> None:
+def test_a_mail_is_shown_in_three_lines() -> None:
     console = Console(file=io.StringIO(), width=80)
     body = "a.csv is loaded.\nWhat you need to do: nothing.\nMore.\n\nRows\n  1 new\n"
     with console.capture() as capture:

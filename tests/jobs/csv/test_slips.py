@@ -110,7 +110,7 @@ def careful_person(file: Damaged) -> dict[int, set[str]]:
         bare = [_bare(value) for value in line.split(",")]
         for sale, values in file.sales.items():
             wanted = [re.sub(r"\s", "", dict(zip(COLUMNS, values))[name]) for name in order]
-            if sale in line and _stand_in_order(bare, wanted):
+            if sale in line and _are_in_order(bare, wanted):
                 actual.setdefault(number, set()).add(sale)
     return actual
 
@@ -119,7 +119,7 @@ def _bare(text: str) -> str:
     return re.sub(r'["\\\s]', "", text)
 
 
-def _stand_in_order(values: list[str], wanted: list[str]) -> bool:
+def _are_in_order(values: list[str], wanted: list[str]) -> bool:
     rest = iter(values)
     return all(any(value == item for value in rest) for item in wanted)
 
@@ -169,7 +169,7 @@ files = st.builds(
     ),
     in_pieces=False,
 )
-def test_no_sale_vanishes_whatever_slips(file: Damaged, in_pieces: bool) -> None:
+def test_no_sale_vanishes_after_any_slips(file: Damaged, in_pieces: bool) -> None:
     content = file.content.encode("utf-8")
     if in_pieces:
         with small_pieces(chunk_bytes=200):

@@ -89,7 +89,7 @@ def test_an_errors_detail_is_in_the_sentence_without_its_frame() -> None:
     )
 
 
-def test_a_detail_without_a_frame_is_told_as_it_is() -> None:
+def test_a_detail_without_a_frame_is_shown_unchanged() -> None:
     fields = {"C": "XX000", "M": "S3ServiceException: AccessDenied", "D": "for s3://work-bucket/staging/1/"}
     assert sentence_of(fields).endswith("S3ServiceException: AccessDenied: for s3://work-bucket/staging/1/")
 

@@ -51,7 +51,7 @@ def test_ranks_are_the_oracles_and_are_never_restated_in_sql() -> None:
 @given(st.text(max_size=20))
 def test_a_literal_is_one_token_or_refused(text: str) -> None:
     if "\\" in text or "\0" in text:
-        with pytest.raises(ValueError, match="no backslash or NUL"):
+        with pytest.raises(ValueError, match="no backslash and no NUL"):
             sql.literal(text)
         return
     literal = sql.literal(text)

@@ -20,7 +20,7 @@ ONE_ID = (
 
 
 @pytest.mark.parametrize("written", ONE_ID)
-def test_an_id_is_one_whatever_marks_stand_around_it(written: str) -> None:
+def test_an_id_is_the_same_with_any_marks_around_it(written: str) -> None:
     run = dry_run(write([("1002", *SALE[1:]), (written, *SALE[1:])]))
     assert [row["transaction_id"] for row in run.staged] == ["1002"]
     assert run.duplicate == 1
@@ -97,7 +97,7 @@ def test_no_other_value_has_marks_of_its_own(column: str, written: str, value: o
         *("#REF!", "#BEZUG!", "#¡VALOR!", "#DIV/0!", "#NV", "#N/D", "Err:502", "#SPILL!", "#ERROR!"),
     ],
 )
-def test_what_stands_where_no_id_is_is_none(written: str) -> None:
+def test_text_that_means_no_id_is_read_as_none(written: str) -> None:
     run = dry_run(write([(written, *SALE[1:]), (*SALE[:1], written, *SALE[2:])]))
     assert list(run.report.reject_reasons) == ["missing_transaction_id", "missing_customer_id"]
 

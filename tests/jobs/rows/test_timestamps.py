@@ -119,7 +119,7 @@ def test_every_hostile_text_is_read_as_the_oracle_reads_it() -> None:
         ("2023-03-15\u200b", datetime(2023, 3, 15)),
     ],
 )
-def test_a_date_is_iso_8601_and_stands_in_utc(text: str, moment: datetime | None) -> None:
+def test_a_date_is_iso_8601_and_stored_in_utc(text: str, moment: datetime | None) -> None:
     assert moments([text]) == [moment]
 
 

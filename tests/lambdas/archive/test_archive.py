@@ -294,7 +294,7 @@ def test_a_drop_that_was_not_loaded_stays_where_it_is(cloud: Cloud) -> None:
     assert (cloud.versions(DROPS), cloud.keys(bucket=ARCHIVE)) == ([drop.version_id], [])
 
 
-def test_a_committed_load_is_archived_whatever_became_of_its_run(cloud: Cloud) -> None:
+def test_a_committed_load_is_archived_in_any_state_of_its_run(cloud: Cloud) -> None:
     drop = cloud.drop()
     loaded(cloud, drop)
     run = cloud.runs()[0]

@@ -23,7 +23,7 @@ def event_of(name: str, run_id: str) -> dict[str, Any]:
     return event
 
 
-def tell(event: dict[str, Any], seconds: float = 30) -> bool:
+def notify_about(event: dict[str, Any], seconds: float = 30) -> bool:
     sent: bool = handler.handle(event, Invocation(seconds))["sent"]
     return sent
 

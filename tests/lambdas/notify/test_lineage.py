@@ -19,7 +19,7 @@ from schemas.lineage import COLUMN_SOURCES, DROP, FACT
 from schemas.sources import CONTRACT_COLUMNS
 from schemas.warehouse.tables import DIM_CUSTOMERS, DIM_PRODUCTS, DIMENSIONS, FACT_TRANSACTIONS, PRECEDENCE_COLUMNS
 from tests.lambdas.cloud import Cloud
-from tests.lambdas.notify.notifying import NO_STATUS, event_of, run_of, tell
+from tests.lambdas.notify.notifying import NO_STATUS, event_of, notify_about, run_of
 from tests.lambdas.reports import failed, succeeded
 
 SPECS = [json.loads(path.read_text()) for path in (Path(__file__).parent / "openlineage").glob("*.json")]
@@ -63,7 +63,7 @@ def sends_to(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_loaded_drop_is_a_start_and_a_complete(cloud: Cloud, events: list[dict[str, Any]]) -> None:
     drop = cloud.drop()
     cloud.put_report(succeeded(drop))
-    assert tell(event_of("glue_succeeded", run_of(cloud, drop))) is True
+    assert notify_about(event_of("glue_succeeded", run_of(cloud, drop))) is True
     start, complete = events
     assert [start["eventType"], complete["eventType"]] == ["START", "COMPLETE"]
     assert [start["eventTime"], complete["eventTime"]] == ["2023-03-16T00:10:12Z", "2023-03-16T00:10:52Z"]
@@ -84,9 +84,9 @@ def test_a_loaded_drop_is_a_start_and_a_complete(cloud: Cloud, events: list[dict
 def test_a_failure_and_a_death_say_why(cloud: Cloud, events: list[dict[str, Any]]) -> None:
     drop = cloud.drop()
     cloud.put_report(failed(drop))
-    tell(event_of("glue_failed", run_of(cloud, drop)))
+    notify_about(event_of("glue_failed", run_of(cloud, drop)))
     dead = cloud.drop("transactions/year=2023/month=03/day=16/dead.csv")
-    tell(event_of("glue_timeout", run_of(cloud, dead)))
+    notify_about(event_of("glue_timeout", run_of(cloud, dead)))
     assert [event["eventType"] for event in events] == ["START", "FAIL"] * 2
     assert NO_STATUS in events[1]["run"]["facets"]["errorMessage"]["message"]
     assert "time limit" in events[3]["run"]["facets"]["errorMessage"]["message"]
@@ -96,7 +96,7 @@ def test_a_failure_and_a_death_say_why(cloud: Cloud, events: list[dict[str, Any]
 def test_a_retried_attempt_is_sent_too(cloud: Cloud, events: list[dict[str, Any]]) -> None:
     drop = cloud.drop()
     cloud.put_report(failed(drop, is_transient=True))
-    assert tell(event_of("glue_failed", run_of(cloud, drop))) is False
+    assert notify_about(event_of("glue_failed", run_of(cloud, drop))) is False
     assert [event["eventType"] for event in events] == ["START", "FAIL"]
 
 
@@ -104,10 +104,10 @@ def test_events_are_what_the_specification_says(cloud: Cloud, events: list[dict[
     for key in ("dimensions/dim_products.csv", "transactions/year=2023/month=03/day=15/a.csv"):
         drop = cloud.drop(key)
         cloud.put_report(succeeded(drop))
-        tell(event_of("glue_succeeded", run_of(cloud, drop)))
+        notify_about(event_of("glue_succeeded", run_of(cloud, drop)))
     broken = cloud.drop()
     cloud.put_report(failed(broken))
-    tell(event_of("glue_failed", run_of(cloud, broken)))
+    notify_about(event_of("glue_failed", run_of(cloud, broken)))
     assert len(events) == 6
     for event in events:
         check(event["schemaURL"], event)
@@ -128,7 +128,7 @@ def test_an_endpoint_that_is_down_changes_nothing(cloud: Cloud, url: str, monkey
     sends_to(url, monkeypatch)
     drop = cloud.drop()
     cloud.put_report(succeeded(drop))
-    assert tell(event_of("glue_succeeded", run_of(cloud, drop))) is True
+    assert notify_about(event_of("glue_succeeded", run_of(cloud, drop))) is True
     assert len(cloud.mails()) == 1
 
 
@@ -137,7 +137,7 @@ def test_an_endpoint_that_refuses_changes_nothing(cloud: Cloud, monkeypatch: pyt
         sends_to(url, monkeypatch)
         drop = cloud.drop()
         cloud.put_report(succeeded(drop))
-        assert tell(event_of("glue_succeeded", run_of(cloud, drop))) is True
+        assert notify_about(event_of("glue_succeeded", run_of(cloud, drop))) is True
     assert len(received) == 1
     assert len(cloud.mails()) == 1
 

@@ -110,7 +110,7 @@ keys = st.from_regex(r"transactions/year=2023/month=03/day=15/[^/\x00-\x1f\x7f]{
         EarlierAttempts, st.booleans(), st.booleans(), st.dictionaries(st.integers(1, 9), texts, max_size=3)
     ),
 )
-def test_whatever_the_report_and_key_say_sns_takes_the_mail(
+def test_sns_accepts_the_mail_for_any_report_and_key(
     report: Report | None, key: str, message: str, state: str, earlier: EarlierAttempts
 ) -> None:
     mail = outcome_mail(mail_context(Drop(DROPS, key, "v1"), report, message=message, state=state, earlier=earlier))

@@ -182,7 +182,7 @@ def test_only_one_of_two_that_find_the_same_starts_a_run(
     assert [message.waits for message in cloud.sent_messages()] == [1], "the first comes again and finds the run"
 
 
-def test_a_claim_whose_write_was_answered_too_late_is_still_ours(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_claim_whose_write_response_was_late_is_still_ours(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     """botocore repeats a write whose answer was lost; S3 refuses the repetition because of the first."""
     leases = handler.dependencies().dispatcher.leases
     put = leases.s3.put_object

@@ -30,7 +30,7 @@ from tests.lambdas.reports import failed, succeeded
 from tests.lambdas.start_run.starting import deliver, glue_answers, refusal
 
 
-def test_a_drop_starts_a_run_that_is_told_which_version_to_load(cloud: Cloud) -> None:
+def test_a_drop_starts_a_run_that_gets_the_version_to_load(cloud: Cloud) -> None:
     drop = cloud.drop()
     assert deliver(cloud, drop_message(drop)) == []
     [run] = cloud.runs()

@@ -144,7 +144,7 @@ def test_a_transient_failure_is_tried_again(cloud: Cloud) -> None:
 
 
 @pytest.mark.parametrize("died", [("FAILED", True), ("STOPPED", False), ("SUCCEEDED", False)])
-def test_what_a_person_must_mend_is_told_and_left_alone(cloud: Cloud, calls: Calls, died: tuple[str, bool]) -> None:
+def test_what_a_person_must_fix_is_mailed_and_left_alone(cloud: Cloud, calls: Calls, died: tuple[str, bool]) -> None:
     state, has_report = died
     drop = cloud.drop()
     cloud.end_run(started(cloud, drop), state, report=failed(drop) if has_report else None)
