@@ -38,8 +38,8 @@ class Usage:
     alarms: int
     dpu: float
     rpu: int
-    job_seconds: float = 20
-    """The part that does not depend on the number of rows: start-up, download, UNLOAD, load."""
+    job_seconds: float = 180
+    """The part that does not depend on the number of rows: start-up, pip, UNLOAD, load (two to four minutes)."""
     job_seconds_per_million_rows: float = 10
     """A million rows take 2 to 3 CPU seconds on one core (`make bench`); 0.0625 DPU is half of a slower core."""
     warehouse_windows: int = 2

@@ -23,7 +23,7 @@ from local.local_cloud import LocalCloud
 from tests.local.local_clouds import ROOT, started
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PULUMI = '#!/bin/sh\ncase "$1 $2" in "stack output") cat "{outputs}" ;; *) exit 9 ;; esac\n'
+PULUMI = '#!/bin/sh\ncase "$*" in "stack output "*"--stack {stack} "*) cat "{outputs}" ;; *) exit 9 ;; esac\n'
 SETTLED_WITHIN_SECONDS = 500.0
 
 
@@ -73,16 +73,17 @@ class Typed:
         )
         # "Confirm the subscription mail while `pulumi up` still runs."
         self.cloud.confirm_subscriptions()
-        (self.folder / "outputs.json").write_text(json.dumps(dict(self.cloud.outputs)))
+        outputs, program = self.folder / "outputs.json", self.folder / "bin" / "pulumi"
+        outputs.write_text(json.dumps(dict(self.cloud.outputs)))
+        # It knows the stack that was deployed, and no other.
+        program.write_text(PULUMI.format(stack=self.stack, outputs=outputs))
+        program.chmod(0o755)
 
 
 @pytest.fixture
 def typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Typed]:
-    program = tmp_path / "bin" / "pulumi"
-    program.parent.mkdir()
-    program.write_text(PULUMI.format(outputs=tmp_path / "outputs.json"))
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", str(program.parent), prepend=os.pathsep)
+    (tmp_path / "bin").mkdir()
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=os.pathsep)
     monkeypatch.delenv("PIPELINE_STACK", raising=False)
     with ExitStack() as running:
         yield Typed(tmp_path, running)
