@@ -139,17 +139,40 @@ def delete_route_table(ec2: Any, table: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def proven(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Proof, list[Result]]]:
+def uploaded_after() -> dict[str, set[str]]:
+    """Title of a step -> the keys that were uploaded when it ended."""
+    return {}
+
+
+@pytest.fixture(scope="module")
+def proven(
+    tmp_path_factory: pytest.TempPathFactory, uploaded_after: dict[str, set[str]]
+) -> Iterator[tuple[Proof, list[Result]]]:
     """One proof, its closing steps left out."""
     with ExitStack() as running:
         stack = LaptopStack(tmp_path_factory.mktemp("proof"), running)
         proof = Proof(stack, tmp_path_factory.mktemp("files"), minutes=10, began=datetime.now(UTC))
-        yield proof, prove(proof, closing=())
+
+        def note(result: Result) -> None:
+            uploaded_after[result.title] = set(proof.uploads)
+
+        yield proof, prove(proof, closing=(), on_result=note)
 
 
 def test_every_step_is_good_on_the_local_cloud(proven: tuple[Proof, list[Result]]) -> None:
     assert [str(result) for result in proven[1] if not result.is_good] == []
     assert len(proven[1]) == 12
+
+
+def test_what_can_wait_for_glue_side_by_side_does(
+    proven: tuple[Proof, list[Result]], uploaded_after: dict[str, set[str]]
+) -> None:
+    """Each wait takes minutes on AWS: the dimensions, the week with all that needs only them, the late customer."""
+    files = proven[0].files
+    week = {*files.week, files.killed, files.hostile, files.orphan}
+    assert uploaded_after["products and customers are loaded"] == set(files.dimensions)
+    assert uploaded_after["a run is killed"] == {*files.dimensions, *week}
+    assert files.late_customer in uploaded_after["a killed load and a loaded one are replayed"]
 
 
 def fails(proof: Proof, function: Any) -> str:
