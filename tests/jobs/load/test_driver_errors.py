@@ -114,6 +114,14 @@ def test_a_usage_limit_that_is_reached_is_waited_out_until_midnight() -> None:
     assert error.not_before > datetime.now(timezone.utc).isoformat()
 
 
+def test_the_job_reaches_the_warehouse_by_verified_tls() -> None:
+    """With IAM the driver refuses a connection without TLS; nothing may weaken how it verifies the certificate."""
+    with mock.patch("redshift_connector.connect") as connect:
+        WarehouseSession(WAREHOUSE).run(lambda _: None)
+    assert connect.call_args.kwargs["iam"] is True
+    assert {"ssl", "ssl_insecure", "sslmode"} & set(connect.call_args.kwargs) == set()
+
+
 def test_a_silent_connection_is_asked_every_minute_whether_it_lives() -> None:
     with mock.patch("redshift_connector.connect") as connect:
         WarehouseSession(WAREHOUSE).run(lambda _: None)
