@@ -1,6 +1,6 @@
-"""How the tests search, and what they did to the system in the end.
+"""Settings of the tests' searches, and the sums of injected faults at the end.
 
-No clock decides a property: the machine may be busy. HYPOTHESIS_PROFILE=thorough searches
+No property depends on time, since the machine may be busy. HYPOTHESIS_PROFILE=thorough searches
 ten times as far; `make test-long` sets it.
 
 A test that injects faults records the property `faults`, numbers by name. Their sums are

@@ -1,4 +1,4 @@
-"""What a count that disagrees with its noun looks like: `1 rows`, `2 row`."""
+"""The pattern of a count that disagrees with its noun: `1 rows`, `2 row`."""
 
 from __future__ import annotations
 

@@ -40,12 +40,12 @@ def chromium() -> Iterator[Browser]:
 
 @dataclass(frozen=True)
 class Shop:
-    """What a pipeline of this machine left behind."""
+    """The folder that a local pipeline left behind."""
 
     index: Path
     """The page of all loads; the pages of each load are below its folder."""
     loads: list[dict[str, Any]]
-    """As `pipeline loads --json` lists them."""
+    """The loads, as `pipeline loads --json` lists them."""
     ledger: list[dict[str, Any]]
     amounts: list[dict[str, Any]]
 

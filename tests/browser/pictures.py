@@ -54,7 +54,7 @@ background: #14181f; color: #e7ebf2; font: 14px/1.35 'DejaVu Sans Mono', monospa
 
 
 def _as_page(screen: Screen) -> str:
-    """From the counts of the files on: what comes before names folders of the machine."""
+    """The output from the counts of the files on: earlier lines name folders of the machine."""
     first = next(number for number, line in enumerate(screen.lines) if line.endswith(" archived"))
     return _TERMINAL.format(lines=html.escape("\n".join(screen.lines[first:]).rstrip()))
 

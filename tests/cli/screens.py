@@ -20,7 +20,7 @@ _CHUNK = 65536
 
 @dataclass(frozen=True)
 class Screen:
-    """What is seen, and every different picture that was seen before."""
+    """The current screen, and every different screen before it."""
 
     lines: list[str]
     """From top to bottom, without the spaces at their ends; what was scrolled away is not in it."""
@@ -65,9 +65,9 @@ def run_in_terminal(
 
 
 def _read(terminal: Any) -> bytes:
-    """What was drawn since; empty at the end."""
+    """The output since the last read; empty at the end."""
     try:
         return os.read(terminal, _CHUNK)
     except OSError:
-        # Linux says so once nobody has the other side open.
+        # Linux raises this when the other side is closed.
         return b""

@@ -33,7 +33,7 @@ class Terminal:
         return CliRunner().invoke(app, [*words])
 
     def json(self, *words: str) -> Any:
-        """What the command prints with --json, which has the shape that docs/commands.schema.json gives it."""
+        """The output of the command with --json, checked against its shape in docs/commands.schema.json."""
         result = self.run(*words, "--json")
         assert result.stdout, result.output
         return checked(words[0], json.loads(result.stdout))

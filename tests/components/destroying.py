@@ -1,4 +1,4 @@
-"""How the provider deletes each type of resource, told by boto3."""
+"""Deletes each type of resource as the provider does, with boto3."""
 
 from __future__ import annotations
 

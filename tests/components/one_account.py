@@ -36,7 +36,7 @@ Key = tuple[str, str]
 
 @dataclass
 class State:
-    """What Pulumi remembers of a stack between two commands."""
+    """The state that Pulumi keeps of a stack between two commands."""
 
     stack: str
     region: str
@@ -81,9 +81,9 @@ class Account:
             return local.deploy.deploy(ROOT, provider, stack=state.stack, config=self._config(state))
 
     def destroy(self, state: State, *, stays: Callable[[program.Resource], bool] = lambda _: False) -> None:
-        """`pulumi destroy --exclude-protected`: all but what is protected and what that depends on.
+        """`pulumi destroy --exclude-protected`: deletes everything but protected resources and those they depend on.
 
-        What a resource option retains, and whatever `stays`, is forgotten and left in AWS.
+        Retained resources, and those in `stays`, are removed from the state and left in AWS.
         """
         declared = {
             (entry.type, entry.name): entry
@@ -150,7 +150,7 @@ class Account:
 
 
 def _protected(declared: dict[Key, program.Resource]) -> set[Key]:
-    """What is protected, and all that it depends on."""
+    """The protected resources, and all that they depend on."""
     by_urn = {entry.urn: key for key, entry in declared.items()}
     kept: set[Key] = set()
     waiting = [key for key, entry in declared.items() if entry.protect]

@@ -1,6 +1,6 @@
 """The whole program run under Pulumi's mocks, and everything that it declared.
 
-A test first lets every registration finish, then looks at resolved values: no assertion stands inside `apply`.
+A test first lets every registration finish, then checks resolved values: no assertion is inside `apply`.
 """
 
 from __future__ import annotations

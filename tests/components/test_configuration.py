@@ -1,4 +1,4 @@
-"""What a stack may configure: every key declared, every wrong value refused by its key's name."""
+"""The configuration of a stack: every key is declared, and a wrong value is refused with its key's name."""
 
 from __future__ import annotations
 

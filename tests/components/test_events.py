@@ -30,7 +30,7 @@ def test_every_object_created_in_the_drop_bucket_is_announced(dev: Deployed) -> 
             }
         ],
     }
-    # S3 tries to send when it is told where to.
+    # S3 sends a test message when its target is configured.
     assert dev.only("QueuePolicy", "ingestion-drops").urn in notification.dependencies
 
 

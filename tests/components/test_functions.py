@@ -1,4 +1,4 @@
-"""The functions as Lambda is told of them, and what their zip holds."""
+"""The declared Lambda functions, and the content of their zip."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def test_every_log_group_is_kept_for_a_time(deployed: Deployed) -> None:
 
 
 def test_an_event_that_fails_for_good_ends_in_a_queue_of_its_function(dev: Deployed) -> None:
-    """Whether EventBridge could not deliver it, or the function raised each time."""
+    """Both kinds of failure: EventBridge could not deliver the event, or the function raised each time."""
     queues = {resource.name: resource.state["arn"] for resource in dev.of("Queue")}
     for package in ("notify", "archive", "sweep"):
         failures = queues[f"{NAMES[package]}-failures"]

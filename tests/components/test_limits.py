@@ -30,7 +30,7 @@ REGIONS = sorted(
 )
 """Every Region of every partition, by the length of its name: in one order, for workers collect alike."""
 AUTONAMED = len("-0a1b2c3")
-"""What Pulumi appends to a name that the program leaves to it."""
+"""The suffix that Pulumi appends to a name it chooses."""
 
 
 @pytest.fixture(scope="module", params=[REGIONS[0], REGIONS[-1]])

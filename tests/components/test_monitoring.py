@@ -1,4 +1,4 @@
-"""What is watched, and that an alarm reaches somebody."""
+"""The alarms and their metrics, and that each alarm reaches a recipient."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who reaches whom, and that nobody else does."""
+"""The allowed connections of the network, and that there are no others."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_the_way_to_s3_leads_this_account_to_its_own_buckets_only(dev: Deployed)
     assert len(buckets) == 3
     assert (own["Effect"], own["Action"]) == ("Allow", "s3:*")
     assert sorted(own["Resource"]) == sorted([*buckets, *(f"{bucket}/*" for bucket in buckets)])
-    # Glue reads its own files as an account of AWS's own. Whoever else comes this way may read and nothing more.
+    # Glue reads its own files with an account of AWS. Other accounts may only read.
     assert others == {
         "Effect": "Allow",
         "Principal": "*",

@@ -1,4 +1,4 @@
-"""What each role may do, whole and to the letter; and who may use the queues, the topic and the buckets."""
+"""The exact rights of each role, and who may use the queues, the topic and the buckets."""
 
 from __future__ import annotations
 
@@ -247,7 +247,7 @@ def test_only_archive_deletes_a_drop_and_only_by_version(dev: Deployed) -> None:
     assert deleting == {
         ("archiving-archive", "s3:DeleteObjectVersion", f"{DROP}/transactions/*"),
         ("archiving-archive", "s3:DeleteObjectVersion", f"{DROP}/dimensions/*"),
-        # The lower of two equal copies, when the newest upload was copied once more to stay on top.
+        # The older of two equal copies, when the newest upload was copied again to be the current version.
         ("archiving-archive", "s3:DeleteObjectVersion", f"{ARCHIVE}/transactions/*"),
         ("archiving-archive", "s3:DeleteObjectVersion", f"{ARCHIVE}/dimensions/*"),
         ("sweeping-sweep", "s3:DeleteObject", f"{WORK}/open/*"),

@@ -1,4 +1,4 @@
-"""The jobs as Glue is told of them."""
+"""The declared Glue jobs."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_script_and_wheel_keep_their_file_names(dev: Deployed, wheel_directory: 
 
 
 def test_script_and_wheel_are_uploaded_into_a_bucket_that_is_guarded(deployed: Deployed) -> None:
-    """Before that their version would be `null`, and nobody could restore them."""
+    """Before that their version would be `null` and could not be restored."""
     guards = {resource.urn for kind in GUARDS for resource in deployed.of(kind) if resource.name == "storage-work"}
     uploads = [resource for resource in deployed.of("BucketObjectv2") if resource.name.startswith("processing-")]
     assert len(guards) == len(GUARDS)

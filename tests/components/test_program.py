@@ -1,4 +1,4 @@
-"""What must hold for the program as a whole, in both stacks."""
+"""Properties of the whole program, in both stacks."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def test_every_taggable_resource_has_the_stacks_tags(deployed: Deployed) -> None
         for resource in deployed.resources
         if not resource.is_component and hasattr(_class_of(resource), "tags")
     ]
-    assert len(taggable) > 50, "the test has lost sight of what can bear tags"
+    assert len(taggable) > 50, "the test no longer finds the taggable resources"
     wanted = {"project": PROJECT, "environment": deployed.stack}
     untagged = [
         resource.urn
@@ -168,7 +168,7 @@ def test_two_stacks_in_one_account_share_no_name(dev: Deployed, prod: Deployed) 
     assert in_dev & in_prod == set()
 
 
-# What an account has once, whatever its Regions: a role, a bucket (once in the world), a dashboard.
+# Names that are unique in an account across Regions: roles, dashboards, and buckets (unique worldwide).
 ONE_PER_ACCOUNT = ("Role", "Bucket", "Dashboard")
 
 
@@ -227,7 +227,7 @@ def test_the_first_preview_runs_though_no_output_is_known(
 
 
 def _contradicted(place: str, previewed: Any, deployed: Any) -> list[str]:
-    """Where a preview shows another value than the deployment gives."""
+    """Places where a preview shows another value than the deployment."""
     if isinstance(previewed, (Unknown, Asset, Archive)):
         return []
     if isinstance(previewed, Mapping) and isinstance(deployed, Mapping):
@@ -240,7 +240,7 @@ def _contradicted(place: str, previewed: Any, deployed: Any) -> list[str]:
 
 
 def test_what_a_destroy_leaves_behind_does_not_stop_the_next_up(deployed: Deployed) -> None:
-    """What is protected stays in Pulumi's state. What is merely left in AWS must be such that it can be put again."""
+    """Protected resources stay in Pulumi's state. Others that are left in AWS must be creatable again."""
     left = [
         resource for resource in deployed.resources if resource.retain_on_delete or resource.inputs.get("skipDestroy")
     ]

@@ -113,7 +113,7 @@ def test_a_stack_may_name_its_drop_bucket(wheel_directory: Path) -> None:
 
 
 def test_everything_that_guards_a_kept_bucket_is_kept_with_it(dev: Deployed, prod: Deployed) -> None:
-    """`pulumi destroy --exclude-protected` takes what is not protected, whatever it hangs on."""
+    """`pulumi destroy --exclude-protected` deletes every unprotected resource, even one that belongs to a protected one."""
     for stack, kept in ((prod, True), (dev, False)):
         buckets = {resource.state["bucket"]: resource.protect for resource in stack.of("Bucket")}
         # Whatever else names a bucket: objects come again, and the notification is part of the pipeline.
@@ -135,7 +135,8 @@ def test_nothing_in_the_archive_but_dimensions_ever_expires(deployed: Deployed) 
 
 
 def test_what_the_sweep_goes_by_never_expires(deployed: Deployed) -> None:
-    """Without its claim a drop looks as if it was never started, without the note an outcome as if nobody was told."""
+    """Without its claim a drop looks as if it was never started; without the note an outcome looks as if it was not
+    mailed."""
     rules = deployed.only("BucketLifecycleConfiguration", "storage-work").inputs["rules"]
     expiring = [rule["filter"]["prefix"] for rule in rules if "days" in rule.get("expiration", {})]
     assert sorted(expiring) == ["archiving/", "rejected/", "reports/", "staging/"]

@@ -34,7 +34,7 @@ def upgraded(stack: str, wheel_directory: Path, **settings: str) -> dict[str, Ma
 
 
 def replaced(stack: str, today: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
-    """What is declared by both versions and known to AWS by something else now -> by what."""
+    """Resource declared by both versions under different names in AWS -> the property with the new name."""
     by_key: dict[str, list[str]] = {}
     for key, identity in RELEASED[stack].items():
         if key in today:

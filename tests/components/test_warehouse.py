@@ -43,7 +43,7 @@ def test_tables_come_before_users_and_users_before_rights() -> None:
     granted = [sql for sql in step_of if sql.startswith("GRANT")]
     assert len(calls) == 2
     assert all(step_of[procedure] < step_of[call] < step_of[grant] for call in calls for grant in granted)
-    # Half a minute each, whatever a statement takes.
+    # Half a minute each, however short the statement is.
     assert len(steps) <= 5
 
 
@@ -125,7 +125,7 @@ def test_a_maximum_of_capacity_is_redshifts(wheel_directory: Path) -> None:
 
 
 def test_what_is_kept_keeps_nothing_of_the_network(prod: Deployed) -> None:
-    """`pulumi destroy --exclude-protected` leaves what is protected and whatever that depends on."""
+    """`pulumi destroy --exclude-protected` leaves protected resources and those they depend on."""
     by_urn = {resource.urn: resource for resource in prod.resources}
     kept = {resource.urn for resource in prod.resources if resource.protect}
     grown = True

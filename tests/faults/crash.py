@@ -82,7 +82,7 @@ def content_of(number: int) -> bytes:
 
 @dataclass
 class Crashes:
-    """Kills whoever comes to a trial's point, once for each blow."""
+    """Kills each process that reaches a trial's point, once for each blow."""
 
     cloud: LocalCloud
     first: int
@@ -92,7 +92,7 @@ class Crashes:
 
     def drop(self, point: Point) -> Trial:
         number = self.first + len(self.trials)
-        # Whoever comes to a moment waits until its trial is known.
+        # A process that reaches a point waits until its trial is known.
         with self._lock:
             file = dropped(self.cloud, transactions_key(day_of(number)), content_of(number))
             self.trials.append(Trial(point, number, file))
@@ -154,9 +154,8 @@ def runs_of(cloud: LocalCloud, drop: Drop) -> list[str]:
 
 
 def crash(cloud: LocalCloud, points: Sequence[Point], *, first: int = 0) -> list[Trial]:
-    """Drop a file in peace and one for each point, and let the system go on by itself until all is settled.
-
-    The trials are numbered from `first`, which makes their days and ids their own.
+    """Drop one undisturbed file and one for each point, and let the system run until all is settled. Trials are
+    numbered from `first`, so that each has its own day and ids.
     """
     crashes, over = Crashes(cloud, first), threading.Event()
 
@@ -183,7 +182,7 @@ def crash(cloud: LocalCloud, points: Sequence[Point], *, first: int = 0) -> list
 
 
 def _settle(cloud: LocalCloud, trials: Sequence[Trial]) -> None:
-    """Let the schedule's time come until every drop is archived, and then once more: nothing may happen any more."""
+    """Trigger the schedule until every drop is archived, and then once more: nothing may happen then."""
     until = time.monotonic() + _SETTLED_WITHIN_SECONDS
     is_settled = False
     while not is_settled and time.monotonic() < until:
@@ -195,7 +194,7 @@ def _settle(cloud: LocalCloud, trials: Sequence[Trial]) -> None:
 
 @dataclass(frozen=True)
 class Ending:
-    """What a drop has come to, whatever may differ between two equal drops replaced by a word."""
+    """The final state of a drop; values that may differ between equal drops are replaced by a word."""
 
     ledger: Sequence[Mapping[str, Any]]
     archived: Sequence[Mapping[str, Any]]
@@ -235,7 +234,7 @@ def ending_of(cloud: LocalCloud, trial: Trial) -> Ending:
 
 
 def _words(cloud: LocalCloud, trial: Trial) -> dict[str, str]:
-    """What tells one drop from another, and the word that stands for it."""
+    """The values that distinguish one drop from another, and the word that replaces each."""
     day, drop = day_of(trial.number), trial.drop
     actual = {
         re.escape(drop.load_id): "<load>",
@@ -254,7 +253,7 @@ def _words(cloud: LocalCloud, trial: Trial) -> dict[str, str]:
         r"reports/<load>/\d+": "reports/<load>/<attempt>",
         r"attempt \d+": "attempt <attempt>",
         "<run>, (SUCCEEDED|FAILED)": "<run>, <state>",
-        # Of a commit that nobody was told of, the ledger keeps the total, not its parts.
+        # For a commit that was not mailed, the ledger keeps the total, not its parts.
         r"(?m)^  (net sales \(|by status|by amount class).*\n": "",
     }
 

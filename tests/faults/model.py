@@ -1,4 +1,4 @@
-"""What a laptop holds when all is over, and what it must hold: said by the oracle, which knows the contract alone."""
+"""The final state of the local cloud, and the expected state by the oracle, which knows only the contract."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def dropped(cloud: LocalCloud, key: str, content: bytes) -> Dropped:
 
 
 def seen(cloud: LocalCloud, drop: Drop, content: bytes) -> Dropped:
-    """A file that somebody has dropped."""
+    """A dropped file."""
     head = cloud.client("s3").head_object(Bucket=drop.bucket, Key=drop.key, VersionId=drop.version_id)
     return Dropped(drop, content, head["LastModified"].astimezone(UTC).replace(tzinfo=None))
 
@@ -64,13 +64,13 @@ def expected_fact(model: oracle.Warehouse) -> dict[str, dict[str, Any]]:
 
 
 def found_fact(cloud: LocalCloud) -> dict[str, dict[str, Any]]:
-    """What the warehouse holds, in the same form; an id that stands there twice is an error."""
+    """The content of the warehouse, in the same form; an id that occurs twice is an error."""
     rows = rows_of(cloud, FACT_TRANSACTIONS)
     actual = {
         row["transaction_id"]: {name: value for name, value in row.items() if name not in _TIMES}
         for row in sorted(rows, key=lambda row: str(row["transaction_id"]))
     }
-    assert len(actual) == len(rows), f"{len(rows) - len(actual)} transactions stand in the fact more than once"
+    assert len(actual) == len(rows), f"{len(rows) - len(actual)} transactions are in the fact more than once"
     return actual
 
 
@@ -106,7 +106,7 @@ def in_bucket(cloud: LocalCloud, output: str, prefix: str = "") -> list[tuple[st
 
 
 def dead_letters(cloud: LocalCloud) -> dict[str, int]:
-    """How many messages lie in each queue that is not the queue of drops; empty queues are left out."""
+    """The number of messages in each queue but the queue of drops; empty queues are left out."""
     sqs, drops = cloud.client("sqs"), cloud.outputs["queue_url"]
     urls = [url for url in sqs.list_queues()["QueueUrls"] if url.rpartition("/")[2] != drops.rpartition("/")[2]]
     names = [f"ApproximateNumberOfMessages{which}" for which in ("", "Delayed", "NotVisible")]

@@ -1,4 +1,4 @@
-"""Where a process is killed: the named points of the pipeline."""
+"""The named points of the pipeline at which a process is killed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ REPORT = "^PutObject .*/reports/"
 
 @dataclass(frozen=True)
 class Blow:
-    """A process is killed the first time it comes here with a drop in its hands."""
+    """A process is killed the first time it gets here while it handles a drop."""
 
     who: str
     what: str
@@ -42,17 +42,17 @@ class Point:
     step: str | None = None
     """The job is killed when it has announced this step."""
     loses_run_event: bool = False
-    """Glue's event never comes, so that the sweep has something to do."""
+    """Glue's event is lost, so that the sweep has work to do."""
     waits_first: bool = False
-    """Glue is full when the drop comes, so it goes back into the queue."""
+    """Glue is full when the drop arrives, so the drop goes back into the queue."""
     outlives: bool = False
-    """The run is still at its beginning when the message that started it comes again."""
+    """The run has just begun when the message that started it is delivered again."""
     mails: int = 1
-    """How many mails its reader gets in the end."""
+    """The expected number of mails about the drop."""
 
     @property
     def runs(self) -> int:
-        """How many runs the drop takes: another for each that died before it could report a success."""
+        """The expected number of runs: one more for each run that died before it could report a success."""
         deaths = sum(blow.who == JOB and (blow.what, blow.is_done) != (REPORT, True) for blow in self.blows)
         return 1 + deaths + (self.step is not None)
 

@@ -1,4 +1,4 @@
-"""A backfill: many daily files dropped at once drain by themselves, whatever the order they come in."""
+"""A backfill: many daily files dropped at once are loaded automatically, in any order."""
 
 from __future__ import annotations
 

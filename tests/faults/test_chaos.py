@@ -118,7 +118,7 @@ examples = itertools.count(1)
 
 
 class Shop(RuleBasedStateMachine):
-    """Files about a few ids, each with a plan of its own; whatever happened, the fact is the oracle's."""
+    """Files about a few ids, each with its own plan of faults; the fact always equals the oracle's."""
 
     cloud: LocalCloud
     record: Record
@@ -241,7 +241,7 @@ def test_every_lever_does_what_it_is_asked_for(cloud: LocalCloud) -> None:
     row = found_fact(cloud)["L1"]
     assert (row["quantity"], row["load_id"]) == (3, second.load_id), "the corrected file won"
     assert first.key == second.key
-    assert len(runs_of(cloud, first)) == 2, "the cut connection was made anew, the killed run was not"
+    assert len(runs_of(cloud, first)) == 2, "the cut connection was opened again, the killed run was not"
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
-"""The real processes, killed (SIGKILL) at every named point; then the system goes on by itself.
-
-Every drop is like the one that is left in peace but for its day and ids, and must end as that one does: the same
+"""The real processes, killed (SIGKILL) at every named point; then the system recovers without help. Every drop equals
+an undisturbed one but for its day and ids, and must end in the same state: the same
 ledger, archive, rejected rows and mail, nothing staged. The fact, with its lineage, must be the oracle's.
 """
 
@@ -28,7 +27,7 @@ MAILS_OF_THE_SAMPLES = 2
 
 @dataclass
 class Aftermath:
-    """What is left when all is over."""
+    """The final state."""
 
     cloud: LocalCloud
     trials: list[Trial]

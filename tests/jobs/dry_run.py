@@ -64,7 +64,7 @@ _WORDS = {
 
 
 def refusal_kinds(error: Exception) -> set[str]:
-    """What the oracle calls the faults that the job's refusal names."""
+    """The fault in the job's refusal -> the oracle's name for it."""
     kinds = {kind for words, kind in _WORDS.items() if words in str(error)}
     assert kinds, str(error)
     return kinds
@@ -72,7 +72,7 @@ def refusal_kinds(error: Exception) -> set[str]:
 
 @dataclass
 class S3InMemory:
-    """As much of a boto3 client as the job asks for."""
+    """The part of a boto3 client that the job uses."""
 
     objects: dict[tuple[str, str], bytes] = field(default_factory=dict)
 
@@ -124,7 +124,7 @@ class S3InMemory:
 
 @dataclass(frozen=True)
 class DryRun:
-    """What a run would have loaded, and all that it left."""
+    """The rows that a run would have loaded, and everything that it left."""
 
     report: Report
     error: JobError | None

@@ -1,4 +1,4 @@
-"""What a run is told, read from a command line as messy as Glue's."""
+"""The arguments of a run, read from a command line as untidy as Glue's."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ GLUE = [
     *("--TempDir", "s3://work-bucket/tmp/", "--extra-py-files", "s3://work-bucket/code/x.whl", "--python-version"),
     *("3.9", "--enable-continuous-log-filter", "false", "true", "--library-set", "none"),
 ]
-"""What Glue adds of its own, some of it without a value."""
+"""Arguments that Glue adds itself, some without a value."""
 
 
 def test_glues_own_arguments_are_skipped_at_any_place() -> None:

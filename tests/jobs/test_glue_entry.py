@@ -80,7 +80,7 @@ def _wheel(folder: Path) -> Path:
 
 
 def _decoys(folder: Path) -> list[Path]:
-    """What lies on Glue's path before our folder: the bundled packages, a mere download, somebody else's `jobs`."""
+    """Folders on Glue's path before ours: the bundled packages, a plain download, another package named `jobs`."""
     return [
         _write(folder / "usr" / "site-packages", {**_boto3(OLD), "awscli/__init__.py": ""}),
         _write(folder / "tmp" / "glue-python-libs-0a", {"transactions_pipeline-1.0.0-py3-none-any.whl": "a zip"}),
@@ -167,7 +167,7 @@ def test_polars_obeys_both_variables() -> None:
 
 
 def test_a_package_of_ours_never_hides_one_of_pythons(tmp_path: Path) -> None:
-    """Run from its own folder, which Python puts first on the path: jobs/csv lies there."""
+    """Run from its own folder, which Python puts first on the path and which has jobs/csv."""
     program = (
         "import runpy, sys\n"
         f"sys.path.insert(0, {str(ENTRY.parent)!r})\n"

@@ -1,4 +1,4 @@
-"""Which keys are drops, and where what becomes of them is kept."""
+"""Which keys are drops, and the keys of everything that the pipeline writes about them."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ REFUSED = replace(
 
 
 class _Page(HTMLParser):
-    """The words of a page, and whatever in it would make a browser ask for something or run something."""
+    """The text of a page, and everything in it that would make a browser send a request or run code."""
 
     def __init__(self, page: str) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What a run imports before it does anything: a day of a few rows is little else."""
+"""The imports of a run: they are most of the cost of a small day."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NEEDED = {
     "redshift_connector", "asn1crypto", "scramp", "packaging",  # the warehouse
     "tenacity", "typing_extensions",
 }  # fmt: skip
-"""What each part brings along. The report's page is drawn when all else is done, and imports its own then."""
+"""The packages that each part imports. The report's page is drawn last, and imports its own then."""
 
 FIND = """
 import importlib, json, sys, sysconfig

@@ -40,7 +40,7 @@ pieces = st.builds(
     rows_per_bucket=st.sampled_from((1, 2, 1000)),
     range_bytes=st.sampled_from((0, 0, 7, 1 << 16)),
 )
-"""How a file is cut into chunks, passes and ranges; nothing may depend on it."""
+"""The sizes of chunks, passes and ranges; no result may depend on them."""
 
 
 def check(

@@ -46,7 +46,7 @@ def recorded(name: str) -> dict[str, Any]:
 
 
 class Invocation(LambdaContext):
-    """What Lambda tells a function about its invocation."""
+    """The context that Lambda passes to a function."""
 
     def __init__(self, seconds: float = 30.0) -> None:
         self._function_name = "function"
@@ -67,7 +67,7 @@ class SentMessage:
 
 
 class Killed(BaseException):
-    """The process ended here, whatever it was about to do."""
+    """The process ended here, in the middle of its work."""
 
 
 @dataclass
@@ -119,20 +119,20 @@ class Cloud:
         return [entry["Key"] for page in pages for entry in page.get("Contents", [])]
 
     def outlive(self, key: str) -> None:
-        """As if whoever holds the marker had been dead for long."""
+        """Make a lease look as if its holder had been dead for long."""
         payload = self.read(key)
         if payload.get("lease_seconds"):
             body = json.dumps({**payload, "lease_seconds": 0.001}).encode("utf-8")
             self.s3.put_object(Bucket=WORK, Key=key, Body=body)
 
     def age(self, key: str, by: timedelta, *, bucket: str = WORK) -> None:
-        """As if an object had been written that much earlier."""
+        """Make an object look as if it had been written that much earlier."""
         stored = s3_backends[ACCOUNT_ID]["aws"].get_object(bucket, key)
         assert stored is not None, f"there is no {key}"
         stored.last_modified = stored.last_modified - by
 
     def move_into_one_second(self, key: str, *, bucket: str = DROPS) -> None:
-        """As if all versions and delete markers of a key had been written, in their order, within one second."""
+        """Make all versions and delete markers of a key look as if written, in their order, within one second."""
         written = s3_backends[ACCOUNT_ID]["aws"].get_bucket(bucket).keys.getlist(key)
         second = written[0].last_modified.replace(microsecond=0)
         for place, version in enumerate(written):
@@ -157,7 +157,7 @@ class Cloud:
         return {"Records": records}
 
     def sent_messages(self) -> list[SentMessage]:
-        """What was sent to the queue since the last look, however long it is delayed."""
+        """The messages sent to the queue since the last call, delayed ones included."""
         queue = sqs_backends[ACCOUNT_ID][REGION].queues["shop-drops"]
         messages = list(queue._messages)
         queue._messages.clear()
@@ -184,7 +184,7 @@ class Cloud:
         return [run for run in self.runs(job) if run.status in ("STARTING", "RUNNING")]
 
     def hide_run(self, run: Any) -> None:
-        """As if Glue's reads did not show the run yet."""
+        """Make Glue's reads not show the run yet."""
         for job in glue_backends[ACCOUNT_ID][REGION].jobs.values():
             job.job_runs = [other for other in job.job_runs if other is not run]
 
@@ -219,7 +219,7 @@ SESSION = boto3.Session(aws_access_key_id="testing", aws_secret_access_key="test
 
 @contextmanager
 def running_cloud() -> Iterator[Cloud]:
-    """A fresh stack and its functions' environment. A run ends when a test says so, not by itself."""
+    """A fresh stack and its functions' environment. A run ends only when a test says so."""
     with pytest.MonkeyPatch.context() as patched, mock_aws(config={"core": {"reset_boto3_session": False}}):
         patched.setattr(boto3, "DEFAULT_SESSION", SESSION)
         for name in [name for name in os.environ if name.startswith("AWS_")]:

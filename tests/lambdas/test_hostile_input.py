@@ -26,7 +26,7 @@ FOLDER = "transactions/year=2023/month=03/day=15/"
 
 
 def created(encoded_key: str, version_id: str | None = "v1") -> dict[str, Any]:
-    """S3's event for a key that stands there as it is given."""
+    """S3's event with the key exactly as given."""
     event = recorded("s3_put")
     event["Records"][0]["s3"]["object"] |= {"key": encoded_key, "versionId": version_id}
     return event
@@ -114,7 +114,7 @@ def test_a_key_without_a_run_is_mailed_once_and_starts_nothing(
 
 
 def test_bytes_that_are_no_utf8_never_name_another_object(cloud: Cloud) -> None:
-    """Replaced, as a decoder does that is not told otherwise, they would name this one."""
+    """With the replacement that a decoder makes by default, they would name this key."""
     cloud.drop(FOLDER + "a\ufffd.csv")
     deliver(cloud, created(FOLDER + "a%FF.csv", version_id=None))
     assert cloud.runs() == []

@@ -1,4 +1,4 @@
-"""A mail is sent at most once, whoever dies and whatever SNS answers."""
+"""A mail is sent at most once, whichever process dies and whatever SNS responds."""
 
 from __future__ import annotations
 

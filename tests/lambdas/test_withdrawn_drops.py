@@ -1,4 +1,4 @@
-"""A plain DELETE of a file leaves a marker above its versions: they are withdrawn, and not loaded any more."""
+"""A plain DELETE of a file leaves a marker above its versions: they are withdrawn and no longer loaded."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ def _one_client_for_each_key() -> Callable[..., Any]:
 def mall(s3_url: str) -> Iterator[Shop]:
     """Buckets and a warehouse, without a database of their own yet."""
     with Warehouse.start(s3_endpoint_url=s3_url) as warehouse, pytest.MonkeyPatch.context() as patch:
-        # A process makes a client or two; made anew for each of a thousand loads they would be half of the time.
+        # A process needs one or two clients; making them for each of a thousand loads would take half of the time.
         patch.setattr(JSONFileLoader, "load_file", staticmethod(functools.cache(JSONFileLoader().load_file)))
         patch.setattr(IamHelper, "get_boto3_redshift_client", staticmethod(_one_client_for_each_key()))
         for name, value in {

@@ -1,4 +1,4 @@
-"""How a test gets between the statements of a load, and what the warehouse held before it did."""
+"""Lets a test act between the statements of a load, and records the warehouse before that."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.loads.shop import Shop
 
 @contextmanager
 def before(statement: str, act: Callable[[int], str | None]) -> Iterator[list[int]]:
-    """Each time the job asks for this statement, `act` is told the how-manieth time it is; it may give another one."""
+    """Each time the job renders this statement, `act` gets the number of the call; it may return another statement."""
     home: Any = UpsertTarget if hasattr(UpsertTarget, statement) else sql
     render, calls = getattr(home, statement), []
 

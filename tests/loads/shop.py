@@ -61,7 +61,7 @@ class Shop:
     orphan_days: str = "30"
     source: SourceSettings = DEFAULT
     error: Exception | None = None
-    """What the last run raised."""
+    """The error of the last run."""
     _connection: Any = field(default=None, repr=False)
 
     def upload(self, key: str, content: bytes, uploaded_at: datetime | None = None) -> oracle.Drop:
@@ -98,7 +98,7 @@ class Shop:
         return report
 
     def plan(self, key: str, content: bytes, uploaded_at: datetime) -> Report:
-        """What the job says of a file that nobody has dropped; file and answer are deleted, as `pipeline plan` does."""
+        """The job's plan for a file that is not dropped; file and plan are deleted, as `pipeline plan` does."""
         drop = oracle.Drop(self.drop_bucket, key, "planned", uploaded_at, content)
         # The work bucket of these tests keeps no versions; the one on AWS does.
         file = {"Bucket": self.drop_bucket, "Key": planned_key(drop.load_id)}
@@ -290,7 +290,7 @@ class Shop:
         }
 
     def run_alone(self, drop: oracle.Drop, attempt: int = 1) -> Report:
-        """As `run`, for a thread."""
+        """Like `run`, for a thread."""
         return replace(self).run(drop, attempt)
 
     def session(self) -> WarehouseSession:

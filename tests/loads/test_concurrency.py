@@ -1,4 +1,4 @@
-"""Loads at the same time, in threads and in processes of their own: the fact is the oracle's, whoever comes first."""
+"""Concurrent loads, in threads and in processes: the fact is the oracle's in any order."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SEEDS = range(30 if os.environ.get("HYPOTHESIS_PROFILE") == "thorough" else 2)
 
 
 def overlapping_drops(shop: Shop, seed: int, loads: int) -> list[oracle.Drop]:
-    """Drops that speak of the same few transactions, with ties in date, status, day and upload."""
+    """Drops with rows of the same few transactions, with ties in date, status, day and upload."""
     chance = random.Random(seed)
     return [
         shop.drop(

@@ -135,7 +135,7 @@ LOOKS_BROKEN = {
     "Excel's trailing commas",
     "a long field of short lines",
 }
-"""What tests/jobs holds against the oracle, all of it, without a warehouse; these go the whole way."""
+"""Files that tests/jobs compares with the oracle without a warehouse; here they are loaded."""
 
 
 @pytest.mark.parametrize("name", sorted(LOOKS_BROKEN))

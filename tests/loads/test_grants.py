@@ -1,4 +1,4 @@
-"""What the jobs' database users may do: exactly what a load needs, under the names they sign in with."""
+"""The rights of the jobs' database users: exactly those that a load needs, under their sign-in names."""
 
 from __future__ import annotations
 

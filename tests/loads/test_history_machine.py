@@ -181,7 +181,7 @@ class HistoryMachine(RuleBasedStateMachine):
         return self.shop.upload(f"dimensions/{name}.csv", content, FIRST_UPLOAD + timedelta(days=day))
 
     def load_dimension(self, drop: oracle.Drop, death: str) -> None:
-        """What waited for it flows in, each load once."""
+        """The waiting rows flow in, each load once."""
         report = self.run(drop, LOAD, death)
         assert {awaited.load_id for awaited in report.awaited_by} == self.model.awaited()
         for awaited in report.awaited_by:
@@ -253,7 +253,7 @@ class HistoryMachine(RuleBasedStateMachine):
                 assert {row.load_id for row in rows} == {said.drop.load_id for said in own}
 
     def answer(self, _: object, statement: str, *, limit: int, transaction_id: str) -> Result:
-        """What the Data API would answer."""
+        """The response of the Data API."""
         actual = self.shop.sql(statement.replace(":transaction_id", f"'{transaction_id}'"))[:limit]
         return Result(list(actual[0]) if actual else [], [list(row.values()) for row in actual], None, is_cut=False)
 

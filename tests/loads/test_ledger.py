@@ -1,4 +1,4 @@
-"""What the ledger and the report say of a commit: in rows, in money, and of what came before."""
+"""The ledger and the report of a commit: rows, money, and earlier commits."""
 
 from __future__ import annotations
 

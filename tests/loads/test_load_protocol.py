@@ -1,4 +1,4 @@
-"""One transaction or none: what stands between a load and every way it can be disturbed."""
+"""One transaction or none: a load under every kind of disturbance."""
 
 from __future__ import annotations
 
@@ -212,7 +212,7 @@ def test_after_a_lost_connection_the_load_is_done_once(sound_shop: Shop, stateme
 
 
 def test_a_connection_lost_in_the_commit_converges(sound_shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody can tell whether it was committed: the retry applies the rows again, which changes nothing."""
+    """It is unknown whether it was committed: the retry applies the rows again, which changes nothing."""
     commit = redshift_connector.Connection.commit
 
     def lose(connection: Any) -> None:

@@ -1,4 +1,4 @@
-"""What the merge does to the fact, on the real engine."""
+"""The effect of the merge on the fact, on the real engine."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ def test_classes_at_their_bounds_zero_and_beyond_the_column(shop: Shop) -> None:
 
 
 def forget_staged(connection: Any) -> None:
-    """A job's session ends with its one load; here it goes on, for signing in takes longer than loading."""
+    """A job's session ends with its one load; here it is kept, since signing in takes longer than loading."""
     for table in ("staged_transactions", "staged_waiting"):
         connection.cursor().execute(f"DROP TABLE {table}")
     connection.commit()

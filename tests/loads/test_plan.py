@@ -55,7 +55,7 @@ def everything(shop: Shop) -> object:
 
 
 def plan(shop: Shop, key: str, content: bytes, uploaded_at: datetime) -> Report:
-    """What the job says of a file that nobody has dropped; nothing is touched."""
+    """The job's plan for a file that is not dropped; nothing is changed."""
     before = everything(shop)
     report = shop.plan(key, content, uploaded_at)
     assert everything(shop) == before

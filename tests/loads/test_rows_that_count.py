@@ -50,7 +50,7 @@ class RowsThatCount(RuleBasedStateMachine):
         self.products: dict[str, oracle.Product] = {}
         self.customers: dict[str, oracle.Customer] = {}
         self.loaded: dict[str, oracle.Drop] = {}
-        """What counts by itself: loaded and not taken back."""
+        """Loads that count: loaded and not taken back."""
         self.attempts: dict[str, int] = {}
 
     @initialize(same_key=st.sampled_from(("add", "replace")))

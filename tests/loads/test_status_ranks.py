@@ -17,7 +17,7 @@ BEFORE_1970 = "UPDATE {} SET event_precedence = event_precedence - {} WHERE tran
 
 
 def deploy(shop: Shop, status_ranks: Sequence[str]) -> None:
-    """What `pulumi up` sends for a stack with these ranks, twice."""
+    """The statements that `pulumi up` sends for a stack with these ranks, run twice."""
     for statement in 2 * ddl.create_tables(status_ranks=status_ranks):
         shop.sql(statement)
 

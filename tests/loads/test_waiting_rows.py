@@ -1,4 +1,4 @@
-"""Rows that only lack a dimension row: reported as rejected, loaded by themselves when it arrives."""
+"""Rows that only lack a dimension row: reported as rejected, loaded automatically when it arrives."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ def test_an_unload_that_fails_says_why(sound_shop: Shop) -> None:
 
 
 def test_no_load_waits_for_a_query(sound_shop: Shop) -> None:
-    """A report that somebody left open in a BI tool holds its own lock on the fact for as long as it is open."""
+    """A report that is left open in a BI tool holds its own lock on the fact."""
     sound_shop.load("T1,C0,P0,1,2023-03-14,pending")
     reader = redshift_connector.connect(**sound_shop.warehouse.admin_connection(sound_shop.database))
     cursor = reader.cursor()

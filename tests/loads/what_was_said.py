@@ -18,7 +18,7 @@ _WAITS = {"unknown_customer", "unknown_product"}
 
 @dataclass
 class Said:
-    """What one load says now."""
+    """The rows that one load contributes now."""
 
     drop: oracle.Drop
     counts: oracle.Counts
@@ -56,7 +56,7 @@ class Model:
             before.waiting = still
 
     def awaited(self) -> set[str]:
-        """The loads of which a waiting row lacks nothing any more."""
+        """The loads with a waiting row whose ids are all known now."""
         return {load_id for load_id, said in self.said.items() if said.waiting - self._now(said.drop).waiting}
 
     def counting(self) -> list[Said]:
@@ -82,7 +82,7 @@ class Model:
         return {(load_id, line) for load_id, said in self.said.items() for line in said.waiting}
 
     def _now(self, drop: oracle.Drop) -> Said:
-        """What the drop says alone, with the dimensions as they are."""
+        """The drop's rows alone, with today's dimensions."""
         alone = oracle.Warehouse(max_reject_ratio="1")
         upload = oracle.Drop("b", "k", "v", datetime(2000, 1, 1))
         alone.load_products(upload, list(self.dimensions.products.values()))

@@ -20,7 +20,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
 
 @pytest.fixture
 def undisturbed(cloud: LocalCloud) -> Iterator[LocalCloud]:
-    """The laptop, with whatever a test does to it undone."""
+    """The local cloud; changes by a test are undone after it."""
     cloud.router.warnings.clear()
     cloud.aws.iam.denials.clear()
     # On a loaded machine the sweep's own time would come in the middle of a test; tests call `tick`.

@@ -80,7 +80,7 @@ def transactions_key(day: int, name: str = "") -> str:
 
 
 def transactions(*rows: str) -> bytes:
-    """A file of transactions, each row as it stands there."""
+    """A file of transactions with exactly these rows."""
     return HEADER + "".join(f"{row}\n" for row in rows).encode("utf-8")
 
 

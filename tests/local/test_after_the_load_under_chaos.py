@@ -1,4 +1,4 @@
-"""What comes after a load, with processes killed, connections cut and events lost: the same rows, mails and money."""
+"""Operations after a load, with processes killed, connections cut and events lost: the same rows, mails and money."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ pytestmark = [pytest.mark.flow, pytest.mark.slow]
 
 
 def drop_file(chaos: Chaos, key: str, content: bytes) -> Drop:
-    """Upload a file, whatever happens to it, and wait until nothing is left to do."""
+    """Upload a file under faults, and wait until all work is done."""
     wait_for_the_next_second()
     chance = random.Random(f"{chaos.seed} {key} {len(chaos.drops)}")
     # Replays and rows that flow in are attempts, too. Never three in a row are killed: those a person must replay.

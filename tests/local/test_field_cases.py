@@ -30,7 +30,7 @@ class Case:
     """Which of the expectations `also_with`: those of the contract's own settings."""
     subject: str = ""
     words: tuple[str, ...] = ()
-    """What the mail must say beside the reject reasons."""
+    """Texts that the mail must have besides the reject reasons."""
 
     @property
     def file(self) -> Path:
@@ -61,7 +61,7 @@ FILES = (
 
 @dataclass(frozen=True)
 class Outcomes:
-    """What all the drops came to."""
+    """The final state of all drops."""
 
     mails: list[Mail]
     history: dict[str, dict[str, list[Any]]]

@@ -15,7 +15,7 @@ from local.runtime.functions import FunctionFailed
 pytestmark = pytest.mark.flow
 
 SECONDS = 300
-"""What a function may take where the test is not about time: more than the busiest machine needs."""
+"""The time limit of a function in tests that are not about time: more than the busiest machine needs."""
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Where moto differs from AWS and the local cloud does not: deletions in a bucket, and e-mail subscriptions."""
+"""Differences between moto and AWS that the local cloud corrects: deletions in a bucket, e-mail subscriptions."""
 
 from __future__ import annotations
 

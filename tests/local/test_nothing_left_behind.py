@@ -1,4 +1,5 @@
-"""What comes after a load: replay, rows that waited, retraction, replacement and withdrawal, each by the front door.
+"""Operations after a load, each from a user's command or upload: replay, waiting rows, retraction, replacement,
+withdrawal.
 
 Files are uploaded to the drop bucket and commands typed. Events, the queue and the sweep do the rest.
 """
@@ -98,7 +99,7 @@ def upload_customers(cloud: LocalCloud, *names: str) -> Drop:
 
 
 def sale(name: str, day: int, **other: object) -> str:
-    """A row of a file: three of the sample product, bought by the sample customer, unless told otherwise."""
+    """A row of a file: by default three of the sample product, bought by the sample customer."""
     values = {"quantity": 3, "status": "completed", "customer": "C12345", "product": "P12345", **other}
     return SALE.format(id=name, day=day, **values)
 

@@ -168,7 +168,7 @@ def check_the_person_is_nowhere_else(cloud: LocalCloud, seeded: Seeded) -> None:
 
 
 def places_of(cloud: LocalCloud, token: str) -> list[str]:
-    """Where a text stands: any version of any object of any bucket, tables, mails and logs."""
+    """The places that contain a text: any version of any object of any bucket, tables, mails and logs."""
     places = [
         f"{bucket} {key}" for bucket in BUCKETS for key, content in objects(cloud, bucket) if token.encode() in content
     ]

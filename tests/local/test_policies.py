@@ -28,7 +28,7 @@ def test_a_role_may_no_more_than_its_policies_say(undisturbed: LocalCloud) -> No
         s3.put_object(Bucket=bucket, Key=transactions_key(20), Body=b"")
     with pytest.raises(ClientError, match="Forbidden"):
         s3.head_object(Bucket=bucket, Key=transactions_key(1))
-    # Who may read but not list is not told that an object is missing.
+    # A role that may read but not list cannot see that an object is missing.
     with pytest.raises(ClientError, match="AccessDenied"):
         s3.get_object(Bucket=undisturbed.outputs["work_bucket"], Key="reports/missing.json")
     assert not [drop for drop in Progress(undisturbed).in_drop_bucket() if "day=20" in drop.key]

@@ -1,4 +1,5 @@
-"""The laptop runs what the program declares: what is taken out of the program does not happen any more."""
+"""The local cloud runs what the program declares: a resource that is removed from the program has no effect any
+more."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the generator accepts."""
+"""The arguments that the generator accepts and refuses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the generator expects of its rows equals what the oracle, a second reading of the contract, finds."""
+"""The generator's expected outcomes equal those of the oracle, a second reading of the contract."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Shop:
     def fact(self) -> dict[str, dict[str, Any]]:
         rows = pl.read_parquet(self.folder / "expected" / "fact_transactions.parquet").to_dicts()
         fact = {row["transaction_id"]: row for row in rows}
-        assert len(fact) == len(rows), "an id stands in the expected fact twice"
+        assert len(fact) == len(rows), "an id is in the expected fact twice"
         return fact
 
     def summary(self) -> dict[str, Any]:
@@ -91,7 +91,7 @@ def as_expected(fact: dict[str, oracle.FactRow]) -> dict[str, dict[str, Any]]:
 
 
 def outcomes_by_the_oracle(warehouse: oracle.Warehouse, drop: oracle.Drop) -> dict[int, dict[str, Any]]:
-    """Load the drop; for each line what became of the row on it."""
+    """Load the drop; returns the outcome of each line's row."""
     validated = warehouse.validate(drop)
     resolved = oracle.resolve_file(validated.accepted)
     before = {transaction_id: warehouse.fact.get(transaction_id) for transaction_id in resolved.winners}
@@ -138,7 +138,7 @@ def test_every_row_the_fact_and_the_totals_match_the_oracle(tmp_path: Path, seed
             # A rejected row's id is not compared: the oracle keeps it as it stood.
             assert columns.items() <= expected[line].items(), f"{key} line {line}"
             assert (expected[line]["reject_reasons"] == "") == (columns["outcome"] != "rejected")
-        assert list(expected) == sorted(expected), "outcomes stand in the order of the lines"
+        assert list(expected) == sorted(expected), "outcomes are in the order of the lines"
         counts.update(columns["outcome"] for columns in actual.values())
         reasons.update(
             reason for columns in actual.values() for reason in columns.get("reject_reasons", "").split(";") if reason
@@ -207,6 +207,6 @@ def test_half_of_the_faulty_rows_speak_of_an_order_that_the_fact_has(tmp_path: P
 
 
 def test_all_lives_together_leave_room_for_the_plain_one() -> None:
-    """And for the rows of days gone by, whatever the weekday: the smallest day over the largest is 0.68."""
+    """And for rows of past days of any weekday: the smallest day over the largest is 0.68."""
     assert sum(history.share for history in HISTORIES) < 0.6
     assert sum(history.share * sum(row.file > 0 for row in history.rows) for history in HISTORIES) < 0.6

@@ -31,7 +31,7 @@ def refusal(operation: str, code: str, status: int) -> ClientError:
 
 @lru_cache
 def http_date(second: datetime) -> str:
-    """How an answer of AWS writes the time."""
+    """The time as AWS's responses write it."""
     return format_datetime(second, usegmt=True)
 
 
@@ -64,7 +64,7 @@ class S3:
     before: Callable[[str], None]
     after: Callable[[str], None]
     conflicts: Callable[[], bool]
-    """True when a conditional write is to be refused with 409 though nobody else writes."""
+    """True when a conditional write must be refused with 409 although there is no other writer."""
     buckets: dict[str, dict[str, list[Version]]] = field(default_factory=dict)
     numbers: Iterator[int] = field(default_factory=itertools.count)
 
@@ -114,7 +114,7 @@ class S3:
     def list_object_versions(
         self, Bucket: str, Prefix: str = "", KeyMarker: str | None = None, VersionIdMarker: str | None = None
     ) -> dict[str, Any]:
-        """Newest first; with a marker, what comes after it."""
+        """Newest first; with a marker, only those after it."""
         self.before(f"ListObjectVersions {Prefix}")
         listed: dict[bool, list[dict[str, Any]]] = {False: [], True: []}
         is_reached = KeyMarker is None

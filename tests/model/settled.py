@@ -1,4 +1,4 @@
-"""What must hold in a world once everything has come to rest."""
+"""Properties of a world in which all work is done."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def check(world: World) -> None:
-    """What must hold once everything has come to rest."""
+    """Check the properties of a world in which all work is done."""
     for drop in world.uploads:
         attempts = [
             arguments.attempt

@@ -23,7 +23,7 @@ class Killed(BaseException):
 
 
 class Broken(BaseException):
-    """What must hold does not: no handler may catch it."""
+    """A property is violated; no handler may catch this."""
 
 
 @dataclass
@@ -50,7 +50,7 @@ class Workers:
     log: list[str] = field(default_factory=list)
 
     def end_a_run(self) -> None:
-        """A live run comes to its end while a worker is making a call."""
+        """A live run ends while a worker is making a call."""
         raise NotImplementedError
 
     # decisions
@@ -142,7 +142,7 @@ class Workers:
         done(is_done)
 
     def kill_the_paused(self) -> None:
-        """Nobody who was stopped in the middle goes on."""
+        """No worker that was stopped in the middle continues."""
         for worker in list(self.paused):
             worker.is_dead = True
             self.paused.remove(worker)

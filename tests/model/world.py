@@ -1,4 +1,4 @@
-"""One schedule: what happens to up to three drops, byte by byte, and what must hold whatever happened.
+"""One schedule: the events of up to three drops, byte by byte, and the properties that must hold after any of them.
 
 A schedule is a string of bytes. Each decision takes the next byte: what happens next, and
 how the worker that is making a call is disturbed. When the bytes are used up nothing
@@ -43,7 +43,7 @@ FATES = {
 }
 ENDS_WELL = "succeeds"
 DELIVERIES = 5
-"""How often SQS delivers a message before it goes to the dead-letter queue."""
+"""The number of deliveries before SQS moves a message to the dead-letter queue."""
 LAMBDA_TRIES = 3
 _LOAD = re.compile(r"\bload +([0-9a-f]{16}), attempt ([0-9]+)")
 
@@ -75,7 +75,7 @@ class World(Workers):
     replays: Counter[str] = field(default_factory=Counter)
     """How often a person asked for another attempt at a load."""
     unasked: Counter[str] = field(default_factory=Counter)
-    """How many attempts followed one that had said the last word."""
+    """The number of attempts that followed a final one."""
     mails: list[tuple[str, int]] = field(default_factory=list)
     dead_letters: int = 0
     waits_until: dict[str, datetime] = field(default_factory=dict)
@@ -86,7 +86,7 @@ class World(Workers):
         self.glue = Glue(self.clock, self.before, self.after, self.new_run)
 
     def end_a_run(self) -> None:
-        """A live run comes to its end while a worker is making a call."""
+        """A live run ends while a worker is making a call."""
         for run in [run for run in self.glue.runs if run.is_live][:1]:
             while run.is_live:
                 self.progress(run)
@@ -201,8 +201,8 @@ class World(Workers):
         return GlueRun(run_id, job_name, arguments, now, visible, listed, fate)
 
     def _check_that_it_was_requested(self, started: RunArguments) -> None:
-        """Only a person has another attempt made where a retry cannot help: after a success or a failure for good,
-        and before midnight where the warehouse's limit of the day was met.
+        """Only a person requests another attempt where a retry cannot help: after a success or a final failure, and
+        before midnight after the warehouse's daily limit.
         """
         load_id = started.drop.load_id
         for run in self.glue.runs:

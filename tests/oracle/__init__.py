@@ -1,8 +1,8 @@
-"""What the pipeline promises, said a second time: slowly, in plain Python, row by row.
+"""The oracle: a second, slow implementation of the pipeline's promises, in plain Python, row by row.
 
 The oracle is written from the contract alone. It imports nothing of the product, so statuses, widths,
-reject reasons and the rule of which row wins stand here once more, and a test that compares the two
-compares two readings of the contract.
+reject reasons and the rule of which row wins are written here again. So a test compares two independent readings of
+the contract.
 
 What to call
     read_file(content)
@@ -29,7 +29,7 @@ Decided here, where the contract leaves room
              that it can be corrected, dropped and rejected again. A malformed row has its text in
              source_text and nothing in the columns, every other row the opposite. Headings and cells
              that a spreadsheet would run as a formula have one apostrophe more.
-    URI      source_uri is s3://bucket/key; the version is told by load_id.
+    URI      source_uri is s3://bucket/key; load_id identifies the version.
 
 Times are naive datetimes in UTC. Money is Decimal: unit_price with 4 decimals, total_amount with 2.
 """

@@ -1,4 +1,4 @@
-"""How a transactions file is read: bytes in, numbered rows out, by the contract alone.
+"""Reads a transactions file by the contract alone: bytes in, numbered rows out.
 
 What to call
     read_file(content)               bytes -> TransactionFile(header, rows, ignored_columns), or raises Refused
@@ -160,7 +160,7 @@ def read_file(content: bytes) -> TransactionFile:
 
 
 def _width(reader: Reader, below: int, header: tuple[str, ...]) -> int:
-    """How many fields a row must have: as many as the first, where nothing stands in what one of the two lacks."""
+    """The number of fields a row must have: that of the first row, if the surplus headings or values are empty."""
     first = _first_values(reader, below)
     width = len(header) if first is None else len(first)
     if first is None or any(map(trim, (*first[len(header) :], *header[width:]))):

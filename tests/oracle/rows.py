@@ -147,7 +147,7 @@ def amount_class(total_amount: Decimal, amount_classes: AmountClasses = AMOUNT_C
 
 @dataclass(frozen=True)
 class _Reading:
-    """What the values of a row mean; None, or an empty id, where they mean nothing."""
+    """The meaning of a row's values; None, or an empty id, where there is none."""
 
     ids: Mapping[str, str]
     product: Product | None
@@ -175,7 +175,7 @@ def _read(row: Row, products: Products, customers: Customers) -> _Reading:
 
 
 def _reasons(reading: _Reading, values: Mapping[str, str], partition_day: date) -> set[str]:
-    """Every rule that the row breaks by itself."""
+    """Every rule that the row breaks alone."""
     least = 0 if reading.status in ("cancelled", "refunded") else 1
     quantity, product, written = reading.quantity, reading.product, values["transaction_date"]
     is_date = reading.transaction_date is not None
@@ -240,7 +240,7 @@ def validate_file(
     partition_day: date,
     amount_classes: AmountClasses = AMOUNT_CLASSES,
 ) -> ValidatedFile:
-    """Every row of the file validated by itself, and then beside the other rows of its transaction."""
+    """Validate every row of the file alone, and then beside the other rows of its transaction."""
     alone = [
         validate(
             row,

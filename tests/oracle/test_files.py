@@ -1,4 +1,4 @@
-"""How the oracle reads a file, pinned by examples worked out by hand and by laws."""
+"""The oracle's reading of files, checked by examples worked out by hand and by laws."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_rows_are_numbered_by_the_physical_line_they_start_on() -> None:
         '"T3"x,"C0\n'  # 6: seen at the x, so the open quote behind it is never read
         "T4,C0,P0,1,2023-03-15,pending,\n"  # 7
         '"T5\n'  # 8: an id of two lines is a slip of a quote
-        '5","a"b\n'  # 9: so this line is read by itself
+        '5","a"b\n'  # 9: so this line is read alone
         "\n"  # 10
         "T6,C0,P0,1,2023-03-15,pending,é"  # 11
     )
@@ -158,7 +158,7 @@ def test_what_was_written_is_what_is_read(rendered: RenderedFile) -> None:
         file = read_file(rendered.content)
     except Refused as refused:
         if refused.kinds == {"hidden_row"}:
-            return  # a date that nobody reads may look like that of a hidden row
+            return  # a date in an ignored column may look like that of a hidden row
         raise
     assert file.header == rendered.header
     assert [row.source_line for row in file.rows] == [source_line for source_line, _ in rendered.rows]
@@ -188,11 +188,11 @@ def test_any_bytes_are_refused_or_become_rows_and_nothing_is_lost(hostile: Hosti
     unread = 1
     for row in file.rows:
         between = lines[unread - 1 : row.source_line - 1]
-        assert unread == 1 or not any(map(has_value, between)), "only blank lines stand between two rows"
+        assert unread == 1 or not any(map(has_value, between)), "only blank lines are between two rows"
         until = row.source_line + row.text.count("\n")
         assert lines[row.source_line - 1 : until] == row.text.replace("\r\n", "\n").split("\n")
         unread = until + 1
-    assert unread == 1 or not any(map(has_value, lines[unread - 1 :])), "only blank lines stand behind the last row"
+    assert unread == 1 or not any(map(has_value, lines[unread - 1 :])), "only blank lines are after the last row"
 
 
 def has_value(line: str) -> bool:

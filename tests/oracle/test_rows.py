@@ -1,4 +1,4 @@
-"""How the oracle validates rows, pinned by examples worked out by hand and by laws."""
+"""The oracle's validation of rows, checked by examples worked out by hand and by laws."""
 
 from __future__ import annotations
 

@@ -18,9 +18,9 @@ REFUSALS = (
     "too_many_rejected",
 )
 REJECTED_COLUMNS = ("source_line", "reject_reasons", "source_text")
-"""What the rejected file adds to the columns of its drop."""
+"""The columns that the rejected file adds to those of its drop."""
 FORMULA_SIGNS = "=+-@＝＋－＠\t\r\n\0"
-"""What a spreadsheet takes for the beginning of a formula, or passes over before one (OWASP)."""
+"""The characters with which a spreadsheet begins a formula, or which it skips before one (OWASP)."""
 
 WHITE_SPACE = (
     "\t\n\x0b\x0c\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
@@ -48,11 +48,11 @@ def ascii_lower(text: str) -> str:
 
 
 NOT_IN_HEADINGS = "-_#.:*`'\"[]\xad\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
-"""What does not tell one heading from another, beside case and white space."""
+"""Characters that do not distinguish headings; neither do case and white space."""
 
 
 def heading_key(heading: str) -> str:
-    """What a heading is compared by."""
+    """The key by which headings are compared."""
     return "".join(letter for letter in heading.lower() if letter not in WHITE_SPACE + NOT_IN_HEADINGS)
 
 

@@ -1,4 +1,4 @@
-"""How the values of a row are read, by the contract alone: ids, quantities, dates and statuses."""
+"""Reads the values of a row by the contract alone: ids, quantities, dates and statuses."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ QUOTATION_MARKS = "“”„‟«»‹›‘’‚‛`´"
 
 
 ITSELF: Container[str] = ()
-"""What a transaction_id, or an id in a dimension's own file, is looked up in."""
+"""The known ids for a transaction_id, or for an id in a dimension's own file: none."""
 
 
 def cleaned(text: str) -> str:
@@ -91,7 +91,7 @@ def read_quantity(text: str) -> int | None:
     Three zeros are none of them: 1.000 is a thousand to some.
     """
     bare = meant(text)
-    # A minus sign may be typographic, or stand behind the number, or be a pair of brackets.
+    # A minus sign may be typographic, or follow the number, or be a pair of brackets.
     for negative in ("[-−](.+)", "(.+)[-−]", "[(](.+)[)]"):
         written = re.fullmatch(negative, bare)
         if written:
@@ -106,7 +106,7 @@ def read_quantity(text: str) -> int | None:
 
 
 def status_word(text: str) -> str:
-    """What a status is compared by: neither case nor the sign between two words counts."""
+    """The key by which statuses are compared: neither case nor the sign between two words counts."""
     return re.sub("[-_ \t\u00a0]+", " ", text.lower())
 
 
@@ -141,7 +141,7 @@ def read_transaction_date(text: str) -> datetime | None:
 
 
 def _hour_of_24(text: str, hour: str, half: str) -> str:
-    """Of a 12-hour clock, which has no 0 and no 13 and stands behind a blank."""
+    """AM or PM of a 12-hour clock, which has no hour 0 and no 13; it follows a blank."""
     if not 1 <= int(hour) <= 12 or "t" in text[:11].lower():
         raise ValueError(f"no such hour: {hour} {half}")
     return str(int(hour) % 12 + (12 if half.lower() == "pm" else 0))

@@ -59,7 +59,7 @@ class Drop:
 
 @dataclass(frozen=True)
 class Counts:
-    """What became of every row of one load."""
+    """The outcome of every row of one load."""
 
     rows_read: int = 0
     inserted: int = 0
@@ -146,7 +146,7 @@ class Warehouse:
         )
 
     def load(self, drop: Drop) -> Counts:
-        """Bring the drop into the fact and say what became of its rows; Refused changes nothing."""
+        """Load the drop into the fact and return the outcomes of its rows; Refused changes nothing."""
         self.loads += 1
         validated = self.validate(drop)
         rows_read = len(validated.accepted) + len(validated.rejected)

@@ -1,4 +1,4 @@
-"""One deployment for all: its warehouse's statements noted from the first one on, nothing moving by itself."""
+"""One deployment for all tests: all statements are recorded, and nothing happens unless a test calls it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 @pytest.fixture(scope="package")
 def undisturbed(stack: Stack) -> Calm:
-    """What each probe needs while every right is in its place."""
+    """The rights that each probe uses when it has all of them."""
     needed = {}
     for probe in PROBES:
         stack.needed.clear()

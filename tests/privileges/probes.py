@@ -63,7 +63,7 @@ def start_what_is_current(stack: Stack, kind: str) -> None:
 
 
 def pass_over_a_drop_that_is_gone(stack: Stack) -> None:
-    """Whether the event names its version or not; that it is gone is told from a lack of rights."""
+    """With and without a version in the event; a missing version must be distinguished from a lack of rights."""
     drop = stack.drop(TRANSACTIONS)
     stack.take_away(drop)
     _ask(stack, drop_message(drop))
@@ -163,7 +163,7 @@ def mail_an_outcome_without_a_confirmed_reader_first(stack: Stack) -> None:
 
 
 def mail_about_earlier_attempts(stack: Stack) -> None:
-    """A first attempt that died was noted and not told; the mail of the second tells of both."""
+    """A first attempt that died was noted and not mailed; the mail about the second reports both."""
     drop = stack.drop(TRANSACTIONS)
     stack.note_deferred(drop, failure="it was killed")
     run = run_request(stack.job_of(drop), stack.ran(drop, attempt=2), is_last=True)
@@ -179,7 +179,7 @@ def archive_a_drop(stack: Stack, kind: str) -> None:
     assert stack.invoke("archive", run) == {"archived": True}
     archived = {"Bucket": stack.cloud.outputs["archive_bucket"], "Key": drop.key}
     assert stack.client("s3").get_object_tagging(**archived)["TagSet"] == [{"Key": "from", "Value": "shop"}]
-    # Its version is gone, and that is told from a lack of rights.
+    # Its version is gone, which must be distinguished from a lack of rights.
     assert stack.invoke("archive", run) == {"archived": True}
 
 
@@ -315,7 +315,7 @@ def find_a_drop_gone(stack: Stack, kind: str) -> None:
 
 
 def load_an_archived_drop(stack: Stack, kind: str) -> None:
-    """Its copy is read, and that the copy is gone is told from a lack of rights."""
+    """Its copy is read; a missing copy must be distinguished from a lack of rights."""
     drop, job = _archived(stack, kind), "process-transactions" if kind == TRANSACTIONS else "load-dimensions"
     archive, s3 = stack.cloud.outputs["archive_bucket"], stack.client("s3")
     version = {
@@ -331,7 +331,7 @@ def load_an_archived_drop(stack: Stack, kind: str) -> None:
 
 
 def plan_a_file(stack: Stack, kind: str) -> None:
-    """It lies where the run stages, and the run finds out what a load would do."""
+    """The file is in the run's staging prefix, and the run computes what a load would do."""
     drop, s3 = replace(stack.drop(kind), version_id="not-dropped"), stack.client("s3")
     bucket, key = stack.cloud.outputs["work_bucket"], planned_key(drop.load_id)
     body = s3.get_object(Bucket=drop.bucket, Key=drop.key)["Body"].read()

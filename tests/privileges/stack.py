@@ -1,4 +1,4 @@
-"""A deployed stack in which nothing moves by itself: each function and job is made to act when a test says so."""
+"""A deployed stack in which functions and jobs run only when a test calls them."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ _FOLDERS[CUSTOMERS] = "dimensions/dim_customers"
 
 @contextmanager
 def nothing_moves() -> Iterator[None]:
-    """While a laptop starts: nobody reads its queues."""
+    """No queue is read while the local cloud starts."""
     with mock.patch.object(QueueReader, "read", return_value=None):
         yield
 
@@ -243,11 +243,11 @@ class Stack:
         return f"transactions-pipeline-dev-{actor}"
 
     def invoke(self, actor: str, event: Mapping[str, Any]) -> Any:
-        """What the function's real handler returns; raises FunctionFailed."""
+        """The result of the function's real handler; raises FunctionFailed."""
         return self.cloud.router.functions.invoke(self.function(actor), event)
 
     def fail_for_good(self, actor: str, event: Mapping[str, Any]) -> int:
-        """Lambda tries an event in vain three times; how many messages its failure queue got."""
+        """Lambda tries an event three times without success; returns the number of messages in its failure queue."""
         router = self.cloud.router
         function = router.functions.describe(self.function(actor))
         name = router.functions.gaps.dead_letter_of_function[function.arn].rpartition(":")[2]
@@ -348,7 +348,7 @@ def _last(name: str) -> str:
 
 @dataclass(frozen=True)
 class Calm:
-    """What a run of every probe, each right in its place, came to."""
+    """The results of a run of every probe with all rights."""
 
     stack: Stack
     needed: Mapping[Any, tuple[tuple[str, RequiredPermission], ...]]

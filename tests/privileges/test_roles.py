@@ -180,6 +180,6 @@ def test_an_actor_asks_no_other_service_for_anything(
 
 
 def test_the_copy_role_is_no_database_user(stack: Stack) -> None:
-    """What Redshift itself acts as cannot sign in."""
+    """The role with which Redshift itself acts cannot sign in."""
     with pytest.raises(Exception, match=r"is not authorized to perform redshift-serverless:GetCredentials"):
         stack.sign_in("copy")

@@ -20,7 +20,7 @@ from tests.privileges.probes import load_a_dimension, load_transactions
 from tests.privileges.stack import CUSTOMERS, PRODUCTS, Stack
 
 BY_THE_DRIVER = {"begin transaction", "commit", "rollback"}
-"""What the driver sends by itself; `BEGIN` and `COMMIT` in the rendered files stand for the first two."""
+"""Statements that the driver sends itself; the rendered files show the first two as `BEGIN` and `COMMIT`."""
 
 UNKNOWN_TO_SQLGLOT = ("CALL ", "COPY ", "CREATE OR REPLACE PROCEDURE ", "GRANT ", "LOCK ", "UNLOAD ")
 """Only redshift_emulator's own readers check these; sqlglot accepts any text in such a statement."""

@@ -20,7 +20,7 @@ from redshift_emulator import Warehouse
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The production driver makes its TLS context in a way that Python 3.11 deprecates; that is not ours to mend."""
+    """The production driver makes its TLS context in a way that Python 3.11 deprecates; we cannot fix that."""
     for item in items:
         item.add_marker(pytest.mark.filterwarnings("ignore:ssl.SSLContext\\(\\) without protocol:DeprecationWarning"))
         item.add_marker(pytest.mark.filterwarnings("ignore:ssl.PROTOCOL_TLS is deprecated:DeprecationWarning"))
@@ -31,7 +31,7 @@ def refused_sign_in() -> Callable[..., Exception]:
     """Signs in and must not succeed: the error."""
 
     def refused(**connection: Any) -> Exception:
-        # the driver forgets to close its socket when it is not let in, which is not ours to mend
+        # the driver does not close its socket when the sign-in is refused, which we cannot fix
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ResourceWarning)
             try:

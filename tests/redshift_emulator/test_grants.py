@@ -17,7 +17,7 @@ PROCEDURE = "CREATE OR REPLACE PROCEDURE p(a INTEGER) AS $${body}$$ LANGUAGE plp
 
 @pytest.fixture
 def names(session) -> Iterator[tuple[str, str]]:
-    """Two users' names as hostile as a name can be; whoever bears them is gone at the end."""
+    """Two very hostile user names; the users are deleted at the end."""
     pair = (f"""IAMR:it's "{uuid4().hex}"; DROP USER rdsdb""", f"IAMR:{uuid4().hex}")
     yield pair
     for name in pair:

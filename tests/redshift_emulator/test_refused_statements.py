@@ -1,4 +1,4 @@
-"""What Redshift refuses and PostgreSQL takes is refused, by the lint and over the wire."""
+"""Statements that Redshift refuses and PostgreSQL accepts are refused, by the lint and over the wire."""
 
 from __future__ import annotations
 

@@ -149,7 +149,7 @@ def test_a_killed_client_loses_its_transaction_and_its_locks_at_once(database, t
             _wait_for_a_waiting_lock(observer)
         holder.send_signal(signal.SIGKILL)
         holder.wait()
-    # A lock that nobody freed would be waited for until the statement times out.
+    # The statement would wait for an unreleased lock until it times out.
     table.run("SET statement_timeout TO 60000")
     table.run("BEGIN")
     table.run("LOCK t")

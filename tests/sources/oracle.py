@@ -1,4 +1,4 @@
-"""What a source's settings mean, row by row and as slow as can be, written from the design alone.
+"""The meaning of a source's settings, row by row and without regard to speed, written from the design alone.
 
 Nothing here imports the job or the settings' parser: a settings file is the mapping that YAML gives. The
 files it reads are those of tests/sources/files.py: no value spans lines, and no quote is out of place.
@@ -67,7 +67,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class _Read:
-    """A row that is right in itself, but for a customer or product that nobody knows."""
+    """A row that is valid but for an unknown customer or product."""
 
     line: int
     row: Row
@@ -86,7 +86,7 @@ class SourceOracle:
         self.statuses |= {status_word(word.strip()): status for word, status in settings.get("statuses", {}).items()}
 
     def load(self, content: bytes) -> Outcome:
-        """What becomes of a file."""
+        """The result for a file."""
         rejected: dict[int, set[str]] = {}
         sound: list[_Read] = []
         for line, values in self._rows(content):

@@ -1,4 +1,4 @@
-"""The same sales give the same fact rows, whatever shop system wrote them."""
+"""The same sales give the same fact rows from every shop system."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Texts and files chosen to break a reader, with what the contract makes of them.
+"""Texts and files chosen to break a reader, with their results by the contract.
 
-HOSTILE_TEXTS may stand in any field. BROKEN_FILES are files that break, or look broken: an entry with
+HOSTILE_TEXTS may be in any field. BROKEN_FILES are files that break, or look broken: an entry with
 `refusals` fails its load for one of those kinds, and nothing is loaded; an entry without has to be read,
-and `reasons` says what becomes of each of its rows.
+and `reasons` gives the result of each of its rows.
 """
 
 from __future__ import annotations
@@ -358,7 +358,7 @@ BROKEN_FILES = (
     _odd("a backslash before a closing quote", _SOUND.replace("T1", '"T1\\"'), _MALFORMED),
     _odd("a backslash at the end of an id", _SOUND.replace("T1", "T1\\"), ()),
     _odd("Excel's way to keep an id as it is", _SOUND.replace("T1", ' ="0012"'), ()),
-    _odd("quote inside an unquoted value nobody reads", f'note,{HEADER}\n27" wide,{SOUND_LINE}\n', ()),
+    _odd("quote inside an unquoted value of an ignored column", f'note,{HEADER}\n27" wide,{SOUND_LINE}\n', ()),
     _odd(
         "quote inside an unquoted value beside a quoted one",
         f'{HEADER}\n"T1",C12345,P1"2345,2,2023-03-15,Completed\n',

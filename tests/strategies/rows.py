@@ -1,4 +1,4 @@
-"""What the world may drop on us, as Hypothesis strategies: nouns of the glossary, small on purpose.
+"""Rows and values as Hypothesis strategies: nouns of the glossary, small on purpose.
 
 Universes are so small that collisions, ties and redeliveries are the normal case. Everything is
 constructed, nothing filtered.
@@ -130,7 +130,7 @@ def transaction_dates(draw: Draw, *, partition_day: date = PARTITION_DAYS[-1]) -
     return day.isoformat() + str(draw(st.sampled_from(TIMES)))
 
 
-# Hypothesis likes the ends of a range best, so what shall be rare stands in the middle.
+# Hypothesis prefers the ends of a range, so rare values are in the middle.
 _FAULTY_COLUMNS = st.sampled_from((*[None] * 6, *SOURCE_COLUMNS, *[None] * 6))
 _PADDED_COLUMNS = st.sampled_from((None, None, *SOURCE_COLUMNS, None, None))
 

@@ -1,4 +1,4 @@
-"""That the strategies reach what they are there to reach."""
+"""The strategies reach every case that they exist for."""
 
 from __future__ import annotations
 

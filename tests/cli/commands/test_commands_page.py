@@ -47,7 +47,7 @@ def test_every_command_has_an_example_and_a_documented_shape() -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the session is typed, with the files it names."""
+    """The folder of the session, with the files that its commands name."""
     good = "T{number},C12345,P12345,3,2023-03-{day:02},Completed"
     (tmp_path / "till_2023-03-15.csv").write_bytes(
         transactions(good.format(number=1, day=15), "T2,C12345,P12345,none,2023-03-15,Completed")

@@ -1,4 +1,4 @@
-"""What the commands and the digest say of rows: each count agrees with its noun, and says what is left to do."""
+"""Counts in commands and in the digest agree with their nouns, and each output says what is left to do."""
 
 from __future__ import annotations
 

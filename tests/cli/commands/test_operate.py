@@ -1,4 +1,4 @@
-"""What an operator sees of loads, queues, logs and tables, beside a running local pipeline."""
+"""An operator's view of loads, queues, logs and tables, beside a running local pipeline."""
 
 from __future__ import annotations
 

@@ -132,7 +132,7 @@ def test_a_state_file_that_a_killed_pipeline_left_names_no_pipeline(
 ) -> None:
     state = tmp_path / "running.json"
     monkeypatch.setattr("cli.pipelines.local.STATE_FILE", state)
-    # Its process id may be somebody else's by now: our own is alive for certain.
+    # Another process may have its id by now, so our own id is used, which is certainly alive.
     state.write_text(json.dumps({"pid": os.getpid(), "outputs": {}, "environment": {}}))
     ended = CliRunner().invoke(app, ["replay", "2023-03-15"])
     assert (ended.exit_code, "no local pipeline is running" in ended.stderr) == (2, True)

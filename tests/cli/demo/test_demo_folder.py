@@ -78,7 +78,7 @@ def test_data_that_no_demo_generated_never_becomes_a_demos(tmp_path: Path) -> No
     run(tmp_path, "reports/a.json")
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "mine.csv").write_text("mine")
-    # A demo of --data leaves data/ alone, so what lies there is not its own.
+    # A demo of --data does not write data/, so the files there are not its own.
     run(tmp_path, "reports/a.json")
     with pytest.raises(Refused, match=r"data/mine\.csv: no demo wrote this"):
         run(tmp_path, names=(DATA,))

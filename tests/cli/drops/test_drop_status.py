@@ -1,4 +1,5 @@
-"""Whether a failed drop is retried by itself: counted from what was asked for, not from the first attempt."""
+"""Whether a failed drop is retried automatically: tries are counted from the last request, not from the first
+attempt."""
 
 from __future__ import annotations
 

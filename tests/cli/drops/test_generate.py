@@ -1,4 +1,4 @@
-"""What `pipeline generate` accepts, refuses and says."""
+"""`pipeline generate`: accepted arguments, refusals and messages."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ class Bucket:
         self.s3.put_bucket_versioning(Bucket=self.name, VersioningConfiguration={"Status": status})
 
     def load_one(self) -> None:
-        """What the pipeline does with a dimension: once it is loaded, that version leaves the bucket."""
+        """Plays the pipeline: once a dimension is loaded, its version leaves the bucket."""
         version = self.s3.list_object_versions(Bucket=self.name)["Versions"][0]
         self.s3.delete_object(Bucket=self.name, Key=version["Key"], VersionId=version["VersionId"])
 

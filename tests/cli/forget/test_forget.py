@@ -1,4 +1,4 @@
-"""Forgetting a customer in buckets of many versions: what goes, what stays, and that it may be killed anywhere."""
+"""Forgetting a customer in buckets with many versions: what is removed, what stays, and kills at any point."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Shop:
         return drop
 
     def text_of(self, drop: Drop) -> str:
-        """What a replay of an archived drop reads."""
+        """The content that a replay of an archived drop reads."""
         copy = find_copy(self.cloud.s3, LeaseStore(self.cloud.s3, WORK), ARCHIVE, drop)
         assert copy is not None
         named = {"Bucket": copy.bucket, "Key": copy.key, "VersionId": copy.version_id}

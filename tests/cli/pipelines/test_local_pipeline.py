@@ -1,4 +1,4 @@
-"""How terminals find the one local pipeline of a checkout."""
+"""Terminals find the one local pipeline of a checkout."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def commands() -> list[list[str]]:
 
 @dataclass
 class Typed:
-    """What a person's machine makes of the commands: `pulumi up` deploys onto the local cloud."""
+    """Runs README's commands as a user's machine would: `pulumi up` deploys onto the local cloud."""
 
     folder: Path
     running: ExitStack

@@ -62,7 +62,7 @@ class Stack:
         s3.delete_object(Bucket=drop.bucket, Key=drop.key, VersionId=drop.version_id)
 
     def attempt(self, drop: Drop, number: int, outcome: str | None) -> None:
-        """What an attempt leaves in the work bucket; without an outcome it is claimed and not started."""
+        """The objects of an attempt in the work bucket; without an outcome it is claimed and not started."""
         s3, bucket = self.client("s3"), self.outputs["work_bucket"]
         identity = {"bucket": drop.bucket, "key": drop.key, "version_id": drop.version_id}
         claim = {**identity, "load_id": drop.load_id, "attempt": number, "job_name": "job", "run_id": None}

@@ -20,7 +20,7 @@ TABLES_SQL = (CONTRACT.parent / "tables.sql").read_text(encoding="utf-8")
 
 
 def test_the_contract_is_current() -> None:
-    assert rendered() == WRITTEN, "write it anew: .venv/bin/python -m cli.program.contract"
+    assert rendered() == WRITTEN, "write it again: .venv/bin/python -m cli.program.contract"
 
 
 def test_the_contract_is_valid_by_the_standards_own_schema() -> None:

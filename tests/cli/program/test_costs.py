@@ -1,4 +1,4 @@
-"""What `pipeline costs` counts is what the program declares."""
+"""`pipeline costs` counts the resources that the program declares."""
 
 from __future__ import annotations
 

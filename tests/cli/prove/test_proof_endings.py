@@ -1,4 +1,4 @@
-"""How a proof ends: whatever step fails, and however, its stack is destroyed and the table says what is left."""
+"""The end of a proof: after any failure of any step its stack is destroyed and the table says what is left."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STACK = "proof"
 
 
 class NoQueues:
-    """An SQS in which nobody has made a queue."""
+    """An SQS without queues."""
 
     def list_queues(self, **_: str) -> dict[str, Any]:
         return {}

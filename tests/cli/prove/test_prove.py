@@ -33,7 +33,7 @@ STACK = "proof"
 
 @dataclass
 class LaptopStack:
-    """A throw-away stack of the local cloud. Its AWS goes on after `destroy`, so that leftovers can be looked for."""
+    """A throw-away stack of the local cloud. Its AWS keeps running after `destroy`, so that leftovers can be found."""
 
     folder: Path
     running: ExitStack
@@ -73,7 +73,7 @@ class LaptopStack:
 
 
 def in_words(resource: Resource) -> str:
-    """A file that is uploaded is told by its kind alone."""
+    """An uploaded file is identified by its kind alone."""
     return json.dumps([resource.type, dict(resource.inputs)], default=lambda value: type(value).__name__)
 
 

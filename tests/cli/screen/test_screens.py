@@ -1,4 +1,4 @@
-"""What a person sees on a terminal of 80 columns and 24 lines: drawn by the real commands, read off a screen."""
+"""Output on a terminal of 80 columns and 24 lines: drawn by the real commands, read from a screen."""
 
 from __future__ import annotations
 

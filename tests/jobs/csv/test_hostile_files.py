@@ -1,6 +1,7 @@
-"""Files made to hurt: bombs, endless lines, hosts of columns, quotes and reasons. Refused or read, in bounded memory.
+"""Files made to do harm: bombs, endless lines, very many columns, quotes and reasons. They are refused or read, in
+bounded memory.
 
-What hostile text in a field comes to is compared with the oracle in test_whole_files; the sentences are in
+test_whole_files compares hostile text in fields with the oracle; the sentences are in
 test_refused_files.
 """
 
@@ -43,7 +44,7 @@ def open_drop(path: Path) -> jobs.csv.reader.SourceFile:
     return open_source_file(path, name="day.csv", required=SOURCE_COLUMNS)
 
 
-# Each begins with a plain part that is read well and goes on for ever.
+# Each begins with a plain part that can be read, and never ends.
 BOMBS = {
     "a gigabyte of nothing": (gzip.compress(b"\0" * 16 * MIB), 64, "line 2: the line is longer than 1,048,576 bytes"),
     "a hundred million blank lines": (gzip.compress(b"\n" * 16 * MIB), 8, ""),
@@ -100,7 +101,7 @@ def test_a_line_of_two_gigabytes_is_refused_after_two_blocks(tmp_path: Path) -> 
     counted = mock.patch.object(Path, "open", lambda self, _mode: CountingFile(self))
     with counted, pytest.raises(FileRefused, match="line 3: the line is longer than 1,048,576 bytes"):
         open_drop(path)
-    # And the block ahead of it once more, to count its lines.
+    # And the block before it again, to count its lines.
     assert CountingFile.bytes_read <= 5 * MAX_RECORD_BYTES
 
 
@@ -215,7 +216,7 @@ def test_a_malformed_record_of_several_lines_is_kept_whole(slip: str) -> None:
 
 
 def test_what_cannot_be_seen_is_kept_as_it_stood() -> None:
-    """Escaping is up to whoever shows it (lambdas.printable): a row can only be corrected as it was."""
+    """Escaping happens where the text is shown (lambdas.printable): a row can only be corrected if it is unchanged."""
     ids = [f"T{sign}1" for sign in UNSEEN]
     run = load(*(SOUND_LINE.replace("T1", name).replace("C12345", "nobody") for name in ids))
     assert run.rejected is not None

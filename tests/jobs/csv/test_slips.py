@@ -1,8 +1,8 @@
-"""No sale vanishes: sound files with slips of quotes, escapes, line ends, blanks and joins thrown in at random.
+"""No sale vanishes: valid files with random errors of quotes, escapes, line ends, blanks and joins.
 
-A careful person, who is told nothing of how the job reads, goes through the damaged file line by
-line and says which of the original sales still stand in which line, whatever quotes, blanks and
-backslashes stand around their values. Each such sale must be accepted as it was, or be in a
+A model of a careful reader, independent of the job, goes through the damaged file line by line. It finds which
+original sales are still in which line, with any quotes, blanks and backslashes around their values. Each such sale
+must be accepted as it was, or be in a
 rejected row of that line, or be named by the refusal of the whole file. And nothing is accepted
 that was no sale.
 """
@@ -103,7 +103,7 @@ def _slip(text: str, rng: random.Random) -> str:
 
 
 def careful_person(file: Damaged) -> dict[int, set[str]]:
-    """Physical line -> the ids of the sales that stand in it whole, in the header's order."""
+    """Physical line -> the ids of the sales that are whole in it, in the header's order."""
     actual: dict[int, set[str]] = {}
     order = [name for name in file.header if name in COLUMNS]
     for number, line in enumerate(re.split("\r?\n", file.content), start=1):
@@ -136,13 +136,13 @@ def check(file: Damaged, run: DryRun) -> None:
         if values[0] in file.sales:
             assert file.sales[values[0]][:4] == values, f"line {row['source_line']} became another sale: {values}"
         else:
-            # Two slips can write another id, which nobody can know: but then it stands there.
+            # Two slips can write another id, which cannot be noticed; but then the file has that id.
             assert values[0] in _bare(" ".join(lines[row["source_line"] - 1 :][:30])), values
         accepted.add(values[0])
     rejected = {int(row[-3]) for row in run.rejected.lines} if run.rejected else set()
     starts = sorted(rejected | {row["source_line"] for row in run.staged})
     for line, sales in careful_person(file).items():
-        # A row may begin on an earlier line, with a note. A sale that stands in the file twice is there once.
+        # A row may begin on an earlier line, with a note. A sale that is in the file twice counts once.
         row = max((start for start in starts if start <= line), default=0)
         vanished = sales - accepted if row not in rejected else set()
         assert not vanished, f"the sales {vanished} on line {line} vanished"

@@ -27,7 +27,7 @@ WAREHOUSE = WarehouseAddress(
 
 
 def tries_of(text: str) -> tuple[int, type[BaseException]]:
-    """How often a statement is sent that ends in this XX000, and what it ends as."""
+    """The number of times that a statement with this XX000 is sent, and its final error."""
     tries = []
 
     def send(_: Any) -> None:
@@ -95,7 +95,7 @@ def test_a_detail_without_a_frame_is_shown_unchanged() -> None:
 
 
 def test_a_usage_limit_that_is_reached_is_waited_out_until_midnight() -> None:
-    """Trying again within seconds, or three times within the hour, would only fail the load for good."""
+    """Retries within seconds, or three within the hour, would only make the load fail finally."""
     text = "Query reached the serverless usage limit"
     tries = []
 

@@ -1,4 +1,4 @@
-"""Which texts are one id, which are none, and which may stand for several."""
+"""Texts that are one id, texts that are no id, and texts that may mean several."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What holds for any rows whatever, whoever they are validated by."""
+"""Laws that hold for any rows, for the job and for the oracle."""
 
 from __future__ import annotations
 

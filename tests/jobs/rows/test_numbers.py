@@ -1,4 +1,4 @@
-"""How quantities and prices are written, by tables worked out by hand."""
+"""Forms of quantities and prices, by tables worked out by hand."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ def transform(
     partition_day: date = SOUND_DAY,
     amount_classes: Mapping[str, Decimal] = dict(oracle.AMOUNT_CLASSES),
 ) -> Callable[[pl.DataFrame], Validated]:
-    """What validates the rows of a drop and enriches those it accepts."""
+    """The validator of a drop's rows, with these dimensions."""
     made = RowValidator(
         products=lookup(PRODUCTS, products),
         customers=lookup(CUSTOMERS, customers),

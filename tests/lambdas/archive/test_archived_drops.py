@@ -1,4 +1,4 @@
-"""Drops that have left the drop bucket: replayed, taken back, flowed in, and in what order they lie in the archive."""
+"""Drops that have left the drop bucket: replay, retraction, flow in, and the order of versions in the archive."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def test_flow_in_waits_for_a_live_run_and_is_made_once(cloud: Cloud) -> None:
 
 @pytest.fixture
 def calls(cloud: Cloud) -> list[Any]:
-    """What the sweep asks other functions, for them to be called with."""
+    """The events with which the sweep calls other functions."""
     asked: list[Any] = []
 
     def caught(params: dict[str, Any], **_: Any) -> Any:

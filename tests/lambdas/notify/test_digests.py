@@ -1,4 +1,4 @@
-"""While a backfill runs, its digest tells the outcomes of its drops."""
+"""While a backfill runs, its digest reports the outcomes of its drops."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a lineage tool is sent of an attempt, and that it can change nothing."""
+"""The events of an attempt for a lineage tool, and that the tool cannot affect the outcome."""
 
 from __future__ import annotations
 

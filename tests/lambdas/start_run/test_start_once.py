@@ -1,4 +1,4 @@
-"""A run is started once, whoever dies, and whatever Glue and S3 answer."""
+"""A run is started once, whichever process dies and whatever Glue and S3 respond."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def pages(cloud: Cloud) -> list[str]:
 
 
 def fill(cloud: Cloud, run: Any, number: int, started_on: datetime) -> None:
-    """As if so many runs like this one had been started then."""
+    """Make Glue list so many runs like this one, started then."""
     for _ in range(number):
         cloud.job_runs().append(copy(run))
         cloud.job_runs()[-1].job_run_id = f"jr_{len(cloud.runs())}"
@@ -127,7 +127,7 @@ def test_the_claim_names_how_long_its_holder_can_live(cloud: Cloud) -> None:
 
 
 def test_two_workers_cannot_hold_one_claim(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The second comes while the first stands between its claim and its run, and again while both take over."""
+    """The second arrives while the first is between its claim and its run, and again while both take over."""
     drop = cloud.drop()
     client = handler.dependencies().dispatcher.runner.starter
     start = client.start_job_run
@@ -149,7 +149,7 @@ def test_two_workers_cannot_hold_one_claim(cloud: Cloud, monkeypatch: pytest.Mon
 def test_only_one_of_two_that_find_the_same_starts_a_run(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch, claim_before: str
 ) -> None:
-    """The first stands before its write while the second does all of its work."""
+    """The first waits before its write while the second does all of its work."""
     drop = cloud.drop()
     dispatcher = handler.dependencies().dispatcher
     if claim_before == "a claim given back":

@@ -33,7 +33,7 @@ def deliver(cloud: Cloud, body: str) -> None:
 
 
 def sweep_once(cloud: Cloud) -> list[str]:
-    """What the sweep puts into the queue."""
+    """The messages that the sweep puts into the queue."""
     sweep.handle({"grace_seconds": 0}, Invocation())
     return [message.body for message in cloud.sent_messages()]
 
