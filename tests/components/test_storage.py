@@ -113,7 +113,7 @@ def test_a_stack_may_name_its_drop_bucket(wheel_directory: Path) -> None:
 
 
 def test_everything_that_guards_a_kept_bucket_is_kept_with_it(dev: Deployed, prod: Deployed) -> None:
-    """`pulumi destroy --exclude-protected` deletes every unprotected resource, even one that belongs to a protected one."""
+    """`pulumi destroy --exclude-protected` deletes each unprotected resource, even a part of a protected one."""
     for stack, kept in ((prod, True), (dev, False)):
         buckets = {resource.state["bucket"]: resource.protect for resource in stack.of("Bucket")}
         # Whatever else names a bucket: objects come again, and the notification is part of the pipeline.
