@@ -25,8 +25,8 @@ NOT_DONE = "not done: a step before it failed"
 LIMITS = f"""\
 This deploys the throw-away stack {{stack}} in {{region}}, in the AWS account you are signed in to.
 It loads seven days and some files that must fail, checks the result and destroys the stack again.
-  time   about 30 minutes: about 11 to deploy, 12 for four loads one after another (at most {PROOF_MINUTES}),
-         7 to destroy; AWS alone needs 14 of them to create an empty warehouse and to delete it
+  time   18 to 26 minutes, not measured: 6 to deploy, 8 to 16 for four loads one after another
+         (stopped after {PROOF_MINUTES}), 1 to deploy again, 3 to destroy
   money  at most about $2: the warehouse may use 5 RPU-hours, all else costs cents
 Glue's two log groups /aws-glue/python-jobs/* stay: they belong to the account."""
 

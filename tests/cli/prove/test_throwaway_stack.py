@@ -180,7 +180,7 @@ def test_limits_are_printed_before_it_asks(pulumi: Path) -> None:
     asked = CliRunner().invoke(app, ["prove", "--region", "eu-west-1", "--quiet"], input="n\n")
     assert asked.exit_code == 2
     assert "at most about $2" in asked.stderr
-    assert "at most 20" in asked.stderr
+    assert "18 to 26 minutes" in asked.stderr
     assert "nothing was started" in asked.stderr
     assert not pulumi.exists()
 
