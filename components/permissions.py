@@ -31,7 +31,7 @@ def policy(statements: Sequence[Statement]) -> pulumi.Output[str]:
 
 
 def compact_json(value: Any) -> pulumi.Output[str]:
-    """JSON as AWS answers it: with spaces in it, some resources would differ at every preview."""
+    """JSON as AWS returns it: with spaces in it, some resources would differ at every preview."""
     return pulumi.Output.json_dumps(value, separators=(",", ":"))
 
 

@@ -40,7 +40,7 @@ def s3_client(region: str) -> Any:
 
 
 _again_where_it_broke = retry(
-    # What goes wrong after the head of a response is no more of botocore's concern.
+    # botocore does not retry errors after the head of a response.
     retry=retry_if_exception_type((HTTPClientError, BotoConnectionError)),
     stop=stop_after_attempt(_TRIES),
     wait=wait_random_exponential(multiplier=0.5, max=30),
@@ -89,7 +89,7 @@ class Fetched:
     """A drop with its content, ready to be read."""
 
     content: Content
-    """As it was dropped."""
+    """The content as it was uploaded."""
     object: ObjectVersion
     bytes: int
     etag: str
@@ -141,7 +141,7 @@ def _bounds(start: int, stop: int) -> Iterator[tuple[int, int]]:
 
 @contextmanager
 def _raise_drop_gone(source: Drop | ArchivedCopy | ObjectVersion) -> Iterator[None]:
-    """Raises DropGone where S3 says that the version is not there."""
+    """Raises DropGone if S3 reports that the version does not exist."""
     try:
         yield
     except ClientError as reason:
@@ -214,7 +214,7 @@ class Prefix:
         upload_blocks(self.s3, blocks, self.bucket, self.prefix + name, content_type)
 
     def copy_from(self, other: Prefix, name: str, new_name: str) -> None:
-        """Copy an object of another prefix of this bucket; S3 does it by itself, up to 5 GB."""
+        """Copy an object of another prefix of this bucket inside S3, up to 5 GB."""
         source = {"Bucket": other.bucket, "Key": other.prefix + name}
         self.s3.copy_object(Bucket=self.bucket, Key=self.prefix + new_name, CopySource=source)
 

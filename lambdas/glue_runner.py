@@ -12,7 +12,7 @@ from aws_lambda_powertools.utilities.data_classes import EventBridgeEvent
 from botocore.exceptions import BotoCoreError, ClientError
 
 from lambdas.no_retries import NO_RETRIES
-from lambdas.runs import Run, RunEvent, RunnerIsFull, StartRefused, StartUnanswered
+from lambdas.runs import Run, RunEvent, RunnerIsFull, StartRefused, StartUnconfirmed
 from schemas.drops import Drop
 from schemas.runs import RunArguments, decode_run
 
@@ -61,16 +61,16 @@ class GlueRunner:
         return self.glue.meta.region_name
 
     def start(self, job_name: str, arguments: RunArguments) -> str:
-        """Start one run and return its id; raises StartRefused and StartUnanswered."""
+        """Start one run and return its id; raises StartRefused and StartUnconfirmed."""
         try:
             return self.starter.start_job_run(JobName=job_name, Arguments=arguments.encode())["JobRunId"]
         except ClientError as error:
             if _may_have_been_started(error):
-                raise StartUnanswered(f"Glue did not say whether it started a run of {job_name}: {error}") from error
+                raise StartUnconfirmed(f"Glue did not say whether it started a run of {job_name}: {error}") from error
             refused = RunnerIsFull if error.response["Error"]["Code"] in _FULL else StartRefused
             raise refused(f"Glue started no run of {job_name}: {error}") from error
         except BotoCoreError as error:
-            raise StartUnanswered(f"Glue did not say whether it started a run of {job_name}: {error}") from error
+            raise StartUnconfirmed(f"Glue did not say whether it started a run of {job_name}: {error}") from error
 
     def get(self, job_name: str, run_id: str) -> Run | None:
         """The run; None when Glue does not know it yet, or has forgotten it (after 90 days, or with its job)."""

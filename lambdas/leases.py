@@ -88,7 +88,7 @@ class LeaseStore:
     def find(self, key: str) -> Lease | None:
         """The lease at a key; None when there is none.
 
-        The key is listed first. Without s3:ListBucket on the whole bucket S3 answers 403, not 404,
+        The key is listed first. Without s3:ListBucket on the whole bucket S3 responds with 403, not 404,
         for a key that does not exist, and this code must work with such a role too.
         """
         return self.read(key) if key in self.names(key) else None

@@ -56,7 +56,7 @@ class RunnerIsFull(StartRefused):
     """The maximum number of runs is running. The same request succeeds later."""
 
 
-class StartUnanswered(Exception):
+class StartUnconfirmed(Exception):
     """The runner did not say whether it has started the run. `find` knows it after a while."""
 
 
@@ -68,7 +68,7 @@ class Runner(Protocol):
         """The Region whose console shows the runs' logs."""
 
     def start(self, job_name: str, arguments: RunArguments) -> str:
-        """Start one run, never two, and return its id; raises StartRefused and StartUnanswered."""
+        """Start one run, never two, and return its id; raises StartRefused and StartUnconfirmed."""
 
     def get(self, job_name: str, run_id: str) -> Run | None:
         """The run; None when the runner does not know it yet, or no longer."""

@@ -13,7 +13,7 @@ class RejectReason:
     meaning: str
     """What is wrong, for a list of reasons."""
     column: str | None = None
-    """The column whose value is wrong; None if the fault lies in the whole row, or shows only beside another row."""
+    """The column whose value is wrong; None if the fault is in the whole row, or shows only beside another row."""
     wanted: str = ""
     """The wanted form; messages put it after the value."""
 

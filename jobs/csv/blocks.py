@@ -70,7 +70,7 @@ def read_csv(
 
 
 def shielded(block: bytes) -> bytes:
-    """With a byte order mark more where it begins with one: Polars drops the first of any block it is given."""
+    """The block, with a second byte order mark if it begins with one: Polars removes the first of every block."""
     return codecs.BOM_UTF8 + block if block.startswith(codecs.BOM_UTF8) else block
 
 
@@ -79,7 +79,7 @@ def lines_of(block: bytes) -> pl.Series:
     separator = next((mark for mark in "\0\1\2\3\4\5\6\7" if mark.encode() not in block), None)
     if separator is None:
         return pl.Series([line or None for line in block.decode("utf-8").split("\n")[:-1]], dtype=pl.String())
-    # Polars passes over blank lines ahead of the first record, yet gives a null for any other.
+    # Polars skips blank lines before the first record, but gives a null for any other.
     data = block.lstrip(b"\n")
     schema = {"line": pl.String()}
     lines = pl.DataFrame(schema=schema)
@@ -90,19 +90,19 @@ def lines_of(block: bytes) -> pl.Series:
 
 
 def plain_frame(block: bytes, first_line: int, layout: Layout) -> pl.DataFrame:
-    """One row for each line of a block without quotes; a blank line is malformed and without a text.
+    """One row for each line of a block without quotes; a blank line is malformed and has no text.
 
     The block must not begin with a blank line.
     """
     frame = read_csv(block, layout)
     columns = list(layout.names)
-    # Polars pads a short record and cuts a long one without a word. Arithmetic tells: where the
-    # fields and the separators between them make up the line, nothing was padded and nothing cut.
+    # Polars silently pads a short record and cuts a long one. Arithmetic detects it: if the fields and the separators
+    # add up to the line, nothing was padded or cut.
     found_bytes = frame.select(pl.sum_horizontal(pl.col(columns).str.len_bytes()) + (len(columns) - 1)).to_series()
     line_ends = frame.height + (block.count(b"\r") if b"\r" in block else 0)
     malformed, text = pl.lit(False), pl.lit(None, dtype=pl.String)
-    # A padded record counts too many bytes and a cut one too few, so their sum alone proves nothing;
-    # but a padded one has no last value.
+    # A padded record counts too many bytes and a cut one too few, so the sum alone proves nothing. But a padded one
+    # has no last value.
     if frame.get_column(columns[-1]).null_count() or found_bytes.sum() + line_ends != len(block):
         lines = lines_of(block)
         if lines.len() != frame.height:
@@ -118,12 +118,12 @@ def plain_frame(block: bytes, first_line: int, layout: Layout) -> pl.DataFrame:
 
 
 def unguarded(frame: pl.DataFrame, layout: Layout) -> pl.DataFrame:
-    """The values of a rejected file without the apostrophes that it was written with; any other frame as it is."""
+    """The values of a rejected file without its added apostrophes; any other frame unchanged."""
     return frame.with_columns(unguard(name) for name in layout.names) if layout.is_rejected_file else frame
 
 
 def without_blank_records(frame: pl.DataFrame, layout: Layout) -> pl.DataFrame:
-    """A record without any value is as blank as a blank line: spreadsheets leave rows of delimiters behind."""
+    """The frame without records that have no value: spreadsheets write rows of delimiters alone."""
     is_malformed, first = frame.get_column(IS_MALFORMED), frame.get_column(layout.first_read)
     blanks: list[pl.Series] = []
     if is_malformed.any():
@@ -131,7 +131,7 @@ def without_blank_records(frame: pl.DataFrame, layout: Layout) -> pl.DataFrame:
         is_blank = texts.is_null() | texts.str.contains(layout.dialect.without_value)
         blanks.append(is_malformed.arg_true().filter(is_blank.fill_null(True)))
     if _may_be_blank(first):
-        # Few rows lack their first value, so only those are looked at further.
+        # Few rows lack their first value, so only those are checked further.
         is_suspect = ~is_malformed & (first.str.strip_chars(WHITE_SPACE).str.len_bytes().fill_null(0) == 0)
         values = pl.col(list(layout.names)).str.strip_chars(WHITE_SPACE).str.len_bytes()
         is_blank = frame.filter(is_suspect).select(pl.sum_horizontal(values) == 0).to_series()
@@ -143,6 +143,6 @@ def without_blank_records(frame: pl.DataFrame, layout: Layout) -> pl.DataFrame:
 
 
 def _may_be_blank(values: pl.Series) -> bool:
-    """False where every value surely has a letter: two comparisons cost less than trimming each."""
+    """False if every value surely has a letter: two comparisons cost less than trimming each."""
     smallest, largest = values.min(), values.max()
     return bool(values.null_count()) or not isinstance(smallest, str) or smallest < "!" or str(largest) > "~"

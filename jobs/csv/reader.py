@@ -41,7 +41,7 @@ __all__ = ["IS_MALFORMED", "Cut", "SourceFile", "open_source_file"]
 
 
 class Cut(NamedTuple):
-    """A place between two records, from which the file can be read by itself."""
+    """A place between two records, from which the rest of the file can be read alone."""
 
     offset: int
     line: int
@@ -74,7 +74,7 @@ class SourceFile:
     is_unquoted: bool
     read_part: ReadPart
     orders: OrderState = field(default_factory=OrderState)
-    """What the rows above say about these, where the data does not begin with the first row."""
+    """The state left by earlier rows, if the data does not begin with the first row."""
 
     @property
     def ignored_columns(self) -> list[str]:
@@ -114,7 +114,7 @@ class SourceFile:
             )
 
     def cuts(self) -> Iterator[tuple[Cut, pl.DataFrame]]:
-        """Where the file can be cut, with the frame of `transaction_ids` from there to the next cut."""
+        """The places where the file can be cut, each with the frame of `transaction_ids` up to the next one."""
         name = next(iter(self.layout.parts))
         orders = OrderRows(self.layout, self.read_part, self._filled(), self.orders)
         is_plain = self.layout.parts[name] == (name,) and not self.layout.is_rejected_file
@@ -159,7 +159,7 @@ class SourceFile:
             size = len(block)
             # A last line without its end gets one, so that all blocks are alike.
             block = block if block.endswith(b"\n") else block + b"\n"
-            # Polars passes over blank lines ahead of the first record, yet gives a row of nulls for any other.
+            # Polars skips blank lines before the first record, but gives a row of nulls for any other.
             data = block.lstrip(b"\r\n")
             if data:
                 blank = len(block) - len(data)
@@ -181,7 +181,7 @@ class SourceFile:
                 if frame is None:
                     frame, used = quoted_frame(lines, line, self.layout, is_last=not block, file_name=self.name)
                 yield _Located(offset, line, frame.select(column) if column else frame)
-                # A record that goes on beyond the block is read again, from its start, with the next one.
+                # A record that continues after the block is read again, from its start, with the next block.
                 unfinished = _from_line(lines, used)
                 offset, line = offset + len(lines) - len(unfinished), line + used
 
@@ -282,7 +282,7 @@ def _first_row(source: SourceFile) -> list[str] | None:
 
 
 def _fits_every_row(fitted: SourceFile, header_width: int) -> bool:
-    """True where no row is as wide as the header, and no value stands where the header has no heading."""
+    """True where no row is as wide as the header, and no value is in a column without a heading."""
     layout = fitted.layout
     for frame in fitted._frames():
         malformed = frame.filter(IS_MALFORMED).get_column(SOURCE_TEXT).drop_nulls()

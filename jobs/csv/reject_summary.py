@@ -1,4 +1,4 @@
-"""What a drop's rejected rows say of each reason: how many rows, the first of them, a few different values."""
+"""Summarises a drop's rejected rows by reason: how many rows, the first of them, a few different values."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ _VALUE_CHARACTERS = 64
 
 
 def without_address(text: str) -> str:
-    """The text without what names a person in an e-mail address: `…@example.com`.
+    """The text with e-mail addresses shortened to `…@example.com`.
 
-    Where an address is the customer_id, it would else stand in reports, pages and mails. The line number leads to
-    the row, and the rejected file has it whole.
+    An address that is a customer_id would otherwise appear in reports, pages and mails. The line number identifies the
+    row, and the rejected file has it whole.
     """
     return re.sub(_ADDRESS, "…@", text)
 
 
 class RejectSummary:
-    """Rows are added in the order of the file; how they are cut into frames or summaries changes nothing."""
+    """The summary. Rows are added in the order of the file; their division into frames or summaries has no effect."""
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
@@ -38,7 +38,7 @@ class RejectSummary:
         self._values: dict[str, list[str]] = {}
 
     def add(self, rejected: pl.DataFrame) -> None:
-        """Take the next rejected rows of the file."""
+        """Add the next rejected rows of the file."""
         combinations_of: dict[str, list[str]] = {}
         for reasons, rows in rejected.group_by(REJECT_REASONS_COLUMN).len().rows():
             for reason in reasons.split(REASON_SEPARATOR):
@@ -52,7 +52,7 @@ class RejectSummary:
             samples.extend(self._sample_of(row) for row in first.rows(named=True))
 
     def add_summary(self, other: RejectSummary) -> None:
-        """Take the summary of the rows below."""
+        """Add the summary of the rows that follow."""
         for reason, rows in other._counts.items():
             self._counts[reason] = self._counts.get(reason, 0) + rows
             self._samples[reason] = [*self._samples.get(reason, ()), *other._samples[reason]][:_SAMPLES]

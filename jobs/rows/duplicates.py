@@ -37,7 +37,7 @@ _HELD_HASHES = 32 * 1024 * 1024
 
 _SAME_EVENT = ("transaction_id", "event_precedence")
 _SALE = ("customer_id", "product_id", "quantity", "unit_price")
-"""What rows of the same event must agree in."""
+"""The columns in which rows of the same event must agree."""
 
 _SOLD = pl.col("customer_id").hash(seed=1) ^ pl.col("product_id").hash()
 _SPANS = {
@@ -46,7 +46,8 @@ _SPANS = {
     "least_line": pl.col(SOURCE_LINE),
     "most_line": pl.col(SOURCE_LINE),
 }
-"""Over the rows of an id. An update of a sale keeps its customer and product, so they tell whether an id is reused."""
+"""Compared over all rows of an id. An update of a sale keeps its customer and product, so a difference shows a reused
+id."""
 
 CHUNK = "chunk"
 """The column with the number of a contested row's chunk."""
@@ -58,7 +59,7 @@ CONFLICTING = "conflicting_rows"
 
 
 class Split(NamedTuple):
-    """The rows of a chunk by what is known of them."""
+    """The rows of a chunk, divided by what is known about them."""
 
     accepted: pl.DataFrame
     """Accepted, and no other row has the id."""

@@ -18,7 +18,7 @@ class NumberReader:
     """Reads the numbers of one source format."""
 
     def __init__(self, *, decimal_comma: bool = False, thousands_separator: str = "") -> None:
-        """A blank as the separator stands for any blank, an apostrophe for either form of it.
+        """A blank as the separator means any blank, an apostrophe either form of it.
 
         Groups have three digits, the first one to three.
         """

@@ -1,6 +1,6 @@
 """The rules of a row: looks it up, validates and prices it, and sets its precedence and amount class.
 
-Decided here: every rule that a row must keep by itself, and what a row is worth. A chunk
+Decided here: every rule that a row must keep alone, and the amount of a row. A chunk
 of text goes in, accepted and rejected rows come out; nothing here touches a disk or a
 network.
 """

@@ -1,4 +1,4 @@
-"""Rows that tasks hand to each other: one object per task, in it the rows of each bucket side by side."""
+"""Rows that tasks pass to each other: one object per task, with the rows of each bucket side by side."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ class _Piece(NamedTuple):
 
 @dataclass(frozen=True)
 class Handed:
-    """The rows that one task hands on."""
+    """The rows that one task passes on."""
 
     name: str
-    """Of the object, below the attempt's prefix."""
+    """The object's name below the attempt's prefix."""
     pieces: tuple[_Piece, ...] = ()
     rows: int = 0
-    """Of the task; 0 where only a bucket of it is listed."""
+    """The task's rows; 0 if only a bucket of it is listed."""
 
 
 def by_bucket(handed: Iterable[Handed]) -> dict[int, list[Handed]]:
-    """What is in each bucket, in the order of the tasks; the buckets in order."""
+    """The rows of each bucket, in the order of the tasks; the buckets in order."""
     pieces: dict[int, dict[str, list[_Piece]]] = {}
     for of_task in handed:
         for piece in of_task.pieces:

@@ -1,4 +1,4 @@
-"""Where tasks run: one after the other, in threads, or on the workers of a Spark cluster."""
+"""Runners of tasks: one after the other, in threads, or on the workers of a Spark cluster."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stages a drop shard by shard. One worker plans and counts; the tasks do what grows with the file."""
+"""Stages a drop shard by shard. One worker plans and counts; the tasks do the work that grows with the file."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class _Planned:
 
 @dataclass(frozen=True)
 class _Settled:
-    """What the contested rows of all shards become."""
+    """The outcomes of the contested rows of all shards."""
 
     events: Sequence[SettledBucket]
     ids: Sequence[WinningBucket]
@@ -124,8 +124,8 @@ def _plan(attempt: Attempt, fetched: Fetched, runner: TaskRunner) -> _Planned | 
 
 
 def _open_as_plain(attempt: Attempt, fetched: Fetched) -> SourceFile | None:
-    """The file as it is if no value has a quote. Its surveys tell, so only its beginning is read; None for a file
-    that is known to be another."""
+    """The file, opened as if no value had a quote. Only its beginning is read, since the surveys check the rest; None
+    for a file that is known to have quotes."""
 
     def guess(content: Content, *_: str) -> Inspection:
         if content is not fetched.content:
@@ -136,7 +136,7 @@ def _open_as_plain(attempt: Attempt, fetched: Fetched) -> SourceFile | None:
         source = _open(attempt, fetched, guess)
         head = fetched.object.read(attempt.s3, 0, source.data_offset)
         inspected = inspect(Streamed(lambda: iter([head])), source.name, source.layout.dialect.quote)
-    # Whatever went wrong, the file is opened once more without guessing, and refused in the right words.
+    # After any error the file is opened again without the guess, and refused with the right sentence.
     except Exception:
         return None
     return source if inspected.is_unquoted and inspected.not_utf8 is None else None
@@ -216,7 +216,7 @@ def _counted(
 
 
 def _publish(attempt: Attempt, rejected: Sequence[Rejected]) -> None:
-    """Put the rejected rows where a person finds them, in place of those of an earlier attempt."""
+    """Publish the rejected rows, replacing those of an earlier attempt."""
     if not attempt.is_plan:
         arguments = attempt.arguments
         day, load_id = partition_day(arguments), attempt.load_id

@@ -1,4 +1,4 @@
-"""What each part of a file holds, and where the file is cut.
+"""Surveys the parts of a file, and decides where it is cut.
 
 A plain file (nearly every one) is cut behind any line feed, and its ranges are surveyed side
 by side. Where a record may span lines, or a row needs those above it, one worker walks
@@ -38,11 +38,11 @@ class Range:
 
 @dataclass(frozen=True)
 class Survey:
-    """What a range holds."""
+    """The content of a range."""
 
     range: Range
     is_plain: bool
-    """False: it cannot be read without the rest of the file, and nothing else is known."""
+    """False: the range cannot be read without the rest of the file, and the other fields are unknown."""
     lines: int = 0
     hashes: Handed = field(default_factory=lambda: Handed(""))
     """Of the ids, by bucket."""

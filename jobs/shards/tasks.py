@@ -1,4 +1,4 @@
-"""The tasks behind the survey. Each returns what it wrote, and everything that it counted."""
+"""The tasks after the survey. Each returns what it wrote, and everything that it counted."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class BucketOfIds(NamedTuple):
 
 
 class Validated(NamedTuple):
-    """A shard whose rows are validated; what its contested rows become is not known yet."""
+    """A shard whose rows are validated; the outcome of its contested rows is not known yet."""
 
     rows: int
     amount: Decimal

@@ -42,7 +42,7 @@ class Shard:
 
 @dataclass(frozen=True)
 class Work:
-    """The load of one drop, as its tasks need to know it."""
+    """The facts about the load of one drop that its tasks need."""
 
     arguments: Arguments
     version: ObjectVersion
@@ -62,7 +62,7 @@ class Work:
 
 
 class Setup:
-    """What the tasks of one process share: a client, the rules, the marks."""
+    """The objects that the tasks of one process share: a client, the rules, the marks."""
 
     def __init__(self, work: Work) -> None:
         self.work = work
@@ -134,7 +134,7 @@ def task(work: Work) -> Iterator[tuple[Setup, Path, str]]:
 
 
 def write_series(series: pl.Series, staging: Prefix, name: str) -> None:
-    """Keep one column where every task finds it."""
+    """Store one column for all tasks."""
     file = io.BytesIO()
     series.alias("values").to_frame().write_ipc(file)
     staging.upload_blocks([file.getvalue()], name, ARROW)

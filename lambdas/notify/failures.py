@@ -34,7 +34,7 @@ def what_to_do(context: MailContext) -> str:
     empty = _empty_dimension(report)
     if report.waiting:
         missing = empty or "the missing customers and products"
-        return f"upload {missing}. This file is then loaded by itself."
+        return f"upload {missing}. This file is then loaded automatically."
     if empty is not None:
         return f"upload {empty}, wait for the mail about it, then replay this load (command below)."
     if context.is_retraction:

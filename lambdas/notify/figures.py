@@ -92,7 +92,7 @@ def rows(context: MailContext) -> list[str]:
         those = agreeing(report.waiting, "waits: it is loaded when its", "wait: they are loaded when their")
         lines.append(_count(report.waiting, f"of the rejected {those} customer or product is"))
     if report.stopped_waiting:
-        those = agreeing(report.stopped_waiting, "is not loaded by itself", "are not loaded by themselves")
+        those = agreeing(report.stopped_waiting, "is not loaded automatically", "are not loaded automatically")
         lines.append(_count(report.stopped_waiting, f"had waited too long and {those} any more"))
     if report.first_commit is not None and not context.includes_first_commit and report.event != "flow_in":
         first = report.first_commit

@@ -24,7 +24,7 @@ from lambdas.drop_versions import find_version
 from lambdas.errors import TerminalError
 from lambdas.leases import Lease, LeaseStore, leased, released
 from lambdas.notifier import Notifier
-from lambdas.runs import Runner, RunnerIsFull, StartRefused, StartUnanswered
+from lambdas.runs import Runner, RunnerIsFull, StartRefused, StartUnconfirmed
 from lambdas.start_run.refusals import outside_layout_mail, refused_request_mail
 from schemas.drops import TRANSACTIONS, Drop, KeyOutsideLayout, is_not_a_drop, parse_key
 from schemas.messages import Replay, Request
@@ -204,7 +204,7 @@ class Dispatcher:
             return DispatchResult.WAITS
         try:
             run_id = self.runner.start(job_name, RunArguments(drop, plan.attempt, plan.operation, archived))
-        except StartUnanswered as error:
+        except StartUnconfirmed as error:
             logger.warning("the drop waits until its claim expires", extra={"error": str(error)})
             return DispatchResult.WAITS
         except StartRefused as error:

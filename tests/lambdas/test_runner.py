@@ -14,7 +14,7 @@ import pytest
 import lambdas
 from lambdas.glue_runner import GlueRunner
 from lambdas.run_events import ended_run
-from lambdas.runs import Run, RunEvent, RunnerIsFull, StartRefused, StartUnanswered
+from lambdas.runs import Run, RunEvent, RunnerIsFull, StartRefused, StartUnconfirmed
 from lambdas.start_run import handler as start_run
 from lambdas.start_run.dispatcher import DispatchResult
 from schemas.drops import Drop
@@ -86,7 +86,7 @@ def test_another_runner_is_started_once_and_again_after_a_failure(
 
 @pytest.mark.parametrize(
     ("refusal", "later"),
-    [(RunnerIsFull("full"), DispatchResult.STARTED), (StartUnanswered("no answer"), DispatchResult.WAITS)],
+    [(RunnerIsFull("full"), DispatchResult.STARTED), (StartUnconfirmed("no answer"), DispatchResult.WAITS)],
 )
 def test_only_a_refused_start_is_retried_not_one_in_doubt(
     refusal: Exception,
