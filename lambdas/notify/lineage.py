@@ -8,10 +8,13 @@ itself cannot reach the internet. Datasets are named by the rules of https://ope
 from __future__ import annotations
 
 import json
+import threading
 import urllib.request
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from http.client import HTTPException
 from typing import Any
 
 from lambdas.notify.failures import describe_failure
@@ -21,8 +24,8 @@ from schemas.lineage import COLUMN_SOURCES, DROP, TARGETS
 from schemas.reports import SUCCEEDED, Report
 from schemas.settings import NotifySettings
 
-TIMEOUT_SECONDS = 2.0
-"""The timeout for each event. The mail is already sent then, so nothing waits for it."""
+TIMEOUT_SECONDS = 4.0
+"""The timeout for both events together. The mail is already sent then, so nothing waits for it."""
 _PRODUCER = "urn:transactions-pipeline"
 _SPEC = "https://openlineage.io/spec"
 _SCHEMA = "public"
@@ -41,16 +44,27 @@ class AttemptLineage:
     report: Report | None
 
     def send(self) -> None:
-        """Send both events; raises OSError or ValueError if the endpoint does not accept them."""
-        for event in self.events():
-            request = urllib.request.Request(
-                self.settings.open_lineage_url,
-                data=json.dumps(event).encode(),
-                headers={"Content-Type": "application/json"},
-                method="POST",
-            )
-            with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS):
-                pass
+        """Send both events; raises OSError if the endpoint does not accept them in time."""
+        bodies, failures = [json.dumps(event).encode() for event in self.events()], list[str]()
+        # A socket's timeout starts again with every byte, so a thread is waited for: an endpoint can hold up nothing.
+        sender = threading.Thread(target=self._post, args=(bodies, failures), name="lineage", daemon=True)
+        sender.start()
+        sender.join(TIMEOUT_SECONDS)
+        if sender.is_alive():
+            raise TimeoutError(f"it did not answer within {TIMEOUT_SECONDS:g} seconds")
+        if failures:
+            raise ConnectionError(failures[0])
+
+    def _post(self, bodies: Sequence[bytes], failures: list[str]) -> None:
+        """Send each body; the first failure ends it."""
+        try:
+            for body in bodies:
+                url, headers = self.settings.open_lineage_url, {"Content-Type": "application/json"}
+                request = urllib.request.Request(url, data=body, headers=headers, method="POST")
+                with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS):
+                    pass
+        except (OSError, ValueError, HTTPException) as failure:
+            failures.append(str(failure) or type(failure).__name__)
 
     def events(self) -> tuple[_Json, _Json]:
         """START, and COMPLETE or FAIL, of one run id: the same attempt always has the same."""

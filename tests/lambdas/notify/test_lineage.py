@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from socketserver import StreamRequestHandler
 from typing import Any
 
 import jsonschema
@@ -139,6 +140,58 @@ def test_an_endpoint_that_refuses_changes_nothing(cloud: Cloud, monkeypatch: pyt
         cloud.put_report(succeeded(drop))
         assert notify_about(event_of("glue_succeeded", run_of(cloud, drop))) is True
     assert len(received) == 1
+    assert len(cloud.mails()) == 1
+
+
+def test_an_endpoint_that_is_no_web_server_changes_nothing(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Other(StreamRequestHandler):
+        def handle(self) -> None:
+            self.connection.recv(65536)
+            self.wfile.write(b"220 mail.example.com ESMTP\r\n")
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Other) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        sends_to(f"http://127.0.0.1:{server.server_address[1]}/", monkeypatch)
+        drop = cloud.drop()
+        cloud.put_report(succeeded(drop))
+        assert tell(event_of("glue_succeeded", run_of(cloud, drop))) is True
+        server.shutdown()
+    assert len(cloud.mails()) == 1
+
+
+_HANGS_SECONDS = 60
+
+
+@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 201 Created\r\nX-Slow: "], ids=["nothing", "a byte at a time"])
+def test_an_endpoint_that_hangs_holds_up_nothing(cloud: Cloud, answer: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes the event and never ends its answer, longer than Lambda lets notify run."""
+    was_left, gave_up = threading.Event(), threading.Event()
+
+    class Hanging(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.wfile.write(answer)
+            for _ in range(_HANGS_SECONDS * 10):
+                if was_left.wait(0.1):
+                    return
+                if answer:
+                    self.wfile.write(b"x")
+            gave_up.set()
+
+        def log_message(self, *_: Any) -> None:
+            """Nothing on the screen."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Hanging) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        sends_to(f"http://127.0.0.1:{server.server_address[1]}/", monkeypatch)
+        drop = cloud.drop()
+        cloud.put_report(succeeded(drop))
+        assert tell(event_of("glue_succeeded", run_of(cloud, drop))) is True
+        was_left.set()
+        for thread in threading.enumerate():
+            if thread.name == "lineage":
+                thread.join()
+        server.shutdown()
+    assert not gave_up.is_set(), "notify waited for the endpoint"
     assert len(cloud.mails()) == 1
 
 
