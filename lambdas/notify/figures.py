@@ -29,26 +29,25 @@ def signed(amount: str | None) -> str:
         return printable(amount or "", 40)
 
 
-def need_a_look(rows: int, read: int) -> str:
-    """`173 of 8,655 rows need a look (2.0 %)`."""
+def need_a_look(rows: int, read: int, *, is_usual: bool = False) -> str:
+    """`173 of 8,655 rows need a look (2.0 %, as usual)`."""
     share = _PERCENT * rows / read if read else 0
-    return f"{rows:,} of {counted(read, 'row')} {agreeing(rows, 'needs', 'need')} a look ({share:.1f} %)"
+    usual_share = ", as usual" if is_usual else ""
+    return f"{rows:,} of {counted(read, 'row')} {agreeing(rows, 'needs', 'need')} a look ({share:.1f} %{usual_share})"
 
 
-def usual(context: MailContext) -> list[str]:
-    """The load compared with recent ones of its weekday; empty if there are too few."""
+def not_as_usual(context: MailContext) -> list[str]:
+    """What differs from recent loads of its weekday; empty for a usual load or if there are too few."""
     comparison = context.loaded.comparison if context.loaded is not None else None
-    if comparison is None or context.weekday is None:
+    if comparison is None or comparison.is_usual:
         return []
-    if comparison.is_usual:
-        return [f"As usual for a {context.weekday}."]
     measures = [
         (comparison.rows, "{:,.0f} rows, usually {:,.0f}"),
         (comparison.change, "money {:+,.2f}, usually {:+,.2f}"),
         (comparison.rejected_share, "{:.1%} of the rows rejected, usually {:.1%}"),
     ]
-    unusual = [words.format(measure.value, measure.usual) for measure, words in measures if measure.verdict != USUAL]
-    return [f"Not as usual for a {context.weekday}: {'; '.join(unusual)}."]
+    words = [form.format(measure.value, measure.usual) for measure, form in measures if measure.verdict != USUAL]
+    return [f"Not as usual for a {context.weekday}: {'; '.join(words)}."]
 
 
 def money(context: MailContext) -> list[str]:
@@ -56,7 +55,10 @@ def money(context: MailContext) -> list[str]:
     report = context.loaded
     if report is None or context.change is None:
         return []
-    lines = ["Money, as the change of the warehouse", _amount("all transactions", context.change)]
+    all_transactions = _amount("all transactions", context.change)
+    if report.comparison is not None:
+        all_transactions += f"  (usually {signed(str(report.comparison.change.usual))})"
+    lines = ["Money, as the change of the warehouse", all_transactions]
     if report.sales_change is not None and not context.includes_first_commit:
         lines.append(_amount("net sales (not cancelled, not refunded)", report.sales_change))
     if not context.includes_first_commit:

@@ -38,6 +38,12 @@ class MailContext:
         return self.report if self.report is not None and self.report.outcome == SUCCEEDED else None
 
     @property
+    def is_usual(self) -> bool:
+        """True for a load like the recent ones of its weekday."""
+        report = self.loaded
+        return report is not None and report.comparison is not None and report.comparison.is_usual
+
+    @property
     def is_flow_in(self) -> bool:
         return self.report is not None and self.report.event == FLOW_IN
 

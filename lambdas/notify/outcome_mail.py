@@ -14,7 +14,7 @@ from datetime import date, datetime, timedelta, timezone
 from lambdas.notifier import Mail
 from lambdas.notify.console_links import log_link, object_link
 from lambdas.notify.failures import describe_failure, state_of_the_warehouse, what_to_do
-from lambdas.notify.figures import money, need_a_look, notes, reasons, rows, signed, usual
+from lambdas.notify.figures import money, need_a_look, not_as_usual, notes, reasons, rows, signed
 from lambdas.notify.mail_context import MailContext
 from lambdas.printable import printable
 from schemas.counted import agreeing, counted
@@ -70,15 +70,15 @@ def _failure(context: MailContext, longest: int) -> str:
 
 
 def _rows_in_short(context: MailContext) -> str:
-    """`173 of 8,655 rows need a look (2.0 %)`."""
+    """`8,655 rows, as usual`, or `173 of 8,655 rows need a look (2.0 %, as usual)`."""
     read, rejected = context.counts.get("rows_read", 0), context.counts.get("rejected", 0)
     waiting = context.report.waiting if context.report is not None else 0
     to_look_at = max(rejected - waiting, 0)
     if to_look_at:
-        return need_a_look(to_look_at, read)
+        return need_a_look(to_look_at, read, is_usual=context.is_usual)
     if waiting:
         return f"{waiting:,} of {counted(read, 'row')} {agreeing(waiting, 'waits', 'wait')} for a customer or product"
-    return counted(read, "row")
+    return counted(read, "row") + (", as usual" if context.is_usual else "")
 
 
 def _sentences(context: MailContext) -> list[str]:
@@ -100,7 +100,9 @@ def _sentences(context: MailContext) -> list[str]:
         sentence = f"{context.file_and_day} is loaded."
     if context.earlier.last_mail_was_failure:
         sentence += " This settles the failure that was mailed before."
-    return [sentence, *usual(context)]
+    if context.is_usual:
+        return [f"{sentence} As usual for a {context.weekday}."]
+    return [sentence, *not_as_usual(context)]
 
 
 def _earlier(context: MailContext) -> list[str]:

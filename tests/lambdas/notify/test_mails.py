@@ -103,7 +103,7 @@ AS_USUAL = Comparison(
 
 CASES = {
     "an_ordinary_day": context(clean_day(comparison=AS_USUAL)),
-    "a_day_with_news": context(day(ignored_columns=["email", "note"], waiting=60)),
+    "a_day_with_news": context(day(ignored_columns=["email", "note"], waiting=60, comparison=AS_USUAL)),
     "an_id_is_reused": context(
         clean_day(reused_ids=ReusedIds(2, [ReusedId("R-0017", 2, 4310), ReusedId("R-0018", 3, 4311)]))
     ),
@@ -252,8 +252,8 @@ def test_a_mail_reads_as_reviewed(name: str) -> None:
 
 
 def test_every_reviewed_mail_is_one_that_is_sent() -> None:
-    # The digest is not notify's: tests/cli/backfill/test_backfill_digest.py.
-    assert {path.stem for path in MAILS.glob("*.txt")} - {"backfill_digest"} == set(CASES)
+    # Mails about a backfill: tests/cli/backfill/test_backfill_digest.py and test_digests.py.
+    assert {path.stem for path in MAILS.glob("*.txt")} - {"backfill_digest", "backfill_stopped"} == set(CASES)
 
 
 @pytest.mark.parametrize("name", CASES)
