@@ -17,6 +17,7 @@ from components.permissions import (
     Statement,
     allow_service,
     count_readers,
+    delete_objects,
     list_below,
     policy,
     publish_to,
@@ -31,7 +32,7 @@ from components.refusals import require
 from components.storage import Storage
 from components.warehouse import Warehouse
 from schemas.settings import NotifySettings, environment_of
-from schemas.work_bucket import CLAIMS, NOTIFIED, REPORTS
+from schemas.work_bucket import BACKFILL_KEY, CLAIMS, NOTIFIED, REPORTS
 
 # RFC 5321: 64 characters before the @, 254 in all.
 EMAIL = re.compile(r"(?=.{3,254}$)[^@\s]{1,64}@[^@\s]+\.[^@\s]+")
@@ -156,6 +157,8 @@ class Notifications(PipelineComponent):
             read_run(self._args.processing.job_arns),
             read_objects(work, CLAIMS, NOTIFIED, REPORTS),
             write_objects(work, NOTIFIED),
+            # Once a stopped backfill was mailed.
+            delete_objects(work, BACKFILL_KEY),
             list_below(work, CLAIMS, NOTIFIED, REPORTS),
             publish_to(self.outcomes.arn),
             count_readers(self.outcomes.arn),

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 QUIET_SECONDS = 24 * 60 * 60
-"""How long the note is valid after it was written. A backfill renews it for each batch; if it was killed and never
-resumed, outcomes are mailed one by one again after this time."""
+"""How long the note counts once it was written. A backfill writes it again for each batch. When it was killed and not
+continued for so long, a mail says so, and outcomes are mailed one by one again."""
 
 
 @dataclass(frozen=True)

@@ -104,6 +104,10 @@ def run_request(
     return request
 
 
+BACKFILL_STOPPED = {"backfill": "stopped"}
+"""The event by which `sweep` asks `notify` to mail that a backfill was stopped and not continued."""
+
+
 def is_last(event: Mapping[str, Any]) -> bool:
     """True when `sweep` says that no other attempt follows."""
     return event.get("is_last") is True

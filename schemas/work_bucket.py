@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from datetime import date
+from datetime import date, datetime
 
 from schemas.drops import partition
 
@@ -161,6 +161,11 @@ BACKFILL_KEY = f"{NOTIFIED}backfill{_JSON}"
 def digest_key(backfill: str) -> str:
     """The note that the digest of a backfill was sent."""
     return f"{NOTIFIED}backfill/{backfill}{_JSON}"
+
+
+def stopped_stem(backfill: str, last_batch_at: datetime) -> str:
+    """The note that a mail about a stopped backfill was sent, without its ending."""
+    return f"{NOTIFIED}backfill/{backfill}.stopped-{last_batch_at:%Y%m%dT%H%M%SZ}"
 
 
 def forgotten_key(customer_id: str, started_at: str) -> str:

@@ -17,7 +17,7 @@ from lambdas.glue_runner import GlueRunner
 from lambdas.leases import LeaseStore
 from lambdas.no_retries import NO_RETRIES
 from lambdas.notifier import Notifier
-from lambdas.notify.digests import is_in_digest
+from lambdas.notify.digests import is_in_digest, stopped_mail
 from lambdas.notify.earlier_attempts import earlier_attempts, note_deferred
 from lambdas.notify.failures import describe_failure
 from lambdas.notify.lineage import AttemptLineage
@@ -26,14 +26,15 @@ from lambdas.notify.outcome_mail import outcome_mail
 from lambdas.published_metrics import put_metric
 from lambdas.run_events import ended_run
 from lambdas.runs import Run, Runner
+from schemas.backfills import Backfill
 from schemas.drops import Drop
-from schemas.messages import is_last
+from schemas.messages import BACKFILL_STOPPED, is_last
 from schemas.metrics import REJECTED_SHARE, ROWS, UNUSUAL_LOADS
 from schemas.reports import Report
 from schemas.retries import tries_of
 from schemas.runs import LOAD
 from schemas.settings import NotifySettings, load_settings
-from schemas.work_bucket import claim_key, notified_stem
+from schemas.work_bucket import BACKFILL_KEY, claim_key, digest_key, notified_stem, stopped_stem
 
 logger = Logger(service="notify")
 
@@ -59,6 +60,8 @@ def dependencies() -> Dependencies:
 def handle(event: dict[str, Any], context: LambdaContext) -> dict[str, bool]:
     """Mail the outcome of the run, unless it was mailed, and send its lineage events."""
     deps = dependencies()
+    if event == BACKFILL_STOPPED:
+        return {"sent": _mail_stopped_backfill(context)}
     run = ended_run(event, runner=deps.runner, drop_bucket=deps.settings.drop_bucket)
     if run is None or run.drop is None or run.attempt is None:
         logger.info("the event is not about the end of a run that was started for a drop")
@@ -118,10 +121,29 @@ def _mail(
     return was_sent
 
 
+def _mail_stopped_backfill(context: LambdaContext) -> bool:
+    """Say that no digest told the outcomes of a backfill, and end its note; False where there is nothing to say."""
+    deps = dependencies()
+    note = deps.leases.find(BACKFILL_KEY)
+    if note is None or not note.is_expired:
+        return False
+    backfill, was_sent = Backfill.from_payload(note.payload), False
+    if not deps.leases.names(digest_key(backfill.name)):
+        if not deps.notifier.has_reader():
+            logger.warning("nobody has confirmed a subscription yet, so the mail about a stopped backfill waits")
+            return False
+        mail = stopped_mail(backfill, note.written_at, deps.settings.environment)
+        stem = stopped_stem(backfill.name, note.written_at)
+        was_sent = deps.notifier.send_at_most_once(stem, mail, lease_seconds=invocation_deadline_seconds(context))
+    # Should the backfill be continued in this very moment, its next batch writes the note again.
+    deps.leases.delete(BACKFILL_KEY)
+    return was_sent
+
+
 def _send_lineage(lineage: AttemptLineage) -> None:
     try:
         lineage.send()
-    except (OSError, ValueError) as reason:
+    except OSError as reason:
         logger.warning("the lineage tool did not take the run", extra={"reason": str(reason)})
 
 

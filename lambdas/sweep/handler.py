@@ -19,10 +19,11 @@ from lambdas.published_metrics import put_metric
 from lambdas.runs import Runner
 from lambdas.sweep.listing import read_listing
 from lambdas.sweep.scanner import Findings, LostDrop, Scanner, StartedRun
-from schemas.messages import drop_message, replay_message, run_request
+from schemas.backfills import QUIET_SECONDS
+from schemas.messages import BACKFILL_STOPPED, drop_message, replay_message, run_request
 from schemas.metrics import HOURS_SINCE_LAST_DROP, OLDEST_WAITING_DROP_MINUTES
 from schemas.settings import SweepSettings, load_settings
-from schemas.work_bucket import LAST_DROP_KEY, resent_key, settled_key
+from schemas.work_bucket import BACKFILL_KEY, LAST_DROP_KEY, resent_key, settled_key
 
 if TYPE_CHECKING:
     from types_boto3_lambda.client import LambdaClient
@@ -79,6 +80,7 @@ def handle(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:  # 
     findings = scanner.findings()
     finished = hand_over(deps, findings)
     tidy_up(deps, findings)
+    ask_about_backfill(deps)
     publish_metrics(deps, findings)
     logger.info("swept", extra={"finished": finished})
     if findings.errors:
@@ -131,8 +133,12 @@ def is_idle(deps: Dependencies) -> bool:
 
 def call(deps: Dependencies, function: str, run: StartedRun) -> None:
     """Ask a function to examine a run; Lambda retries it automatically if it fails."""
-    request = run_request(run.job_name, run.run_id, is_last=run.is_last, forgotten=run.forgotten)
-    deps.functions.invoke(FunctionName=function, InvocationType="Event", Payload=json.dumps(request).encode("utf-8"))
+    invoke(deps, function, run_request(run.job_name, run.run_id, is_last=run.is_last, forgotten=run.forgotten))
+
+
+def invoke(deps: Dependencies, function: str, event: dict[str, Any]) -> None:
+    """Invoke a function asynchronously."""
+    deps.functions.invoke(FunctionName=function, InvocationType="Event", Payload=json.dumps(event).encode("utf-8"))
 
 
 def tidy_up(deps: Dependencies, findings: Findings) -> None:
@@ -141,6 +147,12 @@ def tidy_up(deps: Dependencies, findings: Findings) -> None:
         deps.leases.create(settled_key(load_id), {})
     for key in (*findings.closed, *findings.outdated):
         deps.leases.delete(key)
+
+
+def ask_about_backfill(deps: Dependencies) -> None:
+    """Have `notify` say so when a backfill was stopped and its outcomes were told by nobody."""
+    if any(note.age_seconds >= QUIET_SECONDS for note in deps.leases.listing(BACKFILL_KEY)):
+        invoke(deps, deps.settings.notify_function, BACKFILL_STOPPED)
 
 
 def publish_metrics(deps: Dependencies, findings: Findings) -> None:

@@ -15,10 +15,11 @@ from jobs.errors import DropGone
 from local.runtime.in_flight import InFlightCounter
 from local.runtime.queue_reader import QueueReader, sqs_record
 from schemas.drops import SOURCE_UPLOADED_AT, Drop
-from schemas.messages import drop_message, replay_message, run_request
+from schemas.messages import BACKFILL_STOPPED, drop_message, replay_message, run_request
 from schemas.reports import Report
 from schemas.runs import PLAN, ArchivedCopy
 from schemas.work_bucket import (
+    BACKFILL_KEY,
     CLAIMS,
     LAST_DROP_KEY,
     OPEN,
@@ -170,6 +171,12 @@ def mail_about_earlier_attempts(stack: Stack) -> None:
     before = len(stack.cloud.mails())
     assert stack.invoke("notify", run) == {"sent": True}
     assert "it was killed" in stack.cloud.mails()[before].body
+
+
+def mail_about_a_stopped_backfill(stack: Stack) -> None:
+    stack.backfill_stopped()
+    assert stack.invoke("notify", BACKFILL_STOPPED) == {"sent": True}
+    assert BACKFILL_KEY not in stack.keys(BACKFILL_KEY)
 
 
 def archive_a_drop(stack: Stack, kind: str) -> None:
@@ -373,6 +380,7 @@ PROBES = (
     *(_probe(mail_an_outcome, kind) for kind in (TRANSACTIONS, PRODUCTS)),
     _probe(mail_an_outcome_without_a_confirmed_reader_first),
     _probe(mail_about_earlier_attempts),
+    _probe(mail_about_a_stopped_backfill),
     *(_probe(archive_a_drop, kind) for kind in (TRANSACTIONS, PRODUCTS)),
     _probe(archive_a_drop_that_another_died_over),
     *(_probe(keep_the_newest_upload_on_top, kind) for kind in (TRANSACTIONS, PRODUCTS)),

@@ -27,10 +27,12 @@ from local.api.iam_middleware import Refused
 from local.api.permissions import RequiredPermission
 from local.local_cloud import LocalCloud
 from local.runtime.queue_reader import QueueReader
+from schemas.backfills import Backfill
 from schemas.drops import Drop
 from schemas.reports import SUCCEEDED, Report
 from schemas.runs import LOAD, ArchivedCopy, RunArguments
 from schemas.work_bucket import (
+    BACKFILL_KEY,
     CLAIMS,
     NOTIFIED,
     OPEN,
@@ -213,6 +215,11 @@ class Stack:
         """Its messages are gone, which SQS would do but once a minute."""
         backend = sqs_backends[self.cloud.aws.account][self.cloud.aws.region]
         backend.get_queue(url.rpartition("/")[2])._messages.clear()
+
+    def backfill_stopped(self) -> None:
+        """A backfill was killed and not continued."""
+        backfill = Backfill("5f0c0123456789ab", ["transactions/year=2023/month=03/day=15/day.csv"])
+        self._write(BACKFILL_KEY, json.dumps({**backfill.to_payload(), "lease_seconds": -1}))
 
     def archiving_began(self, drop: Drop) -> None:
         """A run of archive claimed the drop, and died."""

@@ -1,22 +1,30 @@
-"""While a backfill runs, its digest reports the outcomes of its drops."""
+"""While a backfill runs, its digest reports the outcomes of its drops; a stopped one is mailed after a day."""
 
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
+from tests.lambdas.sweeping import Calls, sweep
 
+from lambdas.notify.digests import stopped_mail
+from lambdas.sweep import handler as sweep_handler
 from schemas.backfills import QUIET_SECONDS, Backfill
 from schemas.drops import Drop
-from schemas.messages import run_request
-from schemas.work_bucket import BACKFILL_KEY, notified_stem, sent_key
+from schemas.messages import BACKFILL_STOPPED, run_request
+from schemas.work_bucket import BACKFILL_KEY, digest_key, notified_stem, sent_key
 from tests.lambdas.cloud import DAY_KEY, TRANSACTIONS_JOB, WORK, Cloud
 from tests.lambdas.notify.notifying import event_of, notify_about, run_of
 from tests.lambdas.reports import failed, succeeded
 
+NAME = "5f0c0123456789ab"
+MAIL = Path(__file__).parents[2] / "docs" / "mails" / "backfill_stopped.txt"
+
 
 def begin_backfill(cloud: Cloud, *keys: str) -> None:
-    body = json.dumps(Backfill("5f0c0123456789ab", keys).to_payload()).encode()
+    body = json.dumps(Backfill(NAME, keys).to_payload()).encode()
     cloud.s3.put_object(Bucket=WORK, Key=BACKFILL_KEY, Body=body)
 
 
@@ -49,3 +57,63 @@ def test_an_abandoned_backfill_stops_no_mail(cloud: Cloud) -> None:
     assert note["lease_seconds"] == QUIET_SECONDS
     cloud.outlive(BACKFILL_KEY)
     assert ended(cloud, cloud.drop(), "glue_succeeded") is True
+
+
+@pytest.fixture
+def calls(cloud: Cloud) -> Calls:
+    """What the sweep asks of other functions."""
+    caught = Calls()
+    sweep_handler.dependencies().functions.meta.events.register("before-call.lambda.Invoke", caught)
+    return caught
+
+
+def stop_backfill(cloud: Cloud) -> None:
+    """As if a backfill had been killed a day ago."""
+    begin_backfill(cloud, DAY_KEY)
+    cloud.age(BACKFILL_KEY, timedelta(seconds=QUIET_SECONDS))
+
+
+def test_a_stopped_backfill_is_mailed_once(cloud: Cloud, calls: Calls) -> None:
+    stop_backfill(cloud)
+    sweep()
+    assert calls.asked == [("shop-notify", BACKFILL_STOPPED)]
+    calls.asked *= 2
+    calls.run()
+    [(subject, body)] = cloud.mails()
+    assert "Backfill of 1 file was stopped" in subject
+    assert NAME in body
+    sweep()
+    assert calls.asked == []
+
+
+def test_a_backfill_that_is_stopped_twice_is_mailed_twice(cloud: Cloud, calls: Calls) -> None:
+    for days in (1, 2):
+        begin_backfill(cloud, DAY_KEY)
+        cloud.age(BACKFILL_KEY, timedelta(days=days))
+        sweep()
+        calls.run()
+    assert len(cloud.mails()) == 2
+
+
+def test_a_backfill_that_may_run_is_left_alone(cloud: Cloud, calls: Calls) -> None:
+    begin_backfill(cloud, DAY_KEY)
+    cloud.age(BACKFILL_KEY, timedelta(seconds=QUIET_SECONDS - 3600))
+    sweep()
+    assert calls.asked == []
+    assert tell(dict(BACKFILL_STOPPED)) is False
+    assert (cloud.mails(), BACKFILL_KEY in cloud.keys("notified/")) == ([], True)
+
+
+def test_a_backfill_killed_after_its_digest_is_not_mailed(cloud: Cloud, calls: Calls) -> None:
+    stop_backfill(cloud)
+    cloud.s3.put_object(Bucket=WORK, Key=digest_key(NAME), Body=b"{}")
+    sweep()
+    calls.run()
+    assert (cloud.mails(), BACKFILL_KEY in cloud.keys("notified/")) == ([], False)
+
+
+def test_the_mail_about_a_stopped_backfill_reads_as_reviewed() -> None:
+    keys = [f"transactions/year=2023/month=01/day={day:02}/till_2023-01-{day:02}.csv" for day in range(1, 20)]
+    backfill = Backfill(NAME, ["dimensions/dim_products.csv", *keys])
+    mail = stopped_mail(backfill, datetime(2023, 3, 21, 3, 10, tzinfo=UTC), "prod")
+    assert f"Subject: {mail.subject}\n\n{mail.body}" == MAIL.read_text(encoding="utf-8")
