@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from tests.lambdas.sweeping import Calls, sweep
+from tests.lambdas.sweep.sweeping import Calls, sweep
 
 from lambdas.notify.digests import stopped_mail
 from lambdas.sweep import handler as sweep_handler
@@ -20,7 +20,7 @@ from tests.lambdas.notify.notifying import event_of, notify_about, run_of
 from tests.lambdas.reports import failed, succeeded
 
 NAME = "5f0c0123456789ab"
-MAIL = Path(__file__).parents[2] / "docs" / "mails" / "backfill_stopped.txt"
+MAIL = Path(__file__).parents[3] / "docs" / "mails" / "backfill_stopped.txt"
 
 
 def begin_backfill(cloud: Cloud, *keys: str) -> None:
