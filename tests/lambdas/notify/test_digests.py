@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from tests.lambdas.sweep.sweeping import Calls, sweep
 
 from lambdas.notify.digests import stopped_mail
 from lambdas.sweep import handler as sweep_handler
@@ -18,6 +17,7 @@ from schemas.work_bucket import BACKFILL_KEY, digest_key, notified_stem, sent_ke
 from tests.lambdas.cloud import DAY_KEY, TRANSACTIONS_JOB, WORK, Cloud
 from tests.lambdas.notify.notifying import event_of, notify_about, run_of
 from tests.lambdas.reports import failed, succeeded
+from tests.lambdas.sweep.sweeping import Calls, sweep
 
 NAME = "5f0c0123456789ab"
 MAIL = Path(__file__).parents[3] / "docs" / "mails" / "backfill_stopped.txt"
@@ -100,7 +100,7 @@ def test_a_backfill_that_may_run_is_left_alone(cloud: Cloud, calls: Calls) -> No
     cloud.age(BACKFILL_KEY, timedelta(seconds=QUIET_SECONDS - 3600))
     sweep()
     assert calls.asked == []
-    assert tell(dict(BACKFILL_STOPPED)) is False
+    assert notify_about(dict(BACKFILL_STOPPED)) is False
     assert (cloud.mails(), BACKFILL_KEY in cloud.keys("notified/")) == ([], True)
 
 

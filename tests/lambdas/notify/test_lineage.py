@@ -154,7 +154,7 @@ def test_an_endpoint_that_is_no_web_server_changes_nothing(cloud: Cloud, monkeyp
         sends_to(f"http://127.0.0.1:{server.server_address[1]}/", monkeypatch)
         drop = cloud.drop()
         cloud.put_report(succeeded(drop))
-        assert tell(event_of("glue_succeeded", run_of(cloud, drop))) is True
+        assert notify_about(event_of("glue_succeeded", run_of(cloud, drop))) is True
         server.shutdown()
     assert len(cloud.mails()) == 1
 
@@ -185,7 +185,7 @@ def test_an_endpoint_that_hangs_holds_up_nothing(cloud: Cloud, answer: bytes, mo
         sends_to(f"http://127.0.0.1:{server.server_address[1]}/", monkeypatch)
         drop = cloud.drop()
         cloud.put_report(succeeded(drop))
-        assert tell(event_of("glue_succeeded", run_of(cloud, drop))) is True
+        assert notify_about(event_of("glue_succeeded", run_of(cloud, drop))) is True
         was_left.set()
         for thread in threading.enumerate():
             if thread.name == "lineage":
