@@ -27,10 +27,11 @@ from components.permissions import (
     write_objects,
 )
 from components.pipeline_component import PipelineComponent
-from components.processing import ERROR_LOG_GROUP, Processing
+from components.processing import Processing
 from components.refusals import require
 from components.storage import Storage
 from components.warehouse import Warehouse
+from schemas.runs import ERROR_LOG_GROUP
 from schemas.settings import NotifySettings, environment_of
 from schemas.work_bucket import BACKFILL_KEY, CLAIMS, NOTIFIED, REPORTS
 

@@ -33,15 +33,18 @@ from components.storage import Storage
 from components.warehouse import Warehouse
 from schemas import amount_classes
 from schemas.drops import DIMENSIONS_PREFIX, TRANSACTIONS_PREFIX
-from schemas.runs import LOAD_DIMENSIONS, PROCESS_TRANSACTIONS, REPLACE, SAME_KEY, encode_job_arguments
+from schemas.runs import (
+    ERROR_LOG_GROUP,
+    LOAD_DIMENSIONS,
+    OUTPUT_LOG_GROUP,
+    PROCESS_TRANSACTIONS,
+    REPLACE,
+    SAME_KEY,
+    encode_job_arguments,
+)
 from schemas.sources import InvalidSource, SourceSettings
 from schemas.work_bucket import CODE, REJECTED, REPORTS, STAGING
 from sources import read_source
-
-# Glue's own names, the same for every Python Shell job of an account. Whichever job runs first creates the
-# groups, so no stack owns them; docs/aws.md says how to set their retention.
-OUTPUT_LOG_GROUP = "/aws-glue/python-jobs/output"
-ERROR_LOG_GROUP = "/aws-glue/python-jobs/error"
 
 # Glue accepts 260 KB of arguments, Linux 128 KiB for one of them.
 MOST_ARGUMENT_CHARACTERS = 16_384

@@ -20,6 +20,14 @@ PROCESS_TRANSACTIONS = "process_transactions"
 LOAD_DIMENSIONS = "load_dimensions"
 JOBS = (PROCESS_TRANSACTIONS, LOAD_DIMENSIONS)
 
+OUTPUT_LOG_GROUP = "/aws-glue/python-jobs/output"
+"""Glue's log group for the output of every Python Shell job of an account; a run's stream has the run's id.
+
+The first run creates the group, so no stack owns it; docs/aws.md describes how to set its retention.
+"""
+ERROR_LOG_GROUP = "/aws-glue/python-jobs/error"
+"""Glue's log group for the messages of its installer, and for tracebacks."""
+
 LOAD = "load"
 """Load the drop, for the first time or again."""
 FLOW_IN = "flow_in"

@@ -17,6 +17,7 @@ import polars as pl
 
 from cli.check.proposals import Proposal, propose
 from cli.check.result import CheckResult
+from cli.drops.keys import DAY_IN_NAME
 from cli.refusals import Refused
 from jobs.csv.reader import SourceFile, open_source_file
 from jobs.csv.reject_summary import RejectSummary
@@ -38,7 +39,6 @@ from schemas.sources import CONTRACT_COLUMNS, SourceSettings
 from schemas.warehouse.tables import DIMENSIONS
 
 _FOLDERS = re.compile(r"year=([0-9]{4})/month=([0-9]{1,2})/day=([0-9]{1,2})/")
-_NAMED_DAY = re.compile(r"(?<![0-9])([0-9]{4}-[0-9]{2}-[0-9]{2})(?![0-9])")
 _MOST_VALUES = 1000
 """The largest number of different values that is kept for each reject reason."""
 
@@ -108,7 +108,7 @@ class Checker:
 def _day_of(path: Path, given: str | None) -> date | None:
     """The given day, or the day in the folders' names or in the file's name."""
     folders = _FOLDERS.search(path.absolute().as_posix())
-    named = _NAMED_DAY.search(path.name)
+    named = DAY_IN_NAME.search(path.name)
     written = given or ("-".join(part.zfill(2) for part in folders.groups()) if folders else named and named[1])
     try:
         return date.fromisoformat(written) if written else None

@@ -20,7 +20,7 @@ from schemas.drops import (
     parse_key,
 )
 
-_DAY = re.compile(r"(?<![0-9])([0-9]{4}-[0-9]{2}-[0-9]{2})(?![0-9])")
+DAY_IN_NAME = re.compile(r"(?<![0-9])([0-9]{4}-[0-9]{2}-[0-9]{2})(?![0-9])")
 _FILES = ("*.csv", "*.csv.gz")
 
 
@@ -58,7 +58,7 @@ def key_of(name: str, day: str | None) -> str:
     if name.startswith((PRODUCTS, CUSTOMERS)):
         key = f"{DIMENSIONS_PREFIX}{name}"
     else:
-        named = _DAY.search(name)
+        named = DAY_IN_NAME.search(name)
         text = day or (named[1] if named else None)
         if text is None:
             raise Refused(f"{name} has no day in its name; give it with --day YYYY-MM-DD")

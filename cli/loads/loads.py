@@ -16,7 +16,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from cli.drops.status import DropStatus, drop_status
+from cli.drops.status import DropStatus, Phase, drop_status
 from cli.pipelines.pipeline import Pipeline
 from schemas.drops import Drop, is_drop
 from schemas.reports import SUCCEEDED, Report
@@ -76,7 +76,7 @@ class Load:
 
     @property
     def is_failed(self) -> bool:
-        return self.status.phase.value == "failed"
+        return self.status.phase is Phase.FAILED
 
 
 @dataclass

@@ -11,6 +11,7 @@ from typing import Any
 
 from cli.loads.loads import Load, Loads
 from cli.refusals import Refused
+from lambdas.archived_copies import SOURCE_VERSION_ID
 from schemas.counted import counted
 from schemas.drops import TRANSACTIONS_PREFIX, Drop, day_prefix
 
@@ -97,7 +98,7 @@ class LoadNames:
         """The version id of the drop that an archived copy was made of; `archive` keeps it in the metadata."""
         where = {"Bucket": self.loads.pipeline.output("archive_bucket"), "Key": copy["Key"]}
         head = self.loads.pipeline.client("s3").head_object(**where, VersionId=copy["VersionId"])
-        version_id: str | None = head["Metadata"].get("source-version-id")
+        version_id: str | None = head["Metadata"].get(SOURCE_VERSION_ID)
         return version_id
 
 

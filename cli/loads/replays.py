@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from cli.drops.status import Phase
 from cli.loads.loads import Load, Loads
+from lambdas.archived_copies import SOURCE_VERSION_ID
 from schemas.messages import replay_message
 
 
@@ -53,7 +54,7 @@ def find_content(loads: Loads, load: Load) -> str | None:
             if version["Key"] != load.drop.key:
                 continue
             head = s3.head_object(Bucket=bucket, Key=version["Key"], VersionId=version["VersionId"])
-            if head["Metadata"].get("source-version-id") == load.drop.version_id:
+            if head["Metadata"].get(SOURCE_VERSION_ID) == load.drop.version_id:
                 return "archive"
     return None
 

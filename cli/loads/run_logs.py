@@ -5,9 +5,7 @@ from __future__ import annotations
 from cli.loads.loads import Load
 from cli.pipelines.pipeline import Pipeline
 from cli.refusals import Refused
-
-LOG_GROUPS = ("/aws-glue/python-jobs/output", "/aws-glue/python-jobs/error")
-"""Glue's log groups: the script's output, and the messages of its installer with tracebacks."""
+from schemas.runs import ERROR_LOG_GROUP, OUTPUT_LOG_GROUP
 
 
 def run_of(load: Load, attempt: int | None) -> str:
@@ -25,7 +23,7 @@ def read_log(pipeline: Pipeline, run_id: str) -> list[str]:
     """The lines of a run's log, in the order they were printed; none where it has printed nothing yet."""
     client = pipeline.client("logs")
     lines: list[tuple[int, str]] = []
-    for group in LOG_GROUPS:
+    for group in (OUTPUT_LOG_GROUP, ERROR_LOG_GROUP):
         try:
             pages = client.get_paginator("filter_log_events").paginate(logGroupName=group, logStreamNames=[run_id])
             lines += [(event["timestamp"], event["message"].rstrip("\n")) for page in pages for event in page["events"]]

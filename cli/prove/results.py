@@ -11,6 +11,7 @@ from cli.pipelines.pipeline import Pipeline
 from cli.pipelines.statements import run_statement
 from cli.prove.files import ProofFiles
 from cli.prove.throwaway_stack import PROJECT
+from lambdas.archived_copies import SOURCE_VERSION_ID
 from schemas.drops import Drop
 
 _MOST_ROWS = 100_000
@@ -48,7 +49,7 @@ def archive_faults(pipeline: Pipeline, folder: Path, loaded: Mapping[Drop, str])
     for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
         for version in page.get("Versions", []):
             copy = s3.get_object(Bucket=bucket, Key=version["Key"], VersionId=version["VersionId"])
-            copies[version["Key"], copy["Metadata"].get("source-version-id", "")] = copy["Body"].read()
+            copies[version["Key"], copy["Metadata"].get(SOURCE_VERSION_ID, "")] = copy["Body"].read()
     faults = []
     for drop, key in loaded.items():
         content = copies.get((drop.key, drop.version_id))

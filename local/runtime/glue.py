@@ -22,8 +22,9 @@ from local.api.aws_requests import AwsRequest
 from local.moto_hooks import EmulatedRun
 from local.moto_hooks.glue import STARTING, STOPPING, WAITING, has_room, one_start_at_a_time
 from local.runtime.glue_process import Ended, GlueProcesses
+from schemas.runs import ERROR_LOG_GROUP, OUTPUT_LOG_GROUP
 
-LOG_GROUPS = ("/aws-glue/python-jobs/output", "/aws-glue/python-jobs/error")
+LOG_GROUPS = (OUTPUT_LOG_GROUP, ERROR_LOG_GROUP)
 """Glue creates them when the first Python Shell job of an account and Region runs."""
 
 # Only these final states cause an event; EXPIRED and ERROR do not.
@@ -154,11 +155,11 @@ class Glue:
     def _keep_log(self, run_id: str) -> None:
         """Write the run's output into a log stream with the run's id as its name."""
         logs, lines = self.aws.client("logs"), self.processes.log(run_id).splitlines()
-        logs.create_log_stream(logGroupName=LOG_GROUPS[0], logStreamName=run_id)
+        logs.create_log_stream(logGroupName=OUTPUT_LOG_GROUP, logStreamName=run_id)
         now = round(datetime.now(UTC).timestamp() * 1000)
         for first in range(0, len(lines), _LOG_LINES_PER_BATCH):
             batch = [
                 {"timestamp": now, "message": line} for line in lines[first : first + _LOG_LINES_PER_BATCH] if line
             ]
             if batch:
-                logs.put_log_events(logGroupName=LOG_GROUPS[0], logStreamName=run_id, logEvents=batch)
+                logs.put_log_events(logGroupName=OUTPUT_LOG_GROUP, logStreamName=run_id, logEvents=batch)
