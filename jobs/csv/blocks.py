@@ -130,19 +130,14 @@ def without_blank_records(frame: pl.DataFrame, layout: Layout) -> pl.DataFrame:
         texts = frame.get_column(SOURCE_TEXT).filter(is_malformed)
         is_blank = texts.is_null() | texts.str.contains(layout.dialect.without_value)
         blanks.append(is_malformed.arg_true().filter(is_blank.fill_null(True)))
-    if _may_be_blank(first):
-        # Few rows lack their first value, so only those are checked further.
-        is_suspect = ~is_malformed & (first.str.strip_chars(WHITE_SPACE).str.len_bytes().fill_null(0) == 0)
+    # Few rows lack their first value, so only those are looked at further. Comparing costs less than trimming.
+    may_be_blank = first.is_null() | (first < "!") | (first > "~")
+    if may_be_blank.any():
         values = pl.col(list(layout.names)).str.strip_chars(WHITE_SPACE).str.len_bytes()
-        is_blank = frame.filter(is_suspect).select(pl.sum_horizontal(values) == 0).to_series()
-        blanks.append(is_suspect.arg_true().filter(is_blank))
+        has_none = ~pl.col(IS_MALFORMED) & (pl.sum_horizontal(values) == 0)
+        is_blank = frame.filter(may_be_blank).select(has_none).to_series()
+        blanks.append(may_be_blank.arg_true().filter(is_blank))
     where = pl.concat(blanks).sort() if blanks else None
     if where is None or where.is_empty():
         return frame
     return frame.filter(pl.repeat(True, frame.height, dtype=pl.Boolean(), eager=True).scatter(where, False))
-
-
-def _may_be_blank(values: pl.Series) -> bool:
-    """False if every value surely has a letter: two comparisons cost less than trimming each."""
-    smallest, largest = values.min(), values.max()
-    return bool(values.null_count()) or not isinstance(smallest, str) or smallest < "!" or str(largest) > "~"

@@ -97,8 +97,9 @@ class OrderRows:
         for name in self.filled:
             if name != self._order:
                 value = rows.select(_trimmed(name)).to_series()
-                filled = self._filled_down(value.set(is_start & value.is_null(), _NOTHING))
-                rows = rows.with_columns(filled.set(filled == _NOTHING, None))
+                has_gaps = value.null_count() > 0
+                filled = self._filled_down(value.set(is_start & value.is_null(), _NOTHING) if has_gaps else value)
+                rows = rows.with_columns(filled.set(filled == _NOTHING, None) if has_gaps else filled)
         if not self.is_numbered:
             return rows
         record = rows.get_column(_RECORD)

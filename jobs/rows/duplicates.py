@@ -180,7 +180,7 @@ def settle_events(batches: Callable[[], Iterator[pl.DataFrame]]) -> SettledEvent
     spread, last = _events(batches())
     is_conflicting = pl.any_horizontal(pl.col(f"least_{name}").ne_missing(pl.col(f"most_{name}")) for name in _SALE)
     conflicting = spread.filter(is_conflicting).select(_SAME_EVENT)
-    sound = last.join(conflicting, on=_SAME_EVENT, how="anti")
+    _, sound = _in_conflict(last, conflicting)
     of_sound = spread.filter(~is_conflicting).get_column(_ACCEPTED_ROWS)
     rejected = chain.from_iterable(_rejected(batch, conflicting) for batch in batches())
     return SettledEvents(rejected, sound, int(of_sound.sum()) - sound.height)
@@ -240,7 +240,7 @@ def _events(batches: Iterator[pl.DataFrame]) -> tuple[pl.DataFrame, pl.DataFrame
             pl.col(_IS_ACCEPTED).cast(pl.Int64).alias(_ACCEPTED_ROWS),
         )
         ranges = [_spread(pl.concat([*ranges, of_rows]))]
-        accepted = batch.filter(_IS_ACCEPTED).drop(_IS_ACCEPTED, _AS_REJECTED, CHUNK)
+        accepted = batch.drop(_IS_ACCEPTED, _AS_REJECTED, CHUNK).filter(batch.get_column(_IS_ACCEPTED))
         last = [_last_of_each_event(pl.concat([*last, accepted]))]
     return ranges[0], last[0]
 
@@ -265,10 +265,25 @@ def _alone(rows: pl.DataFrame, hashed: pl.Expr) -> tuple[pl.DataFrame, pl.DataFr
     return rows.filter(~is_repeated), rows.filter(is_repeated)
 
 
+def _in_conflict(rows: pl.DataFrame, conflicting: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """(rows of a conflicting event, the rest)."""
+    may_be = _may_conflict(rows, conflicting)
+    near = rows.filter(may_be)
+    beside = near.join(conflicting, on=_SAME_EVENT, how="anti")
+    return near.join(conflicting, on=_SAME_EVENT, how="semi"), pl.concat([rows.filter(~may_be), beside])
+
+
+def _may_conflict(rows: pl.DataFrame, conflicting: pl.DataFrame) -> pl.Series:
+    """By the hash, which costs less to compare than the texts."""
+    hashes = conflicting.select(EVENT_HASH).to_series()
+    return rows.select(EVENT_HASH.is_in(hashes.implode())).to_series()
+
+
 def _rejected(batch: pl.DataFrame, conflicting: pl.DataFrame) -> Iterator[tuple[int, pl.DataFrame]]:
-    in_conflict = batch.join(conflicting, on=_SAME_EVENT, how="semi").with_columns(pl.lit(True).alias(CONFLICTING))
-    waiting = batch.filter(~pl.col(_IS_ACCEPTED)).join(conflicting, on=_SAME_EVENT, how="anti")
-    both = pl.concat([in_conflict, waiting.with_columns(pl.lit(False).alias(CONFLICTING))])
+    batch = batch.filter(_may_conflict(batch, conflicting) | ~batch.get_column(_IS_ACCEPTED))
+    in_conflict, others = _in_conflict(batch, conflicting)
+    waiting = others.filter(~pl.col(_IS_ACCEPTED)).with_columns(pl.lit(False).alias(CONFLICTING))
+    both = pl.concat([in_conflict.with_columns(pl.lit(True).alias(CONFLICTING)), waiting])
     for (chunk,), rows in both.partition_by(CHUNK, as_dict=True).items():
         is_second_reason = rows.select(pl.col(CONFLICTING) & ~pl.col(_IS_ACCEPTED)).to_series()
         reasons = pl.col(REJECT_REASONS_COLUMN)

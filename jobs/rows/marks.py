@@ -63,20 +63,22 @@ class Marks:
 
     # Rows that only share a mark come along: they are few, or the repeating ones are many times as many.
     @property
-    def event_bucket(self) -> pl.Expr:
+    def event_bucket(self) -> pl.Expr | int:
         """The bucket of a contested row: all rows of an event are in one."""
-        return EVENT_HASH % (1 + 2 * self.repeating_rows // _ROWS_PER_BUCKET)
+        return _bucket(EVENT_HASH, 1 + 2 * self.repeating_rows // _ROWS_PER_BUCKET)
 
     @property
-    def id_bucket(self) -> pl.Expr:
+    def id_bucket(self) -> pl.Expr | int:
         """The bucket of a row whose event is settled: all rows of an id are in one."""
-        return ID_HASH % (1 + 2 * self.repeated_ids // _ROWS_PER_BUCKET)
+        return _bucket(ID_HASH, 1 + 2 * self.repeated_ids // _ROWS_PER_BUCKET)
 
     def are_on(self, rows: pl.DataFrame) -> pl.Series:
         """True for each of the rows whose transaction_id is marked."""
         if self.marked.is_empty() or rows.is_empty():
             return pl.repeat(False, rows.height, dtype=pl.Boolean(), eager=True)
-        place = ID_HASH % self.buckets * self.per_bucket + ID_HASH // self.buckets % self.per_bucket
+        place = ID_HASH // self.buckets % self.per_bucket
+        if self.buckets > 1:
+            place = ID_HASH % self.buckets * self.per_bucket + place
         return self.marked.gather(rows.select(place).to_series())
 
 
@@ -98,7 +100,11 @@ def hashes_of(ids: pl.DataFrame, reader: IdReader) -> pl.DataFrame:
 
 def hash_bucket(buckets: int) -> pl.Expr | int:
     """The bucket of each hash."""
-    return pl.col(HASH) % buckets if buckets > 1 else 0
+    return _bucket(pl.col(HASH), buckets)
+
+
+def _bucket(hashed: pl.Expr, buckets: int) -> pl.Expr | int:
+    return hashed % buckets if buckets > 1 else 0
 
 
 def mark(hashes: pl.Series, buckets: int, per_bucket: int) -> MarkedBucket:

@@ -40,7 +40,7 @@ class NumberReader:
 
     def read_price(self, text: pl.Series) -> pl.Series:
         """Decimal(18, 4): from 0 up, at most four decimals, then only zeros."""
-        prices = self._prices(text)
+        prices = self._plain_prices(text) if self._mark == "." else self._prices(text)
         # Not `read`: Polars cannot scatter decimals.
         return self._prices(bare(text)) if prices.null_count() > text.null_count() else prices
 
@@ -49,6 +49,10 @@ class NumberReader:
         is_whole = text.str.contains(self._whole) & ~text.str.contains(self._ambiguous)
         digits = self._plain(text).str.replace(r"\..*$", "")
         return digits.set(~is_whole, None).cast(pl.Int32, strict=False)
+
+    @staticmethod
+    def _plain_prices(text: pl.Series) -> pl.Series:
+        return text.set(~text.str.contains(r"^[0-9]+(?:\.[0-9]{1,4})?$"), None).cast(_PRICE, strict=False)
 
     def _prices(self, text: pl.Series) -> pl.Series:
         plain = self._plain(text).str.replace(r"(\.[0-9]{4})0+$", "${1}")
