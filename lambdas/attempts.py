@@ -41,6 +41,12 @@ def read_report(leases: LeaseStore, load_id: str, attempt: int) -> Report | None
         return None
 
 
+def was_loaded(leases: LeaseStore, load_id: str) -> bool:
+    """True when an attempt at the load was committed, as far as the reports are still there."""
+    reports = (read_report(leases, load_id, attempt) for attempt in claimed_attempts(leases, load_id))
+    return any(report is not None and report.outcome == SUCCEEDED for report in reports)
+
+
 def drop_of(claim: Lease) -> Drop:
     """The drop that a claim is about."""
     return Drop(claim.payload["bucket"], claim.payload["key"], claim.payload["version_id"])

@@ -20,8 +20,11 @@ from botocore.exceptions import ClientError
 if TYPE_CHECKING:
     from types_boto3_s3.client import S3Client
 
-# 412: the condition does not hold. 409: another write of this key is under way. 404: there is nothing to replace.
+# 412: the condition does not hold. 404: there is nothing to replace.
 _ANOTHER_WAS_FIRST = {409, 412, 404}
+_CONFLICT = 409
+"""Another write of this key was under way. S3 asks for another try (PutObject, ConditionalRequestConflict)."""
+_TRIES = 3
 
 
 @dataclass(frozen=True)
@@ -112,15 +115,20 @@ class LeaseStore:
         """Delete a note, whether or not it exists."""
         self.s3.delete_object(Bucket=self.bucket, Key=key)
 
-    def _write(self, key: str, payload: Mapping[str, Any], condition: Mapping[str, Any]) -> Lease | None:
+    def _write(
+        self, key: str, payload: Mapping[str, Any], condition: Mapping[str, Any], tries: int = _TRIES
+    ) -> Lease | None:
         body = json.dumps(payload, indent=2, sort_keys=True).encode("utf-8")
         try:
             written = self.s3.put_object(
                 Bucket=self.bucket, Key=key, Body=body, ContentType="application/json", **condition
             )
         except ClientError as error:
-            if error.response["ResponseMetadata"]["HTTPStatusCode"] not in _ANOTHER_WAS_FIRST:
+            status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+            if status not in _ANOTHER_WAS_FIRST:
                 raise
+            if status == _CONFLICT and tries > 1:
+                return self._write(key, payload, condition, tries - 1)
             return self._if_it_is_ours(key, payload)
         return Lease(key, written["ETag"], dict(payload), server_time(written), 0.0)
 

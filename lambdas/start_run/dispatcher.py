@@ -19,11 +19,11 @@ from aws_lambda_powertools import Logger
 from botocore.exceptions import ClientError
 
 from lambdas.archived_copies import find_copy
-from lambdas.attempts import claimed_attempts, outcome_of
+from lambdas.attempts import claimed_attempts, outcome_of, was_loaded
 from lambdas.drop_versions import find_version
 from lambdas.errors import TerminalError
 from lambdas.leases import Lease, LeaseStore, leased, released
-from lambdas.notifier import Notifier
+from lambdas.notifier import Mail, Notifier
 from lambdas.runs import Runner, RunnerIsFull, StartRefused, StartUnconfirmed
 from lambdas.start_run.refusals import outside_layout_mail, refused_request_mail
 from schemas.drops import TRANSACTIONS, Drop, KeyOutsideLayout, is_not_a_drop, parse_key
@@ -91,8 +91,10 @@ class Dispatcher:
         try:
             parse_key(request.key)
         except KeyOutsideLayout as error:
-            self._mail_outside_layout(request, str(error), lease_seconds)
-            return DispatchResult.OUTSIDE_LAYOUT
+            load_id = Drop(request.bucket, request.key, request.version_id or "").load_id
+            mail = outside_layout_mail(request, str(error), stack=self.settings.environment)
+            is_told = self._tell(outside_layout_stem(load_id), mail, lease_seconds)
+            return DispatchResult.OUTSIDE_LAYOUT if is_told else DispatchResult.WAITS
         drop = self._pinned(request)
         if drop is None:
             return self._refused(request, DispatchResult.GONE, lease_seconds)
@@ -174,7 +176,9 @@ class Dispatcher:
             return None
         version = find_version(self.s3, drop)
         if version is not None:
-            return DispatchResult.WITHDRAWN if version.is_withdrawn else None
+            # A file that is deleted when it is loaded already was not withdrawn: `archive` moves it.
+            is_withdrawn = version.is_withdrawn and not was_loaded(self.leases, drop.load_id)
+            return DispatchResult.WITHDRAWN if is_withdrawn else None
         return find_copy(self.s3, self.leases, self.settings.archive_bucket, drop) or DispatchResult.GONE
 
     def _start(self, drop: Drop, plan: Claim, archived: ArchivedCopy | None, *, lease_seconds: float) -> DispatchResult:
@@ -231,13 +235,13 @@ class Dispatcher:
         if replay is not None and replay.after_attempt is None and not _is_ours(replay):
             load_id = Drop(request.bucket, request.key, request.version_id or "").load_id
             mail = refused_request_mail(request, replay, result.value, stack=self.settings.environment)
-            self.notifier.send_at_most_once(refused_stem(load_id, replay.request), mail, lease_seconds=lease_seconds)
+            if not self._tell(refused_stem(load_id, replay.request), mail, lease_seconds):
+                return DispatchResult.WAITS
         return result
 
-    def _mail_outside_layout(self, request: Request, sentence: str, lease_seconds: float) -> None:
-        load_id = Drop(request.bucket, request.key, request.version_id or "").load_id
-        mail = outside_layout_mail(request, sentence, stack=self.settings.environment)
-        self.notifier.send_at_most_once(outside_layout_stem(load_id), mail, lease_seconds=lease_seconds)
+    def _tell(self, stem: str, mail: Mail, lease_seconds: float) -> bool:
+        """Send the mail; False while another worker may be sending it: should that one die, nobody else would."""
+        return self.notifier.send_at_most_once(stem, mail, lease_seconds=lease_seconds) or self.notifier.was_sent(stem)
 
 
 def _operation_of(claim: Lease) -> str:

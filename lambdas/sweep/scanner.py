@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from lambdas.archived_copies import find_copy
-from lambdas.attempts import Outcome, claimed_attempts, drop_of, outcome_of
+from lambdas.attempts import Outcome, claimed_attempts, drop_of, outcome_of, was_loaded
 from lambdas.drop_versions import DropVersion
 from lambdas.errors import TerminalError
 from lambdas.leases import Lease, LeaseStore
@@ -252,10 +252,10 @@ class Scanner:
         )
 
     def _can_be_read(self, drop: Drop) -> bool:
-        """True while the drop is in the drop bucket and not withdrawn, or in the archive."""
+        """True while the drop is in the drop bucket and was not withdrawn before it was loaded, or in the archive."""
         version = self.listing.versions.get(drop.load_id)
         if version is not None:
-            return not version.is_withdrawn
+            return not version.is_withdrawn or was_loaded(self.leases, drop.load_id)
         return find_copy(self.s3, self.leases, self.archive_bucket, drop) is not None
 
     def _is_time_to_retry(self, claim: Lease, outcome: Outcome) -> bool:

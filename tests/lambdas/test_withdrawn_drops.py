@@ -10,8 +10,9 @@ import pytest
 
 from lambdas.start_run import handler as start_run
 from lambdas.sweep import handler as sweep
-from schemas.messages import drop_message, replay_message
+from schemas.messages import drop_message, flow_in_message, replay_message
 from tests.lambdas.cloud import DAY_KEY, DROPS, Cloud, Invocation
+from tests.lambdas.reports import failed, succeeded
 
 
 def deliver(cloud: Cloud, *bodies: str) -> None:
@@ -49,6 +50,19 @@ def test_replay_of_a_withdrawn_drop_is_answered_by_mail(cloud: Cloud) -> None:
     [(_, body)] = cloud.mails()
     assert "the owner deleted the file" in body
     assert cloud.runs() == []
+
+
+def test_a_file_deleted_after_its_load_is_not_withdrawn(cloud: Cloud, calls: list[Any]) -> None:
+    """It is about to be archived, and its rows still wait for their customers."""
+    drop = cloud.drop()
+    deliver(cloud, drop_message(drop))
+    cloud.end_run(cloud.runs()[-1], "SUCCEEDED", report=succeeded(drop))
+    withdraw(cloud)
+    deliver(cloud, flow_in_message(drop, request="flow_in:0123456789abcdef:1"))
+    [run] = cloud.live_runs()
+    assert cloud.drop_of(run) == (drop, 2)
+    cloud.end_run(run, "FAILED", report=failed(drop, attempt=2, is_transient=True))
+    assert sweep.handle({"grace_seconds": 0}, Invocation())["retried"] == 1
 
 
 def test_upload_after_a_deletion_is_loaded_and_the_one_before_is_not(cloud: Cloud) -> None:

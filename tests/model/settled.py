@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from typing import TYPE_CHECKING
 
 from schemas.drops import Drop
 from schemas.runs import decode_run
-from schemas.work_bucket import REPORTS, deferred_key, notified_stem, sent_key
+from schemas.work_bucket import REPORTS, claims_prefix, deferred_key, notified_stem, refused_stem, sent_key
 from tests.model.memory_aws import ARCHIVE, DROPS, WORK
 from tests.model.workers import Broken
 
@@ -34,7 +35,18 @@ def check(world: World) -> None:
                 _was_deferred(world, drop.load_id, attempt) and attempt < attempts[-1]
             ):
                 raise Broken(f"nobody was told of attempt {attempt} at {drop.load_id}")
+    for request, drop in world.requests.items():
+        if not _was_met(world, request, drop) and not world.dead_letters:
+            raise Broken(f"{request} about {drop.load_id} was neither met nor refused")
     _check_archive(world)
+
+
+def _was_met(world: World, request: str, drop: Drop) -> bool:
+    """True when an attempt was made at it, or a mail says why there is none."""
+    if world.s3.current(WORK, sent_key(refused_stem(drop.load_id, request))) is not None:
+        return True
+    claims = (world.s3.current(WORK, key) for key in world.s3.keys(WORK, claims_prefix(drop.load_id)))
+    return any(json.loads(claim.body)["requested_by"] == request for claim in claims if claim is not None)
 
 
 def _missed_the_copy(world: World, drop: Drop) -> bool:

@@ -18,9 +18,9 @@ from typing import Any
 from jobs.attempt import describe
 from jobs.errors import DropGone
 from schemas.drops import TRANSACTIONS, Drop
-from schemas.messages import drop_message, replay_message
+from schemas.messages import drop_message, flow_in_message, replay_message, retract_message
 from schemas.reports import FAILED, SUCCEEDED, Error, Report
-from schemas.runs import RunArguments, decode_run
+from schemas.runs import RETRACT, RunArguments, decode_run
 from schemas.work_bucket import OPEN, REPORTS, report_key
 from tests.model.memory_aws import DROPS, S3, WORK, Glue, GlueRun
 from tests.model.settled import check
@@ -72,8 +72,10 @@ class World(Workers):
     withdrawn: dict[str, Any] = field(default_factory=dict)
     """The load ids of deleted files, and since when."""
     committed: set[str] = field(default_factory=set)
-    replays: Counter[str] = field(default_factory=Counter)
-    """How often a person asked for another attempt at a load."""
+    asked: Counter[str] = field(default_factory=Counter)
+    """How often another attempt at a load was asked for."""
+    requests: dict[str, Drop] = field(default_factory=dict)
+    """The retractions and flow-ins that were asked for, by name: each must be made or refused in words."""
     unasked: Counter[str] = field(default_factory=Counter)
     """The number of attempts that followed a final one."""
     mails: list[tuple[str, int]] = field(default_factory=list)
@@ -190,12 +192,15 @@ class World(Workers):
         withdrawn_at = self.withdrawn.get(decoded.drop.load_id)
         is_archived = decoded.archived is not None or decoded.drop.load_id in self.committed
         # A starter that had looked at the drop before may still start the run.
-        if withdrawn_at is not None and (now - withdrawn_at).total_seconds() > 60 and not is_archived:
+        is_read = decoded.operation != RETRACT and not is_archived
+        if withdrawn_at is not None and (now - withdrawn_at).total_seconds() > 60 and is_read:
             raise Broken(f"a run of {decoded.drop.load_id}, which was withdrawn")
         chosen = [fate for fate in FATES if fate != "finds no drop"]
         fate = ENDS_WELL if self.is_calm else chosen[self.choose(len(chosen))]
         lag = 0 if self.is_calm else self.choose(3)
-        self.log.append(f"run {run_id} of {decoded.drop.load_id} attempt {decoded.attempt}, it {fate}, lag {lag}")
+        self.log.append(
+            f"run {run_id}, {decoded.operation} of {decoded.drop.load_id}, attempt {decoded.attempt}, {fate}, lag {lag}"
+        )
         visible = now + timedelta(seconds=(0, 50, 600)[lag])
         listed = now + timedelta(seconds=(0, 50, 50)[lag])
         return GlueRun(run_id, job_name, arguments, now, visible, listed, fate)
@@ -213,7 +218,7 @@ class World(Workers):
             is_worth_it = run.fate in ("fails for now", "meets the limit", "finds no drop")
             if not is_worth_it or self.clock.now < self.waits_until.get(run.run_id, self.clock.now):
                 self.unasked[load_id] += 1
-        if self.unasked[load_id] > self.replays[load_id]:
+        if self.unasked[load_id] > self.asked[load_id]:
             raise Broken(f"attempt {started.attempt} at {load_id}, which nobody asked for")
 
     def progress(self, run: GlueRun) -> None:
@@ -223,7 +228,8 @@ class World(Workers):
         drop, archived = arguments.drop, arguments.archived
         source = archived if archived is not None else drop
         step = FATES[run.fate][run.steps]
-        if run.steps == 0 and self.s3.version(source.bucket, source.key, source.version_id) is None:
+        is_there = self.s3.version(source.bucket, source.key, source.version_id) is not None
+        if run.steps == 0 and arguments.operation != RETRACT and not is_there:
             run.fate, step = "finds no drop", "report"
         run.steps += 1
         self.log.append(f"{run.run_id} {step}")
@@ -304,7 +310,7 @@ class World(Workers):
             happenings += [self.upload] * 2
         if self.events:
             happenings.append(lambda: self.events.pop(0) and None)
-        happenings += [self._withdraw, self._replay]
+        happenings += [self._withdraw, self._ask]
         happenings[self.choose(len(happenings))]()
 
     def _withdraw(self) -> None:
@@ -316,12 +322,22 @@ class World(Workers):
                 if other.key == drop.key:
                     self.withdrawn.setdefault(other.load_id, self.clock.now)
 
-    def _replay(self) -> None:
-        if self.choose(4) == 3:
-            self.log.append("a person replays")
-            drop = self.uploads[self.choose(len(self.uploads))]
-            self.replays[drop.load_id] += 1
-            self.messages.append(Message(replay_message(drop), self.clock.now))
+    def _ask(self) -> None:
+        """A person replays or retracts a load, or what its rows waited for has come."""
+        if self.choose(4) != 3:
+            return
+        drop = self.uploads[self.choose(len(self.uploads))]
+        name = f"request-{sum(self.asked.values())}"
+        message, is_own = (
+            (replay_message(drop, request=name), False),
+            (retract_message(drop, request=name), True),
+            (flow_in_message(drop, request=name), True),
+        )[self.choose(3)]
+        self.log.append(message)
+        self.asked[drop.load_id] += 1
+        if is_own:
+            self.requests[name] = drop
+        self.messages.append(Message(message, self.clock.now))
 
     def come_to_rest(self) -> None:
         self.kill_the_paused()

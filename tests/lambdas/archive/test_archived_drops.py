@@ -8,17 +8,20 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from jobs.attempt import describe
 from jobs.errors import DropGone
 from lambdas.archive import handler as archive
 from lambdas.errors import TerminalError
+from lambdas.leases import leased
 from lambdas.notify import handler as notify
 from lambdas.start_run import handler as start_run
 from lambdas.sweep import handler as sweep
 from schemas.drops import Drop
 from schemas.messages import drop_message, flow_in_message, read_message, replay_message, retract_message
 from schemas.runs import FLOW_IN, LOAD, RETRACT, ArchivedCopy, decode_run
+from schemas.work_bucket import outside_layout_stem, refused_stem, sending_key, sent_key
 from tests.lambdas.cloud import ARCHIVE, DAY_KEY, DROPS, WORK, Cloud, Invocation, recorded
 from tests.lambdas.reports import failed, succeeded
 
@@ -92,6 +95,47 @@ def test_request_that_cannot_be_met_is_answered_by_one_mail(cloud: Cloud, messag
     [(subject, body)] = cloud.mails()
     assert subject.startswith("[dev] Not ")
     assert reason in body
+
+
+MISSING = Drop(DROPS, DAY_KEY, "no-such-version")
+OUTSIDE = Drop(DROPS, "transactions/2023-03-15.csv", "v1")
+
+
+@pytest.mark.parametrize(
+    ("message", "stem"),
+    [
+        (replay_message(MISSING, request="once more"), refused_stem(MISSING.load_id, "once more")),
+        (drop_message(OUTSIDE), outside_layout_stem(OUTSIDE.load_id)),
+    ],
+)
+def test_a_refusal_whose_sender_dies_is_not_lost(cloud: Cloud, message: str, stem: str) -> None:
+    """The message comes twice at once, and the worker that began to send the mail dies."""
+    sending = start_run.dependencies().dispatcher.leases.create(sending_key(stem), leased(30))
+    assert sending is not None
+    deliver(cloud, message)
+    [waiting] = cloud.sent_messages()
+    assert (read_message(waiting.body, message_id="m"), cloud.mails()) == (read_message(message, message_id="m"), [])
+    cloud.outlive(sending.key)
+    assert start_run.handle(cloud.batch(waiting.body), Invocation())["batchItemFailures"], "an alarm, once"
+    deliver(cloud, waiting.body)
+    assert cloud.read(sent_key(stem)) == {"undecided": True}
+
+
+def test_s3s_demand_to_try_again_loses_no_mail_and_no_run(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    """409 ConditionalRequestConflict says that another write was under way, not that it was first."""
+    s3 = start_run.dependencies().dispatcher.leases.s3
+    put_object, tried = s3.put_object, set()
+
+    def conflict_at_first(**request: Any) -> Any:
+        if request["Key"] in tried:
+            return put_object(**request)
+        tried.add(request["Key"])
+        answer: Any = {"Error": {"Code": "ConditionalRequestConflict"}, "ResponseMetadata": {"HTTPStatusCode": 409}}
+        raise ClientError(answer, "PutObject")
+
+    monkeypatch.setattr(s3, "put_object", conflict_at_first)
+    deliver(cloud, drop_message(cloud.drop()), replay_message(MISSING))
+    assert (len(cloud.runs()), len(cloud.mails()), cloud.sent_messages()) == (1, 1, [])
 
 
 def test_flow_in_waits_for_a_live_run_and_is_made_once(cloud: Cloud) -> None:
