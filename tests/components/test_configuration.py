@@ -75,7 +75,8 @@ from tests.components.program import PROJECT, ROOT, deploy
     ],
 )
 def test_a_value_that_cannot_be_is_refused_by_the_keys_name(key: str, value: str, wheel_directory: Path) -> None:
-    with pytest.raises(ConfigError, match=rf"^{key} is .*, but must be .*pulumi config set {key}"):
+    # Pulumi shows the sentence of a RunError; of any other error it shows the traceback.
+    with pytest.raises(pulumi.RunError, match=rf"^{key} is .*, but must be .*pulumi config set {key}"):
         deploy("dev", wheel_directory, **{key: value})
 
 
