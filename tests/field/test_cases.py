@@ -70,5 +70,7 @@ def check(run: DryRun, outcome: dict[str, Any], right: str) -> None:
     assert rejected == outcome["rejected"], right
     moments = {row["transaction_id"]: str(row["transaction_date"]) for row in run.staged}
     assert moments == outcome.get("moments", moments), right
+    reused = [sample.transaction_id for sample in run.report.reused_ids.samples]
+    assert reused == outcome.get("reused", reused), right
     total = sum((row["total_amount"] for row in run.staged), Decimal(0))
     assert total == Decimal(outcome.get("total", total)), right
