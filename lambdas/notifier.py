@@ -71,7 +71,7 @@ class Notifier:
 
     def note_in_digest(self, stem: str) -> None:
         """Note that a digest reports the outcome, so that no other mail is sent, not even by the sweep."""
-        self.leases.create(sent_key(stem), {"told_by": "digest"})
+        self.leases.create(sent_key(stem), {"reported_by": "digest"})
 
     def send_at_most_once(self, stem: str, mail: Mail, *, lease_seconds: float) -> bool:
         """Publish the mail unless it was, or is being, published; True when it was published now.

@@ -11,7 +11,7 @@ from schemas.statuses import STATUSES
 @dataclass(frozen=True)
 class RejectReason:
     meaning: str
-    """What is wrong, for a list of reasons."""
+    """The fault, for a list of reasons."""
     column: str | None = None
     """The column whose value is wrong; None if the fault is in the whole row, or shows only beside another row."""
     wanted: str = ""

@@ -10,6 +10,6 @@ SOURCE_TEXT = "source_text"
 """A malformed row as it was written; empty for any other row, whose values are in the drop's own columns."""
 
 REJECTED_FILE_COLUMNS = (SOURCE_LINE, REJECT_REASONS_COLUMN, SOURCE_TEXT)
-"""What the file adds to the drop's own columns."""
+"""The columns that the file adds to the drop's own."""
 
 REASON_SEPARATOR = ";"

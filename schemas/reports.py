@@ -74,7 +74,7 @@ class ReusedIds:
         return ReusedIds(self.ids + other.ids, samples[:REUSED_SAMPLES])
 
     def in_words(self) -> str:
-        """What happened; empty where no id is reused."""
+        """The sentence about reused ids; empty if there are none."""
         if not self.ids:
             return ""
         samples = [f"{each.transaction_id} (lines {each.first_line:,} to {each.last_line:,})" for each in self.samples]
@@ -85,7 +85,7 @@ class ReusedIds:
         )
 
     def sentences(self) -> list[str]:
-        """What happened and what to do; none where no id is reused."""
+        """The sentences about reused ids and what to do; none if there are none."""
         return [f"{self.in_words()}.", REUSED_ADVICE] if self.ids else []
 
 

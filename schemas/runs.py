@@ -72,7 +72,7 @@ class JobArguments:
     amount_classes: str
     """See schemas.amount_classes."""
     source_settings: str
-    """What `schemas.sources.SourceSettings.to_argument` wrote."""
+    """The output of `schemas.sources.SourceSettings.to_argument`."""
     keep_history: str = "true"
     """"true" or "false": whether every row that a load staged is kept; a load can be taken back only then."""
     same_key: str = ADD

@@ -1,4 +1,4 @@
-"""What `pip wheel .` builds: every package of the repository, and what each needs; and what make needs."""
+"""The content of `pip wheel .`: every package of the repository, and what each needs; and what make needs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the documents promise is there: files they link to, commands they name."""
+"""The documents' promises hold: files they link to, commands they name."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *ROOT.glo
 MAILS = sorted((ROOT / "docs" / "mails").glob("*.txt"))
 COMMANDS = get_command(app).commands  # type: ignore[attr-defined]
 UsageError: type[Exception] = typer.BadParameter.__bases__[0]
-"""What the command line answers to words that it does not understand."""
+"""The command line's error for words that it does not understand."""
 _NUMBERS = {"N": "1", "SEED": "1", "MINUTES": "1"}
 
 

@@ -1,4 +1,4 @@
-"""What keeps the code readable: no long module, no long function, no name that says nothing."""
+"""Rules that keep the code readable: short modules and functions, names and docstrings that say something."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ ROOT = Path(__file__).parents[1]
 MOST_LINES_OF_A_MODULE = 400
 MOST_LINES_OF_A_FUNCTION = 50
 LONGEST_TEST_NAME = 65
+HIDDEN_SUBJECTS = ("What ", "Whatever ", "Whoever ")
+"""No docstring begins so: it begins with the noun that it explains, or with a verb."""
+VAGUE_VERBS = {"told", "tell", "tells"}
+"""No name has such a part: say reported, mailed, shown or distinguished."""
 _NOT_OURS = (".", "build", "dist")
 SAY_NOTHING = {"found", "told", "one", "thing", "things", "facts", "at_hand", "judge", "judged", "laptop", "life"}
 """No variable, parameter, function or class has such a name: it is called by what it holds or does."""
@@ -55,9 +59,20 @@ def test_no_name_says_nothing() -> None:
         f"{path}:{line}: {name}"
         for path, text in modules()
         for line, name in names_given(ast.parse(text))
-        if name.strip("_").lower() in SAY_NOTHING
+        if name.strip("_").lower() in SAY_NOTHING or VAGUE_VERBS & set(name.lower().split("_"))
     ]
     assert vague == []
+
+
+def test_no_docstring_hides_its_subject() -> None:
+    hidden = [
+        f"{path}:{node.lineno}: {node.value.value[:60]}"
+        for path, text in modules()
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        if isinstance(node.value.value, str) and node.value.value.startswith(HIDDEN_SUBJECTS)
+    ]
+    assert hidden == []
 
 
 def test_no_name_of_a_test_is_long() -> None:

@@ -38,7 +38,7 @@ class Result:
     title: str
     is_good: bool
     evidence: str
-    """What the step saw: the facts that prove it, or the fault."""
+    """The result of the step: the facts that prove it, or the fault."""
     seconds: float
 
     def __str__(self) -> str:

@@ -17,7 +17,7 @@ MAX_RECORD_BYTES = 1024 * 1024
 """The longest line or record allowed: each is held in memory whole."""
 
 WHITE_SPACE = "\t\n\x0b\x0c\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
-"""What is trimmed from a value: Unicode's White_Space, which is what Polars' strip_chars() strips."""
+"""The characters trimmed from a value: Unicode's White_Space, as Polars' strip_chars() has it."""
 
 
 @dataclass(frozen=True)

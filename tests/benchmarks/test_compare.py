@@ -1,4 +1,4 @@
-"""What is compared is the same work: equal results, or no figures."""
+"""The peers do the same work: equal results, or no figures."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def compared(work: Work) -> dict[str, Entry]:
 
 @pytest.fixture(scope="module")
 def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, int]:
-    """What the generator knows of the same rows."""
+    """The generator's facts about the same rows."""
     folder = tmp_path_factory.mktemp("expected")
     args = MockDataArgs(start=PARTITION_DAY, days=1, rows=DATA.rows, products=DATA.products, customers=DATA.customers)
     for _ in MockData(args).write(folder):

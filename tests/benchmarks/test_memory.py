@@ -80,7 +80,7 @@ def test_the_naive_transform_outgrows_the_limit(work: Work, tmp_path: Path) -> N
 
 
 def test_three_million_customers_are_read_within_the_limit(tmp_path: Path) -> None:
-    """What the warehouse's driver needs beside it is left free."""
+    """The limit leaves free what the warehouse's driver needs."""
     rows = 3_000_000
     with (tmp_path / "customers.csv").open("wb") as file:
         file.write(b"customer_id,first_name,last_name,email,membership_level\n")

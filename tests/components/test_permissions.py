@@ -170,7 +170,7 @@ def test_a_role_may_do_what_its_runtime_needs_and_nothing_more(dev: Deployed, ro
 def test_each_runtime_has_a_role_that_only_its_service_assumes(dev: Deployed) -> None:
     trusted = {role.name: json.loads(role.inputs["assumeRolePolicy"])["Statement"] for role in dev.of("Role")}
     # A service that acts for many accounts may use the role for ours alone. Lambda's own roles are passed to
-    # one function and named by nobody else.
+    # one function and not named anywhere else.
     for_us = {"Condition": {"StringEquals": {"aws:SourceAccount": ACCOUNT}}}
     assert trusted == {
         role: [

@@ -1,4 +1,4 @@
-"""Drops that are alike but for their day and ids; the first is left in peace, and every other must end as it does."""
+"""Drops that differ only in day and ids. The first is undisturbed, and every other must end in the same state."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ class Crashes:
         return any(line in self.cloud.router.glue.processes.log(run) for run in runs_of(self.cloud, trial.drop))
 
     def kill_those_that_have_begun(self) -> None:
-        """Some steps ask nobody for anything: whoever has announced one is killed without waiting for a moment."""
+        """Some steps send no request: a process that has announced one is killed at once."""
         for trial in [trial for trial in self.trials if trial.point.step and not trial.kills]:
             if self._has_begun(trial):
                 with self._lock:

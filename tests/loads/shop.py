@@ -270,7 +270,7 @@ class Shop:
         return report
 
     def clean(self, *, dimensions: bool = False) -> None:
-        """An empty fact and ledger, the dimensions as they are unless they shall be empty as well."""
+        """Empty the fact and the ledger, and the dimensions too if asked."""
         emptied = ("fact_transactions", "load_ledger", "ledger_amounts", "transaction_history", "waiting_rows")
         for table in (*emptied, *(("dim_products", "dim_customers") if dimensions else ())):
             self.sql(f"DELETE FROM {table}")
@@ -325,7 +325,7 @@ class Shop:
         self.assert_books_balance()
 
     def load_as(self, model: oracle.Warehouse, drop: oracle.Drop, attempt: int = 1) -> Report:
-        """Load a drop here and in the model; both must come to the same."""
+        """Load a drop here and in the model; both must have the same result."""
         committed_before = model.ledger.get(drop.load_id)
         expected = load_or_refuse(model, drop)
         report = self.run(drop, attempt)

@@ -183,7 +183,7 @@ def test_what_is_staged_has_the_physical_types_that_copy_reads(sound_shop: Shop)
     second = SOUND_LINE.replace("T1", "T2")
     sound_shop.stage(sound_shop.drop(SOUND_LINE, second, second))
     parts = [key for key in sound_shop.left_staged() if "part-" in key or "settled-" in key]
-    assert len(parts) == 2, "rows that nobody contests, and those that were settled"
+    assert len(parts) == 2, "uncontested rows, and those that were settled"
     bodies = [sound_shop.s3.get_object(Bucket=sound_shop.work_bucket, Key=key)["Body"].read() for key in parts]
     sound_shop.clean_stage()
     kinds = {pl.String: "BYTE_ARRAY", pl.Int32: "INT32", pl.Int64: "INT64", pl.Decimal: "INT64", pl.Datetime: "INT64"}

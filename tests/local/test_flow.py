@@ -105,7 +105,7 @@ def test_the_sweep_finishes_what_lost_events_left_undone(undisturbed: LocalCloud
     drop = put(undisturbed, transactions_key(4), transactions(GOOD.format(number=5, day=4)))
     undisturbed.wait_until_idle()
     assert phase_of(undisturbed, drop) is Phase.QUEUED
-    # One look finds the drop without a run, the next what nobody was told of and what is not archived.
+    # One sweep finds the drop without a run, the next the outcome without a mail and the drop that is not archived.
     for _ in range(2):
         undisturbed.router.tick(grace_seconds=0)
         undisturbed.wait_until_idle()

@@ -99,7 +99,7 @@ def limit_of(cloud: LocalCloud) -> int:
 def wait_for(is_so: Callable[[], bool]) -> None:
     until = time.monotonic() + 300
     while not is_so():
-        assert time.monotonic() < until, "it has not come to this within 300 seconds"
+        assert time.monotonic() < until, "the condition was not met within 300 seconds"
         time.sleep(0.02)
 
 

@@ -151,7 +151,7 @@ def test_replay_prices_an_archived_load_again(undisturbed: LocalCloud, operator:
     assert phase_of(undisturbed, drop) is Phase.ARCHIVED
     upload_products(undisturbed, PA1="12.50")
     settle(undisturbed)
-    assert amounts(undisturbed, "A") == {"A1": "30.00", "A2": "60.00"}, "a correction alone prices nothing anew"
+    assert amounts(undisturbed, "A") == {"A1": "30.00", "A2": "60.00"}, "a correction alone changes no price"
 
     result = operator.json("replay", drop.load_id)
     assert [(load["starts"], load["reason"]) for load in result["loads"]] == [
@@ -179,7 +179,7 @@ def test_a_row_flows_in_when_its_customer_comes(undisturbed: LocalCloud) -> None
     upload_customers(undisturbed, "CB9")
     settle(undisturbed)
     nothing_moves(undisturbed)
-    assert [len(runs_of(undisturbed, drop)) for drop in (first, second)] == [1, 1], "nobody came whom they wait for"
+    assert [len(runs_of(undisturbed, drop)) for drop in (first, second)] == [1, 1], "their customers have not come"
 
     upload_customers(undisturbed, "CB1")
     settle(undisturbed)

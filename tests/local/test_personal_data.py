@@ -207,6 +207,6 @@ def test_people_are_nowhere_else_and_once_forgotten_nowhere(
         undisturbed.wait_until_idle(SETTLED_WITHIN_SECONDS)
         assert phase_of(undisturbed, drop) is place
     for number in forgotten:
-        assert places_of(undisturbed, crowd.token(number)) == [], "a replay brings nobody back"
+        assert places_of(undisturbed, crowd.token(number)) == [], "a replay brings no person back"
     assert found_fact(undisturbed) == fact
     assert operator.json("forget", crowd.name(0), "--yes")["touched"] == []

@@ -278,7 +278,7 @@ class World(Workers):
     # a schedule
 
     def play(self) -> None:
-        """Play the schedule, then let everything come to rest, and check what must hold."""
+        """Run the schedule, then let all work finish, and check the properties."""
         try:
             self.upload()
             while not self.is_used_up:

@@ -63,7 +63,7 @@ class Row:
     """Every field in the file's order, unquoted and untrimmed; empty if the row cannot be read. Of a rejected
     file dropped again: as they were before they were rejected."""
     text: str
-    """The record as it stood, quotes and inner line ends included, without the line end behind it."""
+    """The unchanged record, quotes and inner line ends included, without its own line end."""
     values: Mapping[str, str]
     """The six values, trimmed, by column; empty for a malformed row."""
 
@@ -74,7 +74,7 @@ class Row:
 
 @dataclass(frozen=True)
 class TransactionFile:
-    """A file whose shape is sound: its header as it stood and its rows."""
+    """A file of valid shape: its unchanged header and its rows."""
 
     header: tuple[str, ...]
     rows: tuple[Row, ...]

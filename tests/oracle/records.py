@@ -1,4 +1,4 @@
-"""The oracle of records: where each record of a file begins and ends. The rules stand in files.py."""
+"""The oracle of records: where each record of a file begins and ends. files.py describes the rules."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ class Reader:
         return first
 
     def has_stray_quote(self, text: str, header: tuple[str, ...]) -> bool:
-        """Whether a quote stands in a field of the contract that is not quoted, or a backslash before its end."""
+        """Whether an unquoted field of the contract has a quote, or a backslash before its end."""
         named = zip(header, self.fields(text))
         return any(
             ('"' in value and not quoted and not re.fullmatch('="[^"]*"', trim(value)))
@@ -156,14 +156,14 @@ class Reader:
         return self.count(line.replace('"', ""), _groups(header), header)
 
     def cores(self, lines: list[str], header: tuple[str, ...]) -> int:
-        """In how many lines the date stands, with what is side by side with it."""
+        """The number of lines that have the date, with the columns next to it."""
         (dated,) = (group for group in _groups(header) if "transaction_date" in group)
         if dated == _groups(header)[0] and dated[0] == "transaction_id":
             return sum(self.has(line.replace('"', ""), [dated], header) for line in lines)
         return sum(self.windows(line.replace('"', ""), dated, dated == _groups(header)[-1]) > 0 for line in lines)
 
     def windows(self, text: str, group: list[str], is_last: bool) -> int:
-        """How often the columns of a group stand side by side in a text."""
+        """The number of times that the columns of a group are side by side in a text."""
         values, at, actual = text.split(self.delimiter), 0, 0
         while at + len(group) <= len(values):
             fits = _fits(group, values[at:], False, is_last)
@@ -172,7 +172,7 @@ class Reader:
         return min(actual, 2)
 
     def count(self, text: str, groups: list[list[str]], header: tuple[str, ...]) -> int:
-        """How often these columns stand in a text, each time behind the last: 0, 1, or 2 for more."""
+        """The number of times these columns occur in a text, one after the other: 0, 1, or 2 for more."""
         if not self.has(text, groups, header):
             return 0
         if text.count(self.delimiter) < 2 * sum(map(len, groups)) - 2:
@@ -182,7 +182,7 @@ class Reader:
         return 2 if any(both) else 1
 
     def has(self, text: str, groups: list[list[str]], header: tuple[str, ...]) -> bool:
-        """Whether the columns stand in the text in this order, those of a group side by side."""
+        """Whether the text has the columns in this order, those of a group side by side."""
         values = text.split(self.delimiter)
         at = 0
         for number, group in enumerate(groups):
@@ -196,7 +196,7 @@ class Reader:
 
 
 def _groups(header: tuple[str, ...]) -> list[list[str]]:
-    """The columns of the contract in the header's order, those that stand side by side together."""
+    """The columns of the contract in the header's order, grouped where they are adjacent."""
     groups: list[list[str]] = [[]]
     for heading in header:
         if heading_key(heading) in WANTED:

@@ -325,7 +325,7 @@ VALIDATED_WITH = {
 
 @given(hostile_transactions(), st.sampled_from(SOURCE_COLUMNS))
 def test_worse_stays_worse(transaction: dict[str, str], column: str) -> None:
-    """A value taken away is a reason more, and no reason that other columns gave goes away."""
+    """Removing a value adds a reason, and keeps all reasons of other columns."""
     if "\n" in "".join(transaction.values()):
         return  # a value of the contract that spans lines makes several rows
     before = set(reasons_of(**transaction))

@@ -153,14 +153,14 @@ def mail_an_outcome(stack: Stack, kind: str) -> None:
 
 
 def mail_an_outcome_without_a_confirmed_reader_first(stack: Stack) -> None:
-    tell = _notify(stack, TRANSACTIONS)
+    notify = _notify(stack, TRANSACTIONS)
     stack.throttle("Publish", times=1)
     try:
         with pytest.raises(Exception, match="Rate exceeded"):
-            tell()
+            notify()
     finally:
         stack.unthrottle()
-    assert tell() == {"sent": True}
+    assert notify() == {"sent": True}
 
 
 def mail_about_earlier_attempts(stack: Stack) -> None:
@@ -209,7 +209,7 @@ def _archived(stack: Stack, kind: str) -> Drop:
 
 
 def keep_the_newest_upload_on_top(stack: Stack, kind: str) -> None:
-    """The newer upload is archived first and copied once more above the older one."""
+    """The newer upload is archived first and copied again above the older one."""
     older = stack.drop(kind)
     stored = stack.client("s3").put_object(Bucket=older.bucket, Key=older.key, Body=b"newer")
     for drop in (Drop(older.bucket, older.key, stored["VersionId"]), older):

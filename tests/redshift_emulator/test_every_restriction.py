@@ -25,7 +25,7 @@ RULES = {
 
 BEHAVIOURS = {
     # A row that is a behaviour: the tests of this folder that show it.
-    "duplicate matched source rows in Redshift's words": ("test_duplicate_matches_are_told_in_redshifts_words",),
+    "duplicate matched source rows in Redshift's words": ("test_duplicate_matches_are_refused_in_redshifts_words",),
     "a single WHEN clause in Redshift's words": ("test_a_single_when_clause_is_refused_in_redshifts_words",),
     "keys are not enforced, distribution clauses are taken": (
         "test_keys_are_not_enforced_but_not_null_is",
@@ -61,7 +61,7 @@ BEHAVIOURS = {
     "'' and NULL in CSV COPY": ("test_formats_whose_null_is_not_postgresqls_are_refused",),
     "the driver's start-up keys, the server's version": (
         "test_the_driver_signs_in_with_iam_and_is_its_role",
-        "test_the_driver_is_told_redshifts_version",
+        "test_the_driver_gets_redshifts_version",
     ),
 }
 

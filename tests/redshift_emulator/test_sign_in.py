@@ -117,7 +117,7 @@ def test_a_database_that_does_not_exist_is_said_to_be_missing(warehouse: Warehou
     assert refused_sign_in(**warehouse.admin_connection("nowhere")).args[0]["C"] == "3D000"
 
 
-def test_the_driver_is_told_redshifts_version(session) -> None:
+def test_the_driver_gets_redshifts_version(session) -> None:
     assert str(session.connection._server_version) == "8.0.2"
     cursor = session.connection.cursor()
     cursor.execute("SELECT 1")

@@ -82,7 +82,7 @@ def test_truncate_commits(database, session) -> None:
     assert other.run("SELECT * FROM u") == [[1]], "what came before TRUNCATE in its transaction is committed with it"
 
 
-def test_duplicate_matches_are_told_in_redshifts_words(session) -> None:
+def test_duplicate_matches_are_refused_in_redshifts_words(session) -> None:
     session.run("CREATE TABLE t (a INTEGER, b INTEGER)")
     session.run("CREATE TABLE s (a INTEGER, b INTEGER)")
     session.run("INSERT INTO t VALUES (1, 1)")

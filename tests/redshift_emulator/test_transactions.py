@@ -83,7 +83,7 @@ def test_lock_first_takes_the_snapshot_after_the_lock_is_granted(database, table
     assert table.run("SELECT b FROM t WHERE a = 1") == [[5]]
 
 
-def test_a_deadlock_ends_for_one_of_the_two_as_redshift_tells_it(database, table) -> None:
+def test_a_deadlock_ends_for_one_of_the_two_in_redshifts_words(database, table) -> None:
     table.run("CREATE TABLE u (a INTEGER)")
     first, second, observer, errors = database.session(), database.session(), database.session(), []
     first.run("BEGIN")

@@ -32,9 +32,9 @@ class RenderedFile:
     gz: bool
     header: tuple[str, ...]
     rows: tuple[tuple[int, tuple[str, ...]], ...]
-    """Per row: source_line and every field as it is to be read, unquoted, in the header's order."""
+    """Per row: source_line and the expected reading of every field, unquoted, in the header's order."""
     values: tuple[Transaction, ...]
-    """Per row: what is to be read for the six columns, untrimmed."""
+    """Per row: the expected reading of the six columns, untrimmed."""
 
 
 def render(
@@ -258,7 +258,7 @@ def drop_lists(
     max_size: int = 4,
     max_rows: int = 6,
 ) -> list[Drop]:
-    """Drops of different identity, some of them a file before them uploaded once more."""
+    """Drops of different identity; some repeat an earlier file as a new upload."""
     drawn = draw(
         st.lists(
             st.tuples(drops(bucket=bucket, hostile=hostile, max_rows=max_rows), st.sampled_from((0, 1, 0))),

@@ -113,7 +113,7 @@ def test_what_pulumi_cannot_destroy_is_said_in_its_words(pulumi: Path) -> None:
     Path(f"{pulumi}.init").touch()
     with pytest.raises(Failed, match="`pulumi destroy --yes` failed: error: a bucket is not empty"):
         PulumiStack("proof", "eu-west-1").destroy()
-    assert "stack rm" not in pulumi.read_text(), "a stack that stands must not be forgotten"
+    assert "stack rm" not in pulumi.read_text(), "a stack that exists must not be forgotten"
 
 
 SLOW_TO_STOP = """

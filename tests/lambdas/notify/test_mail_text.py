@@ -1,4 +1,4 @@
-"""Whatever a file, a key or a log says, a mail stays a mail."""
+"""A mail stays a mail with any text of a file, a key or a log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever the events' order and repetition and the workers' deaths: one live run per drop."""
+"""One live run per drop, with events in any order, repeated, and with workers that die."""
 
 from __future__ import annotations
 
