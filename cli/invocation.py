@@ -70,10 +70,14 @@ class Invocation:
 
     def show(self, result: object, text: str) -> None:
         """The result on standard output: as JSON with --json, else the text."""
-        if self.as_json:
-            typer.echo(json.dumps(result, indent=2, ensure_ascii=False))
-        elif text:
-            typer.echo(text)
+        printed = json.dumps(result, indent=2, ensure_ascii=False) if self.as_json else text
+        if not printed:
+            return
+        try:
+            typer.echo(printed)
+        except BrokenPipeError:
+            # `| head` has read enough. The exit status is still the result's.
+            _write_nowhere()
 
     def console(self) -> Console:
         """The terminal to draw on: standard output, or standard error when --json needs standard output."""
@@ -131,8 +135,7 @@ def one_sentence_per_error(invocation: Invocation) -> Iterator[None]:
         typer.echo("Stopped.", err=True)
         raise typer.Exit(INTERRUPTED) from None
     except BrokenPipeError:
-        # The reader of the output is gone. At exit Python would report that a second time.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _write_nowhere()
         raise typer.Exit(GOOD) from None
     except Exception as error:
         if invocation.debug:
@@ -140,3 +143,8 @@ def one_sentence_per_error(invocation: Invocation) -> Iterator[None]:
         sentence, status = explain(error)
         typer.echo(f"pipeline {invocation.name}: {sentence}", err=True)
         raise typer.Exit(status) from None
+
+
+def _write_nowhere() -> None:
+    """The reader of standard output is gone. At exit Python would report that a second time."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

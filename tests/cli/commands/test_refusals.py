@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -136,3 +138,17 @@ def test_a_state_file_that_a_killed_pipeline_left_names_no_pipeline(
     state.write_text(json.dumps({"pid": os.getpid(), "outputs": {}, "environment": {}}))
     ended = CliRunner().invoke(app, ["replay", "2023-03-15"])
     assert (ended.exit_code, "no local pipeline is running" in ended.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("form", [[], ["--json"]], ids=["text", "json"])
+def test_a_reader_that_leaves_does_not_turn_a_failure_into_success(tmp_path: Path, form: list[str]) -> None:
+    """`pipeline check FILE | head -1` with pipefail."""
+    file = tmp_path / "till_2023-03-15.csv"
+    file.write_bytes(b"transaction_id\n")
+    reading, writing = os.pipe()
+    os.close(reading)
+    words = ["check", str(file), *form]
+    program = f"from cli.main import app; app({words!r})"
+    ended = subprocess.run([sys.executable, "-c", program], stdout=writing, stderr=subprocess.PIPE, check=False)
+    os.close(writing)
+    assert (ended.returncode, ended.stderr) == (1, b"")
