@@ -37,7 +37,7 @@ def need_a_look(rows: int, read: int, *, is_usual: bool = False) -> str:
 
 
 def not_as_usual(context: MailContext) -> list[str]:
-    """What differs from recent loads of its weekday; empty for a usual load or if there are too few."""
+    """Differences from recent loads of its weekday; empty for a usual load or if there are too few."""
     comparison = context.loaded.comparison if context.loaded is not None else None
     if comparison is None or comparison.is_usual:
         return []

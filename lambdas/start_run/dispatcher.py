@@ -93,8 +93,8 @@ class Dispatcher:
         except KeyOutsideLayout as error:
             load_id = Drop(request.bucket, request.key, request.version_id or "").load_id
             mail = outside_layout_mail(request, str(error), stack=self.settings.environment)
-            is_told = self._tell(outside_layout_stem(load_id), mail, lease_seconds)
-            return DispatchResult.OUTSIDE_LAYOUT if is_told else DispatchResult.WAITS
+            is_mailed = self._mail(outside_layout_stem(load_id), mail, lease_seconds)
+            return DispatchResult.OUTSIDE_LAYOUT if is_mailed else DispatchResult.WAITS
         drop = self._pinned(request)
         if drop is None:
             return self._refused(request, DispatchResult.GONE, lease_seconds)
@@ -235,12 +235,12 @@ class Dispatcher:
         if replay is not None and replay.after_attempt is None and not _is_ours(replay):
             load_id = Drop(request.bucket, request.key, request.version_id or "").load_id
             mail = refused_request_mail(request, replay, result.value, stack=self.settings.environment)
-            if not self._tell(refused_stem(load_id, replay.request), mail, lease_seconds):
+            if not self._mail(refused_stem(load_id, replay.request), mail, lease_seconds):
                 return DispatchResult.WAITS
         return result
 
-    def _tell(self, stem: str, mail: Mail, lease_seconds: float) -> bool:
-        """Send the mail; False while another worker may be sending it: should that one die, nobody else would."""
+    def _mail(self, stem: str, mail: Mail, lease_seconds: float) -> bool:
+        """Send the mail; False while another worker may be sending it, since that worker may die."""
         return self.notifier.send_at_most_once(stem, mail, lease_seconds=lease_seconds) or self.notifier.was_sent(stem)
 
 

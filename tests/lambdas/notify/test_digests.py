@@ -61,7 +61,7 @@ def test_an_abandoned_backfill_stops_no_mail(cloud: Cloud) -> None:
 
 @pytest.fixture
 def calls(cloud: Cloud) -> Calls:
-    """What the sweep asks of other functions."""
+    """The events that the sweep sends to other functions."""
     caught = Calls()
     sweep_handler.dependencies().functions.meta.events.register("before-call.lambda.Invoke", caught)
     return caught
