@@ -7,7 +7,7 @@ OUT ?= build/demo
 # Where it is set, every process of every test would compile all it imports once more.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-flows test-long test-browser pictures test-glue test-313 check wheel bench lock clean
+.PHONY: demo test test-flows test-long test-browser test-large pictures test-glue test-313 check wheel bench lock clean
 
 demo: .venv/ready dist/ready
 	$(BIN)/pipeline demo --out $(OUT) $(DEMO)
@@ -30,6 +30,12 @@ test-long: .venv/ready dist/ready
 test-browser: .venv/ready dist/ready
 	$(UV) pip install --quiet --require-hashes -r requirements/browser.txt
 	$(BIN)/python -m pytest -q tests/browser/pages.py
+
+# The large job on local Spark; a Java 17 must be on the PATH.
+test-large: .venv/ready
+	@java -version 2>/dev/null || { echo "make test-large needs Java 17 on the PATH" >&2; exit 1; }
+	$(UV) pip install --quiet --require-hashes -r requirements/spark.txt
+	$(BIN)/python -m pytest -q -p no:warnings tests/large/on_spark.py
 
 pictures: .venv/ready dist/ready
 	$(UV) pip install --quiet --require-hashes -r requirements/browser.txt
@@ -64,7 +70,7 @@ lock: .venv/ready
 	$(COMPILE) --python-version 3.9 requirements/glue_tests.in -o requirements/glue_tests.txt
 	$(COMPILE) --python-version 3.11 requirements/browser.in -o requirements/browser.txt
 	$(COMPILE) --python-version 3.11 requirements/bench.in -o requirements/bench.txt
-	$(COMPILE) --python-version 3.11 requirements/bench_spark.in -o requirements/bench_spark.txt
+	$(COMPILE) --python-version 3.11 requirements/spark.in -o requirements/spark.txt
 
 clean:
 	rm -rf build dist .venv .venv-job-*

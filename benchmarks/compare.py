@@ -61,7 +61,7 @@ class Entry:
 def why_absent(peer: Peer) -> str:
     """The reason why a peer cannot run on this machine; empty if it can."""
     if peer.needs and importlib.util.find_spec(peer.needs) is None:
-        extra = "bench_spark" if peer is PYSPARK else "bench"
+        extra = "spark" if peer is PYSPARK else "bench"
         return f"{peer.needs} is not installed (requirements/{extra}.txt)"
     return "no Java on the PATH" if peer is PYSPARK and not shutil.which("java") else ""
 

@@ -1,4 +1,4 @@
-"""The same work in PySpark on this machine's cores; an optional extra (requirements/bench_spark.in, and a Java)."""
+"""The same work in PySpark on this machine's cores; an optional extra (requirements/spark.in, and a Java)."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def run(work: Work, out: Path) -> int:
 
 def _lines(path: Path) -> DataFrame:
     """Each line except the header, with its number; the rows of each partition are counted first."""
-    lines = SPARK.read.text(str(path)).withColumn("id", F.monotonically_increasing_id())
+    lines = SPARK.read.text(str(path), lineSep="\n").withColumn("id", F.monotonically_increasing_id())
     partition = F.shiftright("id", 33)
     counts = lines.groupBy(partition.alias("partition")).count().orderBy("partition").collect()
     first, starts = 1, {}

@@ -38,6 +38,7 @@ from schemas.runs import (
     LOAD_DIMENSIONS,
     OUTPUT_LOG_GROUP,
     PROCESS_TRANSACTIONS,
+    PROCESS_TRANSACTIONS_LARGE,
     REPLACE,
     SAME_KEY,
     encode_job_arguments,
@@ -49,7 +50,11 @@ from sources import read_source
 # Glue accepts 260 KB of arguments, Linux 128 KiB for one of them.
 MOST_ARGUMENT_CHARACTERS = 16_384
 
-_ROLE_WORDS = {PROCESS_TRANSACTIONS: "transactions", LOAD_DIMENSIONS: "dimensions"}
+_ROLE_WORDS = {
+    PROCESS_TRANSACTIONS: "transactions",
+    PROCESS_TRANSACTIONS_LARGE: "transactions",
+    LOAD_DIMENSIONS: "dimensions",
+}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,7 +26,7 @@ def main(argv: Sequence[str]) -> None:
     for name, value in BEFORE_POLARS.items():
         os.environ.setdefault(name, value)
     from jobs.arguments import parse_arguments
-    from schemas.runs import PROCESS_TRANSACTIONS
+    from schemas.runs import PROCESS_TRANSACTIONS, PROCESS_TRANSACTIONS_LARGE
 
     arguments = parse_arguments(argv)
     # Without a Region boto3 would look for S3 in us-east-1, which the private network cannot reach.
@@ -35,6 +35,12 @@ def main(argv: Sequence[str]) -> None:
         from jobs.process_transactions import process_transactions
 
         process_transactions(arguments)
+    elif arguments.job == PROCESS_TRANSACTIONS_LARGE:
+        from jobs.process_transactions import process_transactions
+        from jobs.shards.spark import spark_tasks
+
+        with spark_tasks() as runner:
+            process_transactions(arguments, runner)
     else:
         from jobs.load_dimensions import load_dimensions
 

@@ -17,8 +17,10 @@ from typing import TypeVar
 from schemas.drops import Drop
 
 PROCESS_TRANSACTIONS = "process_transactions"
+PROCESS_TRANSACTIONS_LARGE = "process_transactions_large"
+"""The same for large files: its rows are validated on many workers."""
 LOAD_DIMENSIONS = "load_dimensions"
-JOBS = (PROCESS_TRANSACTIONS, LOAD_DIMENSIONS)
+JOBS = (PROCESS_TRANSACTIONS, PROCESS_TRANSACTIONS_LARGE, LOAD_DIMENSIONS)
 
 OUTPUT_LOG_GROUP = "/aws-glue/python-jobs/output"
 """Glue's log group for the output of every Python Shell job of an account; a run's stream has the run's id.

@@ -65,7 +65,7 @@ def test_a_missing_argument_is_named(name: str) -> None:
         (
             "--pipeline-job",
             "mock_data",
-            "the job 'mock_data' is unknown; it must be one of process_transactions, load_dimensions",
+            "the job 'mock_data' is unknown; it must be one of process_transactions, process_transactions_large",
         ),
         ("--pipeline-port", "fifty", "'fifty'"),
         ("--pipeline-attempt", "1.5", "'1.5'"),

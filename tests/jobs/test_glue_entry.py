@@ -74,7 +74,7 @@ def _wheel(folder: Path) -> Path:
             "jobs/process_transactions.py": FAKE_JOB,
             "schemas/__init__.py": "",
             "schemas/drops.py": "",
-            "schemas/runs.py": 'PROCESS_TRANSACTIONS = "process_transactions"',
+            "schemas/runs.py": 'PROCESS_TRANSACTIONS = "process_transactions"\nPROCESS_TRANSACTIONS_LARGE = "large"',
         },
     )
 
