@@ -105,6 +105,7 @@ GRANTED = {
         _on(JOBS, "glue:GetJobRun")
         | _on(_below(WORK, "claims", "notified", "reports"), "s3:GetObject")
         | _on(_below(WORK, "notified"), "s3:PutObject")
+        | _on([f"{WORK}/notified/backfill.json*"], "s3:DeleteObject")
         | _list(WORK, "claims", "notified", "reports")
         | _on(OUTCOMES, "sns:Publish", "sns:GetTopicAttributes")
         | _on("sqs:notifications-notify-failures", "sqs:SendMessage")
@@ -250,6 +251,7 @@ def test_only_archive_deletes_a_drop_and_only_by_version(dev: Deployed) -> None:
         # The older of two equal copies, when the newest upload was copied again to be the current version.
         ("archiving-archive", "s3:DeleteObjectVersion", f"{ARCHIVE}/transactions/*"),
         ("archiving-archive", "s3:DeleteObjectVersion", f"{ARCHIVE}/dimensions/*"),
+        ("notifications-notify", "s3:DeleteObject", f"{WORK}/notified/backfill.json*"),
         ("sweeping-sweep", "s3:DeleteObject", f"{WORK}/open/*"),
         ("sweeping-sweep", "s3:DeleteObject", f"{WORK}/sweep/*"),
         ("processing-process_transactions", "s3:DeleteObject", f"{WORK}/staging/*"),
