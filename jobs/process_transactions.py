@@ -7,6 +7,7 @@ that is not committed.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime, timezone
 from decimal import Decimal
 from fractions import Fraction
@@ -20,6 +21,7 @@ from jobs.arguments import Arguments
 from jobs.attempt import FETCH, FIND_DUPLICATES, LOOK_UP, READ, VALIDATE, Attempt, as_report, run_attempt
 from jobs.attempt import LOAD as LOAD_STEP
 from jobs.csv.reader import open_source_file
+from jobs.csv.reject_summary import without_address
 from jobs.csv.rejected_file import RejectedRows
 from jobs.errors import TooManyRejected
 from jobs.load.ledger import AmountChange, read_booked_upload
@@ -235,6 +237,11 @@ def _report_commit(attempt: Attempt, committed: Committed) -> None:
         statuses={status: total for status, total in by_status.items() if total.rows or Decimal(total.amount)},
         removed=committed.removed,
         restored=committed.restored,
+        reused_ids=replace(
+            attempt.report.reused_ids,
+            known_ids=committed.reused.known_ids,
+            known_samples=[without_address(sample) for sample in committed.reused.known_samples],
+        ),
         waiting=committed.waiting,
         stopped_waiting=committed.stopped_waiting,
         awaited_by=committed.awaited_by,

@@ -60,21 +60,30 @@ class ReusedId:
 
 @dataclass(frozen=True)
 class ReusedIds:
-    """The transaction_ids of a drop whose accepted rows name several customers or products.
+    """The transaction_ids of a drop whose rows name several customers or products.
 
     By the contract a later row updates an earlier one. But a till that begins at 1 each day writes such rows, too.
     """
 
     ids: int = 0
+    """Those with several customers or products among the drop's accepted rows."""
     samples: list[ReusedId] = field(default_factory=list)
     """Up to REUSED_SAMPLES, the first in the file."""
+    known_ids: int = 0
+    """Those that had another customer or product in the warehouse, from a file with another key."""
+    known_samples: list[str] = field(default_factory=list)
+    """Up to REUSED_SAMPLES, in the order of the ids."""
+
+    def __bool__(self) -> bool:
+        return bool(self.ids or self.known_ids)
 
     def __add__(self, other: ReusedIds) -> ReusedIds:
+        """Those of two parts of one drop, before it is compared with the warehouse."""
         samples = sorted([*self.samples, *other.samples], key=lambda sample: sample.first_line)
         return ReusedIds(self.ids + other.ids, samples[:REUSED_SAMPLES])
 
     def in_words(self) -> str:
-        """The sentence about reused ids; empty if there are none."""
+        """The sentence about ids reused in the drop; empty if there are none."""
         if not self.ids:
             return ""
         samples = [f"{each.transaction_id} (lines {each.first_line:,} to {each.last_line:,})" for each in self.samples]
@@ -84,9 +93,21 @@ class ReusedIds:
             f"products, and only the latest row of each counts: {', '.join(samples)}{more}"
         )
 
+    def known_in_words(self) -> str:
+        """The sentence about ids reused across files, without its number; empty if there are none."""
+        if not self.known_ids:
+            return ""
+        more = ", …" if self.known_ids > len(self.known_samples) else ""
+        return (
+            f"{agreeing(self.known_ids, 'transaction_id', 'transaction_ids')} had another customer or product in an "
+            f"earlier file, and only the later row of each counts: {', '.join(self.known_samples)}{more}"
+        )
+
     def sentences(self) -> list[str]:
         """The sentences about reused ids and what to do; none if there are none."""
-        return [f"{self.in_words()}.", REUSED_ADVICE] if self.ids else []
+        known = f"{self.known_ids:,} {self.known_in_words()}" if self.known_ids else ""
+        sentences = [f"{sentence}." for sentence in (self.in_words(), known) if sentence]
+        return [*sentences, REUSED_ADVICE] if sentences else []
 
 
 @dataclass(frozen=True)
@@ -216,7 +237,10 @@ class Report:
         }
         reused = content.get("reused_ids", {})
         content["reused_ids"] = ReusedIds(
-            reused.get("ids", 0), [_known(ReusedId, sample) for sample in reused.get("samples", [])]
+            reused.get("ids", 0),
+            [_known(ReusedId, sample) for sample in reused.get("samples", [])],
+            reused.get("known_ids", 0),
+            reused.get("known_samples", []),
         )
         for name in ("amount_classes", "statuses"):
             content[name] = {label: _known(ClassAmount, amount) for label, amount in content.get(name, {}).items()}

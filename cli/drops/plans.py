@@ -53,7 +53,7 @@ class Plan:
 
     @property
     def needs_a_look(self) -> bool:
-        return bool(self.report.reject_reasons or self.report.reused_ids.ids)
+        return bool(self.report.reject_reasons or self.report.reused_ids)
 
 
 def make_plan(pipeline: Pipeline, file: FileToDrop, *, timeout_seconds: float) -> Plan:

@@ -54,7 +54,7 @@ def details_text(load: Load, pipeline: Pipeline) -> str:
     if report is not None and report.counts is not None:
         lines += ["", "Rows", *(f"  {name:<12}{rows:>14,}" for name, rows in report.counts.items())]
         lines += _rejected(report)
-        lines += ["", *report.reused_ids.sentences()] if report.reused_ids.ids else []
+        lines += ["", *report.reused_ids.sentences()] if report.reused_ids else []
         lines += _money(report)
     lines += ["", "Attempts"]
     lines += [f"  {_attempt_line(attempt)}" for attempt in load.attempts] or ["  none yet: it waits in the queue"]

@@ -87,7 +87,15 @@ class _Recorder:
             return [(0,)]
         return (
             []
-            if statement.startswith(("SELECT status", "SELECT DISTINCT", "SELECT load_ledger", "SELECT transaction_id"))
+            if statement.startswith(
+                (
+                    "SELECT status",
+                    "SELECT COUNT(*) OVER",
+                    "SELECT DISTINCT",
+                    "SELECT load_ledger",
+                    "SELECT transaction_id",
+                )
+            )
             else [(1,)]
         )
 

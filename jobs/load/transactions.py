@@ -19,7 +19,7 @@ from jobs.load.protocol import Outcomes, Staged, fill_staging_tables, locked, me
 from jobs.load.session import Connection, WarehouseSession, execute, fetch_row, fetch_rows
 from schemas.counts import Counts
 from schemas.drops import Drop
-from schemas.reports import ChangedTransaction
+from schemas.reports import ChangedTransaction, ReusedIds
 from schemas.runs import FLOW_IN, LOAD, REPLACE, RETRACT
 from schemas.statuses import counts_as_sale
 from schemas.warehouse import sql
@@ -72,6 +72,8 @@ class Committed:
     """Rows that left the fact."""
     restored: int = 0
     """Rows of the fact that a row of another load replaced again."""
+    reused: ReusedIds = field(default_factory=ReusedIds)
+    """Its ids that another file had used for another sale."""
     first_commit: Counts | None = None
     """The counts of the load's first commit, where this was not the first."""
     first_changes: list[AmountChange] = field(default_factory=list)
@@ -123,6 +125,8 @@ class _Effect:
     changes: Sequence[AmountChange] = ()
     removed: int = 0
     restored: int = 0
+    reused: ReusedIds = field(default_factory=ReusedIds)
+    """Staged ids that another file had used for another sale."""
 
     def __add__(self, other: _Effect) -> _Effect:
         return _Effect(
@@ -135,6 +139,7 @@ class _Effect:
             [*self.changes, *other.changes],
             self.removed + other.removed,
             self.restored + other.restored,
+            self.reused or other.reused,
         )
 
     @property
@@ -332,6 +337,8 @@ def _withdraw(work: _Work, load_ids: Sequence[str]) -> _Effect:
 
 
 def _upsert(connection: Connection, staged_rows: int) -> _Effect:
+    # Before stale rows are deleted: one of them may be another sale, too.
+    reused = fetch_rows(connection, sql.select_reused())
     outcomes = weigh(connection, TRANSACTIONS_UPSERT, staged_rows)
     changes = to_changes(fetch_rows(connection, sql.select_change(STAGED_TRANSACTIONS, STAGED_TRANSACTIONS)))
     merge(connection, TRANSACTIONS_UPSERT, outcomes.rows - outcomes.stale)
@@ -342,7 +349,9 @@ def _upsert(connection: Connection, staged_rows: int) -> _Effect:
             f"{outcomes.inserted} rows were inserted, but the amounts of {rows} rows were booked, and the fact "
             f"differs from the staged rows by {difference}; nothing was loaded; this is a defect of the job: report it"
         )
-    return _Effect(outcomes, changes)
+    number = int(reused[0][0]) if reused else 0
+    known = ReusedIds(known_ids=number, known_samples=[str(transaction_id) for _, transaction_id in reused])
+    return _Effect(outcomes, changes, reused=known)
 
 
 def _book(work: _Work, event: str, counts: Counts, effect: _Effect, *, is_booked: bool) -> Committed:
@@ -358,6 +367,7 @@ def _book(work: _Work, event: str, counts: Counts, effect: _Effect, *, is_booked
         changes,
         effect.removed,
         effect.restored,
+        reused=effect.reused if event != RETRACT else ReusedIds(),
         first_commit=first.counts if first else None,
         first_changes=read_changes(work.connection, work.load_id, first.attempt) if first else [],
         day_sales=_day_sales(work),

@@ -90,6 +90,9 @@ def rows(context: MailContext) -> list[str]:
         reused = report.reused_ids.in_words() if name == "duplicate" else ""
         if counts.get(name, 0) > 0:
             lines.append(_count(counts[name], f"{words}; {printable(reused, 4 * _VALUE)}" if reused else words))
+    if report.reused_ids.known_ids:
+        words = printable(report.reused_ids.known_in_words(), 4 * _VALUE)
+        lines.append(_count(report.reused_ids.known_ids, words))
     if report.waiting:
         those = agreeing(report.waiting, "waits: it is loaded when its", "wait: they are loaded when their")
         lines.append(_count(report.waiting, f"of the rejected {those} customer or product is"))

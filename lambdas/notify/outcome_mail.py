@@ -133,7 +133,7 @@ def _to_do(context: MailContext) -> str:
     if to_look_at > 0:
         rejected = counted(to_look_at, "rejected row")
         tasks.append(f"correct the {rejected} in the file of rejected rows and upload that file.")
-    if report.reused_ids.ids:
+    if report.reused_ids:
         tasks.append(f"look at the transaction_ids with several customers or products. {REUSED_ADVICE}")
     return " Then ".join(tasks) or "nothing."
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from schemas.reports import REUSED_SAMPLES
 from schemas.warehouse.tables import (
     CUSTOMER_ID,
     DIM_CUSTOMERS,
@@ -228,6 +229,17 @@ GROUP BY transaction_id
 HAVING {difference} <> 0
 ORDER BY ABS({difference}) DESC, transaction_id
 LIMIT {LARGEST_CHANGES}"""
+
+
+def select_reused() -> str:
+    """Staged ids that the fact has with another customer or product, from a file with another key: how many there are,
+    and one of the first few, in each row."""
+    other = " OR ".join(f"{_STAGED}.{name} <> {_FACT}.{name}" for name in ("customer_id", "product_id"))
+    return (
+        f"SELECT COUNT(*) OVER () AS ids, {_STAGED}.transaction_id\nFROM {_STAGED}\n"
+        f"JOIN {_FACT} ON {_FACT}.transaction_id = {_STAGED}.transaction_id\n"
+        f"WHERE {_FACT}.source_uri <> {_STAGED}.source_uri AND ({other})\nORDER BY 2\nLIMIT {REUSED_SAMPLES}"
+    )
 
 
 def sum_difference(table: Table) -> str:

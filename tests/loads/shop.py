@@ -336,6 +336,7 @@ class Shop:
         else:
             assert self.error is None, str(self.error)
             assert report.counts == counts_of(expected)
+            assert report.reused_ids.known_ids == model.reused
             assert report.first_commit == (counts_of(committed_before.counts) if committed_before else None)
         self.stamp(model.loads)
         self.assert_equals(model)

@@ -112,6 +112,8 @@ class Warehouse:
     max_reject_ratio: str = MAX_REJECT_RATIO
     fact: dict[str, FactRow] = field(default_factory=dict)
     ledger: dict[str, LedgerEntry] = field(default_factory=dict)
+    reused: int = 0
+    """The ids of the last load that the fact had, from a file with another key, with another customer or product."""
     loads: int = 0
     """Loads given so far, refused ones included: the clock of this warehouse."""
     _products: dict[str, tuple[tuple[datetime, str], Product]] = field(default_factory=dict)
@@ -153,6 +155,7 @@ class Warehouse:
         if Fraction(len(validated.rejected)) > Fraction(self.max_reject_ratio) * rows_read:
             raise Refused("too_many_rejected")
         resolved = resolve_file(validated.accepted)
+        self.reused = sum(self._is_reused(drop, winner) for winner in resolved.winners.values())
         outcomes = [self._merge(drop, winner) for winner in resolved.winners.values()]
         counts = Counts(
             rows_read=rows_read,
@@ -165,6 +168,12 @@ class Warehouse:
         )
         self.ledger.setdefault(drop.load_id, LedgerEntry(drop, counts, committed_by=self.loads))
         return counts
+
+    def _is_reused(self, drop: Drop, winner: Accepted) -> bool:
+        known = self.fact.get(winner.transaction_id)
+        if known is None or known.source_uri == drop.uri:
+            return False
+        return any(known.business[name] != winner.business[name] for name in ("customer_id", "product_id"))
 
     def _merge(self, drop: Drop, winner: Accepted) -> str:
         arriving = FactRow(

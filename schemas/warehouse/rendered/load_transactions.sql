@@ -71,6 +71,13 @@ DELETE FROM waiting_rows WHERE since < %s;
 INSERT INTO transaction_history (transaction_id, customer_id, product_id, quantity, transaction_date, status, unit_price, total_amount, amount_class, product_name, category, supplier_id, membership_level, event_precedence, drop_precedence, source_line, load_id, source_uri, is_superseded, recorded_at)
 SELECT transaction_id, customer_id, product_id, quantity, transaction_date, status, unit_price, total_amount, amount_class, product_name, category, supplier_id, membership_level, event_precedence, drop_precedence, source_line, load_id, source_uri, FALSE, GETDATE() FROM staged_transactions;
 
+SELECT COUNT(*) OVER () AS ids, staged_transactions.transaction_id
+FROM staged_transactions
+JOIN fact_transactions ON fact_transactions.transaction_id = staged_transactions.transaction_id
+WHERE fact_transactions.source_uri <> staged_transactions.source_uri AND (staged_transactions.customer_id <> fact_transactions.customer_id OR staged_transactions.product_id <> fact_transactions.product_id)
+ORDER BY 2
+LIMIT 3;
+
 SELECT
     COUNT(*) AS staged,
     COUNT(DISTINCT transaction_id) AS ids,

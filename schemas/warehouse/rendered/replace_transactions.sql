@@ -213,6 +213,13 @@ VALUES (restored_transactions.transaction_id, restored_transactions.customer_id,
 SELECT COUNT(*) FROM fact_transactions
 JOIN restored_transactions ON restored_transactions.transaction_id = fact_transactions.transaction_id;
 
+SELECT COUNT(*) OVER () AS ids, staged_transactions.transaction_id
+FROM staged_transactions
+JOIN fact_transactions ON fact_transactions.transaction_id = staged_transactions.transaction_id
+WHERE fact_transactions.source_uri <> staged_transactions.source_uri AND (staged_transactions.customer_id <> fact_transactions.customer_id OR staged_transactions.product_id <> fact_transactions.product_id)
+ORDER BY 2
+LIMIT 3;
+
 SELECT
     COUNT(*) AS staged,
     COUNT(DISTINCT transaction_id) AS ids,

@@ -178,6 +178,13 @@ WHERE load_id = %s;
 
 SELECT COUNT(*) FROM staged_transactions;
 
+SELECT COUNT(*) OVER () AS ids, staged_transactions.transaction_id
+FROM staged_transactions
+JOIN fact_transactions ON fact_transactions.transaction_id = staged_transactions.transaction_id
+WHERE fact_transactions.source_uri <> staged_transactions.source_uri AND (staged_transactions.customer_id <> fact_transactions.customer_id OR staged_transactions.product_id <> fact_transactions.product_id)
+ORDER BY 2
+LIMIT 3;
+
 SELECT
     COUNT(*) AS staged,
     COUNT(DISTINCT transaction_id) AS ids,

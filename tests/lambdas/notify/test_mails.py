@@ -105,7 +105,7 @@ CASES = {
     "an_ordinary_day": context(clean_day(comparison=AS_USUAL)),
     "a_day_with_news": context(day(ignored_columns=["email", "note"], waiting=60, comparison=AS_USUAL)),
     "an_id_is_reused": context(
-        clean_day(reused_ids=ReusedIds(2, [ReusedId("R-0017", 2, 4310), ReusedId("R-0018", 3, 4311)]))
+        clean_day(reused_ids=ReusedIds(2, [ReusedId("R-0017", 2, 4310), ReusedId("R-0018", 3, 4311)], 1, ["R-0001"]))
     ),
     "a_day_that_is_not_as_usual": context(
         clean_day(
