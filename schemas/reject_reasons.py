@@ -19,6 +19,7 @@ class RejectReason:
 
 
 _ID = "an id of up to 64 bytes"
+PRICE_FORM = "a decimal number from 0 up with at most 4 decimals"
 _DATE = "YYYY-MM-DD or YYYY-MM-DDTHH:MM:SSZ, or a form declared in the source settings"
 
 REJECT_REASONS = {
@@ -62,7 +63,10 @@ REJECT_REASONS = {
         "a day from 20 years before the day of the file on, or from the earliest_day of the source settings on",
     ),
     "invalid_unit_price": RejectReason(
-        "unit_price is not a price", "unit_price", "a decimal number from 0 up with at most 4 decimals"
+        "unit_price is not a price with one meaning",
+        "unit_price",
+        f"{PRICE_FORM}, without a currency; `thousands_separator` and `decimal_comma` in the source settings say "
+        "whether 1.000 is one or a thousand",
     ),
     "conflicting_rows": RejectReason(
         "rows with this transaction_id, transaction_date and status name different sales",

@@ -17,14 +17,28 @@ from jobs.csv.header import refuse_second_header
 from jobs.csv.reader import IS_MALFORMED, SourceFile
 from jobs.errors import DimensionRefused
 from jobs.rows.ids import ROUNDED, IdReader
-from jobs.rows.numbers import NumberReader
+from jobs.rows.numbers import GROUP_OR_DECIMALS, NumberReader
 from jobs.rows.text import clean
 from schemas.counted import counted
+from schemas.reject_reasons import PRICE_FORM
 from schemas.rejected_file import SOURCE_LINE, SOURCE_TEXT
+from schemas.sources import DEFAULT, heading_key
 from schemas.warehouse.tables import Column, Dimension
 
 _LINE_BREAK = r"\r\n|\r|\n"
 _SHOWN = 80
+_BESIDE_A_NUMBER = r"^-?(?:[A-Za-z]{0,3}\p{Sc}|[A-Za-z]{2,3}\.?)\s*-?[0-9]|[0-9]\s*(?:\p{Sc}|[A-Za-z]{2,3}\.?)$"
+"""The sign or code of a currency: €, R$, USD, kr."""
+_TWO_PRICES = (
+    "has two meanings, as 1.000 is one or a thousand; set `thousands_separator`, and `decimal_comma` if a comma is "
+    "the decimal mark, in the source's settings"
+)
+_PRICE_FAULTS = {
+    GROUP_OR_DECIMALS: _TWO_PRICES,
+    _BESIDE_A_NUMBER: "has a currency or unit beside the number, and the warehouse keeps none; write the number alone",
+    "": f"is not {PRICE_FORM}",
+}
+"""A pattern of unreadable prices -> the fault; the first that matches counts."""
 
 
 @dataclass
@@ -57,7 +71,9 @@ class DimensionRows:
         settings = source.settings
         self._ids = IdReader(settings.null_words)
         self._prices = NumberReader(
-            decimal_comma=settings.decimal_comma, thousands_separator=settings.thousands_separator
+            decimal_comma=settings.decimal_comma,
+            thousands_separator=settings.thousands_separator,
+            decimal_point=_has_decimal_point(source),
         )
         self._repeated = self._find_repeated()
         # The first row seen so far of each repeated key.
@@ -122,7 +138,7 @@ class DimensionRows:
         text = rows.get_column(column.name)
         if column.max_bytes is None:
             prices = self._prices.read_price(text)
-            self._unfit(rows, prices.is_null(), column, "is not a decimal number from 0 up with at most 4 decimals")
+            self._find_no_prices(rows.filter(prices.is_null()), column)
             return prices
         is_too_long = (text.str.len_bytes() > column.max_bytes).fill_null(False)
         if column.name.endswith("_id"):
@@ -135,6 +151,12 @@ class DimensionRows:
             cut = [_cut(value, column.max_bytes) for value in text.filter(is_too_long)]
             text = text.scatter(is_too_long.arg_true(), pl.Series(cut, dtype=pl.String()))
         return text.str.replace_all(_LINE_BREAK, " ")
+
+    def _find_no_prices(self, rows: pl.DataFrame, column: Column) -> None:
+        for pattern, fault in _PRICE_FAULTS.items():
+            matches = rows.get_column(column.name).fill_null("").str.contains(pattern)
+            self._unfit(rows, matches, column, fault)
+            rows = rows.filter(~matches)
 
     def _find_malformed(self, malformed: pl.DataFrame) -> None:
         if malformed.height:
@@ -180,6 +202,14 @@ class DimensionRows:
         again = candidates.filter(~pl.col(SOURCE_LINE).is_in(self._first.get_column(SOURCE_LINE).implode()))
         self._repeats.add(again)
         return rows.filter(~pl.col(SOURCE_LINE).is_in(again.get_column(SOURCE_LINE).implode()))
+
+
+def _has_decimal_point(source: SourceFile) -> bool:
+    """True for a file in the contract's own form: there a point is the decimal mark, so 1.000 is one."""
+    layout = source.layout
+    named = zip(layout.header, layout.names)
+    is_own = all(heading_key(heading) == heading_key(name) for heading, name in named if name in layout.read)
+    return is_own and layout.dialect.delimiter == DEFAULT.delimiter
 
 
 def _cut(text: str, max_bytes: int) -> str:

@@ -143,6 +143,8 @@ def test_a_row_has_these_reasons(changed: dict[str, str], reasons: tuple[str, ..
         ("-1", -1),
         ("1.0", 1),
         ("2.0000", 2),
+        ("0.000", 0),
+        ("1234.000", 1234),
         ("3.", 3),
         ("\u200b1\n", 1),
         ('="2"', 2),

@@ -88,7 +88,7 @@ def read_id(text: str, known: Container[str] = ITSELF) -> str:
 def read_quantity(text: str) -> int | None:
     """A whole number that the column holds, in ASCII digits, perhaps with zeros as decimals; otherwise None.
 
-    Three zeros are none of them: 1.000 is a thousand to some.
+    1.000 is a thousand to some; 0.000 and 1234.000 have no groups of three digits.
     """
     bare = meant(text)
     # A minus sign may be typographic, or follow the number, or be a pair of brackets.
@@ -98,7 +98,10 @@ def read_quantity(text: str) -> int | None:
             bare = "-" + written[1]
             break
     match = re.fullmatch("(-?)([0-9]+)(?:[.](0*))?", bare)
-    if not match or match[3] == "000":
+    if not match:
+        return None
+    can_be_a_group = len(match[2]) <= 3 and not match[2].startswith("0")
+    if match[3] == "000" and can_be_a_group:
         return None
     digits = match[2].lstrip("0") or "0"
     number = int(match[1] + digits) if len(digits) <= 10 else LARGEST_QUANTITY + 1

@@ -232,13 +232,16 @@ class SourceOracle:
         whole, actual, decimals = text.partition(mark)
         if separator and separator in whole:
             first, *groups = whole.removeprefix("-").split(separator)
-            if not re.fullmatch(r"\d{1,3}", first, re.ASCII) or not all(
+            if not re.fullmatch(r"[1-9]\d?\d?", first, re.ASCII) or not all(
                 re.fullmatch(r"\d{3}", group, re.ASCII) for group in groups
             ):
                 return None
             whole = whole.replace(separator, "")
         if not re.fullmatch(r"-?\d+", whole, re.ASCII) or (actual and not re.fullmatch(r"\d*", decimals, re.ASCII)):
             return None
+        is_undeclared = not separator and mark == "."
+        if is_undeclared and re.fullmatch(r"-?[1-9]\d?\d?\.\d\d\d", text, re.ASCII):
+            return None  # a thousand to some
         return Decimal(f"{whole}.{decimals or 0}")
 
     def _quantity(self, text: str, status: str | None) -> int | None:

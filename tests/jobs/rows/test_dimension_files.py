@@ -28,6 +28,13 @@ from tests.oracle.text import trim
 from tests.strategies.rows import PRICES, hostile_texts
 
 PRODUCT_HEADER = "product_id,product_name,category,price,supplier_id"
+PRICED_BY_PREIS = PRODUCT_HEADER.replace("price", "Preis")
+GERMAN_NUMBERS = {"decimal_comma": True, "thousands_separator": "."}
+CURRENCY = "and the warehouse keeps none; write the number alone"
+TWO_PRICES = (
+    "has two meanings, as 1.000 is one or a thousand; set `thousands_separator`, and `decimal_comma` if a comma is "
+    "the decimal mark, in the source's settings"
+)
 CUSTOMER_HEADER = "customer_id,first_name,last_name,email,membership_level"
 
 
@@ -109,6 +116,11 @@ def test_columns_in_any_order_with_padded_or_empty_values_are_read() -> None:
                 "+1",
             )
         ),
+        *(
+            (f'P1,,,"{price}",\n', f"price {price!r} has a currency or unit beside the number, {CURRENCY}")
+            for price in ("$12.50", "€ 12,50", "12.50 USD", "12 kr.", "R$ 5", "EUR 1.000", "1 200 €")
+        ),
+        ('P1,,,"1,000",\n', f"price '1,000' {TWO_PRICES}"),
         ('P1,,,"1,5",\n', "price '1,5' is not a decimal number from 0 up with at most 4 decimals"),
     ],
 )
@@ -118,6 +130,33 @@ def test_a_bad_row_is_named_by_its_line_and_nothing_is_read(rows: str, fault: st
     assert str(refused.value) == (
         f"dim_products.csv, line 4: {fault}; nothing was loaded, correct the file and upload it again"
     )
+
+
+@pytest.mark.parametrize(
+    ("header", "settings", "price", "read_as"),
+    [
+        (PRODUCT_HEADER, {}, "1.000", "1"),
+        (PRODUCT_HEADER, {"products": {"price": "Preis"}}, "1.000", "1"),
+        (PRICED_BY_PREIS, {"products": {"price": "Preis"}}, "1.000", None),
+        (PRICED_BY_PREIS, {"products": {"price": "Preis"}}, "1.0000", "1"),
+        (PRICED_BY_PREIS, {"products": {"price": "Preis"}}, "0.125", "0.125"),
+        (PRICED_BY_PREIS, {"products": {"price": "Preis"}, "thousands_separator": ","}, "1.000", "1"),
+        (PRICED_BY_PREIS, {"products": {"price": "Preis"}, **GERMAN_NUMBERS}, "1.000", "1000"),
+        (PRODUCT_HEADER, GERMAN_NUMBERS, "1.000", "1000"),
+        (PRODUCT_HEADER, {"delimiter": ";"}, "1.000", None),
+        (PRODUCT_HEADER, {"delimiter": ";"}, "12.50", "12.5"),
+    ],
+)
+def test_a_point_is_the_decimal_mark_in_the_contracts_own_form(
+    header: str, settings: dict[str, object], price: str, read_as: str | None
+) -> None:
+    content = f"{header}\nP1,,,{price},\n".replace(",", str(settings.get("delimiter", ",")))
+    source = SourceSettings.parse(settings)
+    if read_as is not None:
+        assert read(content, settings=source).get_column("price").to_list() == [Decimal(read_as)]
+        return
+    with pytest.raises(DimensionRefused, match=re.escape(f"line 2: price {price!r} {TWO_PRICES}; nothing was loaded")):
+        read(content, settings=source)
 
 
 def test_a_duplicate_id_names_both_lines() -> None:
