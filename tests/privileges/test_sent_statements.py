@@ -106,7 +106,7 @@ def test_a_spliced_name_is_one_literal_whatever_is_in_it(uri: str, role: str) ->
         ]
 
     if {"\\", "\0"} & set(uri + role):
-        with pytest.raises(ValueError, match="no backslash or NUL"):
+        with pytest.raises(ValueError, match="no backslash and no NUL"):
             texts(uri, role)
         return
     for text, plain in zip(texts(uri, role), texts("uri", "role"), strict=True):
