@@ -5,17 +5,18 @@ from __future__ import annotations
 import re
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from cli.check.proposals import Proposal, propose
+from cli.check.proposals import CheckWith, Proposal, propose
 from cli.check.result import CheckResult
 from cli.drops.keys import DAY_IN_NAME
 from cli.refusals import Refused
@@ -78,23 +79,20 @@ class Checker:
         """Check one file; raises Refused where its day is not in the calendar."""
         for kind in (PRODUCTS, CUSTOMERS):
             if path.name.startswith(kind):
-                return FileCheck(path, kind, self.settings.name, _check_dimension(path, kind, self.settings))
+                return self._checked(path, kind, partial(_check_dimension, path, kind), ())
         day = _day_of(path, self.day)
 
         def check_with(settings: SourceSettings) -> CheckResult:
             most = Fraction(str(self.max_reject_ratio))
             return _check_transactions(path, settings, day or datetime.now(UTC).date(), self.dimensions, most)
 
+        return self._checked(path, TRANSACTIONS, check_with, self._notes(day))
+
+    def _checked(self, path: Path, kind: str, check_with: CheckWith, notes: Iterable[str]) -> FileCheck:
         result = check_with(self.settings)
         is_good = not result.refusal and not result.needs_a_look
-        return FileCheck(
-            path=path,
-            kind=TRANSACTIONS,
-            source=self.settings.name,
-            result=result,
-            proposal=None if is_good else propose(path, self.settings, result, check_with),
-            notes=tuple(self._notes(day)),
-        )
+        proposal = None if is_good else propose(path, self.settings, result, check_with, kind)
+        return FileCheck(path, kind, self.settings.name, result, proposal, tuple(notes))
 
     def _notes(self, day: date | None) -> Iterator[str]:
         if day is None:

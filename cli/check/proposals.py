@@ -16,9 +16,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from cli.check.number_forms import number_changes
 from cli.check.result import CheckResult
+from schemas.drops import TRANSACTIONS
 from schemas.source_values import date_pattern
-from schemas.sources import NEGATIVE, SourceSettings, heading_key
+from schemas.sources import DEFAULT, NEGATIVE, SourceSettings, heading_key
 from sources import known_sources, read_source
 
 TITLES = {
@@ -35,6 +37,7 @@ TITLES = {
 _HEAD_BYTES = 256 * 1024
 _HEADER_LINES = 40
 _DELIMITERS = (",", ";", "\t", "|")
+_NUMBERS = ("quantity", "price")
 _DAYS = {
     "day first": ("%d{0}%m{0}%Y", "%d{0}%m{0}%y"),
     "month first": ("%m{0}%d{0}%Y", "%m{0}%d{0}%y"),
@@ -58,15 +61,22 @@ class Proposal:
     """The settings that differ from those in use; empty for a preset."""
 
 
-def propose(path: Path, used: SourceSettings, current: CheckResult, check: CheckWith) -> Proposal | None:
-    """The best preset or set of changes for this file, if it is better than `current`."""
+def propose(
+    path: Path, used: SourceSettings, current: CheckResult, check: CheckWith, kind: str = TRANSACTIONS
+) -> Proposal | None:
+    """The best preset or set of changes for this file, if it is better than `current`.
+
+    For a dimension, only a preset with headings of its own: contract headings show no shop system.
+    """
     lines = list(_head_lines(path))
     proposals = [
         Proposal(settings, check(settings), settings.name, {})
         for settings in map(read_source, known_sources())
-        if settings.name not in ("default", used.name) and _has_headings(lines, settings)
+        if settings.name not in ("default", used.name)
+        and (kind == TRANSACTIONS or _of_kind(settings, kind).columns != _of_kind(DEFAULT, kind).columns)
+        and _has_headings(lines, _of_kind(settings, kind))
     ]
-    changed = _changed(lines, used, check)
+    changed = _changed(lines, used, check, kind)
     if changed is not None:
         proposals.append(changed)
     better = [proposal for proposal in proposals if proposal.result.loaded > current.loaded]
@@ -79,13 +89,17 @@ def ambiguous_dates(texts: Iterable[str]) -> list[str]:
     return readings if len(readings) > 1 else []
 
 
-def _changed(lines: list[str], used: SourceSettings, check: CheckWith) -> Proposal | None:
+def _of_kind(settings: SourceSettings, kind: str) -> SourceSettings:
+    return settings if kind == TRANSACTIONS else settings.of_dimension(kind)
+
+
+def _changed(lines: list[str], used: SourceSettings, check: CheckWith, kind: str) -> Proposal | None:
     """The settings in use with changes for this file, made one after the other."""
-    changes: dict[str, Any] = _shape_changes(lines, used)
+    changes: dict[str, Any] = _shape_changes(lines, _of_kind(used, kind))
     settings = _with(used, changes)
     result = check(settings)
     for _ in range(3):
-        asked_for = _value_changes(result, settings, lines)
+        asked_for = _value_changes(result, _of_kind(settings, kind), lines)
         more = {key: value for key, value in asked_for.items() if key not in changes}
         if not more:
             break
@@ -102,7 +116,8 @@ def _with(settings: SourceSettings, changes: dict[str, Any]) -> SourceSettings:
 def _shape_changes(lines: list[str], used: SourceSettings) -> dict[str, Any]:
     """Delimiter, encoding and lines above the header, where the header can be found."""
     changes: dict[str, Any] = {}
-    for delimiter in dict.fromkeys((used.delimiter, *_DELIMITERS)):
+    signs = (sign for line in lines[:_HEADER_LINES] for sign in line if _is_delimiter(sign, used))
+    for delimiter in dict.fromkeys((used.delimiter, *_DELIMITERS, *signs)):
         line = _header_line(lines, used, delimiter)
         if line is not None:
             changes = {"delimiter": delimiter, "skip_rows": line}
@@ -112,13 +127,20 @@ def _shape_changes(lines: list[str], used: SourceSettings) -> dict[str, Any]:
     return {key: value for key, value in changes.items() if value != getattr(used, key)}
 
 
+def _is_delimiter(sign: str, used: SourceSettings) -> bool:
+    """True for a sign that the settings allow as a delimiter and that no heading, number or date contains."""
+    return not (sign.isalnum() or sign in "_-.: \0\x1a\ufeff\ufffd" or sign in (used.quote, used.escape))
+
+
 def _value_changes(result: CheckResult, settings: SourceSettings, lines: list[str]) -> dict[str, Any]:
-    """Changes for dates, quantities and escapes, found in the values of rejected rows."""
+    """Changes for dates, numbers, returns and escapes, found in the values of rejected rows and the first lines."""
     changes: dict[str, Any] = {}
     formats = _orders_of(list(result.values.get("invalid_transaction_date", ())))
     if len(formats) == 1:
         (only,) = formats.values()
         changes["date_formats"] = [*settings.date_formats, *only]
+    if result.refusal or {"invalid_quantity", "invalid_unit_price"} & result.reasons.keys():
+        changes.update(number_changes(_numbers(lines, settings), settings))
     quantities = list(result.values.get("invalid_quantity", ()))
     if any(re.fullmatch(r"-[0-9.,]+", quantity) for quantity in quantities):
         changes["returns"] = NEGATIVE
@@ -126,6 +148,20 @@ def _value_changes(result: CheckResult, settings: SourceSettings, lines: list[st
     if "malformed_row" in result.reasons and is_escaped and not settings.escape:
         changes["escape"] = "\\"
     return changes
+
+
+def _numbers(lines: list[str], settings: SourceSettings) -> Iterator[str]:
+    """The quantities and prices in the first lines of the file."""
+    at = _header_line(lines, settings, settings.delimiter)
+    if at is None:
+        return
+    header = [heading_key(heading) for heading in _split(lines[at], settings, settings.delimiter)]
+    named = [heading for column in _NUMBERS for heading in settings.columns.get(column, ())]
+    keys = {heading_key(heading) for heading in (*named, settings.unit_price or "") if heading}
+    for line in lines[at + 1 :]:
+        values = _split(line, settings, settings.delimiter)
+        if len(values) == len(header):
+            yield from (value for key, value in zip(header, values, strict=True) if key in keys)
 
 
 def _orders_of(texts: list[str]) -> dict[str, list[str]]:
@@ -189,4 +225,5 @@ def _head_lines(path: Path) -> Iterator[str]:
         text = head.decode("utf-16", "replace")
     else:
         text = head.removeprefix(codecs.BOM_UTF8).decode("utf-8", "surrogateescape")
-    yield from text.splitlines()
+    # Not splitlines: it breaks lines at \x1e too, which is a delimiter in some files.
+    yield from re.split("\r\n|[\r\n]", text)

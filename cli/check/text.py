@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from cli.check.file_check import FileCheck
+from cli.check.number_forms import with_two_meanings
 from cli.check.proposals import TITLES, Proposal, ambiguous_dates
 from cli.check.result import CheckResult
 from schemas.counted import agreeing, counted
@@ -73,10 +74,17 @@ def _reasons(result: CheckResult) -> list[str]:
 def _advice(check: FileCheck) -> list[str]:
     if check.proposal:
         return [f"  proposal: {_proposal(check.proposal)}"]
-    either = ambiguous_dates(check.result.values.get("invalid_transaction_date", ()))
-    if not either:
-        return []
-    return [f"  no proposal for the dates: they can be read as {' and as '.join(either)}; set date_formats to one"]
+    values, advice = check.result.values, []
+    either = ambiguous_dates(values.get("invalid_transaction_date", ()))
+    if either:
+        advice.append(f"dates: they can be read as {' and as '.join(either)}; set date_formats to one")
+    numbers = with_two_meanings([*values.get("invalid_quantity", ()), *values.get("invalid_unit_price", ())])
+    if numbers:
+        advice.append(
+            f'numbers: {numbers[0]!r} has two meanings; set `thousands_separator: ","` where the point is the decimal '
+            'mark, or `decimal_comma: true` and `thousands_separator: "."` where it is the comma'
+        )
+    return [f"  no proposal for the {sentence}" for sentence in advice]
 
 
 def _proposal(proposal: Proposal) -> str:

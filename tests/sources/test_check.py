@@ -16,6 +16,10 @@ from tests.sources.week import PRICES, formats, week
 
 HEADER = "transaction_id,customer_id,product_id,quantity,transaction_date,status\n"
 GOOD = HEADER + "T1,C1,P100,2,2023-03-15 10:00:00,completed\nT2,C2,P200,1,2023-03-15,pending\n"
+PRODUCTS = "product_id,product_name,category,price,supplier_id\nP1,Tea,Tea,12.50,S1\nP2,Mug,Mugs,4.00,S1\n"
+SHOPIFY_PRODUCTS = "Title,Vendor,Type,Variant SKU,Variant Price\nTea,V,Tea,P1,12.50\nMug,V,Mugs,P2,4.000\n"
+GERMAN_NUMBERS = {"decimal_comma": True, "thousands_separator": "."}
+FRENCH = {"decimal_comma": True, "thousands_separator": " "}
 NAME = "transactions_2023-03-15.csv"
 
 
@@ -122,6 +126,11 @@ def test_a_proposal_names_the_shop_system(folder: Path) -> None:
         ("Orders report\n\n" + GOOD, {"skip_rows": 2}),
         (GOOD.replace("2023-03-15 10:00:00", "3/15/2023 8:26").replace("2023-03-15", "3/14/2023"), "month first"),
         (GOOD.replace("2,2023", "-2,2023"), {"returns": "negative"}),
+        (GOOD.replace(",", "^"), {"delimiter": "^"}),
+        (GOOD.replace(",", "\x1e"), {"delimiter": "\x1e"}),
+        (GOOD.replace(",2,2023", ',"1,234,567",2023'), {"thousands_separator": ","}),
+        (GOOD.replace(",2,2023", ",1 200,2023").replace(",1,2023", ',"2,0",2023'), FRENCH),
+        (GOOD.replace(",2,2023", ",1.234.567,2023"), {"decimal_comma": True, "thousands_separator": "."}),
         (GOOD.replace("T1", "Tö1").replace(",", ";").encode("cp1252"), {"delimiter": ";", "encoding": "cp1252"}),
     ],
 )
@@ -132,6 +141,65 @@ def test_the_setting_that_would_let_a_file_in_is_proposed(content: str | bytes, 
         settings = {"date_formats": ["iso", "%m/%d/%Y", "%m/%d/%Y %H:%M"]}
     assert proposal["loaded"] == 2
     assert (proposal["source"], proposal["settings"]) in [(None, settings), ("excel-german", {})]
+
+
+@pytest.mark.parametrize(
+    ("content", "proposal"),
+    [
+        (PRODUCTS.replace(",", ";"), {"delimiter": ";"}),
+        (PRODUCTS.replace(",", "~"), {"delimiter": "~"}),
+        ("Price list\n" + PRODUCTS, {"skip_rows": 1}),
+        (PRODUCTS.replace(",", ";").replace(".", ","), {"delimiter": ";", "decimal_comma": True}),
+        (PRODUCTS.replace("12.50", '"1,200.50"'), {"thousands_separator": ","}),
+        (PRODUCTS.replace(",", ";").replace(".", ",").replace("12,", "1.200,"), {"delimiter": ";", **GERMAN_NUMBERS}),
+        (PRODUCTS.replace(",", ";").replace("4.00", "4.000"), {"delimiter": ";", "thousands_separator": ","}),
+        (PRODUCTS.replace(",", ";").replace("12.50", "4").replace("4.00", "4.000"), None),
+        (PRODUCTS.replace("12.50", "$12.50"), None),
+        (SHOPIFY_PRODUCTS, "shopify"),
+    ],
+)
+def test_settings_are_proposed_for_a_price_list(content: str, proposal: object, folder: Path) -> None:
+    checked = as_json(check(folder, content, "--json", name="dim_products.csv"))
+    assert checked["outcome"] == "refused"
+    if proposal is None:
+        assert checked["proposal"] is None
+    elif proposal == "shopify":
+        assert checked["proposal"] == {"source": "shopify", "settings": {}, "loaded": 2}
+    else:
+        assert checked["proposal"] == {"source": None, "settings": proposal, "loaded": 2}
+
+
+def test_the_settings_of_a_file_of_customers_are_proposed(folder: Path) -> None:
+    header = "customer_id;first_name;last_name;email;membership_level\n"
+    content = f"{header}C1;Ann;One;ann@example.com;Gold\n"
+    checked = as_json(check(folder, content, "--json", name="dim_customers.csv"))
+    assert checked["proposal"] == {"source": None, "settings": {"delimiter": ";"}, "loaded": 1}
+
+
+def test_numbers_with_two_meanings_are_not_guessed(folder: Path) -> None:
+    source = folder / "shop.yaml"
+    source.write_text("unit_price: column price\n")
+    content = f"{HEADER.strip()},price\nT1,C1,P100,1,2023-03-15,completed,{{}}\nT2,C1,P100,1,2023-03-15,pending,5\n"
+    result = check(folder, content.format("1.000"), "--source", str(source))
+    assert "proposal:" not in result.stdout
+    assert "no proposal for the numbers: '1.000' has two meanings; set `thousands_separator" in result.stdout
+    beside = content.format("1.000").replace("pending,5", "pending,12.50")
+    proposal = as_json(check(folder, beside, "--json", "--source", str(source)))["proposal"]
+    assert proposal == {"source": None, "settings": {"thousands_separator": ","}, "loaded": 2}
+    result = check(folder, content.format("$12.50"), "--source", str(source))
+    assert "without a currency" in result.stdout
+    assert "found: '$12.50' (1)" in result.stdout
+
+
+def test_a_declared_form_of_numbers_that_fits_is_kept(folder: Path) -> None:
+    source = folder / "shop.yaml"
+    source.write_text(json.dumps({"delimiter": ";", **GERMAN_NUMBERS}))
+    tabs = GOOD.replace(",", "\t")
+    proposal = as_json(check(folder, tabs, "--json", "--source", str(source)))["proposal"]
+    assert proposal == {"source": None, "settings": {"delimiter": "\t"}, "loaded": 2}
+    points = GOOD.replace(",", ";").replace(";2;2023", ";2.0;2023")
+    proposal = as_json(check(folder, points, "--json", "--source", str(source)))["proposal"]
+    assert proposal == {"source": None, "settings": {"decimal_comma": False, "thousands_separator": ""}, "loaded": 2}
 
 
 def test_quotes_escaped_by_spark_are_proposed_as_such(folder: Path) -> None:
