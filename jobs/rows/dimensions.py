@@ -91,12 +91,14 @@ class DimensionRows:
                 yield rows
 
     def refuse_faults(self) -> None:
-        """Raises DimensionRefused naming the first kind of fault, its first line and how often it occurs."""
-        for fault, rows in self._faults.values():
-            raise DimensionRefused(
-                f"{self._source.name}, line {rows.lines[0]}: {fault}{rows.more}; "
-                "nothing was loaded, correct the file and upload it again"
-            )
+        """Raises DimensionRefused naming the fault on the earliest line and how often it occurs."""
+        if not self._faults:
+            return
+        fault, rows = min(self._faults.values(), key=lambda found: found[1].lines[0])
+        raise DimensionRefused(
+            f"{self._source.name}, line {rows.lines[0]}: {fault}{rows.more}; "
+            "nothing was loaded, correct the file and upload it again"
+        )
 
     @property
     def notes(self) -> list[str]:

@@ -159,6 +159,13 @@ def test_a_point_is_the_decimal_mark_in_the_contracts_own_form(
         read(content, settings=source)
 
 
+def test_of_several_faults_the_earliest_line_is_named() -> None:
+    with pytest.raises(DimensionRefused, match="line 2: price 'free' is not"):
+        read(f'{PRODUCT_HEADER}\nP1,,,free,\nP2,,,$5,\nP3,,,"1,000",\n,,,4,\nP5\n')
+    with pytest.raises(DimensionRefused, match="line 3: price '\\$5' has a currency"):
+        read(f'{PRODUCT_HEADER}\nP1,,,1,\nP2,,,$5,\nP3,,,"1,000",\nP4,,,free,\n,,,4,\n')
+
+
 def test_a_duplicate_id_names_both_lines() -> None:
     with pytest.raises(DimensionRefused) as refused:
         read(f"{PRODUCT_HEADER}\nP0,,,1,\nP1,,,1,\n P0,,,2,\nP0,,,3,\n")
