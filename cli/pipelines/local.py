@@ -76,19 +76,21 @@ def announced(local: LocalPipeline, path: Path | None = None) -> Iterator[None]:
         path.unlink(missing_ok=True)
 
 
-def find_local_pipeline(path: Path | None = None) -> LocalPipeline:
-    """The local pipeline that runs; raises Refused when none runs."""
+def find_local_pipeline(path: Path | None = None, *, or_else: str = "") -> LocalPipeline:
+    """The local pipeline that runs; raises Refused when none runs, or it is not ready.
+
+    `or_else` is what a person can do instead of starting one.
+    """
     path = path or STATE_FILE
+    if not _is_locked(path):
+        raise Refused(f"no local pipeline is running; start one with `pipeline up` in another terminal{or_else}")
     try:
-        local = LocalPipeline(**json.loads(path.read_text(encoding="utf-8")))
-        if not _is_locked(path):
-            raise ValueError(path)
+        return LocalPipeline(**json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         raise Refused(
-            "no local pipeline is running; start one with `pipeline up` in another terminal, "
-            "or name a stack on AWS with --stack NAME"
+            "the local pipeline is starting or stopping; wait until `pipeline up` says that it is running or has "
+            "stopped, then try again"
         ) from None
-    return local
 
 
 def _lock_file(path: Path) -> Path:
@@ -96,11 +98,13 @@ def _lock_file(path: Path) -> Path:
 
 
 def _is_locked(path: Path) -> bool:
-    with _lock_file(path).open("a") as lock:
-        try:
+    try:
+        with _lock_file(path).open() as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
     return False
 
 

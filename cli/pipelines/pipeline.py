@@ -73,7 +73,7 @@ def find_pipeline(stack: str | None) -> Pipeline:
         outputs = read_stack_outputs(stack)
         session = boto3.session.Session(region_name=_region_of(stack, outputs))
         return Pipeline(f"the stack {stack}", outputs, session, stack)
-    local = find_local_pipeline()
+    local = find_local_pipeline(or_else=", or name a stack on AWS with --stack NAME")
     session = boto3.session.Session(
         aws_access_key_id=local.environment["AWS_ACCESS_KEY_ID"],
         aws_secret_access_key=local.environment["AWS_SECRET_ACCESS_KEY"],
