@@ -18,8 +18,7 @@ import polars as pl
 
 from cli.check.proposals import CheckWith, Proposal, propose
 from cli.check.result import CheckResult
-from cli.drops.keys import DAY_IN_NAME
-from cli.refusals import Refused
+from cli.drops.keys import DAY_IN_NAME, settle_day
 from jobs.csv.reader import SourceFile, open_source_file
 from jobs.csv.reject_summary import RejectSummary
 from jobs.csv.rejected_file import RejectedRows
@@ -104,14 +103,11 @@ class Checker:
 
 
 def _day_of(path: Path, given: str | None) -> date | None:
-    """The given day, or the day in the folders' names or in the file's name."""
+    """The day in the folders' names, in the file's name, or the given one; raises Refused where that differs."""
     folders = _FOLDERS.search(path.absolute().as_posix())
     named = DAY_IN_NAME.search(path.name)
-    written = given or ("-".join(part.zfill(2) for part in folders.groups()) if folders else named and named[1])
-    try:
-        return date.fromisoformat(written) if written else None
-    except ValueError:
-        raise Refused(f"{written} is not a day of the calendar; give it with --day YYYY-MM-DD") from None
+    own = "-".join(part.zfill(2) for part in folders.groups()) if folders else named and named[1]
+    return settle_day(path.name, own, given)
 
 
 def _check_transactions(

@@ -62,10 +62,7 @@ def key_of(name: str, day: str | None) -> str:
         text = day or (named[1] if named else None)
         if text is None:
             raise Refused(f"{name} has no day in its name; give it with --day YYYY-MM-DD")
-        try:
-            key = f"{day_prefix(date.fromisoformat(text))}{name}"
-        except ValueError:
-            raise Refused(f"{text} is not a day of the calendar; give it with --day YYYY-MM-DD") from None
+        key = f"{day_prefix(_calendar_day(text))}{name}"
     try:
         parse_key(key)
     except KeyOutsideLayout as error:
@@ -73,9 +70,37 @@ def key_of(name: str, day: str | None) -> str:
     return key
 
 
+def settle_day(name: str, own: str | None, given: str | None) -> date | None:
+    """The file's own day, as its folder or name has it, else the given one; None without either.
+
+    Raises Refused where the two differ, or where the calendar has no such day.
+    """
+    if given is None:
+        return None if own is None else _calendar_day(own)
+    day = _calendar_day(given)
+    if own is not None and _is_day(own) and _calendar_day(own) != day:
+        raise Refused(f"{name} is of {own}, and --day is {day}; leave out --day, or rename the file")
+    return day
+
+
+def _calendar_day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise Refused(f"{text} is not a day of the calendar; give it with --day YYYY-MM-DD") from None
+
+
+def _is_day(text: str) -> bool:
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
+
+
 def _files_at(path: Path, day: str | None) -> list[FileToDrop]:
     if path.is_file():
-        return [FileToDrop(path, key_of(path.name, day))]
+        return [FileToDrop(path, _key_on(path.name, day))]
     if not path.is_dir():
         raise Refused(f"{path} is neither a file nor a folder; check the name")
     inside = sorted(file for pattern in _FILES for file in path.rglob(pattern) if file.is_file())
@@ -88,4 +113,17 @@ def _files_at(path: Path, day: str | None) -> list[FileToDrop]:
 def _key_in_folder(inside: Path, day: str | None) -> str:
     """The key of a file in a folder that has the layout of the drop bucket, or is flat."""
     key = inside.as_posix()
-    return key if is_drop(key) else key_of(inside.name, day)
+    if not is_drop(key):
+        return _key_on(inside.name, day)
+    own = parse_key(key).partition_day
+    if own is not None:
+        settle_day(key, own.isoformat(), day)
+    return key
+
+
+def _key_on(name: str, given: str | None) -> str:
+    """The key of a file on the day in its name, else on the given one; raises Refused where the two differ."""
+    named = DAY_IN_NAME.search(name)
+    if named and not name.startswith((PRODUCTS, CUSTOMERS)):
+        settle_day(name, named[1], given)
+    return key_of(name, given)

@@ -233,7 +233,7 @@ def test_dates_with_two_readings_are_not_guessed(folder: Path) -> None:
 def test_the_day_comes_from_the_option_the_folders_or_the_name(folder: Path) -> None:
     tomorrow = GOOD.replace("2023-03-15", "2023-03-16")
     assert check(folder, tomorrow).exit_code == 1
-    assert check(folder, tomorrow, "--day", "2023-03-16").exit_code == 0
+    assert check(folder, tomorrow, "--day", "2023-03-16", name="till.csv").exit_code == 0
     assert check(folder, tomorrow, name="year=2023/month=3/day=16/till.csv").exit_code == 0
     assert "give --day YYYY-MM-DD" in check(folder, GOOD, name="till.csv").stdout
 
