@@ -33,6 +33,8 @@ class Selection:
     def __post_init__(self) -> None:
         if self.pattern is not None and not all(any(part in self.pattern for part in parts) for parts in _PARTS):
             raise Refused(f"--name {self.pattern} has no full day; give year, month and day, as in till_%Y%m%d.csv")
+        if self.first is not None and self.last is not None and self.last < self.first:
+            raise Refused(f"--from {self.first} is later than --to {self.last}; give the earlier day to --from")
 
     def key(self, inside: str) -> str | None:
         """The key of a file, by its path in the folder; None for a file that is not wanted."""
@@ -90,6 +92,7 @@ def files_in_bucket(s3: Any, uri: str, selection: Selection, scratch: Path) -> l
 
 def _chosen(source: str, paths: Iterable[tuple[Path, str]], selection: Selection) -> list[FileToDrop]:
     files = [FileToDrop(path, key) for path, inside in paths if (key := selection.key(inside)) is not None]
-    if not files:
-        raise Refused(f"{source} has no file for the wanted days; check --name, --from and --to")
+    is_narrowed = selection.pattern is not None or selection.first is not None or selection.last is not None
+    if not files or (is_narrowed and all(file.is_dimension for file in files)):
+        raise Refused(f"{source} has no file of transactions for the wanted days; check --name, --from and --to")
     return in_order(files)

@@ -48,8 +48,21 @@ def test_days_outside_the_range_are_left_out(tmp_path: Path) -> None:
     selection = Selection(None, date(2023, 4, 2), date(2023, 4, 3))
     names = [file.path.name for file in files_in_folder(tmp_path, selection)]
     assert names == ["x_2023-04-02.csv", "x_2023-04-03.csv"]
-    with pytest.raises(Refused, match="has no file for the wanted days"):
-        files_in_folder(tmp_path, Selection(None, date(2024, 1, 1), date(2023, 1, 1)))
+    (tmp_path / "dim_products.csv").touch()
+    with pytest.raises(Refused, match="has no file of transactions for the wanted days"):
+        files_in_folder(tmp_path, Selection(None, date(2024, 1, 1)))
+    with pytest.raises(Refused, match="has no file of transactions for the wanted days"):
+        files_in_folder(tmp_path, Selection("till_%d%m%Y.csv"))
+
+
+def test_a_range_that_ends_before_it_begins_is_refused() -> None:
+    with pytest.raises(Refused, match="--from 2024-01-01 is later than --to 2023-01-01; give the earlier day to"):
+        Selection(None, date(2024, 1, 1), date(2023, 1, 1))
+
+
+def test_a_folder_of_dimensions_alone_is_a_backfill(tmp_path: Path) -> None:
+    (tmp_path / "dim_products.csv").touch()
+    assert [file.key for file in files_in_folder(tmp_path, Selection())] == ["dimensions/dim_products.csv"]
 
 
 def test_files_of_a_bucket_are_those_below_the_prefix(tmp_path: Path) -> None:
