@@ -79,6 +79,15 @@ class Invocation:
             # `| head` has read enough. The exit status is still the result's.
             _write_nowhere()
 
+    @contextmanager
+    def when_interrupted(self, sentence: str) -> Iterator[None]:
+        """Say the sentence when Ctrl-C ends the block: what goes on, and how to continue."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            self.say(sentence)
+            raise
+
     def console(self) -> Console:
         """The terminal to draw on: standard output, or standard error when --json needs standard output."""
         from rich.console import Console

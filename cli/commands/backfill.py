@@ -9,6 +9,7 @@ import typer
 
 from cli.invocation import Invocation, command
 from cli.refusals import FAILED, NEEDS_A_LOOK, Refused
+from schemas.counted import agreeing, counted
 
 if TYPE_CHECKING:
     from cli.backfill.batches import BackfillRun
@@ -53,7 +54,8 @@ def backfill(
     with files_of(source, Selection(name, _day(first), _day(last)), pipeline.client("s3")) as files:
         run = BackfillRun(pipeline, files, say=invocation.say, timeout_seconds=minutes * 60)
         left = [file.key for file in run.left]
-        loads = [] if dry_run else run.run(batch)
+        with invocation.when_interrupted("Dropped files are still loaded. Run the same command again to continue."):
+            loads = [] if dry_run else run.run(batch)
     text = _planned(left, len(files)) if dry_run else _done(loads)
     invocation.show(_json(run, left, loads, dry_run=dry_run), text)
     if any(load.is_failed for load in loads):
@@ -76,14 +78,16 @@ def _json(run: BackfillRun, dropped: list[str], loads: list[Load], *, dry_run: b
 
 def _planned(keys: list[str], files: int) -> str:
     lines = [f"would drop {key}" for key in keys]
-    return "\n".join([*lines, f"{len(keys):,} of {files:,} files would be dropped; nothing was sent."])
+    return "\n".join([*lines, f"{len(keys):,} of {counted(files, 'file')} would be dropped; nothing was sent."])
 
 
 def _done(loads: list[Load]) -> str:
     failed = [load for load in loads if load.is_failed]
     lines = [f"NOT loaded: {_line(load)}" for load in failed]
     loaded = len(loads) - len(failed)
-    return "\n".join([*lines, f"{loaded:,} of {len(loads):,} files are loaded; one mail is about all of them."])
+    are = agreeing(len(loads), "is", "are")
+    lines.append(f"{loaded:,} of {counted(len(loads), 'file')} {are} loaded; one mail is about all of them.")
+    return "\n".join(lines)
 
 
 def _day(text: str | None) -> date | None:

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from schemas.drops import Drop
 
 
+_GOES_ON = "Dropped files are still loaded: see `pipeline status{}`."
+
+
 @command(on_pipeline=True)
 def drop(
     invocation: Invocation,
@@ -50,13 +53,16 @@ def drop(
     transactions = [file for file in files if not file.is_dimension]
     if dimensions and transactions:
         invocation.say("Waiting until the dimensions are loaded, so that the transactions find them.")
-        wait_until_settled(pipeline, dimensions, timeout_seconds=minutes * 60, is_done=_has_ended)
+        left = f"No file of transactions was dropped. {_GOES_ON.format(pipeline.stack_option)}"
+        with invocation.when_interrupted(left):
+            wait_until_settled(pipeline, dimensions, timeout_seconds=minutes * 60, is_done=_has_ended)
     drops = dimensions + _upload(invocation, transactions)
     loads: list[Load] = []
     if wait:
-        loads = wait_until_settled(
-            pipeline, drops, timeout_seconds=minutes * 60, on_change=lambda load: invocation.say(_line(load))
-        )
+        with invocation.when_interrupted(_GOES_ON.format(pipeline.stack_option)):
+            loads = wait_until_settled(
+                pipeline, drops, timeout_seconds=minutes * 60, on_change=lambda load: invocation.say(_line(load))
+            )
     dropped = [{"uri": item.uri, "version_id": item.version_id, "load_id": item.load_id} for item in drops]
     text = "\n".join(f"dropped {item.uri} (version {item.version_id}, load {item.load_id})" for item in drops)
     invocation.show({"dropped": dropped, "loads": [load_json(load) for load in loads]}, text)

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from cli.invocation import Invocation, command
+from cli.refusals import Refused
 
 
 @command(on_pipeline=True)
@@ -24,6 +25,8 @@ def sql(
     """
     from cli.pipelines.statements import read_statements, result_text, run_statement
 
+    if query is not None and not query.strip():
+        raise Refused("the statement is empty; give one in quotes, or on standard input")
     for statement in [query] if query is not None else read_statements():
         result = run_statement(invocation.pipeline, statement, limit=limit)
         invocation.show(result.as_json(), result_text(result))

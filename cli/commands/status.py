@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from cli.invocation import Invocation, command
-from cli.refusals import GOOD, NEEDS_A_LOOK
+from cli.refusals import GOOD, NEEDS_A_LOOK, Refused
 
 
 @command(on_pipeline=True)
@@ -23,10 +23,15 @@ def status(
     """
     from cli.pipelines.status import look, status_text
 
+    if watch and invocation.as_json:
+        raise Refused("--watch shows a screen and --json prints once; use one of them")
     pipeline = invocation.pipeline
+    shown = ""
     while watch:
         text = status_text(look(pipeline))
-        typer.echo(f"\x1b[2J\x1b[H{text}" if sys.stdout.isatty() else text)
+        if text != shown:
+            typer.echo(f"\x1b[2J\x1b[H{text}" if sys.stdout.isatty() else text)
+            shown = text
         time.sleep(pipeline.look_seconds)
     state = look(pipeline)
     invocation.show(state.as_json(), status_text(state))
