@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from cli.drops.status import Phase
 from cli.loads.as_json import load_json
 from cli.loads.loads import Attempt, Load
 from cli.pipelines.pipeline import Pipeline
@@ -104,6 +105,8 @@ def _meaning(reason: str) -> str:
 
 def _places(load: Load, pipeline: Pipeline) -> dict[str, str]:
     places = {"file": load.drop.uri, "version": load.drop.version_id, "load": load.load_id}
+    if load.status.phase is Phase.ARCHIVED:
+        places["archive"] = f"s3://{pipeline.output('archive_bucket')}/{load.drop.key}"
     if load.attempts:
         last = load.attempts[-1]
         places["run"] = f"{last.job_name} {last.run_id}"

@@ -54,7 +54,8 @@ class Explanation:
         return {"transaction_id": self.transaction_id, "rows": [asdict(row) for row in self.rows]}
 
     def __str__(self) -> str:
-        lines = [f"{self.transaction_id}: {counted(len(self.rows), 'loaded row')}, the winner first"]
+        order = ", the winner first" if len(self.rows) > 1 else ""
+        lines = [f"{self.transaction_id}: {counted(len(self.rows), 'loaded row')}{order}"]
         for row in self.rows:
             lines.append(f"\n  {row.transaction_date}  {row.status}  quantity {row.quantity}  {row.total_amount}")
             lines.append(f"  {row.source_uri}, line {row.source_line} (load {row.load_id})")

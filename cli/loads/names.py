@@ -37,6 +37,8 @@ class LoadNames:
         if name.startswith("s3://"):
             return self._loads_of(self._drops_at(name), f"{name}: no version of it was ever loaded or is waiting")
         days = _DAYS.fullmatch(name)
+        if days is None and _DAYS.match(name) and ".." in name:
+            raise Refused(f"{name} is not a range of days; give it as YYYY-MM-DD..YYYY-MM-DD")
         if days:
             return self._loads_of(self._drops_of_days(*_days(name, days)), f"no file of {name} was dropped")
         return self._loads_of(self._drops_named(name), f"no file called {name!r} was dropped")

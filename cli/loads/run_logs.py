@@ -15,7 +15,8 @@ def run_of(load: Load, attempt: int | None) -> str:
         raise Refused(f"{load.status.file_name} has no run yet; it waits in the queue")
     number = attempt if attempt is not None else max(runs)
     if number not in runs:
-        raise Refused(f"{load.status.file_name} has no attempt {number} with a run; there are {sorted(runs)}")
+        known = ", ".join(map(str, sorted(runs)))
+        raise Refused(f"{load.status.file_name} has no attempt {number}; give --attempt one of these: {known}")
     return str(runs[number])
 
 

@@ -23,7 +23,7 @@ class Result:
     columns: list[str]
     rows: list[list[Any]]
     affected: int | None
-    """The number of changed rows; None for a statement that returns rows."""
+    """The number of changed rows; None for a statement that returns or changes no rows."""
     is_cut: bool
     """True when the statement returned more rows than the limit."""
 
@@ -51,7 +51,9 @@ def run_statement(pipeline: Pipeline, statement: str, *, limit: int, **parameter
             raise Failed(f"the warehouse refused the statement: {described.get('Error', described['Status'])}")
         time.sleep(_LOOK_SECONDS)
     if not described.get("HasResultSet"):
-        return Result([], [], int(described.get("ResultRows", 0)), False)
+        # -1 for a statement that is not about rows, such as DROP TABLE.
+        changed = int(described.get("ResultRows", 0))
+        return Result([], [], changed if changed >= 0 else None, False)
     return _rows(client, started["Id"], limit)
 
 
@@ -75,6 +77,8 @@ def result_text(result: Result) -> str:
     """The rows in columns, wide values cut."""
     if result.affected is not None:
         return counted(result.affected, "row")
+    if not result.columns:
+        return "done"
     cells = [result.columns, *([("" if value is None else str(value)) for value in row] for row in result.rows)]
     widths = [min(_WIDEST, max(len(row[column]) for row in cells)) for column in range(len(result.columns))]
     lines = ["  ".join(_fit(text, width) for text, width in zip(row, widths, strict=True)).rstrip() for row in cells]

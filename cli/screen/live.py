@@ -79,10 +79,10 @@ class Display:
         if not self._console.is_terminal:
             yield lambda _: None
             return
-        columns = (SpinnerColumn(), TextColumn("deploying: {task.completed:g} resources"), TimeElapsedColumn())
+        columns = (SpinnerColumn(), TextColumn("deploying: {task.description}"), TimeElapsedColumn())
         with Progress(*columns, console=self._console, transient=True) as progress:
-            task = progress.add_task("deploying", total=None)
-            yield lambda number: progress.update(task, completed=number)
+            task = progress.add_task(counted(0, "resource"), total=None)
+            yield lambda number: progress.update(task, description=counted(number, "resource"))
 
     def say(self, sentence: str, *, style: str = "") -> None:
         """A line that stays."""

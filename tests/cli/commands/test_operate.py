@@ -70,6 +70,7 @@ def test_one_load_is_shown_with_its_rows_and_attempts(shop: Terminal, loaded: Dr
     text = shop.run("show", "transactions_2023-03-15.csv").stdout
     assert text.startswith("transactions_2023-03-15.csv is archived: 5 rows: ")
     assert f"pipeline rejected {loaded.load_id}" in text
+    assert f"archive  s3://{shop.cloud.outputs['archive_bucket']}/{loaded.key}" in text
     ((amount,),) = shop.json(
         "sql", "SELECT SUM(total_amount) FROM fact_transactions WHERE source_uri LIKE '%2023-03-15.csv'"
     )["rows"]
@@ -95,6 +96,12 @@ def test_a_failed_load_says_why_and_how_to_replay_it(shop: Terminal, failed: Dro
     text = shop.run("show", "broken.csv").stdout
     assert f"pipeline replay {failed.load_id}" in text
     assert shown["load"]["error"] in text
+
+
+def test_a_range_with_a_part_that_is_no_day_is_refused(shop: Terminal) -> None:
+    for words in ("2023-03-15..soon", "2023-03-15.."):
+        refused = shop.run("replay", words)
+        assert (refused.exit_code, f"{words} is not a range of days" in refused.stderr) == (2, True)
 
 
 def test_a_name_of_several_loads_is_refused_with_their_ids(shop: Terminal) -> None:
@@ -299,7 +306,7 @@ def test_the_log_of_a_run_is_printed(shop: Terminal, loaded: Drop) -> None:
     assert shown["lines"] == shop.cloud.router.glue.processes.log(shown["run_id"]).splitlines()
     assert shown["lines"]
     refused = shop.run("logs", loaded.load_id, "--attempt", "7")
-    assert (refused.exit_code, "has no attempt 7 with a run; there are [1]" in refused.stderr) == (2, True)
+    assert (refused.exit_code, "has no attempt 7; give --attempt one of these: 1" in refused.stderr) == (2, True)
 
 
 def test_statements_run_in_the_real_warehouse(shop: Terminal, loaded: Drop) -> None:
@@ -310,6 +317,9 @@ def test_statements_run_in_the_real_warehouse(shop: Terminal, loaded: Drop) -> N
     assert (transaction_id, quantity) == ("T1", 3)
     cut = shop.json("sql", "SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3", "--limit", "2")
     assert (len(cut["rows"]), cut["is_cut"]) == (2, True)
+    assert shop.run("sql", "CREATE TEMP TABLE mine (x INT)").stdout == "done\n"
+    empty = shop.run("sql", " ")
+    assert (empty.exit_code, "the statement is empty" in empty.stderr) == (2, True)
     refused = shop.run("sql", "SELECT * FROM no_such_table")
     assert (refused.exit_code, "no_such_table" in refused.stderr, refused.stderr.count("\n")) == (1, True, 1)
 
