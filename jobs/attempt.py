@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any, Callable
+from typing import TYPE_CHECKING, Any, Callable
 
 import polars as pl
 from botocore.exceptions import ClientError, HTTPClientError
@@ -33,6 +33,9 @@ from schemas.runs import PLAN
 from schemas.usual import PastLoad, compare
 from schemas.work_bucket import page_key, plan_key, report_key, staging_prefix
 
+if TYPE_CHECKING:
+    from types_boto3_s3.client import S3Client
+
 FETCH = "fetch"
 READ = "read"
 LOOK_UP = "look up"
@@ -52,7 +55,7 @@ class Attempt:
     known.
     """
 
-    def __init__(self, arguments: Arguments, s3: Any, warehouse: WarehouseSession, folder: Path) -> None:
+    def __init__(self, arguments: Arguments, s3: S3Client, warehouse: WarehouseSession, folder: Path) -> None:
         self.arguments = arguments
         self.s3 = s3
         self.warehouse = warehouse

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, Callable
+from typing import TYPE_CHECKING, Callable
 
 import boto3
 from boto3.s3.transfer import TransferConfig
@@ -25,6 +25,9 @@ from schemas.counted import counted
 from schemas.drops import SOURCE_ETAG, SOURCE_UPLOADED_AT, Drop
 from schemas.runs import ArchivedCopy
 
+if TYPE_CHECKING:
+    from types_boto3_s3.client import S3Client
+
 FIRST_RANGE_BYTES = 64 * 1024
 """Many readers need only the beginning."""
 MOST_RANGE_BYTES = 2 * 1024 * 1024
@@ -34,7 +37,7 @@ _TRIES = 5
 _GONE = {"404", "NoSuchKey", "NoSuchVersion", "MethodNotAllowed", "405"}
 
 
-def s3_client(region: str) -> Any:
+def s3_client(region: str) -> S3Client:
     """The Region is given: without it, boto3 would ask S3 in us-east-1, which a private subnet cannot reach."""
     return boto3.client("s3", region_name=region, config=Config(retries={"mode": "standard", "max_attempts": 5}))
 
@@ -60,7 +63,7 @@ class ObjectVersion:
     size: int
     """Bytes."""
 
-    def read(self, s3: Any, start: int, stop: int) -> bytes:
+    def read(self, s3: S3Client, start: int, stop: int) -> bytes:
         """The bytes from `start` up to `stop`; raises DropGone."""
 
         @_again_where_it_broke
@@ -78,7 +81,7 @@ class ObjectVersion:
         with _raise_drop_gone(self):
             return get()
 
-    def ranges(self, s3: Any, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+    def ranges(self, s3: S3Client, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """All bytes between two offsets; a range is on its way while the one before it is read."""
         bounds = _bounds(start, self.size if stop is None else stop)
         return map_ordered(lambda range_: self.read(s3, *range_), bounds)
@@ -98,7 +101,7 @@ class Fetched:
 
 
 def fetch(
-    s3: Any,
+    s3: S3Client,
     drop: Drop,
     folder: Path,
     archived: ArchivedCopy | None = None,
@@ -166,7 +169,7 @@ def _uploaded_at(metadata: Mapping[str, str], booked_upload: Callable[[], dateti
     return booked
 
 
-def upload_blocks(s3: Any, blocks: Iterable[bytes], bucket: str, key: str, content_type: str) -> None:
+def upload_blocks(s3: S3Client, blocks: Iterable[bytes], bucket: str, key: str, content_type: str) -> None:
     """Put an object part by part while it is made; it exists when all of it does."""
     # In this thread: more threads would make parts before earlier ones are uploaded, and need more memory.
     config = TransferConfig(use_threads=False)
@@ -177,7 +180,7 @@ def upload_blocks(s3: Any, blocks: Iterable[bytes], bucket: str, key: str, conte
 class Prefix:
     """Everything below one prefix of the work bucket; no other attempt writes there."""
 
-    s3: Any
+    s3: S3Client
     bucket: str
     prefix: str
 
@@ -200,12 +203,13 @@ class Prefix:
 
     def read(self, name: str, start: int = 0, stop: int | None = None) -> bytes:
         """An object, or its bytes from `start` up to `stop`."""
-        part = {} if stop is None else {"Range": f"bytes={start}-{stop - 1}"}
+        key = self.prefix + name
 
         @_again_where_it_broke
         def get() -> bytes:
-            body: bytes = self.s3.get_object(Bucket=self.bucket, Key=self.prefix + name, **part)["Body"].read()
-            return body
+            if stop is None:
+                return self.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read()
+            return self.s3.get_object(Bucket=self.bucket, Key=key, Range=f"bytes={start}-{stop - 1}")["Body"].read()
 
         return get()
 
@@ -215,8 +219,11 @@ class Prefix:
 
     def copy_from(self, other: Prefix, name: str, new_name: str) -> None:
         """Copy an object of another prefix of this bucket inside S3, up to 5 GB."""
-        source = {"Bucket": other.bucket, "Key": other.prefix + name}
-        self.s3.copy_object(Bucket=self.bucket, Key=self.prefix + new_name, CopySource=source)
+        self.s3.copy_object(
+            Bucket=self.bucket,
+            Key=self.prefix + new_name,
+            CopySource={"Bucket": other.bucket, "Key": other.prefix + name},
+        )
 
     def download(self, folder: Path) -> list[Path]:
         folder.mkdir()
@@ -230,8 +237,10 @@ class Prefix:
     def delete(self) -> None:
         keys = self._keys()
         for start in range(0, len(keys), 1000):
-            batch = [{"Key": key} for key in keys[start : start + 1000]]
-            response = self.s3.delete_objects(Bucket=self.bucket, Delete={"Objects": batch, "Quiet": True})
+            response = self.s3.delete_objects(
+                Bucket=self.bucket,
+                Delete={"Objects": [{"Key": key} for key in keys[start : start + 1000]], "Quiet": True},
+            )
             # S3 responds with success even when it deleted nothing, and lists each object that failed.
             if response.get("Errors"):
                 objects, first = counted(len(response["Errors"]), "object"), response["Errors"][0]

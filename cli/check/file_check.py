@@ -12,7 +12,7 @@ from decimal import Decimal
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import polars as pl
 
@@ -37,6 +37,9 @@ from schemas.reject_reasons import REJECT_REASONS
 from schemas.rejected_file import REASON_SEPARATOR, REJECT_REASONS_COLUMN
 from schemas.sources import CONTRACT_COLUMNS, SourceSettings
 from schemas.warehouse.tables import DIMENSIONS
+
+if TYPE_CHECKING:
+    from types_boto3_s3.client import S3Client
 
 _FOLDERS = re.compile(r"year=([0-9]{4})/month=([0-9]{1,2})/day=([0-9]{1,2})/")
 _MOST_VALUES = 1000
@@ -127,7 +130,7 @@ def _check_transactions(
             )
             validator = _validator(settings, day, dimensions)
             candidates = DuplicateCandidates(source, folder, ids)
-            stager = Stager(Drop("", "", ""), Prefix(_Discarded(), "", ""), folder)
+            stager = Stager(Drop("", "", ""), Prefix(cast("S3Client", _Discarded()), "", ""), folder)
             rejected = RejectedRows(source.layout, folder)
             staged = stager.stage(source, validator, candidates, rejected)
             rejected.sum_up()

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any, Callable
+from typing import TYPE_CHECKING, Any, Callable, cast
 
 from jobs.arguments import WarehouseAddress
 from jobs.load import transactions
@@ -25,6 +25,9 @@ from schemas.runs import ADD, REPLACE
 from schemas.warehouse import ddl, sql
 from schemas.warehouse.tables import DIMENSIONS, LOAD_LEDGER
 from schemas.work_bucket import STAGING
+
+if TYPE_CHECKING:
+    from types_boto3_s3.client import S3Client
 
 _STAGING = f"{STAGING}LOAD_ID/ATTEMPT/"
 _STAGED = Staged(1, f"s3://WORK_BUCKET/{_STAGING}manifest.json")
@@ -164,7 +167,9 @@ def rendered() -> dict[str, str]:
 
 def _unload_dimensions(session: WarehouseSession) -> None:
     for name, dimension in DIMENSIONS.items():
-        unload(session, dimension, dimension.joined, Prefix(_NoS3(), "WORK_BUCKET", f"{_STAGING}{name}/"))
+        unload(
+            session, dimension, dimension.joined, Prefix(cast("S3Client", _NoS3()), "WORK_BUCKET", f"{_STAGING}{name}/")
+        )
 
 
 def _sent(work: Callable[[WarehouseSession], object], *ledger: dict[str, object]) -> list[str]:

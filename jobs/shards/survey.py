@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING
 
 from jobs.buckets import Buckets
 from jobs.csv.inspection import inspect
@@ -21,6 +21,9 @@ from jobs.rows.marks import bucket_count, hash_bucket, hashes_of
 from jobs.s3 import ObjectVersion
 from jobs.shards.exchange import Handed, hand_on
 from jobs.shards.work import Shard, Work, task
+
+if TYPE_CHECKING:
+    from types_boto3_s3.client import S3Client
 
 SHARD_BYTES = 128 * 1024 * 1024
 
@@ -53,7 +56,7 @@ def is_one_shard(version: ObjectVersion) -> bool:
     return version.size <= SHARD_BYTES
 
 
-def ranges_of(version: ObjectVersion, s3: Any, start: int) -> list[Range] | None:
+def ranges_of(version: ObjectVersion, s3: S3Client, start: int) -> list[Range] | None:
     """The file from the byte `start` on in ranges of about SHARD_BYTES; None where a line is too long."""
     bounds = [start]
     while bounds[-1] < version.size:
@@ -64,7 +67,7 @@ def ranges_of(version: ObjectVersion, s3: Any, start: int) -> list[Range] | None
     return [Range(number, first, last) for number, (first, last) in enumerate(zip(bounds, bounds[1:]))]
 
 
-def _line_start(version: ObjectVersion, s3: Any, at: int) -> int | None:
+def _line_start(version: ObjectVersion, s3: S3Client, at: int) -> int | None:
     """The byte behind the first line feed that is not before the byte `at - 1`."""
     start = at - 1
     while start < version.size:

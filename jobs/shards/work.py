@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import polars as pl
 
@@ -25,6 +25,9 @@ from jobs.rows.validation import RowValidator
 from jobs.s3 import ObjectVersion, Prefix, s3_client
 from jobs.shards.exchange import ARROW
 from jobs.validators import read_validator
+
+if TYPE_CHECKING:
+    from types_boto3_s3.client import S3Client
 
 MARKS = "marks.arrow"
 LINES = "lines.arrow"
@@ -68,7 +71,7 @@ class Setup:
         self.work = work
 
     @cached_property
-    def s3(self) -> Any:
+    def s3(self) -> S3Client:
         return s3_client(self.work.arguments.warehouse.region)
 
     @cached_property
