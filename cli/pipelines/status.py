@@ -152,7 +152,9 @@ def status_text(status: PipelineStatus) -> str:
             rows = sum((load.report.counts or {}).get("rows_read", 0) for load in loads if load.report)
             rejected = sum(load.status.rejected for load in loads)
             read = f"{rows:>12,} {agreeing(rows, 'row', 'rows')}"
-            lines.append(f"  {day}  {counted(len(loads), 'file'):<9} {read}, {rejected:,} rejected")
+            failed = sum(load.is_failed for load in loads)
+            not_loaded = f", {counted(failed, 'file')} not loaded" if failed else ""
+            lines.append(f"  {day}  {counted(len(loads), 'file'):<9} {read}, {rejected:,} rejected{not_loaded}")
     lines += ["", *(f"To do: {sentence}" for sentence in status.advice)] if status.advice else ["", "Nothing to do."]
     return "\n".join(lines)
 

@@ -29,6 +29,12 @@ def keep_running(invocation: Invocation, config: str) -> None:
     """Deploy, then show files and mails until SIGINT or SIGTERM. The caller holds the lock of the local pipeline."""
     console = invocation.console()
     is_over = threading.Event()
+
+    def warn(sentence: str) -> None:
+        # A stop kills functions that still run: that is no fault.
+        if not is_over.is_set():
+            display.say(f"warning: {sentence}", style="red")
+
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: is_over.set())
     # Lines, not a screen: they stay readable when a person scrolls back.
@@ -43,7 +49,7 @@ def keep_running(invocation: Invocation, config: str) -> None:
                     stack=config,
                     name=LOCAL_STACK,
                     libraries=LIBRARIES,
-                    on_warning=lambda sentence: display.say(f"warning: {sentence}", style="red"),
+                    on_warning=warn,
                     on_resource=on_resource,
                 )
             )

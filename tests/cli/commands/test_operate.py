@@ -147,6 +147,7 @@ def test_the_status_names_what_needs_a_person(shop: Terminal, loaded: Drop, fail
     assert "2023-03-15" in shown["latest_days"]
     assert f"broken.csv failed; see `pipeline show {failed.load_id}`" in shown["advice"]
     assert "To do: broken.csv failed" in result.stdout
+    assert "  2023-03-16  1 file               0 rows, 0 rejected, 1 file not loaded" in result.stdout.splitlines()
 
 
 def objects(shop: Terminal) -> dict[str, list[tuple[str, str]]]:
