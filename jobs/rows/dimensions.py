@@ -94,7 +94,7 @@ class DimensionRows:
         """Raises DimensionRefused naming the fault on the earliest line and how often it occurs."""
         if not self._faults:
             return
-        fault, rows = min(self._faults.values(), key=lambda found: found[1].lines[0])
+        fault, rows = min(self._faults.values(), key=lambda fault_rows: fault_rows[1].lines[0])
         raise DimensionRefused(
             f"{self._source.name}, line {rows.lines[0]}: {fault}{rows.more}; "
             "nothing was loaded, correct the file and upload it again"
