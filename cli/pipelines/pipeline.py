@@ -89,8 +89,8 @@ def read_stack_outputs(stack: str) -> dict[str, Any]:
         ended = subprocess.run(command, capture_output=True, text=True, timeout=_PULUMI_SECONDS, check=False)
     except FileNotFoundError:
         raise Refused(
-            "--stack needs the Pulumi CLI, and no `pulumi` is on the PATH; install it from pulumi.com, "
-            "or leave --stack out to use the local pipeline"
+            f"the stack {stack!r} needs the Pulumi CLI, and no `pulumi` is on the PATH; install it from pulumi.com, "
+            "or leave out --stack and unset PIPELINE_STACK to use the local pipeline"
         ) from None
     except subprocess.TimeoutExpired:
         raise Refused(f"`pulumi stack output` did not answer within {_PULUMI_SECONDS} seconds; try again") from None

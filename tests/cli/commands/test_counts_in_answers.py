@@ -11,6 +11,7 @@ import pytest
 from cli.backfill.digest import digest_mail
 from cli.drops.plans import Plan, plan_text
 from cli.drops.status import DropStatus, Phase
+from cli.loads.explanation import Explanation, HistoryRow
 from cli.loads.loads import Load
 from schemas.drops import Drop
 from schemas.reports import RejectedFor, Report
@@ -71,3 +72,11 @@ def test_a_load_that_was_taken_back_says_so() -> None:
     counts = dict.fromkeys(("rows_read", "inserted", "updated", "unchanged", "stale", "duplicate", "rejected"), 0)
     status = load_of(succeeded(DROP, event=RETRACT, counts=counts, removed=1)).status
     assert status.summary == "taken back: 1 transaction removed"
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_an_explanation_of_one_row_names_no_order(number: int) -> None:
+    row = HistoryRow("s3://shop/a.csv", 2, "5f0c0123456789ab", "2023-01-02 10:00:00", "completed", 1, "9.99", "wins")
+    text = str(Explanation("T1", [row] * number))
+    assert DISAGREES.findall(text) == []
+    assert ("the winner first" in text) is (number > 1)

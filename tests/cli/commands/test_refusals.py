@@ -115,10 +115,17 @@ def test_a_stack_that_cannot_be_read_is_refused(
     assert (ended.exit_code, sentence in ended.stderr, ended.stderr.count("\n")) == (2, True, 1), ended.stderr
 
 
-def test_without_the_pulumi_cli_a_stack_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("how", ["option", "variable"])
+def test_without_the_pulumi_cli_a_stack_is_refused(how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    ended = CliRunner().invoke(app, ["replay", "2023-03-15", "--stack", "prod"])
-    assert (ended.exit_code, "no `pulumi` is on the PATH" in ended.stderr) == (2, True)
+    monkeypatch.delenv("PIPELINE_STACK", raising=False)
+    words = ["status", "--stack", "shop"] if how == "option" else ["status"]
+    if how == "variable":
+        monkeypatch.setenv("PIPELINE_STACK", "shop")
+    refused = CliRunner().invoke(app, words)
+    assert refused.exit_code == 2
+    assert "the stack 'shop' needs the Pulumi CLI" in refused.stderr
+    assert "leave out --stack and unset PIPELINE_STACK" in refused.stderr
 
 
 def test_without_a_local_pipeline_or_a_stack_a_command_is_refused(
