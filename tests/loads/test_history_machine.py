@@ -1,8 +1,8 @@
 """Drops, late dimensions, new prices, replays, retractions and kills in any order, before and after archiving.
 
-After every step the fact is the maximum of what the loads say that count (tests/loads/what_was_said.py), the ledger's
-sums are the fact, each row that waited is counted once as waiting and once as flowed in, and `explain` names the
-winner of every transaction.
+After every step four things hold. The fact is the maximum of the rows of all loads that count
+(tests/loads/what_was_said.py). The ledger's sums are the fact's. Each row that waited is counted once as waiting and
+once as flowed in. `explain` names the winner of every transaction.
 """
 
 from __future__ import annotations

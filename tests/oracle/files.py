@@ -11,29 +11,29 @@ Decided here, where the contract leaves room
              whatever delimiters follow.
     Header   The first record with a value. Headings are compared without case, blanks, hyphens, underscores
              and `#`. Two headings that are one of the contract's are refused; any other may repeat.
-    Lines    End with LF or CRLF. A lone CR ends nothing. The 1 MiB limit counts the bytes of one
-             physical line up to its LF, so with a CR ahead of it and with the byte order mark.
-    Quotes   A field that starts with a quote, blanks aside, ends at the next quote that is not doubled; then come
-             blanks, and a comma or the end of the line. Anything else makes the line malformed, and reading
-             goes on with the next line. A quote inside a field that does not start with one is text in an
-             ignored column and makes the row malformed in any other, but for Excel's `="0012"`.
-             So does a backslash at the end of a field of the contract, in a record with `\\"`.
-    Spans    Only a field of an ignored column may go on beyond its line, at most 1 MiB, in a record that is
-             closed soundly and as wide as the header. Otherwise its first line is malformed and the next lines
-             are read by themselves.
-    Hidden   Where a record of several lines has more than one line that a person would call a row, or one that
-             lies wholly inside a field, the file is refused; also where its last line is a sale by itself, but
-             three or more fields of the contract stand ahead of it, or where a date, with what is read beside it,
-             can be seen on more than one of its lines. A row, to a person, is a line as wide as the
-             header (without its quotes, with them, or with a quote added at its end) or one that holds a sale:
-             the contract's fields in the header's order, ids of one word, a quantity with a digit and no
-             letter, and a date with its signs between digits. A single line in which there are two sales is malformed.
-    Second   A row among whose fields are all the headings that are read, in any order, is a second header.
-    Wide     Where every row has fields that the header lacks, and they are empty, these are passed over, and so
-             are headings that are empty where no row has a field for them.
-    Again    A header with all three columns that the rejected file adds is a rejected file uploaded again:
-             from every heading and every field in it that begins with an apostrophe, more of them or none,
-             and then one of FORMULA_SIGNS, one apostrophe is taken off before it is looked at.
+    Lines    A line ends with LF or CRLF. A lone CR ends nothing. The limit of 1 MiB counts the bytes of one
+             physical line up to its LF. A CR before it and the byte order mark count too.
+    Quotes   A field may start with a quote, blanks aside. It ends at the next quote that is not doubled.
+             Then come blanks, and a comma or the end of the line. Anything else makes the line malformed, and
+             reading continues with the next line. In any other field a quote is text if the column is ignored,
+             and makes the row malformed if it is not. Excel's `="0012"` is the exception. A backslash at the end
+             of a field of the contract makes a record with `\\"` malformed too.
+    Spans    Only a field of an ignored column may continue beyond its line, for at most 1 MiB. Its record must be
+             closed soundly and be as wide as the header. Otherwise its first line is malformed, and each of the
+             next lines is read alone.
+    Hidden   A person calls a line a row if it is as wide as the header: without its quotes, with them, or with a
+             quote added at its end. A line that holds a sale is a row too. It has the contract's fields in the
+             header's order, ids of one word, a quantity with a digit and no letter, and a date with its signs
+             between digits. Three kinds of record of several lines refuse the file. The first has more than one
+             such line, or one that is wholly inside a field. In the second the last line is a sale, and three or
+             more fields of the contract are before it. In the third a date, with what is read beside it, is
+             visible on more than one line. A single line with two sales is malformed.
+    Second   A row that holds all the headings that are read, in any order, is a second header.
+    Wide     If every row has fields that the header lacks, and they are empty, they are ignored. So are empty
+             headings if no row has a field for them.
+    Again    A header with all three columns that the rejected file adds belongs to a rejected file that is
+             uploaded again. Each heading and field may begin with apostrophes (or none) before one of
+             FORMULA_SIGNS. If there is an apostrophe, one is removed before the value is read.
     Blank    A record without any value is no row.
     Breaks   Only LF, CR and NUL inside a trimmed value of the contract are malformed; other controls are text.
     Refusals `Refused.kinds` names everything that is wrong with the file, `Refused.kind` the first of

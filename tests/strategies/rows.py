@@ -1,23 +1,23 @@
-"""Rows and values as Hypothesis strategies: nouns of the glossary, small on purpose.
+"""Rows and values as Hypothesis strategies: their names are words of the glossary.
 
-Universes are so small that collisions, ties and redeliveries are the normal case. Everything is
-constructed, nothing filtered.
+There are few values to draw from, so collisions, ties and redeliveries are common. Everything is
+constructed, nothing is filtered.
 
     transaction_ids, customer_ids, product_ids, quantities, statuses, transaction_dates(partition_day=)
                                                               valid texts
-    transactions(partition_day=, faults=True)                 one row: column -> text as it stands in the file
+    transactions(partition_day=, faults=True)                 one row: column -> text as written in the file
     hostile_texts                                             anything UTF-8 can say, and the classics
     hostile_transactions(partition_day=)                      a transaction with hostile text in some fields
     dim_products(), dim_customers()                           rows by id; P0..P3 and C0..C2 are always there
-    transaction_files(rows=, gz=)                             RenderedFile: the bytes AND what was meant by them
-    hostile_files()                                           HostileFile: bytes that are broken or merely odd,
+    transaction_files(rows=, gz=)                             RenderedFile: the bytes and the rows they mean
+    hostile_files()                                           HostileFile: bytes that are broken or only unusual,
                                                               the named ones of hostile_content.py among them
-    s3_keys(), stray_keys                                     keys inside the layout with nasty names; outside it
+    s3_keys(), stray_keys                                     keys inside the layout with unusual names; outside it
     drops(...)                                                oracle.Drop with content, uploaded_at with ties
     drop_lists(...)                                           drops of different identity, the same file at times
 
 `render(rows, ...)` and `write(rows)` make bytes without drawing anything. A RenderedFile's `rows` are
-what a reader must find: (source_line, fields as they stood); `values` the six values by column, untrimmed.
+the reader's correct result: (source_line, fields as written); `values` the six values by column, untrimmed.
 """
 
 from __future__ import annotations
