@@ -19,7 +19,7 @@ def is_in_digest(leases: LeaseStore, drop: Drop) -> bool:
 
 
 def stopped_mail(backfill: Backfill, last_batch_at: datetime, stack: str) -> Mail:
-    """The mail about a backfill that was stopped and not continued: no digest has told its outcomes."""
+    """The mail about a backfill that was stopped and not continued: no digest has reported its outcomes."""
     files = counted(len(backfill.keys), "file")
     days = sorted(day for key in backfill.keys if (day := parse_key(key).partition_day) is not None)
     lines = [

@@ -122,7 +122,7 @@ def _mail(
 
 
 def _mail_stopped_backfill(context: LambdaContext) -> bool:
-    """Say that no digest told the outcomes of a backfill, and end its note; False where there is nothing to say."""
+    """Mail that no digest reported a backfill, and end its note; False where there is nothing to say."""
     deps = dependencies()
     note = deps.leases.find(BACKFILL_KEY)
     if note is None or not note.is_expired:
@@ -130,7 +130,7 @@ def _mail_stopped_backfill(context: LambdaContext) -> bool:
     backfill, was_sent = Backfill.from_payload(note.payload), False
     if not deps.leases.names(digest_key(backfill.name)):
         if not deps.notifier.has_reader():
-            logger.warning("nobody has confirmed a subscription yet, so the mail about a stopped backfill waits")
+            logger.warning("no subscription is confirmed yet, so the mail about a stopped backfill waits")
             return False
         mail = stopped_mail(backfill, note.written_at, deps.settings.environment)
         stem = stopped_stem(backfill.name, note.written_at)

@@ -150,7 +150,7 @@ def tidy_up(deps: Dependencies, findings: Findings) -> None:
 
 
 def ask_about_backfill(deps: Dependencies) -> None:
-    """Have `notify` say so when a backfill was stopped and its outcomes were told by nobody."""
+    """Have `notify` mail that a backfill was stopped and nothing reported its outcomes."""
     if any(note.age_seconds >= QUIET_SECONDS for note in deps.leases.listing(BACKFILL_KEY)):
         invoke(deps, deps.settings.notify_function, BACKFILL_STOPPED)
 

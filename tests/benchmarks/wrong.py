@@ -49,7 +49,7 @@ def breaks_down(work: Work, out: Path) -> int:
 
 
 def in_another_order(work: Work, out: Path) -> int:
-    """Not wrong at all: nobody promised an order."""
+    """Not wrong at all: no order is promised."""
     rows_read, path, rows = _ours(work, out)
     rows.reverse().write_parquet(path)
     return rows_read

@@ -155,7 +155,7 @@ def test_without_glue_any_container_can_start_the_job(tmp_path: Path) -> None:
 
 
 def test_polars_obeys_both_variables() -> None:
-    """Told by Polars itself, since the names of the variables are its own affair."""
+    """Polars itself reports it, because the names of the variables are its own."""
     names = jobs.main.BEFORE_POLARS
     assert set(names) == {"_RJEM_MALLOC_CONF", "POLARS_MAX_THREADS"}
     environment = {**os.environ, **names, "POLARS_MAX_THREADS": "3"}

@@ -68,7 +68,7 @@ def test_waiting_rows_flow_in_once_when_all_they_lack_is_there(shop: Shop) -> No
     second = shop.run(drop, 3, FLOW_IN)
     assert (second.waiting, second.counts) == (0, counts(inserted=1, rejected=-1))
     assert shop.waiting() == []
-    assert arrive(shop, product="P9") == [], "nobody waits any more"
+    assert arrive(shop, product="P9") == [], "no row waits any more"
     again = shop.run(drop, 4, FLOW_IN)
     assert again.changed_nothing
     assert len(shop.ledger_entries()) == 3
@@ -131,7 +131,7 @@ def test_a_refused_drop_is_awaited_and_then_loaded_as_a_whole(shop: Shop) -> Non
     report = shop.run(drop, 2, FLOW_IN)
     assert (report.event, report.waiting, report.counts) == ("load", 0, counts(rows_read=3, inserted=2, rejected=1))
     assert sorted(shop.fact()) == ["T1", "T2"]
-    assert arrive(shop, customer="C9") == [], "nobody waits any more"
+    assert arrive(shop, customer="C9") == [], "no row waits any more"
     assert [entry["event"] for entry in shop.ledger_entries()] == ["load"]
     shop.assert_books_balance()
 

@@ -34,7 +34,7 @@ def check(world: World) -> None:
             if not _was_mailed(world, drop.load_id, attempt) and not (
                 _was_deferred(world, drop.load_id, attempt) and attempt < attempts[-1]
             ):
-                raise Broken(f"nobody was told of attempt {attempt} at {drop.load_id}")
+                raise Broken(f"no mail reported attempt {attempt} at {drop.load_id}")
     for request, drop in world.requests.items():
         if not _was_met(world, request, drop) and not world.dead_letters:
             raise Broken(f"{request} about {drop.load_id} was neither met nor refused")

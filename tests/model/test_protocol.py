@@ -131,14 +131,14 @@ def retry_before_midnight(patched: pytest.MonkeyPatch) -> None:
 
 
 MUTANTS = {
-    look_at_the_drop_before_the_claims: "nobody was told|does not come to rest|found no drop",
-    read_the_report_before_the_state: "which nobody asked for",
+    look_at_the_drop_before_the_claims: "no mail reported|does not come to rest|found no drop",
+    read_the_report_before_the_state: "which no message requested",
     take_a_run_that_glue_does_not_show_for_dead: "a second live run",
-    take_over_before_the_list_shows_the_run: "a second live run|nobody was told|attempts at|which nobody asked for",
+    take_over_before_the_list_shows_the_run: "a second live run|no mail reported|attempts at|which no message requested",
     leave_the_archive_as_it_comes: "current object",
     load_what_was_withdrawn: "withdrawn",
     send_without_a_note: "a second mail",
-    retry_before_midnight: "which nobody asked for",
+    retry_before_midnight: "which no message requested",
 }
 
 

@@ -219,7 +219,7 @@ class World(Workers):
             if not is_worth_it or self.clock.now < self.waits_until.get(run.run_id, self.clock.now):
                 self.unasked[load_id] += 1
         if self.unasked[load_id] > self.asked[load_id]:
-            raise Broken(f"attempt {started.attempt} at {load_id}, which nobody asked for")
+            raise Broken(f"attempt {started.attempt} at {load_id}, which no message requested")
 
     def progress(self, run: GlueRun) -> None:
         """The job's next step."""
