@@ -134,7 +134,7 @@ MUTANTS = {
     look_at_the_drop_before_the_claims: "no mail reported|does not come to rest|found no drop",
     read_the_report_before_the_state: "which no message requested",
     take_a_run_that_glue_does_not_show_for_dead: "a second live run",
-    take_over_before_the_list_shows_the_run: "a second live run|no mail reported|attempts at|which no message requested",
+    take_over_before_the_list_shows_the_run: "a second live run|no mail reported|attempts at|no message requested",
     leave_the_archive_as_it_comes: "current object",
     load_what_was_withdrawn: "withdrawn",
     send_without_a_note: "a second mail",
