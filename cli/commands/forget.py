@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from cli.confirmation import require_yes
 from cli.invocation import Invocation, command
 from cli.refusals import Refused
 
@@ -27,6 +28,6 @@ def forget(
     if not (dry_run or yes):
         if not sys.stdin.isatty():
             raise Refused(f"forget would remove the name and e-mail of {customer_id} for good; confirm it with --yes")
-        typer.confirm(f"Remove the name and e-mail of {customer_id} for good?", abort=True)
+        require_yes(f"Remove the name and e-mail of {customer_id} for good?")
     result = forget_customer(invocation.pipeline, customer_id, is_dry_run=dry_run)
     invocation.show(result.as_json(), str(result))

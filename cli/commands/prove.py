@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from cli.confirmation import require_yes
 from cli.invocation import Invocation, command
 from cli.refusals import FAILED, Refused
 
@@ -45,8 +46,8 @@ def prove(
     out.mkdir(parents=True, exist_ok=True)
     # With --quiet, too: a person must read it before answering yes.
     typer.echo(LIMITS.format(stack=stack, region=region), err=True)
-    if not yes and not typer.confirm("Start?", err=True):
-        raise Refused("nothing was started")
+    if not yes:
+        require_yes("Start?")
     at = datetime.now(UTC)
     with TemporaryDirectory() as folder, endings_like_control_c():
         proof = Proof(stack_on_aws, Path(folder), minutes=PROOF_MINUTES, began=at)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from cli.confirmation import require_yes
 from cli.invocation import Invocation, command
 from cli.loads.argument import LoadName
 from cli.refusals import FAILED, Refused
@@ -33,7 +34,7 @@ def retract(
     if obstacle is None and not yes:
         if not sys.stdin.isatty():
             raise Refused(f"retract would take back {name}; confirm it with --yes")
-        typer.confirm(f"Take back {name}?", abort=True)
+        require_yes(f"Take back {name}?")
     if obstacle is None:
         send_retraction(loads, chosen)
     text = f"{name} is not retracted: {obstacle}" if obstacle else f"{name} is being retracted; a mail will follow"

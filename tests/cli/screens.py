@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import pty
+import select
 import signal
 import struct
 import subprocess
@@ -16,6 +17,8 @@ from typing import Any
 import pyte
 
 _CHUNK = 65536
+_MOST_SILENT_SECONDS = 300.0
+"""A command that draws nothing for so long hangs."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ def run_in_terminal(
     stream = pyte.ByteStream(drawn)
     seen: list[list[str]] = []
     is_stopped = False
-    while chunk := _read(ours):
+    while chunk := _read(ours, process):
         stream.feed(chunk)
         picture = [line.rstrip() for line in drawn.display]
         if not seen or seen[-1] != picture:
@@ -64,8 +67,11 @@ def run_in_terminal(
     return Screen(seen[-1] if seen else [], process.wait(), seen)
 
 
-def _read(terminal: Any) -> bytes:
+def _read(terminal: Any, process: subprocess.Popen[bytes]) -> bytes:
     """The output since the last read; empty at the end."""
+    if not select.select([terminal], [], [], _MOST_SILENT_SECONDS)[0]:
+        process.kill()
+        raise AssertionError(f"the command has drawn nothing for {_MOST_SILENT_SECONDS:.0f} seconds")
     try:
         return os.read(terminal, _CHUNK)
     except OSError:

@@ -181,7 +181,7 @@ def test_limits_are_printed_before_it_asks(pulumi: Path) -> None:
     assert asked.exit_code == 2
     assert "at most about $2" in asked.stderr
     assert "18 to 26 minutes" in asked.stderr
-    assert "nothing was started" in asked.stderr
+    assert "nothing was done" in asked.stderr
     assert not pulumi.exists()
 
 
