@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -37,8 +38,8 @@ class Listing:
         return attempts
 
     def open_age_seconds(self, load_id: str, attempt: int) -> float:
-        """Seconds since a starter last began this attempt; 0 for an attempt that is not open."""
-        return min((note.age_seconds for note in self.open_notes.get((load_id, attempt), ())), default=0.0)
+        """Seconds since a starter last began this attempt; infinite for one that is not open."""
+        return min((note.age_seconds for note in self.open_notes.get((load_id, attempt), ())), default=math.inf)
 
     def settled(self) -> set[str]:
         """Loads whose drops need no more work."""

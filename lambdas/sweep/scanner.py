@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from types_boto3_s3.client import S3Client
 
 STARTING_SECONDS = 120
-"""Longer than `start_run` lives: an older open note without a claim will never get one."""
+"""Longer than `start_run` lives: the starter of an older open note starts nothing any more."""
 
 OVERDUE_SECONDS = 24 * 60 * 60
 """A loaded drop that is not archived this long after its run began is an error, since reports expire."""
@@ -181,14 +181,16 @@ class Scanner:
 
     def _start_is_open(self, findings: Findings, look: AttemptLook) -> bool:
         """An attempt without a run: True while one may still be started."""
+        # A starter may be about to claim the attempt, or to take over the claim of a dead one.
+        is_starting = self.listing.open_age_seconds(look.load_id, look.attempt) < STARTING_SECONDS
         if look.claim is None:
-            return self.listing.open_age_seconds(look.load_id, look.attempt) < STARTING_SECONDS
+            return is_starting
         if not look.claim.is_expired:
             self._note_waiting(findings, look.load_id)
             return True
         drop = drop_of(look.claim)
         if not self._can_be_read(drop):
-            return False
+            return is_starting
         version = self.listing.versions.get(drop.load_id)
         self._note_lost(findings, drop, version.age_seconds if version else look.claim.age_seconds)
         return True

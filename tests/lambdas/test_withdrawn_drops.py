@@ -10,8 +10,9 @@ import pytest
 
 from lambdas.start_run import handler as start_run
 from lambdas.sweep import handler as sweep
+from lambdas.sweep.scanner import STARTING_SECONDS
 from schemas.messages import drop_message, flow_in_message, replay_message
-from tests.lambdas.cloud import DAY_KEY, DROPS, Cloud, Invocation
+from tests.lambdas.cloud import DAY_KEY, DROPS, Cloud, Invocation, Killed, killed_at
 from tests.lambdas.reports import failed, succeeded
 
 
@@ -120,3 +121,47 @@ def test_sweep_does_not_retry_a_withdrawn_drop(cloud: Cloud) -> None:
     cloud.end_run(cloud.runs()[0], "FAILED")
     withdraw(cloud)
     assert sweep.handle({"grace_seconds": 0}, Invocation())["retried"] == 0
+
+
+def test_run_started_while_a_sweep_gave_its_drop_up_is_mailed(cloud: Cloud, calls: list[Any]) -> None:
+    """The sweep sees a dead starter's claim and a withdrawn drop, while another starter takes the claim over."""
+    drop = cloud.drop()
+    release = killed_at(start_run.dependencies().dispatcher.runner.starter, "StartJobRun")
+    with pytest.raises(Killed):
+        start_run.handle(cloud.batch(drop_message(drop)), Invocation())
+    release()
+    claim = f"claims/{drop.load_id}/1.json"
+    cloud.outlive(claim)
+    events = start_run.dependencies().dispatcher.leases.s3.meta.events
+    swept = []
+
+    def sweep_meanwhile(params: dict[str, Any], **_: Any) -> None:
+        if params["url_path"].endswith(claim) and not swept:
+            swept.append(claim)
+            withdraw(cloud)
+            sweep.handle({"grace_seconds": 0}, Invocation())
+
+    events.register("before-call.s3.PutObject", sweep_meanwhile)
+    deliver(cloud, drop_message(drop))
+    events.unregister("before-call.s3.PutObject", sweep_meanwhile)
+    assert swept
+    [run] = cloud.runs()
+    cloud.end_run(run, "FAILED", report=failed(drop))
+    assert sweep.handle({"grace_seconds": 0}, Invocation())["unnotified"] == 1
+    assert len(calls) == 1
+
+
+@pytest.mark.usefixtures("calls")
+def test_attempt_at_a_withdrawn_drop_is_closed_once_no_starter_lives(cloud: Cloud) -> None:
+    drop = cloud.drop()
+    release = killed_at(start_run.dependencies().dispatcher.runner.starter, "StartJobRun")
+    with pytest.raises(Killed):
+        start_run.handle(cloud.batch(drop_message(drop)), Invocation())
+    release()
+    withdraw(cloud)
+    cloud.outlive(f"claims/{drop.load_id}/1.json")
+    sweep.handle({"grace_seconds": 0}, Invocation())
+    [note] = cloud.keys("open/")
+    cloud.age(note, timedelta(seconds=STARTING_SECONDS))
+    sweep.handle({"grace_seconds": 0}, Invocation())
+    assert cloud.keys("open/") == []
