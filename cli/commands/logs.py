@@ -9,6 +9,7 @@ import typer
 
 from cli.invocation import Invocation, command
 from cli.loads.argument import LoadName
+from cli.refusals import Refused
 
 
 @command(on_pipeline=True)
@@ -25,12 +26,14 @@ def logs(
     from cli.loads.names import LoadNames
     from cli.loads.run_logs import read_log, run_of
 
+    if follow and invocation.as_json:
+        raise Refused("--follow prints lines as they come and --json prints once; use one of them")
     pipeline = invocation.pipeline
     chosen = LoadNames(Loads(pipeline)).resolve(load)
     run_id = run_of(chosen, attempt)
     lines = read_log(pipeline, run_id)
     shown = 0
-    while follow and not invocation.as_json:
+    while follow:
         for line in lines[shown:]:
             typer.echo(line)
         shown = len(lines)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import functools
 import os
 import threading
+import uuid
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import boto3
@@ -132,6 +135,22 @@ class Aws:
             "AWS_DEFAULT_REGION": self.region,
             "AWS_ENDPOINT_URL": self.url,
             "AWS_EC2_METADATA_DISABLED": "true",
+        }
+
+    def event(
+        self, detail_type: str, source: str, detail: Mapping[str, Any], *, resources: Sequence[str] = ()
+    ) -> dict[str, Any]:
+        """An event as EventBridge delivers it."""
+        return {
+            "version": "0",
+            "id": str(uuid.uuid4()),
+            "detail-type": detail_type,
+            "source": source,
+            "account": self.account,
+            "time": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "region": self.region,
+            "resources": list(resources),
+            "detail": dict(detail),
         }
 
     def _client(self, service: str, who: str, credentials: Credentials) -> Any:

@@ -134,19 +134,9 @@ class EventRouter:
         )
 
     def scheduled_event(self, rule: Mapping[str, Any], grace_seconds: float) -> dict[str, Any]:
-        return {
-            "version": "0",
-            "id": str(uuid.uuid4()),
-            "detail-type": "Scheduled Event",
-            "source": "aws.events",
-            "account": self.aws.account,
-            "time": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "region": self.aws.region,
-            "resources": [rule["Arn"]],
-            "detail": {},
-            # A field of our own, not EventBridge's: the sweep's grace time must pass at the local pace, too.
-            "grace_seconds": grace_seconds,
-        }
+        event = self.aws.event("Scheduled Event", "aws.events", {}, resources=[rule["Arn"]])
+        # A field of our own, not EventBridge's: the sweep's grace time must pass at the local pace, too.
+        return {**event, "grace_seconds": grace_seconds}
 
     def tick(self, *, grace_seconds: float) -> None:
         """Fire every schedule now; the sweep ignores work that is younger than `grace_seconds`."""

@@ -7,7 +7,6 @@ https://docs.aws.amazon.com/glue/latest/dg/automating-awsglue-with-cloudwatch-ev
 from __future__ import annotations
 
 import threading
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -97,23 +96,14 @@ class Glue:
 
     def state_change(self, job_name: str, run_id: str, ended: Ended) -> dict[str, Any]:
         """The event of EventBridge about a run that has ended."""
-        return {
-            "version": "0",
-            "id": str(uuid.uuid4()),
-            "detail-type": "Glue Job State Change",
-            "source": "aws.glue",
-            "account": self.aws.account,
-            "time": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "region": self.aws.region,
-            "resources": [],
-            "detail": {
-                "jobName": job_name,
-                "severity": _SEVERITIES[ended.state],
-                "state": ended.state,
-                "jobRunId": run_id,
-                "message": ended.message or _MESSAGES[ended.state],
-            },
+        detail = {
+            "jobName": job_name,
+            "severity": _SEVERITIES[ended.state],
+            "state": ended.state,
+            "jobRunId": run_id,
+            "message": ended.message or _MESSAGES[ended.state],
         }
+        return self.aws.event("Glue Job State Change", "aws.glue", detail)
 
     def stop(self) -> None:
         self._closed = True

@@ -67,6 +67,9 @@ def test_a_watch_without_a_terminal_prints_changes_only(monkeypatch: pytest.Monk
     assert (watched.stdout, watched.exit_code) == ("one\ntwo\none\n", 130)
 
 
-def test_a_watch_as_json_is_refused() -> None:
-    refused = CliRunner().invoke(app, ["status", "--watch", "--json"])
+@pytest.mark.parametrize(
+    "words", [["status", "--watch"], ["logs", "2023-03-15", "--follow"]], ids=lambda words: words[0]
+)
+def test_what_goes_on_cannot_be_printed_once(words: list[str]) -> None:
+    refused = CliRunner().invoke(app, [*words, "--json"])
     assert (refused.exit_code, "use one of them" in refused.stderr) == (2, True)

@@ -8,7 +8,6 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,24 +15,14 @@ import pytest
 import cli.pipelines.local
 from schemas.drops import Drop
 from schemas.work_bucket import OPEN, SWEEP
-from tests.cli.terminals import ROOT, Terminal, terminal
-from tests.local.local_clouds import put, started, transactions, transactions_key
+from tests.cli.terminals import ROOT, Terminal
+from tests.local.local_clouds import put, transactions, transactions_key
 
 pytestmark = pytest.mark.flow
 
 GOOD = "T{number},C12345,P12345,3,2023-03-{day:02},Completed"
 LOADED = [GOOD.format(number=number, day=15) for number in range(1, 4)]
 REJECTED = ["T8,C12345,P12345,none,2023-03-15,Completed", "T9,NOBODY,P12345,2,2023-03-15,sold"]
-
-
-@pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminal]:
-    """With the sample products and customers loaded."""
-    folder = tmp_path_factory.mktemp("operate")
-    with started(folder, {"sampleDimensions": "true"}) as cloud:
-        cloud.wait_until_idle()
-        with terminal(cloud, folder / "running.json") as opened:
-            yield opened
 
 
 @pytest.fixture(scope="module")

@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from schemas.drops import Drop
-from tests.cli.terminals import Terminal, terminal
-from tests.local.local_clouds import put, started, transactions, transactions_key
+from tests.cli.terminals import Terminal
+from tests.local.local_clouds import put, transactions, transactions_key
 
 pytestmark = pytest.mark.flow
 
 ROW = "T{number},C12345,P12345,3,2023-03-{day:02},Completed"
-
-
-@pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminal]:
-    """With the sample products and customers loaded."""
-    folder = tmp_path_factory.mktemp("replay")
-    with started(folder, {"sampleDimensions": "true"}) as cloud:
-        cloud.wait_until_idle()
-        with terminal(cloud, folder / "running.json") as opened:
-            yield opened
 
 
 def attempts(shop: Terminal, drop: Drop) -> int:
