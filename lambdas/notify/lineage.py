@@ -24,7 +24,7 @@ from schemas.lineage import COLUMN_SOURCES, DROP, TARGETS
 from schemas.reports import SUCCEEDED, Report
 from schemas.settings import NotifySettings
 
-TIMEOUT_SECONDS = 4.0
+TIMEOUT_SECONDS = 10.0
 """The timeout for both events together. The mail is already sent then, so nothing waits for it."""
 _PRODUCER = "urn:transactions-pipeline"
 _SPEC = "https://openlineage.io/spec"
