@@ -1,4 +1,4 @@
-"""A terminal of so many columns and lines, and what a command drew on it: at any moment, and at its end."""
+"""A terminal of a given size, with every screen that a command draws on it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import pyte
 
 _CHUNK = 65536
 _MOST_SILENT_SECONDS = 300.0
-"""A command that draws nothing for so long hangs."""
+"""A command that draws nothing for this long hangs."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Screen:
     """The current screen, and every different screen before it."""
 
     lines: list[str]
-    """From top to bottom, without the spaces at their ends; what was scrolled away is not in it."""
+    """From top to bottom, without trailing spaces and without lines that were scrolled away."""
     exit_status: int
     seen: list[list[str]] = field(default_factory=list)
 
@@ -43,7 +43,7 @@ def run_in_terminal(
     environment: Mapping[str, str] | None = None,
     stop_when: Callable[[list[str]], bool] = lambda _: False,
 ) -> Screen:
-    """Run a command on a terminal to its end, or until it draws what `stop_when` waits for: then Ctrl-C is typed."""
+    """Run a command on a terminal to its end. When a picture satisfies `stop_when`, Ctrl-C is typed."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
     variables = {**os.environ, "TERM": "xterm-256color", "COLUMNS": str(columns), "LINES": str(lines)}

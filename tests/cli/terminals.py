@@ -1,4 +1,4 @@
-"""A terminal beside a local cloud of a test: what is typed there works on that cloud."""
+"""A terminal whose commands work on a test's local cloud."""
 
 from __future__ import annotations
 

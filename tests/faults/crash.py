@@ -1,4 +1,4 @@
-"""Drops that differ only in day and ids. The first is undisturbed, and every other must end in the same state."""
+"""All drops are alike except for day and ids. The first is undisturbed, and all others must end in its state."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _MAY_DIFFER = ("attempt", "started_at", "committed_at", "uploaded_at")
 
 @dataclass
 class Trial:
-    """A drop and the point at which the process that has it in its hands is killed."""
+    """A drop, and the point at which the process that handles it is killed."""
 
     point: Point
     number: int
@@ -39,7 +39,7 @@ class Trial:
     was_throttled: bool = False
     event_lost: bool = False
     came_again: threading.Event = field(default_factory=threading.Event)
-    """Set once the message has come again to a `start_run` that lives."""
+    """Set when the message has been delivered again to a running `start_run`."""
 
     @property
     def drop(self) -> Drop:
@@ -55,7 +55,7 @@ class Trial:
 
     @property
     def is_through(self) -> bool:
-        """True when everything that was to happen to it has happened."""
+        """True when all planned faults have happened to it."""
         return (self.kills, self.event_lost, self.was_throttled) == (
             self.kills_due,
             self.point.loses_run_event,
@@ -68,7 +68,7 @@ def day_of(number: int) -> date:
 
 
 def content_of(number: int) -> bytes:
-    """The file of one trial: three ids, one of them twice, and two rows to be rejected."""
+    """The file of one trial: three ids, one of them twice, and two rows that are rejected."""
     day, own = day_of(number), f"K{number:04}"
     return transactions(
         f"{own}-1,C12345,P12345,3,{day},Completed",
@@ -129,7 +129,7 @@ class Crashes:
         return any(line in self.cloud.router.glue.processes.log(run) for run in runs_of(self.cloud, trial.drop))
 
     def kill_those_that_have_begun(self) -> None:
-        """Some steps send no request: a process that has announced one is killed at once."""
+        """Kill processes at steps that send no request, as soon as they have announced the step."""
         for trial in [trial for trial in self.trials if trial.point.step and not trial.kills]:
             if self._has_begun(trial):
                 with self._lock:
@@ -171,7 +171,7 @@ def crash(cloud: LocalCloud, points: Sequence[Point], *, first: int = 0) -> list
             for point in (IN_PEACE, *points):
                 trial = crashes.drop(point)
                 while point.blows and point.blows[0].who == "start_run" and not trial.kills:
-                    # One at a time: a function's death brings every message of its batch back.
+                    # One message at a time: when a function dies, SQS delivers its whole batch again.
                     time.sleep(0.01)
             _settle(cloud, crashes.trials)
     finally:
@@ -182,7 +182,7 @@ def crash(cloud: LocalCloud, points: Sequence[Point], *, first: int = 0) -> list
 
 
 def _settle(cloud: LocalCloud, trials: Sequence[Trial]) -> None:
-    """Trigger the schedule until every drop is archived, and then once more: nothing may happen then."""
+    """Trigger the schedule until every drop is archived. One more trigger must then change nothing."""
     until = time.monotonic() + _SETTLED_WITHIN_SECONDS
     is_settled = False
     while not is_settled and time.monotonic() < until:
@@ -194,7 +194,7 @@ def _settle(cloud: LocalCloud, trials: Sequence[Trial]) -> None:
 
 @dataclass(frozen=True)
 class Ending:
-    """The final state of a drop; values that may differ between equal drops are replaced by a word."""
+    """The final state of a drop. Values that may differ between equal drops are replaced by a word."""
 
     ledger: Sequence[Mapping[str, Any]]
     archived: Sequence[Mapping[str, Any]]

@@ -1,4 +1,4 @@
-"""The final state of the local cloud, and the expected state by the oracle, which knows only the contract."""
+"""The final state of the local cloud, and the state that the oracle expects from the contract alone."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _EPOCH = datetime(1970, 1, 1)
 
 @dataclass(frozen=True)
 class Dropped:
-    """A file that was dropped, and when S3 says it was."""
+    """A dropped file, and its time of upload in S3."""
 
     drop: Drop
     content: bytes
     uploaded_at: datetime
-    """Naive, UTC."""
+    """UTC, without a time zone."""
 
 
 def dropped(cloud: LocalCloud, key: str, content: bytes) -> Dropped:
@@ -52,7 +52,7 @@ def warehouse_after(files: Iterable[Dropped]) -> oracle.Warehouse:
 
 
 def expected_fact(model: oracle.Warehouse) -> dict[str, dict[str, Any]]:
-    """Every column but the times of loading, by transaction_id."""
+    """By transaction_id: every column except the times of loading."""
     return {
         transaction_id: {
             **row.columns(),
@@ -64,7 +64,7 @@ def expected_fact(model: oracle.Warehouse) -> dict[str, dict[str, Any]]:
 
 
 def found_fact(cloud: LocalCloud) -> dict[str, dict[str, Any]]:
-    """The content of the warehouse, in the same form; an id that occurs twice is an error."""
+    """The fact table in the same form. An id that occurs twice is an error."""
     rows = rows_of(cloud, FACT_TRANSACTIONS)
     actual = {
         row["transaction_id"]: {name: value for name, value in row.items() if name not in _TIMES}
@@ -86,7 +86,7 @@ def rows_of(cloud: LocalCloud, table: Table) -> list[dict[str, Any]]:
 
 
 def keys_in(cloud: LocalCloud, output: str, prefix: str = "") -> list[str]:
-    """The keys of what is current in the bucket behind a stack output."""
+    """The keys of the current objects in the bucket that a stack output names."""
     pages = cloud.client("s3").get_paginator("list_objects_v2")
     return [
         entry["Key"]
@@ -96,7 +96,7 @@ def keys_in(cloud: LocalCloud, output: str, prefix: str = "") -> list[str]:
 
 
 def in_bucket(cloud: LocalCloud, output: str, prefix: str = "") -> list[tuple[str, str]]:
-    """Key and version of everything in the bucket behind a stack output, delete markers too."""
+    """Key and version of every object and delete marker in the bucket that a stack output names."""
     pages = cloud.client("s3").get_paginator("list_object_versions")
     return [
         (entry["Key"], entry["VersionId"])
@@ -106,7 +106,7 @@ def in_bucket(cloud: LocalCloud, output: str, prefix: str = "") -> list[tuple[st
 
 
 def dead_letters(cloud: LocalCloud) -> dict[str, int]:
-    """The number of messages in each queue but the queue of drops; empty queues are left out."""
+    """The number of messages in each queue except the queue of drops. Empty queues are left out."""
     sqs, drops = cloud.client("sqs"), cloud.outputs["queue_url"]
     urls = [url for url in sqs.list_queues()["QueueUrls"] if url.rpartition("/")[2] != drops.rpartition("/")[2]]
     names = [f"ApproximateNumberOfMessages{which}" for which in ("", "Delayed", "NotVisible")]

@@ -35,7 +35,7 @@ def _names(drop: Drop) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Point:
-    """A named point, and what else happens to the drop on which it is tried."""
+    """A named point, and the other faults of the drop that tries it."""
 
     name: str
     blows: tuple[Blow, ...] = ()
@@ -97,7 +97,7 @@ START_RUN_POINTS = (
     *_around("start_run", "the drop is sent back to wait", "^SendMessage ", waits_first=True),
 )
 SILENT = "notify, after the note that a mail is being sent"
-"""Nobody can know whether the mail went out, and two mails are worse than none: see lambdas/notifier.py."""
+"""It is unknown whether the mail was sent, and two mails are worse than none: see lambdas/notifier.py."""
 
 
 def _silent(point: Point) -> Point:
@@ -123,4 +123,4 @@ _QUICK = (
     *(SILENT, "notify, after Publish", "archive, after the copy", "sweep, after the next attempt is asked for"),
 )
 QUICK_POINTS = tuple(point for point in POINTS if point.name in _QUICK)
-"""Once in each kind of work; `make test-long` takes all."""
+"""One point for each kind of work; `make test-long` tries them all."""

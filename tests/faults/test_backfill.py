@@ -19,21 +19,21 @@ from tests.local.local_clouds import started, transactions
 pytestmark = pytest.mark.flow
 
 FIRST_DAY = date(2022, 1, 1)
-# A drop that waits for its turn asks again after seconds; faster than this it would only keep the machine busy.
+# A waiting drop is delivered again after some seconds. A faster pace would only keep the machine busy.
 PACE = 30.0
 SAMPLE_FILES = 2
 CONFIG = {"sampleDimensions": "true", "jobMaxConcurrentRuns": "3"}
 
 
 def backfill(cloud: LocalCloud, *, days: int, seed: int) -> list[Dropped]:
-    """Drop so many days in a random order; their orders change over several days, so files hold the same ids."""
+    """Drop this number of days in a random order. Orders change over several days, so files share ids."""
     chance = random.Random(seed)
     files = []
     for number in chance.sample(range(days), k=days):
         day = FIRST_DAY + timedelta(days=number)
         orders = [chance.randint(max(0, number - 5), number) for _ in range(chance.randint(3, 5))]
         rows = [
-            # An order's quantity never changes: two rows of one event are the same sale.
+            # An order's quantity never changes, so two rows of one event are the same sale.
             f"B{order:04},C12345,P12345,{1 + order % 90},"
             f"{day - timedelta(days=chance.randint(0, 2))},{chance.choice(STATUSES)}"
             for order in orders

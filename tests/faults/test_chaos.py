@@ -1,4 +1,4 @@
-"""Everything on the way is disturbed, and the table ends as if nothing had been."""
+"""Every part of the pipeline is disturbed, and the table ends as in an undisturbed run."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_a_chaos_demo_ends_with_the_expected_rows(
     assert results.complaints == []
     assert lost == 0
     assert "All rows match the expected results" in shown
-    assert done, "a run in which nothing was disturbed shows nothing"
+    assert done, "a run without any fault proves nothing"
     assert json.loads((out / "summary.json").read_text())["failed"] == 0
 
 
@@ -113,12 +113,12 @@ rows = st.lists(
     max_size=4,
     unique_by=lambda row: (row[0], row[2], row[3]),
 )
-"""Number, quantity, age in days and status. Two sales of one event in one file conflict: it would not be loaded."""
+"""Number, quantity, age in days and status, each event once: two sales of one event would be rejected as a conflict."""
 examples = itertools.count(1)
 
 
 class Shop(RuleBasedStateMachine):
-    """Files about a few ids, each with its own plan of faults; the fact always equals the oracle's."""
+    """Files with a few ids, each with its own plan of faults. The fact always equals the oracle's."""
 
     cloud: LocalCloud
     record: Record
@@ -203,7 +203,7 @@ def test_a_shop_whose_files_meet_any_fate_ends_with_the_oracles_fact(
     cloud: LocalCloud, shops: int, steps: int, record_property: Record
 ) -> None:
     Shop.cloud, Shop.record = cloud, staticmethod(record_property)  # type: ignore[assignment]
-    # Time and threads decide what meets what, so a failure is shown as it was found and not made smaller.
+    # Time and threads decide what coincides, so a failure is reported as found, without shrinking.
     search = settings(max_examples=shops, stateful_step_count=steps, phases=[Phase.generate], deadline=None)
     run_state_machine_as_test(Shop, settings=search)  # type: ignore[no-untyped-call]
 
@@ -241,7 +241,7 @@ def test_every_lever_does_what_it_is_asked_for(cloud: LocalCloud) -> None:
     row = found_fact(cloud)["L1"]
     assert (row["quantity"], row["load_id"]) == (3, second.load_id), "the corrected file won"
     assert first.key == second.key
-    assert len(runs_of(cloud, first)) == 2, "the cut connection was opened again, the killed run was not"
+    assert len(runs_of(cloud, first)) == 2, "the cut connection was reopened, the killed run was not restarted"
 
 
 @pytest.mark.parametrize(

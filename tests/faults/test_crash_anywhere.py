@@ -67,7 +67,7 @@ def check_the_whole(cloud: LocalCloud, trials: Sequence[Trial], record: Record) 
 
 @pytest.fixture(scope="module")
 def quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aftermath]:
-    """Many drops at once, each killed at another point."""
+    """Many drops at once, each killed at a different point."""
     with started(tmp_path_factory.mktemp("crash"), CONFIG, pace=PACE) as cloud:
         cloud.wait_until_idle()
         yield aftermath_of(cloud, QUICK_POINTS)
@@ -94,7 +94,7 @@ def test_no_row_is_lost_or_doubled_and_no_file_is_left_over(quick: Aftermath, re
 
 @pytest.fixture(scope="module")
 def long(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[LocalCloud, list[Trial]]]:
-    """One laptop for all, and all that was tried on it."""
+    """One local cloud for all points, and the trials on it."""
     with started(tmp_path_factory.mktemp("crash-long"), CONFIG, pace=PACE) as cloud:
         cloud.wait_until_idle()
         yield cloud, []

@@ -1,4 +1,4 @@
-"""The page names tests that exist, so that each claim is tested."""
+"""docs/faults.md names tests that exist, so each claim is tested."""
 
 from __future__ import annotations
 

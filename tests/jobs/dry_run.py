@@ -1,7 +1,7 @@
-"""The job without AWS: S3 in memory, and a warehouse that hands out dimensions and takes notes.
+"""The job without AWS: S3 in memory, and a warehouse that returns dimensions and records the load.
 
-Everything between fetching a drop and sending SQL is the job's own code. Needs nothing but the job's
-wheel and the oracle, so it runs wherever the job does.
+Everything between fetching a drop and sending SQL is the job's own code. Only the job's wheel and the
+oracle are needed, so it runs wherever the job does.
 """
 
 from __future__ import annotations
@@ -60,11 +60,11 @@ _WORDS = {
     "the header is written a second time": "second_header",
     "max_reject_ratio allows": "too_many_rejected",
 }
-"""Words that only one of the job's sentences has -> the oracle's kind of that refusal."""
+"""Words of exactly one of the job's sentences -> the oracle's kind of that refusal."""
 
 
 def refusal_kinds(error: Exception) -> set[str]:
-    """The fault in the job's refusal -> the oracle's name for it."""
+    """The oracle's names for the fault in the job's refusal."""
     kinds = {kind for words, kind in _WORDS.items() if words in str(error)}
     assert kinds, str(error)
     return kinds
@@ -124,7 +124,7 @@ class S3InMemory:
 
 @dataclass(frozen=True)
 class DryRun:
-    """The rows that a run would have loaded, and everything that it left."""
+    """The rows that a run would have loaded, and everything that it wrote."""
 
     report: Report
     error: JobError | None
@@ -132,12 +132,12 @@ class DryRun:
     """The rows of the Parquet parts in the manifest."""
     duplicate: int
     rejected_parts: list[bytes]
-    """The rejected file, or those of its folder."""
+    """The rejected file, or the files in its folder."""
     left_staged: list[str]
 
     @property
     def rejected_content(self) -> bytes | None:
-        """The rejected rows as one file: each part has the header."""
+        """The rejected rows as one file, although each part has the header."""
         if not self.rejected_parts:
             return None
         first, *others = self.rejected_parts
@@ -167,7 +167,7 @@ def dry_run(
     version_id: str = "v1",
     runner: TaskRunner | None = None,
 ) -> DryRun:
-    """Run process_transactions on these bytes; with a runner, in shards where the file is larger than one."""
+    """Run process_transactions on these bytes. With a runner, a file larger than a shard is run in shards."""
     if key is None:
         day = partition_day
         key = f"transactions/year={day:%Y}/month={day:%m}/day={day:%d}/day.csv{'.gz' if gz else ''}"
@@ -181,7 +181,7 @@ def dry_run(
         patches.enter_context(mock.patch.object(jobs.shards.work, "s3_client", return_value=s3))
         patches.enter_context(mock.patch.object(jobs.validators, "unload", warehouse.unload))
         patches.enter_context(mock.patch.object(jobs.process_transactions, "load", warehouse.load))
-        # Neither is asked for here, and each costs more than all the rest: one signs in to a warehouse, one draws.
+        # No test needs these two, and each is slower than everything else: sign-in to a warehouse, and the page.
         patches.enter_context(mock.patch.object(jobs.attempt, "read_past_loads", return_value=[]))
         patches.enter_context(mock.patch.object(jobs.page, "render_load", return_value=""))
         patches.enter_context(redirect_stdout(io.StringIO()))
@@ -234,7 +234,7 @@ def command_line(
 
 @functools.lru_cache(maxsize=16)
 def _parquet(rows: tuple[object, ...], columns: tuple[tuple[str, pl.DataType], ...]) -> bytes:
-    """Kept, since nearly every run of a property has the same dimensions."""
+    """Cached, because nearly all runs of a property have the same dimensions."""
     body = io.BytesIO()
     values = {name: [getattr(row, name) for row in rows] for name, _ in columns}
     pl.DataFrame(values, schema=dict(columns)).write_parquet(body)
@@ -292,7 +292,7 @@ def small_pieces(
     range_bytes: int = 0,
     shard_bytes: int = 1,
 ) -> Iterator[None]:
-    """Let a file of a few rows span what a file of many gigabytes spans: chunks, buckets on disk, ranges on S3.
+    """Make a file of a few rows span chunks, buckets on disk and ranges on S3, as a file of many gigabytes does.
 
     `range_bytes` is the length of the first range; with 0 the file is fetched as a whole.
     """
@@ -316,7 +316,7 @@ def small_pieces(
 
 @contextmanager
 def read_exactly() -> Iterator[None]:
-    """Have every file read as one with quotes, also a plain one."""
+    """Make the job read every file as one with quotes, even a plain one."""
     seen = jobs.csv.reader.inspect
     not_plain = mock.patch("jobs.csv.reader.inspect", lambda *given: replace(seen(*given), is_unquoted=False))
     with not_plain:

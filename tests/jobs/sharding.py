@@ -1,4 +1,4 @@
-"""A file run as a whole and in shards: everything that is left of it must be the same."""
+"""A file is run as a whole and in shards: both must leave the same result."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _FEW_BYTES = 10_000
 
 
 def check_shards(content: bytes, shards: int, runner: TaskRunner, **run: Any) -> DryRun:
-    """Run a file as a whole and in about so many shards; the run in shards."""
+    """Run a file as a whole and in about this many shards. Returns the run in shards."""
     whole = dry_run(content, **run)
     size = max(1, len(content) // shards)
-    # A megabyte in chunks of a few values is nothing new, only slow.
+    # A megabyte in chunks of a few values adds no new case, and is slow.
     values = {} if len(content) < _FEW_BYTES else {"chunk_values": 1 << 21}
     with small_pieces(chunk_bytes=max(32, size // 4), range_bytes=max(7, size // 3), shard_bytes=size, **values):
         sharded = dry_run(content, **run, runner=runner)
@@ -23,7 +23,7 @@ def check_shards(content: bytes, shards: int, runner: TaskRunner, **run: Any) ->
 
 
 def outcome(run: DryRun) -> dict[str, Any]:
-    """Everything that shards may not change."""
+    """The parts of a run that shards must not change."""
     report = run.report
     return {
         "staged": sorted(map(str, run.staged)),

@@ -1,4 +1,4 @@
-"""One pinned version of an object on local disk, unpacked, or one sentence why not. Nothing is left behind."""
+"""A pinned version is fetched to disk and unpacked, or one sentence says why not. No file is left behind."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_a_packed_drop_is_unpacked_and_counted_as_it_was_dropped() -> None:
 
 
 def test_a_file_named_as_packed_that_is_not_is_read() -> None:
-    """A tool that unpacks on its way leaves the name."""
+    """A tool that unpacks a file during transfer keeps its name."""
     assert len(dry_run(CONTENT, gz=True).staged) == len(dry_run(CONTENT).staged) == 1
 
 
@@ -96,7 +96,7 @@ def test_a_file_that_would_fill_the_disk_is_read_from_s3() -> None:
         run = dry_run(CONTENT)
     assert run.error is None
     assert [row["transaction_id"] for row in run.staged] == ["T1"]
-    assert set(fetched) == {"work-bucket"}, "the dimensions and nothing else"
+    assert set(fetched) == {"work-bucket"}, "only the dimensions are left"
 
 
 def test_a_file_with_room_to_spare_is_fetched_once() -> None:
@@ -143,7 +143,7 @@ def test_a_full_disk_is_reported_before_repeated_rows_are_read() -> None:
 
 
 def disk(*, free: int) -> AbstractContextManager[object]:
-    """A disk with so much room."""
+    """A disk with this much free space."""
     return mock.patch("shutil.disk_usage", return_value=mock.Mock(free=free))
 
 
@@ -164,7 +164,7 @@ def test_a_drop_that_is_not_there_any_more_is_gone() -> None:
     assert isinstance(run.error, DropGone)
     error = describe(run.error)
     assert error.is_transient, "the drop may have been archived meanwhile"
-    assert error.not_before is not None, "and then the attempt counts as no try"
+    assert error.not_before is not None, "the attempt does not count as a try"
     assert str(run.error) == (
         "s3://drop-bucket/transactions/year=2023/month=03/day=15/day.csv (version v1) does not exist any more, "
         "so nothing was loaded; upload the file again if it should be loaded"

@@ -1,4 +1,4 @@
-"""The script that Glue runs: from where it imports, and what it sets before anything is imported."""
+"""The script that Glue runs: where it imports from, and what it sets before any import."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ import jobs.main
 
 ENTRY = Path(jobs.glue_entry.__file__)
 
-# Where users have found an installed wheel, and where they have found a downloaded one.
+# Folders where users report an installed wheel, and a downloaded one.
 LAYOUTS = ("glue/lib/installation", "tmp/glue-python-libs-7f3a")
 
 OLD, OURS = "1.21.21", "1.42.97"
 
-# A job that says from where it was imported and what it found.
+# A job that prints where it was imported from, and its environment.
 FAKE_JOB = """
 import os, boto3, botocore.session, polars
 def process_transactions(arguments):
@@ -32,7 +32,7 @@ from types import SimpleNamespace
 def parse_arguments(argv):
     return SimpleNamespace(job="process_transactions", warehouse=SimpleNamespace(region="eu-west-1"))
 """
-# Glue's own process: a boto3 of its own is imported before the script is run.
+# Glue's own process imports its own boto3 before it runs the script.
 RUNNER = """
 import importlib.util, sys
 import boto3, botocore.session, awscli
@@ -108,7 +108,7 @@ def test_the_wheel_wins_over_a_boto3_that_is_already_imported(tmp_path: Path, la
     said = ran.stdout.splitlines()
     assert said[0] == f"boto3 {OURS} from {ours / 'boto3' / '__init__.py'}"
     assert f"botocore {OURS}" in said
-    assert "awscli True" in said, "what the wheel does not bring along stays imported"
+    assert "awscli True" in said, "a module that the wheel does not have stays imported"
 
 
 def test_an_installation_that_is_off_the_path_is_found(tmp_path: Path) -> None:
@@ -131,7 +131,7 @@ def test_a_missing_wheel_is_named_with_the_folders_searched(tmp_path: Path) -> N
 def test_threads_and_heap_are_set_before_polars_is_imported(tmp_path: Path) -> None:
     path = [*_decoys(tmp_path), _wheel(tmp_path / "installation")]
     assert "polars ('2', 'narenas:1')" in _run(path).stdout
-    assert "polars ('7', 'narenas:1')" in _run(path, POLARS_MAX_THREADS="7").stdout, "what is set stays"
+    assert "polars ('7', 'narenas:1')" in _run(path, POLARS_MAX_THREADS="7").stdout, "a set variable stays"
 
 
 def test_the_region_of_the_arguments_is_used_where_glue_sets_none(tmp_path: Path) -> None:
@@ -155,7 +155,7 @@ def test_without_glue_any_container_can_start_the_job(tmp_path: Path) -> None:
 
 
 def test_polars_obeys_both_variables() -> None:
-    """Polars itself reports it, because the names of the variables are its own."""
+    """Polars itself reports the values, because it defines the variables."""
     names = jobs.main.BEFORE_POLARS
     assert set(names) == {"_RJEM_MALLOC_CONF", "POLARS_MAX_THREADS"}
     environment = {**os.environ, **names, "POLARS_MAX_THREADS": "3"}
@@ -167,7 +167,7 @@ def test_polars_obeys_both_variables() -> None:
 
 
 def test_a_package_of_ours_never_hides_one_of_pythons(tmp_path: Path) -> None:
-    """Run from its own folder, which Python puts first on the path and which has jobs/csv."""
+    """Python puts the script's own folder first on the path, and that folder has a `csv`."""
     program = (
         "import runpy, sys\n"
         f"sys.path.insert(0, {str(ENTRY.parent)!r})\n"

@@ -63,13 +63,13 @@ def test_an_unseen_character_in_a_key_is_refused_and_named(character: str, where
 
 
 def test_every_python_sees_the_same_characters() -> None:
-    """Glue's Python knows Unicode 13, that of the functions a later one, and both read the same keys."""
+    """Glue's Python has Unicode 13 and the functions' Python a later one. Both must read the same keys."""
     numbers = range(sys.maxunicode + 1)
     refused = {number for number in numbers if not is_drop(f"dimensions/dim_products{chr(number)}.csv")} - {ord("/")}
     named = {"Cc", "Cf", "Zl", "Zp", "Cs"}
     of_this_python = {number for number in numbers if unicodedata.category(chr(number)) in named}
     assert of_this_python <= refused
-    assert {unicodedata.category(chr(number)) for number in refused - of_this_python} <= {"Cn"}, "not assigned yet"
+    assert {unicodedata.category(chr(number)) for number in refused - of_this_python} <= {"Cn"}, "or unassigned"
     assert len(refused) == 2285, "as Unicode 15.1 has it"
 
 
@@ -197,7 +197,7 @@ def test_the_keys_of_a_drop_differ_from_those_of_every_other_load(key: str, atte
     name = key.rpartition("/")[2]
     lies = rejected_key(date(2023, 3, 5), name, load_id)
     assert lies.startswith("rejected/year=2023/month=03/day=05/")
-    assert lies.endswith(f".{load_id}.csv"), "plain CSV, whatever the drop was"
+    assert lies.endswith(f".{load_id}.csv"), "the rejected file is plain CSV, whatever the drop was"
     assert lies.count("/") == 4
 
 

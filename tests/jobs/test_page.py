@@ -1,4 +1,4 @@
-"""The pages: their figures are the report's, they load nothing, and nothing in a file can run in them."""
+"""The pages show the report's figures, load nothing, and run no code from a file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The report of an attempt: complete, also for a failure, and read back as it was written."""
+"""The report of an attempt is complete, also for a failure, and is read back unchanged."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_a_failed_attempt_reports_how_far_it_came() -> None:
 
 @pytest.mark.parametrize("stopped_by", [KeyboardInterrupt(), SystemExit(3), PanicException("a defect of Polars")])
 def test_an_attempt_stopped_by_anything_is_no_success(stopped_by: BaseException) -> None:
-    """A panic of Polars is no Exception, and neither is the end of the process."""
+    """Neither a panic of Polars nor SystemExit is an Exception."""
     s3 = S3InMemory()
     drop = Drop("drop-bucket", "transactions/year=2023/month=03/day=15/day.csv", "v1")
 
@@ -122,7 +122,7 @@ def test_the_peak_of_memory_is_the_jobs_own_and_not_its_starters() -> None:
     job = (
         "from tests.jobs.test_reports import HEADER, dry_run; print(dry_run(HEADER.encode()).report.peak_memory_bytes)"
     )
-    # With something to do in between, it forks; vfork would not show the difference.
+    # The `preexec_fn` makes Python fork. A vfork would not show the difference.
     dispatcher = (
         "import subprocess, sys\n"
         "held = b'x' * 1_000_000_000\n"

@@ -19,7 +19,7 @@ NEEDED = {
     "redshift_connector", "asn1crypto", "scramp", "packaging",  # the warehouse
     "tenacity", "typing_extensions",
 }  # fmt: skip
-"""The packages that each part imports. The report's page is drawn last, and imports its own then."""
+"""The packages that each part imports. The report's page is drawn last, and imports its packages then."""
 
 FIND = """
 import importlib, json, sys, sysconfig
@@ -48,7 +48,7 @@ def test_a_job_imports_what_it_needs_and_nothing_else(job: str) -> None:
 
 
 def test_polars_starts_as_many_threads_as_the_job_says() -> None:
-    """Each has buffers of its own, and a worker may show more cores than it gives."""
+    """Each thread has its own buffers, and a worker may show more cores than it provides."""
     assert BEFORE_POLARS["POLARS_MAX_THREADS"] == "2"
     for threads in (2, 3):
         assert start(JOBS[0], **{**BEFORE_POLARS, "POLARS_MAX_THREADS": str(threads)})["threads"] == threads

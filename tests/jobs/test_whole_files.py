@@ -53,7 +53,7 @@ def check(
     customers: oracle.Customers = SOUND_CUSTOMERS,
     partition_day: date = SOUND_DAY,
 ) -> DryRun:
-    """Run the job and compare all that it did with what the oracle says."""
+    """Run the job and compare the whole result with the oracle's."""
     validated_with: dict[str, Any] = {"products": products, "customers": customers, "partition_day": partition_day}
     with read_exactly() if exactly else nullcontext(), small_pieces(**pieces) if pieces else nullcontext():
         run = dry_run(content, gz=gz, **validated_with)
@@ -166,7 +166,7 @@ def test_a_sound_file_in_any_dress_becomes_what_the_contract_says(
         partition_day=day,
     )
     if run.error is not None:
-        assert refusal_kinds(run.error) == {"hidden_row"}, "a date that nobody reads may look like a hidden row's"
+        assert refusal_kinds(run.error) == {"hidden_row"}, "an unreadable date may look like a hidden row"
         return
     assert run.report.counts is not None
     assert run.report.counts["rows_read"] == len(rendered.rows)
@@ -194,7 +194,7 @@ def test_broken_bytes_are_refused_or_read_as_the_contract_says(
     hostile: HostileFile, pieces: Mapping[str, int], exactly: bool
 ) -> None:
     if len(hostile.content) > 10_000:
-        pieces = {}  # a megabyte in chunks of a few bytes is nothing new, only slow
+        pieces = {}  # a megabyte in chunks of a few bytes adds no new case, and is slow
     check(hostile.content, gz=hostile.gz, exactly=exactly, pieces=pieces)
 
 

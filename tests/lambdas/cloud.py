@@ -119,20 +119,20 @@ class Cloud:
         return [entry["Key"] for page in pages for entry in page.get("Contents", [])]
 
     def outlive(self, key: str) -> None:
-        """Make a lease look as if its holder had been dead for long."""
+        """Make a lease expire: its holder is presumed dead."""
         payload = self.read(key)
         if payload.get("lease_seconds"):
             body = json.dumps({**payload, "lease_seconds": 0.001}).encode("utf-8")
             self.s3.put_object(Bucket=WORK, Key=key, Body=body)
 
     def age(self, key: str, by: timedelta, *, bucket: str = WORK) -> None:
-        """Make an object look as if it had been written that much earlier."""
+        """Move an object's time of writing back by this much."""
         stored = s3_backends[ACCOUNT_ID]["aws"].get_object(bucket, key)
         assert stored is not None, f"there is no {key}"
         stored.last_modified = stored.last_modified - by
 
     def move_into_one_second(self, key: str, *, bucket: str = DROPS) -> None:
-        """Make all versions and delete markers of a key look as if written, in their order, within one second."""
+        """Move the times of a key's versions and delete markers into one second. Their order stays."""
         written = s3_backends[ACCOUNT_ID]["aws"].get_bucket(bucket).keys.getlist(key)
         second = written[0].last_modified.replace(microsecond=0)
         for place, version in enumerate(written):
@@ -176,7 +176,7 @@ class Cloud:
         return list(self.job_runs(job))
 
     def job_runs(self, job: str = TRANSACTIONS_JOB) -> list[Any]:
-        """Glue's own list, to be changed."""
+        """Glue's own list of runs; tests change it."""
         runs: list[Any] = glue_backends[ACCOUNT_ID][REGION].jobs[job].job_runs
         return runs
 
@@ -184,12 +184,12 @@ class Cloud:
         return [run for run in self.runs(job) if run.status in ("STARTING", "RUNNING")]
 
     def hide_run(self, run: Any) -> None:
-        """Make Glue's reads not show the run yet."""
+        """Hide a run from Glue's reads, as if it were too new to be listed."""
         for job in glue_backends[ACCOUNT_ID][REGION].jobs.values():
             job.job_runs = [other for other in job.job_runs if other is not run]
 
     def end_run(self, run: Any, state: str, *, report: Report | None = None) -> str:
-        """Glue's side of the end of a run, and the job's, when it left a report."""
+        """End a run as Glue does. With a report, write it first as the job does."""
         run.status = state
         if report is not None:
             self.put_report(report)
@@ -214,7 +214,7 @@ class Cloud:
 
 ACCOUNT = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_DEFAULT_REGION": REGION}
 SESSION = boto3.Session(aws_access_key_id="testing", aws_secret_access_key="testing", region_name=REGION)
-"""One for all tests: reading the services' descriptions takes longer than most tests do."""
+"""One session for all tests, because reading the services' descriptions takes longer than most tests."""
 
 
 @contextmanager
@@ -251,9 +251,9 @@ def running_cloud() -> Iterator[Cloud]:
 
 
 def killed_at(client: Any, operation: str, *, after: bool = False) -> Callable[[], None]:
-    """From now on the process dies when the client calls an operation: before it, or after it has taken effect.
+    """From now on the process dies when the client calls an operation: before it, or after its effect.
 
-    Returns what takes the trap away again.
+    Returns a function that removes the trap.
     """
 
     def die(**_: Any) -> None:

@@ -1,4 +1,4 @@
-"""Reports as the job leaves them."""
+"""Reports as the job writes them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keys, events and reports as an attacker would write them: refused with a sentence, or harmless."""
+"""Keys, events and reports as an attacker would write them are refused with a sentence, or harmless."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_a_printable_name_reaches_the_job_as_it_is(cloud: Cloud, name: str) -> N
     assert deliver(cloud, replay_message(drop)) == []
     [run] = cloud.runs()
     assert cloud.drop_of(run) == (drop, 1)
-    # What Glue is given is letters, digits, "-", "_" and "=": nothing that a command line could read otherwise.
+    # Glue gets only letters, digits, "-", "_" and "=", which no command line can misread.
     assert (
         RunArguments(drop, 1)
         .encode()["--pipeline-key-base64"]
@@ -114,7 +114,7 @@ def test_a_key_without_a_run_is_mailed_once_and_starts_nothing(
 
 
 def test_bytes_that_are_no_utf8_never_name_another_object(cloud: Cloud) -> None:
-    """With the replacement that a decoder makes by default, they would name this key."""
+    """A decoder's default replacement character would turn them into this key."""
     cloud.drop(FOLDER + "a\ufffd.csv")
     deliver(cloud, created(FOLDER + "a%FF.csv", version_id=None))
     assert cloud.runs() == []

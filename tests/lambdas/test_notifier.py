@@ -28,7 +28,7 @@ def test_a_repeated_outcome_is_mailed_once(cloud: Cloud) -> None:
 
 def test_each_attempt_has_its_own_mail(cloud: Cloud) -> None:
     drop = cloud.drop()
-    for attempt in (1, 11):  # 1 must not be mistaken for a part of 11
+    for attempt in (1, 11):  # 1 must not match as a part of 11
         cloud.put_report(failed(drop, attempt=attempt))
         assert notify_about(event_of("glue_failed", run_of(cloud, drop, attempt=attempt))) is True
     assert len(cloud.mails()) == 2
@@ -71,9 +71,9 @@ def test_no_second_mail_follows_a_sender_that_dies_sending(cloud: Cloud, was_pub
     with pytest.raises(Killed):
         notify_about(event, seconds=30)
     release()
-    assert notify_about(event) is False, "its sender may still live"
+    assert notify_about(event) is False, "its sender may still be alive"
     cloud.outlive(f"notified/{drop.load_id}/1.sending.json")
-    with pytest.raises(TerminalError, match="may or may not have been sent"):  # an alarm, once
+    with pytest.raises(TerminalError, match="may or may not have been sent"):  # raised once, so one alarm
         notify_about(event)
     assert notify_about(event) is False
     assert len(cloud.mails()) == was_published

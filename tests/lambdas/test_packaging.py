@@ -8,7 +8,7 @@ import pytest
 
 @pytest.mark.parametrize("function", ["start_run", "notify", "archive", "sweep"])
 def test_functions_import_without_job_packages_or_environment(function: str) -> None:
-    """Its layer brings Powertools and boto3; polars and the driver stay in Glue."""
+    """Their layer has Powertools and boto3. Polars and the driver are for Glue only."""
     script = (
         "import sys\n"
         "for absent in ('polars', 'redshift_connector', 'jobs', 'moto'): sys.modules[absent] = None\n"

@@ -1,4 +1,4 @@
-"""The functions know the runner's port alone, so another runner takes the place of Glue without them."""
+"""The functions know only the runner's interface, so another runner can replace Glue without a change to them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.lambdas.reports import failed
 
 @dataclass
 class ContainerRunner:
-    """Runs are containers, as AWS Batch would start them; its own words for their states are translated."""
+    """Runs are containers, as AWS Batch would start them. Its words for their states are translated."""
 
     region: str = "eu-west-1"
     refuses: Exception | None = None
@@ -64,7 +64,7 @@ def containers(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[Contai
 
 @pytest.fixture
 def ask(containers: ContainerRunner) -> Callable[..., DispatchResult]:
-    """Ask start_run's dispatcher for a drop."""
+    """Request a run for a drop from start_run's dispatcher."""
 
     def ask(drop: Drop, **replay: Any) -> DispatchResult:
         [request] = read_message(replay_message(drop, **replay), message_id="1")

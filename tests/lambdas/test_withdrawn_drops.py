@@ -1,4 +1,4 @@
-"""A plain DELETE of a file leaves a marker above its versions: they are withdrawn and no longer loaded."""
+"""A plain DELETE of a file adds a delete marker. Its versions are then withdrawn and no longer loaded."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_replay_of_a_withdrawn_drop_is_answered_by_mail(cloud: Cloud) -> None:
 
 
 def test_a_file_deleted_after_its_load_is_not_withdrawn(cloud: Cloud, calls: list[Any]) -> None:
-    """It is about to be archived, and its rows still wait for their customers."""
+    """It is about to be archived, and some of its rows still wait for their customers."""
     drop = cloud.drop()
     deliver(cloud, drop_message(drop))
     cloud.end_run(cloud.runs()[-1], "SUCCEEDED", report=succeeded(drop))
@@ -124,7 +124,7 @@ def test_sweep_does_not_retry_a_withdrawn_drop(cloud: Cloud) -> None:
 
 
 def test_run_started_while_a_sweep_gave_its_drop_up_is_mailed(cloud: Cloud, calls: list[Any]) -> None:
-    """The sweep sees a dead starter's claim and a withdrawn drop, while another starter takes the claim over."""
+    """The sweep finds a withdrawn drop with a dead starter's claim. Meanwhile another starter takes the claim over."""
     drop = cloud.drop()
     release = killed_at(start_run.dependencies().dispatcher.runner.starter, "StartJobRun")
     with pytest.raises(Killed):

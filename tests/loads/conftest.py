@@ -1,4 +1,4 @@
-"""One S3 and one warehouse for the whole run, and databases in it: a new one, or one that is only emptied."""
+"""One S3 and one warehouse for the whole run. A test gets a new database in it, or an emptied one."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ def _one_client_for_each_key() -> Callable[..., Any]:
 
 @pytest.fixture(scope="package")
 def mall(s3_url: str) -> Iterator[Shop]:
-    """Buckets and a warehouse, without a database of their own yet."""
+    """Buckets and a warehouse, still without a database."""
     with Warehouse.start(s3_endpoint_url=s3_url) as warehouse, pytest.MonkeyPatch.context() as patch:
-        # A process needs one or two clients; making them for each of a thousand loads would take half of the time.
+        # A process needs one or two clients. Creating them for each of a thousand loads would take half of the time.
         patch.setattr(JSONFileLoader, "load_file", staticmethod(functools.cache(JSONFileLoader().load_file)))
         patch.setattr(IamHelper, "get_boto3_redshift_client", staticmethod(_one_client_for_each_key()))
         for name, value in {
@@ -87,7 +87,7 @@ def _sound_shop(mall: Shop) -> Iterator[Shop]:
 def sound_shop(_sound_shop: Shop) -> Iterator[Shop]:
     """A shop that knows SOUND_PRODUCTS and SOUND_CUSTOMERS, for tests that leave these as they are."""
     _sound_shop.clean()
-    # A copy: what a test sets is gone with it.
+    # A copy, so that the settings of one test do not reach the next.
     own = replace(_sound_shop)
     yield own
     assert own.left_staged() == []

@@ -68,7 +68,7 @@ class Shop:
         """Put a new version of an object, uploaded when the test says."""
         version_id = self.s3.put_object(Bucket=self.drop_bucket, Key=key, Body=content)["VersionId"]
         if uploaded_at is not None:
-            # S3 stamps what it stores; to have ties and any order, the stamp is set where moto keeps it.
+            # S3 sets the time itself. Tests need ties and any order, so they set it where moto stores it.
             stored = s3_backends[ACCOUNT]["aws"].get_object(self.drop_bucket, key, version_id=version_id)
             assert stored is not None
             stored.last_modified = uploaded_at
@@ -84,7 +84,7 @@ class Shop:
     def run(
         self, drop: oracle.Drop, attempt: int = 1, operation: str = LOAD, archived: ArchivedCopy | None = None
     ) -> Report:
-        """One attempt at a drop; its report, whether it succeeded or not. What it raised is in `error`."""
+        """Run one attempt at a drop and return its report, also after a failure. Its exception is in `error`."""
         job = load_dimensions if drop.key.startswith("dimensions/") else process_transactions
         self.error = None
         try:
@@ -94,11 +94,11 @@ class Shop:
         key = report_key(Drop(drop.bucket, drop.key, drop.version_id).load_id, attempt)
         body = self.s3.get_object(Bucket=self.work_bucket, Key=key)["Body"].read()
         report = Report.from_json(body.decode("utf-8"))
-        assert (report.outcome == "failed") == (self.error is not None), "the report must say what the run did"
+        assert (report.outcome == "failed") == (self.error is not None), "report and run must agree on the outcome"
         return report
 
     def plan(self, key: str, content: bytes, uploaded_at: datetime) -> Report:
-        """The job's plan for a file that is not dropped; file and plan are deleted, as `pipeline plan` does."""
+        """The job's plan for a file that is not dropped. File and plan are deleted, as by `pipeline plan`."""
         drop = oracle.Drop(self.drop_bucket, key, "planned", uploaded_at, content)
         # The work bucket of these tests keeps no versions; the one on AWS does.
         file = {"Bucket": self.drop_bucket, "Key": planned_key(drop.load_id)}
@@ -204,7 +204,7 @@ class Shop:
         return self.sql("SELECT * FROM waiting_rows ORDER BY load_id, source_line")
 
     def assert_books_balance(self) -> None:
-        """Ledger, amounts, history and fact say the same of the same transactions."""
+        """Ledger, amounts, history and fact agree on every transaction."""
         fact, entries = self.fact(), self.ledger_entries()
         for entry in entries:
             assert entry["rows_read"] == sum(entry[name] for name in COUNTS[1:]), entry
@@ -225,7 +225,7 @@ class Shop:
             self.assert_fact_is_maximum_of_history()
 
     def assert_fact_is_maximum_of_history(self) -> None:
-        """Of every id, the row of the history with the highest precedence among those that count."""
+        """The fact has, for each id, the history's counting row with the highest precedence."""
 
         def precedence(row: dict[str, Any]) -> tuple[Any, ...]:
             return row["event_precedence"], row["drop_precedence"].encode(), row["source_line"]
@@ -270,20 +270,20 @@ class Shop:
         return report
 
     def clean(self, *, dimensions: bool = False) -> None:
-        """Empty the fact and the ledger, and the dimensions too if asked."""
+        """Empty the fact and the ledger, and the dimensions too if requested."""
         emptied = ("fact_transactions", "load_ledger", "ledger_amounts", "transaction_history", "waiting_rows")
         for table in (*emptied, *(("dim_products", "dim_customers") if dimensions else ())):
             self.sql(f"DELETE FROM {table}")
 
     def stamp(self, load: int) -> None:
-        """Mark what was written since the last stamp as written by this load; GETDATE() has whole seconds only."""
+        """Mark the rows written since the last stamp as written by this load: GETDATE() has whole seconds only."""
         for column in ("loaded_at", "updated_at"):
             self.sql(
                 f"UPDATE fact_transactions SET {column} = '{_EPOCH + timedelta(load)}' WHERE {column} > '2020-01-01'"
             )
 
     def stamps(self) -> dict[str, tuple[int, int]]:
-        """By transaction_id: the loads that last wrote the row, and last changed what it says."""
+        """By transaction_id: the loads that last wrote the row, and last changed its values."""
         return {
             transaction_id: ((row["loaded_at"] - _EPOCH).days, (row["updated_at"] - _EPOCH).days)
             for transaction_id, row in self.fact().items()
@@ -299,7 +299,7 @@ class Shop:
         return WarehouseSession(parse_arguments(self.arguments(anything)).warehouse)
 
     def stage(self, drop: oracle.Drop, attempt: int = 1) -> Callable[[WarehouseSession], Committed]:
-        """Validate and stage a drop; what is returned loads it, as often as it is called."""
+        """Validate and stage a drop. The returned function loads it at each call."""
         given: list[tuple[Any, ...]] = []
 
         def note(_: WarehouseSession, *arguments: Any) -> Committed:
@@ -318,7 +318,7 @@ class Shop:
             self.s3.delete_object(Bucket=self.work_bucket, Key=key)
 
     def assert_equals(self, model: oracle.Warehouse) -> None:
-        """Fact with lineage, ledger and what is left behind are as the oracle says."""
+        """Fact with lineage, ledger and leftover files equal the oracle's."""
         assert self.comparable_fact() == model.columns()
         assert self.ledger_counts() == {load_id: counts_of(entry.counts) for load_id, entry in model.ledger.items()}
         assert self.left_staged() == []
@@ -348,7 +348,7 @@ class Shop:
         shop = replace(self, database=database, _connection=None)
         for statement in ddl.create_tables():
             shop.sql(statement)
-        # One user for both jobs; which of them may do what is tested where they have roles of their own.
+        # One user for both jobs. Tests of rights (test_grants.py) give each job its own role.
         for statement in ddl.grants(process_transactions_user=DATABASE_USER, load_dimensions_user=DATABASE_USER):
             shop.sql(statement)
         return shop

@@ -23,7 +23,7 @@ SEEDS = range(30 if os.environ.get("HYPOTHESIS_PROFILE") == "thorough" else 2)
 
 
 def overlapping_drops(shop: Shop, seed: int, loads: int) -> list[oracle.Drop]:
-    """Drops with rows of the same few transactions, with ties in date, status, day and upload."""
+    """Drops with rows of the same few transactions. Date, status, day and upload have ties."""
     chance = random.Random(seed)
     return [
         shop.drop(
@@ -52,7 +52,7 @@ def model_of(drops: list[oracle.Drop]) -> oracle.Warehouse:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_loads_at_once_on_the_same_ids_end_as_the_oracle_ends(sound_shop: Shop, seed: int) -> None:
     drops = overlapping_drops(sound_shop, seed, LOADS)
-    # Every drop twice, as events deliver them.
+    # Every drop twice, because events may be delivered twice.
     with ThreadPoolExecutor(LOADS) as pool:
         runs = [pool.submit(sound_shop.run_alone, drop, attempt) for attempt in (1, 2) for drop in drops]
         reports = [run.result() for run in runs]

@@ -1,4 +1,4 @@
-"""Dimensions load by the same care as transactions: upserted by id, the later upload wins, one bad row fails all."""
+"""Dimensions are upserted by id, and the later upload wins. One bad row fails the whole file."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_a_dimension_is_upserted_by_id_and_says_so(shop: Shop) -> None:
     assert first.counts == {**zero, "rows_read": 2, "inserted": 2}
     assert second.counts == {**zero, "rows_read": 3, "inserted": 1, "updated": 1, "unchanged": 1}
     assert (second.kind, second.partition_day, second.rejected_uri) == ("dim_products", None, None)
-    assert shop.ledger() == {}, "the ledger is of transactions"
+    assert shop.ledger() == {}, "the ledger has transactions only"
     assert shop.left_staged() == []
 
 

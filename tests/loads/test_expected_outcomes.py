@@ -1,4 +1,4 @@
-"""The job makes of every row what the generator expects of it."""
+"""Every row that the job loads has the outcome that the generator expects."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Files as shops send them one after another: dimensions, corrections, other folders; and the tables after all.
+"""Files as shops send them one after another (dimensions, corrections, other folders), and the final tables.
 
-The cases are in tests/field/sequences, one folder a case and in it one a drop, in their order.
-`expected.json` is written from what is right, not from what the job does.
+The cases are in tests/field/sequences: a folder for each case, and in it one for each drop, in order.
+`expected.json` has the right outcome, worked out by hand and not taken from the job.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def test_a_sequence_of_drops_ends_in_the_right_tables(market: Shop, case: Path) 
     files = sorted(path for path in case.glob("*/**/*") if path.is_file())
     dropped: dict[str, oracle.Drop] = {}
     for number, (file, outcome) in enumerate(zip(files, expected["drops"], strict=True)):
-        # The folder of a file is its number among the drops.
+        # The folder's name is the number of the drop.
         key = file.relative_to(case).as_posix().partition("/")[2]
         drop_file(shop, key, file.read_bytes(), number, outcome, dropped)
     columns = "TO_CHAR(transaction_date, 'YYYY-MM-DD HH24:MI:SS'), status, total_amount"
@@ -54,7 +54,7 @@ def test_a_sequence_of_drops_ends_in_the_right_tables(market: Shop, case: Path) 
 
 
 def drop_file(shop: Shop, key: str, content: bytes, number: int, outcome: Any, dropped: dict[str, oracle.Drop]) -> None:
-    """Upload a file, load it, and load what waited for it, as the pipeline does."""
+    """Upload a file, load it, and load the rows that waited for it, as the pipeline does."""
     if outcome == "passed over":
         assert is_not_a_drop(key)
         return
@@ -75,6 +75,6 @@ def drop_file(shop: Shop, key: str, content: bytes, number: int, outcome: Any, d
 
 
 def table(shop: Shop, name: str, key: str, columns: str) -> dict[str, list[str | None]]:
-    """Key -> the other values as text."""
+    """The table as text: key -> the other values."""
     rows = [list(row.values()) for row in shop.sql(f"SELECT {key}, {columns} FROM {name}")]
     return {row[0]: [None if value is None else str(value) for value in row[1:]] for row in rows}

@@ -1,4 +1,4 @@
-"""Files as they come: broken ones leave the warehouse as it was, hostile ones too."""
+"""Real, broken and hostile files: a broken or hostile one leaves the warehouse unchanged."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ LOOKS_BROKEN = {
     "Excel's trailing commas",
     "a long field of short lines",
 }
-"""Files that tests/jobs compares with the oracle without a warehouse; here they are loaded."""
+"""tests/jobs compares these files with the oracle, without a warehouse. Here they are loaded."""
 
 
 @pytest.mark.parametrize("name", sorted(LOOKS_BROKEN))
@@ -183,7 +183,7 @@ def test_what_is_staged_has_the_physical_types_that_copy_reads(sound_shop: Shop)
     second = SOUND_LINE.replace("T1", "T2")
     sound_shop.stage(sound_shop.drop(SOUND_LINE, second, second))
     parts = [key for key in sound_shop.left_staged() if "part-" in key or "settled-" in key]
-    assert len(parts) == 2, "uncontested rows, and those that were settled"
+    assert len(parts) == 2, "one part of unique ids, one of settled duplicates"
     bodies = [sound_shop.s3.get_object(Bucket=sound_shop.work_bucket, Key=key)["Body"].read() for key in parts]
     sound_shop.clean_stage()
     kinds = {pl.String: "BYTE_ARRAY", pl.Int32: "INT32", pl.Int64: "INT64", pl.Decimal: "INT64", pl.Datetime: "INT64"}
@@ -309,7 +309,7 @@ def test_an_amount_as_large_as_the_column_and_a_sum_larger_than_it(shop: Shop) -
 
 
 def test_an_archived_drop_is_reloaded_with_its_own_precedence(sound_shop: Shop) -> None:
-    """The copy is younger than the drop and has another version id; neither may count."""
+    """The copy has a later time and another version id than the drop. Neither may affect precedence."""
     drop = sound_shop.drop(SOUND_LINE, uploaded_at=datetime(2023, 3, 16, tzinfo=UTC))
     first = sound_shop.run(drop)
     before = sound_shop.comparable_fact()
@@ -342,14 +342,14 @@ def test_a_copy_without_its_drops_upload_time_is_not_loaded(sound_shop: Shop) ->
 
 
 def archived_copy(shop: Shop, drop: oracle.Drop, metadata: dict[str, str]) -> ArchivedCopy:
-    """Move the drop's bytes to where the archive would have them."""
+    """Move the drop's bytes to their place in the archive."""
     put = shop.s3.put_object(Bucket=shop.drop_bucket, Key="archive/day.csv", Body=drop.content, Metadata=metadata)
     shop.s3.delete_object(Bucket=drop.bucket, Key=drop.key, VersionId=drop.version_id)
     return ArchivedCopy(shop.drop_bucket, "archive/day.csv", put["VersionId"])
 
 
 def test_a_report_is_never_replaced(sound_shop: Shop) -> None:
-    """A person may start the same run again from Glue's console."""
+    """An operator may start the same run again from Glue's console."""
     drop = sound_shop.drop(SOUND_LINE)
     first = sound_shop.run(drop)
     sound_shop.s3.delete_object(Bucket=drop.bucket, Key=drop.key, VersionId=drop.version_id)

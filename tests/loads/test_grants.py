@@ -1,4 +1,4 @@
-"""The rights of the jobs' database users: exactly those that a load needs, under their sign-in names."""
+"""The jobs' database users have exactly the rights that a load needs, under the names they sign in with."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.loads.shop import Shop
 
 @dataclass
 class Staff:
-    """A shop whose two jobs sign in by IAM, each with a role and so a database user of its own."""
+    """A shop whose two jobs sign in by IAM. Each has its own role, and so its own database user."""
 
     shop: Shop
     iam: Any
@@ -32,13 +32,13 @@ class Staff:
     load: str
 
     def act_as(self, role: str, patch: pytest.MonkeyPatch) -> None:
-        """From here on, AWS is asked with this role's credentials."""
+        """From here on, AWS requests use this role's credentials."""
         arn = self.iam.get_role(RoleName=role)["Role"]["Arn"]
         keys = self.sts.assume_role(RoleArn=arn, RoleSessionName="test")["Credentials"]
         patch.setenv("AWS_ACCESS_KEY_ID", keys["AccessKeyId"])
         patch.setenv("AWS_SECRET_ACCESS_KEY", keys["SecretAccessKey"])
         patch.setenv("AWS_SESSION_TOKEN", keys["SessionToken"])
-        # The driver keeps credentials for the process, and every job has a process of its own.
+        # The driver keeps credentials for the whole process. On AWS each job has its own process.
         IamHelper.credentials_cache.clear()
 
     def sql(self, role: str, statement: str) -> Any:
@@ -54,7 +54,7 @@ class Staff:
             connection.close()
 
     def work(self, role: str) -> str | None:
-        """Load what the role loads, so that it inserts and then updates; the first thing that went wrong."""
+        """Do all the loads of a role, with inserts and updates. Returns the first error."""
         with pytest.MonkeyPatch.context() as patch:
             self.act_as(role, patch)
             for drop, attempt, operation in self._dimensions() if role == self.load else self._transactions():
@@ -74,11 +74,11 @@ class Staff:
                 yield self.shop.upload(f"dimensions/{name}.csv", content), 1, LOAD
 
     def _transactions(self) -> Iterator[tuple[oracle.Drop, int, str]]:
-        """One key three times, of which the newest upload counts, with a row that waits; the last is taken back."""
+        """One key three times, with a waiting row; the newest upload counts. The last load is taken back."""
         self.shop.clean()
         for quantity in (1, 2, 3):
             lines = f"T1,C0,P0,{quantity},2023-03-1{quantity},pending", "T2,C9,P0,1,2023-03-11,pending"
-            # S3's own times have whole seconds: which upload is the newest would be left to chance.
+            # S3's own times have whole seconds, so the newest upload would be random.
             day = self.shop.drop(*lines, uploaded_at=datetime(2023, 3, 16, quantity, tzinfo=UTC))
             yield day, 1, LOAD
         yield day, 2, LOAD
@@ -103,10 +103,10 @@ def staff(mall: Shop, s3_url: str) -> Iterator[Staff]:
 
 
 def granted(staff: Staff) -> set[tuple[str, str, str]]:
-    """(role, privilege, table) of everything the statements grant."""
+    """(role, privilege, table) of every grant in the statements."""
     actual = set()
     for statement in ddl.grants(process_transactions_user=staff.process, load_dimensions_user=staff.load):
-        # SELECT on some columns is one privilege
+        # SELECT on several columns is one privilege
         grant = re.fullmatch(r'GRANT (.*) ON (.*) TO "(.*)"', statement)
         if grant:
             privileges, tables, role = grant.groups()
@@ -200,10 +200,10 @@ def test_a_job_may_not(staff: Staff, job: str, statement: str) -> None:
 
 
 def test_every_privilege_is_needed(staff: Staff) -> None:
-    """Each one revoked in turn: the work fails."""
+    """The work fails whenever one of them is revoked."""
     assert staff.work(staff.load) is None
     needless = set()
-    # Transactions first: they need the dimensions that the other half of this empties.
+    # Transactions first: they need the dimensions, which the other role's work empties.
     for role, privilege, table in sorted(granted(staff), reverse=True):
         staff.shop.sql(f'REVOKE {privilege} ON {table} FROM "IAMR:{role}"')
         error = staff.work(role)

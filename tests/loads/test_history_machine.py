@@ -82,7 +82,7 @@ deaths = st.one_of(
 
 
 class Killed(BaseException):
-    """The end of a process."""
+    """The process was killed."""
 
 
 def die(*_: Any) -> NoReturn:
@@ -91,7 +91,7 @@ def die(*_: Any) -> NoReturn:
 
 @contextmanager
 def dying(moment: str) -> Iterator[None]:
-    """The job dies ahead of this statement, or once its transaction is committed."""
+    """The job dies before this statement, or right after the commit."""
     if moment == AFTER_COMMIT:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(jobs.process_transactions, "_report_commit", die)
@@ -146,7 +146,7 @@ class HistoryMachine(RuleBasedStateMachine):
 
     @rule(drop=drops)
     def archive(self, drop: oracle.Drop) -> None:
-        """The drop is read from its copy from now on."""
+        """From now on the drop is read from its copy in the archive."""
         if drop.load_id in self.archived:
             return
         source = {"Bucket": drop.bucket, "Key": drop.key, "VersionId": drop.version_id}
@@ -181,7 +181,7 @@ class HistoryMachine(RuleBasedStateMachine):
         return self.shop.upload(f"dimensions/{name}.csv", content, FIRST_UPLOAD + timedelta(days=day))
 
     def load_dimension(self, drop: oracle.Drop, death: str) -> None:
-        """The waiting rows flow in, each load once."""
+        """Load a dimension. The rows that wait for it flow in, once for each load."""
         report = self.run(drop, LOAD, death)
         assert {awaited.load_id for awaited in report.awaited_by} == self.model.awaited()
         for awaited in report.awaited_by:
@@ -206,7 +206,7 @@ class HistoryMachine(RuleBasedStateMachine):
         self.check()
 
     def run(self, drop: oracle.Drop, operation: str, death: str) -> Any:
-        """The attempt; where it dies, the next one."""
+        """The report of the attempt, or of the next one if it dies."""
         note(f"{operation} {drop.load_id} {death and 'dies: ' + death}")
         self.attempts[drop.load_id] = self.attempts.get(drop.load_id, 0) + 1
         try:
@@ -230,7 +230,7 @@ class HistoryMachine(RuleBasedStateMachine):
         self.check_explanations()
 
     def check_ledger(self) -> None:
-        """A row that waited is rejected in its load's first entry and taken from there once."""
+        """A waiting row counts as rejected in its load's first entry. A later entry takes it off once."""
         entries = self.shop.ledger_entries()
         arrived: dict[str, int] = {}
         for entry in entries:

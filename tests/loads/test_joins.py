@@ -67,7 +67,7 @@ def test_a_price_in_the_file_is_none_of_ours(shop: Shop) -> None:
 
 
 def test_a_load_has_the_price_of_its_time_and_a_replay_a_new_one(shop: Shop) -> None:
-    """An unchanged price leaves the row unchanged; a new one updates what it says, and updated_at."""
+    """An unchanged price leaves the row unchanged. A new price updates the row and its updated_at."""
     shop.load_dimension_rows(SOUND_PRODUCTS, SOUND_CUSTOMERS)
     drop = shop.drop(SALE, "T2,C0,P12345,1,2023-03-15,pending")
     seen = []

@@ -41,7 +41,7 @@ def test_the_change_is_what_the_fact_gained_not_what_was_sent(office: Shop) -> N
         "shipped": ClassAmount(1, "30.00"),
         "refunded": ClassAmount(1, "500.00"),
     }
-    assert later.day_sales == "30.00", "of 15 March, without what is refunded"
+    assert later.day_sales == "30.00", "the sales of 15 March, without the refunded one"
     assert not later.changed_nothing
 
 
@@ -53,7 +53,7 @@ def test_a_drop_that_changes_nothing_says_so(office: Shop) -> None:
 
 
 def test_a_dead_load_that_met_a_late_dimension_is_booked_right(office: Shop) -> None:
-    """The second attempt accepts what the first rejected: both are in the ledger, each with its own account."""
+    """The second attempt accepts a row that the first rejected. The ledger has both, each with its own counts."""
     drop = office.drop("T1,C0,A,1,2023-03-15,pending", "T2,C9,A,1,2023-03-15,pending")
     office.run(drop, 1)
     office.s3.delete_object(Bucket=office.work_bucket, Key=f"reports/{drop.load_id}/1.json")
@@ -94,7 +94,7 @@ def test_a_load_taken_back_leaves_the_fact_as_if_it_had_never_been(office: Shop)
     assert (report.event, report.removed, report.restored, report.change) == ("retract", 1, 1, "-540.00")
     assert report.counts == counts()
     again = office.run(drop, 3, RETRACT)
-    assert again.changed_nothing, "what is taken back already is not taken back twice"
+    assert again.changed_nothing, "a load is taken back only once"
     office.run(drop, 4, LOAD)
     assert sorted(office.fact()) == ["T1", "T2"]
     office.assert_books_balance()
@@ -103,7 +103,7 @@ def test_a_load_taken_back_leaves_the_fact_as_if_it_had_never_been(office: Shop)
 def test_only_the_newest_upload_of_a_key_counts_in_any_order(office: Shop) -> None:
     office.same_key = "replace"
     noon = datetime(2023, 3, 16, 12, tzinfo=UTC)
-    # The older upload has the row that would win by its date.
+    # The older upload has the row whose date would win.
     older = office.drop("T1,C0,A,1,2023-03-15,shipped", "T2,C0,A,1,2023-03-15,pending", uploaded_at=noon)
     newer = office.drop("T1,C0,B,1,2023-03-14,pending", uploaded_at=noon + timedelta(hours=1))
     other = office.drop("T1,C0,A,9,2023-03-13,pending", name="other.csv", uploaded_at=noon)

@@ -1,4 +1,4 @@
-"""One transaction or none: a load under every kind of disturbance."""
+"""A load commits as a whole or not at all, under every kind of disturbance."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @contextmanager
 def lock_held(shop: Shop) -> Iterator[Any]:
-    """Another session that has the lock of all loads."""
+    """Another session holds the lock of all loads."""
     connection = redshift_connector.connect(**shop.warehouse.admin_connection(shop.database))
     try:
         connection.cursor().execute(sql.LOCK)
@@ -89,9 +89,9 @@ def test_nothing_comes_before_the_lock_in_its_transaction(sound_shop: Shop, monk
 
 
 def test_without_the_lock_two_runs_insert_one_new_key_twice(sound_shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    """So the tests of concurrency bite: the very schedule that LOCK makes harmless doubles a row without it."""
+    """Without LOCK this schedule inserts a row twice. So the tests of concurrency can fail."""
     both_have_looked = threading.Barrier(2)
-    # With the lock the other one cannot come, so it is not waited for long.
+    # With the lock the other run cannot get here, so the wait is short.
     patience_seconds = 1
 
     def wait_for_the_other(_: int) -> None:
@@ -144,7 +144,7 @@ def test_a_lock_that_is_had_in_time_was_worth_the_wait(sound_shop: Shop, monkeyp
     def release(call: int) -> None:
         if call == 2:
             holder.rollback()
-            # Long enough for a busy machine to be given a lock that is free.
+            # Long enough to get a free lock even on a busy machine.
             monkeypatch.setattr(driver_errors, "LOCK_TIMEOUT_SECONDS", 300)
 
     with lock_held(sound_shop) as holder, before("copy_staged", release) as tries:
@@ -166,7 +166,7 @@ def test_a_session_that_dies_holding_the_lock_frees_it(sound_shop: Shop) -> None
 
 
 def test_a_serialisation_failure_is_tried_again_as_a_whole(sound_shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A real 1023: two updates of one row from one snapshot, which only the missing lock makes possible."""
+    """A real error 1023: two updates of one row from one snapshot. It needs the lock to be missing."""
     sound_shop.load("T1,C0,P0,1,2023-03-13,pending")
     monkeypatch.setattr(sql, "LOCK", "SELECT 1")
     both_have_looked = threading.Barrier(2)
@@ -182,21 +182,21 @@ def test_a_serialisation_failure_is_tried_again_as_a_whole(sound_shop: Shop, mon
     with before("merge", wait_for_the_other) as merges, ThreadPoolExecutor(2) as pool:
         for load in [pool.submit(signed_in, sound_shop, drop) for drop in (first, second)]:
             load.result()
-    assert len(merges) == 3, "one of the two had to begin again"
+    assert len(merges) == 3, "one of the two runs must start over"
     assert {key: row["quantity"] for key, row in sound_shop.fact().items()} == {"T1": 5}
     sound_shop.clean_stage()
 
 
 def test_a_password_that_has_expired_is_not_used_again(sound_shop: Shop) -> None:
     sound_shop.load(*SOUND)
-    # The driver would keep it until the second in which it expires, and it may expire on its way.
+    # The driver would use it until the second it expires, so it may expire in transit.
     sound_shop.warehouse._passwords._temporary.clear()
     sound_shop.load(*SOUND, name="next.csv")
 
 
 @pytest.mark.parametrize("statement", STATEMENTS)
 def test_after_a_lost_connection_the_load_is_done_once(sound_shop: Shop, statement: str) -> None:
-    """Killed by the server, ahead of each statement of the load in turn."""
+    """The server kills the connection before each statement of the load in turn."""
 
     def kill(call: int) -> None:
         if call == 1:
@@ -212,7 +212,7 @@ def test_after_a_lost_connection_the_load_is_done_once(sound_shop: Shop, stateme
 
 
 def test_a_connection_lost_in_the_commit_converges(sound_shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is unknown whether it was committed: the retry applies the rows again, which changes nothing."""
+    """The job cannot know whether the commit succeeded. The retry applies the rows again, which changes nothing."""
     commit = redshift_connector.Connection.commit
 
     def lose(connection: Any) -> None:
@@ -305,7 +305,7 @@ def test_a_copy_of_fewer_rows_than_were_staged_is_no_success(sound_shop: Shop) -
 
 
 def test_an_id_that_is_twice_in_the_staging_table_is_found_in_sql(sound_shop: Shop) -> None:
-    """New or known: MERGE itself would let the one in silently and fail on the other."""
+    """MERGE itself would silently insert a new id twice, and fail on a known id."""
     before_it = snapshot(sound_shop)
     drop = sound_shop.drop(*SOUND)
     twice = "UPDATE staged_transactions SET transaction_id = 'T1'"

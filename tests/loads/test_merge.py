@@ -23,7 +23,7 @@ def row(transaction_id: str = "T1", at: str = "2023-03-15", status: str = "compl
 
 
 def fact_columns(shop: Shop, *columns: str) -> dict[str, object]:
-    """By transaction_id: these columns of the fact, one of them as it is."""
+    """By transaction_id: these columns of the fact, as a tuple."""
     return {key: tuple(fact_row[name] for name in columns) for key, fact_row in shop.fact().items()}
 
 
@@ -52,11 +52,11 @@ def test_ids_are_trimmed_and_blank_ones_rejected_on_every_load(sound_shop: Shop)
         report = sound_shop.load(row("T1"), row(" T1\u3000"), row(""), row("  "), row("t1"), row("T2"))
         assert report.counts is not None
         assert report.counts["rejected"] == 2
-    assert sorted(sound_shop.fact()) == ["T1", "T2", "t1"], "case makes another id, padding does not"
+    assert sorted(sound_shop.fact()) == ["T1", "T2", "t1"], "ids differ by case, not by padding"
 
 
 def test_no_null_can_be_where_an_order_is_compared() -> None:
-    """A NULL date or status would be neither older nor newer, and so inserted twice."""
+    """A NULL date or status would be neither older nor newer, so the row would be inserted twice."""
     for table in (FACT_TRANSACTIONS, STAGED_TRANSACTIONS):
         compared = [table.key, *(column.name for column in PRECEDENCE_COLUMNS), "transaction_date", "status"]
         assert not any(table[name].nullable for name in compared)
@@ -94,7 +94,7 @@ def test_rows_that_tie_in_date_status_day_and_upload_have_one_winner(sound_shop:
         (row(status="refunded"), row(status="delivered"), False),
         (row(status="cancelled"), row(status="refunded"), True),
         (row(at="2023-03-14", status="refunded"), row(at="2023-03-15", status="pending"), True),
-        (row(status="completed"), row(status="  COMPLETED "), True),  # the same, later uploaded
+        (row(status="completed"), row(status="  COMPLETED "), True),  # the same row, uploaded later
     ],
 )
 def test_a_change_of_status_has_one_outcome_in_both_orders(
@@ -169,14 +169,14 @@ def test_classes_at_their_bounds_zero_and_beyond_the_column(shop: Shop) -> None:
 
 
 def forget_staged(connection: Any) -> None:
-    """A job's session ends with its one load; here it is kept, since signing in takes longer than loading."""
+    """A job's session ends after its load. Here it is reused, because signing in takes longer than loading."""
     for table in ("staged_transactions", "staged_waiting"):
         connection.cursor().execute(f"DROP TABLE {table}")
     connection.commit()
 
 
 PERMUTED = (
-    # date, status, partition day and upload all tie somewhere; every drop wins for some id and loses for another
+    # Date, status, partition day and upload all have ties. Every drop wins for some id and loses for another.
     ("a.csv", 15, 0, [row("T1"), row("T2", quantity=2), row("T3", status="shipped"), row("T4", at="2023-03-14")]),
     ("b.csv", 15, 0, [row("T4"), row("T1"), row("T2", quantity=3), row("T3", status="shipped", quantity=9)]),
     ("c.csv", 15, 1, [row("T2", quantity=5), row("T2", quantity=5), row("T3", status="pending")]),
@@ -244,6 +244,6 @@ def test_the_ledger_describes_the_first_commit_of_a_load_only(sound_shop: Shop) 
         "removed": 0,
         "restored": 0,
     }
-    assert len(sound_shop.ledger_entries()) == 1, "a replay that changes nothing is not booked"
+    assert len(sound_shop.ledger_entries()) == 1, "a replay that changes nothing has no ledger entry"
     assert (again.event, again.change, again.changed_nothing) == ("replay", "0.00", True)
     assert (again.first_change, first.change) == ("0.20", "0.20")

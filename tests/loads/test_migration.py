@@ -1,4 +1,4 @@
-"""A warehouse of an earlier version, with rows in it, becomes one of this version; also when it is asked twice."""
+"""A warehouse of an earlier version, with its rows, is upgraded to this version. A second upgrade changes nothing."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from tests.loads.shop import DATABASE_USER, Shop
 from tests.strategies.hostile_content import SOUND_CUSTOMERS, SOUND_PRODUCTS
 
 YESTERDAYS_TABLES = (Path(__file__).parent / "yesterdays_tables.sql").read_text(encoding="utf-8")
-"""The DDL of version 1.0.0, in which the ledger had no events and no amounts were booked."""
+"""The DDL of version 1.0.0. Its ledger had no events, and it had no table of amounts."""
 NEW_TABLES = ("transaction_history", "ledger_amounts", "waiting_rows", "load_lock")
 
 
 def make_yesterdays(shop: Shop) -> None:
-    """The tables as they were, with one load of two transactions in them, and its dimensions."""
+    """Create the tables of version 1.0.0, with dimensions and one load of two transactions."""
     for name in (*NEW_TABLES, "load_ledger", "fact_transactions", "dim_products", "dim_customers"):
         shop.sql(f"DROP TABLE {name}")
     for statement in filter(str.strip, YESTERDAYS_TABLES.split(";\n")):
@@ -69,7 +69,7 @@ def test_yesterdays_warehouse_takes_todays_loads_and_balances(shop: Shop) -> Non
 
 
 def columns(shop: Shop) -> set[tuple[object, ...]]:
-    """Table, column, type, size, and whether it may be null, of every table that lasts."""
+    """Table, column, type, size and nullability, for every permanent table."""
     listed = shop.sql(
         "SELECT table_name, column_name, data_type, character_maximum_length, numeric_precision, numeric_scale, "
         "is_nullable FROM information_schema.columns WHERE table_schema = 'public'"
@@ -79,7 +79,7 @@ def columns(shop: Shop) -> set[tuple[object, ...]]:
 
 
 def test_an_upgraded_warehouse_has_every_column_of_a_new_one(shop: Shop) -> None:
-    """So no change of the schema since the release is without its migration."""
+    """So every change of the schema since the release has its migration."""
     new = columns(shop)
     make_yesterdays(shop)
     assert columns(shop) < new

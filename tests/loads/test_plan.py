@@ -1,4 +1,4 @@
-"""A plan says what the load then does, and touches nothing."""
+"""A plan predicts exactly what the load then does, and changes nothing."""
 
 from __future__ import annotations
 
@@ -37,20 +37,20 @@ TABLES = (
 )
 NOON = datetime(2023, 3, 16, 12, tzinfo=UTC)
 UPLOADS = 10
-"""Of one table: so many pairs of a table and a file."""
+"""Uploads to one table: so many pairs of a table and a file are tried."""
 Upload = tuple[date, str, Sequence[Transaction], datetime]
 
 
 def empty_buckets(shop: Shop) -> None:
-    """Forget every object: what is compared before and after each plan stays small."""
+    """Delete every object, so that the comparison before and after each plan stays small."""
     for bucket in (shop.drop_bucket, shop.work_bucket):
         s3_backends[ACCOUNT]["aws"].buckets[bucket].keys.clear()
 
 
 def everything(shop: Shop) -> object:
-    """All that a plan could touch: every row of every table, and every version of every object of both buckets."""
+    """Everything that a plan could change: all rows of all tables, all versions of all objects in both buckets."""
     rows = {table: sorted(map(repr, shop.sql(f"SELECT * FROM {table}"))) for table in TABLES}
-    # Read where moto keeps them: two listings over HTTP cost as much as the load.
+    # Read from moto's own memory: two listings over HTTP take as long as the load.
     stored = [
         (bucket, key, str(getattr(version, "etag", "deleted")))
         for bucket in (shop.drop_bucket, shop.work_bucket)
@@ -82,7 +82,7 @@ def changed_most(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[tu
 
 
 def compare(shop: Shop, key: str, content: bytes, uploaded_at: datetime) -> None:
-    """Plan a file, then load it: both say the same."""
+    """Plan a file, then load it: both have the same result."""
     planned = plan(shop, key, content, uploaded_at)
     before = shop.fact()
     loaded = shop.run(shop.upload(key, content, uploaded_at))
@@ -113,7 +113,7 @@ def compare(shop: Shop, key: str, content: bytes, uploaded_at: datetime) -> None
 
 @st.composite
 def some_uploads(draw: st.DrawFn) -> list[Upload]:
-    """Uploads in any order of their moments, no two of which are the same: the one that is planned has no id yet."""
+    """Uploads in any order, all at different times: a planned file has no load_id yet to break a tie."""
     minutes = draw(st.permutations(range(UPLOADS)))
     uploads = []
     for minute in minutes:
@@ -124,7 +124,7 @@ def some_uploads(draw: st.DrawFn) -> list[Upload]:
     return uploads
 
 
-# 1,000 pairs in all: each hundred in a database of its own, which is small again.
+# 1,000 pairs in all. Each hundred starts with a new database, so that it stays small.
 @pytest.mark.parametrize("pairs", [10, *[pytest.param(100, marks=pytest.mark.slow)] * 10])
 def test_a_plan_is_what_the_ledger_says_after_the_load(shop: Shop, pairs: int) -> None:
     # Not shrunk: a pair takes half a second, and any pair is small.

@@ -1,4 +1,4 @@
-"""A transaction_id that another file had used for another sale: the later row counts, and the report says so."""
+"""A transaction_id is reused for another sale in another file. The later row counts, and the report says so."""
 
 from __future__ import annotations
 

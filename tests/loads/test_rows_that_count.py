@@ -1,6 +1,6 @@
 """Uploads, late dimensions, replays and loads taken back, in any order: the fact is the maximum of the rows that count.
 
-The oracle knows nothing of how: it loads the uploads that count into an empty warehouse that has every
+The oracle knows none of these steps. It loads the uploads that count into an empty warehouse that has every
 dimension row that has arrived.
 """
 

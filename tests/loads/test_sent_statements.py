@@ -1,4 +1,4 @@
-"""Every statement that a load really sends is one that Redshift takes, and one that is committed for review."""
+"""Redshift accepts every statement that a load sends, and each is committed for review."""
 
 from __future__ import annotations
 
@@ -50,13 +50,13 @@ def test_a_statement_that_only_postgresql_takes_is_refused(statement: str) -> No
 
 
 def shape(statement: str) -> str:
-    """Without what differs from load to load: literals, and how many rows an INSERT books."""
+    """The statement without the parts that differ from load to load: literals, and the number of inserted rows."""
     text = re.sub(r"'[^']*'", "?", " ".join(statement.split()))
     return re.sub(r"(\([%s, ]+\))(?:, \1)+", r"\1", text)
 
 
 def everything_a_load_can_do(shop: Shop) -> None:
-    """Rows that wait, flow in and wait too long; an upload in the place of another; loads again and taken back."""
+    """Rows wait, flow in and wait too long; an upload replaces another; loads are replayed and taken back."""
     shop.max_reject_ratio, shop.same_key = "1", "replace"
     lines = (SOUND_LINE, "T8,C8,P0,1,2023-03-15,pending", "T9,C0,P9,1,2023-03-15,pending")
     shop.run(shop.drop(*lines, name="expires.csv"))
@@ -96,7 +96,7 @@ def test_what_is_sent_is_what_is_committed(shop: Shop, monkeypatch: pytest.Monke
         if name not in ("tables.sql", "grants.sql")
         for statement in script.removesuffix(";\n").split(";\n\n")
     }
-    # Asked only where a COPY failed: tests/loads/test_warehouse_errors.py.
+    # Sent only after a failed COPY: tests/loads/test_warehouse_errors.py.
     committed = {statement for statement in committed if "sys_load_error_detail" not in statement}
     assert {shape(statement) for statement in sent} - {"begin transaction"} == committed - {
         "BEGIN",

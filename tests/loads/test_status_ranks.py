@@ -1,4 +1,4 @@
-"""Stored ranks follow the order of statuses: a deployment with another order renumbers what earlier versions loaded."""
+"""Stored ranks follow the order of statuses. A deployment with another order renumbers the rows already loaded."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def deploy(shop: Shop, status_ranks: Sequence[str]) -> None:
 
 
 def stored_ranks(shop: Shop, table: str) -> dict[str, tuple[int, int]]:
-    """status -> (what precedence has of its time, its rank), of the rows of a table."""
+    """status -> (the time in its precedence, its rank), for the rows of a table."""
     rows = shop.sql(f"SELECT * FROM {table}")
     return {row["status"]: divmod(row["event_precedence"], 16) for row in rows}
 

@@ -1,4 +1,4 @@
-"""Drops in every order, twice, split, broken, repriced: after every step the warehouse equals the oracle."""
+"""Drops in any order, repeated, split, broken or repriced: after every step the warehouse equals the oracle's."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ THOROUGH = os.environ.get("HYPOTHESIS_PROFILE") == "thorough"
 FILE_NAMES = ("day.csv", "a b+c%41.csv", "it's; --.csv")
 ROWS = {
     day: st.lists(
-        # Mostly sound, or too many are rejected; how a file may be dressed is tests/jobs' matter.
+        # Mostly sound rows, or the whole file would be rejected. tests/jobs tests the formats of files.
         st.one_of(*[transactions(partition_day=day, faults=False)] * 3, transactions(partition_day=day)),
         min_size=4,
         max_size=8,

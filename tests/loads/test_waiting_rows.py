@@ -1,4 +1,4 @@
-"""Rows that only lack a dimension row: reported as rejected, loaded automatically when it arrives."""
+"""Rows that lack only a dimension row are reported as rejected, and loaded automatically when it arrives."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_waiting_rows_flow_in_once_when_all_they_lack_is_there(shop: Shop) -> No
     assert (first.event, first.waiting, first.counts) == ("flow_in", 1, counts(inserted=1, rejected=-1))
     assert sorted(shop.fact()) == ["T1", "T2"]
     assert sorted(first.reject_reasons) == ["invalid_status", "unknown_product"]
-    assert [line[-3] for line in shop.rejected(first)[1]] == ["4", "5"], "what is still rejected, by its line"
+    assert [line[-3] for line in shop.rejected(first)[1]] == ["4", "5"], "the line that is still rejected"
     assert arrive(shop, product="P9") == [drop.load_id]
     second = shop.run(drop, 3, FLOW_IN)
     assert (second.waiting, second.counts) == (0, counts(inserted=1, rejected=-1))
@@ -104,7 +104,7 @@ def test_after_its_days_a_row_waits_no_more(shop: Shop) -> None:
 
 
 def test_a_dimension_arriving_while_the_drop_is_read_is_not_missed(shop: Shop) -> None:
-    """The load looked the customer up before it was there, and waits for it after it has come."""
+    """The load looks the customer up before it arrives, and records the waiting row after it has arrived."""
     drop = opened(shop).drop(*LINES)
     load = shop.stage(drop)
     assert arrive(shop, customer="C9") == []
@@ -118,7 +118,7 @@ def test_a_dimension_arriving_while_the_drop_is_read_is_not_missed(shop: Shop) -
 
 
 REFUSED = LINES[:2] + LINES[3:]
-"""Of three rows two are rejected, and of these one waits."""
+"""Two of three rows are rejected, and one of the two waits."""
 
 
 def test_a_refused_drop_is_awaited_and_then_loaded_as_a_whole(shop: Shop) -> None:
@@ -210,7 +210,7 @@ def test_a_file_of_rejected_rows_is_emptied_when_none_is_left(shop: Shop) -> Non
 
 
 def test_rows_loaded_by_another_attempt_are_not_booked_twice(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A worker that was presumed dead and is not."""
+    """A worker that was presumed dead is still running."""
     drop = opened(shop).drop(*LINES[:2])
     shop.run(drop)
     arrive(shop, customer="C9")

@@ -1,4 +1,4 @@
-"""Errors of the warehouse say what, where and why; and who reads it disturbs no load."""
+"""Errors of the warehouse say what, where and why. Readers and loads do not block each other."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.strategies.hostile_content import SOUND_CUSTOMERS, SOUND_PRODUCTS
 
 SOUND = ("T1,C0,P0,1,2023-03-15,pending", "T2,C0,P0,2,2023-03-15,pending")
 WAITING_SECONDS = 60
-"""Long after a load or a query that need not wait has ended, on a busy machine too."""
+"""A load or query that does not wait ends long before this, even on a busy machine."""
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def test_a_copy_that_fails_names_file_column_and_cause(sound_shop: Shop) -> None
 
 @pytest.mark.usefixtures("_wrong_parts")
 def test_a_copy_that_fails_is_explained_by_what_redshift_noted_of_it(shop: Shop) -> None:
-    """The emulator keeps no such notes: a table of the view's name plays one that the session may read."""
+    """The emulator has no such view. A table with the view's name takes its place."""
     shop.load_dimension_rows(SOUND_PRODUCTS, SOUND_CUSTOMERS)
     shop.sql(
         "CREATE TABLE sys_load_error_detail AS SELECT 's3://b/part-00000.parquet  ' AS file_name, 'quantity ' AS "
@@ -86,7 +86,7 @@ def test_no_load_waits_for_a_query(sound_shop: Shop) -> None:
         load = pool.submit(sound_shop.load, "T1,C0,P0,2,2023-03-15,pending")
         wait([load], WAITING_SECONDS)
         is_loaded = load.done()
-        reader.close()  # a load that waits for it ends now
+        reader.close()  # a load that waited for this session ends now
     assert is_loaded, f"the load still waited for an open query after {WAITING_SECONDS} s"
     load.result()
 
@@ -107,5 +107,5 @@ def test_no_query_waits_for_a_load(sound_shop: Shop) -> None:
             sound_shop.run(sound_shop.drop("T1,C0,P0,2,2023-03-15,pending"))
         rows = [reading.result() for reading in queries]
     assert waited == [False], f"the query still waited for the load after {WAITING_SECONDS} s"
-    assert [row["T1"]["quantity"] for row in rows] == [1], "what is not committed is not seen"
+    assert [row["T1"]["quantity"] for row in rows] == [1], "a query sees committed rows only"
     assert sound_shop.fact()["T1"]["quantity"] == 2

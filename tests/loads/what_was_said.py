@@ -1,7 +1,7 @@
 """The model of loads that are replayed, taken back, replaced and completed while prices change.
 
-Each load says what the oracle makes of its drop alone, with the dimensions as they were at its attempt. The fact is
-the maximum of what the loads say that count.
+Each load contributes the oracle's result for its drop alone, with the dimensions at the time of its attempt. The
+fact is the maximum over the loads that count.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ class Said:
 
     drop: oracle.Drop
     counts: oracle.Counts
-    """Of its latest attempt at the whole drop."""
+    """The counts of its latest attempt at the whole drop."""
     rows: dict[int, oracle.FactRow] = field(default_factory=dict)
-    """By line: every row that it staged."""
+    """Line -> row: every row that it staged."""
     ids: dict[int, str] = field(default_factory=dict)
     waiting: set[int] = field(default_factory=set)
 
@@ -34,14 +34,14 @@ class Model:
     same_key: str
     dimensions: oracle.Warehouse = field(default_factory=lambda: oracle.Warehouse(max_reject_ratio="1"))
     said: dict[str, Said] = field(default_factory=dict)
-    """By load_id: the loads that are not taken back."""
+    """load_id -> load, for the loads that are not taken back."""
     first_rejected: dict[str, int] = field(default_factory=dict)
-    """By load_id: how many rows its first commit rejected."""
+    """load_id -> the number of rows that its first commit rejected."""
     arrived: dict[str, int] = field(default_factory=dict)
-    """By load_id: how many of its waiting rows were loaded, or rejected after all, when their dimension row came."""
+    """load_id -> the number of its waiting rows that were loaded, or finally rejected, once their dimension came."""
 
     def attempt(self, drop: oracle.Drop, operation: str) -> None:
-        """An attempt that succeeded."""
+        """Apply a successful attempt."""
         if operation == RETRACT:
             self.said.pop(drop.load_id, None)
         elif operation == LOAD:

@@ -1,4 +1,4 @@
-"""A local cloud for each module of this folder that asks for one."""
+"""A local cloud for each module of this folder that requests one."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def undisturbed(cloud: LocalCloud) -> Iterator[LocalCloud]:
     """The local cloud; changes by a test are undone after it."""
     cloud.router.warnings.clear()
     cloud.aws.iam.denials.clear()
-    # On a loaded machine the sweep's own time would come in the middle of a test; tests call `tick`.
+    # On a busy machine the scheduled sweep could run in the middle of a test, so tests call `tick` themselves.
     cloud.router.delivery_policy = lambda delivery: () if delivery.kind == "schedule" else (0.0,)
     yield cloud
     cloud.router.delivery_policy = lambda _: (0.0,)

@@ -1,4 +1,4 @@
-"""Laptops for tests: an account, a drop bucket and a wheel of their own, and no time lost waiting."""
+"""Local clouds for tests, each with its own account, drop bucket and wheel, and with short waits."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ GOOD = "T{number},C12345,P12345,3,2023-03-{day:02},Completed"
 HEADER = b"transaction_id,customer_id,product_id,quantity,transaction_date,status\n"
 
 
-# Glue brings along an old boto3; the wheel's own one is here the interpreter's, under the wheel's path.
+# Glue has an old boto3, so the wheel brings its own. Here that one forwards to the interpreter's boto3.
 FORWARD = """
 __file__ = {file!r}
 __path__ = [{folder!r}]
@@ -37,7 +37,7 @@ with open(__file__, encoding="utf-8") as source:
 
 
 def build_wheel(folder: Path) -> Path:
-    """A wheel of our own code and of boto3; everything else it needs, this interpreter has."""
+    """A wheel of our own code and boto3. This interpreter has all other dependencies."""
     folder.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(folder / WHEEL, "w") as wheel:
         for package in ("jobs", "schemas"):
@@ -54,7 +54,7 @@ def build_wheel(folder: Path) -> Path:
 def started(
     folder: Path, config: Mapping[str, str] | None = None, *, pace: float = PACE, **how: Any
 ) -> Iterator[LocalCloud]:
-    """A laptop of its own, even where another test's runs in this process."""
+    """Start a separate local cloud, even where another test's runs in this process."""
     account = f"{uuid.uuid4().int % 10**12:012}"
     values = {
         "dropBucketName": f"drop-{account}",
@@ -69,7 +69,7 @@ def started(
 
 
 def put(cloud: LocalCloud, key: str, content: bytes) -> Drop:
-    """Drop a file; everything else is up to the laptop."""
+    """Drop a file. The local cloud does the rest."""
     bucket = cloud.outputs["drop_bucket"]
     version = cloud.client("s3").put_object(Bucket=bucket, Key=key, Body=content)["VersionId"]
     return Drop(bucket, key, version)

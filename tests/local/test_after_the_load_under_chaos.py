@@ -32,7 +32,7 @@ def drop_file(chaos: Chaos, key: str, content: bytes) -> Drop:
     """Upload a file under faults, and wait until all work is done."""
     wait_for_the_next_second()
     chance = random.Random(f"{chaos.seed} {key} {len(chaos.drops)}")
-    # Replays and rows that flow in are attempts, too. Never three in a row are killed: those a person must replay.
+    # Replays and flow-ins are attempts too. Never kill three in a row: after three, only a person can replay.
     killed_at = tuple(point for _ in range(4) for point in (chance.randint(1, 60), 0))
     drop = chaos.put(key, content, replace(draw_fault_plan(chaos.seed, key), killed_at=killed_at, is_corrected=False))
     finish(chaos.cloud)
@@ -53,7 +53,7 @@ def drop_day(chaos: Chaos, day: int, *rows: str) -> Drop:
 
 
 def check_end(cloud: LocalCloud, mails: dict[Drop, int]) -> None:
-    """The books balance, each drop is archived with so many mails, and no message is left."""
+    """The ledger balances, each drop is archived and has this many mails, and no message is left."""
     check_ledger(cloud)
     assert {drop: phase_of(cloud, drop) for drop in mails} == dict.fromkeys(mails, Phase.ARCHIVED)
     assert {drop: len(mails_about(cloud, drop)) for drop in mails} == mails

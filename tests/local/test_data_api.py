@@ -1,4 +1,4 @@
-"""The Data API and GetCredentials of the local cloud: they answer from the real tables."""
+"""The local cloud's Data API and GetCredentials respond from the real tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Programs of a few lines, deployed: what the laptop cannot play is refused by name."""
+"""Small programs are deployed. A resource that the local cloud does not support is refused by name."""
 
 from __future__ import annotations
 

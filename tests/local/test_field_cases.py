@@ -1,6 +1,6 @@
 """Twelve real-world files of different kinds through the whole local cloud: the mail and the table of each.
 
-The files and what is right about them are in tests/field; the words of the mails are here.
+The files and their right outcomes are in tests/field. The expected words of the mails are here.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ WAIT_SECONDS = 500.0
 class Case:
     name: str
     variant: int | None = None
-    """Which of the expectations `also_with`: those of the contract's own settings."""
+    """The expectations under `also_with` that are used: those for the contract's own settings."""
     subject: str = ""
     words: tuple[str, ...] = ()
-    """Texts that the mail must have besides the reject reasons."""
+    """Texts that the mail must contain besides the reject reasons."""
 
     @property
     def file(self) -> Path:
@@ -67,14 +67,14 @@ class Outcomes:
     history: dict[str, dict[str, list[Any]]]
     """load_id -> transaction_id -> [product, quantity, status]: what the load staged."""
     drops: dict[str, Drop]
-    """Case, with the number of the drop in a sequence, -> its drop."""
+    """Name of a case -> its drop. For a sequence the name includes the number of the drop."""
 
     def mails_about(self, name: str) -> list[Mail]:
         return [mail for mail in self.mails if self.drops[name].load_id in mail.body]
 
 
 def _drop_sequence(cloud: LocalCloud, name: str, numbers: tuple[int, ...]) -> dict[str, Drop]:
-    """The drops of a sequence with these numbers, under names of their own."""
+    """The drops of a sequence with these numbers, each under its own name."""
     dropped = {}
     for number in numbers:
         folder = FIELD / "sequences" / name / str(number)
@@ -85,7 +85,7 @@ def _drop_sequence(cloud: LocalCloud, name: str, numbers: tuple[int, ...]) -> di
 
 @pytest.fixture(scope="module")
 def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outcomes]:
-    """The dimensions first, then everything at once, then the customer who comes later."""
+    """Upload the dimensions first, then everything else at once, then the customer who arrives later."""
     late = "81-customer-comes-a-day-later"
     with started(tmp_path_factory.mktemp("field")) as cloud:
         drops = _drop_sequence(cloud, late, (1, 2))
@@ -93,7 +93,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outcomes]:
         for case in FILES:
             key = case.file.as_posix().partition("/transactions/")[2]
             folder, _, file_name = key.rpartition("/")
-            # A name of its own for each: the cases' files are named alike.
+            # Each gets its own name, because the files of all cases have the same one.
             drops[case.name] = put(cloud, f"transactions/{folder}/{case.name[:2]}-{file_name}", case.file.read_bytes())
         drops |= _drop_sequence(cloud, late, (3,))
         drops |= _drop_sequence(cloud, "74-prices-with-commas-and-signs", (3,))

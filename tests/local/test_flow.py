@@ -1,4 +1,4 @@
-"""One local cloud on which files are dropped: from there on events alone move anything."""
+"""Files are dropped on a local cloud. From then on, events alone do the work."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_the_sweep_finishes_what_lost_events_left_undone(undisturbed: LocalCloud
     drop = put(undisturbed, transactions_key(4), transactions(GOOD.format(number=5, day=4)))
     undisturbed.wait_until_idle()
     assert phase_of(undisturbed, drop) is Phase.QUEUED
-    # One sweep finds the drop without a run, the next the outcome without a mail and the drop that is not archived.
+    # One sweep finds the drop without a run. The next finds its missing mail and its missing archive copy.
     for _ in range(2):
         undisturbed.router.tick(grace_seconds=0)
         undisturbed.wait_until_idle()

@@ -1,4 +1,4 @@
-"""The local Glue: when runs run and how they end, and what a job's process finds when it starts."""
+"""The local Glue: when runs start, how they end, and the environment of a job's process."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.local.local_clouds import GOOD, mails_about, phase_of, put, runs_of, 
 
 pytestmark = pytest.mark.flow
 
-# A script that prints what it finds before it imports anything of its own.
+# A script that prints its environment before it imports anything of its own.
 PROBE = """
 import json, os, sys
 print("PROBE " + json.dumps({
@@ -51,7 +51,7 @@ def held(undisturbed: LocalCloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[t
 
 @pytest.fixture
 def queuing(undisturbed: LocalCloud) -> Iterator[Callable[[bool], None]]:
-    """Switches job run queuing of the transactions job on or off; the program's own setting comes back."""
+    """Switches job run queuing of the transactions job on or off. The program's setting is restored afterwards."""
     jobs, name = undisturbed.router.functions.gaps.jobs_with_queuing, undisturbed.outputs["transactions_job"]
     declared = name in jobs
 
@@ -64,7 +64,7 @@ def queuing(undisturbed: LocalCloud) -> Iterator[Callable[[bool], None]]:
 
 @pytest.fixture
 def probe(undisturbed: LocalCloud) -> Iterator[Callable[..., tuple[str, str]]]:
-    """Runs PROBE in a job with the transactions job's role and wheel; the run's state and what it printed."""
+    """Runs PROBE in a job with the transactions job's role and wheel. Returns the run's state and output."""
     glue = undisturbed.client("glue")
     job = glue.get_job(JobName=undisturbed.outputs["transactions_job"])["Job"]
     location = job["Command"]["ScriptLocation"].rpartition("/")[0] + "/probe.py"

@@ -1,4 +1,4 @@
-"""The local Lambda: real handlers in processes of their own, with their roles' rights and time limits."""
+"""The local Lambda runs real handlers in separate processes, with their roles' rights and time limits."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from local.runtime.functions import FunctionFailed
 pytestmark = pytest.mark.flow
 
 SECONDS = 300
-"""The time limit of a function in tests that are not about time: more than the busiest machine needs."""
+"""The time limit of a function in tests that are not about time, long enough for a busy machine."""
 
 
 @pytest.fixture
 def function(undisturbed: LocalCloud) -> Iterator[Callable[[str], str]]:
-    """Makes a function of some code, with the role and the settings of `notify`; its name."""
+    """Creates a function from code, with the role and settings of `notify`. Returns its name."""
     functions = undisturbed.client("lambda")
     like = functions.get_function_configuration(FunctionName="transactions-pipeline-dev-notify")
     made: list[str] = []
@@ -51,7 +51,7 @@ def test_a_function_that_takes_too_long_is_killed(undisturbed: LocalCloud, funct
     name = function("import time\ndef handle(event, context):\n    time.sleep(event)\n    return 'done'\n")
     settings = undisturbed.client("lambda")
     settings.update_function_configuration(FunctionName=name, Timeout=1)
-    # It would be done long before the test's end, if it were not killed.
+    # Unless it is killed, it ends long before the test does.
     with pytest.raises(FunctionFailed, match=r"Task timed out after 1\.00 seconds"):
         undisturbed.router.functions.invoke(name, 60)
     settings.update_function_configuration(FunctionName=name, Timeout=SECONDS)

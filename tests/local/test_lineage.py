@@ -1,4 +1,4 @@
-"""A lineage tool hears of each load of the local pipeline, and its end ends nothing else."""
+"""A lineage tool receives an event for each load of the local pipeline. When the tool stops, the pipeline continues."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ def s3(aws: Aws) -> Any:
 
 
 def keys_and_versions(events: list[ObjectEvent]) -> list[tuple[str, str | None]]:
-    """The events' names and versions, but for moto's tagging event after every upload."""
+    """The keys and versions of the events, without moto's tagging event after every upload."""
     named = [(event.name.removeprefix("s3:Object"), event.version_id) for event in events]
     return [(name, version) for name, version in named if not name.startswith("Tagging")]
 
@@ -73,7 +73,7 @@ def test_a_version_and_a_marker_are_deleted_for_good(s3: Any, events: list[Objec
     version = s3.put_object(Bucket="drops", Key=KEY, Body=b"x")["VersionId"]
     marker = s3.delete_object(Bucket="drops", Key=KEY)["VersionId"]
     s3.delete_object(Bucket="drops", Key=KEY, VersionId=marker)
-    assert s3.head_object(Bucket="drops", Key=KEY)["VersionId"] == version, "what the marker hid is back"
+    assert s3.head_object(Bucket="drops", Key=KEY)["VersionId"] == version, "the hidden version is current again"
     s3.delete_objects(Bucket="drops", Delete={"Objects": [{"Key": KEY, "VersionId": version}]})
     assert keys_and_versions(events)[2:] == [("Removed:Delete", marker), ("Removed:Delete", version)]
     assert "Versions" not in s3.list_object_versions(Bucket="drops")

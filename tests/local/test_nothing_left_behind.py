@@ -51,12 +51,12 @@ NEVER: Fates = ((),)
 
 @dataclass
 class Deliveries:
-    """A delivery policy: for each kind of event its fates in turn, each the seconds after which it is delivered."""
+    """A delivery policy. Each kind of event has a list of deliveries, used in turn: the seconds until each delivery."""
 
     object_event: Fates = ONCE
     run_event: Fates = ONCE
     invocation: Fates = ONCE
-    # On a loaded machine the sweep's own time would come in the middle of a test; tests call `tick`.
+    # On a busy machine the scheduled sweep could run in the middle of a test, so tests call `tick` themselves.
     schedule: Fates = NEVER
     lost: int = 0
     doubled: int = 0
@@ -76,7 +76,7 @@ def settle(cloud: LocalCloud) -> None:
 
 
 def wait_for_the_next_second() -> None:
-    """S3's times have whole seconds, and what happens within one has no certain order."""
+    """S3's times have whole seconds, so two uploads within one second have no certain order."""
     second = int(datetime.now(UTC).timestamp())
     while int(datetime.now(UTC).timestamp()) == second:
         time.sleep(0.02)
@@ -109,7 +109,7 @@ def upload_day(cloud: LocalCloud, day: int, *rows: str) -> Drop:
 
 
 def rows_about(cloud: LocalCloud, prefix: str) -> dict[str, dict[str, Any]]:
-    """The fact's rows whose transaction_id begins so."""
+    """The fact's rows whose transaction_id begins with this text."""
     return {name: row for name, row in found_fact(cloud).items() if name.startswith(prefix)}
 
 
@@ -118,7 +118,7 @@ def amounts(cloud: LocalCloud, prefix: str) -> dict[str, str]:
 
 
 def check_ledger(cloud: LocalCloud) -> None:
-    """The sums over the ledger are the fact, in rows and in money, and each entry adds up."""
+    """The ledger's sums of rows and money equal the fact's, and each entry adds up."""
     ledger, changes, fact = (rows_of(cloud, table) for table in (LOAD_LEDGER, LEDGER_AMOUNTS, FACT_TRANSACTIONS))
     for entry in ledger:
         assert entry["rows_read"] == sum(entry[name] for name in COUNTS if name != "rows_read"), entry
@@ -179,7 +179,7 @@ def test_a_row_flows_in_when_its_customer_comes(undisturbed: LocalCloud) -> None
     upload_customers(undisturbed, "CB9")
     settle(undisturbed)
     nothing_moves(undisturbed)
-    assert [len(runs_of(undisturbed, drop)) for drop in (first, second)] == [1, 1], "their customers have not come"
+    assert [len(runs_of(undisturbed, drop)) for drop in (first, second)] == [1, 1], "their customers have not arrived"
 
     upload_customers(undisturbed, "CB1")
     settle(undisturbed)
@@ -235,7 +235,7 @@ def test_a_retracted_file_leaves_no_trace_in_the_table(undisturbed: LocalCloud, 
     check_ledger(undisturbed)
     upload_customers(undisturbed, "CR1")
     settle(undisturbed)
-    assert found_fact(undisturbed) == without, "a row of a file that is taken back waits no more"
+    assert found_fact(undisturbed) == without, "a row of a retracted file no longer waits"
     nothing_moves(undisturbed)
 
     operator.json("replay", drop.load_id)
@@ -250,7 +250,7 @@ def test_a_retracted_file_leaves_no_trace_in_the_table(undisturbed: LocalCloud, 
 def test_a_correction_of_too_late_a_date_counts_in_the_end(
     undisturbed: LocalCloud, operator: Terminal, wrong: str
 ) -> None:
-    """All that a person types is what the mails say."""
+    """The operator types only the commands in the mails."""
     name = f"L{wrong[2:]}"
     right = sale(name, 7, quantity=5)
     mistyped = {
@@ -284,7 +284,7 @@ def test_the_newest_upload_of_a_day_replaces_the_others(tmp_path: Path) -> None:
         settle(cloud)
         upload_day(cloud, 1, sale("D1", 1))
         settle(cloud)
-        assert sorted(amounts(cloud, "D")) == ["D1"], "the row that was taken out is gone"
+        assert sorted(amounts(cloud, "D")) == ["D1"], "the row that the correction left out is gone"
         check_ledger(cloud)
 
         upload_day(cloud, 2, sale("D3", 2), sale("D4", 2))
@@ -298,7 +298,7 @@ def test_the_newest_upload_of_a_day_replaces_the_others(tmp_path: Path) -> None:
         assert sorted(before) == ["D1", "D3"]
         cloud.router.tick(grace_seconds=0)
         settle(cloud)
-        assert rows_about(cloud, "D") == before, "an older upload that comes late changes nothing"
+        assert rows_about(cloud, "D") == before, "an older upload that arrives late changes nothing"
         assert [len(mails_about(cloud, drop)) for drop in (late, newest)] == [1, 1]
         archived = cloud.client("s3").get_object(Bucket=cloud.outputs["archive_bucket"], Key=newest.key)
         assert archived["Metadata"]["source-version-id"] == newest.version_id
@@ -327,7 +327,7 @@ def test_a_withdrawn_file_is_not_loaded_and_its_correction_is(undisturbed: Local
 
 
 def finish(cloud: LocalCloud) -> None:
-    """Ticks of the sweep until nothing is left to do."""
+    """Tick the sweep until nothing is left to do."""
     for _ in range(12):
         settle(cloud)
         before = len(cloud.runs()), len(cloud.mails())

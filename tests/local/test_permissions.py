@@ -105,7 +105,7 @@ def test_a_queue_policy_names_the_service_and_source_it_allows(service: str, sou
     )
     need = RequiredPermission("sqs:SendMessage", "arn:q", {"aws:SourceArn": source})
     assert allows_service(document, service=service, need=need) is may
-    assert not allows_service(None, service=service, need=need), "a queue without a policy takes nothing"
+    assert not allows_service(None, service=service, need=need), "a queue without a policy accepts nothing"
 
 
 def test_a_role_is_for_the_services_its_trust_names() -> None:
@@ -132,7 +132,7 @@ def needs(
         **(headers or {}),
     }
     asked = read_request(environ, account=ACCOUNT)
-    assert environ["wsgi.input"].read() == body, "moto reads the body after us"
+    assert environ["wsgi.input"].read() == body, "moto can still read the body"
     return [(need.action, need.resource) for need in asked.needs]
 
 

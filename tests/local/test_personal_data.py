@@ -1,4 +1,4 @@
-"""Addresses of people are only in the customers and in the files that brought them; forgotten, they are nowhere."""
+"""E-mail addresses are only in dim_customers and in the uploaded files. After `forget` they are nowhere."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ WRONG = {
     40: "P{0},{2},P12345,1,2023-03-01,completed,{1},{1}",
     50: 'P{0},{2},P12345,1,2023-03-01,completed,"{1}" "x',
 }
-"""By number modulo 60: rows that are rejected, each for another reason."""
+"""Number modulo 60 -> a row that is rejected, each for another reason."""
 
 
 @dataclass(frozen=True)
 class Crowd:
-    """So many people, whose names and addresses have a mark that nothing escapes: not JSON, HTML or a log."""
+    """A number of people. Their names and addresses contain a mark that JSON, HTML and logs leave unescaped."""
 
     people: int
     mark: str
@@ -65,7 +65,7 @@ class Crowd:
         return "\n".join([PRODUCTS, *rows, ""]).encode("utf-8")
 
     def day_of_sales(self) -> bytes:
-        """A row for each person; one of ten is rejected."""
+        """A row for each person. One in ten is rejected."""
         good = "P{0},{2},P12345,1,2023-03-01,completed,{1}"
         rows = [
             WRONG.get(number % 60, good).format(self.token(number)[-6:], self.address(number), self.name(number))
@@ -103,7 +103,7 @@ def objects(cloud: LocalCloud, output: str) -> Iterator[tuple[str, bytes]]:
 
 
 def logged(cloud: LocalCloud) -> Iterator[tuple[str, str]]:
-    """Every line that CloudWatch holds, and every log of the cloud's own."""
+    """Every line in CloudWatch and in the local cloud's own logs."""
     logs = cloud.client("logs")
     for page in logs.get_paginator("describe_log_groups").paginate():
         for group in page["logGroups"]:
@@ -148,7 +148,7 @@ def seed(cloud: LocalCloud, crowd: Crowd, day: int) -> Seeded:
 def check_the_person_is_nowhere_else(cloud: LocalCloud, seeded: Seeded) -> None:
     """The people are in dim_customers, in the files that brought them and in the rejected file, and nowhere else."""
     mark, people = seeded.crowd.mark, seeded.crowd.people
-    # They are where they must be: what follows looks in the right places.
+    # The mark is found where it belongs, so the searches below can find it too.
     assert sum(mark in str(row["email"]) for row in rows_of(cloud, DIM_CUSTOMERS)) == people
     held = list(objects(cloud, "work_bucket"))
     rejected = [content for key, content in held if key.startswith(REJECTED) and mark.encode() in content]
@@ -207,6 +207,6 @@ def test_people_are_nowhere_else_and_once_forgotten_nowhere(
         undisturbed.wait_until_idle(SETTLED_WITHIN_SECONDS)
         assert phase_of(undisturbed, drop) is place
     for number in forgotten:
-        assert places_of(undisturbed, crowd.token(number)) == [], "a replay brings no person back"
+        assert places_of(undisturbed, crowd.token(number)) == [], "a replay restores no personal data"
     assert found_fact(undisturbed) == fact
     assert operator.json("forget", crowd.name(0), "--yes")["touched"] == []

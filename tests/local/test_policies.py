@@ -1,4 +1,4 @@
-"""Roles, trust, and the policies of queues and functions: what the program does not allow is refused."""
+"""Roles, trust, and the policies of queues and functions: a request that the program does not allow is refused."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_a_role_may_no_more_than_its_policies_say(undisturbed: LocalCloud) -> No
         s3.put_object(Bucket=bucket, Key=transactions_key(20), Body=b"")
     with pytest.raises(ClientError, match="Forbidden"):
         s3.head_object(Bucket=bucket, Key=transactions_key(1))
-    # A role that may read but not list cannot see that an object is missing.
+    # For a role that may read but not list, S3 answers AccessDenied where an object is missing.
     with pytest.raises(ClientError, match="AccessDenied"):
         s3.get_object(Bucket=undisturbed.outputs["work_bucket"], Key="reports/missing.json")
     assert not [drop for drop in Progress(undisturbed).in_drop_bucket() if "day=20" in drop.key]
@@ -83,7 +83,7 @@ def test_an_event_that_its_rule_may_not_deliver_is_a_dead_letter(
     drop = put(undisturbed, transactions_key(22), transactions(GOOD.format(number=22, day=22)))
     undisturbed.wait_until_idle()
     let_invoke(lambda statement: statement["Condition"]["ArnLike"]["AWS:SourceArn"])
-    assert phase_of(undisturbed, drop) is Phase.ARCHIVED, "the archive's rule is another"
+    assert phase_of(undisturbed, drop) is Phase.ARCHIVED, "archive is invoked by its own rule"
     assert len(undisturbed.mails()) == before
     queue = undisturbed.router.functions.gaps.dead_letter_of_function[notify.arn].rpartition(":")[2]
     url = sqs.get_queue_url(QueueName=queue)["QueueUrl"]
@@ -102,7 +102,7 @@ def test_of_concurrent_conditional_writes_one_succeeds(
         time.sleep(0.05)
         return put_object(*arguments, **named)
 
-    # moto looks first and writes afterwards; this is where others come in between.
+    # moto checks first and writes afterwards. The pause lets other writers in between.
     monkeypatch.setattr(S3Backend, "put_object", put_object_slowly)
 
     def write(number: int) -> bool:

@@ -1,5 +1,4 @@
-"""The local cloud runs what the program declares: a resource that is removed from the program has no effect any
-more."""
+"""The local cloud runs only the resources that the program declares: a removed resource has no more effect."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The handlers themselves, wired to a world in memory, and the search for a schedule that breaks them."""
+"""The real handlers, connected to a world in memory, and the search for a schedule that breaks them."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ SCHEDULE_BYTES = 160
 
 
 class Explorer:
-    """Plays schedules, each in a world of its own."""
+    """Plays schedules, each in a new world."""
 
     def __init__(self) -> None:
         self.world: World | None = None
 
     def play(self, schedule: bytes) -> None:
-        """Raises AssertionError when what must hold does not, with what happened."""
+        """Play a schedule. Raises AssertionError, with the story, when a property is violated."""
         world = World(
             schedule,
             functions={
@@ -58,7 +58,7 @@ class Explorer:
             raise AssertionError("\n".join([str(broken), *world.log])) from None
 
     def find_broken(self, schedules: int, *, seed: int = 0) -> str | None:
-        """The story of the first schedule that breaks, among so many; None when none does."""
+        """Try this many schedules. Returns the story of the first that breaks a property, or None."""
         chance = random.Random(seed)
         for _ in range(schedules):
             try:
@@ -94,7 +94,7 @@ class Explorer:
 
 @contextmanager
 def exploring() -> Iterator[Explorer]:
-    """The handlers run in memory, without a word in the log."""
+    """The handlers run in memory and log nothing."""
     explorer = Explorer()
 
     class ModelTime(datetime):
@@ -110,7 +110,7 @@ def exploring() -> Iterator[Explorer]:
         for module in (attempts, scanner):
             patched.setattr(module, "datetime", ModelTime)
         patched.setattr(sweep, "publish_metrics", lambda *_: None)
-        # A tenth of all time would go into reading the same second again and again.
+        # Cached: parsing the same second again and again would take a tenth of the time.
         patched.setattr(leases, "parsedate_to_datetime", lru_cache(leases.parsedate_to_datetime))
         try:
             yield explorer

@@ -1,7 +1,7 @@
-"""S3, Glue, SQS, SNS and Lambda in memory: as much of them as the functions call, and a clock that the model moves.
+"""The part of S3, Glue, SQS, SNS and Lambda that the functions call, in memory, and a clock that the model moves.
 
-Every call passes `Clients.before` and `Clients.after`, where the model stops, kills or disturbs
-the worker that makes it.
+Every call passes `Clients.before` and `Clients.after`. There the model stops, kills or disturbs
+the calling worker.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ LIVE = ("RUNNING", "WAITING")
 
 
 def refusal(operation: str, code: str, status: int) -> ClientError:
-    """The error that boto3 raises for an answer with this status."""
+    """The error that boto3 raises for a response with this status."""
     answer: Any = {"Error": {"Code": code, "Message": code}, "ResponseMetadata": {"HTTPStatusCode": status}}
     return ClientError(answer, operation)
 
@@ -58,7 +58,7 @@ class Version:
 
 @dataclass
 class S3:
-    """Versioned buckets; the last version of a key is its current object."""
+    """Versioned buckets. The last version of a key is its current object."""
 
     clock: Clock
     before: Callable[[str], None]
@@ -154,7 +154,7 @@ class S3:
             raise refusal("PutObject", "PreconditionFailed", 412)
         if IfMatch and (current is None or current.etag != IfMatch):
             raise refusal("PutObject", "PreconditionFailed", 412 if current else 404)
-        # Nobody asks for an old version of a note, so none is kept.
+        # Old versions of notes are never read, so none is kept.
         self.buckets.setdefault(Bucket, {})[Key] = []
         self.put(Bucket, Key, Body)
         self.after(f"PutObject {Key}")
@@ -212,7 +212,7 @@ class GlueRun:
     arguments: Mapping[str, str]
     started_on: datetime
     get_visible_at: datetime
-    """GetJobRun does not know the run before; its list may show it earlier."""
+    """GetJobRun does not know the run before this time. The list may show it earlier."""
     list_visible_at: datetime
     fate: str
     state: str = "RUNNING"

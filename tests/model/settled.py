@@ -42,7 +42,7 @@ def check(world: World) -> None:
 
 
 def _was_met(world: World, request: str, drop: Drop) -> bool:
-    """True when an attempt was made at it, or a mail says why there is none."""
+    """True when the drop had an attempt, or a mail says why it had none."""
     if world.s3.current(WORK, sent_key(refused_stem(drop.load_id, request))) is not None:
         return True
     claims = (world.s3.current(WORK, key) for key in world.s3.keys(WORK, claims_prefix(drop.load_id)))
@@ -50,7 +50,7 @@ def _was_met(world: World, request: str, drop: Drop) -> bool:
 
 
 def _missed_the_copy(world: World, drop: Drop) -> bool:
-    """True when the last run of a drop looked for it in the drop bucket, and it is in the archive."""
+    """True when the last run of a drop looked in the drop bucket although the drop was archived."""
     last = [
         run for run in world.glue.runs if (actual := decode_run(run.arguments)) is not None and actual.drop == drop
     ][-1]
@@ -60,7 +60,7 @@ def _missed_the_copy(world: World, drop: Drop) -> bool:
 
 
 def _was_mailed(world: World, load_id: str, attempt: int) -> bool:
-    # A sender that died while sending leaves a note instead of a second mail.
+    # If a sender died while sending, a note takes the place of a second mail.
     note = world.s3.current(WORK, sent_key(notified_stem(load_id, attempt)))
     is_undecided = note is not None and b"undecided" in note.body
     return (load_id, attempt) in world.mails or is_undecided

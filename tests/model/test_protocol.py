@@ -1,8 +1,8 @@
 """The protocol of claims, reports and notes, under any schedule.
 
-The functions' own handlers run over AWS in memory. Each schedule disturbs them anywhere: they
-are killed, stopped in the middle, refused, answered late or not at all, called twice or never,
-by a Glue that does not show its runs at once and an S3 that refuses writes for no reason.
+The real handlers run on an AWS in memory. Each schedule disturbs them at any point. They are
+killed, paused or refused, called twice or never, and get late responses or none. Glue does not
+show its runs at once, and S3 refuses writes for no reason.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from lambdas.sweep import scanner
 from lambdas.sweep.scanner import Scanner
 from tests.model.explorer import SCHEDULE_BYTES, Explorer, exploring
 
-# Hypothesis draws few bytes more than it must, and a short schedule disturbs next to nothing.
+# Hypothesis draws little more than the minimum, and a short schedule disturbs almost nothing.
 schedules = st.binary(min_size=60, max_size=SCHEDULE_BYTES)
 
 
@@ -48,11 +48,11 @@ def test_a_hundred_thousand_schedules_end_well(explorer: Explorer) -> None:
     assert explorer.find_broken(100_000, seed=1) is None
 
 
-# The model is worth something: it finds each of these faults when its fix is taken out.
+# The model proves its worth: it finds each of these faults when its fix is removed.
 
 
 def look_at_the_drop_before_the_claims(patched: pytest.MonkeyPatch) -> None:
-    """A run whose starter died is then never found once its drop is archived."""
+    """A run whose starter died is then never found if its drop is archived."""
     plan = Dispatcher._plan
 
     def drop_first(self: Dispatcher, drop: Any, request: Any) -> Any:
@@ -63,7 +63,7 @@ def look_at_the_drop_before_the_claims(patched: pytest.MonkeyPatch) -> None:
 
 
 def read_the_report_before_the_state(patched: pytest.MonkeyPatch) -> None:
-    """A run that ends in between looks as if it had died without a report, and the starter does not ask again."""
+    """A run that ends in between seems to have died without a report, and the starter does not check again."""
 
     def report_first(claim: Any, run_id: str, *, leases: Any, runner: Any) -> Outcome:
         report = read_report(leases, claim.payload["load_id"], claim.payload["attempt"])

@@ -1,4 +1,4 @@
-"""The workers of a world: functions that can be stopped, killed or disturbed at every call they make.
+"""The workers of a world: functions that can be paused, killed or disturbed at every call.
 
 Which call is disturbed, and how, is the schedule's next byte.
 """
@@ -28,7 +28,7 @@ class Broken(BaseException):
 
 @dataclass
 class Worker:
-    """One invocation in a coroutine of its own, so that it can be stopped anywhere."""
+    """One invocation in its own coroutine, so that it can be paused at any call."""
 
     coroutine: greenlet
     deadline: Any
@@ -37,7 +37,7 @@ class Worker:
 
 @dataclass
 class Workers:
-    """Those that live, one of which runs at a time, and the schedule that disturbs them."""
+    """The live workers, one of which runs at a time, and the schedule that disturbs them."""
 
     schedule: bytes
     is_calm: bool = False
@@ -91,7 +91,7 @@ class Workers:
             self.trap = disturbance
 
     def after(self, call: str) -> None:
-        """The call has taken effect; its answer is on the way."""
+        """The call has taken effect. Its response has not arrived yet."""
         trap, self.trap = self.trap, None
         if trap == "kill after":
             raise Killed(call)
@@ -112,7 +112,7 @@ class Workers:
     # workers
 
     def invoke(self, work: Callable[[], None], done: Callable[[bool], None], *, seconds: float = 60) -> None:
-        """Let a function work until it is over, dies, or is stopped in the middle."""
+        """Run a function until it ends, dies or is paused."""
         coroutine = greenlet(lambda: self._run(work, done))
         self._let_run(Worker(coroutine, self.clock.now + timedelta(seconds=seconds)))
 
@@ -142,7 +142,7 @@ class Workers:
         done(is_done)
 
     def kill_the_paused(self) -> None:
-        """No worker that was stopped in the middle continues."""
+        """Kill every paused worker."""
         for worker in list(self.paused):
             worker.is_dead = True
             self.paused.remove(worker)

@@ -1,8 +1,8 @@
 """One schedule: the events of up to three drops, byte by byte, and the properties that must hold after any of them.
 
 A schedule is a string of bytes. Each decision takes the next byte: what happens next, and
-how the worker that is making a call is disturbed. When the bytes are used up nothing
-disturbs any more, and everything must settle. The workers are the functions' own handlers.
+how the calling worker is disturbed. After the last byte there are no more disturbances,
+and all work must end. The workers run the real handlers.
 """
 
 from __future__ import annotations
@@ -73,15 +73,15 @@ class World(Workers):
     """The load ids of deleted files, and since when."""
     committed: set[str] = field(default_factory=set)
     asked: Counter[str] = field(default_factory=Counter)
-    """How often another attempt at a load was asked for."""
+    """How often another attempt at a load was requested."""
     requests: dict[str, Drop] = field(default_factory=dict)
-    """The retractions and flow-ins that were asked for, by name: each must be made or refused in words."""
+    """The requested retractions and flow-ins, by name. Each must be made, or refused with a mail."""
     unasked: Counter[str] = field(default_factory=Counter)
     """The number of attempts that followed a final one."""
     mails: list[tuple[str, int]] = field(default_factory=list)
     dead_letters: int = 0
     waits_until: dict[str, datetime] = field(default_factory=dict)
-    """For each run that met the limit of the day, when the next day begins."""
+    """Run that reached the daily limit -> when the next day begins."""
 
     def __post_init__(self) -> None:
         self.s3 = S3(self.clock, self.before, self.after, self.conflicts)
@@ -131,7 +131,7 @@ class World(Workers):
                 raise RuntimeError("delivered again")
 
         def done(is_done: bool) -> None:
-            # At least once: a message that was handled may come again.
+            # At least once: a message that was handled may be delivered again.
             if is_done and (self.is_calm or self.choose(8) != 7):
                 self.messages = [other for other in self.messages if other is not message]
             elif message.deliveries >= DELIVERIES:
@@ -191,7 +191,7 @@ class World(Workers):
         self._check_that_it_was_requested(decoded)
         withdrawn_at = self.withdrawn.get(decoded.drop.load_id)
         is_archived = decoded.archived is not None or decoded.drop.load_id in self.committed
-        # A starter that had looked at the drop before may still start the run.
+        # A starter that checked the drop before may still start the run.
         is_read = decoded.operation != RETRACT and not is_archived
         if withdrawn_at is not None and (now - withdrawn_at).total_seconds() > 60 and is_read:
             raise Broken(f"a run of {decoded.drop.load_id}, which was withdrawn")
@@ -323,7 +323,7 @@ class World(Workers):
                     self.withdrawn.setdefault(other.load_id, self.clock.now)
 
     def _ask(self) -> None:
-        """A person replays or retracts a load, or what its rows waited for has come."""
+        """A person replays or retracts a load, or its waiting rows' dimension has arrived."""
         if self.choose(4) != 3:
             return
         drop = self.uploads[self.choose(len(self.uploads))]

@@ -17,7 +17,7 @@ REASONS = ("invalid_quantity", "unknown_product", "invalid_status")
 
 
 def load_of(day: int, report_of: object = None) -> Load:
-    """The load of a day of January: 1,000 rows, of which as many as the day's number are rejected on odd days."""
+    """The load of a day of January: 1,000 rows. On odd days, as many rows are rejected as the day's number."""
     key = f"transactions/year=2023/month=01/day={day:02}/till_2023-01-{day:02}.csv"
     drop = Drop("shop-drops", key, f"version-{day}")
     if report_of is not None:

@@ -1,4 +1,4 @@
-"""Which files a backfill means, and which of them it knows to be dropped already."""
+"""Which files a backfill selects, and which of them it recognizes as dropped already."""
 
 from __future__ import annotations
 

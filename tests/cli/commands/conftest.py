@@ -1,4 +1,4 @@
-"""A shop for each module of this folder that asks for one."""
+"""A shop for each module of this folder that requests one."""
 
 from __future__ import annotations
 

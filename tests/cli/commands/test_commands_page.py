@@ -1,4 +1,4 @@
-"""docs/commands.md is one session: every example runs, in its order, and ends with the status it says."""
+"""docs/commands.md is one session. Every example runs, in order, and ends with the documented exit status."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _MOST_SECONDS = 300
 def test_every_command_has_an_example_and_a_documented_shape() -> None:
     shown = {command.split()[2] for command, _ in EXAMPLES}
     assert shown == set(COMMANDS)
-    # What `demo` prints is its summary, a file of its own.
+    # The output of `demo` is its summary, which is also a file.
     assert set(COMMANDS) - {"demo"} <= set(SCHEMAS["$defs"])
 
 
@@ -62,7 +62,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("PIPELINE_STACK", raising=False)
     monkeypatch.setattr(cli.pipelines.local, "STATE_FILE", tmp_path / "running.json")
-    # What a wheel holds is tested where it is installed; here nothing is downloaded.
+    # Another test installs a wheel and checks its content. Here nothing is downloaded.
     monkeypatch.setattr(
         "cli.program.wheel._install_dependencies", lambda work, _: (work / "botocore" / "data").mkdir(parents=True)
     )
@@ -81,7 +81,7 @@ def running(folder: Path) -> Iterator[list[subprocess.Popen[bytes]]]:
 
 
 def start(words: list[str], folder: Path) -> subprocess.Popen[bytes]:
-    """`pipeline up`, once other terminals find it."""
+    """Start `pipeline up`, and wait until other terminals find it."""
     with (folder / "up.log").open("wb") as log:
         command = [sys.executable, "-c", _UP, str(folder / "running.json"), str(folder / "up"), *words]
         process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)

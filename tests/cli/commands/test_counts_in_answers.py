@@ -1,4 +1,4 @@
-"""Counts in commands and in the digest agree with their nouns, and each output says what is left to do."""
+"""Counts in commands and in the digest agree with their nouns. Each output names the next step."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`--help` of every command answers at once, because nothing heavy is imported for it."""
+"""`--help` of every command appears at once, because it imports nothing heavy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ctrl-C ends a watch or a wait, and the command says what goes on without it."""
+"""Ctrl-C ends a watch or a wait, and the command says which work continues."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PIPELINE = SimpleNamespace(look_seconds=0, stack_option=" --stack prod", client=
 
 @pytest.fixture(autouse=True)
 def interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Files are uploaded to no bucket, and Ctrl-C is typed at every wait."""
+    """Uploads go nowhere, and Ctrl-C is typed at every wait."""
 
     def wait(*_: object, **__: object) -> None:
         raise KeyboardInterrupt

@@ -140,7 +140,7 @@ def test_the_status_names_what_needs_a_person(shop: Terminal, loaded: Drop, fail
 
 
 def objects(shop: Terminal) -> dict[str, list[tuple[str, str]]]:
-    """Every object in every bucket of the pipeline, without the notes that the sweep makes and deletes meanwhile."""
+    """Every object in every bucket of the pipeline, except the sweep's temporary notes."""
     s3 = shop.cloud.client("s3")
     listed = {}
     for output in ("drop_bucket", "work_bucket", "archive_bucket"):
@@ -151,7 +151,7 @@ def objects(shop: Terminal) -> dict[str, list[tuple[str, str]]]:
 
 
 def contents_kept(shop: Terminal, word: bytes) -> list[str]:
-    """Keys of the work bucket with a version, however old, that holds the word."""
+    """Keys of the work bucket that contain the word in any version, current or old."""
     s3, bucket = shop.cloud.client("s3"), shop.cloud.outputs["work_bucket"]
     versions = [
         entry
@@ -379,7 +379,7 @@ def test_the_local_pipeline_is_a_stack_called_local(shop: Terminal, stack: list[
 
 
 def test_a_drop_that_waits_is_queued(shop: Terminal) -> None:
-    # The last test here: its event is on its way for an hour.
+    # This test must be the last: its event takes an hour to arrive.
     shop.cloud.router.delivery_policy = lambda _: (3600.0,)
     drop = put(shop.cloud, transactions_key(22), transactions(GOOD.format(number=61, day=22)))
     queued = shop.json("status")["queued"]

@@ -1,4 +1,4 @@
-"""Ctrl-C, no and no answer at the question of a command that cannot be undone."""
+"""A command that cannot be undone asks first: Ctrl-C, no, and no answer."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from tests.cli.screens import run_in_terminal
 from tests.cli.terminals import ROOT
 
-# Polars is there, as in every command that reads files: its handler of Ctrl-C restarts a blocked read.
+# As in every command that reads files, Polars is imported. Its Ctrl-C handler restarts a blocked read.
 PROVE = 'import polars; from cli.main import app; app(["prove", "--region", "eu-west-1"], prog_name="pipeline")'
 
 

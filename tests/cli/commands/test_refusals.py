@@ -26,7 +26,7 @@ def client_error(code: str, message: str = "no") -> ClientError:
 
 
 def raise_from(inner: Exception) -> RuntimeError:
-    """A library's own error round the one that has the sentence."""
+    """A library's error, with the error that has the sentence as its cause."""
     outer = RuntimeError("it went wrong somewhere")
     outer.__cause__ = inner
     return outer
@@ -91,7 +91,7 @@ def test_ctrl_c_ends_with_stopped_and_130(fail: Callable[..., Any]) -> None:
 
 
 def fake_pulumi(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
-    """A `pulumi` on the PATH, a shell script of a few lines, and no other."""
+    """Make a short shell script the only `pulumi` on the PATH."""
     (folder / "pulumi").write_text(f"#!/bin/sh\n{script}\n")
     (folder / "pulumi").chmod(0o755)
     monkeypatch.setenv("PATH", f"{folder}:/bin:/usr/bin")
@@ -141,7 +141,7 @@ def test_a_state_file_that_a_killed_pipeline_left_names_no_pipeline(
 ) -> None:
     state = tmp_path / "running.json"
     monkeypatch.setattr("cli.pipelines.local.STATE_FILE", state)
-    # Another process may have its id by now, so our own id is used, which is certainly alive.
+    # An ended process's id may be in use again. Our own id certainly belongs to a running process.
     state.write_text(json.dumps({"pid": os.getpid(), "outputs": {}, "environment": {}}))
     ended = CliRunner().invoke(app, ["replay", "2023-03-15"])
     assert (ended.exit_code, "no local pipeline is running" in ended.stderr) == (2, True)

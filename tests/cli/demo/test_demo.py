@@ -1,4 +1,4 @@
-"""The demo, from generated files to what it leaves behind."""
+"""The demo, from generated files to the files it leaves behind."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ ARGS = MockDataArgs(days=3, rows=200, products=20, customers=50, seed=11, faults
 
 @pytest.fixture
 def start(tmp_path: Path) -> Callable[..., LocalCloud]:
-    """Starts the demo's laptop with an account and a wheel of its own."""
+    """Starts the demo's local cloud with its own account and wheel."""
     account = f"{uuid.uuid4().int % 10**12:012}"
     wheels = build_wheel(tmp_path / "dist")
 

@@ -1,4 +1,4 @@
-"""A demo deletes what a demo wrote, and nothing else."""
+"""A demo deletes the files of an earlier demo, and nothing else."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_the_next_demo_deletes_what_the_last_one_wrote(tmp_path: Path) -> None:
     run(tmp_path, "reports/a/1.json", "summary.json", "emails/1.txt")
     run(tmp_path, "reports/b/1.json")
     assert contents(tmp_path) == {"reports/b/1.json": "a demo's"}
-    assert sorted(path.name for path in tmp_path.iterdir()) == [MARKER, "reports"], "nor is an empty folder left"
+    assert sorted(path.name for path in tmp_path.iterdir()) == [MARKER, "reports"], "no empty folder is left either"
 
 
 @pytest.mark.parametrize("mine", ["reports/mine.json", "data/mine.csv", "emails/deep/mine.txt", "summary.json"])
@@ -89,7 +89,7 @@ def test_what_a_killed_demo_left_is_cleared(tmp_path: Path) -> None:
     folder = demo_folder(tmp_path)
     folder.__enter__().clear(*RESULTS)
     (tmp_path / "summary.json").write_text("half")
-    # Killed: its end is never reached, and its lock is gone with it.
+    # A killed demo never reaches its end, but its lock is released.
     del folder
     run(tmp_path)
     assert contents(tmp_path) == {}

@@ -1,4 +1,4 @@
-"""The demo's comparison with what the generator knows of its own data."""
+"""The demo compares the results with the generator's expectations."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TOTALS = {"rows_read": 3, "inserted": 2, "rejected": 1, "reject_reasons": {"unkn
 
 @pytest.fixture
 def folders(tmp_path: Path) -> tuple[Path, Path]:
-    """Data with its expectations, and the results of a run that met them."""
+    """Data with its expectations, and the results of a run that meets them."""
     data, out = tmp_path / "data", tmp_path / "out"
     (data / "expected").mkdir(parents=True)
     out.mkdir()

@@ -1,4 +1,4 @@
-"""Under which key a file is dropped."""
+"""The key under which a file is dropped."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def cloud() -> Iterator[Cloud]:
 
 
 def try_and_fail(cloud: Cloud, message: str) -> None:
-    """One attempt, which fails in a way that another may not."""
+    """Make one attempt that fails for a passing cause."""
     start_run.handle(cloud.batch(message), Invocation())
     [run] = cloud.live_runs()
     run.error_message = ""
@@ -76,7 +76,7 @@ def test_a_run_that_a_person_stopped_is_not_retried(cloud: Cloud, look: Any, sta
 
 
 def test_a_drop_whose_failure_was_mailed_is_settled(cloud: Cloud) -> None:
-    """A drop that is gone counts no tries: only the mail says that no attempt follows."""
+    """The tries of a deleted drop are not counted: only the mail says that no attempt follows."""
     drop = cloud.drop()
     start_run.handle(cloud.batch(drop_message(drop)), Invocation())
     [run] = cloud.live_runs()

@@ -94,7 +94,7 @@ def test_files_are_written_and_the_command_says_how_many(tmp_path: Path) -> None
 
 @pytest.fixture
 def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """A client of an S3 of its own, to which the environment points as well."""
+    """A client of a separate S3. The environment points to it too."""
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
@@ -115,7 +115,7 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 @dataclass(frozen=True)
 class Bucket:
-    """A bucket of its own, however many tests this S3 has seen."""
+    """A new bucket for each test."""
 
     s3: Any
     name: str
@@ -130,7 +130,7 @@ class Bucket:
         self.s3.put_bucket_versioning(Bucket=self.name, VersioningConfiguration={"Status": status})
 
     def load_one(self) -> None:
-        """Plays the pipeline: once a dimension is loaded, its version leaves the bucket."""
+        """Acts as the pipeline: when a dimension is loaded, its version leaves the bucket."""
         version = self.s3.list_object_versions(Bucket=self.name)["Versions"][0]
         self.s3.delete_object(Bucket=self.name, Key=version["Key"], VersionId=version["VersionId"])
 
@@ -154,7 +154,7 @@ def test_the_days_are_uploaded_once_the_dimensions_are_loaded(
     seen: list[dict[str, bytes]] = []
 
     def load(_: float) -> None:
-        """The pipeline loads one dimension at each look."""
+        """Each time the command looks, the pipeline has loaded one more dimension."""
         seen.append(shop.keys())
         shop.load_one()
 
@@ -166,7 +166,7 @@ def test_the_days_are_uploaded_once_the_dimensions_are_loaded(
     assert [sorted(keys) for keys in seen] == [
         ["dimensions/dim_customers.csv", "dimensions/dim_products.csv"],
         ["dimensions/dim_products.csv"],
-    ], "while a dimension waits, no day is there"
+    ], "no day is uploaded before both dimensions are loaded"
     generate("--out", tmp_path, "--no-expected", *SMALL)
     written = {path.relative_to(tmp_path).as_posix(): path.read_bytes() for path in tmp_path.rglob("*.csv")}
     days = {key: content for key, content in written.items() if key.startswith("transactions/")}

@@ -38,7 +38,7 @@ _DAY = date(2023, 3, 15), "transactions_2023-03-15.csv"
 
 @dataclass
 class Shop:
-    """A small AWS, and dim_customers as the Data API would answer from it."""
+    """A small AWS, and the Data API's responses about dim_customers."""
 
     cloud: Cloud
     pipeline: Pipeline
@@ -84,7 +84,7 @@ class Shop:
         return result
 
     def claim(self, drop: Drop, run_id: str | None) -> None:
-        """An attempt that has begun, of which `sweep` knows."""
+        """An attempt that has begun and that `sweep` has recorded."""
         payload = {"bucket": drop.bucket, "key": drop.key, "version_id": drop.version_id, "attempt": 1, "tries": 1}
         body = json.dumps({**payload, "job_name": "sales", "run_id": run_id, "load_id": drop.load_id}).encode()
         self.cloud.s3.put_object(Bucket=WORK, Key=claim_key(drop.load_id, 1), Body=body)
@@ -115,7 +115,7 @@ def shop(monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
 
 
 def dying_at(client: Any, number: int, moment: str) -> Callable[[], None]:
-    """The process dies before or after its nth write; returns what takes the trap away."""
+    """The process dies before or after its nth write. Returns a function that removes the trap."""
     seen = 0
 
     def die(**_: Any) -> None:
@@ -132,7 +132,7 @@ def dying_at(client: Any, number: int, moment: str) -> Callable[[], None]:
 
 @dataclass(frozen=True)
 class Uploads:
-    """Files in every place that a person may have."""
+    """Files in every place that can contain a person."""
 
     first: Drop
     other: Drop
@@ -193,7 +193,7 @@ def check(shop: Shop, uploads: Uploads) -> None:
 
 
 def is_killed_at(patch: pytest.MonkeyPatch, number: int, moment: str) -> bool:
-    """Kill one run at its nth write, and start another; False where the run has not so many."""
+    """Kill one run at its nth write, and start another. False if the run has fewer writes."""
     with running_cloud() as cloud:
         shop = opened(cloud, patch)
         uploads = fill(shop)
@@ -301,7 +301,7 @@ def test_staged_rows_that_were_deleted_are_deleted_for_good(shop: Shop) -> None:
     named, blank = io.BytesIO(), io.BytesIO()
     frame = pl.DataFrame({"customer_id": ["C1"], "first_name": ["Ada"], "last_name": ["King"], "email": [ADDRESS]})
     frame.write_parquet(named)
-    # A replay of a rewritten file stages the customer without a name.
+    # Replaying a rewritten file stages the customer without a name.
     frame.with_columns(pl.lit(None).alias(name) for name in frame.columns[1:]).write_parquet(blank)
     for number, body in enumerate((named, blank)):
         key = f"{staging_prefix('0' * 16, number)}part-00000.parquet"

@@ -1,4 +1,4 @@
-"""A file without a person: nothing of the person is left, and all that is loaded of it is as it was, line by line."""
+"""Redacting a file leaves nothing of the person. All values that are loaded stay the same, line by line."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ HEADER = "transaction_id,customer_id,product_id,quantity,transaction_date,status
 
 
 def without(folder: Path, content: bytes, kind: FileKind = SALES, person: Person = ADA) -> tuple[bytes, int]:
-    """The content without the person, and how many rows were changed."""
+    """The content without the person, and the number of changed rows."""
     source, target = folder / "source", folder / "target"
     source.write_bytes(content)
     target.unlink(missing_ok=True)
@@ -103,7 +103,7 @@ def test_what_is_loaded_of_a_file_is_as_it_was(
 
 
 def _rows(content: bytes) -> list[tuple[int, dict[str, str]]] | None:
-    """Line and values of each row, none for a malformed one; None for a file that is refused as a whole."""
+    """Line and values of each row; a malformed row has no values. None for a file that is refused as a whole."""
     try:
         return [(row.source_line, dict(row.values)) for row in read_file(content).rows]
     except Refused:
@@ -132,7 +132,7 @@ def test_a_file_that_cannot_be_read_loses_the_lines_of_the_person(tmp_path: Path
 
 
 def test_a_sale_that_cannot_be_read_now_keeps_its_columns(tmp_path: Path) -> None:
-    """Other settings may read it again, and it must be the same sale then."""
+    """Other settings may be able to read the file. They must then find the same sale."""
     content_left, _ = without(tmp_path, f"order;customer;mail\n1;C1;{ADDRESS}\n2;C2;x\n".encode())
     assert content_left == b"order;customer;mail\n1;C1;forgotten\n2;C2;x\n"
 

@@ -1,4 +1,4 @@
-"""Terminals find the one local pipeline of a checkout."""
+"""Every terminal finds the one local pipeline of a checkout."""
 
 from __future__ import annotations
 

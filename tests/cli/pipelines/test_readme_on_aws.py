@@ -28,7 +28,7 @@ SETTLED_WITHIN_SECONDS = 500.0
 
 
 def commands() -> list[list[str]]:
-    """The first block of the section, a command a line."""
+    """The first block of the section, one command per line."""
     section = README.partition("## On AWS")[2]
     block = re.findall(r"```console\n(.*?)```", section, re.DOTALL)[0]
     return [shlex.split(line.removeprefix("$ ")) for line in block.splitlines()]
@@ -75,7 +75,7 @@ class Typed:
         self.cloud.confirm_subscriptions()
         outputs, program = self.folder / "outputs.json", self.folder / "bin" / "pulumi"
         outputs.write_text(json.dumps(dict(self.cloud.outputs)))
-        # It knows the stack that was deployed, and no other.
+        # It knows only the stack that was deployed.
         program.write_text(PULUMI.format(stack=self.stack, outputs=outputs))
         program.chmod(0o755)
 
@@ -118,6 +118,6 @@ def test_readmes_commands_for_aws_load_a_week(typed: Typed, monkeypatch: pytest.
 
 
 def test_readmes_commands_for_aws_load_a_day(typed: Typed, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The quick form: as written, but for a day of twenty rows instead of the week."""
+    """The quick form: one day of twenty rows instead of the week, otherwise as written."""
     type_all(typed, monkeypatch, "--days", "1", "--rows", "20")
     check(typed, days=1)

@@ -30,7 +30,7 @@ REGION = "eu-central-1"
 
 @dataclass(frozen=True)
 class Stack:
-    """A stack on an AWS of its own, with its buckets and queues, and no function that would handle anything."""
+    """A stack on a separate AWS, with its buckets and queues but without functions."""
 
     outputs: dict[str, str]
 
@@ -62,7 +62,7 @@ class Stack:
         s3.delete_object(Bucket=drop.bucket, Key=drop.key, VersionId=drop.version_id)
 
     def attempt(self, drop: Drop, number: int, outcome: str | None) -> None:
-        """The objects of an attempt in the work bucket; without an outcome it is claimed and not started."""
+        """Write an attempt's objects into the work bucket. Without an outcome it is claimed and not started."""
         s3, bucket = self.client("s3"), self.outputs["work_bucket"]
         identity = {"bucket": drop.bucket, "key": drop.key, "version_id": drop.version_id}
         claim = {**identity, "load_id": drop.load_id, "attempt": number, "job_name": "job", "run_id": None}

@@ -1,4 +1,4 @@
-"""A stack's file that cannot be used is refused with one sentence that says why."""
+"""An unusable stack file is refused with one sentence that says why."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ GOOD = (ROOT / "Pulumi.dev.yaml").read_text(encoding="utf-8")
 
 @pytest.fixture
 def up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str | None], Any]:
-    """Starts `pipeline up --config mine` in a checkout of its own, with this text as its Pulumi.mine.yaml."""
+    """Starts `pipeline up --config mine` in a separate checkout, with this text as its Pulumi.mine.yaml."""
     root = tmp_path / "checkout"
     root.mkdir()
     for name in ("Pulumi.yaml", "Pulumi.dev.yaml", "__main__.py"):

@@ -1,4 +1,4 @@
-"""The contract for other tools is current, valid, and says what the warehouse's tables are."""
+"""The data contract for other tools is current and valid, and describes the warehouse's tables."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TABLES_SQL = (CONTRACT.parent / "tables.sql").read_text(encoding="utf-8")
 
 
 def test_the_contract_is_current() -> None:
-    assert rendered() == WRITTEN, "write it again: .venv/bin/python -m cli.program.contract"
+    assert rendered() == WRITTEN, "generate it again: .venv/bin/python -m cli.program.contract"
 
 
 def test_the_contract_is_valid_by_the_standards_own_schema() -> None:

@@ -30,7 +30,7 @@ def test_a_stack_is_counted_as_it_is_declared(stack: str, rpu: int) -> None:
     assert (usage.interface_endpoints, usage.secrets) == (1, 1)
     shown = costs("--config", stack)
     assert shown["idle_month"][f"{len(alarms)} alarms"] == pytest.approx(len(alarms) * Prices.alarm_month)
-    # Two minutes of the warehouse a load, at its own size.
+    # Each load uses the warehouse for two minutes, at its configured size.
     assert shown["load"][f"Redshift, {rpu} RPU"] == pytest.approx(2 / 60 * rpu * Prices.redshift_rpu_hour)
     assert shown["beside_loads"]["an hour in which analysts query"] == pytest.approx(rpu * Prices.redshift_rpu_hour)
 

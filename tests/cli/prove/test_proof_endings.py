@@ -1,4 +1,4 @@
-"""The end of a proof: after any failure of any step its stack is destroyed and the table says what is left."""
+"""After any failure of any step, a proof destroys its stack and the table lists the leftovers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class NoQueues:
 
 @dataclass
 class PlayedStack:
-    """A stack that is only remembered: deployed and not destroyed, it is left."""
+    """A stack in memory. If it is deployed and not destroyed, it is a leftover."""
 
     name: str = STACK
     by_hand: str = "`a command`"
@@ -62,7 +62,7 @@ class PlayedStack:
 
 @pytest.fixture
 def no_search(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The search by tags finds what the played stack has left."""
+    """The search by tags finds the leftovers of the stack in memory."""
     monkeypatch.setattr(proof_steps, "_LEFTOVER_SECONDS", 0.0)
     monkeypatch.setattr(proof_steps, "leftovers", lambda client, *_, **__: client.__self__.left)
 

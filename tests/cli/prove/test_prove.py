@@ -1,4 +1,4 @@
-"""Every step of `pipeline prove`, against the local cloud: on AWS only AWS is new."""
+"""Every step of `pipeline prove`, against the local cloud."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class LaptopStack:
     by_hand: str = "`a command`"
     cloud: LocalCloud | None = None
     kept: set[str] = field(default_factory=set)
-    """Words of ARNs that `destroy` forgets."""
+    """`destroy` leaves resources whose ARN contains one of these words."""
 
     def refuse_if_unusable(self) -> None:
         if self.cloud is not None:
@@ -59,7 +59,7 @@ class LaptopStack:
         return Pipeline("the stack proof", self.cloud.outputs, session, local=local)
 
     def changes(self) -> str:
-        """The program declares the same a second time."""
+        """A second run of the program must declare the same resources."""
         first, second = (sorted(map(in_words, declared_resources(ROOT, "dev")[0])) for _ in range(2))
         return "" if first == second else "the program declares something else each time"
 
@@ -73,12 +73,12 @@ class LaptopStack:
 
 
 def in_words(resource: Resource) -> str:
-    """An uploaded file is identified by its kind alone."""
+    """A resource as text. An uploaded file is represented by its type alone."""
     return json.dumps([resource.type, dict(resource.inputs)], default=lambda value: type(value).__name__)
 
 
 def destroy_tagged(cloud: LocalCloud, *, kept: set[str]) -> None:
-    """Delete all that has tags, in an order that AWS accepts."""
+    """Delete every tagged resource, in an order that AWS accepts."""
     client: Callable[[str], Any] = cloud.client
     arns = leftovers_of(cloud)
     delete: dict[str, Callable[[str], Any]] = {
@@ -113,7 +113,7 @@ def leftovers_of(cloud: LocalCloud) -> list[str]:
 
 
 def untagged(glue: Any, arn: str) -> str:
-    """The name in an ARN, its tags taken away: moto keeps those of what is deleted."""
+    """The name in an ARN. Its tags are removed, because moto keeps the tags of deleted resources."""
     glue.untag_resource(ResourceArn=arn, TagsToRemove=["project", "environment"])
     return arn.rpartition("/")[2]
 
@@ -167,7 +167,7 @@ def test_every_step_is_good_on_the_local_cloud(proven: tuple[Proof, list[Result]
 def test_what_can_wait_for_glue_side_by_side_does(
     proven: tuple[Proof, list[Result]], uploaded_after: dict[str, set[str]]
 ) -> None:
-    """Each wait takes minutes on AWS: the dimensions, the week with all that needs only them, the late customer."""
+    """On AWS each wait takes minutes, so there are three: dimensions, the week with other files, the late customer."""
     files = proven[0].files
     week = {*files.week, files.killed, files.hostile, files.orphan}
     assert uploaded_after["products and customers are loaded"] == set(files.dimensions)
@@ -176,7 +176,7 @@ def test_what_can_wait_for_glue_side_by_side_does(
 
 
 def fails(proof: Proof, function: Any) -> str:
-    """The sentence with which a step fails."""
+    """The sentence that a failing step prints."""
     with pytest.raises(Failed) as failed:
         function(proof)
     return str(failed.value)
@@ -271,7 +271,7 @@ def test_a_step_fails_once_the_time_is_over(proven: tuple[Proof, list[Result]]) 
 def test_a_proof_that_fails_half_way_leaves_nothing_on_the_cloud(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The mail queue is subscribed, files are on their way, and the step after them breaks."""
+    """The mail queue is subscribed and files are uploaded. The next step breaks."""
     monkeypatch.setattr(proof_steps, "_LEFTOVER_LOOK_SECONDS", 0.1)
 
     def upload_and_break(proof: Proof) -> str:
@@ -292,7 +292,7 @@ def test_a_proof_that_fails_half_way_leaves_nothing_on_the_cloud(
 def test_what_is_left_is_named_until_it_is_gone(
     proven: tuple[Proof, list[Result]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The last test of this module: nothing is left after it."""
+    """This test must be the last of the module: it deletes everything."""
     proof = proven[0]
     monkeypatch.setattr(proof_steps, "_LEFTOVER_SECONDS", 0.0)
     proof.stack.kept = {":transactions-pipeline-proof-drops", "role/warehouse-copy-", ":dashboard/"}

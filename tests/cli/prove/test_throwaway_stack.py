@@ -1,4 +1,4 @@
-"""The throw-away stack on AWS, with a Pulumi CLI that only notes what it is asked."""
+"""The throw-away stack on AWS, with a Pulumi CLI that only records its calls."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ esac
 
 @pytest.fixture
 def pulumi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The file in which the calls are noted."""
+    """The file that records the calls."""
     log, program = tmp_path / "calls", tmp_path / "bin" / "pulumi"
     program.parent.mkdir()
     program.write_text(PULUMI.format(log=log))
@@ -133,21 +133,21 @@ time.sleep(600)
 def wait_for(path: Path) -> None:
     until = time.monotonic() + 300
     while not path.exists():
-        assert time.monotonic() < until, f"{path} does not come"
+        assert time.monotonic() < until, f"{path} was not created in time"
         time.sleep(0.02)
 
 
 def test_control_c_lets_pulumi_end_before_it_is_raised(tmp_path: Path) -> None:
-    """Killed, Pulumi would leave its lock and forget what it was creating."""
+    """A killed Pulumi would leave its lock and lose track of the resources it was creating."""
 
     terminal = threading.get_ident()
 
     def press() -> None:
         wait_for(tmp_path / "runs")
-        # A signal that another thread raises for itself does not wake the thread that waits.
+        # The signal must go to the waiting thread: raised in this thread, it would not wake the other.
         signal.pthread_kill(terminal, signal.SIGINT)
 
-    # A shell starts a job in the background with Ctrl-C ignored, and the tests may be such a job.
+    # A shell ignores Ctrl-C for background jobs, and the tests may run as one.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     threading.Thread(target=press).start()
     try:
@@ -188,7 +188,7 @@ def test_limits_are_printed_before_it_asks(pulumi: Path) -> None:
 def test_a_proof_that_is_killed_destroys_its_stack(
     pulumi: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """SIGTERM while it deploys; afterwards the table says so, and the exit status too."""
+    """SIGTERM arrives during the deployment. Afterwards the table and the exit status report it."""
     monkeypatch.setattr(PulumiStack, "deploy", lambda _: signal.raise_signal(signal.SIGTERM))
     monkeypatch.setattr(proof_steps, "leftovers", lambda *_, **__: [])
     monkeypatch.setattr(proof_steps.ProofMails, "delete", lambda *_: None)

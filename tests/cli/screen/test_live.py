@@ -1,4 +1,4 @@
-"""The live screen fits a terminal of 80 columns and 24 lines, for any names and contents of files."""
+"""The live screen fits a terminal of 80 columns and 24 lines, whatever the files' names and contents."""
 
 from __future__ import annotations
 

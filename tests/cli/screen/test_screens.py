@@ -1,4 +1,4 @@
-"""Output on a terminal of 80 columns and 24 lines: drawn by the real commands, read from a screen."""
+"""The real commands draw on a terminal of 80 columns and 24 lines, and tests read the screen."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LONG = "a_very_long_name_of_a_till_in_a_shop_that_is_far_away_and_closed_on_mond
 STAGES = r"(queued|running|loaded|archived|failed) "
 GOOD = "T{day},C12345,P12345,3,2023-03-{day},Completed"
 
-# The commands as they are typed, with a wheel, buckets and a state file of the test's own.
+# The commands as a user types them, with the test's own wheel, buckets and state file.
 _DEMO = """
 import functools, sys, uuid
 from pathlib import Path
@@ -80,7 +80,7 @@ def test_a_demo_is_seen_from_its_counts_to_its_verdict(tmp_path: Path) -> None:
         place = next(number for number, line in enumerate(picture) if " files done " in line)
         files = [line for line in picture[place + 1 :] if line]
         assert all(re.match(STAGES, line) for line in files), picture
-    # The verdict and what to open are on the last picture, whole.
+    # The last picture shows the whole verdict, and the file to open.
     lines = [line for line in shown.lines if line]
     verdict = lines.index("All 4 files are loaded, mailed and archived.")
     assert lines[verdict + 1] == "All rows match the expected results (expected/)."

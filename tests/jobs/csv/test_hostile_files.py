@@ -1,8 +1,6 @@
-"""Files made to do harm: bombs, endless lines, very many columns, quotes and reasons. They are refused or read, in
-bounded memory.
+"""Hostile files (bombs, endless lines, very many columns, quotes and reasons) are refused, or read in bounded memory.
 
-test_whole_files compares hostile text in fields with the oracle; the sentences are in
-test_refused_files.
+test_whole_files compares hostile text in fields with the oracle. test_refused_files has the sentences.
 """
 
 from __future__ import annotations
@@ -45,13 +43,13 @@ def open_drop(path: Path) -> jobs.csv.reader.SourceFile:
     return open_source_file(path, name="day.csv", required=SOURCE_COLUMNS)
 
 
-# Each begins with a plain part that can be read, and never ends.
+# Each begins with a readable part and never ends.
 BOMBS = {
     "a gigabyte of nothing": (gzip.compress(b"\0" * 16 * MIB), 64, "line 2: the line is longer than 1,048,576 bytes"),
     "a hundred million blank lines": (gzip.compress(b"\n" * 16 * MIB), 8, ""),
 }
 
-# Not ru_maxrss, which begins with what the process that started this one has.
+# Not ru_maxrss: it starts at the memory of the parent process.
 _IN_A_PROCESS_OF_ITS_OWN = """
 import sys
 from tests.jobs.dry_run import dry_run
@@ -82,7 +80,7 @@ def test_a_gzip_bomb_is_looked_through_in_little_memory(
 
 
 class CountingFile(io.FileIO):
-    """Knows how much was read of it."""
+    """Counts the bytes that are read."""
 
     bytes_read = 0
 
@@ -96,13 +94,13 @@ def test_a_line_of_two_gigabytes_is_refused_after_two_blocks(tmp_path: Path) -> 
     path = tmp_path / "drop"
     with path.open("wb") as file:
         file.write(f"{HEADER}\n{SOUND_LINE}\n".encode())
-        # A hole: two gigabytes to read and nothing on the disk.
+        # A sparse file: two gigabytes to read, almost nothing on the disk.
         file.truncate(2048 * MIB)
     CountingFile.bytes_read = 0
     counted = mock.patch.object(Path, "open", lambda self, _mode: CountingFile(self))
     with counted, pytest.raises(FileRefused, match="line 3: the line is longer than 1,048,576 bytes"):
         open_drop(path)
-    # And the block before it again, to count its lines.
+    # The block before is read again, to count its lines.
     assert CountingFile.bytes_read <= 5 * MAX_RECORD_BYTES
 
 
@@ -148,7 +146,7 @@ def test_hosts_of_quotes_cost_a_row_each(line: str, rows: int) -> None:
         run = load(SOUND_LINE, line.rstrip("\n"))
     assert run.report.counts is not None
     assert (run.report.counts["rows_read"], run.report.counts["rejected"]) == (rows + 1, rows)
-    # What is done to a whole chunk is done once for it, not once for each of its quotes.
+    # Work on a whole chunk is done once for the chunk, not once for each quote.
     assert scatter.call_count < 100
 
 
@@ -158,7 +156,7 @@ def test_hosts_of_quotes_cost_a_row_each(line: str, rows: int) -> None:
     ids=["with a comma", "doubled", "in the middle", "blanks around", "empty", "needless"],
 )
 def test_quotes_in_every_row_send_no_line_the_slow_way(extra: str) -> None:
-    """One quoted comma in each row once made the job ninety times slower: every line was split in Python."""
+    """With one quoted comma in each row, the job once split every line in Python and was ninety times slower."""
     lines = [f"{SOUND_LINE.replace('T1', f'T{number}', 1)},{extra}" for number in range(1, 2_001)]
     with mock.patch.object(jobs.csv.quoted, "_exact_frame", side_effect=jobs.csv.quoted._exact_frame) as exact:
         run = dry_run("\n".join([f"{HEADER},remark", *lines, ""]).encode())
@@ -169,7 +167,7 @@ def test_quotes_in_every_row_send_no_line_the_slow_way(extra: str) -> None:
 
 @pytest.mark.parametrize("quote", ["", '"'], ids=["plain", "quoted"])
 def test_short_lines_do_not_make_a_chunk_large(tmp_path: Path, quote: str) -> None:
-    """Sixteen megabytes of commas were a frame of 2.7 million rows, and 3.5 GB."""
+    """Sixteen megabytes of commas once became a frame of 2.7 million rows and 3.5 GB."""
     path = tmp_path / "drop"
     path.write_bytes(f"{HEADER},{quote}extra{quote}\n".encode() + b"x,,,,,,\n" * 300_000 + SOUND_LINE.encode() + b",")
     source = open_drop(path)
@@ -193,7 +191,7 @@ def test_short_lines_below_a_wide_header_are_read_twice_at_most(tmp_path: Path) 
 
 
 def _bytes_read() -> int:
-    """By this process so far."""
+    """The bytes that this process has read so far."""
     return int(Path("/proc/self/io").read_text().split()[1])
 
 
@@ -201,7 +199,7 @@ TEN_REASONS = ",,,x,2023-99-99,lost".replace(",,,x", f"{'t' * 65},nobody,nothing
 
 
 def test_every_other_row_rejected_for_every_reason_there_is() -> None:
-    """The report holds three samples of each reason, however many rows there are."""
+    """The report has three samples of each reason, whatever the number of rows."""
     sound = [SOUND_LINE.replace("T1", f"T{at}") for at in range(20_000)]
     bad = [TEN_REASONS, ",,,-1,soon,", f"T,C,P,1,2023-03-16,{'s' * 17}", "a,b"]
     run = load(*(line for at, row in enumerate(sound) for line in (row, bad[at % 4])))
@@ -232,7 +230,7 @@ def test_a_malformed_record_of_several_lines_is_kept_whole(slip: str) -> None:
 
 
 def test_what_cannot_be_seen_is_kept_as_it_stood() -> None:
-    """Escaping happens where the text is shown (lambdas.printable): a row can only be corrected if it is unchanged."""
+    """The text is escaped only where it is displayed (lambdas.printable). A correction needs the row unchanged."""
     ids = [f"T{sign}1" for sign in UNSEEN]
     run = load(*(SOUND_LINE.replace("T1", name).replace("C12345", "nobody") for name in ids))
     assert run.rejected is not None
@@ -249,14 +247,14 @@ def test_a_report_is_one_json_object_whatever_it_quotes(texts: list[str]) -> Non
     report = dry_run(content).report
     text = report.to_json()
     assert Report.from_json(text) == report
-    assert not set(text.encode()) & set(range(0x20)) - {0x0A}, "a control character is escaped, as JSON demands"
+    assert not set(text.encode()) & set(range(0x20)) - {0x0A}, "control characters must be escaped in JSON"
     assert json.loads(text)["ignored_columns"] == report.ignored_columns
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 @pytest.mark.parametrize("heading", ["a\rb", "a\r\nb", "a\nb", 'a"b', "a,b"])
 def test_a_heading_of_several_lines_is_one_in_the_rejected_file(heading: str, end: str) -> None:
-    """For any reader of CSV: a carriage return outside of quotes would end the header there."""
+    """A carriage return outside quotes would end the header, for any CSV reader."""
     rows = [f"{HEADER},{_quoted(heading)}", f"{SOUND_LINE.replace('C12345', 'nobody')},x", ""]
     run = dry_run(end.join(rows).encode())
     assert run.rejected_content is not None, str(run.error)
@@ -286,7 +284,7 @@ formulas = st.tuples(
 
 @given(st.lists(formulas, min_size=1, max_size=4))
 def test_rejected_files_hold_no_formula_and_can_be_read_back(values: list[str]) -> None:
-    """In a heading, an extra column, a value or a whole malformed row."""
+    """The formula is in a heading, an extra column, a value or a malformed row."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow([*HEADER.split(","), *(f"{value}{at}" for at, value in enumerate(values))])
@@ -295,7 +293,7 @@ def test_rejected_files_hold_no_formula_and_can_be_read_back(values: list[str]) 
     writer.writerow([values[0]])
     run = dry_run(out.getvalue().encode())
     if run.error is not None:
-        # The cells may spell a header twice or not at all; nothing was written then.
+        # The cells may repeat or damage a heading. The file is then refused and nothing is written.
         assert run.rejected_content is None
         return
     assert run.rejected_content is not None

@@ -1,4 +1,4 @@
-"""The sentence a person gets for a file that cannot be loaded: what, which value, where, what to do."""
+"""The sentence about a file that cannot be loaded: what, which value, where, what to do."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ def test_a_broken_file_is_refused_in_one_sentence(content: bytes, sentence: str)
 
 
 def test_missing_columns_are_named_as_in_the_contract() -> None:
-    """Nothing that a file says makes a sentence longer than a person reads."""
+    """No content of a file makes a sentence too long to read."""
     header = ",".join("x" * 60_000 for _ in range(10)) + ",transaction_id,\x1b[31m,\x1b[31m"
     error = str(dry_run(f"{header}\n".encode()).error)
     assert "\x1b" not in error

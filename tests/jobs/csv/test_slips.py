@@ -1,10 +1,8 @@
 """No sale vanishes: valid files with random errors of quotes, escapes, line ends, blanks and joins.
 
-A model of a careful reader, independent of the job, goes through the damaged file line by line. It finds which
-original sales are still in which line, with any quotes, blanks and backslashes around their values. Each such sale
-must be accepted as it was, or be in a
-rejected row of that line, or be named by the refusal of the whole file. And nothing is accepted
-that was no sale.
+A model of a careful reader, independent of the job, reads the damaged file line by line. It finds the original
+sales in each line, with any quotes, blanks and backslashes around their values. Each such sale must be accepted
+unchanged, or be in a rejected row of that line, or the whole file must be refused. No other row is accepted.
 """
 
 from __future__ import annotations
@@ -49,7 +47,7 @@ SLIPS = ("quote", "lost quote", "escape", "escaped quote", "line end", "carriage
 
 @dataclass(frozen=True)
 class Damaged:
-    """A file that was sound, with its sales as they were."""
+    """A damaged file, with the sales of its sound original."""
 
     content: str
     sales: dict[str, tuple[str, ...]]
@@ -58,7 +56,7 @@ class Damaged:
 
 
 def damaged(seed: int, *, rows: int, slips: int, header: tuple[str, ...], quoted: float) -> Damaged:
-    """A file of so many rows with so many slips."""
+    """A file with this number of rows and slips."""
     rng = random.Random(seed)
     sales, lines = {}, []
     customers, products = sorted(SOUND_CUSTOMERS), sorted(SOUND_PRODUCTS)
@@ -89,7 +87,7 @@ def _cell(value: str, quoted: bool) -> str:
 def _slip(text: str, rng: random.Random) -> str:
     kind = rng.choice(SLIPS)
     if kind in ("quote", "blank", "line end", "carriage return", "escaped quote"):
-        # Beside a value, where slips happen: a blank within a value would make another value of it.
+        # Slips are placed beside a value: a blank within a value would change the value.
         places = [match.start() + rng.randint(0, 1) for match in re.finditer("[,\n]", text)] or [0]
         at = rng.choice([0, *places])
         sign = {"quote": '"', "blank": " ", "line end": "\n", "carriage return": "\r"}
@@ -103,7 +101,7 @@ def _slip(text: str, rng: random.Random) -> str:
 
 
 def careful_person(file: Damaged) -> dict[int, set[str]]:
-    """Physical line -> the ids of the sales that are whole in it, in the header's order."""
+    """Physical line -> the ids of the sales whose values are all in it, in the header's order."""
     actual: dict[int, set[str]] = {}
     order = [name for name in file.header if name in COLUMNS]
     for number, line in enumerate(re.split("\r?\n", file.content), start=1):
@@ -136,13 +134,13 @@ def check(file: Damaged, run: DryRun) -> None:
         if values[0] in file.sales:
             assert file.sales[values[0]][:4] == values, f"line {row['source_line']} became another sale: {values}"
         else:
-            # Two slips can write another id, which cannot be noticed; but then the file has that id.
+            # Two slips can create another id, which no reader can notice. But then the file contains that id.
             assert values[0] in _bare(" ".join(lines[row["source_line"] - 1 :][:30])), values
         accepted.add(values[0])
     rejected = {int(row[-3]) for row in run.rejected.lines} if run.rejected else set()
     starts = sorted(rejected | {row["source_line"] for row in run.staged})
     for line, sales in careful_person(file).items():
-        # A row may begin on an earlier line, with a note. A sale that is in the file twice counts once.
+        # A row may begin on an earlier line, in a quoted note. A sale that is in the file twice counts once.
         row = max((start for start in starts if start <= line), default=0)
         vanished = sales - accepted if row not in rejected else set()
         assert not vanished, f"the sales {vanished} on line {line} vanished"
@@ -182,14 +180,14 @@ def test_no_sale_vanishes_after_any_slips(file: Damaged, in_pieces: bool) -> Non
 @pytest.mark.parametrize("rows", [1000, 5000])
 @pytest.mark.parametrize("header", HEADERS[:3])
 def test_no_sale_vanishes_from_a_long_file(rows: int, header: tuple[str, ...]) -> None:
-    """Few slips in many rows: each costs its own row, or the file is refused."""
+    """With few slips in many rows, each slip costs its own row, or the file is refused."""
     for seed in range(40 if IS_THOROUGH else 2):
         file = damaged(seed, rows=rows, slips=seed % 5 + 1, header=header, quoted=0.3)
         check_quickly(file, dry_run(file.content.encode("utf-8")))
 
 
 def check_quickly(file: Damaged, run: DryRun) -> None:
-    """The same for a file of whose lines nearly all are sound: each sale by its id alone."""
+    """The same check for a file with few damaged lines. It finds each sale by its id alone."""
     if run.error is not None:
         assert re.match(r"day\.csv, line \d+: ", str(run.error)), str(run.error)
         return

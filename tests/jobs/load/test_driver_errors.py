@@ -1,4 +1,4 @@
-"""Which of the driver's errors is worth another try."""
+"""Which of the driver's errors are retried."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ WAREHOUSE = WarehouseAddress(
 
 
 def tries_of(text: str) -> tuple[int, type[BaseException]]:
-    """The number of times that a statement with this XX000 is sent, and its final error."""
+    """How often a statement with this XX000 error is sent, and its final error."""
     tries = []
 
     def send(_: Any) -> None:
@@ -80,7 +80,7 @@ def sentence_of(fields: dict[str, str]) -> str:
 
 
 def test_an_errors_detail_is_in_the_sentence_without_its_frame() -> None:
-    """The message alone says only that a scan failed; file, column and cause are in the detail."""
+    """The message says only that a scan failed. File, column and cause are in the detail."""
     sentence = sentence_of({"S": "ERROR", "C": "XX000", "M": "Spectrum Scan Error", "D": SPECTRUM_DETAIL})
     assert sentence == (
         "the warehouse refused a statement (XX000): Spectrum Scan Error: File "
@@ -95,7 +95,7 @@ def test_a_detail_without_a_frame_is_shown_unchanged() -> None:
 
 
 def test_a_usage_limit_that_is_reached_is_waited_out_until_midnight() -> None:
-    """Retries within seconds, or three within the hour, would only make the load fail finally."""
+    """Retries within seconds, or three within the hour, would only use up the tries."""
     text = "Query reached the serverless usage limit"
     tries = []
 
@@ -115,7 +115,7 @@ def test_a_usage_limit_that_is_reached_is_waited_out_until_midnight() -> None:
 
 
 def test_the_job_reaches_the_warehouse_by_verified_tls() -> None:
-    """With IAM the driver refuses a connection without TLS; nothing may weaken how it verifies the certificate."""
+    """With IAM the driver refuses a connection without TLS. No setting may weaken the check of the certificate."""
     with mock.patch("redshift_connector.connect") as connect:
         WarehouseSession(WAREHOUSE).run(lambda _: None)
     assert connect.call_args.kwargs["iam"] is True

@@ -1,4 +1,4 @@
-"""The SQL: what is committed is what is sent, and nothing from outside is ever read as SQL."""
+"""The SQL: the committed text is the text that is sent, and no outside value is ever read as SQL."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests import oracle
 @pytest.mark.parametrize("name", sorted(rendered()))
 def test_the_rendered_statements_are_the_committed_ones(name: str) -> None:
     assert (sql.RENDERED / name).read_text(encoding="utf-8") == rendered()[name], (
-        "run python -m jobs.load.rendering and look at what changed"
+        "run `.venv/bin/python -m jobs.load.rendering` and review the difference"
     )
 
 
@@ -43,7 +43,7 @@ def test_ranks_are_the_oracles_and_are_never_restated_in_sql() -> None:
     assert STATUSES == oracle.STATUSES
     assert {status: rank for rank, status in enumerate(oracle.STATUSES)} == STATUS_RANK
     assert len(STATUSES) <= RANK_SLOTS, "a rank beyond the slots would count as a later microsecond"
-    # The opening balance asks which statuses are sales; it knows nothing of their order.
+    # The opening balance names the statuses that are sales, without their order.
     scripts = [script for name, script in rendered().items() if name != "tables.sql"]
     assert not any(status in script for script in scripts for status in STATUSES)
 

@@ -1,4 +1,4 @@
-"""Reading a dimension: every row right, or the line named that is not."""
+"""Reading a dimension: every row is right, or the wrong line is named."""
 
 from __future__ import annotations
 
@@ -299,7 +299,7 @@ GERMAN_ROWS = [(2, "P1", "Größe", None, Decimal("1234.5"), None)]
         ("Größe;1.234,5;P1".encode("cp1252"), GERMAN),
         ("\ufeffGröße;1.234,50000;P1".encode(), GERMAN),
         ("'Größe';1.234,5;P1".encode("utf-16"), replace(GERMAN, quote="'", escape="\\")),
-        # The contract's own form, which the settings cannot read.
+        # The contract's own form, which does not match the settings.
         ("Größe,1234.5,P1".encode(), GERMAN),
         ('"Größe","1234.5","P1"'.encode(), TABS),
         ('Größe,"1,234.5",P1'.encode(), replace(DEFAULT, thousands_separator=",")),

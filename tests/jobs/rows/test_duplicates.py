@@ -1,4 +1,4 @@
-"""Ids that occur in several rows of a file are found and settled exactly, however the file is cut."""
+"""Ids that occur in several rows of a file are found and settled exactly, wherever the file is cut."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ sales = st.builds(
     st.sampled_from(("2023-03-15", "2023-03-15T00:00Z", "2023-03-14")),
     st.sampled_from(("pending", "PENDING", "shipped")),
 )
-"""Rows of two ids, most of them equal, some of unknown customers and products, some wrong in themselves."""
+"""Rows of two ids. Most are equal, some have unknown customers or products, some are invalid."""
 
 
 @pytest.mark.parametrize("collide", [False, True], ids=["hashes", "hashes that all collide"])
@@ -74,7 +74,7 @@ sales = st.builds(
 def test_rows_of_one_id_end_as_the_contract_says(
     collide: bool, rows: Sequence[Transaction], pieces: Mapping[str, int]
 ) -> None:
-    """A collision of hashes does no harm: what is contested is settled by the id itself."""
+    """A hash collision does no harm: duplicate candidates are settled by the id itself."""
     colliding = pl.col("transaction_id").str.len_bytes().cast(pl.UInt64) * 0 + 7
     hashed = colliding if collide else pl.col("transaction_id").hash()
     with (
@@ -96,7 +96,7 @@ def test_different_sales_of_one_id_are_all_rejected(column: str, value: str) -> 
 
 
 def test_a_conflict_does_not_hang_on_the_dimensions() -> None:
-    """Loaded once its product is known, the second row would overwrite the first in silence."""
+    """If the second row waited for its product and was loaded later, it would silently overwrite the first."""
     run = check(write([SALE, ("T1", "C0", "P9", *SALE[3:])]))
     assert run.staged == []
     assert run.rejected is not None
@@ -119,7 +119,7 @@ def test_the_order_of_the_lines_decides_no_conflict(order: Sequence[int]) -> Non
 
 @pytest.mark.parametrize("order", [1, -1], ids=["oldest first", "newest first"])
 def test_two_tills_that_number_alike_are_named(order: int) -> None:
-    """One winner an id is the contract, but the sales that lose are not lost in silence."""
+    """Only one sale per id wins, by the contract. The losing sales are reported."""
     harbour = (*SALE[:4], "2023-03-14T10:00Z", "completed")
     main_street = ("T1", "C12345", "P12345", "2", "2023-03-14T11:00Z", "completed")
     run = check(write([harbour, main_street, ("T2", *SALE[1:])][::order]))
@@ -168,7 +168,7 @@ def test_rows_of_one_id_are_never_held_together() -> None:
 
     def noted(frames: Sequence[pl.DataFrame], **more: object) -> pl.DataFrame:
         whole = concat(frames, **more)
-        # A hash takes 8 bytes and a mark a bit; what must not grow is the number of whole rows.
+        # A hash takes 8 bytes and a mark one bit. Only the number of whole rows must not grow.
         if isinstance(whole, pl.DataFrame) and whole.columns != ["hash"]:
             heights.append(whole.height)
         return whole

@@ -1,4 +1,4 @@
-"""Texts that are one id, texts that are no id, and texts that may mean several."""
+"""Texts that mean one id, no id, or possibly several ids."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ blanks_and_marks = st.text("T1| \t\u3000'\"=“”‘’#.-", min_size=1, max_si
 @given(st.lists(blanks_and_marks, min_size=10, max_size=30))
 @example(['="T1 "', "“T1 ”", "' T1 '", '" “T1” "'])
 def test_no_text_reaches_the_warehouse_with_a_blank_at_its_end(written: list[str]) -> None:
-    """Redshift ignores trailing blanks where it compares VARCHARs: two ids here would be one there."""
+    """Redshift ignores trailing blanks when it compares VARCHARs, so two ids here would be one there."""
     source = SourceSettings.parse({"columns": {"transaction_id": ["transaction_id", "item"]}})
     header = ",".join([*SOURCE_COLUMNS, "item"])
     rows = [",".join(['"' + text.replace('"', '""') + '"', *SALE[1:], "7 "]) for text in written]

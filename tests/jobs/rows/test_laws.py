@@ -42,7 +42,7 @@ def same(actual: Validated, expected: Validated) -> None:
 
 
 def comparable(rows: pl.DataFrame) -> pl.DataFrame:
-    # Row numbers and the values of an Enum are those of the dimension, related to the rows or not.
+    # Row numbers and Enum values belong to the whole dimension, whether or not the rows use them.
     rows = rows.drop("product_row", "customer_row", strict=False)
     enums = [name for name, dtype in rows.schema.items() if isinstance(dtype, pl.Enum)]
     return rows.with_columns(pl.col(enums).cast(pl.String)).sort(SOURCE_LINE)
@@ -88,7 +88,7 @@ def test_unrelated_dimension_rows_do_not_matter(rows: Sequence[Transaction]) -> 
 
 @given(st.one_of(transactions(), hostile_transactions()), st.sampled_from(SOURCE_COLUMNS))
 def test_worse_stays_worse(row: Transaction, column: str) -> None:
-    """A value taken away never makes a row acceptable, and leaves what other columns were rejected for."""
+    """Removing a value never makes a row acceptable, and keeps the reasons of all other columns."""
     validate = transform(**KNOWING)
     before, after = validate(text_rows([row])), validate(text_rows([{**row, column: ""}]))
     assert after.accepted.is_empty()
@@ -96,7 +96,7 @@ def test_worse_stays_worse(row: Transaction, column: str) -> None:
         (reasons,), (left,) = (
             validated.rejected.get_column(REJECT_REASONS_COLUMN).str.split(";") for validated in (before, after)
         )
-        shared = {"value_too_long", "invalid_quantity", "rounded_id"}  # of several columns
+        shared = {"value_too_long", "invalid_quantity", "rounded_id"}  # these reasons are about several columns
         its_own = {reason for reason in oracle.REJECT_REASONS if column in reason or column[:-3] in reason}
         assert set(reasons) - shared - its_own <= set(left)
 
@@ -106,7 +106,7 @@ def test_worse_stays_worse(row: Transaction, column: str) -> None:
     st.lists(st.integers(1, 200_000), max_size=3, unique=True),
 )
 def test_classes_are_total_and_exclusive(sold: Sequence[tuple[int, Decimal]], cents: Sequence[int]) -> None:
-    """Each accepted row has the class with the highest bound it reaches; a boundary belongs to the class above."""
+    """Each accepted row has the class with the highest bound it reaches. A bound belongs to the class above."""
     bounds = [Decimal(0), *(Decimal(cent) / 100 for cent in sorted(cents))]
     classes = {f"class {at}": bound for at, bound in enumerate(bounds)}
     on_the_bound = {f"B{at}": oracle.Product(f"B{at}", "", "", bound, "") for at, bound in enumerate(bounds)}
@@ -149,7 +149,7 @@ def test_what_was_rejected_is_read_again_as_it_was(
         return
     again = check(run.rejected_content, **known)
     assert run.rejected is not None
-    assert again.staged == [], "rejected once, rejected again, for nothing was corrected"
+    assert again.staged == [], "the rows were not corrected, so they are rejected again"
     assert again.rejected is not None
     assert again.rejected.header == run.rejected.header
     for first, second in zip(run.rejected.lines, again.rejected.lines):

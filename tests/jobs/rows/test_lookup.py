@@ -31,7 +31,7 @@ def series(ids: Sequence[str | None]) -> pl.Series:
 
 @given(st.lists(hostile_texts, max_size=8, unique=True), st.lists(hostile_texts, max_size=8))
 def test_an_id_is_found_if_it_is_the_same_text_to_the_last_character(known: list[str], asked: list[str]) -> None:
-    """An id `001` is not 1, and case decides."""
+    """The id `001` is not 1, and ids are case-sensitive."""
     held = Lookup(products(*known), name="dim_products", key="product_id")
     texts = [*asked, *known]
     rows = held.rows_of(series(texts))
@@ -76,7 +76,7 @@ def test_more_categories_than_an_enum_is_worth_are_joined_alike() -> None:
 
 
 def test_a_column_that_both_sides_have_is_the_dimensions_on_purpose() -> None:
-    """A price in the transactions file, or one already multiplied, is an ignored column and nothing else."""
+    """A price or an amount in the transactions file is just an ignored column."""
     content = f"price,product_name,{HEADER}\n0.01,cheap,{SOUND_LINE}\n"
     run = dry_run(content.encode())
     assert run.report.ignored_columns == ["price", "product_name"]

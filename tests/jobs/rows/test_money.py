@@ -1,4 +1,4 @@
-"""Amounts, to the cent, at the ends of their range too."""
+"""Amounts are exact to the cent, also at the ends of their range."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ prices = st.one_of(
 
 
 def sell(quantity: int | str, price: Decimal) -> object:
-    """The total_amount of so many pieces at this price, or the reasons why there is none."""
+    """The total_amount for this quantity and price, or the reject reasons."""
     row = {**dict(zip(SOURCE_COLUMNS, SOUND_LINE.split(","))), "quantity": str(quantity)}
     product = oracle.Product("P12345", "Widget A", "Gadgets", price, "S123")
     accepted, rejected, _ = transform(products={"P12345": product})(text_rows([row]))
@@ -54,7 +54,7 @@ def test_every_amount_is_exact_and_half_a_cent_goes_up(quantity: int, price: Dec
         (7, "0", Decimal("0.00")),
         ("007", "29.99", Decimal("209.93")),
         (100, "99999999999999.9999", Decimal("9999999999999999.99")),
-        (101, "99009900990099.0099", ("invalid_quantity",)),  # only rounding takes it beyond the column
+        (101, "99009900990099.0099", ("invalid_quantity",)),  # it exceeds the column only after rounding
         (2147483647, "99999999999999.9999", ("invalid_quantity",)),
         (2147483648, "0.01", ("invalid_quantity",)),
         (0, "1", ("invalid_quantity",)),
@@ -70,7 +70,7 @@ def test_an_amount_worked_out_by_hand(quantity: int | str, price: str, amount: o
 
 
 def test_a_sum_beyond_what_one_amount_may_be_is_exact_too() -> None:
-    """Polars gives a sum the precision of its addends, and rounds what has more digits without a word."""
+    """Polars gives a sum the precision of its addends, and silently rounds longer results."""
     line = SOUND_LINE.replace(",2,", ",100,")
     content = "\n".join([",".join(SOURCE_COLUMNS), *(line.replace("T1", f"T{at}") for at in range(3))])
     product = oracle.Product("P12345", "Widget A", "Gadgets", Decimal("99999999999999.9999"), "S123")

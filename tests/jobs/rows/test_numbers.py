@@ -23,7 +23,7 @@ FRENCH = {"decimal_comma": True, "thousands_separator": " "}
     ("settings", "text", "quantity"),
     [
         (POINT, "2.0000", 2),
-        (POINT, "1.000", None),  # a thousand to some
+        (POINT, "1.000", None),  # a thousand in some countries
         (POINT, "999.000", None),
         (POINT, "-1.000", None),
         (POINT, "0.000", 0),
@@ -74,7 +74,7 @@ def test_a_whole_number_has_one_reading(settings: dict[str, object], text: str, 
         (GERMAN, "1299.50", None),
         (COMMA, "0,5", "0.5"),
         (POINT, " 5 ", "5"),
-        (POINT, "1.000", None),  # a thousand to some
+        (POINT, "1.000", None),  # a thousand in some countries
         (POINT, " 1.000 ", None),
         (POINT, "999.999", None),
         (POINT, "1,000", None),
@@ -89,7 +89,7 @@ def test_a_whole_number_has_one_reading(settings: dict[str, object], text: str, 
         (ENGLISH, "1,000", "1000"),
         (GERMAN, "1.000", "1000"),
         (GERMAN, "1,000", "1"),
-        (GERMAN, "0.125", None),  # nobody writes 125 so
+        (GERMAN, "0.125", None),  # no one writes 125 like this
         (COMMA, "1,000", "1"),
         (COMMA, "1.000", None),
         *((POINT, text, None) for text in ("$12.50", "12.50 €", "12.50 USD", "R$ 12.50")),

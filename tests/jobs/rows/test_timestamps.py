@@ -1,4 +1,4 @@
-"""The one reading of a transaction_date, against the oracle's and against dates worked out by hand."""
+"""How a transaction_date is read, compared with the oracle and with dates worked out by hand."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ shaped = st.builds(
     ),
     st.sampled_from("--/."),
 )
-"""Texts that look like a date, most of them wrong by a little."""
+"""Texts that look like a date. Most are slightly wrong."""
 
 
 def read(texts: Sequence[str | None], formats: Sequence[str] = ("iso",), time_zone: str = "UTC") -> pl.DataFrame:
@@ -55,7 +55,7 @@ def moments(texts: Sequence[str], formats: Sequence[str] = ("iso",), time_zone: 
 
 @given(st.lists(st.one_of(transaction_dates(), shaped, shaped, hostile_texts), max_size=30))
 def test_every_text_is_read_as_the_oracle_reads_it(texts: Sequence[str]) -> None:
-    """Whole columns at a time, as the job reads them: one odd text must not change how others are read."""
+    """Whole columns are read at a time, as in the job: one odd text must not change how others are read."""
     expected = [oracle_values.read_transaction_date(text) for text in texts]
     actual = read(texts)
     assert actual.get_column(INSTANT_UTC).to_list() == expected
@@ -166,8 +166,8 @@ def test_declared_formats_are_tried_in_their_order() -> None:
         ("2023-03-15 10:00:00", datetime(2023, 3, 15, 9)),
         ("2023-07-15", datetime(2023, 7, 14, 22)),
         ("2023-07-15T10:00:00Z", datetime(2023, 7, 15, 10)),
-        ("2023-10-29 02:30:00", datetime(2023, 10, 29, 0, 30)),  # twice that night: the first
-        ("2023-03-26 02:30:00", None),  # never that night
+        ("2023-10-29 02:30:00", datetime(2023, 10, 29, 0, 30)),  # occurs twice that night: the first one counts
+        ("2023-03-26 02:30:00", None),  # does not occur that night
     ],
 )
 def test_a_time_without_an_offset_is_in_the_zone_of_the_source(text: str, moment: datetime | None) -> None:

@@ -1,4 +1,4 @@
-"""Rows of text validated by the job's transform alone, without a file around them."""
+"""Rows of text, validated by the job's RowValidator alone, without a file."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Validated(NamedTuple):
 
 
 def text_rows(rows: Sequence[Mapping[str, str]]) -> pl.DataFrame:
-    """A chunk as a reader gives it: empty values are null, lines are numbered from 2."""
+    """A chunk as the reader returns it: empty values are null, and lines are numbered from 2."""
     schema = {name: pl.String() for name in SOURCE_COLUMNS}
     frame = pl.DataFrame([[row[name] or None for name in SOURCE_COLUMNS] for row in rows], schema=schema, orient="row")
     return frame.select(

@@ -1,4 +1,4 @@
-"""A file in shards gives what the file as a whole gives, wherever it is cut."""
+"""A file in shards gives the same result as the whole file, wherever it is cut."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_a_large_file_without_quotes_is_read_by_no_one_worker() -> None:
 
 
 class Twice:
-    """Runs every task twice, as a cluster does that speculates, and keeps the later result."""
+    """Runs every task twice, as a cluster with speculative execution does, and keeps the later result."""
 
     def map(self, task, items):  # type: ignore[no-untyped-def]
         for item in items:

@@ -19,7 +19,7 @@ from tests.lambdas.reports import succeeded
 
 
 def loaded(cloud: Cloud, drop: Drop, *, attempt: int = 1) -> dict[str, Any]:
-    """The drop's run has committed; the event that says so."""
+    """Commit the drop's run. Returns the event that reports it."""
     etag = cloud.s3.head_object(Bucket=drop.bucket, Key=drop.key, VersionId=drop.version_id)["ETag"].strip('"')
     cloud.put_report(succeeded(drop, attempt=attempt, etag=etag))
     return ended(cloud, drop, "glue_succeeded", attempt=attempt)

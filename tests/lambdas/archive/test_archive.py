@@ -98,7 +98,7 @@ def die(*_: Any, **__: Any) -> Any:
 
 
 def while_another_archives(monkeypatch: pytest.MonkeyPatch, step: str, *, then: Callable[[], None]) -> None:
-    """The next time the archive takes this step, something else is done first."""
+    """When `archive` next calls this step, another action runs first."""
     s3 = handler.dependencies().archiver.s3
     do = getattr(s3, step)
 
@@ -183,7 +183,7 @@ def test_killed_anywhere_it_is_finished_by_the_next_run(
     do = getattr(s3, step)
 
     def die(*request: Any, **more: Any) -> Any:
-        if request == ("list_objects_v2",):  # the look for the report, before anything is done
+        if request == ("list_objects_v2",):  # archive looks for the report before it does anything
             return do(*request)
         if after:
             do(*request, **more)
@@ -317,7 +317,7 @@ DIGEST, OTHER_DIGEST, OF_PARTS = '"4af981f98d22a0b9979da24b259e5e42"', '"00f981f
     ("source", "copied", "decided"),
     [
         ({"ETag": DIGEST}, {"ETag": DIGEST}, True),
-        ({"ETag": DIGEST}, {"ETag": OTHER_DIGEST}, None),  # under KMS it is no digest
+        ({"ETag": DIGEST}, {"ETag": OTHER_DIGEST}, None),  # under KMS the ETag is no digest
         ({"ETag": OF_PARTS}, {"ETag": OF_PARTS}, None),
         ({"ETag": OF_PARTS, "ChecksumCRC64NVME": "a="}, {"ETag": DIGEST, "ChecksumCRC64NVME": "a="}, True),
         ({"ETag": DIGEST, "ChecksumCRC64NVME": "a="}, {"ETag": DIGEST, "ChecksumCRC64NVME": "b="}, False),

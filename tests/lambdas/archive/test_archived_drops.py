@@ -1,4 +1,4 @@
-"""Drops that have left the drop bucket: replay, retraction, flow in, and the order of versions in the archive."""
+"""Drops that have left the drop bucket: replay, retraction, flow-in, and the order of versions in the archive."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ OUTSIDE = Drop(DROPS, "transactions/2023-03-15.csv", "v1")
     ],
 )
 def test_a_refusal_whose_sender_dies_is_not_lost(cloud: Cloud, message: str, stem: str) -> None:
-    """The message comes twice at once, and the worker that began to send the mail dies."""
+    """The message arrives twice at once, and the worker that began to send the mail dies."""
     sending = start_run.dependencies().dispatcher.leases.create(sending_key(stem), leased(30))
     assert sending is not None
     deliver(cloud, message)
@@ -122,7 +122,7 @@ def test_a_refusal_whose_sender_dies_is_not_lost(cloud: Cloud, message: str, ste
 
 
 def test_s3s_demand_to_try_again_loses_no_mail_and_no_run(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
-    """409 ConditionalRequestConflict says that another write was under way, not that it was first."""
+    """409 ConditionalRequestConflict means that another write was in progress, not that it succeeded."""
     s3 = start_run.dependencies().dispatcher.leases.s3
     put_object, tried = s3.put_object, set()
 
@@ -170,7 +170,7 @@ def calls(cloud: Cloud) -> list[Any]:
 
 
 def replay_that_found_no_drop(cloud: Cloud) -> Drop:
-    """A replay began while its drop was in the drop bucket, and its run looked for it when it had gone."""
+    """A replay started while its drop was in the drop bucket. Its run looked for the drop after it was archived."""
     drop = cloud.drop()
     deliver(cloud, drop_message(drop))
     [first] = cloud.live_runs()

@@ -68,7 +68,7 @@ def calls(cloud: Cloud) -> Calls:
 
 
 def stop_backfill(cloud: Cloud) -> None:
-    """As if a backfill had been killed a day ago."""
+    """Leave the state of a backfill that was killed a day ago."""
     begin_backfill(cloud, DAY_KEY)
     cloud.age(BACKFILL_KEY, timedelta(seconds=QUIET_SECONDS))
 

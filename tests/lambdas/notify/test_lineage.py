@@ -1,4 +1,4 @@
-"""The events of an attempt for a lineage tool, and that the tool cannot affect the outcome."""
+"""An attempt's events for a lineage tool. The tool cannot affect the outcome."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ WAREHOUSE = {"namespace": "redshift://shop-warehouse.eu-west-1:5439", "name": "s
 
 @contextmanager
 def endpoint(status: int = 201) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """The address of a lineage tool, and the events it was sent; it answers with a status."""
+    """A lineage tool: its address, the events it received, and the status with which it responds."""
     received: list[dict[str, Any]] = []
 
     class Tool(BaseHTTPRequestHandler):
@@ -164,7 +164,7 @@ _HANGS_SECONDS = 60
 
 @pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 201 Created\r\nX-Slow: "], ids=["nothing", "a byte at a time"])
 def test_an_endpoint_that_hangs_holds_up_nothing(cloud: Cloud, answer: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It takes the event and never ends its answer, longer than Lambda lets notify run."""
+    """It accepts the event and keeps its response open for longer than Lambda lets notify run."""
     was_left, gave_up = threading.Event(), threading.Event()
 
     class Hanging(BaseHTTPRequestHandler):

@@ -1,4 +1,4 @@
-"""A mail stays a mail with any text of a file, a key or a log."""
+"""No text from a file, a key or a log can break a mail."""
 
 from __future__ import annotations
 

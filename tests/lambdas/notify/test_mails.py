@@ -1,7 +1,7 @@
 """Every kind of mail, as the reviewed text in docs/mails shows it.
 
-A changed wording changes the text first: write the new one into docs/mails/NAME.txt and read it
-as the person who gets it.
+To change a wording, change the text first: write it into docs/mails/NAME.txt and read it
+as its recipient.
 """
 
 from __future__ import annotations
@@ -273,7 +273,7 @@ def test_commands_name_the_stack(name: str) -> None:
     [("2013-03-21T06:00:00+00:00", True), ("2023-03-20T09:59:59Z", True), ("2023-03-20T10:00:00Z", False)],
 )
 def test_a_day_that_has_begun_nowhere_asks_whether_it_is_right(uploaded_at: str, is_to_come: bool) -> None:
-    """Its rows would win over every correction: 2033 for 2023. In UTC+14 the 21st begins at 10:00 UTC on the 20th."""
+    """A file of 2033 for 2023 would win over all corrections. In UTC+14 the 21st begins at 10:00 UTC on the 20th."""
     mail = outcome_mail(context(clean_day(uploaded_at=uploaded_at)))
     assert ("loaded, of a day to come: " in mail.subject) is is_to_come
     assert ("check the day in the file's key, 2023-03-21" in mail.body) is is_to_come

@@ -114,7 +114,7 @@ def test_the_last_attempts_mail_describes_the_earlier_ones(cloud: Cloud) -> None
     assert "pipeline replay" in body
     cloud.end_run(cloud.runs()[0], "TIMEOUT", report=failed(drop, attempt=4))
     notify_about(event_of("glue_failed", run_of(cloud, drop, attempt=4)))
-    assert "before it failed too" not in cloud.mails()[1][1], "of those there was a mail"
+    assert "before it failed too" not in cloud.mails()[1][1], "an earlier mail reported those failures"
 
 
 def test_a_success_gets_the_same_mail_after_any_failures(cloud: Cloud) -> None:
@@ -128,12 +128,12 @@ def test_a_success_gets_the_same_mail_after_any_failures(cloud: Cloud) -> None:
     cloud.put_report(
         succeeded(drop, attempt=2, counts=counts, change="0.00", first_commit=first, first_change="1234.50")
     )
-    notify_about(event_of("glue_failed", run_of(cloud, drop, attempt=2)))  # and its run died behind its report
+    notify_about(event_of("glue_failed", run_of(cloud, drop, attempt=2)))  # its run died after its report
     (item, body_of_one), (other, body_of_other) = cloud.mails()
     assert item == other
     parts = [body.partition("  pipeline show")[0] for body in (body_of_one, body_of_other)]
     assert parts[0].splitlines()[:2] == parts[1].splitlines()[:2]
-    assert "             4  new\n" in parts[1], "what the first attempt committed"
+    assert "             4  new\n" in parts[1], "the rows that the first attempt committed"
 
 
 @pytest.mark.parametrize("attempt", [1, 2])
@@ -191,7 +191,7 @@ def test_a_replay_says_what_the_first_load_did(cloud: Cloud) -> None:
 
 
 def test_a_dead_load_with_a_late_customer_gets_two_mails(cloud: Cloud) -> None:
-    """It committed and died untold; its next attempt loaded the row that the first had rejected."""
+    """It committed and died before any mail. Its next attempt loaded the row that the first had rejected."""
     drop = cloud.drop()
     nothing = dict.fromkeys(succeeded(drop).counts or {}, 0)
     first = {**nothing, "rows_read": 2, "inserted": 1, "rejected": 1}

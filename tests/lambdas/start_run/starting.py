@@ -1,4 +1,4 @@
-"""Calls start_run as SQS does, and lets Glue answer wrongly."""
+"""Calls start_run as SQS does, and makes Glue respond with errors."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from tests.lambdas.cloud import (
 
 
 def deliver(cloud: Cloud, *bodies: dict[str, Any] | str, waits: int | None = None, seconds: float = 30) -> list[str]:
-    """Hand the messages to the function; the ids of those that failed."""
+    """Hand the messages to the function. Returns the ids of those that failed."""
     answer = handler.handle(cloud.batch(*bodies, waits=waits), Invocation(seconds))
     return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
 
 
 def glue_answers(monkeypatch: pytest.MonkeyPatch, error: Exception, *, but_starts: bool = False) -> list[int]:
-    """From now on StartJobRun ends in this error; the list counts the calls."""
+    """From now on StartJobRun raises this error. The list records the calls."""
     client = handler.dependencies().dispatcher.runner.starter
     start, calls = client.start_job_run, []
 

@@ -19,7 +19,7 @@ which = st.integers(0, 1)
 
 
 class Events(RuleBasedStateMachine):
-    """Two versions of one key, their events, and a queue that repeats, reorders and never forgets."""
+    """Two versions of one key, their events, and a queue that repeats and reorders messages and loses none."""
 
     @initialize()
     def two_drops_of_one_key(self) -> None:
@@ -59,7 +59,7 @@ class Events(RuleBasedStateMachine):
             self.deliver(self.queue[-1])
             self.queue.pop()
         except Killed:
-            pass  # the message comes again
+            pass  # SQS delivers the message again
         finally:
             release()
 

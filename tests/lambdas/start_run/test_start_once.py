@@ -22,7 +22,7 @@ from tests.lambdas.start_run.starting import deliver, glue_answers, refusal
 
 
 def test_a_start_is_sent_once_whatever_the_answer(cloud: Cloud) -> None:
-    """botocore would repeat StartJobRun after a lost answer, and a repeated start is a second run."""
+    """By default botocore repeats StartJobRun after a lost response, which would start a second run."""
     sent: list[str] = []
     client = handler.dependencies().dispatcher.runner.starter
 
@@ -45,7 +45,7 @@ def test_a_run_starts_once_after_a_worker_died_at_the_start(cloud: Cloud, starte
     release()
     assert len(cloud.runs()) == started
     assert deliver(cloud, drop_message(drop)) == []
-    assert [message.waits for message in cloud.sent_messages()] == [1], "its holder may still live, so the drop waits"
+    assert [message.waits for message in cloud.sent_messages()] == [1], "its holder may be alive, so the drop waits"
     assert len(cloud.runs()) == started
     cloud.outlive(f"claims/{drop.load_id}/1.json")
     assert deliver(cloud, drop_message(drop)) == []
@@ -57,7 +57,7 @@ def test_a_run_starts_once_after_a_worker_died_at_the_start(cloud: Cloud, starte
 
 @pytest.fixture
 def pages(cloud: Cloud) -> list[str]:
-    """The pages of runs that Glue was asked for; a day ago it ran a thousand, and it lists the newest first."""
+    """The requested pages of Glue's runs. Glue had a thousand runs a day ago, and lists the newest first."""
     deliver(cloud, drop_message(cloud.drop(body=b"long ago")))
     [run] = cloud.runs()
     cloud.end_run(run, "SUCCEEDED")
@@ -70,7 +70,7 @@ def pages(cloud: Cloud) -> list[str]:
 
 
 def fill(cloud: Cloud, run: Any, number: int, started_on: datetime) -> None:
-    """Make Glue list so many runs like this one, started then."""
+    """Add this number of copies of a run to Glue's list, with this start time."""
     for _ in range(number):
         cloud.job_runs().append(copy(run))
         cloud.job_runs()[-1].job_run_id = f"jr_{len(cloud.runs())}"
@@ -127,7 +127,7 @@ def test_the_claim_names_how_long_its_holder_can_live(cloud: Cloud) -> None:
 
 
 def test_two_workers_cannot_hold_one_claim(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The second arrives while the first is between its claim and its run, and again while both take over."""
+    """The second worker arrives while the first has its claim but has not started its run yet."""
     drop = cloud.drop()
     client = handler.dependencies().dispatcher.runner.starter
     start = client.start_job_run
@@ -149,7 +149,7 @@ def test_two_workers_cannot_hold_one_claim(cloud: Cloud, monkeypatch: pytest.Mon
 def test_only_one_of_two_that_find_the_same_starts_a_run(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch, claim_before: str
 ) -> None:
-    """The first waits before its write while the second does all of its work."""
+    """The first pauses before its write while the second does all of its work."""
     drop = cloud.drop()
     dispatcher = handler.dependencies().dispatcher
     if claim_before == "a claim given back":
@@ -179,11 +179,11 @@ def test_only_one_of_two_that_find_the_same_starts_a_run(
     cloud.sent_messages()
     assert deliver(cloud, drop_message(drop)) == []
     assert len(cloud.live_runs()) == 1
-    assert [message.waits for message in cloud.sent_messages()] == [1], "the first comes again and finds the run"
+    assert [message.waits for message in cloud.sent_messages()] == [1], "the first message comes again"
 
 
 def test_a_claim_whose_write_response_was_late_is_still_ours(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
-    """botocore repeats a write whose answer was lost; S3 refuses the repetition because of the first."""
+    """botocore repeats a write whose response was lost. S3 refuses the second because the first succeeded."""
     leases = handler.dependencies().dispatcher.leases
     put = leases.s3.put_object
 

@@ -228,11 +228,11 @@ def test_a_replay_makes_the_next_attempt_and_its_redelivery_none(cloud: Cloud, r
     deliver(cloud, drop_message(drop))
     cloud.end_run(cloud.runs()[0], "FAILED", report=report(drop))
     wish = cloud.batch(replay_message(drop))
-    for _ in range(3):  # at-least-once: the same message again, also after its run is over
+    for _ in range(3):  # at-least-once delivery: the same message again, also after its run has ended
         handler.handle(wish, Invocation())
         cloud.end_run(cloud.runs()[-1], "FAILED", report=report(drop, attempt=2))
     assert [cloud.drop_of(run)[1] for run in cloud.runs()] == [1, 2]
-    deliver(cloud, replay_message(drop))  # another wish
+    deliver(cloud, replay_message(drop))  # another request
     assert [cloud.drop_of(run)[1] for run in cloud.runs()] == [1, 2, 3]
 
 
@@ -248,7 +248,7 @@ def test_a_retry_is_made_once_however_often_it_is_asked_for(cloud: Cloud) -> Non
 
 @pytest.mark.parametrize("report", [failed, succeeded])
 def test_a_retry_that_is_not_worth_it_starts_nothing(cloud: Cloud, report: Any) -> None:
-    """The sweep may have asked for it before the report was there."""
+    """The sweep may have requested it before the report was written."""
     drop = cloud.drop()
     deliver(cloud, drop_message(drop))
     cloud.end_run(cloud.runs()[0], "FAILED", report=report(drop))
@@ -273,7 +273,7 @@ def test_a_full_glue_sends_the_drop_back_to_wait_and_fails_nothing(cloud: Cloud)
         cloud.end_run(run, "SUCCEEDED", report=succeeded(cloud.drop_of(run)[0]))
     assert deliver(cloud, *[message.body for message in waiting], waits=1) == []
     assert sorted(cloud.drop_of(run)[0].key for run in cloud.runs()) == sorted(drop.key for drop in drops)
-    assert {cloud.drop_of(run)[1] for run in cloud.runs()} == {1}, "waiting is no attempt"
+    assert {cloud.drop_of(run)[1] for run in cloud.runs()} == {1}, "waiting does not count as an attempt"
 
 
 @pytest.mark.parametrize(

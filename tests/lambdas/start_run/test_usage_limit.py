@@ -1,4 +1,4 @@
-"""The warehouse's daily usage limit is reached: loads wait until the report's instant, and it costs them no try."""
+"""The warehouse's daily usage limit is reached. Loads wait until the time in the report, and lose no try."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LIMIT = "the warehouse's usage limit of the day is reached"
 
 
 def at_the_limit(drop: Drop, attempt: int, *, waits: timedelta) -> Report:
-    """The report of an attempt that met the limit; `waits` from now is when the next day begins."""
+    """The report of an attempt that reached the limit. The next day begins after `waits`."""
     not_before = (datetime.now(UTC) + waits).isoformat()
     return failed(drop, attempt=attempt, error=Error(LIMIT, True, "WarehouseSpent", not_before))
 
@@ -33,7 +33,7 @@ def deliver(cloud: Cloud, body: str) -> None:
 
 
 def sweep_once(cloud: Cloud) -> list[str]:
-    """The messages that the sweep puts into the queue."""
+    """Run the sweep once. Returns the messages that it sends to the queue."""
     sweep.handle({"grace_seconds": 0}, Invocation())
     return [message.body for message in cloud.sent_messages()]
 
@@ -43,7 +43,7 @@ def attempts(cloud: Cloud) -> list[int]:
 
 
 def failing(cloud: Cloud, drop: Drop, *kinds: str) -> None:
-    """Attempt after attempt ends so: at the `limit`, whose day is over by now, or for another passing cause."""
+    """Each attempt fails in turn: at the `limit`, whose day has ended, or for another passing cause."""
     for kind in kinds:
         deliver(cloud, drop_message(drop))
         attempt = attempts(cloud)[-1]

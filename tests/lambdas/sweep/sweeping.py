@@ -1,4 +1,4 @@
-"""Calls sweep as its schedule does; the functions that it calls are the real ones."""
+"""Calls sweep as its schedule does. The functions that sweep calls are the real ones."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FUNCTIONS = {"shop-archive": archive.handle, "shop-notify": notify.handle}
 
 
 class Calls:
-    """The invocations the sweep asked for, caught at the door of Lambda."""
+    """The invocations that the sweep requests. They are recorded and do not reach Lambda."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, dict[str, str]]] = []
@@ -30,7 +30,7 @@ class Calls:
         return SimpleNamespace(status_code=202), {"StatusCode": 202}
 
     def run(self) -> None:
-        """Let every function that was asked for do its work."""
+        """Run every requested function."""
         asked, self.asked = self.asked, []
         for name, payload in asked:
             FUNCTIONS[name](payload, Invocation())

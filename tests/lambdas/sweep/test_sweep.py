@@ -1,4 +1,4 @@
-"""sweep, as its schedule calls it, under moto; what it calls are the real functions."""
+"""sweep, as its schedule calls it, under moto. It calls the real functions."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_a_drop_whose_event_was_lost_is_started(cloud: Cloud) -> None:
     assert sweep() == {**NOTHING, "lost": 2}
     deliver_what_was_sent(cloud)
     assert {cloud.drop_of(run) for run in cloud.runs()} == {(older, 1), (newer, 1)}
-    assert (sweep(), sweep()) == (NOTHING, NOTHING), "their runs live"
+    assert (sweep(), sweep()) == (NOTHING, NOTHING), "their runs are still running"
 
 
 def test_a_drop_of_a_moment_ago_is_left_to_its_event(cloud: Cloud) -> None:
@@ -60,10 +60,10 @@ def test_a_deleted_drop_is_not_lost(cloud: Cloud) -> None:
 
 def test_drops_that_wait_in_the_queue_are_not_sent_again(cloud: Cloud) -> None:
     drops = [cloud.drop(DAY_KEY.replace("_2023-03-15", str(number))) for number in range(5)]
-    start_run.handle(cloud.batch(*map(drop_message, drops)), Invocation())  # three find a place, two wait, delayed
+    start_run.handle(cloud.batch(*map(drop_message, drops)), Invocation())  # three start, and two wait with a delay
     assert sweep() == NOTHING
     assert len(cloud.sent_messages()) == 2
-    assert sweep() == {**NOTHING, "lost": 2}, "once the queue has lost them they are found"
+    assert sweep() == {**NOTHING, "lost": 2}, "the sweep finds them once the queue has lost them"
 
 
 def test_a_claim_whose_holder_died_is_taken_up(cloud: Cloud) -> None:
@@ -72,7 +72,7 @@ def test_a_claim_whose_holder_died_is_taken_up(cloud: Cloud) -> None:
     with pytest.raises(Killed):
         started(cloud, drop)
     release()
-    assert sweep() == NOTHING, "its holder may still live"
+    assert sweep() == NOTHING, "its holder may still be alive"
     cloud.outlive(f"claims/{drop.load_id}/1.json")
     assert sweep() == {**NOTHING, "lost": 1}
     deliver_what_was_sent(cloud)
@@ -105,7 +105,7 @@ def test_a_run_that_died_is_retried_twice_then_left_to_a_person(cloud: Cloud, ca
     for attempt in (1, 2):
         assert sweep() == {**NOTHING, "retried": 1, "unnotified": 1}
         calls.run()
-        assert sweep() == {**NOTHING, "retried": 1}, "the wish may be said twice"
+        assert sweep() == {**NOTHING, "retried": 1}, "a repeated request is harmless"
         deliver_what_was_sent(cloud)
         assert [cloud.drop_of(run)[1] for run in cloud.live_runs()] == [attempt + 1]
         cloud.end_run(cloud.runs()[-1], state)
@@ -168,7 +168,7 @@ def test_a_committed_load_is_archived_even_if_its_replay_failed(cloud: Cloud, ca
     assert (cloud.versions(DROPS), sweep()) == ([], {**NOTHING, "retried": 1})
     deliver_what_was_sent(cloud)
     [run] = cloud.live_runs()
-    assert cloud.drop_of(run) == (drop, 3), "the replay goes on, from the archived copy"
+    assert cloud.drop_of(run) == (drop, 3), "the replay continues from the archived copy"
 
 
 def test_a_mail_that_may_have_been_sent_is_not_sent_again(cloud: Cloud, calls: Calls) -> None:
@@ -230,7 +230,7 @@ def test_a_run_that_died_is_tried_again_for_two_days(cloud: Cloud, age: timedelt
 
 
 def test_an_outage_of_an_hour_does_not_use_up_the_three_tries(cloud: Cloud) -> None:
-    """By the schedule: every 15 minutes."""
+    """The sweep runs on its schedule, every 15 minutes."""
     drop, tried = cloud.drop(), []
     cloud.end_run(started(cloud, drop), "FAILED")
     for tick in range(1, 13):
@@ -285,7 +285,7 @@ def test_what_is_settled_costs_only_listings_however_much_it_is(cloud: Cloud) ->
     s3 = handler.dependencies().s3
     s3.meta.events.register("before-call.s3", lambda model, **_: requests.append(model.name))
     assert sweep() == NOTHING
-    # The drops, the open attempts, the sweep's own notes, the backfill that runs, and when the last drop came.
+    # It lists the drops, the open attempts, its own notes, running backfills, and the time of the last drop.
     assert sorted(requests) == ["ListObjectVersions", *["ListObjectsV2"] * 4]
 
 
@@ -360,7 +360,7 @@ def test_failed_drop_costs_requests_once(cloud: Cloud, calls: Calls) -> None:
     requests: list[str] = []
     handler.dependencies().s3.meta.events.register("before-call.s3", lambda model, **_: requests.append(model.name))
     assert sweep() == NOTHING
-    assert [name for name in requests if not name.startswith("List")] == ["GetObject"], "when the last drop came"
+    assert [name for name in requests if not name.startswith("List")] == ["GetObject"], "the note about the last drop"
     cloud.s3.delete_object(Bucket=DROPS, Key=drop.key, VersionId=drop.version_id)
     sweep()
     assert cloud.keys(f"sweep/{drop.load_id}/") == []
