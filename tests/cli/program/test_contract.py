@@ -35,7 +35,8 @@ def test_the_contract_is_valid_by_the_standards_own_schema() -> None:
 def test_columns_are_those_that_a_deployment_creates(table: dict[str, object]) -> None:
     created = re.search(rf"CREATE TABLE IF NOT EXISTS {table['name']} \((.*?)\n\)", TABLES_SQL, re.DOTALL)
     assert created is not None
-    columns = re.findall(r"^\s*(\w+) ([A-Z]+(?:\([0-9,]+\))?)( NOT NULL)?", created[1], re.MULTILINE)
+    column = r"^\s*(\w+) ([A-Z]+(?:\([0-9,]+\))?)(?: DEFAULT \S+)?( NOT NULL)?"
+    columns = re.findall(column, created[1], re.MULTILINE)
     described = [
         (column["name"], column["physicalType"], column["required"])
         for column in table["properties"]  # type: ignore[attr-defined]
