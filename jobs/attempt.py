@@ -21,7 +21,7 @@ from jobs.arguments import Arguments
 from jobs.errors import DropGone, JobError, TransientError, WarehouseSpent
 from jobs.load.driver_errors import explain
 from jobs.load.ledger import read_booked_upload
-from jobs.load.past_loads import read_past_loads
+from jobs.load.past_loads import find_same_content, read_past_loads
 from jobs.load.session import WarehouseSession
 from jobs.room import refuse_full_disk
 from jobs.s3 import Fetched, Prefix, fetch, s3_client
@@ -171,11 +171,17 @@ class Attempt:
         print(f"load {self.load_id} attempt {self.arguments.attempt}: {_in_words(self.report)}", flush=True)
 
     def compare(self) -> None:
-        """Compare the committed load with the recent ones of its weekday."""
+        """Compare the committed load with the recent ones of its weekday, and if it changed nothing, with files of the
+        same content."""
         with self._only_for_the_reader("a comparison with earlier loads"):
-            day, counts = self.key.partition_day, self.report.counts
-            if day is None or counts is None or self.report.event != LOAD_EVENT:
+            day, counts, report = self.key.partition_day, self.report.counts, self.report
+            if day is None or counts is None or report.event != LOAD_EVENT:
                 return
+            # A file without rows changes nothing anyway.
+            if report.changed_nothing and counts["rows_read"] and report.etag is not None and report.bytes is not None:
+                drop = self.arguments.drop
+                same = find_same_content(self.warehouse, drop, etag=report.etag, size=report.bytes)
+                self.note(same_content=same)
             self._past = read_past_loads(self.warehouse, day)
             own = PastLoad(day, counts["rows_read"], counts["rejected"], float(self.report.change or 0))
             self.note(comparison=compare(own, self._past))

@@ -132,6 +132,15 @@ class ChangedTransaction:
 
 
 @dataclass(frozen=True)
+class EarlierFile:
+    """A file that was loaded before."""
+
+    key: str
+    uploaded_at: str
+    """ISO 8601, UTC."""
+
+
+@dataclass(frozen=True)
 class Error:
     sentence: str
     """For the mail: what, which value, where, what to do."""
@@ -198,6 +207,8 @@ class Report:
     """The transactions whose amount a load would change most, the largest change first; only for a plan."""
     comparison: Comparison | None = None
     """The load compared with recent loads of the same weekday; None if there are too few."""
+    same_content: EarlierFile | None = None
+    """For a load that changed nothing: the latest other file with the same bytes, if there is one."""
     ignored_columns: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     """The corrections in the rows of a dimension, a sentence each."""
@@ -248,6 +259,8 @@ class Report:
         content["largest_changes"] = [_known(ChangedTransaction, each) for each in content.get("largest_changes", [])]
         if content.get("comparison") is not None:
             content["comparison"] = _comparison(content["comparison"])
+        if content.get("same_content") is not None:
+            content["same_content"] = _known(EarlierFile, content["same_content"])
         if content["error"] is not None:
             content["error"] = _known(Error, content["error"])
         return _known(cls, content)

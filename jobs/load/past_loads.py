@@ -1,10 +1,12 @@
-"""The loads of recent days, read from the ledger: a new load is compared with them."""
+"""Earlier loads, read from the ledger: a new load is compared with them."""
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date, timedelta, timezone
 
 from jobs.load.session import Connection, WarehouseSession, fetch_rows
+from schemas.drops import Drop
+from schemas.reports import EarlierFile
 from schemas.usual import COMPARED, PastLoad
 from schemas.warehouse import sql
 
@@ -20,5 +22,20 @@ def read_past_loads(session: WarehouseSession, day: date) -> list[PastLoad]:
         return [
             PastLoad(loaded_day, int(read), int(rejected), float(change)) for loaded_day, read, rejected, change in rows
         ]
+
+    return session.run(send)
+
+
+def find_same_content(session: WarehouseSession, drop: Drop, *, etag: str, size: int) -> EarlierFile | None:
+    """The latest other file with the content of the drop (`size` in bytes); None if none is known. It only reads."""
+
+    def send(connection: Connection) -> EarlierFile | None:
+        rows = fetch_rows(connection, sql.select_same_content(), [etag, size, drop.load_id])
+        connection.commit()
+        if not rows:
+            return None
+        ((uri, uploaded_at),) = rows
+        key = uri.removeprefix("s3://").partition("/")[2]
+        return EarlierFile(key, uploaded_at.replace(tzinfo=timezone.utc).isoformat())
 
     return session.run(send)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Callable, cast
 from jobs.arguments import WarehouseAddress
 from jobs.load import transactions
 from jobs.load.ledger import read_booked_upload
-from jobs.load.past_loads import read_past_loads
+from jobs.load.past_loads import find_same_content, read_past_loads
 from jobs.load.protocol import Staged, load_dimension, unload
 from jobs.load.session import Connection, WarehouseSession
 from jobs.load.transactions import Batch, Rules
@@ -96,6 +96,7 @@ class _Recorder:
                     "SELECT COUNT(*) OVER",
                     "SELECT DISTINCT",
                     "SELECT load_ledger",
+                    "SELECT source_uri",
                     "SELECT transaction_id",
                 )
             )
@@ -152,7 +153,12 @@ def rendered() -> dict[str, str]:
             ),
             own,
         ),
-        "past_loads.sql": _sent(lambda session: read_past_loads(session, date(2023, 3, 15))),
+        "past_loads.sql": _sent(
+            lambda session: (
+                find_same_content(session, _DROP, etag="ETAG", size=1),
+                read_past_loads(session, date(2023, 3, 15)),
+            )
+        ),
         "explain_copy.sql": [sql.select_copy_error()],
         "retract.sql": _sent(lambda session: transactions.retract(session, _LEDGER, replace), own, older),
     }

@@ -53,6 +53,12 @@ def _verdict(report: Report) -> str:
         removed = counted(report.removed, "transaction")
         gone, back = (agreeing(rows, "is", "are") for rows in (report.removed, report.restored))
         return f"Taken back: {removed} {gone} gone, {report.restored:,} {back} as before the load."
+    if report.same_content is not None:
+        same = report.same_content
+        return (
+            f"Loaded. It changed nothing: it has the same content as {same.key.rpartition('/')[2]}, uploaded on "
+            f"{same.uploaded_at[:16].replace('T', ' ')} UTC."
+        )
     if report.changed_nothing:
         return "Loaded. It changed nothing: the warehouse already had every row."
     counts = report.counts or {}

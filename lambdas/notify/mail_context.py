@@ -10,7 +10,7 @@ from lambdas.notify.earlier_attempts import EarlierAttempts
 from lambdas.printable import printable
 from lambdas.runs import Run
 from schemas.drops import Drop, KeyOutsideLayout, parse_key
-from schemas.reports import SUCCEEDED, Report
+from schemas.reports import SUCCEEDED, EarlierFile, Report
 from schemas.runs import FLOW_IN, RETRACT
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -81,34 +81,61 @@ class MailContext:
     def changed_nothing(self) -> bool:
         return self.loaded is not None and self.loaded.changed_nothing and not self.includes_first_commit
 
+    @property
+    def same_content(self) -> EarlierFile | None:
+        """The earlier file with the same content, where the load changed nothing."""
+        return self.report.same_content if self.report is not None and self.changed_nothing else None
+
     def name(self, limit: int) -> str:
         """The file's name; in quotes if it could be mistaken for text of the mail."""
-        file_name = self.drop.key.rpartition("/")[2]
-        name = printable(file_name, limit)
-        if re.fullmatch(r"[\w.+=@~%-]*", file_name):
-            return name
-        return '"' + name.replace('"', "'") + '"'
+        return _name(self.drop.key, limit)
 
     @property
     def day(self) -> str | None:
         """`21 Mar`; None for a dimension."""
-        day = self._day
-        return f"{day.day} {_MONTHS[day.month - 1]}" if day else None
+        day = _day_of(self.drop.key)
+        return short_day(day) if day else None
 
     @property
     def weekday(self) -> str | None:
         """`Tuesday`; None for a dimension."""
-        return _WEEKDAYS[self._day.weekday()] if self._day else None
+        day = _day_of(self.drop.key)
+        return _WEEKDAYS[day.weekday()] if day else None
 
     @property
     def file_and_day(self) -> str:
-        day = self._day
-        return f"{self.name(120)} of {self.day} {day.year}" if day else self.name(120)
+        return file_and_day(self.drop.key)
 
     @property
-    def _day(self) -> date | None:
-        try:
-            return parse_key(self.drop.key).partition_day
-        except KeyOutsideLayout:
-            # Only a person starts a run for such a key, and its mail has no day.
-            return None
+    def day_sent_again(self) -> str | None:
+        """`20 Mar`, where the file is one of that other day under the name of its own; None for any other file."""
+        same = self.same_content
+        day = _day_of(same.key) if same is not None else None
+        return short_day(day) if day and day != _day_of(self.drop.key) else None
+
+
+def short_day(day: date) -> str:
+    """`21 Mar`."""
+    return f"{day.day} {_MONTHS[day.month - 1]}"
+
+
+def file_and_day(key: str) -> str:
+    """`till.csv of 21 Mar 2023`; the name alone for a dimension."""
+    day = _day_of(key)
+    return f"{_name(key, 120)} of {short_day(day)} {day.year}" if day else _name(key, 120)
+
+
+def _name(key: str, limit: int) -> str:
+    file_name = key.rpartition("/")[2]
+    name = printable(file_name, limit)
+    if re.fullmatch(r"[\w.+=@~%-]*", file_name):
+        return name
+    return '"' + name.replace('"', "'") + '"'
+
+
+def _day_of(key: str) -> date | None:
+    try:
+        return parse_key(key).partition_day
+    except KeyOutsideLayout:
+        # Only a person starts a run for such a key, and its mail has no day.
+        return None

@@ -9,16 +9,16 @@ mail itself. Only the contract's columns of a row are shown.
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 
 from lambdas.notifier import Mail
 from lambdas.notify.console_links import log_link, object_link
 from lambdas.notify.failures import describe_failure, state_of_the_warehouse, what_to_do
 from lambdas.notify.figures import money, need_a_look, not_as_usual, notes, reasons, rows, signed
-from lambdas.notify.mail_context import MailContext
+from lambdas.notify.mail_context import MailContext, file_and_day, short_day
 from lambdas.printable import printable
 from schemas.counted import agreeing, counted
-from schemas.reports import REUSED_ADVICE, Report
+from schemas.reports import REUSED_ADVICE, EarlierFile, Report
 from schemas.work_bucket import report_key
 
 _URI, _SENTENCE, _RUN_MESSAGE, _EARLIER = 1200, 1500, 1000, 300
@@ -55,7 +55,9 @@ def _subject(context: MailContext) -> str:
         return f"{subject}: {counted(added, 'waiting row')} loaded, {signed(report.change)}"
     look = _rows_in_short(context)
     if context.changed_nothing:
-        return f"{subject}: nothing changed" + (f", {look}" if context.counts.get("rejected") else "")
+        same = context.same_content
+        known = f" (same content as on {_moment(same)})" if same is not None else ""
+        return f"{subject}: nothing changed{known}" + (f", {look}" if context.counts.get("rejected") else "")
     again = " again" if report.first_commit is not None and context.earlier.were_mailed else ""
     change = f"{signed(context.change)}, " if context.change is not None else ""
     unusual = ", not as usual" if report.comparison is not None and not report.comparison.is_usual else ""
@@ -94,6 +96,8 @@ def _sentences(context: MailContext) -> list[str]:
         sentence = f"{context.file_and_day} is taken back: the warehouse is as if it had never been loaded."
     elif context.is_flow_in:
         sentence = f"Rows of {context.file_and_day} that waited for a customer or product are loaded."
+    elif context.same_content is not None:
+        sentence = f"{context.file_and_day} is loaded and changed nothing: {_same(context.same_content)}."
     elif context.changed_nothing:
         sentence = f"{context.file_and_day} is loaded and changed nothing: the warehouse already had all of its rows."
     else:
@@ -103,6 +107,11 @@ def _sentences(context: MailContext) -> list[str]:
     if context.is_usual:
         return [f"{sentence} As usual for a {context.weekday}."]
     return [sentence, *not_as_usual(context)]
+
+
+def _same(earlier: EarlierFile) -> str:
+    """The sentence about an earlier file with the same content."""
+    return f"it has the same content as {file_and_day(earlier.key)}, uploaded on {_moment(earlier)} UTC"
 
 
 def _earlier(context: MailContext) -> list[str]:
@@ -126,6 +135,8 @@ def _to_do(context: MailContext) -> str:
             f"day win over corrections from files of earlier days. If the day is wrong, run `pipeline retract "
             f"{report.load_id} --stack {context.stack}`, then upload the file under its own day."
         )
+    if context.day_sent_again is not None:
+        return f"ask the sender for the file of {context.day}: this one is the file of {context.day_sent_again} again."
     if report.comparison is not None and report.comparison.is_alarming:
         return "ask the sender whether the file is whole and right; if it is not, upload the right one."
     to_look_at = context.counts.get("rejected", 0) - report.waiting
@@ -136,6 +147,12 @@ def _to_do(context: MailContext) -> str:
     if report.reused_ids:
         tasks.append(f"look at the transaction_ids with several customers or products. {REUSED_ADVICE}")
     return " Then ".join(tasks) or "nothing."
+
+
+def _moment(earlier: EarlierFile) -> str:
+    """`20 Mar 06:12`, of the upload (UTC)."""
+    uploaded_at = datetime.fromisoformat(earlier.uploaded_at).astimezone(UTC)
+    return f"{short_day(uploaded_at)} {uploaded_at:%H:%M}"
 
 
 def _is_of_a_day_to_come(report: Report) -> bool:

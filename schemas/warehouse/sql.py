@@ -150,6 +150,19 @@ GROUP BY {LOAD_LEDGER.name}.load_id, {LOAD_LEDGER.name}.partition_day, {LOAD_LED
     {LOAD_LEDGER.name}.rejected"""
 
 
+def select_same_content() -> str:
+    """The key's URI and the upload time of the latest other file with this content, if one is loaded.
+
+    Binds: etag, bytes, load_id. Equal ETags mean equal bytes. Unequal ones say nothing: S3 computes them otherwise for
+    uploads in parts and for buckets with a KMS key.
+    """
+    return (
+        f"SELECT source_uri, uploaded_at FROM {LOAD_LEDGER.name}\n"
+        "WHERE event = 'load' AND etag = %s AND bytes = %s AND load_id <> %s\n"
+        "ORDER BY uploaded_at DESC\nLIMIT 1"
+    )
+
+
 def insert_ledger() -> str:
     """One row. Binds: every column but committed_at, in the table's order."""
     values = ["GETDATE()" if name == "committed_at" else "%s" for name in LOAD_LEDGER.names]

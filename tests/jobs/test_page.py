@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 import pytest
 
 from jobs.page import render_index, render_load
-from schemas.reports import FAILED, SUCCEEDED, ClassAmount, Error, RejectedFor, Report
+from schemas.reports import FAILED, SUCCEEDED, ClassAmount, EarlierFile, Error, RejectedFor, Report
 from schemas.usual import PastLoad, compare
 
 DAY = date(2023, 3, 15)
@@ -109,6 +109,13 @@ def test_a_page_shows_the_reports_figures() -> None:
     assert "Outcome of every row" in text
     assert "171 unknown_customer" in text or re.search(r"unknown_customer .* 171", text)
     assert "As usual" in text
+
+
+def test_a_page_names_the_file_that_had_the_same_content() -> None:
+    same = EarlierFile("transactions/year=2023/month=03/day=14/day.csv", "2023-03-14T06:12:31+00:00")
+    unchanged = {**COUNTS, "inserted": 0, "updated": 0, "unchanged": 8794}
+    text = _Page(render_load(replace(REPORT, counts=unchanged, same_content=same))).text
+    assert "It changed nothing: it has the same content as day.csv, uploaded on 2023-03-14 06:12 UTC." in text
 
 
 def test_a_page_of_a_refused_file_says_why() -> None:

@@ -8,10 +8,11 @@ from decimal import Decimal
 import pytest
 
 from jobs.errors import TerminalError
-from schemas.reports import ClassAmount, Report
+from schemas.reports import ClassAmount, EarlierFile, Report
 from schemas.runs import LOAD, RETRACT
 from tests import oracle
-from tests.loads.shop import CUSTOMERS, Shop, csv_bytes
+from tests.loads.shop import CUSTOMERS, Shop, csv_bytes, key_of
+from tests.loads.shop import PRODUCTS as PRODUCT_COLUMNS
 from tests.strategies.hostile_content import SOUND_CUSTOMERS
 
 PRODUCTS = {
@@ -147,3 +148,32 @@ def test_a_report_of_a_newer_version_is_read_without_what_is_unknown(office: Sho
     report = office.load("T1,C0,A,1,2023-03-15,pending")
     text = report.to_json().replace('"event"', '"weather": "fine", "event"', 1)
     assert Report.from_json(text) == report
+
+
+def test_a_load_that_changes_nothing_names_the_file_with_its_content(office: Shop) -> None:
+    rows = ("T1,C0,A,3,2023-03-20,shipped", "T2,C0,B,1,2023-03-20,pending")
+    days = date(2023, 3, 20), date(2023, 3, 21), date(2023, 3, 22)
+    uploads = [datetime(2023, 3, 20 + day, 6, 12, tzinfo=UTC) for day in range(3)]
+    assert office.load(*rows, day=days[0], uploaded_at=uploads[0]).same_content is None
+    other_order = office.load(*rows[::-1], day=days[0], name="other.csv", uploaded_at=uploads[0])
+    assert (other_order.changed_nothing, other_order.same_content) == (True, None)
+
+    again = office.drop(*rows, day=days[1], uploaded_at=uploads[1])
+    assert office.run(again).same_content == EarlierFile(key_of(days[0], "day.csv"), "2023-03-20T06:12:00+00:00")
+    assert office.run(again, 2).same_content is None, "a replay has the content of its own file"
+    third = office.load(*rows, day=days[2], uploaded_at=uploads[2])
+    assert third.same_content == EarlierFile(again.key, "2023-03-21T06:12:00+00:00")
+
+
+def test_files_without_rows_are_not_called_the_same(office: Shop) -> None:
+    assert [office.load(day=date(2023, 3, day)).same_content for day in (19, 20)] == [None, None]
+
+
+def test_a_file_whose_content_changes_something_names_no_other(office: Shop) -> None:
+    """The price has changed since the file was loaded first."""
+    rows = ("T1,C0,A,3,2023-03-20,shipped",)
+    office.load(*rows, day=date(2023, 3, 20))
+    dearer = {**PRODUCTS, "A": oracle.Product("A", "Pen", "Office", Decimal("11"), "S")}
+    office.run(office.upload("dimensions/dim_products.csv", csv_bytes(PRODUCT_COLUMNS, dearer.values())))
+    again = office.load(*rows, day=date(2023, 3, 21))
+    assert (again.changed_nothing, again.same_content) == (False, None)

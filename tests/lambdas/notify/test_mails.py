@@ -17,7 +17,7 @@ from lambdas.notify.mail_context import MailContext
 from lambdas.notify.outcome_mail import outcome_mail
 from lambdas.runs import Run
 from schemas.drops import Drop
-from schemas.reports import ClassAmount, Error, RejectedFor, RejectSample, Report, ReusedId, ReusedIds
+from schemas.reports import ClassAmount, EarlierFile, Error, RejectedFor, RejectSample, Report, ReusedId, ReusedIds
 from schemas.usual import LOW, USUAL, Comparison, Measure
 from tests.lambdas.reports import failed, succeeded
 
@@ -101,6 +101,25 @@ AS_USUAL = Comparison(
     is_alarming=False,
 )
 
+NOTHING_CHANGED = clean_day(
+    counts={
+        "rows_read": 8482,
+        "inserted": 0,
+        "updated": 0,
+        "unchanged": 8462,
+        "stale": 0,
+        "duplicate": 20,
+        "rejected": 0,
+    },
+    change="0.00",
+    sales_change="0.00",
+    statuses={},
+    amount_classes={},
+)
+DAY_BEFORE = EarlierFile(
+    "transactions/year=2023/month=03/day=20/transactions_2023-03-20.csv", "2023-03-20T06:12:31+00:00"
+)
+
 CASES = {
     "an_ordinary_day": context(clean_day(comparison=AS_USUAL)),
     "a_day_with_news": context(day(ignored_columns=["email", "note"], waiting=60, comparison=AS_USUAL)),
@@ -127,23 +146,8 @@ CASES = {
             ),
         )
     ),
-    "nothing_changed": context(
-        clean_day(
-            counts={
-                "rows_read": 8482,
-                "inserted": 0,
-                "updated": 0,
-                "unchanged": 8462,
-                "stale": 0,
-                "duplicate": 20,
-                "rejected": 0,
-            },
-            change="0.00",
-            sales_change="0.00",
-            statuses={},
-            amount_classes={},
-        )
-    ),
+    "nothing_changed": context(NOTHING_CHANGED),
+    "same_content": context(replace(NOTHING_CHANGED, same_content=DAY_BEFORE, day_sales="0.00")),
     "refused_for_rejects": context(
         refused(
             "5,200 of 8,655 rows were rejected, more than the share of 0.5 that is allowed",
@@ -278,6 +282,14 @@ def test_a_day_that_has_begun_nowhere_asks_whether_it_is_right(uploaded_at: str,
     assert ("loaded, of a day to come: " in mail.subject) is is_to_come
     assert ("check the day in the file's key, 2023-03-21" in mail.body) is is_to_come
     assert (f"`pipeline retract {clean_day().load_id} --stack prod`" in mail.body) is is_to_come
+
+
+def test_a_file_that_is_sent_twice_asks_for_nothing() -> None:
+    """The sender repeated the upload of the same day, so no day is missing."""
+    same = EarlierFile(DROP.key, "2023-03-22T08:12:00+02:00")
+    mail = outcome_mail(context(replace(NOTHING_CHANGED, same_content=same)))
+    assert mail.subject == "[prod] 21 Mar: nothing changed (same content as on 22 Mar 06:12)"
+    assert "What you need to do: nothing." in mail.body
 
 
 def test_ignored_columns_are_never_shown() -> None:
