@@ -22,6 +22,9 @@ from schemas import metrics
 
 FIVE_MINUTES = 300
 
+MISSED_SWEEPS = 4
+"""After so many sweeps that did not run, the schedule counts as stopped. One may be late or fall between two periods."""
+
 Metric = tuple[str, str, Mapping[str, pulumi.Input[str]]]
 """Namespace, name, dimensions."""
 
@@ -60,6 +63,7 @@ class Monitoring(PipelineComponent):
             function.package: function.name for function in (args.ingestion.start_run, *self._event_functions)
         }
         self._alarm_on_drops()
+        self._alarm_on_silence()
         self._alarm_on_failures()
         # CloudWatch shows an account the dashboards of all its Regions, and a name only once.
         self.dashboard = args.deployment.regional_name("pipeline")
@@ -96,6 +100,27 @@ class Monitoring(PipelineComponent):
             threshold=args.quiet_hours,
             says_when_over=True,
             **by_sweep,
+        )
+
+    def _alarm_on_silence(self) -> None:
+        """The alarm that the sweep has stopped: the alarms about drops would then keep their state for ever.
+
+        Lambda publishes no figure for a function that is not called. Without any, the state becomes "insufficient
+        data", which is also the first state of a new alarm. So the first deployment does not mail, and a stop does.
+        """
+        args = self._args
+        self._alarm(
+            "no-sweep",
+            f"The sweep has not run for {MISSED_SWEEPS} x {args.sweeping.minutes} minutes, so lost events are not "
+            "completed and the alarms about drops do not change. Check that its schedule is enabled.",
+            metric=("AWS/Lambda", "Invocations", {"FunctionName": args.sweeping.sweep.name}),
+            statistic="Sum",
+            period=args.sweeping.minutes * 60,
+            evaluation_periods=MISSED_SWEEPS,
+            comparison_operator="LessThanThreshold",
+            threshold=1,
+            treat_missing_data="missing",
+            says_when_silent=True,
         )
 
     def _alarm_on_failures(self) -> None:
@@ -171,10 +196,15 @@ class Monitoring(PipelineComponent):
         period: int,
         comparison_operator: str,
         threshold: float,
+        evaluation_periods: int = 1,
         treat_missing_data: str = "notBreaching",
         says_when_over: bool = False,
+        says_when_silent: bool = False,
     ) -> None:
-        """One alarm. A new alarm soon becomes OK, so only an alarm with `says_when_over` mails its end."""
+        """One alarm. A new alarm soon becomes OK, so only an alarm with `says_when_over` mails its end.
+
+        With `says_when_silent` it also mails that its metric has stopped.
+        """
         namespace, metric_name, dimensions = metric
         operators = self._args.notifications.operators.arn
         cloudwatch.MetricAlarm(
@@ -186,12 +216,13 @@ class Monitoring(PipelineComponent):
             dimensions=dimensions,
             statistic=statistic,
             period=period,
-            evaluation_periods=1,
+            evaluation_periods=evaluation_periods,
             comparison_operator=comparison_operator,
             threshold=threshold,
             treat_missing_data=treat_missing_data,
             alarm_actions=[operators],
             ok_actions=[operators] if says_when_over else [],
+            insufficient_data_actions=[operators] if says_when_silent else [],
             tags=self._tags(resource),
             opts=self._child(),
         )

@@ -24,6 +24,7 @@ def _metric_alarm(provider: MotoProvider, _: str, inputs: Inputs) -> Outputs:
         AlarmName=inputs["name"],
         Dimensions=dimensions,
         OKActions=inputs.get("okActions", []),
+        InsufficientDataActions=inputs.get("insufficientDataActions", []),
         Tags=tag_list(inputs),
         **{capital(name): inputs[name] for name in _ALARM},
     )

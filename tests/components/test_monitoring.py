@@ -22,8 +22,9 @@ def test_these_things_raise_an_alarm(dev: Deployed) -> None:
         )
         for resource in dev.of("MetricAlarm")
     }
-    assert {resource.inputs["comparisonOperator"] for resource in dev.of("MetricAlarm")} == {"GreaterThanThreshold"}
-    assert {resource.inputs["evaluationPeriods"] for resource in dev.of("MetricAlarm")} == {1}
+    others = [resource for resource in dev.of("MetricAlarm") if resource.name != "monitoring-no-sweep"]
+    assert {resource.inputs["comparisonOperator"] for resource in others} == {"GreaterThanThreshold"}
+    assert {resource.inputs["evaluationPeriods"] for resource in others} == {1}
     visible = ("AWS/SQS", "ApproximateNumberOfMessagesVisible")
     errors = ("AWS/Lambda", "Errors")
     assert alarms == {
@@ -39,6 +40,7 @@ def test_these_things_raise_an_alarm(dev: Deployed) -> None:
         "archive-errors": (*errors, "archive", 0, 300),
         "sweep-errors": (*errors, "sweep", 0, 300),
         "no-drop": ("transactions-pipeline", "HoursSinceLastDrop", "dev", 26, 900),
+        "no-sweep": ("AWS/Lambda", "Invocations", "sweep", 1, 900),
     }
 
 
@@ -70,7 +72,26 @@ def test_a_new_stack_raises_no_alarm_by_its_silence(deployed: Deployed) -> None:
     # Between two sweeps there is no number: the alarm stays as the last sweep left it.
     by_sweep = {silent.pop("monitoring-no-drop"), silent.pop("monitoring-waiting-drops")}
     assert by_sweep == {"ignore"}
+    # Every new alarm begins in the state "insufficient data", and only a change of state is mailed.
+    assert silent.pop("monitoring-no-sweep") == "missing"
     assert set(silent.values()) == {"notBreaching"}
+
+
+@pytest.mark.parametrize("minutes", [5, 59, 60, 1440])
+def test_a_sweep_that_no_longer_runs_is_mailed(minutes: int, wheel_directory: Path) -> None:
+    """CloudWatch has no figure for a function that is not called: without any, the state is "insufficient data"."""
+    stack = deploy("dev", wheel_directory, sweepMinutes=str(minutes))
+    operators = stack.only("Topic", "notifications-operators").state["arn"]
+    alarm = stack.only("MetricAlarm", "monitoring-no-sweep").inputs
+    assert alarm["insufficientDataActions"] == alarm["alarmActions"] == [operators]
+    assert alarm["treatMissingData"] == "missing"
+    # A sweep may be some seconds late and miss its period, so one period alone says nothing.
+    assert alarm["evaluationPeriods"] >= 2
+    assert alarm["period"] == minutes * 60
+    assert (alarm["comparisonOperator"], alarm["threshold"]) == ("LessThanThreshold", 1)
+    assert alarm["dimensions"] == {"FunctionName": "transactions-pipeline-dev-sweep"}
+    says_when_silent = {item.name for item in stack.of("MetricAlarm") if item.inputs.get("insufficientDataActions")}
+    assert says_when_silent == {"monitoring-no-sweep"}, "any other would mail whenever nothing happens"
 
 
 @pytest.mark.parametrize("minutes", [5, 7, 15, 1440])

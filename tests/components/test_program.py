@@ -77,7 +77,7 @@ DEV_RESOURCES = {
     "TopicPolicy": 2,
     "TopicSubscription": 2,
     # monitoring
-    "MetricAlarm": 12,
+    "MetricAlarm": 13,
     "Dashboard": 1,
 }
 
