@@ -23,7 +23,7 @@ from schemas import metrics
 FIVE_MINUTES = 300
 
 MISSED_SWEEPS = 4
-"""After so many sweeps that did not run, the schedule counts as stopped. One may be late or fall between two periods."""
+"""After so many sweeps that did not run, the schedule counts as stopped; one may be late and miss its period."""
 
 Metric = tuple[str, str, Mapping[str, pulumi.Input[str]]]
 """Namespace, name, dimensions."""
