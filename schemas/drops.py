@@ -33,8 +33,8 @@ _UNSEEN = re.compile(
     "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0001\U000e0020-\U000e007f]"
 )
 
-LONGEST_KEY_BYTES = 1000
-"""S3 accepts 1,024 bytes, but the key of the rejected file is longer than that of its drop."""
+LONGEST_KEY_BYTES = 960
+"""S3 accepts 1,024 bytes, but the keys of rejected files are longer than that of their drop."""
 
 # Files that tools leave beside the data: folder markers, Spark's success file and staging folders, unfinished uploads,
 # and files that Windows, macOS and Office put into every folder.

@@ -77,6 +77,11 @@ def rejected_folder(partition_day: date, file_name: str, load_id: str) -> str:
     return rejected_key(partition_day, file_name, load_id).removesuffix(".csv") + "/"
 
 
+def rejected_part(partition_day: date, load_id: str, number: int) -> str:
+    """A file in `rejected_folder`. Corrected, it is a drop: the name gives its day, and no other load has it."""
+    return f"rejected_{partition_day}.{load_id}.{number:05d}.csv"
+
+
 def report_key(load_id: str, attempt: int) -> str:
     """The report of an attempt."""
     return f"{REPORTS}{load_id}/{attempt}{_JSON}"

@@ -26,21 +26,21 @@ def rejected(
     """Show the rejected rows of a load, with their reasons."""
     from cli.loads.loads import Loads
     from cli.loads.names import LoadNames
-    from cli.loads.rejected_rows import read_rejected_rows, save_rejected_file
+    from cli.loads.rejected_rows import read_rejected_rows, save_rejected_rows
 
     pipeline = invocation.pipeline
     chosen = LoadNames(Loads(pipeline)).resolve(load)
     if out is not None:
-        save_rejected_file(pipeline, chosen, out)
+        save_rejected_rows(pipeline, chosen, out)
         invocation.say(f"saved in {out}; correct the values there and drop it again")
-    rows = read_rejected_rows(pipeline, chosen, reason=reason)
-    shown = rows.rows[:limit]
+    rows = read_rejected_rows(pipeline, chosen, reason=reason, limit=limit)
+    shown = rows.rows
     lines = [f"{total:>10,}  {name}" for name, total in rows.reasons.items()]
     lines += [""] if shown else []
     lines += [f"line {row.line}  {', '.join(row.reasons)}\n    {row.text}" for row in shown]
-    if len(rows.rows) > limit:
+    if rows.total > limit:
         lines.append(
-            f"… and {counted(len(rows.rows) - limit, 'more row')}; --limit shows more, --out FILE saves all of them"
+            f"… and {counted(rows.total - limit, 'more row')}; --limit shows more, --out FILE saves all of them"
         )
     result = {
         "load_id": chosen.load_id,

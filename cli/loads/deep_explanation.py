@@ -6,17 +6,15 @@ belongs to a load that was retracted.
 
 from __future__ import annotations
 
-import csv
-import io
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
-from botocore.exceptions import ClientError
 
 from cli.loads.explanation import HistoryRow
+from cli.loads.rejected_rows import reasons_of_lines
 from cli.pipelines.job_arguments import read_job_arguments
 from cli.pipelines.pipeline import Pipeline
 from cli.pipelines.statements import run_statement
@@ -24,11 +22,10 @@ from jobs.csv.reader import IS_MALFORMED, open_source_file
 from jobs.errors import FileRefused
 from jobs.rows.ids import IdReader
 from lambdas.archived_copies import LOAD_ID
-from schemas.drops import TRANSACTIONS, TRANSACTIONS_PREFIX, DropKey, is_drop, parse_key
-from schemas.rejected_file import REASON_SEPARATOR, REJECT_REASONS_COLUMN, SOURCE_LINE
+from schemas.drops import TRANSACTIONS_PREFIX, is_drop
+from schemas.rejected_file import SOURCE_LINE
 from schemas.runs import RETRACT
 from schemas.sources import CONTRACT_COLUMNS, SourceSettings
-from schemas.work_bucket import rejected_key
 
 _LAST_EVENT = "SELECT event FROM load_ledger WHERE load_id = :load_id ORDER BY attempt DESC LIMIT 1"
 
@@ -62,7 +59,7 @@ def find_unloaded_rows(pipeline: Pipeline, transaction_id: str, loaded: list[His
                 s3.download_file(bucket, version["Key"], str(path), ExtraArgs={"VersionId": version["VersionId"]})
                 rows = [row for row in _rows_of(path, transaction_id, settings) if (load_id, row[0]) not in known]
             if rows:
-                reasons = _Reasons(pipeline, load_id, parse_key(version["Key"]))
+                reasons = _Reasons(pipeline, version["Key"], load_id, {line for line, _ in rows})
                 uri = f"s3://{pipeline.output('drop_bucket')}/{version['Key']}"
                 for line, values in rows:
                     yield UnloadedRow(uri, line, load_id, values, reasons.of(line))
@@ -92,31 +89,17 @@ def _values(row: dict[str, object]) -> dict[str, str]:
 class _Reasons:
     """The reasons why rows of one load are not in the history."""
 
-    def __init__(self, pipeline: Pipeline, load_id: str, key: DropKey) -> None:
-        assert key.kind == TRANSACTIONS
-        assert key.partition_day is not None
+    def __init__(self, pipeline: Pipeline, drop_key: str, load_id: str, lines: set[int]) -> None:
         events = run_statement(pipeline, _LAST_EVENT, limit=1, load_id=load_id).rows
         self._is_retracted = bool(events) and events[0][0] == RETRACT
         self._keeps_history = read_job_arguments(pipeline).keep_history == "true"
-        self._rejected = _read_rejected(pipeline, rejected_key(key.partition_day, key.file_name, load_id))
+        self._rejected = reasons_of_lines(pipeline, drop_key, load_id, lines)
 
     def of(self, line: int) -> str:
         if self._is_retracted:
             return "does not count: its load was taken back"
         if line in self._rejected:
-            return f"rejected: {', '.join(self._rejected[line].split(REASON_SEPARATOR))}"
+            return f"rejected: {', '.join(self._rejected[line])}"
         if not self._keeps_history:
             return "loaded or lost to another row: no history is kept (keepHistory is false)"
         return "lost: another row of its file won"
-
-
-def _read_rejected(pipeline: Pipeline, key: str) -> dict[int, str]:
-    """Line -> reject reasons; empty where no row was rejected or the rejected file has expired."""
-    try:
-        body = pipeline.client("s3").get_object(Bucket=pipeline.output("work_bucket"), Key=key)["Body"].read()
-    except ClientError as error:
-        if error.response["Error"]["Code"] == "NoSuchKey":
-            return {}
-        raise
-    rows = csv.DictReader(io.StringIO(body.decode("utf-8-sig"), newline=""))
-    return {int(row[SOURCE_LINE]): row[REJECT_REASONS_COLUMN] for row in rows}

@@ -42,7 +42,7 @@ from jobs.shards.work import LINES, MARKS, Shard, Work, write_series
 from jobs.validators import partition_day, snapshot_dimensions
 from schemas.reports import ReusedIds
 from schemas.sources import CONTRACT_COLUMNS
-from schemas.work_bucket import rejected_folder
+from schemas.work_bucket import rejected_folder, rejected_part
 
 
 class _Unlike(Exception):
@@ -223,7 +223,7 @@ def _publish(attempt: Attempt, rejected: Sequence[Rejected]) -> None:
         folder = Prefix(attempt.s3, arguments.work_bucket, rejected_folder(day, attempt.key.file_name, load_id))
         folder.delete()
         for number, shard in enumerate(rejected, start=1):
-            folder.copy_from(attempt.staging, shard.name, f"part-{number:05d}.csv")
+            folder.copy_from(attempt.staging, shard.name, rejected_part(day, load_id, number))
         if rejected:
             attempt.note(rejected_uri=folder.uri)
     if rejected:

@@ -1,4 +1,4 @@
-"""Links into the AWS console: a run's log, and an object."""
+"""Links into the AWS console: a run's log, and an object or a folder."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ def log_link(region: str, log_group: str, run_id: str) -> str:
 
 
 def object_link(region: str, bucket: str, key: str) -> str:
-    """The address of an object's page."""
-    prefix = quote(key, errors="replace")
-    return f"https://{region}.console.aws.amazon.com/s3/object/{bucket}?region={region}&prefix={prefix}"
+    """The address of an object's page; for a key that ends with a slash, of the list of what is below it."""
+    page, prefix = "buckets" if key.endswith("/") else "object", quote(key, errors="replace")
+    return f"https://{region}.console.aws.amazon.com/s3/{page}/{bucket}?region={region}&prefix={prefix}"
 
 
 def _twice_quoted(name: str) -> str:

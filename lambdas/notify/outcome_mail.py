@@ -143,7 +143,10 @@ def _to_do(context: MailContext) -> str:
     tasks = []
     if to_look_at > 0:
         rejected = counted(to_look_at, "rejected row")
-        tasks.append(f"correct the {rejected} in the file of rejected rows and upload that file.")
+        of_rejected = "file of rejected rows and upload that file"
+        if (report.rejected_uri or "").endswith("/"):
+            of_rejected = "files of rejected rows and upload those files"
+        tasks.append(f"correct the {rejected} in the {of_rejected}.")
     if report.reused_ids:
         tasks.append(f"look at the transaction_ids with several customers or products. {REUSED_ADVICE}")
     return " Then ".join(tasks) or "nothing."

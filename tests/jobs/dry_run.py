@@ -131,9 +131,20 @@ class DryRun:
     staged: list[dict[str, Any]]
     """The rows of the Parquet parts in the manifest."""
     duplicate: int
-    rejected_parts: list[bytes]
-    """The rejected file, or the files in its folder."""
-    left_staged: list[str]
+    kept: dict[str, bytes]
+    """The work bucket when the run is over, by key."""
+
+    @property
+    def left_staged(self) -> list[str]:
+        return [key for key in self.kept if key.startswith("staging/")]
+
+    @property
+    def rejected_parts(self) -> list[bytes]:
+        """The rejected file, or the files in its folder."""
+        named = (self.report.rejected_uri or "").replace("s3://work-bucket/", "")
+        if named.endswith("/"):
+            return [body for key, body in sorted(self.kept.items()) if key.startswith(named)]
+        return [self.kept[named]] if named else []
 
     @property
     def rejected_content(self) -> bytes | None:
@@ -190,18 +201,12 @@ def dry_run(
         except JobError as refused:
             error = refused
     report = Report.from_json(s3.objects["work-bucket", f"reports/{drop.load_id}/1.json"].decode("utf-8"))
-    rejected_key = (report.rejected_uri or "").replace("s3://work-bucket/", "")
     return DryRun(
         report=report,
         error=error,
         staged=warehouse.staged,
         duplicate=warehouse.duplicate,
-        rejected_parts=[
-            body
-            for (_, key), body in sorted(s3.objects.items())
-            if rejected_key and (key.startswith(rejected_key) if rejected_key.endswith("/") else key == rejected_key)
-        ],
-        left_staged=[key for _, key in s3.objects if key.startswith("staging/")],
+        kept={key: body for (bucket, key), body in s3.objects.items() if bucket == "work-bucket"},
     )
 
 

@@ -24,7 +24,7 @@ from schemas.drops import (
     transactions_key,
 )
 from schemas.sources import heading_key
-from schemas.work_bucket import rejected_key, report_key, staging_prefix
+from schemas.work_bucket import rejected_folder, rejected_key, rejected_part, report_key, staging_prefix
 from tests import oracle
 from tests.strategies.files import s3_keys, stray_keys
 
@@ -87,8 +87,10 @@ def test_the_longest_key_leaves_room_for_the_key_of_its_rejected_file(letter: st
     name = letter * (room // len(letter.encode())) + "b" * (room % len(letter.encode())) + ending
     assert len((folder + name).encode()) == LONGEST_KEY_BYTES
     assert parse_key(folder + name).file_name == name
-    assert len(rejected_key(date(2023, 3, 15), name, "0" * 16).encode()) <= 1024
-    with pytest.raises(KeyOutsideLayout, match="is 1,001 bytes long, more than 1,000; drop the file again under a"):
+    day, load_id = date(2023, 3, 15), "0" * 16
+    part = rejected_folder(day, name, load_id) + rejected_part(day, load_id, 99_999)
+    assert all(len(key.encode()) <= 1024 for key in (rejected_key(day, name, load_id), part))
+    with pytest.raises(KeyOutsideLayout, match="is 961 bytes long, more than 960; drop the file again under a"):
         parse_key(folder + "b" + name)
 
 

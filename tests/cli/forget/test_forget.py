@@ -24,7 +24,15 @@ from schemas.drops import Drop
 from schemas.runs import JobArguments, encode_job_arguments
 from schemas.sources import DEFAULT
 from schemas.warehouse.person import count_others_with_address, forget_person, select_person
-from schemas.work_bucket import claim_key, open_key, rejected_key, report_key, staging_prefix
+from schemas.work_bucket import (
+    claim_key,
+    open_key,
+    rejected_folder,
+    rejected_key,
+    rejected_part,
+    report_key,
+    staging_prefix,
+)
 from tests.lambdas.archive.archiving import archive, loaded
 from tests.lambdas.cloud import ARCHIVE, DAY_KEY, DROPS, SESSION, WORK, Cloud, Killed, running_cloud
 from tests.lambdas.reports import failed
@@ -294,6 +302,30 @@ def test_a_report_loses_the_address(shop: Shop) -> None:
     shop.cloud.s3.put_object(Bucket=WORK, Key=key, Body=f'{{"sentence": "no status: {ADDRESS}"}}\n'.encode())
     shop.forget()
     assert shop.cloud.read(key) == {"sentence": "no status: forgotten"}
+
+
+def test_every_part_of_a_folder_of_rejected_rows_loses_the_person(shop: Shop) -> None:
+    shop.archived(CUSTOMERS_KEY, f"C1,Ada,King,{ADDRESS},Gold")
+    header = f"{SALES},source_line,reject_reasons,source_text\n"
+    rows = (
+        f"T7,C1,P1,none,2023-03-15,completed,{ADDRESS},7,invalid_quantity,\n",
+        f',,,,,,,8,malformed_row,"T8,{ADDRESS}"\n',
+    )
+    keys = [rejected_folder(*_DAY, "0" * 16) + rejected_part(_DAY[0], "0" * 16, number) for number in (1, 2)]
+    for key, row in zip(keys, rows, strict=True):
+        for body in (header + row, header + row + "T9,C2,P1,none,2023-03-15,completed,,9,invalid_quantity,\n"):
+            shop.cloud.s3.put_object(Bucket=WORK, Key=key, Body=body.encode())
+    shop.forget()
+    left = {key: text.splitlines()[1:] for (bucket, key, _), text in shop.everything().items() if key in keys}
+    assert left == {
+        keys[0]: [
+            "T7,C1,P1,none,2023-03-15,completed,,7,invalid_quantity,",
+            "T9,C2,P1,none,2023-03-15,completed,,9,invalid_quantity,",
+        ],
+        keys[1]: [",,,,,,,8,malformed_row,", "T9,C2,P1,none,2023-03-15,completed,,9,invalid_quantity,"],
+    }
+    assert not [place for place, text in shop.everything().items() if "ada@" in text.lower()]
+    assert [len(shop.cloud.versions(WORK, key)) for key in keys] == [1, 1]
 
 
 def test_staged_rows_that_were_deleted_are_deleted_for_good(shop: Shop) -> None:

@@ -296,3 +296,11 @@ def test_ignored_columns_are_never_shown() -> None:
     sample = RejectSample(17, values={"quantity": "x"})
     report = day(ignored_columns=["ann@example.com"], reject_reasons={"invalid_quantity": RejectedFor(1, [sample])})
     assert "ann@example" not in outcome_mail(context(report)).body
+
+
+def test_rejected_rows_of_a_large_load_are_a_folder() -> None:
+    folder = f"rejected/year=2023/month=03/day=21/transactions_2023-03-21.{DROP.load_id}/"
+    body = outcome_mail(context(day(rejected_uri=f"s3://shop-work/{folder}"))).body
+    list_of_files = "https://eu-west-1.console.aws.amazon.com/s3/buckets/shop-work?region=eu-west-1&prefix="
+    assert f"  rejected {list_of_files}{folder.replace('=', '%3D')}" in body.splitlines()
+    assert "correct the 173 rejected rows in the files of rejected rows and upload those files." in body
