@@ -140,6 +140,12 @@ def test_links_of_the_index_lead_to_pages(browser: Browser, shop: Shop) -> None:
     assert len(names) == 7
 
 
+def test_names_of_files_are_readable_on_a_telephone(browser: Browser, shop: Shop) -> None:
+    with opened(browser, shop.index, width=WIDTHS["telephone"]) as seen:
+        boxes = [link.bounding_box() for link in seen.page.locator("table a").all()]
+        assert [box for box in boxes if box is None or box["width"] < box["height"]] == []
+
+
 def test_a_refused_file_says_why_at_the_top(browser: Browser, shop: Shop) -> None:
     with opened(browser, shop.index) as seen:
         assert seen.page.locator(".verdict").inner_text().endswith("6 of 7 loaded.")

@@ -118,6 +118,12 @@ def test_a_page_names_the_file_that_had_the_same_content() -> None:
     assert "It changed nothing: it has the same content as day.csv, uploaded on 2023-03-14 06:12 UTC." in text
 
 
+def test_commands_in_a_sentence_are_set_as_code_and_nothing_else_is() -> None:
+    error = Error("use `pipeline <check>` & <b>again</b>", False, "FileRefused")
+    page = render_load(replace(REFUSED, error=error))
+    assert "use <code>pipeline &lt;check&gt;</code> &amp; &lt;b&gt;again&lt;/b&gt;" in page
+
+
 def test_a_page_of_a_refused_file_says_why() -> None:
     text = _Page(render_load(REFUSED)).text
     assert "Not loaded: day.csv, line 3: the byte 0xff is not UTF-8" in text
