@@ -21,12 +21,14 @@ def sql(
 ) -> None:
     """Run a statement in the warehouse and show its rows.
 
-    Without a QUERY, statements are read from standard input, each up to its semicolon.
+    Without a QUERY, statements are read from standard input, each up to its semicolon. Ctrl-C cancels the statement
+    that runs.
     """
     from cli.pipelines.statements import read_statements, result_text, run_statement
 
     if query is not None and not query.strip():
         raise Refused("the statement is empty; give one in quotes, or on standard input")
     for statement in [query] if query is not None else read_statements():
-        result = run_statement(invocation.pipeline, statement, limit=limit)
+        with invocation.when_interrupted("The statement was cancelled in the warehouse."):
+            result = run_statement(invocation.pipeline, statement, limit=limit)
         invocation.show(result.as_json(), result_text(result))

@@ -5,8 +5,11 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
+
+from botocore.exceptions import ClientError
 
 from cli.pipelines.pipeline import Pipeline
 from cli.refusals import Failed
@@ -32,7 +35,10 @@ class Result:
 
 
 def run_statement(pipeline: Pipeline, statement: str, *, limit: int, **parameters: str) -> Result:
-    """Run one statement as the admin user; `:name` in it is a parameter. Raises Failed with the warehouse's message."""
+    """Run one statement as the admin user; `:name` in it is a parameter. Raises Failed with the warehouse's message.
+
+    Ctrl-C cancels the statement in the warehouse.
+    """
     client = pipeline.client("redshift-data")
     started = client.execute_statement(
         WorkgroupName=pipeline.output("workgroup"),
@@ -43,13 +49,13 @@ def run_statement(pipeline: Pipeline, statement: str, *, limit: int, **parameter
         ),
         **_sign_in(pipeline),
     )
-    while True:
-        described = client.describe_statement(Id=started["Id"])
-        if described["Status"] == "FINISHED":
-            break
-        if described["Status"] in ("FAILED", "ABORTED"):
-            raise Failed(f"the warehouse refused the statement: {described.get('Error', described['Status'])}")
-        time.sleep(_LOOK_SECONDS)
+    try:
+        described = _wait_for(client, started["Id"])
+    except KeyboardInterrupt:
+        # Refused where the statement has ended meanwhile.
+        with suppress(ClientError):
+            client.cancel_statement(Id=started["Id"])
+        raise
     if not described.get("HasResultSet"):
         # -1 for a statement that is not about rows, such as DROP TABLE.
         changed = int(described.get("ResultRows", 0))
@@ -57,20 +63,45 @@ def run_statement(pipeline: Pipeline, statement: str, *, limit: int, **parameter
     return _rows(client, started["Id"], limit)
 
 
+def _wait_for(client: Any, statement_id: str) -> dict[str, Any]:
+    """The description of a statement that has finished."""
+    while True:
+        described: dict[str, Any] = client.describe_statement(Id=statement_id)
+        if described["Status"] == "FINISHED":
+            return described
+        if described["Status"] == "ABORTED":
+            raise Failed("the statement was cancelled, and nothing was changed")
+        if described["Status"] == "FAILED":
+            raise Failed(f"the warehouse refused the statement: {described.get('Error', 'it gave no reason')}")
+        time.sleep(_LOOK_SECONDS)
+
+
 def read_statements() -> Iterator[str]:
     """Statements from standard input, each up to its semicolon; shows a prompt on a terminal."""
     pending = ""
-    is_terminal = sys.stdin.isatty()
     while True:
-        if is_terminal:
-            print("    -> " if pending else "sql -> ", end="", file=sys.stderr, flush=True)
-        line = sys.stdin.readline()
+        line = _read_line("    -> " if pending else "sql -> ")
         pending += line
         if pending.strip() and (not line or pending.rstrip().endswith(";")):
             yield pending.strip().removesuffix(";")
             pending = ""
         if not line:
             return
+
+
+def _read_line(prompt: str) -> str:
+    """A line with its end; empty at the end of standard input."""
+    if not sys.stdin.isatty():
+        return sys.stdin.readline()
+    print(prompt, end="", file=sys.stderr, flush=True)
+    line = ""
+    try:
+        line = sys.stdin.readline()
+    finally:
+        # Ctrl-C and Ctrl-D leave the cursor behind the prompt.
+        if not line:
+            print(file=sys.stderr)
+    return line
 
 
 def result_text(result: Result) -> str:

@@ -61,6 +61,9 @@ class _Execution:
     updated_at: float = field(default_factory=time.time)
     status: str = "SUBMITTED"
     error: str = ""
+    is_cancelled: bool = False
+    backend: int | None = None
+    """The process id of its session in the warehouse, while it runs."""
     statements: list[_Result] = field(default_factory=list)
 
 
@@ -92,6 +95,7 @@ class DataApi:
             "BatchExecuteStatement": lambda: self._execute(request, request.parameters.get("Sqls", ())),
             "DescribeStatement": lambda: self._describe(request.parameters["Id"]),
             "GetStatementResult": lambda: self._result(request.parameters["Id"], request.parameters.get("NextToken")),
+            "CancelStatement": lambda: self._cancel(request.parameters["Id"]),
             "ListStatements": self._list,
         }
         if request.operation not in operations:
@@ -145,17 +149,38 @@ class DataApi:
             try:
                 # A single statement autocommits, because VACUUM and some procedures require it.
                 connection.autocommit = not execution.is_batch
+                execution.backend = _backend(connection)
                 for text, result in zip(execution.texts, execution.statements, strict=True):
+                    if execution.is_cancelled:
+                        break
                     _run_one(connection.cursor(), text, execution.parameters, result)
                 if execution.is_batch:
                     connection.commit()
             finally:
+                execution.backend = None
                 connection.close()
         except Exception as error:
             execution.error = _sentence(error)
             _abort(execution.statements, execution.error)
         execution.updated_at = time.time()
-        execution.status = "FAILED" if execution.error else "FINISHED"
+        execution.status = "ABORTED" if execution.is_cancelled else "FAILED" if execution.error else "FINISHED"
+
+    def _cancel(self, statement_id: str) -> Mapping[str, Any]:
+        """End a statement that runs; Refused, as on AWS, where it has ended."""
+        execution, _ = self._find(statement_id)
+        if execution.status not in ("SUBMITTED", "STARTED"):
+            raise Refused(
+                "ValidationException",
+                f"Could not cancel a query that is already in {execution.status} state with ID: {execution.id}",
+            )
+        execution.is_cancelled = True
+        if execution.backend is not None:
+            connection = self._warehouse.connect(execution.database)
+            try:
+                connection.cursor().execute("SELECT pg_cancel_backend(%s)", (execution.backend,))
+            finally:
+                connection.close()
+        return {"Status": True}
 
     def _describe(self, statement_id: str) -> Mapping[str, Any]:
         execution, number = self._find(statement_id)
@@ -223,6 +248,13 @@ class DataApi:
         if execution is None or (position and not 1 <= int(position) <= len(execution.statements)):
             raise Refused("ResourceNotFoundException", f"Query {statement_id} does not exist.")
         return execution, int(position) - 1 if position else None
+
+
+def _backend(connection: Any) -> int:
+    """The process id of the session in the warehouse."""
+    cursor = connection.cursor()
+    cursor.execute("SELECT pg_backend_pid()")
+    return int(cursor.fetchone()[0])
 
 
 def _run_one(cursor: Any, text: str, parameters: Sequence[Mapping[str, str]], result: _Result) -> None:

@@ -42,10 +42,10 @@ def _statement(provider: MotoProvider, _: str, inputs: Inputs) -> Outputs:
     statement_id = data.execute_statement(
         WorkgroupName=inputs["workgroupName"], Database=inputs["database"], Sql=inputs["sql"], **secret
     )["Id"]
-    while (description := data.describe_statement(Id=statement_id))["Status"] not in ("FINISHED", "FAILED"):
+    while (description := data.describe_statement(Id=statement_id))["Status"] in ("SUBMITTED", "STARTED"):
         time.sleep(_POLL_SECONDS)
-    if description["Status"] == "FAILED":
-        raise StatementFailed(f"{description['Error']} in {inputs['sql']!r}")
+    if description["Status"] != "FINISHED":
+        raise StatementFailed(f"{description.get('Error', description['Status'])} in {inputs['sql']!r}")
     return {"id": statement_id}
 
 

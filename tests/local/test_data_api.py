@@ -76,6 +76,24 @@ def test_a_long_result_comes_in_pages(cloud: LocalCloud) -> None:
     assert [row[0]["longValue"] for page in pages for row in page["Records"]] == list(range(2500))
 
 
+def test_a_cancelled_statement_is_aborted_and_its_session_ends(cloud: LocalCloud) -> None:
+    execute(cloud, "CREATE TABLE held (n INTEGER)")
+    api = cloud.client("redshift-data")
+    blocker = cloud.connect()
+    blocker.autocommit = False
+    blocker.cursor().execute("LOCK held")
+    waiting = api.execute_statement(**where(cloud), Sql="INSERT INTO held VALUES (1)")["Id"]
+    while api.describe_statement(Id=waiting)["Status"] == "SUBMITTED":
+        time.sleep(0.02)
+    assert api.cancel_statement(Id=waiting)["Status"] is True
+    assert ended(cloud, waiting)["Status"] == "ABORTED"
+    with pytest.raises(ClientError, match="Could not cancel a query that is already in ABORTED state"):
+        api.cancel_statement(Id=waiting)
+    blocker.close()
+    counted = execute(cloud, "SELECT COUNT(*) FROM held")
+    assert api.get_statement_result(Id=counted["Id"])["Records"] == [[{"longValue": 0}]]
+
+
 def test_a_refused_statement_fails_in_the_warehouses_words(cloud: LocalCloud) -> None:
     result = execute(cloud, "SELECT * FROM nowhere")
     assert result["Status"] == "FAILED"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -126,6 +128,39 @@ def test_a_watched_status_follows_what_happens_until_ctrl_c(shop: Terminal) -> N
     assert not any("2023-03-18" in line for line in before)
     assert shown.lines[0] == "The local pipeline"
     assert [line for line in shown.lines if line][-1].endswith("Stopped.")
+
+
+def test_ctrl_c_at_the_prompt_ends_in_one_line(shop: Terminal) -> None:
+    shown = typed("sql", stop_when=lambda picture: "sql ->" in picture)
+    assert shown.exit_status == 130
+    assert [line for line in shown.lines if line] == ["sql ->", "Stopped."]
+
+
+def test_ctrl_c_cancels_the_statement_in_the_warehouse(shop: Terminal) -> None:
+    blocker = shop.cloud.connect()
+    blocker.autocommit = False
+    blocker.cursor().execute("LOCK dim_products")
+    statement = "SELECT COUNT(*) AS waiting FROM dim_products"
+    command = [sys.executable, "-c", _BESIDE, str(cli.pipelines.local.STATE_FILE), "sql", statement]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    while (statement, "STARTED") not in statements(shop):
+        assert process.poll() is None
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    printed, said = process.communicate()
+    assert (process.returncode, printed) == (130, b"")
+    assert said.decode().splitlines() == ["The statement was cancelled in the warehouse.", "Stopped."]
+    until = time.monotonic() + 60
+    while (statement, "STARTED") in statements(shop) and time.monotonic() < until:
+        time.sleep(0.1)
+    assert (statement, "ABORTED") in statements(shop)
+    blocker.close()
+
+
+def statements(shop: Terminal) -> list[tuple[str, str]]:
+    """Text and status of every statement of the Data API."""
+    listed = shop.cloud.client("redshift-data").list_statements()["Statements"]
+    return [(each["QueryString"], each["Status"]) for each in listed]
 
 
 def test_a_followed_log_ends_with_its_load(shop: Terminal) -> None:
