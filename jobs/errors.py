@@ -5,7 +5,8 @@
     │   ├── FileRefused        the file's shape: columns, encoding, quotes, size
     │   ├── TooManyRejected    more rows rejected than max_reject_ratio allows
     │   ├── DimensionRefused   a dimension that cannot be joined or loaded
-    │   └── Unbalanced         the counts do not add up: nothing was committed
+    │   ├── Unbalanced         the counts do not add up: nothing was committed
+    │   └── WarehouseIncomplete  a table, a column or a right is missing
     └── TransientError         trying again may help
         ├── WarehouseBusy      serialisation failure, lock not had in time
         ├── WarehouseLost      the connection broke or could not be made
@@ -40,6 +41,10 @@ class DimensionRefused(TerminalError):
 
 class Unbalanced(TerminalError):
     pass
+
+
+class WarehouseIncomplete(TerminalError):
+    """schemas.reports.WAREHOUSE_INCOMPLETE is its name in a report."""
 
 
 class TransientError(JobError):

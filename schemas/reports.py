@@ -18,6 +18,8 @@ from schemas.usual import Comparison, Measure
 
 SUCCEEDED = "succeeded"
 FAILED = "failed"
+WAREHOUSE_INCOMPLETE = "WarehouseIncomplete"
+"""The type of an Error: the warehouse lacks a table, a column or a right."""
 REUSED_SAMPLES = 3
 REUSED_ADVICE = (
     "If these are different sales, make transaction_id of several columns (`columns` in the source settings) "

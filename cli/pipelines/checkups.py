@@ -10,12 +10,14 @@ from botocore.exceptions import ClientError
 
 from cli.pipelines.local import ROOT
 from cli.pipelines.pipeline import Pipeline
+from cli.pipelines.statements import run_statement
 from cli.pipelines.status import queue_depth, subscriptions
-from cli.refusals import Refused, explain
+from cli.refusals import Failed, Refused, explain
 from schemas.counted import counted
 from schemas.drops import CUSTOMERS, DIMENSIONS_PREFIX, PRODUCTS
 
 _PACKAGES = ("jobs", "schemas")
+_MANY_COLUMNS = 10_000
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ def examine(pipeline: Pipeline) -> list[Finding]:
         "customers": lambda pipeline: _dimension(pipeline, CUSTOMERS),
         "mails": _mails,
         "dead letters": _dead_letters,
+        "warehouse": _warehouse,
         "jobs": _jobs,
         "wheel": lambda _: _wheel(ROOT),
     }
@@ -44,7 +47,7 @@ def examine(pipeline: Pipeline) -> list[Finding]:
 def _finding(what: str, check: Callable[[Pipeline], str | None], pipeline: Pipeline) -> Finding:
     try:
         problem = check(pipeline)
-    except (ClientError, Refused) as error:
+    except (ClientError, Failed, Refused) as error:
         problem = explain(error)[0]
     return Finding(what, problem is None, problem or "as it should be")
 
@@ -72,6 +75,29 @@ def _mails(pipeline: Pipeline) -> str | None:
 def _dead_letters(pipeline: Pipeline) -> str | None:
     waiting = queue_depth(pipeline, "dead_letter_queue_url").waiting
     return f"{counted(waiting, 'message')} could not be handled; see `pipeline dead list`" if waiting else None
+
+
+def _warehouse(pipeline: Pipeline) -> str | None:
+    """The problem that tables or columns are missing. This wakes the warehouse, as a load does."""
+    from schemas.warehouse.sql import select_columns
+    from schemas.warehouse.tables import WAREHOUSE_TABLES
+
+    present = {(table, column) for table, column in run_statement(pipeline, select_columns(), limit=_MANY_COLUMNS).rows}
+    missing = []
+    for table in WAREHOUSE_TABLES:
+        absent = [name for name in table.names if (table.name, name) not in present]
+        if len(absent) == len(table.names):
+            missing.append(f"the table {table.name}")
+        else:
+            missing += [f"the column {table.name}.{name}" for name in absent]
+    if not missing:
+        return None
+    repair = (
+        "stop `pipeline up` and start it again"
+        if pipeline.local
+        else "run `pulumi up --refresh`, which keeps every row"
+    )
+    return f"it lacks {', '.join(missing)}; {repair}"
 
 
 def _jobs(pipeline: Pipeline) -> str | None:

@@ -13,6 +13,7 @@ from jobs.errors import (
     JobError,
     TerminalError,
     WarehouseBusy,
+    WarehouseIncomplete,
     WarehouseLost,
     WarehouseSpent,
 )
@@ -29,6 +30,8 @@ PLAN_TIMEOUT_SECONDS = 10
 # text.
 _SERIALISATION_FAILURE = re.compile(r"^(?:ERROR:\s*)?1023\b|Serializable isolation")
 _LOST = ("57P01", "57P02", "57P03", "08006", "08003")
+# An unknown schema, table, column or function, and a missing right.
+_INCOMPLETE = ("3F000", "42P01", "42703", "42883", "42501")
 # AWS documents no text for it; the console calls the limit a usage limit, and its action turns queries off.
 _USAGE_LIMIT = re.compile(r"usage limit|RPU[- ]hours? limit", re.IGNORECASE)
 # What Redshift writes in a block: `error: …  code: …  context: …  query: …`; the context says file, column and cause.
@@ -77,6 +80,10 @@ def _translated(error: Exception) -> Exception:
         )
     if code in _LOST or (not fields and _is_lost_connection(error)):
         return WarehouseLost(f"the connection to the warehouse was lost or could not be made: {text}")
+    if code in _INCOMPLETE:
+        return WarehouseIncomplete(
+            f"the warehouse is incomplete: {text} ({code}); run `pulumi up --refresh`, which adds what is missing"
+        )
     if isinstance(error, DriverError):
         return TerminalError(f"the warehouse refused a statement ({code or type(error).__name__}): {text}")
     return error

@@ -9,7 +9,7 @@ from lambdas.run_events import FORGOTTEN
 from lambdas.runs import Run
 from schemas.counted import agreeing, counted
 from schemas.reject_reasons import WAITS_FOR
-from schemas.reports import Report
+from schemas.reports import WAREHOUSE_INCOMPLETE, Report
 
 # 10 is the exit code of Glue's own wrapper; 137 and -9 are the kernel's SIGKILL.
 _OUT_OF_MEMORY = re.compile(r"exit code:? (?:10|137|-9)\b|SIGKILL|signal 9\b|out of memory|MemoryError", re.IGNORECASE)
@@ -39,6 +39,11 @@ def what_to_do(context: MailContext) -> str:
         return f"upload {empty}, wait for the mail about it, then replay this load (command below)."
     if context.is_retraction:
         return "fix the cause, then ask for the retraction again."
+    if report.error is not None and report.error.type == WAREHOUSE_INCOMPLETE:
+        return (
+            f"run `pulumi up --refresh --stack {context.stack}`, which keeps every row. Then replay the load (command "
+            "below); the file need not be uploaded again."
+        )
     if report.error is not None and report.error.is_transient:
         return "once the cause is over, replay the load (command below); the file need not be uploaded again."
     return "if the file is wrong, correct it and upload it again; if not, fix the cause and replay it (command below)."

@@ -10,8 +10,9 @@ import pytest
 import redshift_connector
 
 from jobs.load.staging import StagedParts
+from schemas.reports import WAREHOUSE_INCOMPLETE
 from tests.loads.disturbed import before, snapshot
-from tests.loads.shop import Shop
+from tests.loads.shop import DATABASE_USER, Shop
 from tests.strategies.hostile_content import SOUND_CUSTOMERS, SOUND_PRODUCTS
 
 SOUND = ("T1,C0,P0,1,2023-03-15,pending", "T2,C0,P0,2,2023-03-15,pending")
@@ -109,3 +110,27 @@ def test_no_query_waits_for_a_load(sound_shop: Shop) -> None:
     assert waited == [False], f"the query still waited for the load after {WAITING_SECONDS} s"
     assert [row["T1"]["quantity"] for row in rows] == [1], "a query sees committed rows only"
     assert sound_shop.fact()["T1"]["quantity"] == 2
+
+
+@pytest.mark.parametrize(
+    ("fault", "sentence"),
+    [
+        ("DROP TABLE ledger_amounts", 'relation "ledger_amounts" does not exist (42P01)'),
+        ("DROP TABLE load_lock", 'relation "load_lock" does not exist (42P01)'),
+        ("ALTER TABLE load_ledger DROP COLUMN event", "event"),
+        (f'REVOKE DELETE ON load_lock FROM "{DATABASE_USER}"', "permission denied for table load_lock (42501)"),
+        (f'REVOKE ALL ON dim_products FROM "{DATABASE_USER}"', "permission denied for table dim_products (42501)"),
+    ],
+)
+def test_a_missing_table_column_or_right_is_not_retried_and_says_what_to_run(
+    shop: Shop, fault: str, sentence: str
+) -> None:
+    shop.load_dimension_rows(SOUND_PRODUCTS, SOUND_CUSTOMERS)
+    shop.sql(fault)
+    error = shop.run(shop.drop(*SOUND)).error
+    assert error is not None
+    assert (error.type, error.is_transient) == (WAREHOUSE_INCOMPLETE, False), error
+    assert error.sentence.startswith("the warehouse is incomplete: ")
+    assert sentence in error.sentence
+    assert error.sentence.endswith("; run `pulumi up --refresh`, which adds what is missing")
+    assert shop.fact() == {}

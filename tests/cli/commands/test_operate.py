@@ -314,6 +314,24 @@ def test_statements_run_in_the_real_warehouse(shop: Terminal, loaded: Drop) -> N
     assert (refused.exit_code, "no_such_table" in refused.stderr, refused.stderr.count("\n")) == (1, True, 1)
 
 
+def test_the_doctor_finds_a_missing_table_and_a_missing_column(shop: Terminal) -> None:
+    def finding() -> dict[str, object]:
+        (found,) = [each for each in shop.json("doctor")["findings"] if each["what"] == "warehouse"]
+        return dict(found)
+
+    assert finding()["is_good"] is True
+    changes = "ALTER TABLE waiting_rows RENAME TO hidden", "ALTER TABLE load_ledger RENAME COLUMN event TO hidden"
+    repairs = "ALTER TABLE hidden RENAME TO waiting_rows", "ALTER TABLE load_ledger RENAME COLUMN hidden TO event"
+    for statement in changes:
+        shop.json("sql", statement)
+    advice = finding()["advice"]
+    for statement in repairs:
+        shop.json("sql", statement)
+    assert advice == (
+        "it lacks the column load_ledger.event, the table waiting_rows; stop `pipeline up` and start it again"
+    )
+
+
 def test_a_transaction_is_explained_by_all_that_files_said_of_it(shop: Terminal) -> None:
     row = "E1,C12345,P12345,{quantity},2023-03-{day:02},{status}"
     for day, quantity, status in ((24, 1, "Pending"), (24, 2, "Shipped"), (23, 9, "Refunded")):

@@ -17,7 +17,17 @@ from lambdas.notify.mail_context import MailContext
 from lambdas.notify.outcome_mail import outcome_mail
 from lambdas.runs import Run
 from schemas.drops import Drop
-from schemas.reports import ClassAmount, EarlierFile, Error, RejectedFor, RejectSample, Report, ReusedId, ReusedIds
+from schemas.reports import (
+    WAREHOUSE_INCOMPLETE,
+    ClassAmount,
+    EarlierFile,
+    Error,
+    RejectedFor,
+    RejectSample,
+    Report,
+    ReusedId,
+    ReusedIds,
+)
 from schemas.usual import LOW, USUAL, Comparison, Measure
 from tests.lambdas.reports import failed, succeeded
 
@@ -197,6 +207,20 @@ CASES = {
         earlier=replace(
             NO_MAIL_BEFORE, deferred={1: "the warehouse did not answer", 2: "the warehouse did not answer"}
         ),
+    ),
+    "the_warehouse_is_incomplete": context(
+        failed(
+            DROP,
+            rows_read=8655,
+            error=Error(
+                'the warehouse is incomplete: relation "ledger_amounts" does not exist (42P01); run `pulumi up '
+                "--refresh`, which adds what is missing",
+                False,
+                WAREHOUSE_INCOMPLETE,
+            ),
+        ),
+        state="FAILED",
+        message="Command failed with exit code 1",
     ),
     "died_without_a_report": context(
         None,
