@@ -79,7 +79,7 @@ def _dead_letters(pipeline: Pipeline) -> str | None:
 
 def _warehouse(pipeline: Pipeline) -> str | None:
     """The problem that tables or columns are missing. This wakes the warehouse, as a load does."""
-    from schemas.warehouse.sql import select_columns
+    from schemas.warehouse.ddl import select_columns
     from schemas.warehouse.tables import WAREHOUSE_TABLES
 
     present = {(table, column) for table, column in run_statement(pipeline, select_columns(), limit=_MANY_COLUMNS).rows}

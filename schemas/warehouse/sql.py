@@ -27,7 +27,6 @@ from schemas.warehouse.tables import (
     STAGED_WAITING,
     TRANSACTIONS_BEFORE,
     WAITING_ROWS,
-    WAREHOUSE_TABLES,
     WITHDRAWN_TRANSACTIONS,
     Dimension,
     Table,
@@ -102,17 +101,6 @@ def count_rows(table: Table) -> str:
 
 def delete_rows(table: Table) -> str:
     return f"DELETE FROM {table.name}"
-
-
-def select_columns() -> str:
-    """Table and column, for every column of the permanent tables that exists."""
-    names = ", ".join(literal(table.name) for table in WAREHOUSE_TABLES)
-    return (
-        "SELECT CAST(pg_class.relname AS VARCHAR(128)), CAST(pg_attribute.attname AS VARCHAR(128))\n"
-        "FROM pg_attribute\nJOIN pg_class ON pg_class.oid = pg_attribute.attrelid\n"
-        "JOIN pg_namespace ON pg_namespace.oid = pg_class.relnamespace\n"
-        f"WHERE pg_namespace.nspname = 'public' AND pg_attribute.attnum > 0 AND pg_class.relname IN ({names})"
-    )
 
 
 def select_copy_error() -> str:

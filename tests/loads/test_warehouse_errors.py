@@ -122,9 +122,7 @@ def test_no_query_waits_for_a_load(sound_shop: Shop) -> None:
         (f'REVOKE ALL ON dim_products FROM "{DATABASE_USER}"', "permission denied for table dim_products (42501)"),
     ],
 )
-def test_a_missing_table_column_or_right_is_not_retried_and_says_what_to_run(
-    shop: Shop, fault: str, sentence: str
-) -> None:
+def test_an_incomplete_warehouse_says_what_to_run(shop: Shop, fault: str, sentence: str) -> None:
     shop.load_dimension_rows(SOUND_PRODUCTS, SOUND_CUSTOMERS)
     shop.sql(fault)
     error = shop.run(shop.drop(*SOUND)).error
