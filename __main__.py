@@ -17,7 +17,7 @@ from components.ingestion import Ingestion, IngestionArgs
 from components.monitoring import Monitoring, MonitoringArgs
 from components.network import Network, NetworkArgs
 from components.notifications import Notifications, NotificationsArgs
-from components.packages import function_code, job_wheel
+from components.packages import function_code
 from components.processing import Processing, ProcessingArgs, database_user, source_settings
 from components.sample_dimensions import SampleDimensions, SampleDimensionsArgs
 from components.storage import Storage, StorageArgs
@@ -93,7 +93,9 @@ processing = Processing(
         network=network,
         warehouse=warehouse,
         script=ROOT / "jobs" / "glue_entry.py",
-        wheel=job_wheel(ROOT / config.require("wheelDirectory")),
+        wheel_directory=ROOT / config.require("wheelDirectory"),
+        large_file_bytes=config.require_int("largeFileBytes"),
+        large_job_workers=config.require_int("largeJobWorkers"),
         job_max_capacity=config.require_float("jobMaxCapacity"),
         job_timeout_minutes=config.require_int("jobTimeoutMinutes"),
         job_max_concurrent_runs=config.require_int("jobMaxConcurrentRuns"),
@@ -184,6 +186,7 @@ pulumi.export("topic_arn", notifications.outcomes.arn)
 pulumi.export("operators_topic_arn", notifications.operators.arn)
 pulumi.export("transactions_job", processing.transactions_job.name)
 pulumi.export("dimensions_job", processing.dimensions_job.name)
+pulumi.export("large_job", processing.large_job_name)
 pulumi.export("sweep_function", sweeping.sweep.name)
 pulumi.export("workgroup", warehouse.workgroup.workgroup_name)
 pulumi.export("database", warehouse.database)

@@ -98,7 +98,6 @@ class Ingestion(PipelineComponent):
 
     def _start_run(self) -> Function:
         args = self._args
-        transactions_job, dimensions_job = args.processing.job_names
         return Function(
             f"{self._name}-start-run",
             FunctionArgs(
@@ -112,8 +111,10 @@ class Ingestion(PipelineComponent):
                     drop_bucket=args.storage.drop.bucket,
                     archive_bucket=args.storage.archive.bucket,
                     work_bucket=args.storage.work.bucket,
-                    transactions_job=transactions_job,
-                    dimensions_job=dimensions_job,
+                    transactions_job=args.processing.transactions_job_name,
+                    dimensions_job=args.processing.dimensions_job_name,
+                    large_job=args.processing.large_job_name,
+                    large_file_bytes=str(args.processing.large_file_bytes),
                     queue_url=self.queue.url,
                     topic_arn=args.notifications.outcomes.arn,
                     environment=args.deployment.environment,

@@ -83,6 +83,8 @@ class Network(PipelineComponent):
             self._private_subnet(zone, zone_cidr(args.vpc_cidr, zone), routes) for zone in args.availability_zones
         ]
         self.job_zone = args.availability_zones[0]
+        # AWS keeps five addresses of each subnet.
+        self.job_addresses = ipaddress.IPv4Network(zone_cidr(args.vpc_cidr, self.job_zone)).num_addresses - 5
         self.jobs = self._security_group("job", "The jobs")
         self.warehouse = self._security_group("warehouse", "The warehouse")
         self._open_ways_out(routes, args.storage)

@@ -8,16 +8,16 @@ import pulumi
 
 from components.refusals import ConfigError
 
-JOB_WHEELS = "transactions_pipeline-*-cp39-cp39-manylinux2014_x86_64.whl"
 
-
-def job_wheel(directory: Path) -> Path:
-    """The one wheel that `make wheel` has built; raises ConfigError where there is none, or more than one."""
-    wheels = sorted(directory.glob(JOB_WHEELS))
+def job_wheel(directory: Path, *, python: str = "3.9") -> Path:
+    """The one wheel for this Python that `pipeline wheel` has built; raises ConfigError where there is none, or more
+    than one."""
+    tag = f"cp{python.replace('.', '')}"
+    name = f"transactions_pipeline-*-{tag}-{tag}-manylinux2014_x86_64.whl"
+    wheels = sorted(directory.glob(name))
     if not wheels:
-        raise ConfigError(
-            f"{directory} holds no wheel of the job ({JOB_WHEELS}); build it with `make wheel`, then try again"
-        )
+        command = "make wheel" if python == "3.9" else f"pipeline wheel --python {python}"
+        raise ConfigError(f"{directory} holds no wheel of the job ({name}); build it with `{command}`, then try again")
     if len(wheels) > 1:
         raise ConfigError(
             f"{directory} holds more than one wheel of the job ({', '.join(wheel.name for wheel in wheels)}); "

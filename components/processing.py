@@ -1,8 +1,8 @@
-"""The Glue Python Shell jobs, their code and their rights."""
+"""The Glue jobs, their code and their rights."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -12,21 +12,10 @@ from pulumi_aws import glue, iam, s3
 
 from components.arns import account_of, sibling
 from components.deployment import Deployment
+from components.job_rights import LOG_GROUPS, SPARK_LOG_GROUPS, data_statements, network_statements
 from components.network import Network
-from components.permissions import (
-    JOB_LOOKUPS,
-    Statement,
-    allow,
-    assume_role_policy,
-    delete_objects,
-    list_below,
-    list_bucket_for_404,
-    policy,
-    read_object_versions,
-    read_objects,
-    sign_in_to,
-    write_objects,
-)
+from components.packages import job_wheel
+from components.permissions import Statement, assume_role_policy, policy
 from components.pipeline_component import PipelineComponent
 from components.refusals import ConfigError, require
 from components.storage import Storage
@@ -34,9 +23,7 @@ from components.warehouse import Warehouse
 from schemas import amount_classes
 from schemas.drops import DIMENSIONS_PREFIX, TRANSACTIONS_PREFIX
 from schemas.runs import (
-    ERROR_LOG_GROUP,
     LOAD_DIMENSIONS,
-    OUTPUT_LOG_GROUP,
     PROCESS_TRANSACTIONS,
     PROCESS_TRANSACTIONS_LARGE,
     REPLACE,
@@ -46,6 +33,12 @@ from schemas.runs import (
 from schemas.sources import InvalidSource, SourceSettings
 from schemas.work_bucket import CODE, REJECTED, REPORTS, STAGING
 from sources import read_source
+
+LEAST_LARGE_BYTES = 256 * 1024 * 1024
+"""Loading less takes one worker less time than a cluster needs to start."""
+MOST_OBJECT_BYTES = 5 * 1024**4
+MOST_WORKERS = 299
+"""Glue's limit for workers of type G.1X."""
 
 # Glue accepts 260 KB of arguments, Linux 128 KiB for one of them.
 MOST_ARGUMENT_CHARACTERS = 16_384
@@ -58,13 +51,40 @@ _ROLE_WORDS = {
 
 
 @dataclass(frozen=True, kw_only=True)
+class _Runner:
+    """The kind of run: one Python process, or a cluster with Spark."""
+
+    command: str
+    python_version: str
+    glue_version: str
+    arguments: Mapping[str, pulumi.Input[str]]
+    """Where Glue finds the wheel."""
+    max_capacity: float | None = None
+    worker_type: str | None = None
+    number_of_workers: int | None = None
+
+
+@dataclass(frozen=True)
+class _Role:
+    """A job's role and its rights."""
+
+    role: iam.Role
+    rights: iam.RolePolicy
+
+
+@dataclass(frozen=True, kw_only=True)
 class ProcessingArgs:
     deployment: Deployment
     storage: Storage
     network: Network
     warehouse: Warehouse
     script: Path
-    wheel: Path
+    wheel_directory: Path
+    """The folder with the job's wheel for each Python."""
+    large_file_bytes: int
+    """Drops of transactions from this size on are loaded by a cluster; 0: by one worker, whatever their size."""
+    large_job_workers: int
+    """Workers of the cluster, its driver among them; each has 4 vCPU, 16 GiB and costs 1 DPU."""
     job_max_capacity: float
     """Data processing units: 0.0625 (1 GiB) or 1 (16 GiB)."""
     job_timeout_minutes: int
@@ -88,6 +108,19 @@ class ProcessingArgs:
             "job_max_capacity",
             self.job_max_capacity,
             "0.0625 or 1: Glue gives a Python Shell job no other size",
+        )
+        require(
+            self.large_file_bytes == 0 or LEAST_LARGE_BYTES <= self.large_file_bytes <= MOST_OBJECT_BYTES,
+            "large_file_bytes",
+            self.large_file_bytes,
+            f"0 for never, or from {LEAST_LARGE_BYTES} (256 MiB) to {MOST_OBJECT_BYTES} (5 TiB, the largest object)",
+        )
+        most_workers = min(MOST_WORKERS, self.network.job_addresses)
+        require(
+            2 <= self.large_job_workers <= most_workers,
+            "large_job_workers",
+            self.large_job_workers,
+            f"from 2 to {most_workers}: the driver is one of them, and each needs an address in the jobs' subnet",
         )
         require(
             1 <= self.job_timeout_minutes <= 10080,
@@ -119,18 +152,21 @@ class ProcessingArgs:
 
 
 class Processing(PipelineComponent):
-    """`process_transactions` and `load_dimensions`: one script and one wheel, each under its own role."""
+    """`process_transactions` and `load_dimensions`: one script and one wheel, each under its own role.
+
+    Where large files are set apart, `process_transactions_large` loads them, under the role of `process_transactions`.
+    """
 
     transactions_job: glue.Job
     dimensions_job: glue.Job
+    large_job: glue.Job | None = None
 
     def __init__(self, name: str, args: ProcessingArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(name, args.deployment, opts)
         self._args = args
-        script = self._upload("script", args.script)
-        # pip in Glue reads the package's name and tags from the file name, so the name must not change.
-        wheel = self._upload("wheel", args.wheel)
-        connection = glue.Connection(
+        self.large_file_bytes = args.large_file_bytes
+        self._script = self._upload("script", args.script)
+        self._connection = glue.Connection(
             name,
             connection_type="NETWORK",
             physical_connection_requirements={
@@ -141,54 +177,55 @@ class Processing(PipelineComponent):
             tags=self._tags("processing"),
             opts=self._child(),
         )
-        shared = (script, wheel, connection)
-        self.transactions_job = self._job(
-            PROCESS_TRANSACTIONS,
-            *shared,
-            # Staging is read too: it holds the unloaded dimensions.
-            data=self._data_statements(TRANSACTIONS_PREFIX, reads=(CODE, STAGING), writes=(STAGING, REJECTED, REPORTS)),
-        )
-        self.dimensions_job = self._job(
-            LOAD_DIMENSIONS,
-            *shared,
-            data=self._data_statements(DIMENSIONS_PREFIX, reads=(CODE,), writes=(STAGING, REPORTS)),
-        )
+        transactions, python_shell = self._transactions_role(), self._python_shell()
+        self.transactions_job = self._job(PROCESS_TRANSACTIONS, transactions, python_shell)
+        self.dimensions_job = self._job(LOAD_DIMENSIONS, self._dimensions_role(), python_shell)
+        if args.large_file_bytes:
+            self.large_job = self._job(PROCESS_TRANSACTIONS_LARGE, transactions, self._spark())
         self.register_outputs(
             {"transactions_job": self.transactions_job.name, "dimensions_job": self.dimensions_job.name}
         )
 
     @property
+    def transactions_job_name(self) -> str:
+        return job_name(self._deployment, PROCESS_TRANSACTIONS)
+
+    @property
+    def dimensions_job_name(self) -> str:
+        return job_name(self._deployment, LOAD_DIMENSIONS)
+
+    @property
+    def large_job_name(self) -> str:
+        """Empty where one worker loads every file."""
+        return "" if self.large_job is None else job_name(self._deployment, PROCESS_TRANSACTIONS_LARGE)
+
+    @property
     def job_names(self) -> list[str]:
-        return [job_name(self._deployment, job) for job in (PROCESS_TRANSACTIONS, LOAD_DIMENSIONS)]
+        names = [self.transactions_job_name, self.dimensions_job_name, self.large_job_name]
+        return [name for name in names if name]
 
     @property
     def job_arns(self) -> list[pulumi.Output[str]]:
-        return [self.transactions_job.arn, self.dimensions_job.arn]
+        """Of all jobs that claims may name: those of the large job stay when it is switched off."""
+        large = f"job/{job_name(self._deployment, PROCESS_TRANSACTIONS_LARGE)}"
+        return [self.transactions_job.arn, self.dimensions_job.arn, sibling(self._args.network.vpc.arn, "glue", large)]
 
-    def _job(
-        self,
-        job: str,
-        script: s3.BucketObjectv2,
-        wheel: s3.BucketObjectv2,
-        connection: glue.Connection,
-        *,
-        data: Sequence[Statement],
-    ) -> glue.Job:
+    def _job(self, job: str, role: _Role, runner: _Runner) -> glue.Job:
         args = self._args
-        role, rights = self._role(job, connection, data)
         return glue.Job(
             f"{self._name}-{job}",
             name=job_name(args.deployment, job),
-            role_arn=role.arn,
-            # Glue ignores the version for Python Shell, but every preview shows a difference without it.
-            glue_version="3.0",
+            role_arn=role.role.arn,
+            glue_version=runner.glue_version,
             command={
-                "name": "pythonshell",
-                "python_version": "3.9",
-                "script_location": pulumi.Output.concat("s3://", script.bucket, "/", script.key),
+                "name": runner.command,
+                "python_version": runner.python_version,
+                "script_location": _uri(self._script),
             },
-            connections=[connection.name],
-            max_capacity=args.job_max_capacity,
+            connections=[self._connection.name],
+            max_capacity=runner.max_capacity,
+            worker_type=runner.worker_type,
+            number_of_workers=runner.number_of_workers,
             timeout=args.job_timeout_minutes,
             execution_property={"max_concurrent_runs": args.job_max_concurrent_runs},
             # Drops wait in our queue, where they are visible; in Glue's they would wait unseen and later expire.
@@ -196,15 +233,66 @@ class Processing(PipelineComponent):
             # With retries every attempt would send its own FAILED event; start_run decides what runs again.
             max_retries=0,
             # Passed with every run too: a run's own arguments may replace the job's defaults as a whole.
-            non_overridable_arguments=self._arguments(job, role, wheel),
+            non_overridable_arguments={**self._arguments(job, role.role), **runner.arguments},
             tags=self._tags(job),
-            opts=self._child(rights),
+            opts=self._child(role.rights),
         )
 
-    def _role(
-        self, job: str, connection: glue.Connection, data: Sequence[Statement]
-    ) -> tuple[iam.Role, iam.RolePolicy]:
-        """A job's role and its rights."""
+    def _python_shell(self) -> _Runner:
+        return _Runner(
+            command="pythonshell",
+            python_version="3.9",
+            # Glue ignores the version for Python Shell, but every preview shows a difference without it.
+            glue_version="3.0",
+            max_capacity=self._args.job_max_capacity,
+            arguments={
+                "--extra-py-files": _uri(self._upload("wheel", job_wheel(self._args.wheel_directory))),
+                # Glue's bundled boto3 and redshift-connector are too old to sign in to Redshift Serverless.
+                "--library-set": "none",
+            },
+        )
+
+    def _spark(self) -> _Runner:
+        """Glue 6.0: Spark 4.1.1 and Python 3.13 (docs.aws.amazon.com/glue/latest/dg/migrating-version-60.html)."""
+        wheel = self._upload("large-wheel", job_wheel(self._args.wheel_directory, python="3.13"))
+        return _Runner(
+            command="glueetl",
+            python_version="3",
+            glue_version="6.0",
+            worker_type="G.1X",
+            number_of_workers=self._args.large_job_workers,
+            # pip installs the wheel on each worker. It declares no dependencies, so pip needs no index.
+            arguments={"--additional-python-modules": _uri(wheel)},
+        )
+
+    def _transactions_role(self) -> _Role:
+        """The role of the jobs that load transactions, whatever the size of the file."""
+        args, has_large = self._args, self._args.large_file_bytes > 0
+        data = data_statements(
+            args.storage,
+            args.warehouse,
+            TRANSACTIONS_PREFIX,
+            # Staging is read too: it holds the unloaded dimensions.
+            reads=(CODE, STAGING),
+            writes=(STAGING, REJECTED, REPORTS),
+            # The rejected rows of a large file are a folder. The next attempt at the drop replaces it.
+            replaces=(STAGING, REJECTED) if has_large else (STAGING,),
+        )
+        return self._role(PROCESS_TRANSACTIONS, data, LOG_GROUPS + SPARK_LOG_GROUPS if has_large else LOG_GROUPS)
+
+    def _dimensions_role(self) -> _Role:
+        args = self._args
+        data = data_statements(
+            args.storage,
+            args.warehouse,
+            DIMENSIONS_PREFIX,
+            reads=(CODE,),
+            writes=(STAGING, REPORTS),
+            replaces=(STAGING,),
+        )
+        return self._role(LOAD_DIMENSIONS, data, LOG_GROUPS)
+
+    def _role(self, job: str, data: Sequence[Statement], log_groups: Sequence[str]) -> _Role:
         role = iam.Role(
             f"{self._name}-{job}",
             # Its name is fixed: the job's database user in the warehouse is named after it.
@@ -216,12 +304,12 @@ class Processing(PipelineComponent):
         rights = iam.RolePolicy(
             f"{self._name}-{job}",
             role=role.name,
-            policy=policy([*data, *self._network_statements(connection)]),
+            policy=policy([*data, *network_statements(self._args.network, self._connection, log_groups)]),
             opts=self._child(),
         )
-        return role, rights
+        return _Role(role, rights)
 
-    def _arguments(self, job: str, role: iam.Role, wheel: s3.BucketObjectv2) -> dict[str, pulumi.Input[str]]:
+    def _arguments(self, job: str, role: iam.Role) -> dict[str, pulumi.Input[str]]:
         args, warehouse = self._args, self._args.warehouse
         arguments: dict[str, pulumi.Input[str]] = {
             "job": job,
@@ -240,56 +328,7 @@ class Processing(PipelineComponent):
             "same_key": args.same_key,
             "orphan_days": str(args.orphan_days),
         }
-        return {
-            **encode_job_arguments(arguments),
-            "--extra-py-files": pulumi.Output.concat("s3://", wheel.bucket, "/", wheel.key),
-            # Glue's bundled boto3 and redshift-connector are too old to sign in to Redshift Serverless.
-            "--library-set": "none",
-        }
-
-    def _data_statements(self, drops: str, *, reads: Sequence[str], writes: Sequence[str]) -> list[Statement]:
-        """The job's own rights: its drops, archived ones included, and prefixes of the work bucket."""
-        drop_bucket, work_bucket, archive_bucket = (bucket.arn for bucket in self._args.storage.buckets)
-        return [
-            read_object_versions(drop_bucket, drops),
-            list_bucket_for_404(drop_bucket),
-            # A load is replayed, and its waiting rows are added, after its drop was archived.
-            read_object_versions(archive_bucket, drops),
-            list_bucket_for_404(archive_bucket),
-            # A planned file is stored in its run's staging prefix; the run's arguments name its version.
-            read_object_versions(work_bucket, STAGING),
-            read_objects(work_bucket, *reads),
-            write_objects(work_bucket, *writes),
-            delete_objects(work_bucket, STAGING),
-            list_below(work_bucket, STAGING),
-            sign_in_to(self._args.warehouse.workgroup.arn),
-        ]
-
-    def _network_statements(self, connection: glue.Connection) -> list[Statement]:
-        """The rights that Glue uses in the job's name: its logs, and its network interface in the subnet."""
-        network = self._args.network
-        vpc = network.vpc.arn
-        interfaces = sibling(vpc, "ec2", "network-interface/*")
-        return [
-            allow(
-                ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"],
-                [
-                    sibling(vpc, "logs", f"log-group:{group}{streams}")
-                    for group in (OUTPUT_LOG_GROUP, ERROR_LOG_GROUP)
-                    for streams in ("", ":*")
-                ],
-            ),
-            allow(["glue:GetConnection"], [sibling(vpc, "glue", "catalog"), connection.arn]),
-            allow(["ec2:CreateNetworkInterface"], [interfaces, network.subnets[0].arn, network.jobs.arn]),
-            allow(["ec2:DeleteNetworkInterface"], [interfaces]),
-            allow(
-                ["ec2:CreateTags", "ec2:DeleteTags"],
-                [interfaces],
-                {"ForAllValues:StringEquals": {"aws:TagKeys": ["aws-glue-service-resource"]}},
-            ),
-            allow(["ec2:DescribeVpcAttribute"], [vpc]),
-            allow(JOB_LOOKUPS, ["*"]),
-        ]
+        return encode_job_arguments(arguments)
 
     def _upload(self, resource: str, path: Path) -> s3.BucketObjectv2:
         return s3.BucketObjectv2(
@@ -301,6 +340,10 @@ class Processing(PipelineComponent):
             # After the bucket has versioning and its guards.
             opts=self._child(self._args.storage),
         )
+
+
+def _uri(upload: s3.BucketObjectv2) -> pulumi.Output[str]:
+    return pulumi.Output.concat("s3://", upload.bucket, "/", upload.key)
 
 
 def job_name(deployment: Deployment, job: str) -> str:

@@ -27,6 +27,8 @@ class DropVersion:
     age_seconds: float
     """The age since its upload, by S3's own clock."""
     is_withdrawn: bool
+    bytes: int
+    """Its size."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ def drop_versions(s3: S3Client, bucket: str, prefix: str = "") -> Iterator[DropV
                 drop=drop,
                 age_seconds=(now - uploaded_at).total_seconds(),
                 is_withdrawn=_is_below(s3, drop, uploaded_at, markers.get(drop.key)),
+                bytes=version["Size"],
             )
 
 

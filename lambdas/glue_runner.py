@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -86,16 +87,17 @@ class GlueRunner:
         """The run of this attempt, if one was started at or after `since`.
 
         GetJobRuns returns the newest runs first (AWS Glue API reference), so the search ends with the first page
-        on which every run is older.
+        on which every run is older. A job that was removed has none.
         """
         pages = self.glue.get_paginator("get_job_runs").paginate(JobName=job_name, PaginationConfig={"PageSize": _PAGE})
-        for page in pages:
-            for described in page["JobRuns"]:
-                run = _as_run(described)
-                if (run.drop, run.attempt) == (drop, attempt):
-                    return run
-            if all(described["StartedOn"] < since - CLOCK_SKEW for described in page["JobRuns"]):
-                return None
+        with suppress(self.glue.exceptions.EntityNotFoundException):
+            for page in pages:
+                for described in page["JobRuns"]:
+                    run = _as_run(described)
+                    if (run.drop, run.attempt) == (drop, attempt):
+                        return run
+                if all(described["StartedOn"] < since - CLOCK_SKEW for described in page["JobRuns"]):
+                    return None
         return None
 
     def read_event(self, event: dict[str, Any]) -> RunEvent | None:

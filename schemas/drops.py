@@ -66,6 +66,10 @@ class DropKey:
     partition_day: date | None
     """The day in the key; None for a dimension."""
 
+    @property
+    def is_packed(self) -> bool:
+        return self.file_name.lower().endswith(".gz")
+
 
 def is_not_a_drop(key: str) -> bool:
     """True for folder markers, leftovers, and everything below a hidden folder: all are ignored silently."""

@@ -18,7 +18,7 @@ from schemas.drops import Drop
 
 PROCESS_TRANSACTIONS = "process_transactions"
 PROCESS_TRANSACTIONS_LARGE = "process_transactions_large"
-"""The same for large files: its rows are validated on many workers."""
+"""The same for large files: their rows are validated on many workers, which Spark starts."""
 LOAD_DIMENSIONS = "load_dimensions"
 JOBS = (PROCESS_TRANSACTIONS, PROCESS_TRANSACTIONS_LARGE, LOAD_DIMENSIONS)
 
@@ -29,6 +29,19 @@ The first run creates the group, so no stack owns it; docs/aws.md describes how 
 """
 ERROR_LOG_GROUP = "/aws-glue/python-jobs/error"
 """Glue's log group for the messages of its installer, and for tracebacks."""
+SPARK_OUTPUT_LOG_GROUP = "/aws-glue/jobs/output"
+"""The same for runs on Spark, tracebacks included; the names of a run's streams begin with the run's id.
+
+https://docs.aws.amazon.com/glue/latest/dg/monitor-continuous-logging.html
+"""
+SPARK_ERROR_LOG_GROUP = "/aws-glue/jobs/error"
+"""Glue's log group for the messages of Spark itself."""
+
+
+def runs_on_spark(job_name: str) -> bool:
+    """True for the name in Glue of the job PROCESS_TRANSACTIONS_LARGE, in any stack."""
+    return job_name.replace("-", "_").endswith(PROCESS_TRANSACTIONS_LARGE)
+
 
 LOAD = "load"
 """Load the drop, for the first time or again."""

@@ -28,6 +28,9 @@ class StartRunSettings:
     topic_arn: str
     environment: str
     """The stack's name."""
+    large_job: str = ""
+    """The job for drops of transactions from `large_file_bytes` on; empty where the other job loads all."""
+    large_file_bytes: str = "0"
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from cli.loads.loads import Load
 from cli.pipelines.pipeline import Pipeline
 from cli.refusals import Refused
-from schemas.runs import ERROR_LOG_GROUP, OUTPUT_LOG_GROUP
+from schemas.runs import ERROR_LOG_GROUP, OUTPUT_LOG_GROUP, SPARK_OUTPUT_LOG_GROUP
 
 
 def run_of(load: Load, attempt: int | None) -> str:
@@ -21,12 +21,20 @@ def run_of(load: Load, attempt: int | None) -> str:
 
 
 def read_log(pipeline: Pipeline, run_id: str) -> list[str]:
-    """The lines of a run's log, in the order they were printed; none where it has printed nothing yet."""
+    """The lines of a run's log, in the order they were printed; none where it has printed nothing yet.
+
+    Of a run on Spark those of its driver, which prints all that the job says.
+    """
     client = pipeline.client("logs")
     lines: list[tuple[int, str]] = []
-    for group in (OUTPUT_LOG_GROUP, ERROR_LOG_GROUP):
+    for group, stream in (
+        (OUTPUT_LOG_GROUP, run_id),
+        (ERROR_LOG_GROUP, run_id),
+        (SPARK_OUTPUT_LOG_GROUP, run_id),
+        (SPARK_OUTPUT_LOG_GROUP, f"{run_id}-driver"),
+    ):
         try:
-            pages = client.get_paginator("filter_log_events").paginate(logGroupName=group, logStreamNames=[run_id])
+            pages = client.get_paginator("filter_log_events").paginate(logGroupName=group, logStreamNames=[stream])
             lines += [(event["timestamp"], event["message"].rstrip("\n")) for page in pages for event in page["events"]]
         except client.exceptions.ResourceNotFoundException:
             continue

@@ -102,8 +102,8 @@ def _warehouse(pipeline: Pipeline) -> str | None:
 
 def _jobs(pipeline: Pipeline) -> str | None:
     glue = pipeline.client("glue")
-    for output in ("transactions_job", "dimensions_job"):
-        name = pipeline.output(output)
+    large = pipeline.outputs.get("large_job")
+    for name in (pipeline.output("transactions_job"), pipeline.output("dimensions_job"), *([large] if large else [])):
         try:
             glue.get_job(JobName=name)
         except glue.exceptions.EntityNotFoundException:

@@ -20,6 +20,8 @@ class Prices:
     region: str = "us-east-1"
     as_of: str = "November 2026"
     glue_dpu_hour: float = 0.44
+    glue_spark_dpu_hour: float = 0.308
+    """Glue 6.0."""
     redshift_rpu_hour: float = 0.375
     redshift_gb_month: float = 0.024
     interface_endpoint_hour: float = 0.01
@@ -38,6 +40,8 @@ class Usage:
     alarms: int
     dpu: float
     rpu: int
+    large_dpu: int = 0
+    """Of the job for large files; 0 where there is none."""
     job_seconds: float = 180
     """The part that does not depend on the number of rows: start-up, pip, UNLOAD, load (two to four minutes)."""
     job_seconds_per_million_rows: float = 10
@@ -61,7 +65,8 @@ def usage_of(resources: Sequence[Resource]) -> Usage:
         interface_endpoints=sum(part.inputs.get("vpcEndpointType") == "Interface" for part in of("VpcEndpoint")),
         secrets=sum(bool(part.inputs.get("manageAdminPassword")) for part in of("Namespace")),
         alarms=len(of("MetricAlarm")),
-        dpu=max(float(part.inputs["maxCapacity"]) for part in of("Job")),
+        dpu=max(float(part.inputs.get("maxCapacity") or 0) for part in of("Job")),
+        large_dpu=sum(int(part.inputs.get("numberOfWorkers") or 0) for part in of("Job")),
         rpu=max(int(part.inputs["baseCapacity"]) for part in of("Workgroup")),
     )
 
@@ -91,9 +96,11 @@ def load(prices: Prices, usage: Usage, rows: int) -> dict[str, float]:
 
 
 def beside_loads(prices: Prices, usage: Usage, rows: int) -> dict[str, float]:
-    """Dollars that do not depend on loads alone: analysts' queries, and the history of a year."""
+    """Dollars that do not depend on loads alone: analysts' queries, the history of a year, workers for large files."""
     year_gb = rows * 365 * usage.history_bytes_per_row / 1e9
+    large = {f"an hour of {usage.large_dpu} workers for large files": usage.large_dpu * prices.glue_spark_dpu_hour}
     return {
+        **(large if usage.large_dpu else {}),
         "an hour in which analysts query": usage.rpu * prices.redshift_rpu_hour,
         "a month's storage of a year's history": year_gb * prices.redshift_gb_month,
     }

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
+from schemas.runs import SPARK_OUTPUT_LOG_GROUP
+
 
 def log_link(region: str, log_group: str, run_id: str) -> str:
-    """The address of the run's log stream, which Glue names after the run."""
+    """The address of the run's log stream, which Glue names after the run; for a run on Spark, the list of its streams,
+    whose names begin with the run's id."""
     group, stream = _twice_quoted(log_group), _twice_quoted(run_id)
+    streams = f"$3FlogStreamNameFilter$3D{stream}" if log_group == SPARK_OUTPUT_LOG_GROUP else f"/log-events/{stream}"
     return (
         f"https://{region}.console.aws.amazon.com/cloudwatch/home?region={region}"
-        f"#logsV2:log-groups/log-group/{group}/log-events/{stream}"
+        f"#logsV2:log-groups/log-group/{group}{streams}"
     )
 
 

@@ -10,6 +10,7 @@ from lambdas.runs import Run
 from schemas.counted import agreeing, counted
 from schemas.reject_reasons import WAITS_FOR
 from schemas.reports import WAREHOUSE_INCOMPLETE, Report
+from schemas.runs import runs_on_spark
 
 # 10 is the exit code of Glue's own wrapper; 137 and -9 are the kernel's SIGKILL.
 _OUT_OF_MEMORY = re.compile(r"exit code:? (?:10|137|-9)\b|SIGKILL|signal 9\b|out of memory|MemoryError", re.IGNORECASE)
@@ -80,10 +81,10 @@ def _describe_crash(run: Run) -> tuple[str, str]:
     if run.state == "STOPPED":
         return "the run was stopped before it could report", "check who stopped the run and why"
     if _OUT_OF_MEMORY.search(run.message):
-        return (
-            "the run needed more memory than it has and was ended before it could report",
-            "give the job 1 DPU (`pulumi config set jobMaxCapacity 1`, then `pulumi up`)",
-        )
+        remedy = "give the job 1 DPU (`pulumi config set jobMaxCapacity 1`, then `pulumi up`)"
+        if runs_on_spark(run.job_name):
+            remedy = "load the file with one worker (`pulumi config set largeFileBytes 0`, then `pulumi up`)"
+        return "the run needed more memory than it has and was ended before it could report", remedy
     if run.state == "SUCCEEDED":
         return "it may be loaded, but the run's report is missing or cannot be read", "read the run's log"
     if run.state == FORGOTTEN:

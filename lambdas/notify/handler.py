@@ -32,7 +32,7 @@ from schemas.messages import BACKFILL_STOPPED, is_last
 from schemas.metrics import REJECTED_SHARE, ROWS, UNUSUAL_LOADS
 from schemas.reports import Report
 from schemas.retries import tries_of
-from schemas.runs import LOAD
+from schemas.runs import LOAD, SPARK_OUTPUT_LOG_GROUP, runs_on_spark
 from schemas.settings import NotifySettings, load_settings
 from schemas.work_bucket import BACKFILL_KEY, claim_key, digest_key, notified_stem, stopped_stem
 
@@ -103,7 +103,7 @@ def _mail(
             stack=settings.environment,
             region=deps.runner.region,
             work_bucket=settings.work_bucket,
-            job_log_group=settings.job_log_group,
+            job_log_group=SPARK_OUTPUT_LOG_GROUP if runs_on_spark(run.job_name) else settings.job_log_group,
         )
     )
     if not deps.notifier.has_reader():

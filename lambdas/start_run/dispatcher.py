@@ -70,6 +70,16 @@ class Claim:
 
 
 @dataclass(frozen=True)
+class _Source:
+    """The object that a run reads."""
+
+    archived: ArchivedCopy | None = None
+    """None for an object of the drop bucket, and for a run that reads no file."""
+    bytes: int = 0
+    """Its size; 0 where it does not matter."""
+
+
+@dataclass(frozen=True)
 class Dispatcher:
     """Handles requests to load a drop: starts a run for each that needs one."""
 
@@ -101,7 +111,7 @@ class Dispatcher:
         plan = self._plan(drop, request)
         if isinstance(plan, Claim):
             source = self._source(drop, plan)
-            if not isinstance(source, DispatchResult):
+            if isinstance(source, _Source):
                 return self._start(drop, plan, source, lease_seconds=lease_seconds)
             plan = source
         return self._refused(request, plan, lease_seconds)
@@ -170,20 +180,34 @@ class Dispatcher:
             return Claim(attempt, _operation_of(claim), claim.payload["requested_by"], tries_of(claim.payload), claim)
         return Claim(attempt, replay.operation, replay.request, 1, claim)
 
-    def _source(self, drop: Drop, claim: Claim) -> ArchivedCopy | DispatchResult | None:
-        """The archived copy to read; None for the drop bucket, or for a run that reads no file."""
+    def _source(self, drop: Drop, claim: Claim) -> _Source | DispatchResult:
+        """Where the run reads the drop, and how large it is there."""
         if claim.operation == RETRACT:
-            return None
+            return _Source()
         version = find_version(self.s3, drop)
         if version is not None:
             # A file that is deleted when it is loaded already was not withdrawn: `archive` moves it.
             is_withdrawn = version.is_withdrawn and not was_loaded(self.leases, drop.load_id)
-            return DispatchResult.WITHDRAWN if is_withdrawn else None
-        return find_copy(self.s3, self.leases, self.settings.archive_bucket, drop) or DispatchResult.GONE
+            return DispatchResult.WITHDRAWN if is_withdrawn else _Source(bytes=version.bytes)
+        copy = find_copy(self.s3, self.leases, self.settings.archive_bucket, drop)
+        if copy is None:
+            return DispatchResult.GONE
+        if not self.settings.large_job:
+            return _Source(copy)
+        head = self.s3.head_object(Bucket=copy.bucket, Key=copy.key, VersionId=copy.version_id)
+        return _Source(copy, head["ContentLength"])
 
-    def _start(self, drop: Drop, plan: Claim, archived: ArchivedCopy | None, *, lease_seconds: float) -> DispatchResult:
-        is_transactions = parse_key(drop.key).kind == TRANSACTIONS
-        job_name = self.settings.transactions_job if is_transactions else self.settings.dimensions_job
+    def _job_name(self, drop: Drop, source: _Source) -> str:
+        """The job that loads the drop."""
+        settings, key = self.settings, parse_key(drop.key)
+        if key.kind != TRANSACTIONS:
+            return settings.dimensions_job
+        # A packed file has no byte at which a second worker could begin.
+        is_shared = source.bytes >= int(settings.large_file_bytes) and not key.is_packed
+        return settings.large_job if settings.large_job and is_shared else settings.transactions_job
+
+    def _start(self, drop: Drop, plan: Claim, source: _Source, *, lease_seconds: float) -> DispatchResult:
+        job_name = self._job_name(drop, source)
         payload = {
             "load_id": drop.load_id,
             "attempt": plan.attempt,
@@ -207,7 +231,7 @@ class Dispatcher:
         if claim is None:
             return DispatchResult.WAITS
         try:
-            run_id = self.runner.start(job_name, RunArguments(drop, plan.attempt, plan.operation, archived))
+            run_id = self.runner.start(job_name, RunArguments(drop, plan.attempt, plan.operation, source.archived))
         except StartUnconfirmed as error:
             logger.warning("the drop waits until its claim expires", extra={"error": str(error)})
             return DispatchResult.WAITS

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from local.provider.context import Create, Inputs, MotoProvider, Outputs, capitals, unique_name
 
+_SIZES = {"maxCapacity": "MaxCapacity", "workerType": "WorkerType", "numberOfWorkers": "NumberOfWorkers"}
+"""A Python Shell job has a capacity, a job on Spark has workers."""
+
 
 def _glue_connection(provider: MotoProvider, name: str, inputs: Inputs) -> Outputs:
     connection = inputs.get("name") or unique_name(name)
@@ -33,7 +36,7 @@ def _glue_job(provider: MotoProvider, _: str, inputs: Inputs) -> Outputs:
         NonOverridableArguments=inputs.get("nonOverridableArguments", {}),
         Connections={"Connections": inputs.get("connections", [])},
         ExecutionProperty=capitals(inputs["executionProperty"]),
-        MaxCapacity=inputs["maxCapacity"],
+        **{capital: inputs[name] for name, capital in _SIZES.items() if name in inputs},
         MaxRetries=inputs["maxRetries"],
         Timeout=inputs["timeout"],
         GlueVersion=inputs["glueVersion"],

@@ -6,14 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.components.program import WHEEL, Deployed, deploy
+from tests.components.program import LARGE_WHEEL, WHEEL, Deployed, deploy
 
 
 @pytest.fixture(scope="session")
 def wheel_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory with what `make wheel` leaves there; the program reads no more of it than its name."""
+    """A directory with a wheel for each Python; the program reads no more of them than their names."""
     directory = tmp_path_factory.mktemp("dist")
-    (directory / WHEEL).write_bytes(b"")
+    for wheel in (WHEEL, LARGE_WHEEL):
+        (directory / wheel).write_bytes(b"")
     return directory
 
 

@@ -24,6 +24,7 @@ ACCOUNT = "123456789012"
 REGION = "eu-west-1"
 HOST = "warehouse.example.internal"
 WHEEL = "transactions_pipeline-1.0.0-cp39-cp39-manylinux2014_x86_64.whl"
+LARGE_WHEEL = WHEEL.replace("cp39", "cp313")
 
 ARNS = {
     "aws:s3/bucket:Bucket": "arn:{partition}:s3:::{name}",

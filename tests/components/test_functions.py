@@ -34,6 +34,8 @@ ENVIRONMENTS = {
         "ARCHIVE_BUCKET": ARCHIVE,
         "WORK_BUCKET": WORK,
         **JOBS,
+        "LARGE_JOB": "",
+        "LARGE_FILE_BYTES": "0",
         "QUEUE_URL": QUEUE_URL,
         "TOPIC_ARN": TOPIC_ARN,
         "ENVIRONMENT": "dev",

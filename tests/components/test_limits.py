@@ -47,6 +47,7 @@ def longest(request: pytest.FixtureRequest, wheel_directory: Path) -> Deployed:
         "dropBucketName": "d" * 63,
         "databaseName": "d" * 63,
         "source": "shopify",
+        "largeFileBytes": str(1024**3),
         "openLineageUrl": f"https://{'u' * 2040}",
         "emails": json.dumps([f"{'e' * 64}@{'d' * 60}.example.com"]),
     }

@@ -22,7 +22,12 @@ NO_RESOURCE_IN_AWS = {
 }
 
 DROP, WORK, ARCHIVE = "s3:storage-drop", "s3:storage-work", "s3:storage-archive"
-JOBS = ("glue:job/process-transactions", "glue:job/load-dimensions")
+# The large job is named whether it exists or not: claims outlive it when it is switched off.
+JOBS = (
+    "glue:job/process-transactions",
+    "glue:job/load-dimensions",
+    "glue:job/process-transactions-large",
+)
 QUEUE = "sqs:drops"
 OUTCOMES, OPERATORS = "sns:outcomes", "sns:operators"
 

@@ -299,6 +299,7 @@ def test_the_stack_exports_what_a_person_types(dev: Deployed) -> None:
         "operators_topic_arn": "arn:aws:sns:eu-west-1:123456789012:transactions-pipeline-dev-operators",
         "transactions_job": "transactions-pipeline-dev-process-transactions",
         "dimensions_job": "transactions-pipeline-dev-load-dimensions",
+        "large_job": "",
         "sweep_function": "transactions-pipeline-dev-sweep",
         "workgroup": "transactions-pipeline-dev-warehouse",
         "database": "shop",

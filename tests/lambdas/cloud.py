@@ -33,6 +33,7 @@ from schemas.work_bucket import report_key
 REGION = "eu-west-1"
 DROPS, WORK, ARCHIVE = "shop-drops", "shop-work", "shop-archive"
 TRANSACTIONS_JOB, DIMENSIONS_JOB = "process_transactions", "load_dimensions"
+LARGE_JOB = "process_transactions_large"
 DAY_KEY = "transactions/year=2023/month=03/day=15/transactions_2023-03-15.csv"
 
 ACCOUNT_ID = "123456789012"
@@ -88,7 +89,7 @@ class Cloud:
             s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
             s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
         sqs, glue, sns = boto3.client("sqs"), boto3.client("glue"), boto3.client("sns")
-        for job in (TRANSACTIONS_JOB, DIMENSIONS_JOB):
+        for job in (TRANSACTIONS_JOB, DIMENSIONS_JOB, LARGE_JOB):
             glue.create_job(
                 Name=job,
                 Role="job",

@@ -218,6 +218,22 @@ def test_what_keeps_a_stack_from_working_is_found(stack: Stack) -> None:
     assert stack.run("doctor").exit_code == 3
 
 
+def test_a_large_job_that_is_missing_is_found(stack: Stack, tmp_path: Path) -> None:
+    job = {"Role": "role", "Command": {"Name": "glueetl", "ScriptLocation": "s3://code/glue_entry.py"}}
+    names = {f"{job}_job": f"{job}-{uuid.uuid4().hex[:12]}" for job in ("transactions", "dimensions", "large")}
+    (tmp_path / "outputs.json").write_text(json.dumps({**stack.outputs, **names}))
+
+    def advice() -> str:
+        findings = {finding["what"]: finding["advice"] for finding in stack.json("doctor")["findings"]}
+        return str(findings["jobs"])
+
+    for name in (names["transactions_job"], names["dimensions_job"]):
+        stack.client("glue").create_job(Name=name, **job)
+    assert advice().startswith(f"the job {names['large_job']} does not exist in {REGION}; run `pulumi up`")
+    stack.client("glue").create_job(Name=names["large_job"], **job)
+    assert "does not exist" not in advice()
+
+
 def test_generate_uploads_and_stops_when_a_dimension_fails(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail_the_products(_: float) -> None:
         versions = stack.client("s3").list_object_versions(Bucket=stack.outputs["drop_bucket"])["Versions"]

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
 from cli.main import app
-from cli.program.costs import Prices, usage_of
+from cli.program.costs import Prices, beside_loads, usage_of
 from cli.program.declared_resources import declared_resources
 from tests.cli.terminals import checked
-from tests.components.program import ROOT
+from tests.components.program import LARGE_WHEEL, PROJECT, ROOT, WHEEL
 
 
 def costs(*options: str) -> Any:
@@ -33,6 +35,21 @@ def test_a_stack_is_counted_as_it_is_declared(stack: str, rpu: int) -> None:
     # Each load uses the warehouse for two minutes, at its configured size.
     assert shown["load"][f"Redshift, {rpu} RPU"] == pytest.approx(2 / 60 * rpu * Prices.redshift_rpu_hour)
     assert shown["beside_loads"]["an hour in which analysts query"] == pytest.approx(rpu * Prices.redshift_rpu_hour)
+
+
+def test_workers_for_large_files_have_an_hourly_price_of_their_own(tmp_path: Path) -> None:
+    shutil.copytree(ROOT, tmp_path / "program", ignore=shutil.ignore_patterns(".*", "build", "dist", "tests"))
+    root = tmp_path / "program"
+    (root / "dist").mkdir()
+    for wheel in (WHEEL, LARGE_WHEEL):
+        (root / "dist" / wheel).touch()
+    config = root / "Pulumi.dev.yaml"
+    large = f"  {PROJECT}:largeFileBytes: {1024**3}\n  {PROJECT}:largeJobWorkers: 8\n"
+    config.write_text(config.read_text(encoding="utf-8").rstrip() + "\n" + large, encoding="utf-8")
+    usage = usage_of(declared_resources(root, "dev")[0])
+    assert (usage.dpu, usage.large_dpu) == (0.0625, 8)
+    hour = beside_loads(Prices(), usage, 1000)["an hour of 8 workers for large files"]
+    assert hour == pytest.approx(8 * 0.308)
 
 
 def test_the_region_of_the_prices_is_named_beside_the_stacks() -> None:
