@@ -24,6 +24,9 @@ def prove(
         str | None, typer.Option(metavar="REGION", help="An AWS Region.", show_default="that of your AWS settings")
     ] = None,
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder for the table of results.")] = Path(),
+    minutes: Annotated[
+        float, typer.Option(metavar="N", min=10, help="Limit for everything, the destruction included.")
+    ] = 20,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """Prove on your own AWS account that the pipeline works there.
@@ -34,7 +37,7 @@ def prove(
     """
     import boto3
 
-    from cli.prove.proof import LIMITS, PROOF_MINUTES, as_markdown, endings_like_control_c
+    from cli.prove.proof import as_markdown, endings_like_control_c, limits
     from cli.prove.proof import prove as run_proof
     from cli.prove.steps import Proof
     from cli.prove.throwaway_stack import PulumiStack
@@ -45,12 +48,12 @@ def prove(
     stack_on_aws = PulumiStack(stack, region)
     out.mkdir(parents=True, exist_ok=True)
     # With --quiet, too: a person must read it before answering yes.
-    typer.echo(LIMITS.format(stack=stack, region=region), err=True)
+    typer.echo(limits(stack, region, minutes), err=True)
     if not yes:
         require_yes("Start?")
     at = datetime.now(UTC)
     with TemporaryDirectory() as folder, endings_like_control_c():
-        proof = Proof(stack_on_aws, Path(folder), minutes=PROOF_MINUTES, began=at)
+        proof = Proof(stack_on_aws, Path(folder), minutes=minutes, began=at)
         results = run_proof(proof, on_result=lambda result: invocation.say(str(result)))
     table = as_markdown(results, stack=stack, region=region, at=at, by_hand=stack_on_aws.by_hand)
     path = out / f"proof-{at:%Y-%m-%dT%H%M}Z.md"

@@ -42,7 +42,7 @@ class ProofFiles:
     """The day after the week."""
     hostile: str
     orphan: str
-    """Two sales; the customer of the second is in `late_customer`."""
+    """Two sales of the customer in `late_customer`."""
     late_customer: str
     fact: pl.DataFrame
     """The expected rows of the table, every value as text."""
@@ -88,7 +88,7 @@ def _orphan_sales(day: date) -> pl.DataFrame:
     return pl.DataFrame(
         {
             "transaction_id": ["PROOF-1", "PROOF-2"],
-            "customer_id": ["C12345", _LATE_CUSTOMER],
+            "customer_id": _LATE_CUSTOMER,
             "product_id": "P12345",
             "quantity": ["3", "4"],
             "transaction_date": f"{day} 10:00:00",

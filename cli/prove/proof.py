@@ -13,20 +13,21 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from cli.prove.steps import CLOSING, STEPS, Proof, Step
+from cli.prove.steps import CLOSING, DESTROY_MINUTES, STEPS, Proof, Step
 from cli.refusals import explain
-
-PROOF_MINUTES = 20
-"""The limit for all steps between deployment and destruction together."""
 
 STOPPED = "stopped by hand"
 NOT_DONE = "not done: a step before it failed"
 
-LIMITS = f"""\
-This deploys the throw-away stack {{stack}} in {{region}}, in the AWS account you are signed in to.
+
+def limits(stack: str, region: str, minutes: float) -> str:
+    """What a person must know before saying yes: what is created, the time and the money."""
+    return f"""\
+This deploys the throw-away stack {stack} in {region}, in the AWS account you are signed in to.
 It loads seven days and some files that must fail, checks the result and destroys the stack again.
-  time   18 to 26 minutes, not measured: 6 to deploy, 8 to 16 for four loads one after another
-         (stopped after {PROOF_MINUTES}), 1 to deploy again, 3 to destroy
+  time   at most {minutes:g} minutes. Expected, not measured: 15 to 21, which are 6 to deploy, three loads of 2 to 4
+         one after another, and 3 to destroy. What is not done after {minutes - DESTROY_MINUTES:g} minutes fails,
+         and the stack is destroyed; --minutes allows more
   money  at most about $2: the warehouse may use 5 RPU-hours, all else costs cents
 Glue's two log groups /aws-glue/python-jobs/* stay: they belong to the account."""
 

@@ -27,6 +27,8 @@ SETTINGS = {
     "keepData": "false",
     # All files are loaded at once: a run mostly waits for Glue.
     "jobMaxConcurrentRuns": "12",
+    # A file whose rows all wait for their customer is loaded and archived, and its rows flow in from the archive.
+    "maxRejectRatio": "1",
     # Beyond this limit Redshift refuses statements. An RPU-hour costs $0.375, so the limit bounds the bill.
     "warehouseRpuHoursPerDay": "5",
     "rejectedRetentionDays": "1",
@@ -56,11 +58,12 @@ class ThrowawayStack(Protocol):
     def refuse_if_unusable(self) -> None:
         """Raises Refused, before anything is created, when the stack exists already or cannot be deployed."""
 
-    def deploy(self) -> Pipeline:
-        """Create the stack; raises Failed when it cannot be deployed."""
+    def deploy(self, *, timeout_seconds: float) -> Pipeline:
+        """Create the stack; raises Failed when it cannot be deployed, or not in time."""
 
-    def changes(self) -> str:
-        """The changes that a second deployment would make, as text; empty when there are none."""
+    def changes(self, *, timeout_seconds: float) -> str:
+        """The changes that a second deployment would make, as text; empty when there are none. Raises Failed when it
+        does not end in time."""
 
     def destroy(self) -> None:
         """Destroy the stack and its data, even if its deployment was not complete; raises Failed."""
@@ -106,8 +109,8 @@ class PulumiStack:
                 "name another stack"
             )
 
-    def deploy(self) -> Pipeline:
-        """Create the stack; raises Failed when it cannot be deployed."""
+    def deploy(self, *, timeout_seconds: float) -> Pipeline:
+        """Create the stack; raises Failed when it cannot be deployed, or not in time."""
         zones = zones_of(self.region)
         self._pulumi("stack", "init", self.name, names_stack=False)
         values = {f"availabilityZones[{at}]": zone for at, zone in enumerate(zones)} | SETTINGS
@@ -115,12 +118,16 @@ class PulumiStack:
             *("config", "set-all", "--path", "--plaintext", f"aws:region={self.region}"),
             *(word for key, value in values.items() for word in ("--plaintext", f"{PROJECT}:{key}={value}")),
         )
-        self._pulumi("up", "--yes", "--skip-preview")
+        self._pulumi("up", "--yes", "--skip-preview", timeout_seconds=timeout_seconds)
         return find_pipeline(self.name)
 
-    def changes(self) -> str:
+    def changes(self, *, timeout_seconds: float) -> str:
         """The changes that a second deployment would make, in Pulumi's words; empty when there are none."""
-        ended = self._pulumi("up", "--yes", "--skip-preview", "--expect-no-changes", must_succeed=False)
+        ended = self._pulumi(
+            *("up", "--yes", "--skip-preview", "--expect-no-changes"),
+            must_succeed=False,
+            timeout_seconds=timeout_seconds,
+        )
         return "" if ended.returncode == 0 else _last_words(ended)
 
     def destroy(self) -> None:
@@ -137,19 +144,24 @@ class PulumiStack:
         return self.name in [stack["name"].rpartition("/")[2] for stack in known]
 
     def _pulumi(
-        self, *words: str, names_stack: bool = True, must_succeed: bool = True
+        self,
+        *words: str,
+        names_stack: bool = True,
+        must_succeed: bool = True,
+        timeout_seconds: float = _PULUMI_SECONDS,
     ) -> subprocess.CompletedProcess[str]:
         command = ["pulumi", *words, "--non-interactive", "--cwd", str(ROOT)]
         command += ["--stack", self.name] if names_stack else []
         try:
-            ended = run_to_its_end(command, timeout_seconds=_PULUMI_SECONDS)
+            ended = run_to_its_end(command, timeout_seconds=timeout_seconds)
         except FileNotFoundError:
             raise Refused(
                 "the proof needs the Pulumi CLI, and no `pulumi` is on the PATH; install it from pulumi.com"
             ) from None
         except subprocess.TimeoutExpired:
             raise Failed(
-                f"`pulumi {words[0]}` did not end within {_PULUMI_SECONDS // 60} minutes; look at the stack {self.name}"
+                f"`pulumi {words[0]}` did not end within {timeout_seconds / 60:.0f} minutes; "
+                f"look at the stack {self.name}"
             ) from None
         if must_succeed and ended.returncode != 0:
             raise Failed(f"`pulumi {' '.join(words[:2])}` failed: {_last_words(ended)}")

@@ -36,18 +36,20 @@ class PlayedStack:
     destroys: bool = True
     left: list[str] = field(default_factory=list)
     destroyed: int = 0
+    seconds_to_deploy: float = 0
 
     def refuse_if_unusable(self) -> None:
         if self.is_taken:
             raise Refused("the stack proof exists")
 
-    def deploy(self) -> Pipeline:
+    def deploy(self, *, timeout_seconds: float) -> Pipeline:
+        self.seconds_to_deploy = timeout_seconds
         self.left.append("a bucket")
         if not self.deploys:
             raise Failed("no rights to create a topic")
         raise Failed("played")
 
-    def changes(self) -> str:
+    def changes(self, *, timeout_seconds: float) -> str:  # noqa: ARG002
         return ""
 
     def destroy(self) -> None:
@@ -68,7 +70,7 @@ def no_search(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def proof_of(stack: PlayedStack, folder: Path) -> Proof:
-    return Proof(stack, folder, minutes=1, began=datetime.now(UTC))
+    return Proof(stack, folder, minutes=20, began=datetime.now(UTC))
 
 
 def test_a_stack_that_exists_is_never_destroyed(tmp_path: Path) -> None:
@@ -86,6 +88,14 @@ def test_a_deployment_that_fails_ends_the_proof_and_is_destroyed(tmp_path: Path)
     assert {result.evidence for result in results[1 : len(STEPS)]} == {NOT_DONE}
     assert is_destroyed(results)
     assert stack.left == []
+
+
+@pytest.mark.usefixtures("no_search")
+def test_the_deployment_leaves_time_to_destroy(tmp_path: Path) -> None:
+    stack = PlayedStack(deploys=False)
+    prove(Proof(stack, tmp_path, minutes=20, began=datetime.now(UTC)))
+    assert 0 < stack.seconds_to_deploy <= 16 * 60
+    assert stack.destroyed == 1
 
 
 @pytest.mark.usefixtures("no_search")

@@ -14,6 +14,7 @@ import boto3
 import pytest
 from moto.glue.models import glue_backends
 
+from cli.loads.loads import Loads
 from cli.pipelines.pipeline import Pipeline
 from cli.pipelines.up import describe
 from cli.program.declared_resources import Resource, declared_resources
@@ -24,6 +25,7 @@ from cli.prove.throwaway_stack import SETTINGS, leftovers
 from cli.refusals import Failed, Refused
 from local.local_cloud import LocalCloud
 from schemas.drops import Drop
+from schemas.runs import FLOW_IN
 from tests.local.local_clouds import ROOT, started
 
 pytestmark = pytest.mark.flow
@@ -47,7 +49,7 @@ class LaptopStack:
         if self.cloud is not None:
             raise Refused("the stack proof exists")
 
-    def deploy(self) -> Pipeline:
+    def deploy(self, *, timeout_seconds: float) -> Pipeline:  # noqa: ARG002
         own = {name: value for name, value in SETTINGS.items() if name not in ("jobMaxConcurrentRuns",)}
         self.cloud = self.running.enter_context(started(self.folder, own, name=STACK))
         local = describe(self.cloud)
@@ -58,7 +60,7 @@ class LaptopStack:
         )
         return Pipeline("the stack proof", self.cloud.outputs, session, local=local)
 
-    def changes(self) -> str:
+    def changes(self, *, timeout_seconds: float) -> str:  # noqa: ARG002
         """A second run of the program must declare the same resources."""
         first, second = (sorted(map(in_words, declared_resources(ROOT, "dev")[0])) for _ in range(2))
         return "" if first == second else "the program declares something else each time"
@@ -151,7 +153,7 @@ def proven(
     """One proof, its closing steps left out."""
     with ExitStack() as running:
         stack = LaptopStack(tmp_path_factory.mktemp("proof"), running)
-        proof = Proof(stack, tmp_path_factory.mktemp("files"), minutes=10, began=datetime.now(UTC))
+        proof = Proof(stack, tmp_path_factory.mktemp("files"), minutes=60, began=datetime.now(UTC))
 
         def note(result: Result) -> None:
             uploaded_after[result.title] = set(proof.uploads)
@@ -161,18 +163,39 @@ def proven(
 
 def test_every_step_is_good_on_the_local_cloud(proven: tuple[Proof, list[Result]]) -> None:
     assert [str(result) for result in proven[1] if not result.is_good] == []
-    assert len(proven[1]) == 12
+    assert len(proven[1]) == 13
 
 
 def test_what_can_wait_for_glue_side_by_side_does(
     proven: tuple[Proof, list[Result]], uploaded_after: dict[str, set[str]]
 ) -> None:
-    """On AWS each wait takes minutes, so there are three: dimensions, the week with other files, the late customer."""
+    """On AWS each wait takes minutes, so there are three: dimensions, the week, and a replay beside what flows in."""
     files = proven[0].files
-    week = {*files.week, files.killed, files.hostile, files.orphan}
-    assert uploaded_after["products and customers are loaded"] == set(files.dimensions)
-    assert uploaded_after["a run is killed"] == {*files.dimensions, *week}
-    assert files.late_customer in uploaded_after["a killed load and a loaded one are replayed"]
+    first = {*files.dimensions, files.orphan, files.hostile}
+    assert uploaded_after["products and customers are loaded"] == first
+    assert uploaded_after["a run is killed"] == {*first, *files.week, files.killed, files.late_customer}
+    titles = [result.title for result in proven[1]]
+    requested, waited = (
+        titles.index(f"a killed load and a loaded one {what}") for what in ("can be replayed", "are replayed")
+    )
+    assert titles[requested + 1 : waited] == ["a second deployment changes nothing"], (
+        "it takes a minute beside the runs"
+    )
+
+
+def test_the_late_customers_sales_wait_whatever_is_loaded_beside_them(proven: tuple[Proof, list[Result]]) -> None:
+    """They are loaded beside the dimensions, in any order, so none of them may name a customer that comes there."""
+    files = proven[0].files
+    known = {
+        line.partition(",")[0] for key in files.dimensions for line in (files.folder / key).read_text().splitlines()
+    }
+    sales = [line.split(",") for line in (files.folder / files.orphan).read_text().splitlines()[1:]]
+    assert len(sales) == 2
+    assert all(customer not in known for _, customer, *_ in sales)
+    [drop] = proven[0].uploads[files.orphan]
+    first, second = Loads(proven[0].pipeline).of(drop).attempts
+    assert (first.report.counts["rejected"], first.report.waiting) == (2, 2)
+    assert second.report.event == FLOW_IN
 
 
 def fails(proof: Proof, function: Any) -> str:
@@ -264,8 +287,10 @@ def test_a_file_that_was_loaded_is_no_refused_one(proven: tuple[Proof, list[Resu
 
 def test_a_step_fails_once_the_time_is_over(proven: tuple[Proof, list[Result]]) -> None:
     proof = proven[0]
-    late = replace(proof, deployed=replace(proof.deployed, until=0.0))
-    assert fails(late, proof_steps.refuse_hostile_file) == "not done: the 10 minutes are over"
+    late = replace(proof, minutes=4)
+    late.deployed = proof.deployed
+    for step in (proof_steps.refuse_hostile_file, proof_steps.deploy_again):
+        assert fails(late, step) == ("not done: 4 of 4 minutes are left, for the destruction; --minutes allows more")
 
 
 def test_a_proof_that_fails_half_way_leaves_nothing_on_the_cloud(
@@ -279,7 +304,7 @@ def test_a_proof_that_fails_half_way_leaves_nothing_on_the_cloud(
         raise KeyboardInterrupt
 
     with ExitStack() as running:
-        proof = Proof(LaptopStack(tmp_path / "cloud", running), tmp_path / "files", minutes=10, began=datetime.now(UTC))
+        proof = Proof(LaptopStack(tmp_path / "cloud", running), tmp_path / "files", minutes=60, began=datetime.now(UTC))
         proof.folder.mkdir()
         steps = (STEPS[0], Step("uploads", upload_and_break), *STEPS[1:])
         results = prove(proof, steps=steps)

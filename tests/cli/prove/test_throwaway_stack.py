@@ -52,8 +52,8 @@ def pulumi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_pulumi_deploys_and_destroys_a_stack_of_its_own(pulumi: Path) -> None:
     stack = PulumiStack("proof", "eu-west-1")
     stack.refuse_if_unusable()
-    assert stack.deploy().region == "eu-west-1"
-    assert stack.changes() == "error: 1 change"
+    assert stack.deploy(timeout_seconds=600).region == "eu-west-1"
+    assert stack.changes(timeout_seconds=600) == "error: 1 change"
     stack.destroy()
     calls = [line.partition(" --non-interactive")[0] for line in pulumi.read_text().splitlines()]
     assert [" ".join(call.split()[:2]) for call in calls] == [
@@ -180,16 +180,42 @@ def test_limits_are_printed_before_it_asks(pulumi: Path) -> None:
     asked = CliRunner().invoke(app, ["prove", "--region", "eu-west-1", "--quiet"], input="n\n")
     assert asked.exit_code == 2
     assert "at most about $2" in asked.stderr
-    assert "18 to 26 minutes" in asked.stderr
+    assert "at most 20 minutes. Expected, not measured: 15 to 21" in asked.stderr
+    assert "What is not done after 16 minutes fails" in asked.stderr
     assert "nothing was done" in asked.stderr
     assert not pulumi.exists()
+
+
+def test_the_limit_of_time_can_be_raised(pulumi: Path) -> None:
+    asked = CliRunner().invoke(app, ["prove", "--region", "eu-west-1", "--minutes", "40"], input="n\n")
+    assert "at most 40 minutes." in asked.stderr
+    assert "What is not done after 36 minutes fails" in asked.stderr
+
+
+def test_a_deployment_that_takes_too_long_is_a_failure(pulumi: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: dict[str, float] = {}
+
+    def never_ends(command: list[str], *, timeout_seconds: float) -> Any:
+        given[command[1]] = timeout_seconds
+        if command[1] == "up":
+            raise subprocess.TimeoutExpired(command, timeout_seconds)
+        return run_to_its_end(command, timeout_seconds=timeout_seconds)
+
+    monkeypatch.setattr(throwaway_stack, "run_to_its_end", never_ends)
+    stack = PulumiStack("proof", "eu-west-1")
+    for deploy in (stack.deploy, stack.changes):
+        with pytest.raises(Failed, match="`pulumi up` did not end within 10 minutes; look at the stack proof"):
+            deploy(timeout_seconds=600)
+        assert given["up"] == 600
+    stack.destroy()
+    assert given["destroy"] > 600, "whatever was created must be destroyed"
 
 
 def test_a_proof_that_is_killed_destroys_its_stack(
     pulumi: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """SIGTERM arrives during the deployment. Afterwards the table and the exit status report it."""
-    monkeypatch.setattr(PulumiStack, "deploy", lambda _: signal.raise_signal(signal.SIGTERM))
+    monkeypatch.setattr(PulumiStack, "deploy", lambda _, **__: signal.raise_signal(signal.SIGTERM))
     monkeypatch.setattr(proof_steps, "leftovers", lambda *_, **__: [])
     monkeypatch.setattr(proof_steps.ProofMails, "delete", lambda *_: None)
     before = [signal.getsignal(ending) for ending in (signal.SIGTERM, signal.SIGHUP)]
