@@ -21,7 +21,7 @@ NOT_DONE = "not done: a step before it failed"
 
 
 def limits(stack: str, region: str, minutes: float) -> str:
-    """What a person must know before saying yes: what is created, the time and the money."""
+    """The text that a person reads before saying yes: the stack, the time and the money."""
     return f"""\
 This deploys the throw-away stack {stack} in {region}, in the AWS account you are signed in to.
 It loads seven days and some files that must fail, checks the result and destroys the stack again.
