@@ -75,6 +75,8 @@ class SourceFile:
     read_part: ReadPart
     orders: OrderState = field(default_factory=OrderState)
     """The state left by earlier rows, if the data does not begin with the first row."""
+    _blocks: list[tuple[int, int]] = field(init=False, repr=False, compare=False, default_factory=list)
+    """Bytes and lines of each block, once the file has been read: line ends are not looked for again."""
 
     @property
     def ignored_columns(self) -> list[str]:
@@ -152,10 +154,21 @@ class SourceFile:
             for offset, line, block in self._plain_blocks(file):
                 yield _Located(offset, line, unguarded(plain_frame(block, line, self.layout), self.layout))
 
+    def _whole_lines(self, file: BinaryIO) -> Iterator[tuple[bytes, int]]:
+        """As `whole_lines`; a second reading has the same blocks."""
+        if self._blocks:
+            yield from ((file.read(size), lines) for size, lines in self._blocks)
+            return
+        blocks = []
+        for block, lines in whole_lines(file, end=self.end, width=self.layout.width):
+            blocks.append((len(block), lines))
+            yield block, lines
+        self._blocks.extend(blocks)
+
     def _plain_blocks(self, file: BinaryIO) -> Iterator[_Located]:
         """Whole lines; no block begins with a blank line."""
         offset, line = self.data_offset, self.data_line
-        for block, lines in whole_lines(file, end=self.end, width=self.layout.width):
+        for block, lines in self._whole_lines(file):
             size = len(block)
             # A last line without its end gets one, so that all blocks are alike.
             block = block if block.endswith(b"\n") else block + b"\n"
@@ -171,7 +184,7 @@ class SourceFile:
         offset, line, unfinished = self.data_offset, self.data_line, b""
         with self.content.open("rb") as file:
             file.seek(self.data_offset)
-            for block, _ in chain(whole_lines(file, end=self.end, width=self.layout.width), ((b"", 0),)):
+            for block, _ in chain(self._whole_lines(file), ((b"", 0),)):
                 lines = unfinished + block
                 if not lines:
                     continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import polars as pl
@@ -44,12 +45,15 @@ class RejectSummary:
             for reason in reasons.split(REASON_SEPARATOR):
                 self._counts[reason] = self._counts.get(reason, 0) + rows
                 combinations_of.setdefault(reason, []).append(reasons)
-        for reason, combinations in combinations_of.items():
-            of_reason = rejected.filter(pl.col(REJECT_REASONS_COLUMN).is_in(combinations))
-            self._add_values(reason, of_reason)
+        has_reason = {
+            reason: pl.col(REJECT_REASONS_COLUMN).is_in(combinations) for reason, combinations in combinations_of.items()
+        }
+        self._add_values(rejected, has_reason)
+        for reason, is_in in has_reason.items():
             samples = self._samples.setdefault(reason, [])
-            first = of_reason.head(_SAMPLES - len(samples))
-            samples.extend(self._sample_of(row) for row in first.rows(named=True))
+            missing = _SAMPLES - len(samples)
+            if missing:
+                samples.extend(self._sample_of(row) for row in rejected.filter(is_in).head(missing).rows(named=True))
 
     def add_summary(self, other: RejectSummary) -> None:
         """Add the summary of the rows that follow."""
@@ -67,16 +71,18 @@ class RejectSummary:
             reason: RejectedFor(self._counts[reason], self._samples[reason], self._values[reason]) for reason in ordered
         }
 
-    def _add_values(self, reason: str, of_reason: pl.DataFrame) -> None:
-        """A few different values of the column that the reason is about."""
-        values = self._values.setdefault(reason, [])
-        column = REJECT_REASONS[reason].column
-        if column is None or column not in of_reason.columns or len(values) >= _VALUES:
-            return
-        texts = of_reason.get_column(column).drop_nulls().str.strip_chars().str.slice(0, _VALUE_CHARACTERS)
-        printed = texts.filter(texts != "").str.replace_all(_ADDRESS, "…@")
-        different = printed.unique(maintain_order=True).head(2 * _VALUES)
-        self._values[reason] = list(dict.fromkeys([*values, *different]))[:_VALUES]
+    def _add_values(self, rejected: pl.DataFrame, has_reason: Mapping[str, pl.Expr]) -> None:
+        """A few different values of the column that each reason is about, found in one pass."""
+        different = []
+        for reason, is_in in has_reason.items():
+            values = self._values.setdefault(reason, [])
+            column = REJECT_REASONS[reason].column
+            if column in rejected.columns and len(values) < _VALUES:
+                text = pl.col(column).filter(is_in).str.strip_chars().str.slice(0, _VALUE_CHARACTERS)
+                printed = text.filter(text != "").str.replace_all(_ADDRESS, "…@")
+                different.append(printed.unique(maintain_order=True).head(2 * _VALUES).implode().alias(reason))
+        for reason, texts in rejected.select(different).to_dict(as_series=False).items():
+            self._values[reason] = list(dict.fromkeys([*self._values[reason], *texts[0]]))[:_VALUES]
 
     def _sample_of(self, row: dict[str, Any]) -> RejectSample:
         line, text = int(row[SOURCE_LINE]), row[SOURCE_TEXT]
