@@ -1,7 +1,11 @@
-"""docs/commands.md is one session. Every example runs, in order, and ends with the documented exit status."""
+"""docs/commands.md is one session. Every example runs, in order, and ends with the documented exit status.
+
+The last example of each command is typed with --json, and what it prints has the documented shape.
+"""
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import subprocess
@@ -16,8 +20,8 @@ from typer.testing import CliRunner
 import cli.pipelines.local
 from cli.main import GROUPS, app, command_name
 from cli.pipelines.local import find_local_pipeline
-from cli.refusals import Refused
-from tests.cli.terminals import SCHEMAS
+from cli.refusals import WRONG_USE, Refused
+from tests.cli.terminals import SCHEMAS, checked
 from tests.local.local_clouds import ROOT, transactions
 
 PAGE = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
@@ -41,8 +45,7 @@ _MOST_SECONDS = 300
 def test_every_command_has_an_example_and_a_documented_shape() -> None:
     shown = {command.split()[2] for command, _ in EXAMPLES}
     assert shown == set(COMMANDS)
-    # The output of `demo` is its summary, which is also a file.
-    assert set(COMMANDS) - {"demo"} <= set(SCHEMAS["$defs"])
+    assert set(COMMANDS) <= set(SCHEMAS["$defs"])
 
 
 @pytest.fixture
@@ -82,9 +85,9 @@ def running(folder: Path) -> Iterator[list[subprocess.Popen[bytes]]]:
 
 def start(words: list[str], folder: Path) -> subprocess.Popen[bytes]:
     """Start `pipeline up`, and wait until other terminals find it."""
-    with (folder / "up.log").open("wb") as log:
+    with (folder / "up.log").open("wb") as log, (folder / "up.json").open("wb") as printed:
         command = [sys.executable, "-c", _UP, str(folder / "running.json"), str(folder / "up"), *words]
-        process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
+        process = subprocess.Popen(command, cwd=ROOT, stdout=printed, stderr=log)
     for _ in range(_MOST_SECONDS * 2):
         try:
             find_local_pipeline()
@@ -97,13 +100,23 @@ def start(words: list[str], folder: Path) -> subprocess.Popen[bytes]:
 
 @pytest.mark.flow
 def test_the_session_of_the_page_runs_as_it_says(folder: Path, running: list[subprocess.Popen[bytes]]) -> None:
-    for command, statuses in EXAMPLES:
-        words = shlex.split(command)[2:]
+    typed = [(shlex.split(command)[2:], statuses) for command, statuses in EXAMPLES]
+    last = {words[0]: number for number, (words, _) in enumerate(typed)}
+    with_shape = set()
+    for number, (words, statuses) in enumerate(typed):
+        is_last = last[words[0]] == number
+        words = [*words, "--json"] if is_last else words
         if words[0] == "up":
             running.append(start(words, folder))
             continue
         result = CliRunner().invoke(app, words)
-        assert result.exit_code in statuses, f"{command}\n{result.output}"
+        assert result.exit_code in statuses, f"{words}\n{result.output}"
+        if is_last and result.exit_code != WRONG_USE:
+            checked(words[0], json.loads(result.stdout))
+            with_shape.add(words[0])
     (up,) = running
     assert up.wait(_MOST_SECONDS) == 0
     assert "Stopped. Nothing of the local pipeline is kept." in (folder / "up.log").read_text()
+    checked("up", json.loads((folder / "up.json").read_text()))
+    # `prove` needs an AWS account: tests/cli/prove/test_proof_endings.py.
+    assert with_shape == set(COMMANDS) - {"up", "prove"}

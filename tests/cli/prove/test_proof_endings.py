@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from cli.main import app
 from cli.pipelines.pipeline import Pipeline
 from cli.prove import steps as proof_steps
 from cli.prove.proof import NOT_DONE, Result, as_markdown, is_destroyed, prove
 from cli.prove.steps import CLOSING, STEPS, Proof, Step
 from cli.refusals import Failed, Refused
+from tests.cli.terminals import checked
 
 STACK = "proof"
 
@@ -171,3 +175,11 @@ def test_the_table_is_dated_and_counts_the_good_steps() -> None:
         "| deployed | good | in eu-west-1 | 480 |",
         *["| destroyed | good | all | 0 |"] * len(CLOSING),
     ]
+
+
+def test_the_command_prints_the_documented_shape(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cli.prove.throwaway_stack.PulumiStack", lambda *_: PlayedStack())
+    words = ["prove", "--yes", "--json", "--region", "eu-west-1", "--out", str(tmp_path)]
+    ended = CliRunner().invoke(app, words)
+    shown = checked("prove", json.loads(ended.stdout))
+    assert (ended.exit_code, shown["good"] < shown["of"]) == (1, True)
