@@ -41,13 +41,12 @@ class RejectSummary:
     def add(self, rejected: pl.DataFrame) -> None:
         """Add the next rejected rows of the file."""
         combinations_of: dict[str, list[str]] = {}
-        for reasons, rows in rejected.group_by(REJECT_REASONS_COLUMN).len().rows():
-            for reason in reasons.split(REASON_SEPARATOR):
+        for combination, rows in rejected.group_by(REJECT_REASONS_COLUMN).len().rows():
+            for reason in combination.split(REASON_SEPARATOR):
                 self._counts[reason] = self._counts.get(reason, 0) + rows
-                combinations_of.setdefault(reason, []).append(reasons)
-        has_reason = {
-            reason: pl.col(REJECT_REASONS_COLUMN).is_in(combinations) for reason, combinations in combinations_of.items()
-        }
+                combinations_of.setdefault(reason, []).append(combination)
+        reasons = pl.col(REJECT_REASONS_COLUMN)
+        has_reason = {reason: reasons.is_in(combinations) for reason, combinations in combinations_of.items()}
         self._add_values(rejected, has_reason)
         for reason, is_in in has_reason.items():
             samples = self._samples.setdefault(reason, [])
