@@ -165,7 +165,8 @@ def _known_drops(
     drop_bucket, archive = pipeline.output("drop_bucket"), pipeline.output("archive_bucket")
     paths = {file.key: file.path for file in files}
     s3 = pipeline.client("s3")
-    for bucket in (archive, drop_bucket):
+    # A file that is archived meanwhile is in the archive before it leaves the drop bucket: so it is in one listing.
+    for bucket in (drop_bucket, archive):
         for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
             for version in page.get("Versions", []):
                 key, version_id = version["Key"], version["VersionId"]

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
 from boto3.s3.transfer import TransferConfig
 from moto import mock_aws
 
-from cli.backfill.batches import has_etag
+from cli.backfill.batches import BackfillRun, has_etag
 from cli.backfill.sources import Selection, files_in_bucket, files_in_folder
+from cli.drops.keys import FileToDrop
+from cli.pipelines.pipeline import Pipeline
 from cli.refusals import Refused
+from lambdas.archived_copies import SOURCE_VERSION_ID
 
 MIB = 1024 * 1024
 KEY = "transactions/year=2023/month=04/day=02/till_02042023.csv"
@@ -95,3 +100,43 @@ def test_a_file_that_was_uploaded_in_parts_is_known_again(tmp_path: Path, part_m
         True,
         False,
     ]
+
+
+class _Moving:
+    """An S3 in which a file is archived after the first listing of a bucket."""
+
+    def __init__(self, s3: Any, move: Callable[[], None]) -> None:
+        self._s3, self._moves = s3, [move]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._s3, name)
+
+    def get_paginator(self, _: str) -> _Moving:
+        return self
+
+    def paginate(self, **where: str) -> Iterator[Any]:
+        yield from self._s3.get_paginator("list_object_versions").paginate(**where)
+        while self._moves:
+            self._moves.pop()()
+
+
+def test_a_file_that_is_archived_between_the_listings_is_known(tmp_path: Path) -> None:
+    """A resumed backfill looks while the last files of the killed one still move."""
+    path = tmp_path / "till_02042023.csv"
+    path.write_bytes(b"rows")
+    outputs = {"drop_bucket": "drops", "archive_bucket": "archive"}
+    with mock_aws():
+        s3 = boto3.client("s3", region_name="us-east-1")
+        for bucket in outputs.values():
+            s3.create_bucket(Bucket=bucket)
+            s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+        version_id = s3.put_object(Bucket="drops", Key=KEY, Body=b"rows")["VersionId"]
+
+        def move() -> None:
+            s3.put_object(Bucket="archive", Key=KEY, Body=b"rows", Metadata={SOURCE_VERSION_ID: version_id})
+            s3.delete_object(Bucket="drops", Key=KEY, VersionId=version_id)
+
+        pipeline = Pipeline("the stack", outputs, None, _clients={"s3": _Moving(s3, move)})
+        run = BackfillRun(pipeline, [FileToDrop(path, KEY)], say=lambda _: None, timeout_seconds=60)
+    assert run.left == []
+    assert [drop.version_id for drop in run.dropped.values()] == [version_id]
