@@ -82,6 +82,8 @@ warehouse = Warehouse(
         warehouse_base_capacity=config.require_int("warehouseBaseCapacity"),
         warehouse_max_capacity=config.require_int("warehouseMaxCapacity"),
         warehouse_rpu_hours_per_day=config.require_int("warehouseRpuHoursPerDay"),
+        lock_seconds=config.require_int("warehouseLockSeconds"),
+        statement_seconds=config.require_int("warehouseStatementSeconds"),
     ),
 )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -45,6 +46,7 @@ def main(
     one_gib: Annotated[
         bool, typer.Option("--one-gib", help="Instead: the whole job inside 1 GiB of memory, against a warehouse.")
     ] = False,
+    customers: Annotated[int | None, typer.Option(help="With --one-gib: rows of dim_customers.")] = None,
     disk: Annotated[Path | None, typer.Option(help="With --one-gib: the folder that is the job's disk.")] = None,
     sources: Annotated[
         bool, typer.Option("--sources", help="Instead: the same sales in the format of each source, default = 1.")
@@ -60,7 +62,9 @@ def main(
     cache = out / "bench-data"
     cache.mkdir(parents=True, exist_ok=True)
     if one_gib:
-        raise typer.Exit(run_in_one_gib(make_work(_data(max(rows or ALL_ROWS)), cache), console, disk))
+        data = _data(max(rows or ALL_ROWS))
+        work = make_work(replace(data, customers=customers or data.customers), cache)
+        raise typer.Exit(run_in_one_gib(work, console, disk))
     if sources:
         work = make_work(_data(max(rows or SOURCES_ROWS)), cache)
         raise typer.Exit(compare_formats(work, console, repetitions=_repetitions(max(rows or SOURCES_ROWS))))

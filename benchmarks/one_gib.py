@@ -107,8 +107,9 @@ def run_in_one_gib(work: Work, console: Console, disk: Path | None = None) -> in
     ):
         try:
             for name in (PRODUCTS, CUSTOMERS):
-                console.print(f"Loading {name} within 1 GiB")
-                cloud.run(LOAD_DIMENSIONS, dimension_key(name), work.folder / f"{name}.csv")
+                report, finished = cloud.run(LOAD_DIMENSIONS, dimension_key(name), work.folder / f"{name}.csv")
+                peak = f"{finished.peak_bytes / 2**20:,.0f} MiB"
+                console.print(f"{name}: {report.rows_read:,} rows loaded within 1 GiB, a peak of {peak}")
             console.print(f"Loading {work.transactions.stat().st_size / 1e6:,.0f} MB of transactions within 1 GiB")
             report, finished = cloud.run(PROCESS_TRANSACTIONS, transactions_key(PARTITION_DAY), work.transactions)
         except DiedError as reason:

@@ -321,6 +321,8 @@ class Processing(PipelineComponent):
             "account_id": account_of(role.arn),
             "region": args.deployment.region,
             "copy_role_arn": warehouse.copy_role.arn,
+            "warehouse_lock_seconds": str(warehouse.lock_seconds),
+            "warehouse_statement_seconds": str(warehouse.statement_seconds),
             "max_reject_ratio": args.max_reject_ratio,
             "amount_classes": args.amount_classes,
             "source_settings": source_settings(args.source).to_argument(),

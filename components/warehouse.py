@@ -56,6 +56,10 @@ class WarehouseArgs:
     """The RPU to which Redshift may grow for a large load; 0: no limit of ours."""
     warehouse_rpu_hours_per_day: int
     """RPU hours a day; beyond them Redshift refuses queries until the next day (UTC)."""
+    lock_seconds: int
+    """How long a load waits for the loads before it."""
+    statement_seconds: int
+    """How long one statement of a load may take; a load of many rows gets more."""
 
     def __post_init__(self) -> None:
         require(
@@ -86,6 +90,9 @@ class WarehouseArgs:
             self.warehouse_rpu_hours_per_day,
             "at least 1 (RPU hour)",
         )
+        for field in ("lock_seconds", "statement_seconds"):
+            value = getattr(self, field)
+            require(60 <= value <= 86_400, f"warehouse_{field}", value, "from 60 to 86400 seconds")
 
 
 class Warehouse(PipelineComponent):
@@ -96,11 +103,14 @@ class Warehouse(PipelineComponent):
     port: pulumi.Output[int]
     database: str
     copy_role: iam.Role
+    lock_seconds: int
+    statement_seconds: int
 
     def __init__(self, name: str, args: WarehouseArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(name, args.deployment, opts)
         self._args = args
         self.database = args.database_name
+        self.lock_seconds, self.statement_seconds = args.lock_seconds, args.statement_seconds
         self.copy_role = self._copy_role()
         namespace = redshiftserverless.Namespace(
             name,

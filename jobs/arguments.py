@@ -22,10 +22,13 @@ from schemas.runs import (
 )
 from schemas.sources import SourceSettings
 
+SECONDS_PER_MILLION_ROWS = 60
+"""More than the smallest workgroup needs for the slowest statement of a load."""
+
 
 @dataclass(frozen=True)
 class WarehouseAddress:
-    """How to reach Redshift Serverless; the job signs in with its IAM role."""
+    """How to reach Redshift Serverless, and how long to wait for it; the job signs in with its IAM role."""
 
     workgroup: str
     host: str
@@ -35,6 +38,14 @@ class WarehouseAddress:
     region: str
     copy_role_arn: str
     """The role Redshift itself assumes for COPY and UNLOAD."""
+    lock_seconds: int
+    """How long a load waits for the loads before it."""
+    statement_seconds: int
+    """How long one statement of a small load may take."""
+
+    def statement_seconds_for(self, rows: int) -> int:
+        """How long one statement of a load of this many rows may take."""
+        return self.statement_seconds + SECONDS_PER_MILLION_ROWS * rows // 1_000_000
 
 
 @dataclass(frozen=True)
@@ -87,7 +98,15 @@ def _typed(job: JobArguments, run: RunArguments) -> Arguments:
         attempt=run.attempt,
         work_bucket=job.work_bucket,
         warehouse=WarehouseAddress(
-            job.workgroup, job.host, int(job.port), job.database, job.account_id, job.region, job.copy_role_arn
+            job.workgroup,
+            job.host,
+            int(job.port),
+            job.database,
+            job.account_id,
+            job.region,
+            job.copy_role_arn,
+            int(job.warehouse_lock_seconds),
+            int(job.warehouse_statement_seconds),
         ),
         max_reject_ratio=Fraction(job.max_reject_ratio),
         amount_classes=parse_amount_classes(job.amount_classes),

@@ -88,6 +88,10 @@ class JobArguments:
     """See schemas.amount_classes."""
     source_settings: str
     """The output of `schemas.sources.SourceSettings.to_argument`."""
+    warehouse_lock_seconds: str = "300"
+    """How long a load waits for the loads before it."""
+    warehouse_statement_seconds: str = "1800"
+    """How long one statement of a load may take; a load of many rows gets more."""
     keep_history: str = "true"
     """"true" or "false": whether every row that a load staged is kept; a load can be taken back only then."""
     same_key: str = ADD

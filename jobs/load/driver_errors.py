@@ -18,14 +18,6 @@ from jobs.errors import (
     WarehouseSpent,
 )
 
-LOCK_TIMEOUT_SECONDS = 300
-"""How long a load waits for the load before it. Longer than any load should take."""
-
-STATEMENT_TIMEOUT_SECONDS = 1800
-
-PLAN_TIMEOUT_SECONDS = 10
-"""How long a statement of a plan may take while loads wait for it."""
-
 # Redshift reports serialisation failures by its own number, without a SQLSTATE. A load_id of digits may follow in a
 # text.
 _SERIALISATION_FAILURE = re.compile(r"^(?:ERROR:\s*)?1023\b|Serializable isolation")
@@ -74,9 +66,8 @@ def _translated(error: Exception) -> Exception:
         )
     if code == "57014":
         return WarehouseBusy(
-            f"a statement did not finish within its time ({LOCK_TIMEOUT_SECONDS} s to get the lock, for any other "
-            f"{STATEMENT_TIMEOUT_SECONDS} s in a load and {PLAN_TIMEOUT_SECONDS} s in a plan): {text}; "
-            "SVV_TRANSACTIONS shows which session holds the lock"
+            f"a statement did not finish within its time: {text}; SVV_TRANSACTIONS shows which session holds the lock, "
+            "and warehouseLockSeconds and warehouseStatementSeconds give more time"
         )
     if code in _LOST or (not fields and _is_lost_connection(error)):
         return WarehouseLost(f"the connection to the warehouse was lost or could not be made: {text}")

@@ -18,8 +18,7 @@ from redshift_connector.error import Error as DriverError
 
 from jobs.arguments import WarehouseAddress
 from jobs.errors import TerminalError, Unbalanced
-from jobs.load import driver_errors
-from jobs.load.driver_errors import PLAN_TIMEOUT_SECONDS, STATEMENT_TIMEOUT_SECONDS, explain
+from jobs.load.driver_errors import explain
 from jobs.load.session import Connection, WarehouseSession, execute, fetch_row, fetch_rows
 from jobs.s3 import Prefix
 from schemas.counts import Counts
@@ -27,6 +26,9 @@ from schemas.drops import Drop
 from schemas.warehouse import sql
 from schemas.warehouse.tables import Dimension, Table
 from schemas.warehouse.upsert import UpsertTarget, dimension_upsert
+
+PLAN_TIMEOUT_SECONDS = 10
+"""How long a statement of a plan may take while loads wait for it."""
 
 
 @dataclass(frozen=True)
@@ -86,8 +88,7 @@ def load_dimension(
     target = dimension_upsert(dimension)
 
     def send(connection: Connection) -> CommittedDimension:
-        fill_staging_tables(connection, [(dimension.staged, staged)], session.warehouse)
-        with locked(connection, is_plan=is_plan):
+        with locked(connection, [(dimension.staged, staged)], session.warehouse, is_plan=is_plan):
             outcomes = weigh(connection, target, staged.rows)
             merge(connection, target, outcomes.rows - outcomes.stale)
             awaited_by = [Drop(*row) for row in fetch_rows(connection, sql.select_awaited(dimension), [waiting_since])]
@@ -96,21 +97,6 @@ def load_dimension(
         )
 
     return session.run(send)
-
-
-def fill_staging_tables(
-    connection: Connection, staged: Sequence[tuple[Table, Staged]], warehouse: WarehouseAddress
-) -> None:
-    """COPY into temp tables in a transaction of its own, since LOCK must come first in the next one."""
-    execute(connection, sql.set_statement_timeout(STATEMENT_TIMEOUT_SECONDS))
-    for table, _ in staged:
-        execute(connection, sql.create_temporary(table))
-    for table, parts in staged:
-        if parts.rows:
-            _copy(connection, table, parts, warehouse)
-    # Set here, not after LOCK: it must bound the wait for the lock too.
-    execute(connection, sql.set_statement_timeout(driver_errors.LOCK_TIMEOUT_SECONDS))
-    connection.commit()
 
 
 def _copy(connection: Connection, table: Table, parts: Staged, warehouse: WarehouseAddress) -> None:
@@ -144,17 +130,40 @@ def _copy_error(connection: Connection) -> str | None:
 
 
 @contextmanager
-def locked(connection: Connection, *, is_plan: bool = False) -> Iterator[None]:
-    """One transaction under the lock that all loads share; commits at the end, rolls back on any error.
+def locked(
+    connection: Connection,
+    staged: Sequence[tuple[Table, Staged]],
+    warehouse: WarehouseAddress,
+    *,
+    is_plan: bool = False,
+) -> Iterator[None]:
+    """Temp tables with the staged rows, then one transaction under the lock that all loads share.
 
-    A plan is always rolled back, and gives up its lock when a statement takes too long. LOCK comes first because the
-    first statement fixes the snapshot. The lock is on a table that no query reads, so queries and loads do not wait
-    for each other.
+    It commits at the end, and rolls back on any error. A plan is always rolled back, and gives up its lock when a
+    statement takes too long. LOCK comes first because the first statement fixes the snapshot. The lock is on a table
+    that no query reads, so queries and loads do not wait for each other.
     """
+    seconds = warehouse.statement_seconds_for(sum(parts.rows for _, parts in staged))
+    _fill_staging_tables(connection, staged, warehouse, seconds)
     execute(connection, sql.LOCK)
-    execute(connection, sql.set_statement_timeout(PLAN_TIMEOUT_SECONDS if is_plan else STATEMENT_TIMEOUT_SECONDS))
+    execute(connection, sql.set_statement_timeout(PLAN_TIMEOUT_SECONDS if is_plan else seconds))
     yield
     connection.rollback() if is_plan else connection.commit()
+
+
+def _fill_staging_tables(
+    connection: Connection, staged: Sequence[tuple[Table, Staged]], warehouse: WarehouseAddress, statement_seconds: int
+) -> None:
+    """COPY into temp tables in a transaction of its own, since LOCK must come first in the next one."""
+    execute(connection, sql.set_statement_timeout(statement_seconds))
+    for table, _ in staged:
+        execute(connection, sql.create_temporary(table))
+    for table, parts in staged:
+        if parts.rows:
+            _copy(connection, table, parts, warehouse)
+    # Set here, not after LOCK: it must bound the wait for the lock too.
+    execute(connection, sql.set_statement_timeout(warehouse.lock_seconds))
+    connection.commit()
 
 
 def weigh(connection: Connection, target: UpsertTarget, staged_rows: int) -> Outcomes:

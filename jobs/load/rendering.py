@@ -21,7 +21,7 @@ from jobs.load.session import Connection, WarehouseSession
 from jobs.load.transactions import Batch, Rules
 from jobs.s3 import Prefix
 from schemas.drops import Drop
-from schemas.runs import ADD, REPLACE
+from schemas.runs import ADD, REPLACE, JobArguments
 from schemas.warehouse import ddl, sql
 from schemas.warehouse.tables import DIMENSIONS, LOAD_LEDGER
 from schemas.work_bucket import STAGING
@@ -108,7 +108,8 @@ class _Session(WarehouseSession):
     """Sends to a recorder."""
 
     def __init__(self, recorder: _Recorder) -> None:
-        super().__init__(WarehouseAddress("", "", 0, "", "", "", "COPY_ROLE_ARN"))
+        limits = map(int, (JobArguments.warehouse_lock_seconds, JobArguments.warehouse_statement_seconds))
+        super().__init__(WarehouseAddress("", "", 0, "", "", "", "COPY_ROLE_ARN", *limits))
         self._recorder = recorder
 
     def run(self, send: Callable[[Connection], Any]) -> Any:

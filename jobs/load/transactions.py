@@ -15,7 +15,7 @@ from decimal import Decimal
 from jobs.errors import TerminalError, TransientError, Unbalanced
 from jobs.load.changed_transactions import largest_changes, note_before
 from jobs.load.ledger import REPLAY, AmountChange, KeyLedger, read_changes, to_changes, total, write_entry
-from jobs.load.protocol import Outcomes, Staged, fill_staging_tables, locked, merge, weigh
+from jobs.load.protocol import Outcomes, Staged, locked, merge, weigh
 from jobs.load.session import Connection, WarehouseSession, execute, fetch_row, fetch_rows
 from schemas.counts import Counts
 from schemas.drops import Drop
@@ -28,6 +28,7 @@ from schemas.warehouse.tables import (
     STAGED_TRANSACTIONS,
     STAGED_WAITING,
     WITHDRAWN_TRANSACTIONS,
+    Table,
 )
 from schemas.warehouse.upsert import RESTORE, TRANSACTIONS_UPSERT
 
@@ -58,6 +59,11 @@ class Batch:
     rows_read: int
     duplicate: int
     rejected: int
+
+    @property
+    def tables(self) -> list[tuple[Table, Staged]]:
+        """The temp tables of its rows."""
+        return [(STAGED_TRANSACTIONS, self.staged), (STAGED_WAITING, self.waiting)]
 
 
 @dataclass(frozen=True)
@@ -155,8 +161,7 @@ def load(session: WarehouseSession, batch: Batch, ledger: Mapping[str, object], 
     """
 
     def send(connection: Connection) -> Committed:
-        _fill_staging_tables(connection, session, batch)
-        with locked(connection, is_plan=rules.is_plan):
+        with locked(connection, batch.tables, session.warehouse, is_plan=rules.is_plan):
             work = _work(connection, ledger, rules)
             expired = _expire(work)
             own = work.past.of(work.load_id)
@@ -194,8 +199,7 @@ def await_dimensions(session: WarehouseSession, waiting: Staged, drop: Drop, *, 
     """
 
     def send(connection: Connection) -> bool:
-        fill_staging_tables(connection, [(STAGED_WAITING, waiting)], session.warehouse)
-        with locked(connection, is_plan=is_plan):
+        with locked(connection, [(STAGED_WAITING, waiting)], session.warehouse, is_plan=is_plan):
             if KeyLedger.read(connection, drop.uri).of(drop.load_id):
                 return False
             execute(connection, sql.delete_waiting(), [drop.load_id])
@@ -232,8 +236,7 @@ def flow_in(
     """
 
     def send(connection: Connection) -> Committed:
-        _fill_staging_tables(connection, session, batch)
-        with locked(connection):
+        with locked(connection, batch.tables, session.warehouse):
             work = _work(connection, ledger, rules)
             expired = _expire(work)
             now = fetch_rows(connection, sql.select_waiting(), [work.load_id, rules.waiting_since])
@@ -266,8 +269,7 @@ def retract(session: WarehouseSession, ledger: Mapping[str, object], rules: Rule
         )
 
     def send(connection: Connection) -> Committed:
-        fill_staging_tables(connection, [(STAGED_TRANSACTIONS, NOTHING_STAGED)], session.warehouse)
-        with locked(connection):
+        with locked(connection, [(STAGED_TRANSACTIONS, NOTHING_STAGED)], session.warehouse):
             # A refused load may have waiting rows too.
             execute(connection, sql.delete_waiting(), [ledger["load_id"]])
             past = KeyLedger.read(connection, str(ledger["source_uri"]))
@@ -289,11 +291,6 @@ def retract(session: WarehouseSession, ledger: Mapping[str, object], rules: Rule
             return _book(work, RETRACT, counts, effect, is_booked=True)
 
     return session.run(send)
-
-
-def _fill_staging_tables(connection: Connection, session: WarehouseSession, batch: Batch) -> None:
-    tables = [(STAGED_TRANSACTIONS, batch.staged), (STAGED_WAITING, batch.waiting)]
-    fill_staging_tables(connection, tables, session.warehouse)
 
 
 def _work(connection: Connection, ledger: Mapping[str, object], rules: Rules) -> _Work:

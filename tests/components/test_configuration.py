@@ -44,6 +44,8 @@ from tests.components.program import PROJECT, ROOT, deploy
         ("warehouseMaxCapacity", "520"),
         ("warehouseMaxCapacity", "-8"),
         ("warehouseRpuHoursPerDay", "0"),
+        ("warehouseLockSeconds", "59"),
+        ("warehouseStatementSeconds", "86401"),
         ("jobMaxCapacity", "2"),
         ("largeFileBytes", "-1"),
         ("largeFileBytes", "268435455"),

@@ -27,6 +27,8 @@ def _arguments(job: str, stack: str = "dev") -> dict[str, str]:
         "--pipeline-account-id": ACCOUNT,
         "--pipeline-region": "eu-west-1",
         "--pipeline-copy-role-arn": f"arn:aws:iam::{ACCOUNT}:role/warehouse-copy-0a1b2c3",
+        "--pipeline-warehouse-lock-seconds": "300",
+        "--pipeline-warehouse-statement-seconds": "1800",
         "--pipeline-max-reject-ratio": "0.5",
         "--pipeline-amount-classes": "Small:0,Medium:100,Large:1000",
         "--pipeline-source-settings": DEFAULT.to_argument(),
@@ -123,6 +125,8 @@ def test_size_timeout_and_rules_follow_the_configuration(wheel_directory: Path) 
         amountClasses="low:0,high:49.99",
         sameKey="replace",
         orphanDays="90",
+        warehouseLockSeconds="600",
+        warehouseStatementSeconds="7200",
         source="shopify",
     )
     for job in stack.of("Job"):
@@ -136,6 +140,8 @@ def test_size_timeout_and_rules_follow_the_configuration(wheel_directory: Path) 
             "0.1",
             "low:0,high:49.99",
         )
+        limits = [arguments[f"--pipeline-warehouse-{of}-seconds"] for of in ("lock", "statement")]
+        assert limits == ["600", "7200"]
         assert (arguments["--pipeline-same-key"], arguments["--pipeline-orphan-days"]) == ("replace", "90")
         assert SourceSettings.from_argument(arguments["--pipeline-source-settings"]) == read_source("shopify")
 

@@ -59,6 +59,7 @@ class Shop:
     keep_history: str = "true"
     same_key: str = "add"
     orphan_days: str = "30"
+    lock_seconds: str = "300"
     source: SourceSettings = DEFAULT
     error: Exception | None = None
     """The error of the last run."""
@@ -132,6 +133,7 @@ class Shop:
                 "keep_history": self.keep_history,
                 "same_key": self.same_key,
                 "orphan_days": self.orphan_days,
+                "warehouse_lock_seconds": self.lock_seconds,
                 "source_settings": self.source.to_argument(),
             }
         )

@@ -15,7 +15,6 @@ import redshift_connector
 from tenacity import stop_after_attempt, wait_none
 
 from jobs.errors import TerminalError, Unbalanced, WarehouseBusy, WarehouseLost
-from jobs.load import driver_errors
 from jobs.load.session import WarehouseSession
 from jobs.load.staging import Stager
 from schemas.warehouse import sql
@@ -121,7 +120,7 @@ def signed_in(shop: Shop, load: Callable[[WarehouseSession], object]) -> object:
 def test_a_lock_that_cannot_be_had_ends_in_a_clear_sentence(sound_shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     sound_shop.load(*SOUND)
     before_it = snapshot(sound_shop)
-    monkeypatch.setattr(driver_errors, "LOCK_TIMEOUT_SECONDS", 1)
+    monkeypatch.setattr(sound_shop, "lock_seconds", "1")
     monkeypatch.setattr(WarehouseSession.run.retry, "stop", stop_after_attempt(2))
     drop = sound_shop.drop(*SOUND, name="late.csv")
     with before("copy_staged", lambda _: None) as tries, lock_held(sound_shop):
@@ -129,9 +128,9 @@ def test_a_lock_that_cannot_be_had_ends_in_a_clear_sentence(sound_shop: Shop, mo
     assert len(tries) == 2
     assert isinstance(sound_shop.error, WarehouseBusy)
     assert str(sound_shop.error) == (
-        "a statement did not finish within its time (1 s to get the lock, "
-        "for any other 1800 s in a load and 10 s in a plan): "
-        "canceling statement due to statement timeout; SVV_TRANSACTIONS shows which session holds the lock"
+        "a statement did not finish within its time: canceling statement due to statement timeout; "
+        "SVV_TRANSACTIONS shows which session holds the lock, "
+        "and warehouseLockSeconds and warehouseStatementSeconds give more time"
     )
     assert report.error is not None
     assert report.error.is_transient
@@ -139,19 +138,36 @@ def test_a_lock_that_cannot_be_had_ends_in_a_clear_sentence(sound_shop: Shop, mo
 
 
 def test_a_lock_that_is_had_in_time_was_worth_the_wait(sound_shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(driver_errors, "LOCK_TIMEOUT_SECONDS", 1)
+    set_timeout = sql.set_statement_timeout
+    monkeypatch.setattr(sound_shop, "lock_seconds", "1")
 
     def release(call: int) -> None:
         if call == 2:
             holder.rollback()
             # Long enough to get a free lock even on a busy machine.
-            monkeypatch.setattr(driver_errors, "LOCK_TIMEOUT_SECONDS", 300)
+            monkeypatch.setattr(sql, "set_statement_timeout", lambda _: set_timeout(300))
 
     with lock_held(sound_shop) as holder, before("copy_staged", release) as tries:
         report = sound_shop.load(*SOUND)
     assert len(tries) == 2
     assert report.counts is not None
     assert report.counts["inserted"] == 2
+
+
+def test_time_for_the_lock_is_set_and_for_statements_grows_with_rows(
+    sound_shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_timeout, seconds = sql.set_statement_timeout, []
+
+    def noted(given: int) -> str:
+        seconds.append(given)
+        return set_timeout(given)
+
+    monkeypatch.setattr(sql, "set_statement_timeout", noted)
+    monkeypatch.setattr("jobs.arguments.SECONDS_PER_MILLION_ROWS", 60_000_000)
+    monkeypatch.setattr(sound_shop, "lock_seconds", "77")
+    sound_shop.load(*SOUND)
+    assert seconds == [1800 + 2 * 60, 77, 1800 + 2 * 60]
 
 
 def test_a_session_that_dies_holding_the_lock_frees_it(sound_shop: Shop) -> None:

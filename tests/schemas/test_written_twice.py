@@ -32,6 +32,8 @@ def test_a_waiting_rows_reason_names_the_key_of_its_dimension() -> None:
     ("key", "default"),
     [
         ("amountClasses", amount_classes.DEFAULT),
+        ("warehouseLockSeconds", JobArguments.warehouse_lock_seconds),
+        ("warehouseStatementSeconds", JobArguments.warehouse_statement_seconds),
         ("keepHistory", JobArguments.keep_history),
         ("sameKey", JobArguments.same_key),
         ("orphanDays", JobArguments.orphan_days),

@@ -23,6 +23,8 @@ WAREHOUSE = WarehouseAddress(
     account_id="123456789012",
     region="us-east-1",
     copy_role_arn="arn:aws:iam::123456789012:role/copy",
+    lock_seconds=300,
+    statement_seconds=1800,
 )
 
 
