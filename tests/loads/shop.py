@@ -141,7 +141,7 @@ class Shop:
             **job,
             **RunArguments(Drop(drop.bucket, drop.key, drop.version_id), attempt, operation, archived).encode(),
         }
-        glue = "--enable-metrics --job-language python --TempDir s3://somewhere/ --python-version 3.9".split()
+        glue = ["--enable-metrics", "--job-language", "python", "--TempDir", "s3://elsewhere/"]
         return glue + [token for pair in given.items() for token in pair]
 
     def load_dimension_rows(self, products: oracle.Products, customers: oracle.Customers) -> list[oracle.Drop]:
