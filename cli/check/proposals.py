@@ -16,6 +16,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from cli.check.headings import heading_changes
 from cli.check.number_forms import number_changes
 from cli.check.result import CheckResult
 from schemas.drops import TRANSACTIONS
@@ -66,14 +67,21 @@ def propose(
 ) -> Proposal | None:
     """The best preset or set of changes for this file, if it is better than `current`.
 
-    For a dimension, only a preset with headings of its own: contract headings show no shop system.
+    For a dimension, only a preset with headings of its own, and none where the file has the contract's id: contract
+    headings show no shop system.
     """
     lines = list(_head_lines(path))
+    contract = _of_kind(DEFAULT, kind).columns
+    has_contract_id = any(next(iter(contract)) in _split(line, DEFAULT, ",") for line in lines[:_HEADER_LINES])
+
+    def has_own_headings(settings: SourceSettings) -> bool:
+        return _of_kind(settings, kind).columns != contract
+
     proposals = [
         Proposal(settings, check(settings), settings.name, {})
         for settings in map(read_source, known_sources())
         if settings.name not in ("default", used.name)
-        and (kind == TRANSACTIONS or _of_kind(settings, kind).columns != _of_kind(DEFAULT, kind).columns)
+        and (kind == TRANSACTIONS or (has_own_headings(settings) and not has_contract_id))
         and _has_headings(lines, _of_kind(settings, kind))
     ]
     changed = _changed(lines, used, check, kind)
@@ -95,7 +103,11 @@ def _of_kind(settings: SourceSettings, kind: str) -> SourceSettings:
 
 def _changed(lines: list[str], used: SourceSettings, check: CheckWith, kind: str) -> Proposal | None:
     """The settings in use with changes for this file, made one after the other."""
-    changes: dict[str, Any] = _shape_changes(lines, _of_kind(used, kind))
+    changes: dict[str, Any] = {}
+    if any("\udc80" <= character <= "\udcff" for line in lines for character in line):
+        lines = [line.encode("utf-8", "surrogateescape").decode("cp1252", "replace") for line in lines]
+        changes = {"encoding": "cp1252"} if used.encoding == "utf-8" else {}
+    changes |= _shape_changes(lines, _of_kind(used, kind), kind)
     settings = _with(used, changes)
     result = check(settings)
     for _ in range(3):
@@ -113,18 +125,31 @@ def _with(settings: SourceSettings, changes: dict[str, Any]) -> SourceSettings:
     return SourceSettings.parse({**settings.to_mapping(), **changes})
 
 
-def _shape_changes(lines: list[str], used: SourceSettings) -> dict[str, Any]:
-    """Delimiter, encoding and lines above the header, where the header can be found."""
-    changes: dict[str, Any] = {}
+def _shape_changes(lines: list[str], used: SourceSettings, kind: str) -> dict[str, Any]:
+    """Delimiter, lines above the header, and its headings, where the header can be found."""
     signs = (sign for line in lines[:_HEADER_LINES] for sign in line if _is_delimiter(sign, used))
-    for delimiter in dict.fromkeys((used.delimiter, *_DELIMITERS, *signs)):
+    delimiters = dict.fromkeys((used.delimiter, *_DELIMITERS, *signs))
+    changes = _contract_header(lines, used, delimiters) or _shop_header(lines, used, kind)
+    return {key: value for key, value in changes.items() if value != getattr(used, key)}
+
+
+def _contract_header(lines: list[str], used: SourceSettings, delimiters: Iterable[str]) -> dict[str, Any]:
+    """Where the wanted headings are."""
+    for delimiter in delimiters:
         line = _header_line(lines, used, delimiter)
         if line is not None:
-            changes = {"delimiter": delimiter, "skip_rows": line}
-            break
-    if any("\udc80" <= character <= "\udcff" for line in lines for character in line) and used.encoding == "utf-8":
-        changes["encoding"] = "cp1252"
-    return {key: value for key, value in changes.items() if value != getattr(used, key)}
+            return {"delimiter": delimiter, "skip_rows": line}
+    return {}
+
+
+def _shop_header(lines: list[str], used: SourceSettings, kind: str) -> dict[str, Any]:
+    """Where headings are whose words show which columns they are."""
+    for delimiter in dict.fromkeys((used.delimiter, *_DELIMITERS)):
+        for number, line in enumerate(lines[:_HEADER_LINES]):
+            headings = heading_changes(_split(line, used, delimiter), kind)
+            if headings:
+                return {"delimiter": delimiter, "skip_rows": number, **headings}
+    return {}
 
 
 def _is_delimiter(sign: str, used: SourceSettings) -> bool:
@@ -224,6 +249,7 @@ def _head_lines(path: Path) -> Iterator[str]:
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         text = head.decode("utf-16", "replace")
     else:
-        text = head.removeprefix(codecs.BOM_UTF8).decode("utf-8", "surrogateescape")
+        # The last character may be cut.
+        text = codecs.getincrementaldecoder("utf-8")("surrogateescape").decode(head.removeprefix(codecs.BOM_UTF8))
     # Not splitlines: it breaks lines at \x1e too, which is a delimiter in some files.
     yield from re.split("\r\n|[\r\n]", text)

@@ -103,14 +103,16 @@ def _likely_dialect(header: Header, columns: Columns) -> Dialect:
     unusual = [sign for sign in header.text if _is_delimiter(sign) and not (sign == " " and "  " in header.text)]
     signs = dict.fromkeys([*_SIGN_NAMES, *unusual])
     alternatives = [replace(header.dialect, delimiter=sign) for sign in signs if sign != header.dialect.quote]
-    return min(
-        [header.dialect, *alternatives],
-        key=lambda dialect: (
-            len(columns.missing(_headings(header, dialect))),
-            # One heading alone is unlikely, so a usual delimiter that splits it is preferred.
-            dialect.delimiter not in _SIGN_NAMES or len(_headings(header, dialect)) < 2,
-        ),
-    )
+
+    def rank(dialect: Dialect) -> tuple[int, bool]:
+        missing, is_unusual = len(columns.missing(_headings(header, dialect))), dialect.delimiter not in _SIGN_NAMES
+        # A blank splits `Variant Price` too: an unusual sign must show most of the wanted headings.
+        if is_unusual and dialect != header.dialect and missing * 2 >= len(columns.headings):
+            missing = len(columns.headings) + 1
+        # One heading alone is unlikely, so a usual delimiter that splits it is preferred.
+        return missing, is_unusual or len(_headings(header, dialect)) < 2
+
+    return min([header.dialect, *alternatives], key=rank)
 
 
 def _is_delimiter(sign: str) -> bool:

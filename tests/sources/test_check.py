@@ -176,6 +176,81 @@ def test_the_settings_of_a_file_of_customers_are_proposed(folder: Path) -> None:
     assert checked["proposal"] == {"source": None, "settings": {"delimiter": ";"}, "loaded": 1}
 
 
+GERMAN_PRICES = "Artikelnr.;Bezeichnung;Warengruppe;Stückpreis\nP1;Teekännchen;Küche;12,50\nP2;Kessel;Küche;1.234,50\n"
+GERMAN_HEADINGS = {
+    "product_id": "Artikelnr.",
+    "product_name": "Bezeichnung",
+    "category": "Warengruppe",
+    "price": "Stückpreis",
+    "supplier_id": [],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "settings"),
+    [
+        (
+            "dim_products.csv",
+            "SKU,Name,Category,Regular price,Stock\nP1,Tea,Tea,12.50,7\nP2,Mug,Mugs,4.00,0\n",
+            {"products": {"product_id": "SKU", "product_name": "Name", "price": "Regular price", "supplier_id": []}},
+        ),
+        (
+            "dim_products.csv",
+            GERMAN_PRICES.encode("cp1252"),
+            {"delimiter": ";", "encoding": "cp1252", "products": GERMAN_HEADINGS, **GERMAN_NUMBERS},
+        ),
+        (
+            "dim_customers.csv",
+            "Customers\nCustomer No.,First name,Surname,E-mail address\n1,Ann,One,\n2,Ben,Two,\n",
+            {
+                "skip_rows": 1,
+                "customers": {
+                    "customer_id": "Customer No.",
+                    "last_name": "Surname",
+                    "email": "E-mail address",
+                    "membership_level": [],
+                },
+            },
+        ),
+        (
+            "dim_customers.csv",
+            "customer_id,first_name,last_name,email\nC1,Ann,One,a@example.com\nC2,Ben,Two,\n",
+            {"customers": {"membership_level": []}},
+        ),
+        (
+            NAME,
+            "Order ID,Customer,SKU,Qty,Order date,Order status\n1,C1,P100,1,2023-03-15,pending\n"
+            "2,C1,P100,1,2023-03-15,paid\n3,C1,P100,1,2023-03-15,completed\n",
+            {
+                "columns": {
+                    "transaction_id": "Order ID",
+                    "customer_id": "Customer",
+                    "product_id": "SKU",
+                    "quantity": "Qty",
+                    "transaction_date": "Order date",
+                    "status": "Order status",
+                }
+            },
+        ),
+        # Two headings may be the product's id, and none the price.
+        ("dim_products.csv", "SKU,Article number,Name,Price\nP1,1,Tea,12.50\nP2,2,Mug,4.00\n", None),
+        ("dim_products.csv", "SKU,Name,Cost\nP1,Tea,12.50\nP2,Mug,4.00\n", None),
+    ],
+)
+def test_the_headings_of_an_unknown_shop_are_proposed(
+    name: str, content: str | bytes, settings: object, folder: Path
+) -> None:
+    proposal = as_json(check(folder, content, "--json", name=name))["proposal"]
+    assert proposal == (settings and {"source": None, "settings": settings, "loaded": 2})
+
+
+@pytest.mark.parametrize("blanks", [0, 1])
+def test_a_long_file_of_utf_8_gets_no_other_encoding(blanks: int, folder: Path) -> None:
+    content = f"{' ' * blanks}{HEADER.strip()},note\nT1,C1,P100,1,2023-03-15,completed,{'ä' * 200_000}\n"
+    proposal = as_json(check(folder, content.replace(",", "|"), "--json"))["proposal"]
+    assert proposal == {"source": None, "settings": {"delimiter": "|"}, "loaded": 1}
+
+
 def test_numbers_with_two_meanings_are_not_guessed(folder: Path) -> None:
     source = folder / "shop.yaml"
     source.write_text("unit_price: column price\n")

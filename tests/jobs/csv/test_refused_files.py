@@ -31,6 +31,18 @@ SENTENCES = {
         "day.csv, line 1: the header lacks 'transaction_id', 'customer_id', 'product_id', 'quantity', "
         f"'transaction_date', 'status'; it has no delimiter, only 'hello world'; {LACKING}, {AGAIN}",
     ),
+    "headings of a shop, one of which has a blank": (
+        b"Order,Email,Item SKU,Qty,Created at,Status\n1,C1,P100,1,2023-03-15,completed\n",
+        "day.csv, line 1: the header lacks 'transaction_id', 'customer_id', 'product_id', 'quantity', "
+        "'transaction_date'; its headings are 'Order', 'Email', 'Item SKU', 'Qty', 'Created at', 'Status'; "
+        f"{LACKING}, {AGAIN}",
+    ),
+    "headings of a shop, one of which ends in a blank and a wanted one": (
+        b"Order,Email,Item SKU,Qty,Created at,Order Status\n1,C1,P100,1,2023-03-15,completed\n",
+        "day.csv, line 1: the header lacks 'transaction_id', 'customer_id', 'product_id', 'quantity', "
+        "'transaction_date', 'status'; its headings are 'Order', 'Email', 'Item SKU', 'Qty', 'Created at', "
+        f"'Order Status'; {LACKING}, {AGAIN}",
+    ),
     "header on a later line": (
         b'"Orders, all times UTC"\n\n' + SOUND.encode(),
         "day.csv, line 1: the header is not here; the wanted headings are on line 3; "
