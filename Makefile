@@ -7,10 +7,14 @@ OUT ?= build/demo
 # Where it is set, every process of every test would compile all it imports once more.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-flows test-long test-browser test-large pictures test-glue test-313 check wheel bench lock clean
+.PHONY: demo demo-large test test-flows test-long test-browser test-large pictures spark test-glue test-313 check wheel bench lock clean
 
 demo: .venv/ready dist/ready
 	$(BIN)/pipeline demo --out $(OUT) $(DEMO)
+
+# A file of 5 million rows through the whole pipeline, its rows validated by Spark; a Java 17 must be on the PATH.
+demo-large: spark dist/ready dist/ready-3.13
+	$(BIN)/pipeline demo --large --rows 5000000 --days 1 --out $(OUT)-large $(DEMO)
 
 # Three workers for two processors, since much of the time is spent waiting for what was started. A module
 # stays with one of them, and modules come in their order, for those of a package share its servers.
@@ -31,11 +35,13 @@ test-browser: .venv/ready dist/ready
 	$(UV) pip install --quiet --require-hashes -r requirements/browser.txt
 	$(BIN)/python -m pytest -q tests/browser/pages.py
 
-# The large job on local Spark; a Java 17 must be on the PATH.
-test-large: .venv/ready
-	@java -version 2>/dev/null || { echo "make test-large needs Java 17 on the PATH" >&2; exit 1; }
+spark: .venv/ready
+	@java -version 2>/dev/null || { echo "Spark needs Java 17 or newer, and there is no java on the PATH; install one, then try again" >&2; exit 1; }
 	$(UV) pip install --quiet --require-hashes -r requirements/spark.txt
-	$(BIN)/python -m pytest -q -p no:warnings tests/large/on_spark.py
+
+# The large job on local Spark; a Java 17 must be on the PATH.
+test-large: spark dist/ready dist/ready-3.13
+	$(BIN)/python -m pytest -q -p no:warnings tests/large/on_spark.py tests/large/on_glue.py
 
 pictures: .venv/ready dist/ready
 	$(UV) pip install --quiet --require-hashes -r requirements/browser.txt

@@ -10,18 +10,28 @@ import typer
 from cli.invocation import Invocation, command
 from cli.refusals import FAILED, INTERRUPTED
 
+_Data = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder with dimensions/dim_products.csv, dimensions/dim_customers.csv and "
+        "transactions/year=…/month=…/day=…/….csv; without it a week is generated.",
+        show_default=False,
+    ),
+]
+_Large = Annotated[
+    bool,
+    typer.Option(
+        "--large",
+        help="Load files from 256 MiB on with the job for large files, on Spark on this machine. "
+        "Needs Java 17 and PySpark; `make demo-large` installs PySpark and generates such a file.",
+    ),
+]
+
 
 @command()
 def demo(
     invocation: Invocation,
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder with dimensions/dim_products.csv, dimensions/dim_customers.csv and "
-            "transactions/year=…/month=…/day=…/….csv; without it a week is generated.",
-            show_default=False,
-        ),
-    ] = None,
+    data: _Data = None,
     out: Annotated[
         Path, typer.Option(help="Folder for the results: new, empty, or written by an earlier demo.")
     ] = Path("build/demo"),
@@ -37,6 +47,7 @@ def demo(
             show_default=False,
         ),
     ] = None,
+    large: _Large = False,
     rows: Annotated[int, typer.Option(help="Rows of an average generated day.")] = 10_000,
     days: Annotated[int, typer.Option(help="Days to generate.")] = 7,
     seed: Annotated[int, typer.Option(help="Seed of the generated data.")] = 7,
@@ -52,7 +63,12 @@ def demo(
     generator = MockDataArgs(rows=rows, days=days, seed=seed) if data is None else None
     try:
         results = demo_from(
-            data, generator, out, disturbance=Disturbance(shuffle=shuffle, chaos=chaos), console=invocation.console()
+            data,
+            generator,
+            out,
+            disturbance=Disturbance(shuffle=shuffle, chaos=chaos),
+            is_large=large,
+            console=invocation.console(),
         )
     except KeyboardInterrupt:
         invocation.say(f"Stopped. The local pipeline is gone; its logs are in {out}.")

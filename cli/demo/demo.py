@@ -14,6 +14,7 @@ from rich.console import Console
 
 from cli.demo.expected import differences, fact_differences, lost_rows
 from cli.demo.folder import CLOUD, DATA, RESULTS, DemoFolder, demo_folder
+from cli.demo.large import describe_large_job, refuse_without_spark, start_with_large_job
 from cli.demo.results import FACT_FILE, Results, write_results
 from cli.drops.progress import Progress
 from cli.drops.status import DropStatus, Phase
@@ -46,10 +47,18 @@ class Disturbance:
 
 
 def demo_from(
-    data: Path | None, generator: MockDataArgs | None, out: Path, *, disturbance: Disturbance, console: Console
+    data: Path | None,
+    generator: MockDataArgs | None,
+    out: Path,
+    *,
+    disturbance: Disturbance,
+    is_large: bool = False,
+    console: Console,
 ) -> Results:
     """Run the demo on the files in `data`, or on generated ones; raises Refused before anything starts."""
     keys = drop_keys(data) if data is not None else []
+    if is_large:
+        refuse_without_spark()
     with demo_folder(out) as folder:
         if generator is not None:
             folder.clear(DATA)
@@ -59,7 +68,8 @@ def demo_from(
                 f"{counted(generator.days, 'day')} of about {counted(generator.rows, 'row')} generated in {data}"
             )
         assert data is not None
-        return run_demo(data, keys, folder, disturbance=disturbance, console=console)
+        start = start_with_large_job if is_large else LocalCloud.start
+        return run_demo(data, keys, folder, disturbance=disturbance, console=console, start=start)
 
 
 def run_demo(
@@ -160,10 +170,11 @@ def _most_urgent(mails: list[Mail]) -> Mail:
 
 def _deployed(cloud: LocalCloud, seconds: float) -> str:
     version = f"CPython {GLUE_PYTHON}, as in Glue" if GLUE_PYTHON in cloud.python.name else "not the 3.9 of Glue"
+    large = f"\n{describe_large_job()}" if cloud.outputs["large_job"] else ""
     return (
         f"The pipeline is deployed on this machine: {len(cloud.deployed.resources)} resources, {seconds:.1f} s.\n"
         f"The jobs run on {cloud.python} ({version}). "
-        f"Waiting in queues passes {cloud.router.pace:g} times faster than on AWS."
+        f"Waiting in queues passes {cloud.router.pace:g} times faster than on AWS.{large}"
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import polars as pl
 
+from cli.demo.large import large_loads
 from cli.drops.progress import Progress
 from cli.drops.status import DropStatus, Phase
 from cli.loads.pages import save_index
@@ -55,6 +56,7 @@ def write_results(cloud: LocalCloud, out: Path, *, seen: list[DropStatus], secon
         "seconds": round(seconds, 1),
         "emails": len(mails),
         "archived": len(archive),
+        **({"large_loads": len(large_loads(cloud))} if cloud.outputs["large_job"] else {}),
     }
     (out / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     return Results(summary, _complaints(cloud, progress, seen=seen, mails=mails, archived=len(archive)))
@@ -95,6 +97,8 @@ def _complaints(
     readers = len({mail.to for mail in mails}) or 1
     if len(mails) != len(seen) * readers:
         complaints.append(f"{counted(len(seen), 'load')} led to {counted(len(mails), 'mail')}")
+    if cloud.outputs["large_job"] and not large_loads(cloud):
+        complaints.append("no file was large enough for the job on Spark; give --rows 5000000 --days 1")
     dead = cloud.queue("dead_letter_queue_url").all
     if dead:
         complaints.append(f"the dead-letter queue holds {counted(dead, 'message')}")

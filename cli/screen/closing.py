@@ -15,7 +15,17 @@ from schemas.counted import agreeing
 from schemas.counts import COUNTS
 
 _COMPLAINTS, _REASONS = 5, 2
-_BESIDE_THE_ROWS = ("loads", "dimension_loads", "failed", "fact_rows", "fact_amount", "emails", "archived", "seconds")
+_BESIDE_THE_ROWS = (
+    "loads",
+    "dimension_loads",
+    "failed",
+    "fact_rows",
+    "fact_amount",
+    "emails",
+    "archived",
+    "large_loads",
+    "seconds",
+)
 
 
 def show_verdict(console: Console, complaints: list[str], summary: dict[str, object], *, is_expected: bool) -> None:

@@ -20,11 +20,13 @@ from local.api.aws import Aws
 from local.api.aws_requests import AwsRequest
 from local.moto_hooks import EmulatedRun
 from local.moto_hooks.glue import STARTING, STOPPING, WAITING, has_room, one_start_at_a_time
-from local.runtime.glue_process import Ended, GlueProcesses
-from schemas.runs import ERROR_LOG_GROUP, OUTPUT_LOG_GROUP
+from local.runtime.glue_process import Ended, GlueProcesses, is_on_spark
+from schemas.runs import ERROR_LOG_GROUP, OUTPUT_LOG_GROUP, SPARK_ERROR_LOG_GROUP, SPARK_OUTPUT_LOG_GROUP
 
 LOG_GROUPS = (OUTPUT_LOG_GROUP, ERROR_LOG_GROUP)
 """Glue creates them when the first Python Shell job of an account and Region runs."""
+SPARK_LOG_GROUPS = (SPARK_OUTPUT_LOG_GROUP, SPARK_ERROR_LOG_GROUP)
+"""The same for jobs on Spark."""
 
 # Only these final states cause an event; EXPIRED and ERROR do not.
 _SEVERITIES = {"SUCCEEDED": "INFO", "FAILED": "ERROR", "TIMEOUT": "WARN", "STOPPED": "INFO"}
@@ -54,8 +56,9 @@ class Glue:
     def execute(self, job_name: str, run_id: str) -> None:
         """Execute a run to its end and announce its final state."""
         run = self.run(job_name, run_id)
-        self._make_log_groups()
         job = self.aws.client("glue").get_job(JobName=job_name)["Job"]
+        groups, stream = (SPARK_LOG_GROUPS, f"{run_id}-driver") if is_on_spark(job) else (LOG_GROUPS, run_id)
+        self._make_log_groups(groups)
         try:
             if run.status != STOPPING:
                 run.status = "RUNNING"
@@ -65,7 +68,7 @@ class Glue:
             ended = Ended("FAILED", f"{type(error).__name__}: {error}")
         if self._closed:
             return
-        self._keep_log(run_id)
+        self._keep_log(run_id, groups[0], stream)
         is_stopped = run.status == STOPPING
         self._end(job_name, run, Ended("STOPPED", _MESSAGES["STOPPED"]) if is_stopped else ended)
 
@@ -136,20 +139,20 @@ class Glue:
                     started.append(run.job_run_id)
         return started
 
-    def _make_log_groups(self) -> None:
+    def _make_log_groups(self, names: Sequence[str]) -> None:
         logs = self.aws.client("logs")
-        for name in LOG_GROUPS:
+        for name in names:
             with suppress(logs.exceptions.ResourceAlreadyExistsException):
                 logs.create_log_group(logGroupName=name)
 
-    def _keep_log(self, run_id: str) -> None:
-        """Write the run's output into a log stream with the run's id as its name."""
+    def _keep_log(self, run_id: str, group: str, stream: str) -> None:
+        """Write the run's output into a log stream."""
         logs, lines = self.aws.client("logs"), self.processes.log(run_id).splitlines()
-        logs.create_log_stream(logGroupName=OUTPUT_LOG_GROUP, logStreamName=run_id)
+        logs.create_log_stream(logGroupName=group, logStreamName=stream)
         now = round(datetime.now(UTC).timestamp() * 1000)
         for first in range(0, len(lines), _LOG_LINES_PER_BATCH):
             batch = [
                 {"timestamp": now, "message": line} for line in lines[first : first + _LOG_LINES_PER_BATCH] if line
             ]
             if batch:
-                logs.put_log_events(logGroupName=OUTPUT_LOG_GROUP, logStreamName=run_id, logEvents=batch)
+                logs.put_log_events(logGroupName=group, logStreamName=stream, logEvents=batch)

@@ -1,4 +1,7 @@
-"""The process of a Glue run: gets script and wheel from S3 as Glue does, passes arguments, and waits for its end."""
+"""The process of a Glue run: gets script and wheel from S3 as Glue does, passes arguments, and waits for its end.
+
+A job is a Python Shell job, or one on Spark (`glueetl`).
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,7 @@ from typing import Any
 from packaging.utils import parse_wheel_filename
 
 from local.api.aws import Aws, Credentials
+from local.runtime.glue_spark import find_spark
 
 MINUTE_SECONDS = 60.0
 """The length of a minute of a job's time limit."""
@@ -54,9 +58,14 @@ class Ended:
     message: str = ""
 
 
+def is_on_spark(job: Mapping[str, Any]) -> bool:
+    """True for a job's description (GetJob) that asks for Spark."""
+    return bool(job["Command"]["Name"] == "glueetl")
+
+
 @dataclass
 class GlueProcesses:
-    """Runs scripts as Glue's Python Shell does, one process for each run."""
+    """Runs scripts as Glue does, one process for each run."""
 
     aws: Aws
     folder: Path
@@ -64,7 +73,7 @@ class GlueProcesses:
     libraries: Path
     """The folder for unpacked wheels, which the next local cloud uses, too."""
     python: Path
-    """The interpreter that runs the scripts."""
+    """The interpreter of Python Shell jobs."""
     job_environment: Callable[[], Mapping[str, str]]
     """The variables with which a process reaches the warehouse."""
     run_of: dict[str, str] = field(default_factory=dict)
@@ -89,11 +98,12 @@ class GlueProcesses:
         try:
             location = job["Command"]["ScriptLocation"]
             script = self._download(s3, location, place)
-            wheels = [uri for uri in arguments.get("--extra-py-files", "").split(",") if uri]
             words = [*_GLUE_FLAGS, "--scriptLocation", location, *(word for pair in arguments.items() for word in pair)]
-            command = [str(self.python), str(_RUNSCRIPT), str(script), *words]
-            environment = self._environment(credentials, self._import_path(s3, wheels, place), place)
-            return self._wait_for(run_id, command, environment, place, minutes)
+            environment = self._environment(credentials, place)
+            start = self._on_spark if is_on_spark(job) else self._python_shell
+            command, path = start(s3, script, arguments, place, environment)
+            environment["PYTHONPATH"] = os.pathsep.join(map(str, path))
+            return self._wait_for(run_id, [*command, *words], environment, place, minutes)
         finally:
             shutil.rmtree(place, ignore_errors=True)
 
@@ -123,6 +133,22 @@ class GlueProcesses:
             processes = list(self._processes.values())
         for process in processes:
             process.kill()
+
+    def _python_shell(
+        self, s3: Any, script: Path, arguments: Mapping[str, str], place: Path, _: dict[str, str]
+    ) -> tuple[list[str], list[Path]]:
+        """(the command that runs the script, its import path)."""
+        wheels = [uri for uri in arguments.get("--extra-py-files", "").split(",") if uri]
+        return [str(self.python), str(_RUNSCRIPT), str(script)], self._import_path(s3, wheels, place)
+
+    def _on_spark(
+        self, s3: Any, script: Path, arguments: Mapping[str, str], place: Path, environment: dict[str, str]
+    ) -> tuple[list[str], list[Path]]:
+        """The same for a driver, with the variables by which it finds Spark. Raises SparkMissing."""
+        spark = find_spark()
+        environment.update(spark.environment(place))
+        wheels = [uri for uri in arguments.get("--additional-python-modules", "").split(",") if uri]
+        return [str(spark.python), str(script)], [*(self.installation(s3, uri) for uri in wheels), *spark.import_path]
 
     def installation(self, s3: Any, uri: str) -> Path:
         """The folder with the installed wheel, made once for each content. Raises ValueError for an invalid name."""
@@ -163,13 +189,12 @@ class GlueProcesses:
             (downloads / uri.rpartition("/")[2]).touch()
         return [bundled, downloads, *(self.installation(s3, uri) for uri in wheels)]
 
-    def _environment(self, credentials: Credentials, path: list[Path], place: Path) -> dict[str, str]:
+    def _environment(self, credentials: Credentials, place: Path) -> dict[str, str]:
         aws = self.aws.environment(credentials)
         # Glue is not documented to set the Region.
         del aws["AWS_REGION"], aws["AWS_DEFAULT_REGION"]
         return {
             "PATH": os.environ.get("PATH", ""),
-            "PYTHONPATH": os.pathsep.join(map(str, path)),
             "TMPDIR": str(place),
             **aws,
             **self.job_environment(),

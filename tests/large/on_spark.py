@@ -1,13 +1,15 @@
-"""A load on Spark is the load of one worker, also with tasks that die and tasks that run twice."""
+"""A load on Spark is the load of one worker: with tasks that die, run twice, and with a driver that dies."""
 
 from __future__ import annotations
 
 import os
 import random
 import signal
+import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -22,6 +24,7 @@ from jobs.shards.runner import Serial, TaskRunner, Threads
 from jobs.shards.spark import SparkTasks, spark_tasks
 from schemas.drops import Drop
 from schemas.reports import Report
+from schemas.runs import PROCESS_TRANSACTIONS_LARGE
 from schemas.work_bucket import report_key
 from tests import oracle
 from tests.loads.conftest import _sound_shop, mall, s3_url, sound_shop  # noqa: F401 - fixtures
@@ -131,7 +134,7 @@ def test_a_task_that_is_killed_leaves_nothing_that_counts(
 
 
 class Twice:
-    """Every task runs to its end twice, as a cluster that speculates may run it."""
+    """The worst case of speculation: every task runs to its end twice."""
 
     def __init__(self, runner: TaskRunner) -> None:
         self._runner = runner
@@ -143,3 +146,37 @@ class Twice:
 
 def test_a_task_that_runs_twice_counts_once(sound_shop: Shop, spark: SparkTasks) -> None:  # noqa: F811
     assert_same(sound_shop, lambda drop: load(sound_shop, drop, Twice(spark)))
+
+
+_DRIVER = """
+import sys
+from unittest import mock
+from jobs.main import main
+import jobs.shards.stage as stage
+import os, signal
+
+def die(*_, **__):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+mock.patch.object(stage, "_counted", die).start()
+mock.patch("jobs.shards.survey.SHARD_BYTES", int(sys.argv[1])).start()
+main(sys.argv[2:])
+"""
+
+
+def test_an_attempt_after_a_killed_driver_is_as_the_first(sound_shop: Shop, spark: SparkTasks) -> None:  # noqa: F811
+    def killed_then_run(drop: oracle.Drop) -> Report:
+        words = sound_shop.arguments(drop)
+        words[words.index("process_transactions")] = PROCESS_TRANSACTIONS_LARGE
+        killed = subprocess.run(
+            [sys.executable, "-c", _DRIVER, str(SHARD_BYTES), *words],
+            cwd=LOCAL_SPARK["PYTHONPATH"],
+            check=False,
+            timeout=550,
+        )
+        assert killed.returncode == -signal.SIGKILL
+        assert sound_shop.left_staged(), "it died with its parts staged"
+        assert sound_shop.fact() == {}
+        return load(replace(sound_shop), drop, spark, attempt=2)
+
+    assert_same(sound_shop, killed_then_run)
