@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
@@ -37,6 +38,20 @@ def test_help_imports_nothing_heavy(command: list[str]) -> None:
 def test_every_command_has_the_shared_options(name: str) -> None:
     shown = CliRunner().invoke(app, [name, "--help"]).output
     assert [option for option in ("--json", "-q", "--debug", "-h") if option not in shown] == []
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_completes_every_command(shell: str) -> None:
+    asks = {
+        "_PIPELINE_COMPLETE": f"complete_{shell}",
+        "COMP_WORDS": "pipeline ",
+        "COMP_CWORD": "1",
+        "_TYPER_COMPLETE_ARGS": "pipeline ",
+        "_TYPER_COMPLETE_FISH_ACTION": "get-args",
+    }
+    program = "from cli.main import app; app(prog_name='pipeline')"
+    ended = subprocess.run([sys.executable, "-c", program], env=asks, capture_output=True, text=True, check=False)
+    assert set(COMMANDS) - set(re.findall(r"[a-z]+", ended.stdout)) == set()
 
 
 def test_the_version_is_that_of_the_job() -> None:
