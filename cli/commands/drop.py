@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.invocation import Invocation, command
-from cli.refusals import FAILED, NEEDS_A_LOOK
+from cli.refusals import FAILED, NEEDS_A_LOOK, Failed
 
 if TYPE_CHECKING:
     from cli.drops.keys import FileToDrop
@@ -40,7 +40,8 @@ def drop(
     """Upload files to the drop bucket.
 
     The key follows from the name: dim_products….csv, dim_customers….csv or …YYYY-MM-DD….csv.
-    Dimensions are dropped first. With --wait the exit status is 1 when a file failed, 3 when rows were rejected.
+    Dimensions are dropped first; if one is not loaded, no transactions are dropped. With --wait the exit
+    status is 1 when a file failed, 3 when rows were rejected.
     """
     from cli.drops.keys import files_to_drop
     from cli.drops.uploads import refuse_unversioned, wait_until_settled
@@ -55,7 +56,9 @@ def drop(
         invocation.say("Waiting until the dimensions are loaded, so that the transactions find them.")
         left = f"No file of transactions was dropped. {_GOES_ON.format(pipeline.stack_option)}"
         with invocation.when_interrupted(left):
-            wait_until_settled(pipeline, dimensions, timeout_seconds=minutes * 60, is_done=_has_ended)
+            ended = wait_until_settled(pipeline, dimensions, timeout_seconds=minutes * 60, is_done=_has_ended)
+        for status in (load.status for load in ended if load.is_failed):
+            raise Failed(f"{status.file_name} was not loaded, so no file of transactions was dropped: {status.summary}")
     drops = dimensions + _upload(invocation, transactions)
     loads: list[Load] = []
     if wait:

@@ -55,9 +55,9 @@ def _subject(context: MailContext) -> str:
         return f"{subject}: {counted(added, 'waiting row')} loaded, {signed(report.change)}"
     look = _rows_in_short(context)
     if context.changed_nothing:
-        same = context.same_content
-        known = f" (same content as on {_moment(same)})" if same is not None else ""
-        return f"{subject}: nothing changed{known}" + (f", {look}" if context.counts.get("rejected") else "")
+        if context.same_content is not None:
+            return f"{subject}: nothing changed (same content as on {_moment(context.same_content)})"
+        return f"{subject}: nothing changed" + (f", {look}" if context.counts.get("rejected") else "")
     again = " again" if report.first_commit is not None and context.earlier.were_mailed else ""
     change = f"{signed(context.change)}, " if context.change is not None else ""
     unusual = ", not as usual" if report.comparison is not None and not report.comparison.is_usual else ""
@@ -67,8 +67,9 @@ def _subject(context: MailContext) -> str:
 
 def _failure(context: MailContext, longest: int) -> str:
     """The failure without the file's name, since the subject already begins with the day or the name."""
-    sentence = describe_failure(context.run, context.report)
-    return printable(sentence.removeprefix(f"{context.drop.key.rpartition('/')[2]}, "), longest)
+    name = context.drop.key.rpartition("/")[2]
+    sentence = describe_failure(context.run, context.report).removeprefix(f"{name}, ")
+    return printable(f"it {sentence[len(name) + 1 :]}" if sentence.startswith(f"{name} ") else sentence, longest)
 
 
 def _rows_in_short(context: MailContext) -> str:

@@ -316,6 +316,27 @@ def test_a_file_that_is_sent_twice_asks_for_nothing() -> None:
     assert "What you need to do: nothing." in mail.body
 
 
+def test_rejected_rows_do_not_push_the_earlier_file_out_of_the_subject() -> None:
+    counts = {**(NOTHING_CHANGED.counts or {}), "unchanged": 8289, "rejected": 173}
+    mail = outcome_mail(context(replace(NOTHING_CHANGED, counts=counts, same_content=DAY_BEFORE)))
+    assert mail.subject == "[prod] 21 Mar: nothing changed (same content as on 20 Mar 06:12)"
+    assert "  rejected\n" in mail.body
+
+
+@pytest.mark.parametrize(
+    ("sentence", "shown"),
+    [
+        ("transactions_2023-03-21.csv is empty: it has no header", "it is empty: it has no header"),
+        ("transactions_2023-03-21.csv, line 3: the byte is wrong", "line 3: the byte is wrong"),
+        ("the disk is full: transactions_2023-03-21.csv takes", "the disk is full: transactions_2023-03-21.csv takes"),
+    ],
+)
+def test_a_failure_does_not_repeat_the_name_of_its_file(sentence: str, shown: str) -> None:
+    mail = outcome_mail(context(refused(sentence), state="FAILED"))
+    assert mail.subject == f"[prod] 21 Mar NOT loaded: {shown}"[:99]
+    assert f"transactions_2023-03-21.csv of 21 Mar 2023 is NOT loaded: {shown}." in mail.body
+
+
 def test_ignored_columns_are_never_shown() -> None:
     sample = RejectSample(17, values={"quantity": "x"})
     report = day(ignored_columns=["ann@example.com"], reject_reasons={"invalid_quantity": RejectedFor(1, [sample])})
