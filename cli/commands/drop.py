@@ -53,12 +53,7 @@ def drop(
     dimensions = _upload(invocation, [file for file in files if file.is_dimension])
     transactions = [file for file in files if not file.is_dimension]
     if dimensions and transactions:
-        invocation.say("Waiting until the dimensions are loaded, so that the transactions find them.")
-        left = f"No file of transactions was dropped. {_GOES_ON.format(pipeline.stack_option)}"
-        with invocation.when_interrupted(left):
-            ended = wait_until_settled(pipeline, dimensions, timeout_seconds=minutes * 60, is_done=_has_ended)
-        for status in (load.status for load in ended if load.is_failed):
-            raise Failed(f"{status.file_name} was not loaded, so no file of transactions was dropped: {status.summary}")
+        _wait_for_dimensions(invocation, dimensions, timeout_seconds=minutes * 60)
     drops = dimensions + _upload(invocation, transactions)
     loads: list[Load] = []
     if wait:
@@ -73,6 +68,18 @@ def drop(
         invocation.end(FAILED)
     if any(load.status.rejected for load in loads):
         invocation.end(NEEDS_A_LOOK)
+
+
+def _wait_for_dimensions(invocation: Invocation, dimensions: list[Drop], *, timeout_seconds: float) -> None:
+    """Raises Failed if one is not loaded."""
+    from cli.drops.uploads import wait_until_settled
+
+    pipeline = invocation.pipeline
+    invocation.say("Waiting until the dimensions are loaded, so that the transactions find them.")
+    with invocation.when_interrupted(f"No file of transactions was dropped. {_GOES_ON.format(pipeline.stack_option)}"):
+        ended = wait_until_settled(pipeline, dimensions, timeout_seconds=timeout_seconds, is_done=_has_ended)
+    for status in (load.status for load in ended if load.is_failed):
+        raise Failed(f"{status.file_name} was not loaded, so no file of transactions was dropped: {status.summary}")
 
 
 def _upload(invocation: Invocation, files: list[FileToDrop]) -> list[Drop]:

@@ -316,7 +316,7 @@ def test_a_file_that_is_sent_twice_asks_for_nothing() -> None:
     assert "What you need to do: nothing." in mail.body
 
 
-def test_rejected_rows_do_not_push_the_earlier_file_out_of_the_subject() -> None:
+def test_rejected_rows_leave_the_earlier_file_in_the_subject() -> None:
     counts = {**(NOTHING_CHANGED.counts or {}), "unchanged": 8289, "rejected": 173}
     mail = outcome_mail(context(replace(NOTHING_CHANGED, counts=counts, same_content=DAY_BEFORE)))
     assert mail.subject == "[prod] 21 Mar: nothing changed (same content as on 20 Mar 06:12)"
