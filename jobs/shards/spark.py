@@ -45,6 +45,8 @@ class SparkTasks:
 
         conf = SparkConf().setAppName("transactions-pipeline").set("spark.speculation", "true")
         conf.set("spark.ui.enabled", "false")
+        # A bar of progress is drawn in one endless line, between the job's own lines.
+        conf.set("spark.ui.showConsoleProgress", "false")
         for name, value in WORKER_ENVIRONMENT.items():
             conf.setExecutorEnv(name, value)
         context = SparkContext.getOrCreate(conf)
