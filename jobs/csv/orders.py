@@ -14,8 +14,6 @@ from schemas.rejected_file import SOURCE_LINE
 from schemas.sources import KEY_SEPARATOR
 
 ReadPart = Callable[[pl.Series], pl.Series]
-_NOTHING = ""
-"""Marks a missing value that must not be filled; a trimmed value is never empty."""
 _RECORD = "record_number"
 _IS_START = "is_start_of_run"
 
@@ -24,8 +22,8 @@ _IS_START = "is_start_of_run"
 class OrderState:
     """All that the rows so far say about the rows below them."""
 
-    above: Mapping[str, str] = field(default_factory=dict)
-    """The last values of the filled columns."""
+    above: Mapping[str, str | None] = field(default_factory=dict)
+    """The last values of the filled columns; None where there is none."""
     last_order: str | None = None
     """Of the last sound row."""
     run_start: int = 0
@@ -79,12 +77,9 @@ class OrderRows:
 
     def _orders(self, frame: pl.DataFrame, is_malformed: pl.Series) -> pl.Series:
         """The order of each row."""
-        order = frame.select(_trimmed(self._order)).to_series()
-        if self._order not in self.filled:
-            return order
+        order = trimmed(frame.get_column(self._order))
         # Below a malformed row the order is unknown.
-        filled = self._filled_down(order.set(is_malformed, _NOTHING))
-        return filled.set(filled == _NOTHING, None)
+        return self._filled_down(order.set(is_malformed, None), is_malformed) if self._order in self.filled else order
 
     def _fill_sound(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Rows with their orders: the other filled columns, and the number of each row within its order."""
@@ -96,10 +91,7 @@ class OrderRows:
         self.state = replace(self.state, last_order=rows.item(-1, self._order))
         for name in self.filled:
             if name != self._order:
-                value = rows.select(_trimmed(name)).to_series()
-                has_gaps = value.null_count() > 0
-                filled = self._filled_down(value.set(is_start & value.is_null(), _NOTHING) if has_gaps else value)
-                rows = rows.with_columns(filled.set(filled == _NOTHING, None) if has_gaps else filled)
+                rows = rows.with_columns(self._filled_down(trimmed(rows.get_column(name)), is_start))
         if not self.is_numbered:
             return rows
         record = rows.get_column(_RECORD)
@@ -107,11 +99,19 @@ class OrderRows:
         self.state = replace(self.state, run_start=first[-1])
         return rows.with_columns((record - first + 1).cast(pl.String()).alias(ORDER_LINE))
 
-    def _filled_down(self, values: pl.Series) -> pl.Series:
-        filled = values.forward_fill().fill_null(self.state.above.get(values.name, _NOTHING))
-        if filled.len():
-            self.state = replace(self.state, above={**self.state.above, values.name: filled[-1]})
-        return filled
+    def _filled_down(self, values: pl.Series, keeps_its_own: pl.Series) -> pl.Series:
+        """The values, with that of the row above where one is missing and the row does not keep its own."""
+        above = self.state.above.get(values.name)
+        if values.null_count():
+            # Filling row numbers, and then texts where they are missing, costs less than filling texts.
+            is_missing = values.is_null() & ~keeps_its_own
+            source = pl.int_range(values.len(), eager=True).set(is_missing, None).forward_fill()
+            where = is_missing.arg_true()
+            found = values.gather(source.gather(where))
+            values = values.scatter(where, found if above is None else found.set(source.gather(where).is_null(), above))
+        if values.len():
+            self.state = replace(self.state, above={**self.state.above, values.name: values[-1]})
+        return values
 
     def _contract_column(self, frame: pl.DataFrame, column: str, parts: Sequence[str]) -> pl.Series:
         if not parts:
@@ -121,8 +121,9 @@ class OrderRows:
         if column == "transaction_id":
             return self._key(frame, parts).alias(column)
         # A date and a time.
-        text = frame.select(pl.concat_str([_trimmed(part) for part in parts], separator=" ", ignore_nulls=True))
-        return text.to_series().set(text.to_series() == "", None).alias(column)
+        texts = pl.DataFrame([trimmed(frame.get_column(part)) for part in parts])
+        text = texts.select(pl.concat_str(pl.all(), separator=" ", ignore_nulls=True)).to_series()
+        return text.set(text == "", None).alias(column)
 
     def _key(self, frame: pl.DataFrame, parts: Sequence[str]) -> pl.Series:
         """The parts joined into one text, unique for each combination; null where a part is missing."""
@@ -133,7 +134,7 @@ class OrderRows:
 
     def _part(self, text: pl.Series) -> pl.Series:
         value = self.read_part(text)
-        if not value.str.contains(r"[\\|]").any():
+        if not value.str.contains_any(["\\", KEY_SEPARATOR]).any():
             return value
         escaped = value.str.replace_all("\\", "\\\\", literal=True)
         return escaped.str.replace_all(KEY_SEPARATOR, "\\" + KEY_SEPARATOR, literal=True)
@@ -141,10 +142,5 @@ class OrderRows:
 
 def trimmed(text: pl.Series) -> pl.Series:
     """Null where nothing is left."""
-    return text.to_frame().select(_trimmed(text.name)).to_series()
-
-
-def _trimmed(name: str) -> pl.Expr:
-    """Null where nothing is left."""
-    value = pl.col(name).str.strip_chars()
-    return pl.when(value.str.len_bytes() > 0).then(value).alias(name)
+    stripped = text.str.strip_chars()
+    return stripped.set(stripped.str.len_bytes() == 0, None)

@@ -34,7 +34,7 @@ from jobs.csv.quoted import quoted_frame, simple_column
 from jobs.csv.records import MAX_RECORD_BYTES, WHITE_SPACE
 from jobs.errors import FileRefused
 from jobs.map_ordered import map_ordered
-from schemas.rejected_file import SOURCE_TEXT
+from schemas.rejected_file import SOURCE_LINE, SOURCE_TEXT
 from schemas.sources import DEFAULT, SourceSettings, heading_key
 
 __all__ = ["IS_MALFORMED", "Cut", "SourceFile", "open_source_file"]
@@ -100,8 +100,9 @@ class SourceFile:
         parts = self.layout.parts[name]
         key = OrderRows(self.layout, self.read_part, self._filled(parts), self.orders)
         if key.filled or key.is_numbered or self.layout.is_rejected_file or not (self.is_unquoted or parts == (name,)):
+            of_file = [part for part in dict.fromkeys(parts) if part in self.layout.names]
             for frame in self._frames():
-                frame = without_blank_records(frame, self.layout)
+                frame = without_blank_records(frame, self.layout).select(SOURCE_LINE, IS_MALFORMED, *of_file)
                 yield key.complete(frame, [name]).select(name)
             return
         if not self.is_unquoted:
