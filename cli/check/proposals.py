@@ -10,7 +10,9 @@ import codecs
 import csv
 import gzip
 import re
+import zlib
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -244,7 +246,9 @@ def _head_lines(path: Path) -> Iterator[str]:
     with path.open("rb") as file:
         head = file.read(_HEAD_BYTES)
     if head.startswith(b"\x1f\x8b"):
-        with gzip.open(path) as file:
+        head = b""
+        # No setting would make a damaged file whole.
+        with gzip.open(path) as file, suppress(EOFError, gzip.BadGzipFile, zlib.error):
             head = file.read(_HEAD_BYTES)
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         text = head.decode("utf-16", "replace")

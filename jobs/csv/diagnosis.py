@@ -100,7 +100,10 @@ def _encoding_fault(not_utf8: NotUtf8, sample: bytes) -> Fault:
 def _likely_dialect(header: Header, columns: Columns) -> Dialect:
     """The header's own dialect, or one with a delimiter that splits the header better."""
     # Several blanks in a row are columns of a fixed width.
-    unusual = [sign for sign in header.text if _is_delimiter(sign) and not (sign == " " and "  " in header.text)]
+    is_fixed_width = "  " in header.text
+    unusual = [
+        sign for sign in dict.fromkeys(header.text) if _is_delimiter(sign) and not (sign == " " and is_fixed_width)
+    ]
     signs = dict.fromkeys([*_SIGN_NAMES, *unusual])
     alternatives = [replace(header.dialect, delimiter=sign) for sign in signs if sign != header.dialect.quote]
 

@@ -15,6 +15,8 @@ from schemas.reports import RejectedFor, RejectSample
 
 _SAMPLES = 3
 _ADDRESS = r"[^\s@<>(),;:\"]+@"
+# Only where no such character is before it: otherwise `re` would search to the end of a long value from each place.
+_WHOLE_ADDRESS = re.compile(r"(?<![^\s@<>(),;:\"])" + _ADDRESS)
 _SAMPLE_CHARACTERS = 100
 _VALUES = 10
 _VALUE_CHARACTERS = 64
@@ -26,7 +28,7 @@ def without_address(text: str) -> str:
     An address that is a customer_id would otherwise appear in reports, pages and mails. The line number identifies the
     row, and the rejected file has it whole.
     """
-    return re.sub(_ADDRESS, "…@", text)
+    return _WHOLE_ADDRESS.sub("…@", text)
 
 
 class RejectSummary:

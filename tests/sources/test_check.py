@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 
@@ -52,6 +53,22 @@ def as_json(result: Result) -> dict[str, object]:
 
 def with_dimensions(folder: Path) -> tuple[str, ...]:
     return ("--products", str(folder / "dim_products.csv"), "--customers", str(folder / "dim_customers.csv"))
+
+
+def test_a_damaged_gzip_file_is_refused_in_a_sentence(folder: Path) -> None:
+    packed = gzip.compress(
+        (HEADER + "".join(f"T{number},C1,P100,1,2023-03-15,shipped\n" for number in range(999))).encode()
+    )
+    for damaged in (packed[:-20], packed[:99] + b"\0" * 20 + packed[99:]):
+        result = check(folder, damaged, name=f"{NAME}.gz")
+        assert result.exit_code == 1
+        assert "is not a whole gzip file" in result.stdout
+
+
+def test_a_value_of_any_length_is_rejected_in_a_sentence(folder: Path) -> None:
+    result = check(folder, GOOD + f"T3,C1,P100,{'1.' * 100_000},2023-03-15,pending\n")
+    assert result.exit_code == 3
+    assert "1 × invalid_quantity" in result.stdout
 
 
 def test_ids_of_two_tills_are_named(folder: Path) -> None:

@@ -11,6 +11,7 @@ import io
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 from unittest import mock
 
@@ -269,6 +270,18 @@ def test_a_sample_is_cut_and_never_holds_up_the_report() -> None:
     samples = run.report.reject_reasons["malformed_row"].samples
     assert [sample.fault for sample in samples] == ["7 values under 6 headings", "1 value under 6 headings"]
     assert len(run.report.to_json()) < 5000
+
+
+@pytest.mark.parametrize(
+    ("heading", "transaction_id"), [("a " * 150_000, "T2"), ("note", "9" * 200_000)], ids=["heading", "id"]
+)
+def test_the_time_for_a_long_text_grows_as_its_length(heading: str, transaction_id: str) -> None:
+    content = f"{HEADER},{heading}\n{SOUND_LINE},\n{transaction_id},C0,P0,1,2023-03-15,pending,\n"
+    started = time.process_time()
+    run = dry_run(content.encode())
+    # Each step costs well under a second. With the square of the length it would cost more than a minute.
+    assert time.process_time() - started < 20
+    assert run.error is None, str(run.error)
 
 
 def _quoted(text: str) -> str:
