@@ -149,7 +149,9 @@ class Scanner:
             if not is_open:
                 notes_of_starters = self.listing.open_notes.get((load_id, look.attempt), ())
                 findings.closed.extend(note.key for note in notes_of_starters)
-        if is_settled and not is_committed and load_id in self.listing.drops:
+        # Without a claim, a starter died before it could start a run: the next sweep finds the drop without a run.
+        is_claimed = any(look.claim is not None for look in looks)
+        if is_settled and is_claimed and not is_committed and load_id in self.listing.drops:
             findings.settled.append(load_id)
 
     def _look_at_attempt(self, load_id: str, attempt: int, mailed: set[int], deferred: set[int]) -> AttemptLook:

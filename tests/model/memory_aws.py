@@ -19,6 +19,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from schemas.drops import Drop
+
 DROPS, WORK, ARCHIVE = "drops", "work", "archive"
 LIVE = ("RUNNING", "WAITING")
 
@@ -128,6 +130,7 @@ class S3:
                         {
                             "Key": key,
                             "VersionId": version.version_id,
+                            "Size": len(version.body),
                             "LastModified": version.written_at,
                             "IsLatest": version is versions[-1],
                         }
@@ -215,6 +218,10 @@ class GlueRun:
     """GetJobRun does not know the run before this time. The list may show it earlier."""
     list_visible_at: datetime
     fate: str
+    reads_dimension: bool
+    """The dimension was loaded when the run began, so its rows do not wait for it."""
+    awaited_by: list[Drop] = field(default_factory=list)
+    """The loads whose rows need not wait any longer."""
     state: str = "RUNNING"
     steps: int = 0
     has_reported: bool = False
@@ -233,6 +240,10 @@ class GlueRun:
         }
 
 
+class UnknownJob(Exception):
+    """The error of GetJobRuns for a job that was removed; the model removes none."""
+
+
 @dataclass
 class Glue:
     clock: Clock
@@ -242,6 +253,7 @@ class Glue:
     places: int = 2
     runs: list[GlueRun] = field(default_factory=list)
     meta: Any = field(default_factory=lambda: SimpleNamespace(region_name="eu-west-1"))
+    exceptions: Any = field(default_factory=lambda: SimpleNamespace(EntityNotFoundException=UnknownJob))
 
     def start_job_run(self, JobName: str, Arguments: Mapping[str, str]) -> dict[str, str]:
         self.before("StartJobRun")

@@ -1,4 +1,6 @@
-"""One schedule: the events of up to three drops, byte by byte, and the properties that must hold after any of them.
+"""One schedule: the events of up to four drops, byte by byte, and the properties that must hold after any of them.
+
+One of the drops is a dimension. Transactions that are loaded before it wait for it, and flow in after it.
 
 A schedule is a string of bytes. Each decision takes the next byte: what happens next, and
 how the calling worker is disturbed. After the last byte there are no more disturbances,
@@ -17,7 +19,7 @@ from typing import Any
 
 from jobs.attempt import describe
 from jobs.errors import DropGone
-from schemas.drops import TRANSACTIONS, Drop
+from schemas.drops import TRANSACTIONS, Drop, parse_key
 from schemas.messages import drop_message, flow_in_message, replay_message, retract_message
 from schemas.reports import FAILED, SUCCEEDED, Error, Report
 from schemas.runs import RETRACT, RunArguments, decode_run
@@ -28,6 +30,7 @@ from tests.model.workers import Broken, Workers
 
 KEYS = (
     "transactions/year=2026/month=03/day=01/a.csv",
+    "dimensions/dim_customers.csv",
     "transactions/year=2026/month=03/day=01/a.csv",
     "transactions/year=2026/month=03/day=01/b.csv",
 )
@@ -74,8 +77,13 @@ class World(Workers):
     committed: set[str] = field(default_factory=set)
     asked: Counter[str] = field(default_factory=Counter)
     """How often another attempt at a load was requested."""
-    requests: dict[str, Drop] = field(default_factory=dict)
-    """The requested retractions and flow-ins, by name. Each must be made, or refused with a mail."""
+    requests: list[tuple[str, Drop]] = field(default_factory=list)
+    """The names and drops of requested retractions and flow-ins. Each must be made, or refused with a mail."""
+    waiting: set[str] = field(default_factory=set)
+    """The load ids of transactions that wait for the dimension."""
+    is_dimension_loaded: bool = False
+    reported: set[str] = field(default_factory=set)
+    """The load ids whose rows a run loaded and reported."""
     unasked: Counter[str] = field(default_factory=Counter)
     """The number of attempts that followed a final one."""
     mails: list[tuple[str, int]] = field(default_factory=list)
@@ -203,7 +211,9 @@ class World(Workers):
         )
         visible = now + timedelta(seconds=(0, 50, 600)[lag])
         listed = now + timedelta(seconds=(0, 50, 50)[lag])
-        return GlueRun(run_id, job_name, arguments, now, visible, listed, fate)
+        return GlueRun(
+            run_id, job_name, arguments, now, visible, listed, fate, reads_dimension=self.is_dimension_loaded
+        )
 
     def _check_that_it_was_requested(self, started: RunArguments) -> None:
         """Only a person requests another attempt where a retry cannot help: after a success or a final failure, and
@@ -234,10 +244,10 @@ class World(Workers):
         run.steps += 1
         self.log.append(f"{run.run_id} {step}")
         if step == "commit":
-            self.committed.add(drop.load_id)
+            self._commit(arguments, run)
         elif step == "report":
             run.has_reported = True
-            self._report(drop, arguments.attempt, run)
+            self._report(arguments, run)
         else:
             run.state = "SUCCEEDED" if run.fate == ENDS_WELL else "FAILED"
             detail = {"jobName": run.job_name, "jobRunId": run.run_id, "state": run.state}
@@ -247,13 +257,29 @@ class World(Workers):
                 if self.choose(3) != 2:
                     self.events.append(Event(function, event))
 
-    def _report(self, drop: Drop, attempt: int, run: GlueRun) -> None:
-        is_loaded = "commit" in FATES[run.fate]
+    def _commit(self, arguments: RunArguments, run: GlueRun) -> None:
+        """Load the rows. The run lists the loads that need not wait any longer, as the warehouse shows them."""
+        drop = arguments.drop
+        self.committed.add(drop.load_id)
+        if parse_key(drop.key).kind != TRANSACTIONS:
+            self.is_dimension_loaded = True
+            run.awaited_by = [other for other in self.uploads if other.load_id in self.waiting]
+        elif run.reads_dimension or arguments.operation == RETRACT:
+            self.waiting.discard(drop.load_id)
+        else:
+            self.waiting.add(drop.load_id)
+            # The dimension came while this run was reading.
+            run.awaited_by = [drop] if self.is_dimension_loaded else []
+
+    def _report(self, arguments: RunArguments, run: GlueRun) -> None:
+        drop, attempt, is_loaded = arguments.drop, arguments.attempt, "commit" in FATES[run.fate]
+        if is_loaded and arguments.operation != RETRACT:
+            self.reported.add(drop.load_id)
         source = self.s3.version(drop.bucket, drop.key, drop.version_id)
         report = Report(
             load_id=drop.load_id,
             attempt=attempt,
-            kind=TRANSACTIONS,
+            kind=parse_key(drop.key).kind,
             outcome=SUCCEEDED if is_loaded else FAILED,
             bucket=drop.bucket,
             key=drop.key,
@@ -262,7 +288,11 @@ class World(Workers):
             finished_at=self.clock.now.isoformat(),
             etag=source.etag.strip('"') if source else None,
             error=None if is_loaded else self._error(run),
+            awaited_by=run.awaited_by,
         )
+        for waiting in run.awaited_by:
+            self.requests.append((f"flow_in:{drop.load_id}:{attempt}", waiting))
+            self.asked[waiting.load_id] += 1
         self.s3.put(WORK, report_key(drop.load_id, attempt), report.to_json().encode())
 
     def _error(self, run: GlueRun) -> Error:
@@ -323,7 +353,7 @@ class World(Workers):
                     self.withdrawn.setdefault(other.load_id, self.clock.now)
 
     def _ask(self) -> None:
-        """A person replays or retracts a load, or its waiting rows' dimension has arrived."""
+        """A person replays or retracts a load, or another dimension of its waiting rows has arrived."""
         if self.choose(4) != 3:
             return
         drop = self.uploads[self.choose(len(self.uploads))]
@@ -332,11 +362,11 @@ class World(Workers):
             (replay_message(drop, request=name), False),
             (retract_message(drop, request=name), True),
             (flow_in_message(drop, request=name), True),
-        )[self.choose(3)]
+        )[self.choose(3 if parse_key(drop.key).kind == TRANSACTIONS else 1)]
         self.log.append(message)
         self.asked[drop.load_id] += 1
         if is_own:
-            self.requests[name] = drop
+            self.requests.append((name, drop))
         self.messages.append(Message(message, self.clock.now))
 
     def come_to_rest(self) -> None:

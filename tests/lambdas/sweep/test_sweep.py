@@ -14,6 +14,7 @@ from lambdas.sweep import handler
 from schemas.drops import Drop
 from schemas.messages import drop_message, replay_message, run_request
 from schemas.retries import RETRIED_WITHIN
+from schemas.work_bucket import open_key
 from tests.lambdas.cloud import DAY_KEY, DROPS, Cloud, Invocation, Killed, killed_at, recorded
 from tests.lambdas.reports import failed, succeeded
 from tests.lambdas.sweep.sweeping import Calls, deliver_what_was_sent, etag, started, sweep
@@ -337,6 +338,17 @@ def test_lost_drop_does_not_wait_for_an_idle_queue_for_ever(cloud: Cloud) -> Non
     assert sweep() == NOTHING
     cloud.age(DAY_KEY, timedelta(hours=6), bucket=DROPS)
     assert sweep() == {**NOTHING, "lost": 1}
+
+
+def test_drop_whose_starter_died_before_its_claim_is_sent_again(cloud: Cloud) -> None:
+    """The starter noted the attempt and claimed nothing; its message became a dead letter."""
+    drop = cloud.drop()
+    note = open_key(drop.load_id, 1, "0" * 32)
+    handler.dependencies().leases.create(note, {})
+    cloud.age(note, timedelta(hours=1))
+    cloud.age(DAY_KEY, timedelta(hours=1), bucket=DROPS)
+    assert sweep(grace_seconds=None) == NOTHING
+    assert sweep(grace_seconds=None) == {**NOTHING, "lost": 1}
 
 
 def test_drop_that_cannot_be_started_is_sent_ever_more_rarely(cloud: Cloud) -> None:
