@@ -112,6 +112,12 @@ class ReusedIds:
         return [*sentences, REUSED_ADVICE] if sentences else []
 
 
+def beside_name(sentence: str, file_name: str) -> str:
+    """An error's sentence for a reader who has just read the name of the file."""
+    sentence = sentence.removeprefix(f"{file_name}, ")
+    return f"it {sentence[len(file_name) + 1 :]}" if sentence.startswith(f"{file_name} ") else sentence
+
+
 @dataclass(frozen=True)
 class ClassAmount:
     """The change of the fact: rows and money added less those removed."""
@@ -229,6 +235,16 @@ class Report:
         if self.counts is None:
             return False
         return not (self.counts["inserted"] or self.counts["updated"] or self.removed or self.restored)
+
+    @property
+    def why_nothing_changed(self) -> str:
+        """The reason, for an attempt that changed nothing, as a clause."""
+        counts = self.counts or {}
+        rows, rejected = counts.get("rows_read", 0), counts.get("rejected", 0)
+        if rows <= rejected:
+            return "none of its rows was accepted" if rows else "it has no rows"
+        accepted = "accepted rows" if rejected else "rows"
+        return f"the warehouse already had all of its {accepted}" + (" or later ones" if counts.get("stale") else "")
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=2, ensure_ascii=False)

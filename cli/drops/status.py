@@ -9,7 +9,7 @@ from enum import Enum
 
 from schemas.counted import counted
 from schemas.drops import Drop
-from schemas.reports import SUCCEEDED, Report
+from schemas.reports import SUCCEEDED, Report, beside_name
 from schemas.retries import is_over, is_retried
 from schemas.runs import FLOW_IN, RETRACT
 
@@ -63,6 +63,7 @@ class DropStatus:
         """The counts or the error of the last attempt, in a few words."""
         if self.phase is Phase.FAILED:
             error = self.report.error.sentence if self.report and self.report.error else self.message
+            error = beside_name(error, self.file_name)
             return f"{error} (it is retried automatically)" if self.is_retried else error
         counts = self.report.counts if self.report else None
         if self.report is None or counts is None:

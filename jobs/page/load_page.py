@@ -60,7 +60,7 @@ def _verdict(report: Report) -> str:
             f"{same.uploaded_at[:16].replace('T', ' ')} UTC."
         )
     if report.changed_nothing:
-        return "Loaded. It changed nothing: the warehouse already had every row."
+        return f"Loaded. It changed nothing: {report.why_nothing_changed}."
     counts = report.counts or {}
     return (
         f"Loaded: {counted(counts.get('rows_read', 0), 'row')} read, {counts.get('inserted', 0):,} new, "

@@ -140,7 +140,8 @@ def _reason(reason: str, rejected: RejectedFor) -> str:
 
 
 def _parts(label: str, changes: Mapping[str, ClassAmount]) -> list[str]:
-    parts = [f"{printable(name, 20)} {signed(change.amount)}" for name, change in list(changes.items())[:_MANY]]
+    changed = [(name, change) for name, change in changes.items() if change.rows or signed(change.amount) != "0.00"]
+    parts = [f"{printable(name, 20)} {signed(change.amount)}" for name, change in changed[:_MANY]]
     return [f"  {label}: {', '.join(parts)}"] if parts else []
 
 

@@ -18,7 +18,7 @@ from lambdas.notify.figures import money, need_a_look, not_as_usual, notes, reas
 from lambdas.notify.mail_context import MailContext, file_and_day, short_day
 from lambdas.printable import printable
 from schemas.counted import agreeing, counted
-from schemas.reports import REUSED_ADVICE, EarlierFile, Report
+from schemas.reports import REUSED_ADVICE, EarlierFile, Report, beside_name
 from schemas.work_bucket import report_key
 
 _URI, _SENTENCE, _RUN_MESSAGE, _EARLIER = 1200, 1500, 1000, 300
@@ -68,8 +68,7 @@ def _subject(context: MailContext) -> str:
 def _failure(context: MailContext, longest: int) -> str:
     """The failure without the file's name, since the subject already begins with the day or the name."""
     name = context.drop.key.rpartition("/")[2]
-    sentence = describe_failure(context.run, context.report).removeprefix(f"{name}, ")
-    return printable(f"it {sentence[len(name) + 1 :]}" if sentence.startswith(f"{name} ") else sentence, longest)
+    return printable(beside_name(describe_failure(context.run, context.report), name), longest)
 
 
 def _rows_in_short(context: MailContext) -> str:
@@ -100,7 +99,7 @@ def _sentences(context: MailContext) -> list[str]:
     elif context.same_content is not None:
         sentence = f"{context.file_and_day} is loaded and changed nothing: {_same(context.same_content)}."
     elif context.changed_nothing:
-        sentence = f"{context.file_and_day} is loaded and changed nothing: the warehouse already had all of its rows."
+        sentence = f"{context.file_and_day} is loaded and changed nothing: {report.why_nothing_changed}."
     else:
         sentence = f"{context.file_and_day} is loaded."
     if context.earlier.last_mail_was_failure:

@@ -48,5 +48,5 @@ def test_transactions_wait_for_their_dimensions(
         assert (result.exit_code, dropped) == (0, ["dim_products.csv", "till_2023-03-15.csv"])
         return
     assert (result.exit_code, dropped) == (1, ["dim_products.csv"])
-    sentence = f"dim_products.csv was not loaded, so no file of transactions was dropped: {FAULT}"
+    sentence = "dim_products.csv was not loaded, so no file of transactions was dropped: line 2: price 'cheap' is not"
     assert sentence in result.stderr

@@ -324,6 +324,28 @@ def test_rejected_rows_leave_the_earlier_file_in_the_subject() -> None:
 
 
 @pytest.mark.parametrize(
+    ("counts", "reason"),
+    [
+        ({"unchanged": 5}, "the warehouse already had all of its rows"),
+        ({"unchanged": 3, "stale": 2}, "the warehouse already had all of its rows or later ones"),
+        ({"unchanged": 3, "rejected": 2}, "the warehouse already had all of its accepted rows"),
+        ({"rejected": 5}, "none of its rows was accepted"),
+        ({}, "it has no rows"),
+    ],
+)
+def test_a_mail_says_why_nothing_changed(counts: dict[str, int], reason: str) -> None:
+    whole = {**dict.fromkeys(NOTHING_CHANGED.counts or {}, 0), **counts, "rows_read": sum(counts.values())}
+    body = outcome_mail(context(replace(NOTHING_CHANGED, counts=whole))).body
+    assert f"is loaded and changed nothing: {reason}." in body
+
+
+def test_an_amount_class_that_did_not_change_is_left_out() -> None:
+    classes = {"Small": ClassAmount(2, "0.00"), "Medium": ClassAmount(0, "0.00"), "Large": ClassAmount(1, "1200.00")}
+    body = outcome_mail(context(clean_day(amount_classes=classes))).body
+    assert "  by amount class: Small 0.00, Large +1,200.00\n" in body
+
+
+@pytest.mark.parametrize(
     ("sentence", "shown"),
     [
         ("transactions_2023-03-21.csv is empty: it has no header", "it is empty: it has no header"),
