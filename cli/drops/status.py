@@ -59,12 +59,18 @@ class DropStatus:
         return max(counts["rejected"], 0) if counts else 0
 
     @property
+    def error(self) -> str | None:
+        """The error of a failed drop's last attempt, as a sentence."""
+        if self.phase is not Phase.FAILED:
+            return None
+        error = self.report.error.sentence if self.report and self.report.error else self.message
+        return f"{error} (it is retried automatically)" if self.is_retried else error
+
+    @property
     def summary(self) -> str:
-        """The counts or the error of the last attempt, in a few words."""
-        if self.phase is Phase.FAILED:
-            error = self.report.error.sentence if self.report and self.report.error else self.message
-            error = beside_name(error, self.file_name)
-            return f"{error} (it is retried automatically)" if self.is_retried else error
+        """The counts or the error of the last attempt, for a place that has named the file."""
+        if self.error is not None:
+            return beside_name(self.error, self.file_name)
         counts = self.report.counts if self.report else None
         if self.report is None or counts is None:
             return ""

@@ -23,7 +23,7 @@ def load_json(load: Load) -> dict[str, Any]:
         "stage": status.phase.value,
         "attempt": status.attempt,
         "is_retried": status.is_retried,
-        "error": status.summary if load.is_failed else None,
+        "error": status.error,
         "counts": report.counts if report else None,
         "changed_at": load.changed_at.isoformat() if load.changed_at else None,
     }
