@@ -14,6 +14,7 @@ import pytest
 import redshift_connector
 from tenacity import stop_after_attempt, wait_none
 
+from jobs.attempt import Attempt
 from jobs.errors import TerminalError, Unbalanced, WarehouseBusy, WarehouseLost
 from jobs.load.session import WarehouseSession
 from jobs.load.staging import Stager
@@ -283,7 +284,18 @@ def test_no_other_error_is_tried_again(sound_shop: Shop, wrong: str, sentence: s
     assert snapshot(sound_shop) == before_it
 
 
-def test_two_attempts_of_one_load_at_once_never_share_a_staging_name(sound_shop: Shop) -> None:
+def test_two_attempts_of_one_load_at_once_never_share_a_staging_name(
+    sound_shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both_loaded = threading.Barrier(2)
+    clean_up = Attempt.clean_up
+
+    def clean_up_after_both(attempt: Attempt) -> None:
+        # A later attempt deletes the staged files of an earlier one, which is presumed dead.
+        both_loaded.wait(timeout=600)
+        clean_up(attempt)
+
+    monkeypatch.setattr(Attempt, "clean_up", clean_up_after_both)
     drop = sound_shop.drop(*SOUND)
     with ThreadPoolExecutor(2) as pool:
         reports = [run.result() for run in [pool.submit(sound_shop.run_alone, drop, attempt) for attempt in (1, 2)]]
