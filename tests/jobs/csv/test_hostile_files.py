@@ -265,6 +265,19 @@ def test_a_heading_of_several_lines_is_one_in_the_rejected_file(heading: str, en
     assert row[6:9] == ["x", str(2 + heading.count("\n")), "unknown_customer"]
 
 
+@pytest.mark.parametrize("status", ["Completed", '"Completed"'])
+@pytest.mark.parametrize("end", ["\r", "\r\n", ""])
+def test_a_file_cut_inside_its_last_line_end_keeps_its_last_row(status: str, end: str) -> None:
+    content = f"{HEADER}\r\n{SOUND_LINE.replace('Completed', status)}{end}".encode()
+    # The last byte is in a block of its own, too.
+    for block_bytes in (MAX_RECORD_BYTES, len(content) - 1):
+        with mock.patch("jobs.csv.inspection.MAX_RECORD_BYTES", block_bytes):
+            run = dry_run(content)
+        assert run.error is None, str(run.error)
+        assert [row["status"] for row in run.staged] == ["completed"]
+        assert run.report.reject_reasons == {}
+
+
 def test_a_sample_is_cut_and_never_holds_up_the_report() -> None:
     run = load(f"T1,nobody,P12345,1,2023-03-15,pending,{'é' * 500_000}", f"{'x' * 1_000_000}")
     samples = run.report.reject_reasons["malformed_row"].samples
