@@ -1,7 +1,7 @@
 """`python -m benchmarks.settling`: the cost of a file with twice the rows, for several shares of repeated ids.
 
 Each kind of file is doubled a few times. The cost per row must stay the same. Each run is
-limited to 1 GiB of memory.
+limited to 1 GiB of memory. A line is printed when it is measured: the largest files take minutes.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from typing import Annotated
 import polars as pl
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from benchmarks.compare import OURS
 from benchmarks.measure import measure
@@ -48,8 +47,7 @@ def main(
     kind: Annotated[list[str] | None, typer.Option(help="Kind of file; default: all kinds.")] = None,
 ) -> None:
     """Measure seconds, memory and the ratio of each doubling, for each kind of file."""
-    console = Console()
-    table = Table("kind", "rows", "CPU seconds", "by half as many", "peak MiB")
+    console = Console(soft_wrap=True)
     is_linear = True
     for name in kind or KINDS:
         before: float | None = None
@@ -57,9 +55,9 @@ def main(
             seconds, peak = _measure(name, size)
             ratio = seconds / before if before else None
             is_linear &= ratio is None or ratio <= MOST_PER_DOUBLING
-            table.add_row(name, f"{size:,}", f"{seconds:.2f}", f"{ratio:.2f}" if ratio else "", f"{peak / 2**20:,.0f}")
+            times = f", {ratio:.2f} times those of half as many" if ratio else ""
+            console.print(f"{name}: {size:,} rows, {seconds:.2f} CPU seconds{times}, a peak of {peak / 2**20:,.0f} MiB")
             before = seconds
-    console.print(table)
     raise typer.Exit(0 if is_linear else 1)
 
 

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Callable, NamedTuple
 
 import polars as pl
+from polars.selectors import starts_with
 
 from jobs.buckets import Buckets
 from jobs.csv.reader import SourceFile
@@ -52,7 +53,9 @@ id."""
 CHUNK = "chunk"
 """The column with the number of a contested row's chunk."""
 _IS_ACCEPTED = "is_accepted"
-_AS_REJECTED = "as_rejected"
+_AS_REJECTED = "as_rejected."
+"""Before the names of the columns with a contested row as it would be rejected. One column of structs would be written
+with the texts of all rows of its frame into every bucket."""
 _ACCEPTED_ROWS = "accepted_rows"
 
 CONFLICTING = "conflicting_rows"
@@ -223,9 +226,8 @@ def _reused(standing: pl.DataFrame) -> ReusedIds:
 
 
 def _contested(typed: pl.DataFrame, as_rejected: pl.DataFrame, is_accepted: bool) -> pl.DataFrame:
-    return typed.with_columns(
-        pl.lit(is_accepted).alias(_IS_ACCEPTED), as_rejected.select(pl.struct(pl.all()).alias(_AS_REJECTED)).to_series()
-    )
+    named = as_rejected.select(pl.all().name.prefix(_AS_REJECTED))
+    return typed.with_columns(pl.lit(is_accepted).alias(_IS_ACCEPTED), *named)
 
 
 def _events(batches: Iterator[pl.DataFrame]) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -240,7 +242,7 @@ def _events(batches: Iterator[pl.DataFrame]) -> tuple[pl.DataFrame, pl.DataFrame
             pl.col(_IS_ACCEPTED).cast(pl.Int64).alias(_ACCEPTED_ROWS),
         )
         ranges = [_spread(pl.concat([*ranges, of_rows]))]
-        accepted = batch.drop(_IS_ACCEPTED, _AS_REJECTED, CHUNK).filter(batch.get_column(_IS_ACCEPTED))
+        accepted = batch.drop(_IS_ACCEPTED, CHUNK, starts_with(_AS_REJECTED)).filter(batch.get_column(_IS_ACCEPTED))
         last = [_last_of_each_event(pl.concat([*last, accepted]))]
     return ranges[0], last[0]
 
@@ -289,7 +291,7 @@ def _rejected(batch: pl.DataFrame, conflicting: pl.DataFrame) -> Iterator[tuple[
         reasons = pl.col(REJECT_REASONS_COLUMN)
         yield (
             chunk,
-            rows.select(_AS_REJECTED)
-            .unnest(_AS_REJECTED)
-            .with_columns(pl.when(is_second_reason).then(reasons + REASON_SEPARATOR + CONFLICTING).otherwise(reasons)),
+            rows.select(starts_with(_AS_REJECTED).name.map(lambda name: name.removeprefix(_AS_REJECTED))).with_columns(
+                pl.when(is_second_reason).then(reasons + REASON_SEPARATOR + CONFLICTING).otherwise(reasons)
+            ),
         )

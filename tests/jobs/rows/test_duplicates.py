@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import permutations
 from pathlib import Path
+from random import Random
 from tempfile import TemporaryDirectory
 from unittest import mock
 
@@ -14,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jobs.buckets import Buckets
 from jobs.csv.reader import SourceFile, open_source_file
 from jobs.rows.duplicates import DuplicateCandidates
 from jobs.rows.ids import IdReader
@@ -178,3 +180,32 @@ def test_rows_of_one_id_are_never_held_together() -> None:
     assert run.error is None
     assert (len(run.staged), run.duplicate) == (1, 299)
     assert max(heights) < 50
+
+
+def test_rows_set_aside_in_many_buckets_take_no_more_disk_than_in_one() -> None:
+    """A bucket's file has the texts of its own rows alone, so its cost does not grow with the number of buckets."""
+    texts = Random(1).randbytes(250 * 4000).hex()
+    rows = [f"T{at // 2},C12345,P12345,1,2023-03-15,completed,{texts[at * 500 : at * 500 + 500]}" for at in range(4000)]
+    content = "\n".join([f"{HEADER},note", *rows, ""]).encode()
+    written: list[int] = []
+
+    class Measured(Buckets):
+        def _written(self, rows: pl.DataFrame) -> Path:
+            path = super()._written(rows)
+            written.append(path.stat().st_size)
+            return path
+
+    taken = []
+    for rows_per_bucket in (10**9, 800):
+        with (
+            small_pieces(
+                rows_per_bucket=rows_per_bucket, held_bytes=1 << 20, chunk_bytes=1 << 20, chunk_values=1 << 20
+            ),
+            mock.patch("jobs.rows.duplicates.Buckets", Measured),
+        ):
+            written.clear()
+            assert dry_run(content).duplicate == 2000
+            taken.append((len(written), sum(written)))
+    (few_files, few_bytes), (many_files, more_bytes) = taken
+    assert many_files > 4 * few_files > 0
+    assert more_bytes < 1.5 * few_bytes
