@@ -107,8 +107,10 @@ class OrderRows:
             is_missing = values.is_null() & ~keeps_its_own
             source = pl.int_range(values.len(), eager=True).set(is_missing, None).forward_fill()
             where = is_missing.arg_true()
-            found = values.gather(source.gather(where))
-            values = values.scatter(where, found if above is None else found.set(source.gather(where).is_null(), above))
+            filled = values.gather(source.gather(where))
+            values = values.scatter(
+                where, filled if above is None else filled.set(source.gather(where).is_null(), above)
+            )
         if values.len():
             self.state = replace(self.state, above={**self.state.above, values.name: values[-1]})
         return values
