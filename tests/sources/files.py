@@ -85,7 +85,7 @@ def files(draw: st.DrawFn, settings: Mapping[str, Any]) -> bytes:
         headings.append(settings["unit_price"].removeprefix("column "))
     header = draw(st.permutations(list(dict.fromkeys([*headings, "Note", "Extra"]))))
     header = [heading for heading in header if heading != "<line>"]
-    writer = _Writer(settings)
+    writer = Writer(settings)
     lines = ["report", "", '"quoted"'][: settings.get("skip_rows", 0)]
     lines.append(writer.line(header))
     for _ in range(draw(st.integers(0, 12))):
@@ -117,7 +117,7 @@ def _cell(draw: st.DrawFn, heading: str, settings: Mapping[str, Any]) -> str:
     return f" {value} " if value and draw(st.integers(0, 7)) == 0 else value
 
 
-class _Writer:
+class Writer:
     """Rows as text, quoted where they must be."""
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
