@@ -3,20 +3,38 @@
 from __future__ import annotations
 
 import json
-import shutil
 import time
+import zipfile
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
+from cli.drops.status import Phase
 from cli.loads.run_logs import read_log
 from cli.pipelines.pipeline import Pipeline
 from local.local_cloud import LocalCloud
 from local.runtime.glue_spark import find_spark
+from schemas.reports import Report
 from schemas.runs import SPARK_OUTPUT_LOG_GROUP
-from tests.local.local_clouds import ROOT, started
+from schemas.work_bucket import REPORTS
+from tests.local.local_clouds import (
+    GOOD,
+    ROOT,
+    fact,
+    mails_about,
+    phase_of,
+    put,
+    runs_of,
+    started,
+    transactions,
+    transactions_key,
+)
+
+LARGE_BYTES = 50_000
 
 # It asks each worker where its packages come from.
 PROBE = """
@@ -33,14 +51,62 @@ with spark_tasks() as runner:
 WAITING = "import time\nprint('it runs', flush=True)\ntime.sleep(600)\n"
 
 
+def small_shards(wheel: Path, copy: Path) -> None:
+    """Copy the wheel, but with shards of 20 kB."""
+    survey, size = "jobs/shards/survey.py", b"SHARD_BYTES = 128 * 1024 * 1024"
+    with zipfile.ZipFile(wheel) as original, zipfile.ZipFile(copy, "w") as changed:
+        for name in original.namelist():
+            content = original.read(name)
+            assert name != survey or size in content
+            changed.writestr(name, content.replace(size, b"SHARD_BYTES = 20_000") if name == survey else content)
+
+
 @pytest.fixture(scope="module")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
+    """A local cloud for which a file is large from 50 kB on."""
     folder = tmp_path_factory.mktemp("cloud")
     (folder / "dist").mkdir()
     [wheel] = (ROOT / "dist").glob("*-cp313-*.whl")
-    shutil.copy(wheel, folder / "dist")
-    with started(folder, {"largeFileBytes": str(1024**3), "largeJobWorkers": "2"}) as cloud:
+    small_shards(wheel, folder / "dist" / wheel.name)
+    with (
+        mock.patch("components.processing.LEAST_LARGE_BYTES", LARGE_BYTES),
+        started(folder, {"largeFileBytes": str(LARGE_BYTES), "largeJobWorkers": "2"}) as cloud,
+    ):
+        for sample in (ROOT / "schemas" / "samples").glob("*.csv"):
+            put(cloud, f"dimensions/{sample.name}", sample.read_bytes())
+        cloud.wait_until_idle()
         yield cloud
+
+
+def test_a_large_file_goes_the_whole_way_from_drop_to_archive(cloud: LocalCloud) -> None:
+    rows = [GOOD.format(number=number, day=14) for number in range(2000)]
+    drop = put(cloud, transactions_key(14), transactions(*rows, *rows[:7], "T-BAD,C12345,P12345,0,2023-03-14,pending"))
+    small = put(cloud, transactions_key(15), transactions(GOOD.format(number=9999, day=15)))
+    cloud.wait_until_idle()
+    [run], [other] = runs_of(cloud, drop), runs_of(cloud, small)
+    assert (run.job_name, other.job_name) == (cloud.outputs["large_job"], cloud.outputs["transactions_job"])
+    [report] = (load for load in reports(cloud) if load.load_id == drop.load_id)
+    assert report.error is None, cloud.router.glue.processes.log(run.job_run_id)
+    counts = dict(report.counts or {})
+    assert {name: counts[name] for name in ("rows_read", "inserted", "duplicate", "rejected")} == {
+        "rows_read": 2008,
+        "inserted": 2000,
+        "duplicate": 7,
+        "rejected": 1,
+    }
+    # A folder, since the file was loaded in shards.
+    assert (report.rejected_uri or "").endswith("/")
+    assert phase_of(cloud, drop) is phase_of(cloud, small) is Phase.ARCHIVED
+    [subject] = mails_about(cloud, drop)
+    assert subject.startswith("[dev] 14 Mar loaded")
+    assert fact(cloud, "T1999") == [["completed", Decimal("89.97")]]
+
+
+def reports(cloud: LocalCloud) -> list[Report]:
+    s3, bucket = cloud.client("s3"), cloud.outputs["work_bucket"]
+    listed = s3.list_objects_v2(Bucket=bucket, Prefix=REPORTS)["Contents"]
+    keys = [each["Key"] for each in listed if each["Key"].endswith(".json")]
+    return [Report.from_json(s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode()) for key in keys]
 
 
 def start(cloud: LocalCloud, script: str) -> str:
