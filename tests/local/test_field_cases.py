@@ -19,6 +19,7 @@ from schemas.warehouse.tables import HISTORY
 from tests.faults.model import rows_of
 from tests.local.local_clouds import put, started
 
+pytestmark = pytest.mark.flow
 FIELD = Path(__file__).parents[1] / "field"
 WAIT_SECONDS = 500.0
 

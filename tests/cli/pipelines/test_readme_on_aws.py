@@ -22,6 +22,7 @@ from cli.pipelines.pipeline import find_pipeline
 from local.local_cloud import LocalCloud
 from tests.local.local_clouds import ROOT, started
 
+pytestmark = pytest.mark.flow
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PULUMI = '#!/bin/sh\ncase "$*" in "stack output "*"--stack {stack} "*) cat "{outputs}" ;; *) exit 9 ;; esac\n'
 SETTLED_WITHIN_SECONDS = 500.0
