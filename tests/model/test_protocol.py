@@ -161,7 +161,7 @@ def ask_to_flow_in_without_a_name(patched: pytest.MonkeyPatch) -> None:
 
 
 MUTANTS = {
-    look_at_the_drop_before_the_claims: "no mail reported|does not come to rest|found no drop",
+    look_at_the_drop_before_the_claims: "no mail reported|does not come to rest|found no drop|neither met nor refused",
     read_the_report_before_the_state: "which no message requested",
     take_a_run_that_glue_does_not_show_for_dead: "a second live run",
     take_over_before_the_list_shows_the_run: "a second live run|no mail reported|attempts at|no message requested",
