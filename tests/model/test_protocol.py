@@ -17,7 +17,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lambdas import attempts, waiting_loads
-from lambdas.archive import handler as archive
 from lambdas.archive.archiver import Archiver
 from lambdas.archived_copies import archived_copies
 from lambdas.attempts import Outcome, outcome_of, read_report
@@ -28,7 +27,6 @@ from lambdas.start_run.dispatcher import Dispatcher, DispatchResult
 from lambdas.sweep import scanner
 from lambdas.sweep.scanner import Scanner
 from schemas.messages import flow_in_message
-from schemas.work_bucket import flow_in_key
 from tests.model.explorer import SCHEDULE_BYTES, Explorer, exploring
 
 # Hypothesis draws little more than the minimum, and a short schedule disturbs almost nothing.
@@ -134,18 +132,6 @@ def retry_before_midnight(patched: pytest.MonkeyPatch) -> None:
     patched.setattr(Outcome, "must_wait", False)
 
 
-def note_requests_before_they_are_sent(patched: pytest.MonkeyPatch) -> None:
-    """An archiver that dies in between has asked for nothing, and no one asks again."""
-
-    def note_first(report: Any, *, leases: Any, **more: Any) -> None:
-        if leases.create(flow_in_key(report.load_id, report.attempt), {}) is not None:
-            with pytest.MonkeyPatch.context() as unnoted:
-                unnoted.setattr(waiting_loads, "were_asked", lambda *_: False)
-                waiting_loads.ask_to_flow_in(report, leases=leases, **more)
-
-    patched.setattr(archive, "ask_to_flow_in", note_first)
-
-
 def sweep_without_a_look_at_requests(patched: pytest.MonkeyPatch) -> None:
     patched.setattr(scanner, "were_asked", lambda *_: True)
 
@@ -169,7 +155,6 @@ MUTANTS = {
     load_what_was_withdrawn: "withdrawn",
     send_without_a_note: "a second mail",
     retry_before_midnight: "which no message requested",
-    note_requests_before_they_are_sent: "flow_in:.* was neither met nor refused",
     sweep_without_a_look_at_requests: "flow_in:.* was neither met nor refused",
     ask_to_flow_in_without_a_name: "which no message requested|was neither met nor refused",
 }
