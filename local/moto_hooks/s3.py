@@ -5,6 +5,7 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-how-to-event-
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
@@ -24,8 +25,19 @@ def install() -> None:
     notifications.send_event = _send_event(notifications.send_event)
     S3Backend.delete_object = _delete_object(S3Backend.delete_object)  # type: ignore[method-assign]
     FakeBucket.get_permission = _get_permission(FakeBucket.get_permission)  # type: ignore[method-assign]
+    FakeKey.__deepcopy__ = _without_content  # type: ignore[attr-defined]
     # moto calls dispose on every deleted version, but its delete marker has no such method.
     FakeDeleteMarker.dispose = lambda _: None  # type: ignore[attr-defined]
+
+
+def _without_content(key: FakeKey, _: Any) -> FakeKey:
+    """A copy without the content: moto copies every version to list it, and would write gigabytes to disk."""
+    copied = object.__new__(type(key))
+    # The ETag is computed from the content when it is first asked for.
+    copied.__dict__.update(
+        key.__dict__ | {"_etag": key.etag.strip('"'), "_value_buffer": io.BytesIO(), "disposed": True}
+    )
+    return copied
 
 
 @contextmanager
