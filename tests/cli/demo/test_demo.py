@@ -82,7 +82,8 @@ def test_a_shuffled_demo_ends_with_the_expected_fact(tmp_path: Path, start: Call
     assert [link for link in links if not (out / link).is_file()] == []
     shown = screen.getvalue()
     assert shown.splitlines()[-1] == str(out / "index.html")
-    assert re.search(r"The mail to read first\n  \[local\] [0-9]+ Mar loaded", shown)
+    # The last mail is shown, and the last load may be that of the file which was dropped twice.
+    assert re.search(r"The mail to read first\n  \[local\] [0-9]+ Mar( loaded|: nothing changed)", shown)
     assert shown.count("\nloaded    ") == shown.count("\narchived  ") == 6
 
 
@@ -96,7 +97,7 @@ def test_a_demo_whose_drop_fails_shows_it_and_is_not_good(tmp_path: Path, start:
             data, ["dimensions/dim_products.csv"], folder, console=Console(file=screen, width=200), start=start
         )
     (complaint,) = results.complaints
-    assert complaint.startswith("dim_products.csv was not loaded: dim_products.csv, line 2")
+    assert complaint.startswith("dim_products.csv was not loaded: line 2: price 'cheap'")
     shown = screen.getvalue()
     assert f"FAILED: {complaint}" in shown
     assert "failed    dim_products.csv" in shown
