@@ -15,7 +15,7 @@ from lambdas.notify.mail_context import MailContext
 from lambdas.notify.outcome_mail import outcome_mail
 from lambdas.runs import Run
 from lambdas.start_run import handler
-from schemas.drops import Drop
+from schemas.drops import LONGEST_KEY_BYTES, Drop
 from schemas.messages import Request, UnreadableMessage, read_message, replay_message
 from schemas.reports import ClassAmount, Error, RejectedFor, RejectSample, Report
 from schemas.runs import RunArguments
@@ -289,7 +289,8 @@ def test_a_manual_run_for_a_key_outside_the_layout_is_mailed() -> None:
 @settings(max_examples=20, deadline=None)
 @given(st.sampled_from(["🙂", "\x00", "\U000e0001", "\\", "x", "\ud800"]), st.booleans())
 def test_a_report_of_any_size_makes_a_mail_that_sns_takes(character: str, loaded: bool) -> None:
-    drop = Drop(DROPS, FOLDER + "🙂" * 230 + ".csv", "v" * 1024)
+    longest_name = "🙂" * ((LONGEST_KEY_BYTES - len(FOLDER + ".csv")) // 4) + ".csv"
+    drop = Drop(DROPS, FOLDER + longest_name, "v" * 1024)
     huge = character * 300_000
     report = hostile_success(drop, huge) if loaded else hostile_failure(drop, huge)
     mail = outcome_mail(mail_context(drop, report, message=huge, deferred={1: huge, 2: huge}))

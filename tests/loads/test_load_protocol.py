@@ -266,7 +266,11 @@ def test_a_connection_that_stays_lost_is_given_up_after_five_tries(sound_shop: S
     ("wrong", "sentence"),
     [
         ("SELECT 1 / 0", "the warehouse refused a statement (22012): division by zero"),
-        ("SELECT FROM nowhere", 'the warehouse refused a statement (42P01): relation "nowhere" does not exist'),
+        (
+            "SELECT FROM nowhere",
+            'the warehouse is incomplete: relation "nowhere" does not exist (42P01); '
+            "run `pulumi up --refresh`, which adds what is missing",
+        ),
         ("MERGE nonsense", 'the warehouse refused a statement (42601): syntax error at or near "nonsense"'),
     ],
 )
