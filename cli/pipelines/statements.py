@@ -93,9 +93,9 @@ def _read_line(prompt: str) -> str:
     """A line with its end; empty at the end of standard input."""
     if not sys.stdin.isatty():
         return sys.stdin.readline()
-    print(prompt, end="", file=sys.stderr, flush=True)
     line = ""
     try:
+        print(prompt, end="", file=sys.stderr, flush=True)
         line = sys.stdin.readline()
     finally:
         # Ctrl-C and Ctrl-D leave the cursor behind the prompt.
