@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 from local.local_cloud import LocalCloud
 from schemas.drops import Drop
+from schemas.statuses import STATUSES
 from schemas.warehouse.tables import FACT_TRANSACTIONS, Table
 from tests import oracle
 from tests.local.local_clouds import put
@@ -17,6 +19,17 @@ from tests.local.local_clouds import put
 _SAMPLES = oracle.Drop(bucket="", key="dimensions/", version_id="", uploaded_at=datetime(2023, 1, 1))
 _TIMES = ("loaded_at", "updated_at")
 _EPOCH = datetime(1970, 1, 1)
+
+
+def rows_of_day(chance: random.Random, day: date, number: int) -> list[str]:
+    """Rows of the day with this number. Orders change over several days, so files of several days share ids."""
+    orders = [chance.randint(max(0, number - 5), number) for _ in range(chance.randint(3, 5))]
+    return [
+        # An order's quantity never changes, so two rows of one event are the same sale.
+        f"B{order:04},C12345,P12345,{1 + order % 90},"
+        f"{day - timedelta(days=chance.randint(0, 2))},{chance.choice(STATUSES)}"
+        for order in orders
+    ]
 
 
 @dataclass(frozen=True)

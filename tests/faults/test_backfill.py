@@ -11,9 +11,17 @@ import pytest
 
 from local.local_cloud import LocalCloud
 from schemas.drops import transactions_key
-from schemas.statuses import STATUSES
 from schemas.warehouse.tables import LOAD_LEDGER
-from tests.faults.model import Dropped, dropped, expected_fact, found_fact, in_bucket, rows_of, warehouse_after
+from tests.faults.model import (
+    Dropped,
+    dropped,
+    expected_fact,
+    found_fact,
+    in_bucket,
+    rows_of,
+    rows_of_day,
+    warehouse_after,
+)
 from tests.local.local_clouds import started, transactions
 
 pytestmark = pytest.mark.flow
@@ -26,19 +34,12 @@ CONFIG = {"sampleDimensions": "true", "jobMaxConcurrentRuns": "3"}
 
 
 def backfill(cloud: LocalCloud, *, days: int, seed: int) -> list[Dropped]:
-    """Drop this number of days in a random order. Orders change over several days, so files share ids."""
+    """Drop this number of days in a random order."""
     chance = random.Random(seed)
     files = []
     for number in chance.sample(range(days), k=days):
         day = FIRST_DAY + timedelta(days=number)
-        orders = [chance.randint(max(0, number - 5), number) for _ in range(chance.randint(3, 5))]
-        rows = [
-            # An order's quantity never changes, so two rows of one event are the same sale.
-            f"B{order:04},C12345,P12345,{1 + order % 90},"
-            f"{day - timedelta(days=chance.randint(0, 2))},{chance.choice(STATUSES)}"
-            for order in orders
-        ]
-        files.append(dropped(cloud, transactions_key(day), transactions(*rows)))
+        files.append(dropped(cloud, transactions_key(day), transactions(*rows_of_day(chance, day, number))))
     return files
 
 

@@ -15,10 +15,18 @@ import pytest
 import cli.pipelines.local
 from lambdas.archived_copies import SOURCE_VERSION_ID
 from schemas.drops import SOURCE_UPLOADED_AT, Drop, transactions_key
-from schemas.statuses import STATUSES
 from schemas.warehouse.tables import LOAD_LEDGER
 from tests.cli.terminals import ROOT, terminal
-from tests.faults.model import Dropped, expected_fact, found_fact, in_bucket, keys_in, rows_of, warehouse_after
+from tests.faults.model import (
+    Dropped,
+    expected_fact,
+    found_fact,
+    in_bucket,
+    keys_in,
+    rows_of,
+    rows_of_day,
+    warehouse_after,
+)
 from tests.local.forked_runs import fork_runs
 from tests.local.local_clouds import LocalCloud, started, transactions
 
@@ -37,18 +45,11 @@ app(["backfill", sys.argv[2]])
 
 
 def write_files(folder: Path) -> None:
-    """A file for each day. Orders change over several days, so the rows of one id are in several files."""
+    """A file for each day."""
     chance = random.Random(DAYS)
     for number in range(DAYS):
         day = FIRST_DAY + timedelta(days=number)
-        orders = [chance.randint(max(0, number - 5), number) for _ in range(chance.randint(3, 5))]
-        rows = [
-            # An order's quantity never changes, so two rows of one event are the same sale.
-            f"B{order:04},C12345,P12345,{1 + order % 90},"
-            f"{day - timedelta(days=chance.randint(0, 2))},{chance.choice(STATUSES)}"
-            for order in orders
-        ]
-        (folder / f"till_{day}.csv").write_bytes(transactions(*rows))
+        (folder / f"till_{day}.csv").write_bytes(transactions(*rows_of_day(chance, day, number)))
 
 
 def archived(cloud: LocalCloud, folder: Path) -> list[Dropped]:
