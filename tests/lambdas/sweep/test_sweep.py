@@ -355,11 +355,11 @@ def test_drop_that_cannot_be_started_is_sent_ever_more_rarely(cloud: Cloud) -> N
     drop = cloud.drop()
     cloud.age(DAY_KEY, timedelta(hours=1), bucket=DROPS)
     sent = 0
-    for _ in range(4 * 24 * 2):  # two days of ticks, a quarter of an hour each
+    for _ in range(2 * 24 * 2):  # two days of ticks, half an hour each
         sent += sweep(grace_seconds=None)["lost"]
         cloud.sent_messages()
         for key in cloud.keys(f"sweep/{drop.load_id}/"):
-            cloud.age(key, timedelta(minutes=15))
+            cloud.age(key, timedelta(minutes=30))
     assert 5 <= sent <= 10
 
 
