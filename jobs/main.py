@@ -8,6 +8,12 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from jobs.errors import JobError
+
+if TYPE_CHECKING:
+    from jobs.arguments import Arguments
 
 BEFORE_POLARS = {
     # By default each thread has its own heap, and memory freed in one heap is of no use to the others.
@@ -26,11 +32,21 @@ def main(argv: Sequence[str]) -> None:
     for name, value in BEFORE_POLARS.items():
         os.environ.setdefault(name, value)
     from jobs.arguments import parse_arguments
-    from schemas.runs import PROCESS_TRANSACTIONS, PROCESS_TRANSACTIONS_LARGE
 
     arguments = parse_arguments(argv)
     # Without a Region boto3 would look for S3 in us-east-1, which the private network cannot reach.
     os.environ.setdefault("AWS_DEFAULT_REGION", arguments.warehouse.region)
+    try:
+        _run(arguments)
+    except JobError as error:
+        # The sentence is all that a person needs; a traceback in the log would hide it.
+        sys.tracebacklimit = 0
+        raise error from None
+
+
+def _run(arguments: Arguments) -> None:
+    from schemas.runs import PROCESS_TRANSACTIONS, PROCESS_TRANSACTIONS_LARGE
+
     if arguments.job == PROCESS_TRANSACTIONS:
         from jobs.process_transactions import process_transactions
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import jobs.errors
 import jobs.glue_entry
 import jobs.main
 
@@ -70,6 +71,7 @@ def _wheel(folder: Path) -> Path:
             "polars/__init__.py": f"import os\n{threads}",
             "jobs/__init__.py": "",
             "jobs/main.py": Path(jobs.main.__file__).read_text(),
+            "jobs/errors.py": Path(jobs.errors.__file__).read_text(),
             "jobs/arguments.py": FAKE_ARGUMENTS,
             "jobs/process_transactions.py": FAKE_JOB,
             "schemas/__init__.py": "",
@@ -138,6 +140,28 @@ def test_the_region_of_the_arguments_is_used_where_glue_sets_none(tmp_path: Path
     path = [*_decoys(tmp_path), _wheel(tmp_path / "installation")]
     assert "region eu-west-1" in _run(path).stdout
     assert "region eu-north-1" in _run(path, AWS_DEFAULT_REGION="eu-north-1").stdout
+
+
+@pytest.mark.parametrize(
+    ("raised", "has_traceback"),
+    [("FileRefused('line 3 is not UTF-8')", False), ("ZeroDivisionError('line 3 is not UTF-8')", True)],
+    ids=["a refused file", "a fault of the program"],
+)
+def test_the_log_of_a_refusal_ends_with_its_sentence_alone(tmp_path: Path, raised: str, has_traceback: bool) -> None:
+    ours = _wheel(tmp_path / "installation")
+    job = (
+        "from jobs.errors import FileRefused\n"
+        "def process_transactions(arguments):\n"
+        "    try:\n"
+        "        b'\\xff'.decode()\n"
+        "    except UnicodeDecodeError as cause:\n"
+        f"        raise {raised} from cause\n"
+    )
+    _write(ours, {"jobs/process_transactions.py": job})
+    ran = _run([*_decoys(tmp_path), ours])
+    last = ran.stderr.splitlines()[-1]
+    assert (ran.returncode, last.endswith(": line 3 is not UTF-8")) == (1, True)
+    assert ("Traceback" in ran.stderr, ran.stderr.count("\n") > 1) == (has_traceback, has_traceback)
 
 
 def test_without_glue_any_container_can_start_the_job(tmp_path: Path) -> None:

@@ -296,6 +296,12 @@ def test_the_log_of_a_run_is_printed(shop: Terminal, loaded: Drop) -> None:
     assert (refused.exit_code, "has no attempt 7; give --attempt one of these: 1" in refused.stderr) == (2, True)
 
 
+def test_the_log_of_a_refused_file_ends_with_the_sentence(shop: Terminal, failed: Drop) -> None:
+    sentence = shop.json("show", failed.load_id)["load"]["error"]
+    printed = shop.run("logs", failed.load_id).stdout
+    assert (printed.splitlines()[-1], "Traceback" in printed) == (f"jobs.errors.FileRefused: {sentence}", False)
+
+
 def test_statements_run_in_the_real_warehouse(shop: Terminal, loaded: Drop) -> None:
     query = "SELECT transaction_id, quantity, total_amount FROM fact_transactions WHERE transaction_id = 'T1'"
     result = shop.json("sql", query)
