@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from cli.backfill.digest import digest_mail
+from cli.backfill.digest import digest_mail, stopped_mail
 from cli.drops.keys import FileToDrop
 from cli.drops.uploads import upload, wait_until_settled
 from cli.loads.loads import Load, Loads
@@ -26,6 +26,7 @@ from cli.pipelines.local import LOCAL_STACK
 from cli.pipelines.pipeline import Pipeline
 from cli.refusals import Failed, Refused
 from lambdas.archived_copies import SOURCE_VERSION_ID
+from lambdas.notifier import Mail
 from schemas.backfills import QUIET_SECONDS, Backfill
 from schemas.drops import Drop
 from schemas.work_bucket import BACKFILL_KEY, NOTIFIED, digest_key, parse_attempt_key
@@ -52,8 +53,7 @@ class BackfillRun:
     def __post_init__(self) -> None:
         """Look for files that are dropped already."""
         self.contents = {file.key: (file.key, _md5(file.path)) for file in self.files}
-        digest = hashlib.sha256(json.dumps(sorted(self.contents.values())).encode())
-        self.name = digest.hexdigest()[:16]
+        self.name = _name(self.contents.values())
         self.dropped = dict(_known_drops(self.pipeline, self.files, self.contents))
 
     @property
@@ -62,20 +62,34 @@ class BackfillRun:
         return [file for file in self.files if self.contents[file.key] not in self.dropped]
 
     def run(self, batch: int) -> list[Load]:
-        """Drop the files that are left, `batch` at a time, and send the digest; returns the loads in file order."""
+        """Drop the files that are left, `batch` at a time, and send the digest; returns the loads in file order.
+
+        Raises Failed, and drops no transactions, when a dimension is not loaded.
+        """
         self._begin()
         dimensions = [file for file in self.files if file.is_dimension]
         transactions = [file for file in self.files if not file.is_dimension]
-        starts = range(0, len(transactions), batch)
-        for files in [dimensions, *(transactions[start : start + batch] for start in starts)]:
-            if files:
-                self._drop(files)
+        if dimensions:
+            self._stop_unless_loaded(self._drop(dimensions), len(transactions))
+        for start in range(0, len(transactions), batch):
+            self._drop(transactions[start : start + batch])
         drops = [self.dropped[self.contents[file.key]] for file in self.files]
         loads = [Loads(self.pipeline).of(drop) for drop in drops]
-        self._wait_until_notified(loads)
-        self._send_digest(loads)
-        self.pipeline.client("s3").delete_object(Bucket=self._work_bucket, Key=BACKFILL_KEY)
+        self._end(loads, self.name, digest_mail(loads, name=self.name, stack=self._stack))
         return loads
+
+    def _stop_unless_loaded(self, dimensions: Sequence[Load], transactions: int) -> None:
+        failed = [load for load in dimensions if load.is_failed]
+        if not failed or not transactions:
+            return
+        # Corrected files are another backfill. So this one ends here, with a mail of its own.
+        name = _name(self.contents[file.key] for file in self.files if file.is_dimension)
+        self._end(dimensions, name, stopped_mail(failed, transactions, name=self.name, stack=self._stack))
+        status = failed[0].status
+        raise Failed(
+            f"{status.file_name} was not loaded, so no file of transactions was dropped: {status.summary}; "
+            "correct the file, or replay its load, and run the backfill again"
+        )
 
     def _begin(self) -> None:
         """Write the note that suppresses single mails; raises Refused while another backfill runs."""
@@ -101,19 +115,26 @@ class BackfillRun:
             Bucket=self._work_bucket, Key=BACKFILL_KEY, Body=json.dumps(note).encode(), ContentType="application/json"
         )
 
-    def _drop(self, files: Sequence[FileToDrop]) -> None:
-        """Drop the files of a batch that are left, and wait until each file of the batch is settled."""
+    def _drop(self, files: Sequence[FileToDrop]) -> list[Load]:
+        """Drop the files of a batch that are left; returns the loads of the batch, once all of them are settled."""
         self._keep_quiet()
         for file in files:
             content = self.contents[file.key]
             if content not in self.dropped:
                 self.dropped[content] = upload(self.pipeline, file.path, file.key)
         drops = [self.dropped[self.contents[file.key]] for file in files]
-        wait_until_settled(self.pipeline, drops, timeout_seconds=self.timeout_seconds)
+        loads = wait_until_settled(self.pipeline, drops, timeout_seconds=self.timeout_seconds)
         place = self.files.index(files[-1]) + 1
         self.say(
             f"{place:,} of {len(self.files):,} files are done, the last of them {files[-1].key.rpartition('/')[2]}."
         )
+        return loads
+
+    def _end(self, loads: Sequence[Load], name: str, mail: Mail) -> None:
+        """Send the only mail about these loads, and from now on let outcomes be mailed one by one."""
+        self._wait_until_notified(loads)
+        self._send_once(name, mail)
+        self.pipeline.client("s3").delete_object(Bucket=self._work_bucket, Key=BACKFILL_KEY)
 
     def _wait_until_notified(self, loads: Sequence[Load]) -> None:
         """Wait until `notify` has handled the last outcome of each load; it mails outcomes once the note is gone."""
@@ -133,17 +154,16 @@ class BackfillRun:
         for page in pages.paginate(Bucket=self._work_bucket, Prefix=NOTIFIED):
             yield from filter(None, (parse_attempt_key(entry["Key"]) for entry in page.get("Contents", [])))
 
-    def _send_digest(self, loads: Sequence[Load]) -> None:
-        """Publish the digest once. The note comes first, because a second mail would look like a second backfill."""
+    def _send_once(self, name: str, mail: Mail) -> None:
+        """Publish the mail. Its note comes first, because a second mail would look like a second backfill."""
         s3 = self.pipeline.client("s3")
-        mail = digest_mail(loads, name=self.name, stack=self.pipeline.stack or LOCAL_STACK)
         note = json.dumps({"subject": mail.subject}).encode()
         try:
-            s3.put_object(Bucket=self._work_bucket, Key=digest_key(self.name), Body=note, IfNoneMatch="*")
+            s3.put_object(Bucket=self._work_bucket, Key=digest_key(name), Body=note, IfNoneMatch="*")
         except ClientError as error:
             if error.response["Error"]["Code"] != "PreconditionFailed":
                 raise
-            self.say("The digest of these files was sent before.")
+            self.say("The mail about these files was sent before.")
             return
         topic = self.pipeline.output("topic_arn")
         self.pipeline.client("sns").publish(TopicArn=topic, Subject=mail.subject, Message=mail.body)
@@ -151,6 +171,15 @@ class BackfillRun:
     @property
     def _work_bucket(self) -> str:
         return self.pipeline.output("work_bucket")
+
+    @property
+    def _stack(self) -> str:
+        return self.pipeline.stack or LOCAL_STACK
+
+
+def _name(contents: Iterable[Content]) -> str:
+    """The id of a backfill: the same for the same files."""
+    return hashlib.sha256(json.dumps(sorted(contents)).encode()).hexdigest()[:16]
 
 
 def _md5(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""The one mail about a backfill: the outcome of its files, and the files that need a person."""
+"""The mail about a backfill: the outcome of its files, and the files that need a person."""
 
 from __future__ import annotations
 
@@ -44,6 +44,24 @@ def digest_mail(loads: Sequence[Load], *, name: str, stack: str) -> Mail:
         ["-" * 60, f"  backfill  {name}", f"  days      {_days(loads)}"],
     ]
     return Mail(subject, "\n\n".join("\n".join(section) for section in sections if section) + "\n")
+
+
+def stopped_mail(failed: Sequence[Load], transactions: int, *, name: str, stack: str) -> Mail:
+    """The mail about a backfill that stopped before its transactions, because dimensions were not loaded."""
+    names = " and ".join(printable(load.status.file_name, _NAME) for load in failed)
+    are, files = agreeing(len(failed), "is", "are"), counted(transactions, "file")
+    sections = [
+        [
+            f"{names} {are} NOT loaded, so none of the backfill's {files} of transactions was uploaded.",
+            f"What you need to do: correct {agreeing(len(failed), 'this file', 'these files')} and run the backfill "
+            "again. If the file is right, replay its load first.",
+        ],
+        _files("Not loaded", [(load, load.status.summary) for load in failed]),
+        [f"  pipeline replay {load.load_id} --stack {stack}" for load in failed],
+        ["-" * 60, f"  backfill  {name}"],
+    ]
+    subject = f"[{stack}] Backfill stopped: {names} NOT loaded, {files} not uploaded"
+    return Mail(subject, "\n\n".join("\n".join(section) for section in sections) + "\n")
 
 
 def _what_happened(loads: Sequence[Load], failed: Sequence[Load]) -> str:

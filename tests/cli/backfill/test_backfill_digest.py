@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from cli.backfill.digest import digest_mail
+from cli.backfill.digest import digest_mail, stopped_mail
 from cli.drops.status import DropStatus, Phase
 from cli.loads.loads import Load
 from schemas.drops import Drop
 from schemas.reports import Error, RejectedFor, Report
 from tests.lambdas.reports import failed, succeeded
 
-MAIL = Path(__file__).parents[3] / "docs" / "mails" / "backfill_digest.txt"
+MAILS = Path(__file__).parents[3] / "docs" / "mails"
 REASONS = ("invalid_quantity", "unknown_product", "invalid_status")
 
 
@@ -49,8 +49,18 @@ def dimension() -> Load:
 def test_the_digest_reads_as_reviewed() -> None:
     loads = [dimension(), *map(load_of, range(1, 19)), load_of(19, "line 3 is not UTF-8; save the file as UTF-8")]
     mail = digest_mail(loads, name="5f0c0123456789ab", stack="prod")
-    assert f"Subject: {mail.subject}\n\n{mail.body}" == MAIL.read_text(encoding="utf-8")
+    assert f"Subject: {mail.subject}\n\n{mail.body}" == (MAILS / "backfill_digest.txt").read_text(encoding="utf-8")
     assert mail.body.count("\n") < 40
+
+
+def test_the_mail_about_a_refused_dimension_reads_as_reviewed() -> None:
+    drop = Drop("shop-drops", "dimensions/dim_products.csv", "version")
+    fault = "dim_products.csv, line 3: price 'cheap' is not a decimal number; correct it"
+    report = failed(drop, error=Error(fault, False, "FileRefused"))
+    load = Load(DropStatus(drop, Phase.FAILED, report, attempt=1), ())
+    mail = stopped_mail([load], 365, name="5f0c0123456789ab", stack="prod")
+    reviewed = (MAILS / "backfill_without_a_dimension.txt").read_text(encoding="utf-8")
+    assert f"Subject: {mail.subject}\n\n{mail.body}" == reviewed
 
 
 def test_a_digest_of_good_files_asks_for_nothing() -> None:

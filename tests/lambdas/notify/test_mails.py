@@ -281,7 +281,7 @@ def test_a_mail_reads_as_reviewed(name: str) -> None:
 
 def test_every_reviewed_mail_is_one_that_is_sent() -> None:
     # Mails about a backfill: tests/cli/backfill/test_backfill_digest.py and test_digests.py.
-    assert {path.stem for path in MAILS.glob("*.txt")} - {"backfill_digest", "backfill_stopped"} == set(CASES)
+    assert {path.stem for path in MAILS.glob("*.txt") if not path.stem.startswith("backfill_")} == set(CASES)
 
 
 @pytest.mark.parametrize("name", CASES)
