@@ -7,7 +7,7 @@ OUT ?= build/demo
 # Where it is set, every process of every test would compile all it imports once more.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo demo-large test test-flows test-long test-browser test-large pictures spark test-glue test-313 check wheel bench lock clean
+.PHONY: demo demo-large test test-flows test-long test-browser test-contract test-large pictures spark test-glue test-313 check wheel bench lock clean
 
 demo: .venv/ready dist/ready
 	$(BIN)/pipeline demo --out $(OUT) $(DEMO)
@@ -34,6 +34,10 @@ test-long: .venv/ready dist/ready
 test-browser: .venv/ready dist/ready
 	$(UV) pip install --quiet --require-hashes -r requirements/browser.txt
 	$(BIN)/python -m pytest -q tests/browser/pages.py
+
+# The data contract, by the tool `datacontract` on the tables of a local warehouse. It has an environment of its own.
+test-contract: .venv/ready dist/ready .venv-contract/ready
+	$(BIN)/python -m pytest -q tests/other_tools/datacontract.py
 
 spark: .venv/ready
 	@java -version 2>/dev/null || { echo "Spark needs Java 17 or newer, and there is no java on the PATH; install one, then try again" >&2; exit 1; }
@@ -75,11 +79,12 @@ lock: .venv/ready
 	$(COMPILE) --python-version 3.9 --python-platform x86_64-manylinux2014 requirements/job.in -o requirements/job.txt
 	$(COMPILE) --python-version 3.9 requirements/glue_tests.in -o requirements/glue_tests.txt
 	$(COMPILE) --python-version 3.11 requirements/browser.in -o requirements/browser.txt
+	$(COMPILE) --python-version 3.11 requirements/contract.in -o requirements/contract.txt
 	$(COMPILE) --python-version 3.11 requirements/bench.in -o requirements/bench.txt
 	$(COMPILE) --python-version 3.11 requirements/spark.in -o requirements/spark.txt
 
 clean:
-	rm -rf build dist .venv .venv-job-*
+	rm -rf build dist .venv .venv-*
 
 .venv/ready: requirements/uv.txt requirements/dev.txt pyproject.toml
 	$(if $(PYTHON),,$(error Python 3.11 or newer is needed and none is on the PATH; name one: make PYTHON=/path/to/python))
@@ -98,6 +103,11 @@ dist/ready: .venv/ready $(IN_WHEEL)
 
 dist/ready-3.13: .venv/ready $(IN_WHEEL)
 	$(BIN)/pipeline wheel --python 3.13
+	@touch $@
+
+.venv-contract/ready: .venv/ready requirements/contract.txt
+	$(UV) venv --quiet --clear --python $(BIN)/python .venv-contract
+	$(UV) pip install --quiet --python .venv-contract --require-hashes -r requirements/contract.txt
 	@touch $@
 
 # What the job's tests are, and what they need.

@@ -144,6 +144,14 @@ class Warehouse:
             "serverless_acct_id": "123456789012",
         }
 
+    def postgres_connection(self, database: str | None = None) -> dict[str, Any]:
+        """Where the PostgreSQL behind the emulator listens, for a tool that can read the catalogue of PostgreSQL only.
+
+        The host is the folder of a Unix socket. The user needs no password.
+        """
+        folder, port = self._engine.socket_path.parent, int(self._engine.socket_path.suffix[1:])
+        return {"host": str(folder), "port": port, "database": database or self.database, "user": SUPERUSER}
+
     def fresh_database(self) -> str:
         """The name of a new, empty database of this warehouse."""
         name = f"db{next(self._numbers)}_{secrets.token_hex(4)}"
