@@ -22,6 +22,8 @@ STAGING_DAYS = 3
 STAGING_OLD_VERSION_DAYS = 1
 ARCHIVING_DAYS = 1
 UNFINISHED_UPLOAD_DAYS = 7
+MOST_DAYS = 36_500
+"""A hundred years. S3 counts days in 32 bits and adds them to a date."""
 
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
 RESERVED_BEGINNINGS = ("xn--", "sthree-", "amzn-s3-demo-")
@@ -60,22 +62,22 @@ class StorageArgs:
             "3 to 63 lower-case letters, digits and hyphens, without what S3 reserves: "
             f"{', '.join(RESERVED_BEGINNINGS)} at the beginning, {', '.join(RESERVED_ENDINGS)} at the end",
         )
-        for field in ("rejected_retention_days", "old_version_days", "dimension_retention_days"):
-            require(getattr(self, field) >= 1, field, getattr(self, field), "at least 1 day")
         # The sweep needs the report this long, to distinguish a failed load from a run that died.
-        require(self.report_retention_days >= 2, "report_retention_days", self.report_retention_days, "at least 2 days")
+        # S3 moves no object to an infrequent-access class before it is 30 days old.
+        for field, least in (
+            ("rejected_retention_days", 1),
+            ("report_retention_days", 2),
+            ("old_version_days", 1),
+            ("dimension_retention_days", 1),
+            ("archive_cold_after_days", 30),
+        ):
+            days = getattr(self, field)
+            require(least <= days <= MOST_DAYS, field, days, f"from {least} to {MOST_DAYS} days")
         require(
             self.archive_cold_class in COLD_CLASSES,
             "archive_cold_class",
             self.archive_cold_class,
             f"one of {', '.join(COLD_CLASSES)}",
-        )
-        # S3 moves no object to an infrequent-access class before it is 30 days old.
-        require(
-            self.archive_cold_after_days >= 30,
-            "archive_cold_after_days",
-            self.archive_cold_after_days,
-            "at least 30 days",
         )
 
 

@@ -25,6 +25,11 @@ from tests.components.program import PROJECT, ROOT, deploy
         # While a failed load may look like one whose run died, its report is kept.
         ("reportRetentionDays", str(RETRIED_WITHIN.days - 1)),
         ("oldVersionDays", "0"),
+        ("rejectedRetentionDays", "36501"),
+        ("dimensionRetentionDays", "36501"),
+        ("reportRetentionDays", "36501"),
+        ("oldVersionDays", "36501"),
+        ("archiveColdAfterDays", "36501"),
         ("archiveColdClass", "GLACIER"),
         ("archiveColdAfterDays", "29"),
         ("vpcCidr", "10.60.0.0/25"),
