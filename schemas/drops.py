@@ -66,9 +66,11 @@ class DropKey:
     partition_day: date | None
     """The day in the key; None for a dimension."""
 
-    @property
-    def is_packed(self) -> bool:
-        return self.file_name.lower().endswith(".gz")
+    def is_large(self, size: int, large_file_bytes: int) -> bool:
+        """True for a file that the large job loads, where a stack has one."""
+        # A packed file has no byte at which a second worker could begin.
+        is_packed = self.file_name.lower().endswith(".gz")
+        return self.kind == TRANSACTIONS and size >= large_file_bytes and not is_packed
 
 
 def is_not_a_drop(key: str) -> bool:

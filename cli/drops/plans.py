@@ -16,6 +16,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from cli.drops.keys import FileToDrop
+from cli.drops.parts import put_file
 from cli.pipelines.pipeline import Pipeline
 from cli.refusals import Failed
 from lambdas.notify.figures import signed
@@ -62,14 +63,13 @@ def make_plan(pipeline: Pipeline, file: FileToDrop, *, timeout_seconds: float) -
     drop = Drop(pipeline.output("drop_bucket"), file.key, f"planned-{uuid.uuid4().hex}")
     key = planned_key(drop.load_id)
     until = time.monotonic() + timeout_seconds
-    with file.path.open("rb") as content:
-        uploaded = s3.put_object(
-            Bucket=bucket, Key=key, Body=content, Metadata={SOURCE_UPLOADED_AT: datetime.now(UTC).isoformat()}
-        )
-    written = [(key, uploaded["VersionId"])]
+    uploaded_at = {SOURCE_UPLOADED_AT: datetime.now(UTC).isoformat()}
+    version_id = put_file(s3, file.path, bucket=bucket, key=key, Metadata=uploaded_at)
+    assert version_id is not None, "the work bucket is versioned"
+    written = [(key, version_id)]
     try:
         arguments = RunArguments(drop, 1, PLAN, ArchivedCopy(bucket, *written[0]))
-        _wait_for_run(pipeline, arguments, until)
+        _wait_for_run(pipeline, _job(pipeline, file), arguments, until)
         response = _read(pipeline, plan_key(drop.load_id))
         written.append((plan_key(drop.load_id), response["VersionId"]))
         return Plan(file.path, file.key, Report.from_json(response["Body"].read().decode("utf-8")))
@@ -145,11 +145,20 @@ def _change_line(change: ChangedTransaction) -> str:
     return f"    {change.transaction_id}: {old} → {new}"
 
 
-def _wait_for_run(pipeline: Pipeline, arguments: RunArguments, until: float) -> None:
+def _job(pipeline: Pipeline, file: FileToDrop) -> str:
+    """The job that would load the file."""
+    key = parse_key(file.key)
+    if key.kind != TRANSACTIONS:
+        return pipeline.output("dimensions_job")
+    has_large_job = bool(pipeline.output("large_job"))
+    if has_large_job and key.is_large(file.path.stat().st_size, int(pipeline.output("large_file_bytes"))):
+        return pipeline.output("large_job")
+    return pipeline.output("transactions_job")
+
+
+def _wait_for_run(pipeline: Pipeline, job: str, arguments: RunArguments, until: float) -> None:
     """Start the run as soon as the job takes one more, and wait until it is over."""
     glue = pipeline.client("glue")
-    is_transactions = parse_key(arguments.drop.key).kind == TRANSACTIONS
-    job = pipeline.output("transactions_job" if is_transactions else "dimensions_job")
     run_id: str | None = None
     while True:
         if run_id is None:

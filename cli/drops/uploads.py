@@ -8,6 +8,7 @@ from pathlib import Path
 
 from botocore.exceptions import ClientError
 
+from cli.drops.parts import put_file
 from cli.loads.loads import Load, Loads
 from cli.pipelines.pipeline import Pipeline
 from cli.refusals import Failed, Refused
@@ -33,8 +34,7 @@ def refuse_unversioned(pipeline: Pipeline) -> None:
 def upload(pipeline: Pipeline, path: Path, key: str) -> Drop:
     """Upload one file; raises Refused when the bucket gives it no version."""
     bucket = pipeline.output("drop_bucket")
-    with path.open("rb") as content:
-        version_id = pipeline.client("s3").put_object(Bucket=bucket, Key=key, Body=content).get("VersionId")
+    version_id = put_file(pipeline.client("s3"), path, bucket=bucket, key=key)
     if version_id is None:
         raise Refused(f"the bucket {bucket} keeps no versions, so {key} will not be loaded; turn versioning on")
     return Drop(bucket, key, version_id)

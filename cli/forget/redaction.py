@@ -66,7 +66,7 @@ def redact(path: Path, target: Path, kind: FileKind, person: Person) -> int:
             changed += before != after
             written.write(after)
     if changed:
-        _pack(plain, target, is_packed=path.read_bytes()[:2] == GZIP)
+        _pack(plain, target, is_packed=_is_packed(path))
     return changed
 
 
@@ -255,6 +255,11 @@ def _one_word(record: str, person: Person) -> str:
 
 def _body(record: str) -> str:
     return record.removesuffix("\n").removesuffix("\r")
+
+
+def _is_packed(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(GZIP)) == GZIP
 
 
 def _pack(plain: Path, target: Path, *, is_packed: bool) -> None:

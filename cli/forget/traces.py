@@ -8,6 +8,7 @@ next run reads the person's earlier addresses from them if this one is killed.
 
 from __future__ import annotations
 
+import filecmp
 import html
 import tempfile
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from urllib.parse import urlencode
 import polars as pl
 from botocore.exceptions import ClientError
 
+from cli.drops.parts import put_file
 from cli.drops.status import Phase
 from cli.forget.person import Person
 from cli.forget.redaction import FileKind, read_addresses, redact
@@ -134,13 +136,12 @@ class PersonTraces:
         tags = self._s3.get_object_tagging(**version.named)["TagSet"]
         kept = {name: head[name] for name in KEPT_HEADERS if name in head}
         tagging = urlencode([(tag["Key"], tag["Value"]) for tag in tags])
-        with content.open("rb") as body:
-            written = self._s3.put_object(
-                Bucket=bucket, Key=version.key, Body=body, Metadata=metadata, Tagging=tagging, **kept
-            )
-        copy = Version(bucket, version.key, written["VersionId"])
+        version_id = put_file(
+            self._s3, content, bucket=bucket, key=version.key, Metadata=metadata, Tagging=tagging, **kept
+        )
+        copy = Version(bucket, version.key, str(version_id))
         with self._downloaded(copy) as path:
-            if path.read_bytes() != content.read_bytes():
+            if not filecmp.cmp(path, content, shallow=False):
                 raise Failed(f"{copy.uri} is not as it was written, so its old version was not deleted; try again")
         self._s3.delete_object(**version.named)
 

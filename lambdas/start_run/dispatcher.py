@@ -202,9 +202,8 @@ class Dispatcher:
         settings, key = self.settings, parse_key(drop.key)
         if key.kind != TRANSACTIONS:
             return settings.dimensions_job
-        # A packed file has no byte at which a second worker could begin.
-        is_shared = source.bytes >= int(settings.large_file_bytes) and not key.is_packed
-        return settings.large_job if settings.large_job and is_shared else settings.transactions_job
+        is_large = key.is_large(source.bytes, int(settings.large_file_bytes))
+        return settings.large_job if settings.large_job and is_large else settings.transactions_job
 
     def _start(self, drop: Drop, plan: Claim, source: _Source, *, lease_seconds: float) -> DispatchResult:
         job_name = self._job_name(drop, source)

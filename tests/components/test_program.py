@@ -300,6 +300,7 @@ def test_the_stack_exports_what_a_person_types(dev: Deployed) -> None:
         "transactions_job": "transactions-pipeline-dev-process-transactions",
         "dimensions_job": "transactions-pipeline-dev-load-dimensions",
         "large_job": "",
+        "large_file_bytes": 0,
         "sweep_function": "transactions-pipeline-dev-sweep",
         "workgroup": "transactions-pipeline-dev-warehouse",
         "database": "shop",

@@ -13,6 +13,8 @@ from unittest import mock
 
 import pytest
 
+from cli.drops.keys import FileToDrop
+from cli.drops.plans import make_plan
 from cli.drops.status import Phase
 from cli.loads.run_logs import read_log
 from cli.pipelines.pipeline import Pipeline
@@ -76,6 +78,27 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
             put(cloud, f"dimensions/{sample.name}", sample.read_bytes())
         cloud.wait_until_idle()
         yield cloud
+
+
+def test_a_plan_of_a_large_file_is_what_the_load_then_does(cloud: LocalCloud, tmp_path: Path) -> None:
+    rows = [GOOD.format(number=number, day=13) for number in range(4000, 6000)]
+    path = tmp_path / "transactions_2023-03-13.csv"
+    path.write_bytes(transactions(*rows, *rows[:7], "T-BAD,C12345,P12345,0,2023-03-13,pending"))
+    pipeline = Pipeline("the local cloud", cloud.outputs, session=None)
+    pipeline._clients |= {service: cloud.client(service) for service in ("s3", "glue")}
+    before = {run.job_run_id for run in cloud.runs()}
+    plan = make_plan(pipeline, FileToDrop(path, transactions_key(13)), timeout_seconds=500)
+    [job] = {run.job_name for run in cloud.runs() if run.job_run_id not in before}
+    assert job == cloud.outputs["large_job"]
+    assert plan.report.counts is not None
+    assert plan.report.counts["inserted"] == 2000
+    assert fact(cloud, "T4000") == []
+
+    drop = put(cloud, transactions_key(13), path.read_bytes())
+    cloud.wait_until_idle()
+    [report] = (load for load in reports(cloud) if load.load_id == drop.load_id)
+    assert report.counts == plan.report.counts
+    assert report.change == plan.report.change
 
 
 def test_a_large_file_goes_the_whole_way_from_drop_to_archive(cloud: LocalCloud) -> None:
