@@ -123,9 +123,8 @@ def planned_by(pipeline: Pipeline, path: Path, key: str = DAY_KEY) -> str:
     """The job whose run should make the plan; no run ends here."""
     with pytest.raises(Failed, match=r"the run \S+ of \S+ still runs") as failed:
         make_plan(pipeline, FileToDrop(path, key), timeout_seconds=0)
-    found = re.search(r"the run \S+ of (\S+) still runs", str(failed.value))
-    assert found is not None
-    return found[1]
+    [job] = re.findall(r"the run \S+ of (\S+) still runs", str(failed.value))
+    return str(job)
 
 
 def test_the_job_that_would_load_a_file_also_plans_it(cloud: Cloud, pipeline: Pipeline, path: Path) -> None:
