@@ -21,7 +21,7 @@ from jobs.load.staging import StagedParts
 from jobs.rows.dimensions import DimensionRows
 from jobs.s3 import Fetched
 from schemas.drops import drop_precedence
-from schemas.sources import DEFAULT, SourceSettings
+from schemas.sources import DEFAULT, SourceSettings, heading_key
 from schemas.warehouse.tables import DIMENSIONS, Dimension
 
 
@@ -63,19 +63,27 @@ def open_dimension(
     """
     names = [column.name for column in dimension.source_columns]
     texts = [column.name for column in dimension.source_columns if column.nullable and not column.name.endswith("_id")]
-
-    def open_as(written: SourceSettings) -> SourceFile:
-        of_dimension = written.of_dimension(dimension.table.name)
-        return open_source_file(content, name=name, required=names, settings=of_dimension, spanning=texts)
-
     contract = replace(DEFAULT, null_words=settings.null_words)
-    try:
-        return open_as(settings)
-    except FileRefused as refused:
+    own_headings = replace(settings, products=DEFAULT.products, customers=DEFAULT.customers)
+    refusals = []
+    for written in (own_headings, settings, contract) if _borrows(settings, dimension) else (settings, contract):
+        of_dimension = written.of_dimension(dimension.table.name)
         try:
-            return open_as(contract)
-        except FileRefused:
-            raise refused from None
+            return open_source_file(content, name=name, required=names, settings=of_dimension, spanning=texts)
+        except FileRefused as refused:
+            refusals.append(refused)
+    raise refusals[-2]
+
+
+def _borrows(settings: SourceSettings, dimension: Dimension) -> bool:
+    """True where the source reads a column from another column of the contract, as an id from the e-mail.
+
+    A file in the contract's own form has that heading too; all headings of the contract show what it is.
+    """
+    columns = settings.of_dimension(dimension.table.name).columns
+    own = {heading_key(column) for column in columns}
+    named = ((heading_key(column), heading_key(heading)) for column, parts in columns.items() for heading in parts)
+    return any(heading != column and heading in own for column, heading in named)
 
 
 def _stage(attempt: Attempt, fetched: Fetched, rows: DimensionRows, dimension: Dimension) -> Staged:

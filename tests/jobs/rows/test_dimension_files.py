@@ -314,6 +314,32 @@ def test_a_dimension_has_its_sources_form_or_the_contracts(content: bytes, setti
     assert read(content[:at] + header + content[at:] + tail, settings=settings).rows() == GERMAN_ROWS
 
 
+@pytest.mark.parametrize(
+    ("header", "row", "id_"),
+    [
+        (CUSTOMER_HEADER, "C1,Ann,One,,Gold", "C1"),
+        (CUSTOMER_HEADER, "C1,Ann,One,ann@example.com,Gold", "C1"),
+        ("First Name,Last Name,Email,Customer ID", "Ann,One,ann@example.com,7", "ann@example.com"),
+    ],
+)
+def test_the_contracts_headings_go_before_a_source_that_reads_the_id_from_the_email(
+    header: str, row: str, id_: str
+) -> None:
+    settings = SourceSettings.parse(
+        {
+            "customers": {
+                "customer_id": "Email",
+                "first_name": "First Name",
+                "last_name": "Last Name",
+                "membership_level": [],
+            }
+        }
+    )
+    assert read(f"{header}\n{row}\n", CUSTOMERS, settings).get_column("customer_id").to_list() == [id_]
+    with pytest.raises(FileRefused, match="lacks 'email'.* under `customers`"):
+        read("customer_id,first_name,last_name,membership_level\nC1,,,\n", CUSTOMERS, settings)
+
+
 def test_a_refused_dimension_names_the_settings_that_would_help() -> None:
     with pytest.raises(FileRefused) as refused:
         read(f"{PRODUCT_HEADER}\nP1,Größe,,1,\n".replace(",", ";"))
