@@ -1,11 +1,8 @@
 """Reads a transaction_date: its instant in UTC, its day as written, and the latest day it may have.
 
-By default it accepts ISO 8601 and forms that differ from it only in looks: the year first, then month and day, then
-optionally
-`T` or blanks with `HH:MM`, `HH:MM:SS` or a fraction of any length, or a 12-hour clock with AM or PM. `Z`, `UTC`,
-`GMT`, `±HH`, `±HHMM` or `±HH:MM` may follow, with a zone in brackets or not. Small letters mean the same. A source
-may declare other formats instead: then those are tried in their order, and nothing else is a date. What lacks an
-offset is in the source's time zone.
+By default it accepts ISO 8601 and every other form with one meaning (jobs/rows/date_forms.py). A source may declare
+other formats instead: then those are tried in their order, and nothing else is a date. What lacks an offset is in the
+source's time zone.
 """
 
 from __future__ import annotations
@@ -16,6 +13,7 @@ from datetime import timedelta
 
 import polars as pl
 
+from jobs.rows.date_forms import ISO_8601, OTHER_FORMS, any_of
 from jobs.rows.text import bare
 from schemas.source_values import date_pattern
 from schemas.sources import ISO
@@ -33,21 +31,13 @@ _ISO_FORMS = {
     "%Y-%m-%dT%H:%M:%S": rf"^{_DAY}T{_CLOCK}:[0-5][0-9]$",
 }
 """Format -> pattern: Polars parses these several times faster, but leniently, so the pattern decides."""
-_HOUR, _SIXTY = "[01][0-9]|2[0-3]", "[0-5][0-9]"
-_YEAR_FIRST = r"^(?P<Y>[0-9]{4})[-/.](?P<m>[0-9]{1,2})[-/.](?P<d>[0-9]{1,2})"
-_MINUTES = rf":(?P<M>{_SIXTY})(?::(?P<S>{_SIXTY})(?:[.,](?P<f>[0-9]+))?)?"
-# Java writes the zone's name after the offset; the offset counts. ISO 8601 has a minus sign of its own.
-_OFFSET = rf"(?:\s*(?P<z>(?i:Z|UTC|GMT)|[+−-](?:{_HOUR})(?::?{_SIXTY})?)(?:\[[^\[\]]+\])?)?$"
-_ISO_8601 = (
-    rf"{_YEAR_FIRST}(?:(?:[Tt]|\s+)(?P<H>{_HOUR}|[0-9]){_MINUTES}{_OFFSET}|$)",
-    rf"{_YEAR_FIRST}\s+(?P<I>0?[1-9]|1[0-2]){_MINUTES}\s*(?P<p>(?i:[AP]M)){_OFFSET}",
-)
 _MONTHS = {
     name: month
     for month, name in enumerate(
         ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"], 1
     )
 }
+_WEEKDAYS = {name: day for day, name in enumerate(["mon", "tue", "wed", "thu", "fri", "sat", "sun"], 1)}
 _NUMBERS_ONLY = re.compile("(?:%[YmdHMS]|[^%])*")
 
 _MICROSECONDS = 1_000_000
@@ -64,9 +54,12 @@ class TimestampReader:
     def __init__(self, formats: Sequence[str] = (ISO,), time_zone: str = _UTC) -> None:
         """`formats` as a source declares them; `time_zone` is that of a timestamp without an offset."""
         self._time_zone = time_zone
-        self._patterns = [
-            pattern for form in formats for pattern in (_ISO_8601 if form == ISO else (date_pattern(form),))
-        ]
+        first, *others = (
+            pattern
+            for form in formats
+            for pattern in ((ISO_8601, *OTHER_FORMS) if form == ISO else (date_pattern(form),))
+        )
+        self._first, self._others, self._any_other = first, others, any_of(others)
         # Only a form that is declared first may be tried before the others.
         self._plain_forms = (
             _ISO_FORMS
@@ -136,21 +129,26 @@ class TimestampReader:
     def _read_any(self, text: pl.Series) -> pl.DataFrame:
         """As `read`, for every form."""
         cleaned = bare(text)
-        dates = self._read_form(cleaned, self._patterns[0])
-        for pattern in self._patterns[1:]:
-            unread = dates.get_column(INSTANT_UTC).is_null() & cleaned.is_not_null()
+        dates = self._read_form(cleaned, self._first)
+        unread = dates.get_column(INSTANT_UTC).is_null() & cleaned.is_not_null()
+        if not unread.any():
+            return dates
+        # Most of these are no dates in any form, which one pattern shows.
+        unread &= cleaned.str.contains(self._any_other)
+        for pattern in self._others:
             if not unread.any():
                 break
             others = self._read_form(cleaned.filter(unread), pattern)
             where = unread.arg_true()
             dates = pl.DataFrame([first.scatter(where, second) for first, second in zip(dates, others)])
+            unread &= dates.get_column(INSTANT_UTC).is_null()
         return dates
 
     def _read_form(self, text: pl.Series, pattern: str) -> pl.DataFrame:
         """Each part of a date is a group of the pattern, named as strptime names it."""
         parts = text.str.extract_groups(pattern).struct.unnest()
         parts = parts.with_columns(
-            pl.lit(None, dtype=pl.String).alias(name) for name in "YymdBbHIpMSfz" if name not in parts.columns
+            pl.lit(None, dtype=pl.String).alias(name) for name in "YymdaBbHIpMSfz" if name not in parts.columns
         )
         written, shift = parts.select(_clock_time().alias("local"), _offset().alias("offset")).get_columns()
         has_offset = parts.get_column("z").is_not_null()
@@ -170,11 +168,14 @@ def _clock_time() -> pl.Expr:
     day = pl.format(
         "{}-{}-{}", *(part.cast(pl.String).str.zfill(2) for part in (_digits(year, 4), month, _number("d")))
     )
-    half = pl.when(pl.col("p").str.to_lowercase() == "pm").then(12).otherwise(0)
+    half = pl.when(pl.col("p").str.contains("^[Pp]")).then(12).otherwise(0)
     hour = pl.when(pl.col("I").is_not_null()).then(_number("I") % 12 + half).otherwise(_number("H"))
     seconds = (hour * 60 + _number("M")) * 60 + _number("S")
     fraction = pl.col("f").str.slice(0, 6).str.pad_end(6, "0").cast(pl.Int64).fill_null(0)
-    midnight = day.str.to_date("%Y-%m-%d", strict=False).cast(pl.Datetime("us")).to_physical()
+    date = day.str.to_date("%Y-%m-%d", strict=False)
+    weekday = pl.col("a").str.slice(0, 3).str.to_lowercase().replace_strict(_WEEKDAYS, default=None)
+    date = pl.when(weekday.is_null() | (weekday == date.dt.weekday())).then(date)
+    midnight = date.cast(pl.Datetime("us")).to_physical()
     return (midnight + seconds * _MICROSECONDS + fraction).cast(pl.Datetime("us"))
 
 
@@ -183,12 +184,10 @@ def _digits(number: pl.Expr, count: int) -> pl.Expr:
 
 
 def _offset() -> pl.Expr:
-    """The offset of `±HH`, `±HHMM` or `±HH:MM`; zero for a word."""
-    digits = pl.col("z").str.extract("^[+−-](.*)$").str.replace(":", "", literal=True)
-    minutes = digits.str.slice(0, 2).cast(pl.Int64) * 60 + digits.str.slice(2, 2).cast(
-        pl.Int64, strict=False
-    ).fill_null(0)
-    signed = pl.when(pl.col("z").str.contains("^[−-]")).then(-minutes).otherwise(minutes)
+    """The offset of `±H`, `±HH`, `±HHMM` or `±HH:MM`, after a word or not; zero for a word alone."""
+    parts = pl.col("z").str.extract_groups("([+−-])([0-9]{1,2}):?([0-9]{2})?$").struct
+    minutes = parts[1].cast(pl.Int64) * 60 + parts[2].cast(pl.Int64).fill_null(0)
+    signed = pl.when(parts[0] == "+").then(minutes).otherwise(-minutes)
     return pl.duration(minutes=signed.fill_null(0), time_unit="us")
 
 

@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Container
 from datetime import date, datetime, timedelta
 
+from tests.oracle.dates import read_written_date
 from tests.oracle.text import WHITE_SPACE, trim
 
 STATUSES = ("pending", "processing", "completed", "shipped", "delivered", "cancelled", "refunded")
@@ -22,12 +23,6 @@ SPELLINGS = {"canceled": "cancelled", "complete": "completed", "fulfilled": "del
 LARGEST_QUANTITY = 2147483647
 
 _BLANK = f"[{WHITE_SPACE}]"
-_TRANSACTION_DATE = re.compile(
-    "([0-9]{4})[-/.]([0-9]{1,2})[-/.]([0-9]{1,2})"
-    f"(?:(?:[Tt]|{_BLANK}+)([0-9]{{1,2}}):([0-9]{{2}})(?::([0-9]{{2}})(?:[.,]([0-9]+))?)?"
-    f"(?:{_BLANK}*([AaPp][Mm]))?"
-    f"(?:{_BLANK}*((?i:Z|UTC|GMT)|[+−-][0-9]{{2}}(?::?[0-9]{{2}})?)(?:\\[[^\\[\\]]+\\])?)?)?"
-)
 ROUNDED = re.compile("[0-9]([.,][0-9]+[Ee][+]?|[Ee][+])[0-9]{1,3}|[0-9]{16,}[.]0")
 QUOTATION_MARKS = "“”„‟«»‹›‘’‚‛`´"
 
@@ -121,48 +116,27 @@ def read_status(text: str) -> str | None:
 
 
 def read_transaction_date(text: str) -> datetime | None:
-    """The moment in UTC that an ISO 8601 date or date and time names; otherwise None."""
-    match = _TRANSACTION_DATE.fullmatch(meant(text))
-    if not match:
-        return None
-    year, month, day, hour, minute, second, fraction, half, zone = match.groups()
+    """The moment in UTC that a date, or a date and a time, with one meaning names; otherwise None."""
+    written = read_written_date(meant(text))
     try:
-        if half:
-            hour = _hour_of_24(match[0], hour, half)
-        written = datetime(
-            int(year),
-            int(month),
-            int(day),
-            int(hour or 0),
-            int(minute or 0),
-            int(second or 0),
-            int((fraction or "")[:6].ljust(6, "0")),
-        )
-        return written - _zone_offset(zone)
-    except (ValueError, OverflowError):
+        return None if written is None else written[0] - (written[1] or timedelta(0))
+    except OverflowError:
         return None
-
-
-def _hour_of_24(text: str, hour: str, half: str) -> str:
-    """AM or PM of a 12-hour clock, which has no hour 0 and no 13; it follows a blank."""
-    if not 1 <= int(hour) <= 12 or "t" in text[:11].lower():
-        raise ValueError(f"no such hour: {hour} {half}")
-    return str(int(hour) % 12 + (12 if half.lower() == "pm" else 0))
 
 
 def written_day(text: str) -> date:
     """The calendar day as written, of a text that is a date."""
-    match = _TRANSACTION_DATE.fullmatch(meant(text))
-    assert match is not None
-    return date(*map(int, match.groups()[:3]))
+    written = read_written_date(meant(text))
+    assert written is not None
+    return written[0].date()
 
 
 def is_future(text: str, partition_day: date) -> bool:
     """Of a text that is a date: with an offset, whether the file's day was over everywhere on earth."""
-    match, moment = _TRANSACTION_DATE.fullmatch(meant(text)), read_transaction_date(text)
-    assert match is not None
+    written, moment = read_written_date(meant(text)), read_transaction_date(text)
+    assert written is not None
     assert moment is not None
-    if not match[9]:
+    if written[1] is None:
         return written_day(text) > partition_day
     noon_after = datetime(partition_day.year, partition_day.month, partition_day.day) + timedelta(days=1, hours=12)
     return moment >= noon_after
@@ -172,14 +146,3 @@ def is_too_early(text: str, partition_day: date) -> bool:
     """More than twenty years before the file's day."""
     day = 28 if (partition_day.month, partition_day.day) == (2, 29) else partition_day.day
     return written_day(text) < date(partition_day.year - 20, partition_day.month, day)
-
-
-def _zone_offset(zone: str | None) -> timedelta:
-    if zone is None or zone.upper() in ("Z", "UTC", "GMT"):
-        return timedelta(0)
-    assert zone is not None
-    hours, minutes = int(zone[1:3]), int(zone[3:].lstrip(":") or 0)
-    if hours > 23 or minutes > 59:
-        raise ValueError(f"no such time zone: {zone}")
-    offset = timedelta(hours=hours, minutes=minutes)
-    return -offset if zone[0] in "-−" else offset

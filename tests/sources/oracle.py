@@ -15,6 +15,7 @@ from itertools import groupby
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from tests.oracle.dates import read_written_date
 from tests.oracle.text import heading_key
 from tests.oracle.values import NULL_WORDS, ROUNDED, is_nothing, meant, status_word
 
@@ -22,10 +23,6 @@ CONTRACT = ("transaction_id", "customer_id", "product_id", "quantity", "transact
 RANKS = ("pending", "processing", "completed", "shipped", "delivered", "cancelled", "refunded")
 SPELLINGS = {"canceled": "cancelled", "complete": "completed"}
 
-_ISO = re.compile(
-    r"(\d{4}-\d\d-\d\d)(?:[Tt ](\d\d:\d\d(?::\d\d(?:[.,](\d+))?)?)(?: ?((?i:Z|UTC|GMT)|[+-]\d\d(?::?\d\d)?))?)?",
-    re.ASCII,
-)
 _DIRECTIVES = {
     "%Y": r"(?P<Y>\d{4})",
     "%y": r"(?P<y>\d\d)",
@@ -261,7 +258,7 @@ class SourceOracle:
     def _date(self, text: str) -> tuple[datetime, date, bool] | None:
         """The instant in UTC, the day as written, and whether an offset was written."""
         for date_format in self.settings.get("date_formats", ["iso"]):
-            actual = _read_iso(text) if date_format == "iso" else _read_form(text, date_format)
+            actual = read_written_date(text) if date_format == "iso" else _read_form(text, date_format)
             if actual is None:
                 continue
             local, offset = actual
@@ -311,18 +308,6 @@ def _value(line: str, at: int, delimiter: str, quote: str, escape: str) -> tuple
             value, at = value + quote, at + 2
         else:
             return value, at + 1 if at + 1 < len(line) else len(line) + 1
-
-
-def _read_iso(text: str) -> tuple[datetime, timedelta | None] | None:
-    match = _ISO.fullmatch(text)
-    if match is None:
-        return None
-    day, clock, fraction, zone = match.groups()
-    try:
-        local = datetime.fromisoformat(f"{day}T{re.split('[.,]', clock or '00:00')[0]}")
-    except ValueError:
-        return None
-    return local + timedelta(microseconds=int((fraction or "0").ljust(6, "0")[:6])), _offset(zone)
 
 
 def _offset(zone: str | None) -> timedelta | None:

@@ -322,7 +322,7 @@ def test_a_dimension_has_its_sources_form_or_the_contracts(content: bytes, setti
         ("First Name,Last Name,Email,Customer ID", "Ann,One,ann@example.com,7", "ann@example.com"),
     ],
 )
-def test_the_contracts_headings_go_before_a_source_that_reads_the_id_from_the_email(
+def test_the_contracts_headings_go_before_an_id_from_the_email(
     header: str, row: str, id_: str
 ) -> None:
     settings = SourceSettings.parse(
@@ -336,7 +336,7 @@ def test_the_contracts_headings_go_before_a_source_that_reads_the_id_from_the_em
         }
     )
     assert read(f"{header}\n{row}\n", CUSTOMERS, settings).get_column("customer_id").to_list() == [id_]
-    with pytest.raises(FileRefused, match="lacks 'email'.* under `customers`"):
+    with pytest.raises(FileRefused, match=r"lacks 'email'.* under `customers`"):
         read("customer_id,first_name,last_name,membership_level\nC1,,,\n", CUSTOMERS, settings)
 
 
