@@ -322,9 +322,7 @@ def test_a_dimension_has_its_sources_form_or_the_contracts(content: bytes, setti
         ("First Name,Last Name,Email,Customer ID", "Ann,One,ann@example.com,7", "ann@example.com"),
     ],
 )
-def test_the_contracts_headings_go_before_an_id_from_the_email(
-    header: str, row: str, id_: str
-) -> None:
+def test_the_contracts_headings_go_before_an_id_from_the_email(header: str, row: str, id_: str) -> None:
     settings = SourceSettings.parse(
         {
             "customers": {
