@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,8 @@ def main(argv: Sequence[str]) -> None:
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     for name, value in BEFORE_POLARS.items():
         os.environ.setdefault(name, value)
+    # docs/when-python-shell-ends.md says what follows from it; in the log of every load it says nothing.
+    warnings.filterwarnings("ignore", message="Boto3 will no longer support Python")
     from jobs.arguments import parse_arguments
 
     arguments = parse_arguments(argv)

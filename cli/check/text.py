@@ -12,6 +12,7 @@ from cli.check.proposals import TITLES, Proposal, ambiguous_dates
 from cli.check.result import CheckResult
 from schemas.counted import agreeing, counted
 from schemas.reject_reasons import REJECT_REASONS
+from schemas.reports import beside_name
 
 _MOST_WORDS = 12
 
@@ -25,13 +26,15 @@ def as_text(check: FileCheck) -> str:
         counts += [f"{result.duplicate:,} of the accepted rows repeat another row"] if result.duplicate else []
         lines.append(f"  {counted(result.rows, 'row')}: {', '.join(counts)}")
     if result.refusal:
-        lines.append(f"  refused: {result.refusal}")
+        lines.append(f"  refused: {beside_name(result.refusal, check.path.name)}")
     lines += _reasons(result)
     lines += [f"  {sentence}" for sentence in result.reused_ids.sentences()]
     if result.ignored_columns:
         lines.append(f"  ignored columns: {', '.join(result.ignored_columns)}")
     lines += _advice(check)
-    return "\n".join([*lines, *(f"  note: {note}" for note in check.notes)])
+    # A file that nobody could read has no ids to look up.
+    notes = check.notes if result.rows or not result.refusal else ()
+    return "\n".join([*lines, *(f"  note: {note}" for note in notes)])
 
 
 def as_json(check: FileCheck) -> dict[str, Any]:

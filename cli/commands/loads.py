@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from typing import Annotated
 
 import typer
@@ -25,5 +27,9 @@ def loads(
     from cli.loads.loads import Loads
 
     recent = Loads(invocation.pipeline).recent(since=first_moment(since), limit=limit, failed=failed)
-    text = "\n".join(map(load_line, recent)) or f"No {'failed ' if failed else ''}load in {invocation.pipeline.name}."
+    columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    text = (
+        "\n".join(load_line(load, columns) for load in recent)
+        or f"No {'failed ' if failed else ''}load in {invocation.pipeline.name}."
+    )
     invocation.show({"loads": [load_json(load) for load in recent]}, text)

@@ -23,7 +23,7 @@ from lambdas.notify.figures import signed
 from schemas.counted import agreeing, counted
 from schemas.drops import SOURCE_UPLOADED_AT, TRANSACTIONS, Drop, parse_key
 from schemas.reject_reasons import REJECT_REASONS
-from schemas.reports import ChangedTransaction, Report
+from schemas.reports import ChangedTransaction, Report, beside_name
 from schemas.retries import LIVE_STATES
 from schemas.runs import PLAN, ArchivedCopy, RunArguments
 from schemas.work_bucket import plan_key, planned_key
@@ -104,9 +104,10 @@ def plan_json(plan: Plan) -> dict[str, Any]:
 def plan_text(plan: Plan) -> str:
     """The file, the outcome of its rows, the money, the largest changes, and why rows are rejected."""
     report = plan.report
-    lines = [f"{plan.path.name} as {plan.key}: {counted(report.rows_read, 'row')}"]
+    rows = f": {counted(report.rows_read, 'row')}" if report.rows_read or not plan.refusal else ""
+    lines = [f"{plan.path.name} as {plan.key}{rows}"]
     if plan.refusal:
-        lines.append(f"  would not be loaded: {plan.refusal}")
+        lines.append(f"  would not be loaded: {beside_name(plan.refusal, plan.path.name)}")
     counts = report.counts or {}
     lines += [f"  {counts[name]:>12,}  {words}" for name, words in _IN_WORDS.items() if counts.get(name)]
     if report.removed or report.restored:
@@ -135,7 +136,7 @@ def _reasons(report: Report) -> list[str]:
         ]
     if report.waiting:
         those = agreeing(report.waiting, "is loaded automatically when its", "are loaded automatically when their")
-        lines.append(f"  {report.waiting:,} of them {those} customer or product arrives")
+        lines.append(f"  {report.waiting:,} of the rejected rows {those} customer or product arrives")
     return lines
 
 

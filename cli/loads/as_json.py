@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from cli.loads.loads import Load
+from lambdas.printable import printable
 from schemas.drops import parse_key
+
+_INDENT = " " * 18
 
 
 def load_json(load: Load) -> dict[str, Any]:
@@ -29,8 +32,15 @@ def load_json(load: Load) -> dict[str, Any]:
     }
 
 
-def load_line(load: Load) -> str:
-    """One line: when, phase, id, file, and what happened to its rows."""
+def load_line(load: Load, columns: int | None = None) -> str:
+    """One line: when, phase, id, file, and what happened to its rows.
+
+    For a terminal of so many columns a second line has what does not fit, cut at the last column.
+    """
     changed = load.changed_at.strftime("%Y-%m-%d %H:%M") if load.changed_at else "-"
     status = load.status
-    return f"{changed:<16}  {status.phase.value:<8}  {load.load_id}  {status.file_name}  {status.summary}".rstrip()
+    place = f"{changed:<16}  {status.phase.value:<8}  {load.load_id}  {status.file_name}"
+    line = f"{place}  {status.summary}".rstrip()
+    if columns is None or len(line) <= columns:
+        return line
+    return f"{place}\n{printable(f'{_INDENT}{status.summary}', columns)}"

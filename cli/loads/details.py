@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from cli.drops.status import Phase
+from cli.drops.status import DropStatus, Phase
 from cli.loads.as_json import load_json
 from cli.loads.loads import Attempt, Load
 from cli.pipelines.pipeline import Pipeline
 from lambdas.notify.figures import signed
 from schemas.reject_reasons import REJECT_REASONS
-from schemas.reports import Report, ReusedIds
+from schemas.reports import Report, ReusedIds, beside_name
+from schemas.runs import RETRACT
 from schemas.work_bucket import report_key
 
 
@@ -51,22 +52,30 @@ def details_json(load: Load) -> dict[str, Any]:
 def details_text(load: Load, pipeline: Pipeline) -> str:
     """A page of text."""
     status, report = load.status, load.report
-    lines = [f"{status.file_name} is {status.phase.value}: {status.summary}".rstrip(": ")]
+    state = "not loaded" if status.phase is Phase.FAILED else status.phase.value
+    lines = [f"{status.file_name} is {state}: {status.summary}".rstrip(": ")]
     if report is not None and report.counts is not None:
-        lines += ["", "Rows", *(f"  {name:<12}{rows:>14,}" for name, rows in report.counts.items())]
+        # A load that was taken back has read no rows.
+        counts = {} if report.event == RETRACT else report.counts
+        lines += ["", "Rows", *(f"  {name:<12}{rows:>14,}" for name, rows in counts.items())] if counts else []
         lines += _rejected(report)
         lines += ["", *report.reused_ids.sentences()] if report.reused_ids else []
         lines += _money(report)
     lines += ["", "Attempts"]
-    lines += [f"  {_attempt_line(attempt)}" for attempt in load.attempts] or ["  none yet: it waits in the queue"]
+    lines += [f"  {_attempt_line(attempt, status)}" for attempt in load.attempts] or [
+        "  none yet: it waits in the queue"
+    ]
     lines += ["", "Where to look", *(f"  {name:<9}{value}" for name, value in _places(load, pipeline).items())]
     return "\n".join(lines)
 
 
-def _attempt_line(attempt: Attempt) -> str:
+def _attempt_line(attempt: Attempt, status: DropStatus) -> str:
     outcome = attempt.report.outcome if attempt.report else (attempt.state or "unknown")
     started = attempt.report.started_at[:19] if attempt.report else "-"
-    return f"{attempt.number}  {outcome:<10}  {started:<19}  {_error(attempt) or ''}".rstrip()
+    error = beside_name(_error(attempt) or "", status.file_name)
+    # The page begins with the error of the last attempt.
+    shown = "as above" if error and status.summary.startswith(error) else error
+    return f"{attempt.number}  {outcome:<10}  {started:<19}  {shown}".rstrip()
 
 
 def _error(attempt: Attempt) -> str | None:
@@ -111,6 +120,8 @@ def _places(load: Load, pipeline: Pipeline) -> dict[str, str]:
         last = load.attempts[-1]
         places["run"] = f"{last.job_name} {last.run_id}"
         places["report"] = f"s3://{pipeline.output('work_bucket')}/{report_key(load.load_id, last.number)}"
+    if load.report is not None:
+        places["page"] = f"pipeline open {load.load_id}{pipeline.stack_option}"
     if load.report is not None and load.report.rejected_uri:
         places["rejected"] = f"pipeline rejected {load.load_id}{pipeline.stack_option}"
     if load.is_failed:

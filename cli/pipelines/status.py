@@ -145,7 +145,7 @@ def status_text(status: PipelineStatus) -> str:
     queue = status.queue
     lines.append(f"  queue: {queue.waiting} waiting, {queue.delayed} delayed, {queue.in_flight} being handled")
     mails = status.subscriptions
-    lines.append(f"  dead letters: {status.dead_letters}; mails go to {mails.confirmed}, {mails.pending} unconfirmed")
+    lines.append(f"  dead letters: {status.dead_letters}; {_addresses(mails)}")
     if status.latest_days:
         lines += ["", "Latest days"]
         for day, loads in status.latest_days.items():
@@ -157,6 +157,15 @@ def status_text(status: PipelineStatus) -> str:
             lines.append(f"  {day}  {counted(len(loads), 'file'):<9} {read}, {rejected:,} rejected{not_loaded}")
     lines += ["", *(f"To do: {sentence}" for sentence in status.advice)] if status.advice else ["", "Nothing to do."]
     return "\n".join(lines)
+
+
+def _addresses(mails: Subscriptions) -> str:
+    confirmed = f"mails go to {mails.confirmed:,} {agreeing(mails.confirmed, 'address', 'addresses')}"
+    return (
+        f"{confirmed}, {mails.pending:,} more {agreeing(mails.pending, 'is', 'are')} unconfirmed"
+        if mails.pending
+        else confirmed
+    )
 
 
 def _latest_days(recent: list[Load]) -> dict[str, list[Load]]:

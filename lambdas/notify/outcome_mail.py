@@ -19,7 +19,7 @@ from lambdas.notify.mail_context import MailContext, file_and_day, short_day
 from lambdas.printable import printable
 from schemas.counted import agreeing, counted
 from schemas.reports import REUSED_ADVICE, EarlierFile, Report, beside_name
-from schemas.work_bucket import report_key
+from schemas.work_bucket import page_key
 
 _URI, _SENTENCE, _RUN_MESSAGE, _EARLIER = 1200, 1500, 1000, 300
 # The subject is cut at its end.
@@ -187,8 +187,8 @@ def _operator(context: MailContext) -> list[str]:
         "log": log_link(context.region, context.job_log_group, context.run.run_id),
     }
     if report is not None:
-        key = report_key(drop.load_id, context.attempt)
-        named["report"] = object_link(context.region, context.work_bucket, key)
+        key = page_key(drop.load_id, context.attempt)
+        named["page"] = object_link(context.region, context.work_bucket, key)
         if report.rejected_uri:
             rejected_key = report.rejected_uri.removeprefix(f"s3://{context.work_bucket}/")
             named["rejected"] = object_link(context.region, context.work_bucket, rejected_key[:_URI])

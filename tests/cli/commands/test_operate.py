@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from schemas.drops import Drop
+from schemas.reports import beside_name
 from schemas.work_bucket import OPEN, SWEEP
 from tests.cli.terminals import Terminal
 from tests.local.local_clouds import put, transactions, transactions_key
@@ -83,7 +84,9 @@ def test_a_failed_load_says_why_and_how_to_replay_it(shop: Terminal, failed: Dro
     assert shown["load"]["error"] == shown["attempts"][-1]["error"]
     text = shop.run("show", "broken.csv").stdout
     assert f"pipeline replay {failed.load_id}" in text
-    assert shown["load"]["error"] in text
+    assert f"pipeline open {failed.load_id}" in text
+    sentence = beside_name(shown["load"]["error"], "broken.csv")
+    assert (text.splitlines()[0], text.count(sentence)) == (f"broken.csv is not loaded: {sentence}", 1)
 
 
 def test_a_range_with_a_part_that_is_no_day_is_refused(shop: Terminal) -> None:
@@ -135,6 +138,7 @@ def test_the_status_names_what_needs_a_person(shop: Terminal, loaded: Drop, fail
     assert "2023-03-15" in shown["latest_days"]
     assert f"broken.csv failed; see `pipeline show {failed.load_id}`" in shown["advice"]
     assert "To do: broken.csv failed" in result.stdout
+    assert "  dead letters: 0; mails go to 1 address" in result.stdout.splitlines()
     assert "  2023-03-16  1 file               0 rows, 0 rejected, 1 file not loaded" in result.stdout.splitlines()
 
 
@@ -190,6 +194,7 @@ def test_a_plan_says_what_the_load_then_does_and_touches_nothing(shop: Terminal,
     assert (again.exit_code, "2  say what is known already" in again.stdout) == (3, True)
     refused = shop.run("plan", str(unread))
     assert (refused.exit_code, "would not be loaded: " in refused.stdout) == (1, True)
+    assert (refused.stdout.count("unread_2023-03-16.csv as "), refused.stdout.count("0 rows")) == (1, 0)
 
 
 def test_dead_letters_are_listed_redriven_and_discarded(shop: Terminal) -> None:
