@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
@@ -29,9 +28,9 @@ class Buckets:
         self._folder = folder
         self._name = name
         self._most_held = HELD_BYTES if held_bytes is None else held_bytes
-        self._held: dict[int | None, list[pl.DataFrame]] = {}
+        self._held: dict[int, list[pl.DataFrame]] = {}
         self._held_bytes = 0
-        self._pieces: dict[int, list[Path | pl.DataFrame]] = {}
+        self._on_disk: dict[int, list[Path]] = {}
         self._files = 0
 
     def add(self, rows: pl.DataFrame, bucket: pl.Expr | int) -> None:
@@ -39,27 +38,27 @@ class Buckets:
         if rows.is_empty():
             return
         # Gathered, not filtered: a filtered text column keeps its whole chunk in memory.
-        compact = rows.select(pl.all().gather(pl.int_range(pl.len())))
         if isinstance(bucket, int):
-            self._held.setdefault(bucket, []).append(compact)
+            parts = {bucket: rows.select(pl.all().gather(pl.int_range(pl.len())))}
         else:
-            numbers = rows.select(bucket.cast(pl.UInt32).alias(_BUCKET)).to_series()
-            self._held.setdefault(None, []).append(compact.with_columns(numbers))
-        self._held_bytes += int(compact.estimated_size())
+            numbered = rows.with_columns(bucket.cast(pl.UInt32).alias(_BUCKET))
+            by_number = numbered.partition_by(_BUCKET, as_dict=True, include_key=False)
+            parts = {int(number): part for (number,), part in by_number.items()}
+        for number, part in parts.items():
+            self._held.setdefault(number, []).append(part)
+            self._held_bytes += int(part.estimated_size())
         if self._held_bytes > self._most_held:
-            self._distribute(to_disk=True)
+            self._write()
 
     def numbers(self) -> list[int]:
         """The buckets that have rows, in order."""
-        self._distribute(to_disk=False)
-        return sorted(self._pieces)
+        return sorted({*self._on_disk, *self._held})
 
     def batches(self, bucket: int) -> Iterator[pl.DataFrame]:
         """The rows of a bucket in the order in which they were added; may be called more than once."""
-        self._distribute(to_disk=False)
         batch: list[pl.DataFrame] = []
         rows = 0
-        for piece in self._pieces.get(bucket, ()):
+        for piece in (*self._on_disk.get(bucket, ()), *self._held.get(bucket, ())):
             # Not scan_ipc, which fails where neither HOME nor USER nor POLARS_TEMP_DIR is set.
             batch.append(pl.read_ipc(piece, memory_map=False) if isinstance(piece, Path) else piece)
             rows += batch[-1].height
@@ -69,15 +68,10 @@ class Buckets:
         if batch:
             yield pl.concat(batch)
 
-    def _distribute(self, *, to_disk: bool) -> None:
-        """Distribute the held rows over their buckets."""
-        for number, frames in self._held.items():
-            rows = pl.concat(frames)
-            parts: dict[tuple[Any, ...], pl.DataFrame] = {(number,): rows}
-            if number is None:
-                parts = rows.partition_by(_BUCKET, as_dict=True, include_key=False)
-            for (bucket,), part in parts.items():
-                self._pieces.setdefault(int(bucket), []).append(self._written(part) if to_disk else part)
+    def _write(self) -> None:
+        """Write the held rows to disk, a file for each bucket."""
+        for number, parts in self._held.items():
+            self._on_disk.setdefault(number, []).append(self._written(pl.concat(parts)))
         self._held, self._held_bytes = {}, 0
 
     def _written(self, rows: pl.DataFrame) -> Path:

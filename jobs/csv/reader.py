@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import chain
 from typing import Any, BinaryIO, Callable, NamedTuple
 
@@ -88,11 +89,27 @@ class SourceFile:
         They have the file's own columns by the layout's names, and the contract's. A value is null where it
         is empty. Ignore the values of a malformed record. Raises FileRefused where a quote hides rows.
         """
+        return (frame for read in self.unread_chunks() if (frame := read()).height)
+
+    def unread_chunks(self) -> Iterator[Callable[[], pl.DataFrame]]:
+        """As `chunks`, each to be read by its call, in any thread and order; some may have no row."""
         orders = OrderRows(self.layout, self.read_part, self._filled(), self.orders)
+        if self.is_unquoted and not (self.layout.is_derived or orders.filled):
+            with self.content.open("rb") as file:
+                file.seek(self.data_offset)
+                for block in self._plain_blocks(file):
+                    yield partial(self._plain_chunk, block)
+            return
         for frame in self._frames():
             frame = without_blank_records(frame, self.layout)
-            if frame.height:
-                yield orders.complete(frame) if self.layout.is_derived or orders.filled else frame
+            complete = orders.complete(frame) if self.layout.is_derived or orders.filled else frame
+            yield partial(_itself, complete)
+
+    def _plain_chunk(self, block: _Located) -> pl.DataFrame:
+        return without_blank_records(self._plain_frame(block), self.layout)
+
+    def _plain_frame(self, block: _Located) -> pl.DataFrame:
+        return unguarded(plain_frame(block.rows, block.line, self.layout), self.layout)
 
     def transaction_ids(self) -> Iterator[pl.DataFrame]:
         """The first column of the contract alone, as in `chunks`; blank lines and malformed records may come along."""
@@ -152,8 +169,8 @@ class SourceFile:
             return
         with self.content.open("rb") as file:
             file.seek(self.data_offset)
-            for offset, line, block in self._plain_blocks(file):
-                yield _Located(offset, line, unguarded(plain_frame(block, line, self.layout), self.layout))
+            for block in self._plain_blocks(file):
+                yield _Located(block.offset, block.line, self._plain_frame(block))
 
     def _whole_lines(self, file: BinaryIO) -> Iterator[tuple[bytes, int]]:
         """As `whole_lines`; a second reading has the same blocks."""
@@ -198,6 +215,10 @@ class SourceFile:
                 # A record that continues after the block is read again, from its start, with the next block.
                 unfinished = _from_line(lines, used)
                 offset, line = offset + len(lines) - len(unfinished), line + used
+
+
+def _itself(frame: pl.DataFrame) -> pl.DataFrame:
+    return frame
 
 
 def _from_line(lines: bytes, number: int) -> bytes:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import NamedTuple
+from typing import Callable, NamedTuple
 
 import polars as pl
 
@@ -119,14 +119,15 @@ class Stager:
     ) -> StagedRows:
         """A whole drop by one worker, a chunk at a time, in bounded memory; `rejected` takes its rejected rows."""
 
-        def validate(numbered: tuple[int, pl.DataFrame]) -> _StagedChunk:
-            number, rows = numbered
+        def validate(numbered: tuple[int, Callable[[], pl.DataFrame]]) -> _StagedChunk:
+            number, read = numbered
+            rows = read()
             split = candidates.split(rows, validator.validate(rows))
             amount = self.keep_winners(split.accepted, validator, f"part-{number:05d}.parquet")
             return _StagedChunk(rows.height, split.contested, split.rejected, amount)
 
         rows_read, selected_rejected, amount = 0, 0, Decimal(0)
-        for number, chunk in enumerate(map_ordered(validate, enumerate(source.chunks()))):
+        for number, chunk in enumerate(map_ordered(validate, enumerate(source.unread_chunks()))):
             refuse_second_header(chunk.rejected, source.layout, source.name)
             rows_read, amount = rows_read + chunk.rows, amount + chunk.amount
             candidates.set_aside(chunk.contested, number)

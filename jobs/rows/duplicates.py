@@ -57,6 +57,9 @@ _AS_REJECTED = "as_rejected."
 """Before the names of the columns with a contested row as it would be rejected. One column of structs would be written
 with the texts of all rows of its frame into every bucket."""
 _ACCEPTED_ROWS = "accepted_rows"
+_FIRST = "first"
+_HASH = "hash"
+_PLACE = "place"
 
 CONFLICTING = "conflicting_rows"
 
@@ -179,14 +182,14 @@ def set_aside(buckets: Buckets, marks: Marks, contested: pl.DataFrame, chunk: in
 
 
 def settle_events(batches: Callable[[], Iterator[pl.DataFrame]]) -> SettledEvents:
-    """Settle one bucket of contested rows; it is read twice."""
-    spread, last = _events(batches())
-    is_conflicting = pl.any_horizontal(pl.col(f"least_{name}").ne_missing(pl.col(f"most_{name}")) for name in _SALE)
-    conflicting = spread.filter(is_conflicting).select(_SAME_EVENT)
-    _, sound = _in_conflict(last, conflicting)
-    of_sound = spread.filter(~is_conflicting).get_column(_ACCEPTED_ROWS)
-    rejected = chain.from_iterable(_rejected(batch, conflicting) for batch in batches())
-    return SettledEvents(rejected, sound, int(of_sound.sum()) - sound.height)
+    """Settle one bucket of contested rows; it is read again where rows of it are rejected."""
+    events, has_waiting = _events(batches())
+    conflicting = events.filter(CONFLICTING).select(_SAME_EVENT)
+    sound = events.filter(~pl.col(CONFLICTING) & pl.col(_IS_ACCEPTED))
+    duplicate = int(sound.get_column(_ACCEPTED_ROWS).sum()) - sound.height
+    to_reject = batches() if has_waiting or conflicting.height else iter(())
+    rejected = chain.from_iterable(_rejected(batch, conflicting) for batch in to_reject)
+    return SettledEvents(rejected, sound.drop(CONFLICTING, _IS_ACCEPTED, _ACCEPTED_ROWS), duplicate)
 
 
 def settle_ids(batches: Iterator[pl.DataFrame]) -> SettledIds:
@@ -230,35 +233,48 @@ def _contested(typed: pl.DataFrame, as_rejected: pl.DataFrame, is_accepted: bool
     return typed.with_columns(pl.lit(is_accepted).alias(_IS_ACCEPTED), *named)
 
 
-def _events(batches: Iterator[pl.DataFrame]) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """(for each event the range of what its rows say, the last accepted row of each event)."""
-    ranges: list[pl.DataFrame] = []
-    last: list[pl.DataFrame] = []
+def _events(batches: Iterator[pl.DataFrame]) -> tuple[pl.DataFrame, bool]:
+    """(one row for each event, whether some rows only wait): the last accepted row, if any is accepted.
+
+    With it come the number of the event's accepted rows, and whether its rows contradict each other.
+    """
+    standing: pl.DataFrame | None = None
+    has_waiting = False
     for batch in batches:
-        of_rows = batch.select(
-            *_SAME_EVENT,
-            *(pl.col(name).alias(f"least_{name}") for name in _SALE),
-            *(pl.col(name).alias(f"most_{name}") for name in _SALE),
-            pl.col(_IS_ACCEPTED).cast(pl.Int64).alias(_ACCEPTED_ROWS),
+        has_waiting |= not batch.get_column(_IS_ACCEPTED).all()
+        rows = batch.drop(CHUNK, starts_with(_AS_REJECTED)).with_columns(
+            pl.col(_IS_ACCEPTED).cast(pl.Int64).alias(_ACCEPTED_ROWS), pl.lit(False).alias(CONFLICTING)
         )
-        ranges = [_spread(pl.concat([*ranges, of_rows]))]
-        accepted = batch.drop(_IS_ACCEPTED, CHUNK, starts_with(_AS_REJECTED)).filter(batch.get_column(_IS_ACCEPTED))
-        last = [_last_of_each_event(pl.concat([*last, accepted]))]
-    return ranges[0], last[0]
+        standing = _one_of_each_event(rows if standing is None else pl.concat([standing, rows]))
+    assert standing is not None, "a bucket has rows"
+    return standing, has_waiting
 
 
-def _spread(ranges: pl.DataFrame) -> pl.DataFrame:
-    """One range for each event."""
-    alone, others = _alone(ranges, EVENT_HASH)
-    together = others.group_by(_SAME_EVENT).agg(
-        pl.col("^least_.*$").min(), pl.col("^most_.*$").max(), pl.col(_ACCEPTED_ROWS).sum()
-    )
-    return pl.concat([alone, together])
-
-
-def _last_of_each_event(rows: pl.DataFrame) -> pl.DataFrame:
+def _one_of_each_event(rows: pl.DataFrame) -> pl.DataFrame:
     alone, others = _alone(rows, EVENT_HASH)
-    return pl.concat([alone, others.filter(pl.col(SOURCE_LINE) == pl.col(SOURCE_LINE).max().over(_SAME_EVENT))])
+    if others.is_empty():
+        return alone
+    first = _first_of_each_event(others)
+    sale = others.select(_SALE)
+    differs = [own.ne_missing(of_first) for own, of_first in zip(sale, sale[first])]
+    rows = others.with_columns(
+        first.alias(_FIRST),
+        pl.any_horizontal(CONFLICTING, *differs).alias(CONFLICTING),
+        # Rows that wait come before all accepted ones.
+        pl.when(_IS_ACCEPTED).then(SOURCE_LINE).otherwise(-pl.col(SOURCE_LINE)).alias(_PLACE),
+    ).with_columns(pl.col(CONFLICTING).any().over(_FIRST), pl.col(_ACCEPTED_ROWS).sum().over(_FIRST))
+    last = rows.filter(pl.col(_PLACE) == pl.col(_PLACE).max().over(_FIRST))
+    return pl.concat([alone, last.select(alone.columns)])
+
+
+def _first_of_each_event(rows: pl.DataFrame) -> pl.Series:
+    """For each row the number of the first row of its event. Hashes find it, and the values prove it."""
+    numbered = rows.select(*_SAME_EVENT, EVENT_HASH.alias(_HASH)).with_row_index(_FIRST)
+    first = numbered.select(pl.col(_FIRST).first().over(_HASH)).to_series()
+    events = rows.select(_SAME_EVENT)
+    if events.equals(events[first]):
+        return first
+    return numbered.select(pl.col(_FIRST).first().over(_SAME_EVENT)).to_series()
 
 
 def _alone(rows: pl.DataFrame, hashed: pl.Expr) -> tuple[pl.DataFrame, pl.DataFrame]:

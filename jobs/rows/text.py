@@ -18,9 +18,20 @@ _EXCEL_TEXT = '^="(.*)"$'
 """The form `="…"`, with which Excel keeps a number as it is written."""
 
 
+_TEXT = "text"
+# One query for all steps: each costs as much as a thousand values.
+_CLEAN = pl.col(_TEXT).str.replace_all(_ENDS, "").str.replace(_EXCEL_TEXT, "${1}").str.replace_all(_ENDS, "")
+_BARE = (
+    _CLEAN.str.replace('^"(.*)"$', "${1}")
+    .str.replace("^'(.*?)'?$", "${1}")
+    .str.strip_chars(_MARKS)
+    .str.replace_all(_ENDS, "")
+)
+
+
 def clean(text: pl.Series) -> pl.Series:
     """The values without what surrounds them, and without Excel's `="…"`."""
-    return text.str.replace_all(_ENDS, "").str.replace(_EXCEL_TEXT, "${1}").str.replace_all(_ENDS, "")
+    return _evaluated(_CLEAN, text)
 
 
 def bare(text: pl.Series) -> pl.Series:
@@ -32,12 +43,11 @@ def bare(text: pl.Series) -> pl.Series:
     if not unclean.any():
         return text
     # Scattering changes the series it is called on.
-    return text.clone().scatter(unclean.arg_true(), _laid_bare(text.filter(unclean)))
+    return text.clone().scatter(unclean.arg_true(), _evaluated(_BARE, text.filter(unclean)))
 
 
-def _laid_bare(text: pl.Series) -> pl.Series:
-    unquoted = clean(text).str.replace('^"(.*)"$', "${1}").str.replace("^'(.*?)'?$", "${1}")
-    return unquoted.str.strip_chars(_MARKS).str.replace_all(_ENDS, "")
+def _evaluated(expression: pl.Expr, text: pl.Series) -> pl.Series:
+    return text.alias(_TEXT).to_frame().select(expression).to_series().alias(text.name)
 
 
 def read(

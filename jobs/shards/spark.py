@@ -12,9 +12,10 @@ from functools import cached_property
 from typing import Any, Callable
 
 from jobs.errors import TransientError
+from jobs.main import BEFORE_POLARS
 
 WORKER_ENVIRONMENT = {
-    "_RJEM_MALLOC_CONF": "narenas:1",
+    **BEFORE_POLARS,
     # A worker runs as many tasks at a time as it has cores.
     "POLARS_MAX_THREADS": "1",
 }

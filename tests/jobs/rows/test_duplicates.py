@@ -143,7 +143,7 @@ def test_a_file_is_read_twice_however_many_ids_repeat(repeats: int) -> None:
         (f"T{at}", *SALE[1:3], quantity, *SALE[4:]) for at in range(repeats, 2 * repeats) for quantity in "12"
     ]
     content = write([*twice, *conflicting])
-    reads = {"transaction_ids": 0, "chunks": 0}
+    reads = {"transaction_ids": 0, "unread_chunks": 0}
 
     def counting(name: str) -> object:
         read = getattr(SourceFile, name)
@@ -159,7 +159,7 @@ def test_a_file_is_read_twice_however_many_ids_repeat(repeats: int) -> None:
         run = dry_run(content)
     assert run.error is None
     assert (len(run.staged), run.duplicate) == (repeats, repeats)
-    assert reads == {"transaction_ids": 1, "chunks": 1}
+    assert reads == {"transaction_ids": 1, "unread_chunks": 1}
 
 
 def test_rows_of_one_id_are_never_held_together() -> None:
