@@ -20,7 +20,7 @@ LAYOUTS = ("glue/lib/installation", "tmp/glue-python-libs-7f3a")
 
 OLD, OURS = "1.21.21", "1.42.97"
 HEAP = "narenas:1,dirty_decay_ms:1000,muzzy_decay_ms:0"
-"""What jemalloc is asked for: one heap, and free memory given back after a second."""
+"""The settings of jemalloc: one heap, and free memory given back after a second."""
 
 # A job that prints where it was imported from, and its environment.
 FAKE_JOB = """
