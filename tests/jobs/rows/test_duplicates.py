@@ -27,7 +27,7 @@ from schemas.sources import DEFAULT
 from tests.jobs.dry_run import dry_run, small_pieces
 from tests.jobs.test_whole_files import check, pieces
 from tests.oracle import values as oracle_values
-from tests.oracle.text import SOURCE_COLUMNS, trim
+from tests.oracle.text import SOURCE_COLUMNS
 from tests.strategies.files import render, write
 from tests.strategies.hostile_content import HEADER
 from tests.strategies.rows import Transaction, hostile_texts
@@ -47,7 +47,7 @@ def test_each_id_that_repeats_is_set_aside(texts: Sequence[str], pieces: Mapping
         candidates = DuplicateCandidates(source, Path(folder), IdReader(DEFAULT.null_words))
         contested = [candidates.split(chunk, as_if_accepted(chunk)).contested for chunk in source.chunks()]
     occurrences = Counter(text for chunk in contested for text in chunk.get_column("transaction_id"))
-    counts = Counter(oracle_values.read_id(text) for text in texts if not set("\r\n\0") & set(trim(text)))
+    counts = Counter(oracle_values.read_id(text) for text in texts if not set("\r\n\0") & set(text))
     due = {text: count for text, count in counts.items() if text and count > 1}
     assert {text: occurrences[text] for text in due} == due
 
