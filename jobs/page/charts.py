@@ -37,8 +37,8 @@ def bars(name: str, labels: Sequence[str], series: Mapping[str, Sequence[float]]
 
 
 def horizontal_bars(name: str, labels: Sequence[str], series: Mapping[str, Sequence[float]]) -> Markup:
-    """Horizontal bars, one per label."""
-    chart = pygal.HorizontalStackedBar(**_options(series, width=_WIDTH, height=60 + 30 * len(labels)))
+    """Horizontal bars, one per label; drawn for half the page."""
+    chart = pygal.HorizontalStackedBar(**_options(series, width=_WIDTH // 2, height=60 + 30 * len(labels)))
     chart.x_labels = list(labels)
     return _drawn(name, chart, series)
 

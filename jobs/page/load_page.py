@@ -10,7 +10,7 @@ from jobs.page.templates import money, page, signed
 from schemas.counted import agreeing, counted
 from schemas.counts import ROW_WORDS, Counts
 from schemas.reject_reasons import REJECT_REASONS
-from schemas.reports import SUCCEEDED, Report
+from schemas.reports import SUCCEEDED, Report, beside_name
 from schemas.runs import FLOW_IN, RETRACT
 from schemas.usual import PastLoad
 
@@ -45,7 +45,7 @@ def _file_name(report: Report) -> str:
 
 def _verdict(report: Report) -> str:
     if report.error is not None:
-        return f"Not loaded: {report.error.sentence}"
+        return f"Not loaded: {beside_name(report.error.sentence, _file_name(report))}"
     if report.event == FLOW_IN:
         arrived = -(report.counts or {}).get("rejected", 0)
         return f"Loaded: {counted(arrived, 'row')} that had waited for a customer or product."

@@ -146,8 +146,26 @@ def test_names_of_files_are_readable_on_a_telephone(browser: Browser, shop: Shop
         assert [box for box in boxes if box is None or box["width"] < box["height"]] == []
 
 
+def test_lists_on_a_telephone_need_no_sideways_scroll(browser: Browser, every_page: list[Path]) -> None:
+    for path in every_page:
+        with opened(browser, path, width=WIDTHS["telephone"]) as seen:
+            hidden = "lists => lists.map(each => each.scrollWidth - each.clientWidth)"
+            assert max([0, *seen.page.locator(".scroll:has(.stacked)").evaluate_all(hidden)]) == 0, path
+            samples = [each.bounding_box() for each in seen.page.locator("td.last").all()]
+            assert [box for box in samples if box is None or box["width"] < WIDTHS["telephone"] / 2] == [], path
+
+
+def test_words_of_charts_are_readable_on_a_telephone(browser: Browser, every_page: list[Path]) -> None:
+    for path in every_page:
+        with opened(browser, path, width=WIDTHS["telephone"]) as seen:
+            words = seen.page.locator("figure svg text").all()
+            heights = [box["height"] for box in (word.bounding_box() for word in words) if box]
+            assert min([9, *heights]) >= 9, path
+
+
 def test_a_refused_file_says_why_at_the_top(browser: Browser, shop: Shop) -> None:
     with opened(browser, shop.index) as seen:
         assert seen.page.locator(".verdict").inner_text().endswith("6 of 7 loaded.")
         seen.page.locator("tr", has_text="not loaded").locator("a").click()
-        assert "Not loaded: transactions_2023-03-20.csv" in seen.page.locator(".verdict").inner_text()
+        assert seen.page.locator("h1").inner_text() == "transactions_2023-03-20.csv"
+        assert seen.page.locator(".verdict").inner_text().startswith("✗Not loaded: line 1: ")
