@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from cli.invocation import Invocation, command
-from cli.refusals import Refused
+from cli.refusals import Failed, Refused
 
 
 @command(on_pipeline=True)
@@ -22,13 +22,20 @@ def sql(
     """Run a statement in the warehouse and show its rows.
 
     Without a QUERY, statements are read from standard input, each up to its semicolon. Ctrl-C cancels the statement
-    that runs.
+    that runs; `quit` ends the session.
     """
-    from cli.pipelines.statements import read_statements, result_text, run_statement
+    from cli.pipelines.statements import are_typed, read_statements, result_text, run_statement
 
     if query is not None and not query.strip():
         raise Refused("the statement is empty; give one in quotes, or on standard input")
+    goes_on = query is None and are_typed()
     for statement in [query] if query is not None else read_statements():
-        with invocation.when_interrupted("The statement was cancelled in the warehouse."):
-            result = run_statement(invocation.pipeline, statement, limit=limit)
-        invocation.show(result.as_json(), result_text(result))
+        try:
+            with invocation.when_interrupted("The statement was cancelled in the warehouse."):
+                result = run_statement(invocation.pipeline, statement, limit=limit)
+        except Failed as refused:
+            if not goes_on:
+                raise
+            typer.echo(refused, err=True)
+        else:
+            invocation.show(result.as_json(), result_text(result))

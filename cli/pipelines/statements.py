@@ -17,6 +17,8 @@ from schemas.counted import counted
 
 _LOOK_SECONDS = 0.2
 _WIDEST = 40
+_ENDS = ("\\q", "quit", "exit")
+"""Lines that end a session, as in psql and elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -76,11 +78,19 @@ def _wait_for(client: Any, statement_id: str) -> dict[str, Any]:
         time.sleep(_LOOK_SECONDS)
 
 
+def are_typed() -> bool:
+    """True when a person types the statements, who reads an error and goes on."""
+    return sys.stdin.isatty()
+
+
 def read_statements() -> Iterator[str]:
-    """Statements from standard input, each up to its semicolon; shows a prompt on a terminal."""
+    """Statements from standard input, each up to its semicolon, until its end or a line that says to quit; shows a
+    prompt on a terminal."""
     pending = ""
     while True:
         line = _read_line("    -> " if pending else "sql -> ")
+        if not pending and line.strip().rstrip(";").lower() in _ENDS:
+            return
         pending += line
         if pending.strip() and (not line or pending.rstrip().endswith(";")):
             yield pending.strip().removesuffix(";")
@@ -91,7 +101,7 @@ def read_statements() -> Iterator[str]:
 
 def _read_line(prompt: str) -> str:
     """A line with its end; empty at the end of standard input."""
-    if not sys.stdin.isatty():
+    if not are_typed():
         return sys.stdin.readline()
     line = ""
     try:

@@ -12,8 +12,11 @@ from typer.testing import CliRunner
 import cli.backfill.batches
 import cli.drops.uploads
 import cli.pipelines.pipeline
+import cli.pipelines.statements
 import cli.pipelines.status
 from cli.main import app
+from cli.pipelines.statements import Result
+from cli.refusals import Failed
 from schemas.drops import Drop
 
 PIPELINE = SimpleNamespace(look_seconds=0, stack_option=" --stack prod", client=lambda _: None)
@@ -49,6 +52,29 @@ def test_an_interrupted_wait_says_what_goes_on(
         (tmp_path / name).touch()
     stopped = CliRunner().invoke(app, [*words, str(tmp_path)])
     assert (stopped.exit_code, sentence in stopped.stderr) == (130, True), stopped.output
+
+
+@pytest.mark.parametrize("end", ["\\q", "quit", "exit;"])
+def test_a_session_of_statements_goes_on_until_it_is_ended(end: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a terminal a refused statement is shown, and the next one runs."""
+    run: list[str] = []
+
+    def run_statement(_: object, statement: str, **__: object) -> Result:
+        run.append(statement)
+        if statement == "typo":
+            raise Failed("the warehouse refused the statement: syntax error")
+        return Result(["count"], [[40]], None, False)
+
+    monkeypatch.setattr(cli.pipelines.statements, "run_statement", run_statement)
+    lines = f"typo;\nselect\nquit;\n{end}\nselect 2;\n"
+    piped = CliRunner().invoke(app, ["sql"], input=lines)
+    assert (piped.exit_code, run) == (1, ["typo"])
+
+    run.clear()
+    monkeypatch.setattr(cli.pipelines.statements, "are_typed", lambda: True)
+    typed = CliRunner().invoke(app, ["sql"], input=lines)
+    assert (typed.exit_code, run) == (0, ["typo", "select\nquit"])
+    assert ("syntax error" in typed.stderr, "(1 row)" in typed.stdout) == (True, True)
 
 
 def test_a_watch_without_a_terminal_prints_changes_only(monkeypatch: pytest.MonkeyPatch) -> None:
