@@ -9,6 +9,7 @@ from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from unittest import mock
 
 import polars as pl
 import pytest
@@ -277,6 +278,29 @@ def test_repeated_keys_are_found_across_chunks() -> None:
         assert read(f"{PRODUCT_HEADER}\n{rows}").height == 50
         with pytest.raises(DimensionRefused, match=r"line 9: product_id 'P7' has rows that differ.* next on line 52\)"):
             read(f"{PRODUCT_HEADER}\n{rows}P7,,,2,\n")
+
+
+def test_the_rows_of_a_dimension_are_never_held_together() -> None:
+    """Three million customers once did not fit 1 GiB: only keys may be held for the whole file, eight bytes each."""
+    heights = []
+    concat = pl.concat
+
+    def noted(frames: Sequence[pl.DataFrame], **more: object) -> pl.DataFrame:
+        whole = concat(frames, **more)
+        if isinstance(whole, pl.DataFrame):
+            heights.append(whole.height)
+        return whole
+
+    dimension = DIMENSIONS[CUSTOMERS]
+    with TemporaryDirectory() as folder, small_pieces(), mock.patch("polars.concat", noted):
+        path = Path(folder) / "drop"
+        path.write_text(CUSTOMER_HEADER + "\n" + "".join(f"C{at},,,,\n" for at in range(200)) + "C7,,,,\n" * 50)
+        source = open_dimension(path, name="customers.csv", dimension=dimension)
+        rows = DimensionRows(source, dimension)
+        heights += (of_chunk := [chunk.height for chunk in rows.chunks()])
+        rows.refuse_faults()
+    assert sum(of_chunk) == 200
+    assert max(heights) < 25
 
 
 def test_a_person_in_a_file_without_header_is_not_shown() -> None:

@@ -182,6 +182,24 @@ def test_rows_of_one_id_are_never_held_together() -> None:
     assert max(heights) < 50
 
 
+@pytest.mark.parametrize("repeats", [100, 400])
+def test_a_row_set_aside_is_read_from_disk_twice_however_many_there_are(repeats: int) -> None:
+    """Once to settle its event and once to settle its id: a bucket is not looked for in the files of the others."""
+    rows_read = []
+    read_ipc = pl.read_ipc
+
+    def counted(source: Path, **more: bool) -> pl.DataFrame:
+        rows = read_ipc(source, **more)
+        if rows.columns != ["hash"]:
+            rows_read.append(rows.height)
+        return rows
+
+    with small_pieces(), mock.patch("polars.read_ipc", counted):
+        run = dry_run(write([(f"T{at}", *SALE[1:]) for at in range(repeats)] * 2))
+    assert (len(run.staged), run.duplicate) == (repeats, repeats)
+    assert repeats < sum(rows_read) <= 2 * (2 * repeats)
+
+
 def test_rows_set_aside_in_many_buckets_take_no_more_disk_than_in_one() -> None:
     """A bucket's file has the texts of its own rows alone, so its cost does not grow with the number of buckets."""
     texts = Random(1).randbytes(250 * 4000).hex()
