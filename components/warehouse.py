@@ -38,6 +38,9 @@ session_user similar snapshot some sysdate system table tag tdes text255 text32k
 trailing true truncatecolumns union unique unnest unpivot user using verbose wallet when where with without
 """
 
+MOST_RPU_HOURS = 1_000_000
+"""More than the largest workgroup can use in a day."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class WarehouseArgs:
@@ -85,10 +88,10 @@ class WarehouseArgs:
             f"0 for no maximum, or a multiple of 8 from warehouseBaseCapacity ({capacity}) to 512 (RPU)",
         )
         require(
-            self.warehouse_rpu_hours_per_day >= 1,
+            1 <= self.warehouse_rpu_hours_per_day <= MOST_RPU_HOURS,
             "warehouse_rpu_hours_per_day",
             self.warehouse_rpu_hours_per_day,
-            "at least 1 (RPU hour)",
+            f"from 1 to {MOST_RPU_HOURS} (RPU hours)",
         )
         for field in ("lock_seconds", "statement_seconds"):
             value = getattr(self, field)

@@ -15,7 +15,8 @@ LABEL_BYTES = 64
 
 FORM = f"different labels with rising lower bounds, the first of them 0, such as {DEFAULT}"
 
-_CLASS = re.compile(r"([^:,\s](?:[^:,]*[^:,\s])?):([0-9]+(?:\.[0-9]{1,2})?)")
+# An amount has at most 16 digits before its decimals: DECIMAL(18,2).
+_CLASS = re.compile(r"([^:,\s](?:[^:,]*[^:,\s])?):([0-9]{1,16}(?:\.[0-9]{1,2})?)")
 
 
 def parse_amount_classes(text: str) -> dict[str, Decimal]:
@@ -27,7 +28,7 @@ def parse_amount_classes(text: str) -> dict[str, Decimal]:
     for part in text.split(","):
         match = _CLASS.fullmatch(part.strip())
         if match is None:
-            raise ValueError(f"{part!r} is not LABEL:BOUND with a bound of at most two decimals")
+            raise ValueError(f"{part!r} is not LABEL:BOUND with a bound of at most 16 digits and two decimals")
         label, bound = match.group(1), Decimal(match.group(2))
         if len(label.encode("utf-8")) > LABEL_BYTES:
             raise ValueError(f"the label {label!r} is longer than {LABEL_BYTES} bytes")

@@ -99,6 +99,7 @@ def test_glues_wrapper_takes_none_of_our_arguments_for_its_own() -> None:
         *("", "Small", "Small:", ":0", "Small:zero", "Small:NaN", "Small:0,Large:Infinity", "Small:1"),
         *("Small:-1,Large:0", "Small:0,Small:5", "Small:0,Large:0.0", "Small:0,Large:100,Medium:50", "Small:0.001"),
         "é" * 33 + ":0",
+        "Small:0,Large:" + "9" * 17,
     ],
 )
 def test_amount_classes_that_cannot_be_are_refused(text: str) -> None:
