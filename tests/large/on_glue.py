@@ -85,7 +85,7 @@ def test_a_plan_of_a_large_file_is_what_the_load_then_does(cloud: LocalCloud, tm
     path = tmp_path / "transactions_2023-03-13.csv"
     path.write_bytes(transactions(*rows, *rows[:7], "T-BAD,C12345,P12345,0,2023-03-13,pending"))
     pipeline = Pipeline("the local cloud", cloud.outputs, session=None)
-    pipeline._clients |= {service: cloud.client(service) for service in ("s3", "glue")}
+    pipeline._clients.update({service: cloud.client(service) for service in ("s3", "glue")})
     before = {run.job_run_id for run in cloud.runs()}
     plan = make_plan(pipeline, FileToDrop(path, transactions_key(13)), timeout_seconds=500)
     [job] = {run.job_name for run in cloud.runs() if run.job_run_id not in before}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import random
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,7 +14,8 @@ from moto.glue.models import glue_backends
 
 from lambdas.start_run import handler
 from lambdas.start_run.backoff import LONGEST_WAIT_SECONDS, backoff_seconds
-from schemas.messages import drop_message, replay_message
+from schemas.messages import drop_message, flow_in_message, replay_message, retract_message
+from schemas.runs import FLOW_IN, LOAD, RETRACT, decode_run
 from schemas.settings import SettingsMissing
 from tests.lambdas.cloud import (
     ACCOUNT_ID,
@@ -303,6 +305,22 @@ def test_a_replay_that_must_wait_is_the_same_wish_when_it_comes_again(cloud: Clo
     handler.handle(wish, Invocation())  # the first message, redelivered
     deliver(cloud, waiting.body)
     assert [cloud.drop_of(run)[1] for run in cloud.runs() if cloud.drop_of(run)[0] == drop] == [1, 2]
+
+
+@pytest.mark.parametrize(("message", "operation"), [(flow_in_message, FLOW_IN), (retract_message, RETRACT)])
+def test_a_replay_waits_for_a_run_that_does_something_else(
+    cloud: Cloud, message: Callable[..., str], operation: str
+) -> None:
+    drop = cloud.drop()
+    deliver(cloud, drop_message(drop))
+    cloud.end_run(cloud.runs()[0], "SUCCEEDED", report=succeeded(drop))
+    deliver(cloud, message(drop, request="first"), replay_message(drop, request="second"))
+    [waiting] = cloud.sent_messages()
+    assert len(cloud.runs()) == 2
+    cloud.end_run(cloud.runs()[1], "SUCCEEDED", report=succeeded(drop, attempt=2))
+    assert deliver(cloud, waiting.body, waits=1) == []
+    started = [decode_run(run.arguments) for run in cloud.runs()]
+    assert [run and run.operation for run in started] == [LOAD, operation, LOAD]
 
 
 def test_a_missing_job_fails_the_message_and_frees_the_claim(cloud: Cloud) -> None:
