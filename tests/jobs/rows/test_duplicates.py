@@ -183,7 +183,7 @@ def test_rows_of_one_id_are_never_held_together() -> None:
 
 
 @pytest.mark.parametrize("repeats", [100, 400])
-def test_a_row_set_aside_is_read_from_disk_twice_however_many_there_are(repeats: int) -> None:
+def test_a_row_set_aside_is_read_twice_however_many_there_are(repeats: int) -> None:
     """Once to settle its event and once to settle its id: a bucket is not looked for in the files of the others."""
     rows_read = []
     read_ipc = pl.read_ipc
