@@ -47,7 +47,7 @@ KEY_SEPARATOR = "|"
 
 _CASED = re.compile("[^\u2c2f\ua7c0-\ua7ff\U00010570-\U0001ffff]+")
 """All letters whose case every Python version knows."""
-NOT_IN_HEADING_KEY = r"_#.:*`'\"\[\]\u00ad\u200b-\u200f\u2060\ufeff-"
+NOT_IN_HEADING_KEY = r"_#.:*`'\"“”„«»‘’\[\]\u00ad\u200b-\u200f\u2060\ufeff-"
 """A class of a pattern: R writes Transaction.ID, SQL Server [Transaction ID], a form Transaction ID*."""
 
 REJECT, NEGATIVE = "reject", "negative"

@@ -46,7 +46,10 @@ _DAYS = {
     "month first": ("%m{0}%d{0}%Y", "%m{0}%d{0}%y"),
     "year first": ("%Y{0}%m{0}%d",),
 }
-_NAMED_DAYS = ("%d %b %Y", "%d-%b-%Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y", "%Y%m%d")
+_NAMED_DAYS = (
+    *("%d %b %Y", "%d-%b-%Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y", "%Y%m%d"),
+    *("%d %b %y", "%d-%b-%y", "%b %d, %y", "%b-%d-%y", "%b-%d-%Y"),
+)
 _TIMES = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p", "T%H:%M:%S", ", %I:%M:%S %p", ", %H:%M")
 
 CheckWith = Callable[[SourceSettings], CheckResult]

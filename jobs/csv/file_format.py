@@ -43,6 +43,14 @@ _FORMATS = (
     (b"\x28\xb5\x2f\xfd", "compressed with Zstandard; compress it with gzip or not at all"),
     (b"BZh", "compressed with bzip2; compress it with gzip or not at all"),
     (b"\xfd7zXZ", "compressed with xz; compress it with gzip or not at all"),
+    (b"\x04\x22\x4d\x18", "compressed with LZ4; compress it with gzip or not at all"),
+    (b"\xff\x06\0\0sNaPpY", "compressed with Snappy; compress it with gzip or not at all"),
+    (b"\x1f\x9d", "compressed with compress (.Z); compress it with gzip or not at all"),
+    (b"-----BEGIN PGP", "encrypted or signed with PGP; save its content as CSV"),
+    (b"PK\x05\x06", "an empty zip archive; export the rows as CSV"),
+    (b"ARROW1", "an Arrow file; export the rows as CSV"),
+    (b"SEQ\x06", "a sequence file of Hadoop; export the rows as CSV"),
+    (b"PGDMP", "a dump of PostgreSQL; export the rows as CSV"),
     (b"7z\xbc\xaf", "a 7-Zip archive; unpack it"),
     (b"Rar!", "a RAR archive; unpack it"),
     (b"{\\rtf", "an RTF document; save its rows as CSV"),
@@ -55,7 +63,7 @@ _FORMATS = (
 )
 _TAR_AT = 257
 _ZIP = b"PK\x03\x04"
-_WORKBOOK_SIGNS = (b"[Content_Types].xml", b"xl/", b"mimetypeapplication/vnd.oasis.opendocument.spreadsheet")
+_WORKBOOK_SIGNS = (b"[Content_Types].xml", b"xl/", b"mimetypeapplication/vnd.oasis.opendocument.spreadsheet", b".iwa")
 
 
 def unpacked(content: Content, name: str) -> Content:

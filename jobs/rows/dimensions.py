@@ -25,6 +25,13 @@ from schemas.rejected_file import SOURCE_LINE, SOURCE_TEXT
 from schemas.sources import DEFAULT, heading_key
 from schemas.warehouse.tables import Column, Dimension
 
+_TOTAL_WORDS = (
+    *("total", "totals", "grand total", "subtotal", "sub-total", "total result", "sum"),
+    *("summe", "gesamt", "gesamtsumme", "gesamtergebnis", "zwischensumme", "insgesamt"),
+    *("total général", "sous-total", "totale", "totaal", "suma", "razem"),
+)
+"""What a spreadsheet or a report writes into the first column of the row of a total."""
+_TOTAL = rf"(?i)^(?:{'|'.join(_TOTAL_WORDS)})\s*[:=]?$"
 _LINE_BREAK = r"\r\n|\r|\n"
 _SHOWN = 80
 _BESIDE_A_NUMBER = r"^-?(?:[A-Za-z]{0,3}\p{Sc}|[A-Za-z]{2,3}\.?)\s*-?[0-9]|[0-9]\s*(?:\p{Sc}|[A-Za-z]{2,3}\.?)$"
@@ -79,6 +86,7 @@ class DimensionRows:
         # The first row seen so far of each repeated key.
         self._first = pl.DataFrame()
         self._repeats = _Rows()
+        self._totals = _Rows()
         self._faults: dict[str, tuple[str, _Rows]] = {}
         self._cut: dict[str, _Rows] = {}
 
@@ -102,18 +110,22 @@ class DimensionRows:
 
     @property
     def notes(self) -> list[str]:
-        """A sentence for each column whose texts were cut, and one for skipped rows; without the texts, which may be
-        personal data."""
+        """A sentence for each column whose texts were cut, and for each kind of skipped row.
+
+        They are without the texts, which may be personal data.
+        """
         cut = [
             f"{name} is longer than {max_bytes} bytes on line {cut_rows.lines[0]}{cut_rows.more}; it was cut there"
             for name, max_bytes in ((column.name, column.max_bytes) for column in self._columns)
             for cut_rows in [self._cut.get(name)]
             if cut_rows is not None
         ]
-        if not self._repeats.rows:
-            return cut
-        line = self._repeats.lines[0]
-        return [*cut, f"line {line} repeats an earlier row{self._repeats.more}; such a row was skipped"]
+        skipped = {"repeats an earlier row": self._repeats, "is the row of a total": self._totals}
+        return cut + [
+            f"line {rows.lines[0]} {what}{rows.more}; such a row was skipped"
+            for what, rows in skipped.items()
+            if rows.rows
+        ]
 
     def _read(self, chunk: pl.DataFrame) -> pl.DataFrame:
         names = [column.name for column in self._columns]
@@ -121,6 +133,7 @@ class DimensionRows:
         text = text.with_columns(self._cleaned(text.get_column(column.name), column) for column in self._columns)
         # A row for an extra image in a shop's export has no product data.
         text = text.filter(pl.col(IS_MALFORMED) | ~pl.all_horizontal(pl.col(names).is_null()))
+        text = self._without_totals(text)
         refuse_second_header(text, self._source.layout, self._source.name)
         key = pl.col(self._key.name)
         sound = text.filter(~pl.col(IS_MALFORMED))
@@ -128,6 +141,17 @@ class DimensionRows:
         self._fault(sound.filter(key.is_null()), "key", f"the row has no {self._key.name}")
         typed = [sound.get_column(SOURCE_LINE), *(self._typed(sound, column) for column in self._columns)]
         return self._without_repeats(pl.DataFrame(typed))
+
+    def _without_totals(self, text: pl.DataFrame) -> pl.DataFrame:
+        """The rows without those whose id is a word for a total and that describe nothing."""
+        described = [column.name for column in self._columns[1:] if column.max_bytes is not None]
+        is_total = pl.col(self._key.name).str.contains(_TOTAL) & pl.all_horizontal(pl.col(described).is_null())
+        is_total = is_total.fill_null(False) & ~pl.col(IS_MALFORMED)
+        totals = text.filter(is_total)
+        if totals.is_empty():
+            return text
+        self._totals.add(totals)
+        return text.filter(~is_total)
 
     def _cleaned(self, text: pl.Series, column: Column) -> pl.Series:
         """Null where there is nothing."""

@@ -47,7 +47,7 @@ def ascii_lower(text: str) -> str:
     return "".join(chr(ord(letter) + 32) if "A" <= letter <= "Z" else letter for letter in text)
 
 
-NOT_IN_HEADINGS = "-_#.:*`'\"[]\xad\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
+NOT_IN_HEADINGS = "-_#.:*`'\"“”„«»‘’[]\xad\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
 """Characters that do not distinguish headings; neither do case and white space."""
 
 

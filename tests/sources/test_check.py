@@ -142,6 +142,13 @@ def test_a_proposal_names_the_shop_system(folder: Path) -> None:
         (GOOD.replace(",", "|"), {"delimiter": "|"}),
         ("Orders report\n\n" + GOOD, {"skip_rows": 2}),
         (GOOD.replace("2023-03-15 10:00:00", "3/15/2023 8:26").replace("2023-03-15", "3/14/2023"), "month first"),
+        *(
+            (
+                GOOD.replace("2023-03-15 10:00:00", written).replace("2023-03-15", written),
+                {"date_formats": ["iso", form]},
+            )
+            for written, form in (("15-MAR-23", "%d-%b-%y"), ("Mar-15-23", "%b-%d-%y"))
+        ),
         (GOOD.replace("2,2023", "-2,2023"), {"returns": "negative"}),
         (GOOD.replace(",", "^"), {"delimiter": "^"}),
         (GOOD.replace(",", "\x1e"), {"delimiter": "\x1e"}),

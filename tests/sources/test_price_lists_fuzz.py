@@ -21,6 +21,7 @@ from tests.sources.settings import settings_mappings
 COLUMNS = ("product_id", "product_name", "category", "price", "supplier_id")
 IDS = ("P1", "P2", "P3", "'P1", "7.0", "7")
 DISTINCT_IDS = ("P4", "P5 ", "“P6”", "8.0")
+TOTALS = ("total", "gesamt:", "grand total")
 NO_IDS = ("", "NULL", "-", "1.2E+10", "0")
 NAMES = ("Tea", "", "Grüße", 'vinyl 12"', "a, b; c|d\te: f", "C:\\", "NULL")
 SUPPLIERS = ("S1", "", "NULL", "-", "“S1”")
@@ -53,7 +54,9 @@ class PriceListOracle(SourceOracle):
             row = dict(zip(header, (value.strip() for value in values), strict=False))
             texts = {name: row.get(heading, "") if heading else "" for name, heading in headings.items()}
             texts |= {name: self._id(texts[name]) for name in ("product_id", "supplier_id")}
-            if not any(texts.values()):
+            described = [texts[name] for name in ("product_name", "category", "supplier_id")]
+            is_total = texts["product_id"].lower() in TOTALS and not any(described)
+            if is_total or not any(texts.values()):
                 continue
             price = self._list_price(texts["price"], is_own)
             if price is None or not texts["product_id"] or any(map(ROUNDED.fullmatch, texts.values())):
@@ -102,7 +105,7 @@ def settings_and_price_lists(draw: st.DrawFn) -> tuple[Mapping[str, Any], bytes]
     }
     has_faults = draw(st.integers(0, 3)) == 0
     if has_faults:
-        pools |= dict.fromkeys(("product_id", "Artikelnr."), IDS + NO_IDS)
+        pools |= dict.fromkeys(("product_id", "Artikelnr."), IDS + NO_IDS + TOTALS)
         pools |= dict.fromkeys(("price", "Preis"), PRICES + NO_PRICES)
     elif draw(st.booleans()):
         # Numbers that all settings read.
@@ -115,6 +118,12 @@ def settings_and_price_lists(draw: st.DrawFn) -> tuple[Mapping[str, Any], bytes]
         values = [f" {value} " if value and draw(st.integers(0, 7)) == 0 else value for value in values]
         if draw(st.booleans()):
             values[header.index(names.get("product_id", "product_id"))] = own_id
+        elif draw(st.integers(0, 5)) == 0:
+            total = {
+                names.get("product_id", "product_id"): "TOTAL",
+                names.get("price", "price"): draw(st.sampled_from(PRICES)),
+            }
+            values = [total.get(heading, "") for heading in header]
         lines.append(writer.line([""] * len(header) if kind == 0 else values[: -1 if kind == 1 else None]))
     return mapping, "\n".join([*lines, ""]).encode(mapping.get("encoding", "utf-8"), "replace")
 

@@ -124,6 +124,24 @@ SENTENCES = {
         "day.csv is a workbook (Excel or the like), not CSV; open it and save it as CSV UTF-8, and upload that; "
         "nothing was loaded",
     ),
+    "a document of Numbers": (
+        b"PK\x03\x04\x14\0Index/Document.iwa",
+        "day.csv is a workbook (Excel or the like), not CSV; open it and save it as CSV UTF-8, and upload that; "
+        "nothing was loaded",
+    ),
+    **{
+        name: (content, f"day.csv is {what}, and upload that; nothing was loaded")
+        for name, content, what in (
+            ("LZ4", b"\x04\x22\x4d\x18x", "compressed with LZ4; compress it with gzip or not at all"),
+            ("Snappy", b"\xff\x06\0\0sNaPpYx", "compressed with Snappy; compress it with gzip or not at all"),
+            (".Z", b"\x1f\x9d\x90x", "compressed with compress (.Z); compress it with gzip or not at all"),
+            ("PGP", b"-----BEGIN PGP MESSAGE-----\n", "encrypted or signed with PGP; save its content as CSV"),
+            ("an empty zip", b"PK\x05\x06" + b"\0" * 18, "an empty zip archive; export the rows as CSV"),
+            ("Arrow", b"ARROW1\0\0", "an Arrow file; export the rows as CSV"),
+            ("Hadoop", b"SEQ\x06\0", "a sequence file of Hadoop; export the rows as CSV"),
+            ("pg_dump", b"PGDMP\x01", "a dump of PostgreSQL; export the rows as CSV"),
+        )
+    },
     "a zip archive": (
         b"PK\x03\x04 day.csv",
         "day.csv is a zip archive; unpack it, and upload that; nothing was loaded",
