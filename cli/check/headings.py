@@ -10,7 +10,10 @@ from collections.abc import Mapping, Sequence
 from schemas.drops import CUSTOMERS, PRODUCTS, TRANSACTIONS
 from schemas.sources import CONTRACT_COLUMNS, CUSTOMER_COLUMNS, PRODUCT_COLUMNS, heading_key
 
-_CUSTOMER = "customer, customer number, customer no, client, client id, user id, account number, Kundennummer, Kundennr"
+_CUSTOMER = (
+    "customer, customer number, customer no, customer code, client, client id, user id, account number, Kundennummer, "
+    "Kundennr"
+)
 _PRODUCT = (
     "sku, product sku, item sku, variant sku, product code, product number, item number, item no, item id, item code, "
     "article number, article no, part number, stock code, Artikelnummer, Artikelnr, Art.-Nr., référence"
@@ -24,8 +27,8 @@ _WORDS = {
     "product_id": _PRODUCT,
     "quantity": "qty, quantity ordered, qty ordered, units, pieces, Menge, Anzahl, Stückzahl, quantité",
     "transaction_date": (
-        "date, order date, purchase date, sale date, invoice date, created at, date created, timestamp, "
-        "Datum, Bestelldatum, Rechnungsdatum, date de commande"
+        "date, order date, purchase date, sale date, invoice date, created at, date created, created, order time, "
+        "timestamp, Datum, Bestelldatum, Rechnungsdatum, date de commande"
     ),
     "status": "order status, state, order state, Bestellstatus, statut",
     "product_name": (

@@ -21,6 +21,7 @@ from typing import Any
 from cli.check.headings import heading_changes
 from cli.check.number_forms import number_changes
 from cli.check.result import CheckResult
+from jobs.csv.diagnosis import likely_encoding
 from schemas.drops import TRANSACTIONS
 from schemas.source_values import date_pattern
 from schemas.sources import DEFAULT, NEGATIVE, SourceSettings, heading_key
@@ -110,8 +111,10 @@ def _changed(lines: list[str], used: SourceSettings, check: CheckWith, kind: str
     """The settings in use with changes for this file, made one after the other."""
     changes: dict[str, Any] = {}
     if any("\udc80" <= character <= "\udcff" for line in lines for character in line):
-        lines = [line.encode("utf-8", "surrogateescape").decode("cp1252", "replace") for line in lines]
-        changes = {"encoding": "cp1252"} if used.encoding == "utf-8" else {}
+        head = "\n".join(lines).encode("utf-8", "surrogateescape")
+        encoding = likely_encoding(head) or "cp1252"
+        lines = head.decode(encoding, "replace").split("\n")
+        changes = {"encoding": encoding} if used.encoding == "utf-8" else {}
     changes |= _shape_changes(lines, _of_kind(used, kind), kind)
     settings = _with(used, changes)
     result = check(settings)

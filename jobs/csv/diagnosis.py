@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 
@@ -26,6 +27,9 @@ MAX_COLUMNS = 1000
 _SIGN_NAMES = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a vertical bar"}
 _HEADINGS_OF = {"quantity": "columns", "price": "products"}
 """A column that identifies a kind of file -> the setting that names that kind's headings."""
+_ENCODINGS = {"cp1252": "Windows-1252", "mac_roman": "Mac OS Roman", "cp850": "code page 850 of DOS"}
+_LETTERS = "äöüßéèêëáàâãåæçíìîïñóòôõøœúùûÄÖÜÉÈÁÀÅÆÇÑÓØŒÚ"
+_IN_A_WORD = re.compile(f"(?<=[A-Za-z])[{_LETTERS}]|[{_LETTERS}](?=[a-z])")
 _SAMPLE_BYTES = 64 * 1024
 _SAMPLE_LINES = 100
 _SHOWN_HEADINGS = 30
@@ -61,25 +65,27 @@ def find_faults(
     """All faults in the shape of a file that has a header."""
     with content.open("rb") as file:
         sample = file.read(_SAMPLE_BYTES)
-    text = sample.decode("utf-8" if not_utf8 is None else "cp1252", "replace").removeprefix("\ufeff")
+    text = sample.decode("utf-8" if not_utf8 is None else likely_encoding(sample) or "cp1252", "replace").removeprefix(
+        "\ufeff"
+    )
     lines = [line.removesuffix("\r") for line in text.split("\n")[:_SAMPLE_LINES]]
     faults = [_encoding_fault(not_utf8, sample)] if not_utf8 is not None else []
-    if header.fields is None:
+    dialect = _likely_dialect(header, columns)
+    if dialect.split(header.text) is None:
         remedy = "fix the header"
         return [*faults, Fault(f"line {header.line}: a quote in the header is out of place or not closed", remedy)]
-    if len(header.fields) > MAX_COLUMNS:
+    headings = _headings(header, dialect)
+    if len(headings) > MAX_COLUMNS:
         most = f"at most {MAX_COLUMNS:,} are read"
         return [
             *faults,
             Fault(
-                f"line {header.line}: the header has {counted(len(header.fields), 'column')} and {most}",
+                f"line {header.line}: the header has {counted(len(headings), 'column')} and {most}",
                 "delete columns that are not needed",
             ),
         ]
-    dialect = _likely_dialect(header, columns)
     if dialect != header.dialect:
-        faults.append(_delimiter_fault(header, dialect))
-    headings = _headings(header, dialect)
+        faults.append(_delimiter_fault(header.line, header.dialect, dialect))
     faults += _heading_faults(header, headings, lines, dialect, columns)
     faults += _date_faults(header, headings, lines, dialect, columns, settings) if faults else []
     return faults
@@ -89,12 +95,22 @@ def _encoding_fault(not_utf8: NotUtf8, sample: bytes) -> Fault:
     where = f"line {not_utf8.line}: the byte 0x{not_utf8.byte:02x} is not UTF-8 ({not_utf8.reason})"
     if sample.count(b"\0") * 3 > len(sample):
         return Fault(f"{where}; it looks like UTF-16 without its byte order mark", "save the file as UTF-8")
-    try:
-        sample.decode("cp1252")
-    except UnicodeDecodeError:
+    encoding = likely_encoding(sample)
+    if encoding is None:
         return Fault(where, "save the file as UTF-8")
-    remedy = "save the file as UTF-8, or set `encoding: cp1252` in the source's settings"
-    return Fault(f"{where} but may be Windows-1252", remedy, ("encoding", "cp1252"))
+    remedy = f"save the file as UTF-8, or set `encoding: {encoding}` in the source's settings"
+    return Fault(f"{where} but may be {_ENCODINGS[encoding]}", remedy, ("encoding", encoding))
+
+
+def likely_encoding(sample: bytes) -> str | None:
+    """The encoding of text that is not UTF-8, by the letters that it would have; None where none fits."""
+    letters: dict[str, int] = {}
+    for encoding in _ENCODINGS:
+        with suppress(UnicodeDecodeError):
+            letters[encoding] = len(_IN_A_WORD.findall(sample.decode(encoding)))
+    # The first of equals; any bytes are text of Mac OS, so only its letters show it.
+    best = max(letters, key=lambda encoding: letters[encoding])
+    return best if letters[best] or best == "cp1252" else None
 
 
 def _likely_dialect(header: Header, columns: Columns) -> Dialect:
@@ -129,11 +145,11 @@ def _headings(header: Header, dialect: Dialect) -> tuple[str, ...]:
     return tuple(dialect.split(header.text) or ())
 
 
-def _delimiter_fault(header: Header, dialect: Dialect) -> Fault:
-    actual, declared = dialect.delimiter, header.dialect.delimiter
+def _delimiter_fault(line: int, declared_dialect: Dialect, dialect: Dialect) -> Fault:
+    actual, declared = dialect.delimiter, declared_dialect.delimiter
     expected = _SIGN_NAMES.get(declared, repr(declared))
     return Fault(
-        f"line {header.line}: its columns are separated by {_sign(actual)}, not by {expected}",
+        f"line {line}: its columns are separated by {_sign(actual)}, not by {expected}",
         f"save it with {expected}, or set `delimiter: {_yaml(actual)}` in the source's settings",
         ("delimiter", actual),
     )
@@ -159,14 +175,13 @@ def _heading_faults(
         return [*faults, Fault(f"{where}: the header has NUL characters", "export the file as plain text")]
     later = _later_header(header, lines, dialect, columns)
     if later is not None:
-        return [
-            *faults,
-            Fault(
-                f"{where}: the header is not here; the wanted headings are on line {later}",
-                f"delete the lines above it, or set `skip_rows: {later - 1}` in the source's settings",
-                ("skip_rows", later - 1),
-            ),
-        ]
+        number, of_header = later
+        above = Fault(
+            f"{where}: the header is not here; the wanted headings are on line {number}",
+            f"delete the lines above it, or set `skip_rows: {number - 1}` in the source's settings",
+            ("skip_rows", number - 1),
+        )
+        return [*faults, above, *([] if of_header == dialect else [_delimiter_fault(number, dialect, of_header)])]
     observed = f"its headings are {_quoted(headings)}"
     if any(map(_IS_VALUE.search, headings)):
         # Not shown: a row may hold personal data.
@@ -182,10 +197,16 @@ def _heading_faults(
     return [*faults, Fault(sentence, remedy)]
 
 
-def _later_header(header: Header, lines: Sequence[str], dialect: Dialect, columns: Columns) -> int | None:
-    """The number of the line that holds the wanted headings, if it is not the first."""
-    below = enumerate(lines[header.line :], start=header.line + 1)
-    return next((number for number, line in below if not columns.missing(dialect.split(line) or ())), None)
+def _later_header(
+    header: Header, lines: Sequence[str], dialect: Dialect, columns: Columns
+) -> tuple[int, Dialect] | None:
+    """The line that has the wanted headings, if it is not the first, and the dialect that splits it."""
+    dialects = [dialect, *(replace(dialect, delimiter=sign) for sign in _SIGN_NAMES if sign != dialect.quote)]
+    for number, line in enumerate(lines[header.line :], start=header.line + 1):
+        for other in dialects:
+            if not columns.missing(other.split(line) or ()):
+                return number, other
+    return None
 
 
 def _date_faults(

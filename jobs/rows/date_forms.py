@@ -17,7 +17,8 @@ _MONTH = "(?i:Jan(?:uary)?|Feb(?:ruary)?|Mar(?:ch)?|Apr(?:il)?|May|June?|July?|A
 _MONTH += "|Nov(?:ember)?|Dec(?:ember)?)"
 _WEEKDAY = "(?:(?P<a>(?i:Mon|Tues?|Wed(?:nes)?|Thu(?:rs)?|Fri|Sat(?:ur)?|Sun)(?i:day)?),?\\s+)?"
 _SECONDS = rf"(?P<S>{_SIXTY})(?:[.,](?P<f>[0-9]+))?"
-_AFTER_DAY = r"(?:[Tt]|,?\s+)"
+_BLANKS = r",?\s+(?:(?i:at)\s+)?"
+_AFTER_DAY = rf"(?:[Tt]|{_BLANKS})"
 
 # Java writes the zone's name after the offset; the offset counts. ISO 8601 has a minus sign of its own.
 _AHEAD = rf"[+−-](?:(?:{_HOUR})(?::?{_SIXTY})?|[0-9](?::{_SIXTY})?)"
@@ -30,7 +31,8 @@ _DAY_FIRST = rf"^{_WEEKDAY}(?P<d>[0-9]{{1,2}})(?:\.?\s+|[-/.])(?P<b>{_MONTH})\.?
 _MONTH_FIRST = rf"^{_WEEKDAY}(?P<b>{_MONTH})\.?\s+(?P<d>[0-9]{{1,2}})(?:,\s*|\s+)(?P<Y>[0-9]{{4}})"
 
 _CLOCK = rf"{_AFTER_DAY}(?P<H>{_HOUR}|[0-9]):(?P<M>{_SIXTY})(?::{_SECONDS})?{_OFFSET}"
-_HALF_DAY = rf",?\s+(?P<I>0?[1-9]|1[0-2])(?::(?P<M>{_SIXTY})(?::{_SECONDS})?)?\s*(?P<p>(?i:[AP]\.?\s?M\.?)){_OFFSET}"
+_HOUR_OF_12 = rf"(?P<I>0?[1-9]|1[0-2])(?::(?P<M>{_SIXTY})(?::{_SECONDS})?)?\s*(?P<p>(?i:[AP]\.?\s?M\.?))"
+_HALF_DAY = rf"{_BLANKS}{_HOUR_OF_12}{_OFFSET}"
 _CLOCK_DIGITS = rf"{_AFTER_DAY}(?P<H>{_HOUR})(?P<M>{_SIXTY})(?:{_SECONDS})?{_OFFSET}"
 # No offset in digits may follow: 10-05 may be five past ten.
 _HOUR_ALONE = rf"{_AFTER_DAY}(?P<H>{_HOUR})(?:\s*(?P<z>(?i:Z|UTC|GMT)))?$"

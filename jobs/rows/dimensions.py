@@ -30,8 +30,8 @@ _TOTAL_WORDS = (
     *("summe", "gesamt", "gesamtsumme", "gesamtergebnis", "zwischensumme", "insgesamt"),
     *("total général", "sous-total", "totale", "totaal", "suma", "razem"),
 )
-"""What a spreadsheet or a report writes into the first column of the row of a total."""
-_TOTAL = rf"(?i)^(?:{'|'.join(_TOTAL_WORDS)})\s*[:=]?$"
+"""What a spreadsheet or a report writes into the first column of the row of a total; a number of rows may follow."""
+_TOTAL = rf"(?i)^(?:{'|'.join(_TOTAL_WORDS)})(?:\s*[:=]\s*[0-9]*|\s*\([0-9]+\))?$"
 _LINE_BREAK = r"\r\n|\r|\n"
 _SHOWN = 80
 _BESIDE_A_NUMBER = r"^-?(?:[A-Za-z]{0,3}\p{Sc}|[A-Za-z]{2,3}\.?)\s*-?[0-9]|[0-9]\s*(?:\p{Sc}|[A-Za-z]{2,3}\.?)$"

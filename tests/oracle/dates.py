@@ -88,7 +88,7 @@ def _time(text: str) -> tuple[time, timedelta | None] | None:
     if not text:
         return time(), None
     is_t = text[0] in "Tt"
-    start = re.match(f"[Tt]|,?[{WHITE_SPACE}]+", text)
+    start = re.match(f"[Tt]|,?[{WHITE_SPACE}]+(?:[Aa][Tt][{WHITE_SPACE}]+)?", text)
     if not start:
         return None
     rest = text[start.end() :]

@@ -155,6 +155,7 @@ def test_a_proposal_names_the_shop_system(folder: Path) -> None:
         (GOOD.replace(",2,2023", ',"1,234,567",2023'), {"thousands_separator": ","}),
         (GOOD.replace(",2,2023", ",1 200,2023").replace(",1,2023", ',"2,0",2023'), FRENCH),
         (GOOD.replace(",2,2023", ",1.234.567,2023"), {"decimal_comma": True, "thousands_separator": "."}),
+        (GOOD.replace("T1", "Tö1").encode("mac_roman"), {"encoding": "mac_roman"}),
         (GOOD.replace("T1", "Tö1").replace(",", ";").encode("cp1252"), {"delimiter": ";", "encoding": "cp1252"}),
     ],
 )
@@ -191,6 +192,14 @@ def test_settings_are_proposed_for_a_price_list(content: str, proposal: object, 
         assert checked["proposal"] == {"source": "shopify", "settings": {}, "loaded": 2}
     else:
         assert checked["proposal"] == {"source": None, "settings": proposal, "loaded": 2}
+
+
+def test_a_price_list_with_the_contracts_id_shows_no_shop_system(folder: Path) -> None:
+    """It has Shopify's headings too, but its product_id is not the SKU."""
+    content = "product_id,Title,Type,Variant Price,Vendor,Variant SKU\nP100,Tea,,4.00,S1,T-1\nP200,Mug,,12.50,S1,M-1\n"
+    proposal = as_json(check(folder, content, "--json", name="dim_products.csv"))["proposal"]
+    headings = {"product_name": "Title", "category": "Type", "price": "Variant Price", "supplier_id": "Vendor"}
+    assert proposal == {"source": None, "settings": {"products": headings}, "loaded": 2}
 
 
 def test_the_settings_of_a_file_of_customers_are_proposed(folder: Path) -> None:

@@ -53,6 +53,30 @@ SENTENCES = {
         "day.csv, line 1: its columns are separated by ';' (a semicolon), not by a comma; "
         f'save it with a comma, or set `delimiter: ";"` in the source\'s settings, {AGAIN}',
     ),
+    "semicolons between quoted headings": (
+        "\n".join('"' + line.replace(",", '";"') + '"' for line in SOUND.split()).encode(),
+        "day.csv, line 1: its columns are separated by ';' (a semicolon), not by a comma; "
+        f'save it with a comma, or set `delimiter: ";"` in the source\'s settings, {AGAIN}',
+    ),
+    "a title above semicolons": (
+        ("Sales\n\n" + SOUND.replace(",", ";")).encode(),
+        "day.csv cannot be read for 2 reasons: (1) line 1: the header is not here; the wanted headings are on line 3: "
+        "delete the lines above it, or set `skip_rows: 2` in the source's settings; "
+        "(2) line 3: its columns are separated by ';' (a semicolon), not by a comma: "
+        'save it with a comma, or set `delimiter: ";"` in the source\'s settings; then upload the file again',
+    ),
+    **{
+        encoding: (
+            (SOUND + SOUND_LINE.replace("T1", "Müßig")).encode(encoding),
+            f"day.csv, line 3: the byte 0x{byte} is not UTF-8 (invalid start byte) but may be {name}; "
+            f"save the file as UTF-8, or set `encoding: {encoding}` in the source's settings, {AGAIN}",
+        )
+        for encoding, byte, name in (
+            ("cp1252", "fc", "Windows-1252"),
+            ("mac_roman", "9f", "Mac OS Roman"),
+            ("cp850", "81", "code page 850 of DOS"),
+        )
+    },
     "everything of a German Excel": (
         SOUND.replace(",", ";").replace("2023-03-15", "15.03.2023 10:00").replace("T1", "Tü").encode("cp1252"),
         "day.csv cannot be read for 3 reasons: (1) line 2: the byte 0xfc is not UTF-8 (invalid start byte) but may be "

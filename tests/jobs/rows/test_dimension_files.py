@@ -276,7 +276,10 @@ def test_a_row_that_says_the_same_again_is_passed_over(is_cut: bool) -> None:
     ("row", "is_total"),
     [
         *((f"{word},,,149.50,", True) for word in ("Total", "TOTAL:", "Grand Total", "Sub-Total", "Gesamt", "Summe ")),
-        *((f"{word},,,,", True) for word in ("Zwischensumme", "Total g\u00e9n\u00e9ral", "'Total'")),
+        *(
+            (f"{word},,,,", True)
+            for word in ("Total: 3", "Total (3)", "Zwischensumme", "Total g\u00e9n\u00e9ral", "'Total'")
+        ),
         ("Total,Engine oil,,149.50,", False),
         ("Total,,Oil,149.50,", False),
         ("Total,,,149.50,S1", False),

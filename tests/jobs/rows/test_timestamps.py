@@ -183,6 +183,8 @@ def test_every_hostile_text_is_read_as_the_oracle_reads_it() -> None:
         ("Sept. 1, 2023", datetime(2023, 9, 1)),
         ("Wed, 15 Mar 2023 10:20:30 +0100", datetime(2023, 3, 15, 9, 20, 30)),
         ("Wed Mar 15 2023 10:20:30 GMT+0100 (Central European Standard Time)", datetime(2023, 3, 15, 9, 20, 30)),
+        ("15. Mar 2023 at 10:20", datetime(2023, 3, 15, 10, 20)),
+        ("Mar 15, 2023 at 10:20 PM", datetime(2023, 3, 15, 22, 20)),
         # Another day of the week than that of the date.
         ("Thu, 15 Mar 2023", None),
         # Two meanings: day or month first, which century, an hour ahead or ten, which zone.
