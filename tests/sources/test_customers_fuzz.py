@@ -22,7 +22,7 @@ COLUMNS = ("customer_id", "first_name", "last_name", "email", "membership_level"
 WIDTHS = dict(zip(COLUMNS[1:], (128, 128, 256, 64), strict=True))
 """Bytes; a longer text is cut at a character."""
 TOTALS = ("Total", "TOTAL:", "Gesamt", "Summe ", "Grand Total")
-IDS = ("C1", "C2", "'C1", "7.0", "7", "007", "ann@example.com", "C3 ", "“C4”", "1E5")
+IDS = ("C1", "C2", "'C1", "7.0", "7", "007", "ann@example.com", "C3 ", "“C4”", "1E5", "Total")
 NO_IDS = ("", "NULL", "-", "1.2E+10", "#REF!")
 NAMES = ("Ann", "", "Jörg", "O'Brien", "a, b; c|d\te: f", "NULL", "-", "Ä" * 70, "'n Sync", '="Max"')
 EMAILS = ("ann@example.com", "", "ben@example.com", "Ben@Example.com", "#N/A")
