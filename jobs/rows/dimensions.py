@@ -30,7 +30,7 @@ _TOTAL_WORDS = (
     *("summe", "gesamt", "gesamtsumme", "gesamtergebnis", "zwischensumme", "insgesamt"),
     *("total général", "sous-total", "totale", "totaal", "suma", "razem"),
 )
-"""What a spreadsheet or a report writes into the first column of the row of a total; a number of rows may follow."""
+"""The id in the row of a total, as spreadsheets and reports write it; a number of rows may follow."""
 _TOTAL = rf"(?i)^(?:{'|'.join(_TOTAL_WORDS)})(?:\s*[:=]\s*[0-9]*|\s*\([0-9]+\))?$"
 _LINE_BREAK = r"\r\n|\r|\n"
 _SHOWN = 80

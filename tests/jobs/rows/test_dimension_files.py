@@ -392,7 +392,7 @@ def test_the_contracts_headings_go_before_an_id_from_the_email(header: str, row:
         read("customer_id,first_name,last_name,membership_level\nC1,,,\n", CUSTOMERS, settings)
 
 
-def test_a_declared_heading_of_the_shops_own_goes_before_the_contracts() -> None:
+def test_a_declared_heading_goes_before_the_contracts() -> None:
     settings = SourceSettings.parse({"customers": {"customer_id": "Kundennr."}})
     actual = read(f"{CUSTOMER_HEADER},Kundennr.\n1,Ann,One,,,K1\n", CUSTOMERS, settings)
     assert actual.get_column("customer_id").to_list() == ["K1"]
