@@ -10,9 +10,7 @@ import jsonschema
 import pytest
 from typer.testing import CliRunner, Result
 
-from cli.check.number_forms import number_changes
 from cli.main import app
-from schemas.sources import SourceSettings
 from sources import read_source
 from tests.cli.terminals import SCHEMAS
 from tests.sources.week import PRICES, formats, week
@@ -310,10 +308,6 @@ def test_a_declared_form_of_numbers_that_fits_is_kept(folder: Path) -> None:
     points = GOOD.replace(",", ";").replace(";2;2023", ";2.0;2023")
     proposal = as_json(check(folder, points, "--json", "--source", str(source)))["proposal"]
     assert proposal == {"source": None, "settings": {"decimal_comma": False, "thousands_separator": ""}, "loaded": 2}
-
-
-def test_the_form_in_use_is_kept_where_all_forms_fit() -> None:
-    assert number_changes(["4", "12"], SourceSettings(decimal_comma=True, thousands_separator=".")) == {}
 
 
 def test_quotes_escaped_by_spark_are_proposed_as_such(folder: Path) -> None:
