@@ -160,9 +160,8 @@ class Dispatcher:
         if replay.request == claim.payload["requested_by"]:
             return DispatchResult.NOTHING_TO_DO
         if not outcome.is_over:
-            # A live load already does the work of a replay. Different operations must run one after the other.
-            is_same = replay.operation == _operation_of(claim) == LOAD
-            return DispatchResult.NOTHING_TO_DO if is_same else DispatchResult.WAITS
+            # Requests are met one after the other. A live load does not meet one for a replay, since it may die.
+            return DispatchResult.WAITS
         return Claim(latest + 1, replay.operation, replay.request, tries=1)
 
     def _plan_without_run(self, drop: Drop, request: Request, claim: Lease) -> Claim | DispatchResult:

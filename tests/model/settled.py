@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from schemas.drops import Drop
-from schemas.runs import decode_run
+from schemas.runs import LOAD, decode_run
 from schemas.work_bucket import REPORTS, claims_prefix, deferred_key, notified_stem, refused_stem, sent_key
 from tests.model.memory_aws import ARCHIVE, DROPS, WORK
 from tests.model.workers import Broken
@@ -38,6 +39,10 @@ def check(world: World) -> None:
     for request, drop in world.requests:
         if not _was_met(world, request, drop) and not world.dead_letters:
             raise Broken(f"{request} about {drop.load_id} was neither met nor refused")
+    for request, drop, asked_at in world.replays:
+        is_met = _was_met(world, request, drop) or _was_loaded_since(world, drop, asked_at)
+        if not is_met and not world.dead_letters:
+            raise Broken(f"the replay {request} of {drop.load_id} was neither met nor refused")
     _check_archive(world)
 
 
@@ -53,6 +58,15 @@ def _was_met(world: World, request: str, drop: Drop) -> bool:
         return True
     claims = (world.s3.current(WORK, key) for key in world.s3.keys(WORK, claims_prefix(drop.load_id)))
     return any(json.loads(claim.body)["requested_by"] == request for claim in claims if claim is not None)
+
+
+def _was_loaded_since(world: World, drop: Drop, asked_at: datetime) -> bool:
+    """True when a load of the drop ended after the request, whoever asked for it."""
+    return any(
+        arguments.operation == LOAD and run.ended_at is not None and run.ended_at >= asked_at
+        for run in world.glue.runs
+        if (arguments := decode_run(run.arguments)) is not None and arguments.drop == drop
+    )
 
 
 def _missed_the_copy(world: World, drop: Drop) -> bool:

@@ -27,6 +27,7 @@ from lambdas.start_run.dispatcher import Dispatcher, DispatchResult
 from lambdas.sweep import scanner
 from lambdas.sweep.scanner import Scanner
 from schemas.messages import flow_in_message
+from schemas.runs import LOAD
 from tests.model.explorer import SCHEDULE_BYTES, Explorer, exploring
 
 # Hypothesis draws little more than the minimum, and a short schedule disturbs almost nothing.
@@ -146,6 +147,18 @@ def ask_to_flow_in_without_a_name(patched: pytest.MonkeyPatch) -> None:
     patched.setattr(waiting_loads, "flow_in_message", unnamed)
 
 
+def drop_a_replay_while_a_run_is_live(patched: pytest.MonkeyPatch) -> None:
+    """The live run may take the load back, or die."""
+    plan = Dispatcher._plan
+
+    def dropped(self: Dispatcher, drop: Any, request: Any) -> Any:
+        planned, replay = plan(self, drop, request), request.replay
+        is_replay = replay is not None and replay.after_attempt is None and replay.operation == LOAD
+        return DispatchResult.NOTHING_TO_DO if is_replay and planned is DispatchResult.WAITS else planned
+
+    patched.setattr(Dispatcher, "_plan", dropped)
+
+
 MUTANTS = {
     look_at_the_drop_before_the_claims: "no mail reported|does not come to rest|found no drop|neither met nor refused",
     read_the_report_before_the_state: "which no message requested",
@@ -156,6 +169,7 @@ MUTANTS = {
     send_without_a_note: "a second mail",
     retry_before_midnight: "which no message requested",
     sweep_without_a_look_at_requests: "flow_in:.* was neither met nor refused",
+    drop_a_replay_while_a_run_is_live: "the replay .* was neither met nor refused",
     ask_to_flow_in_without_a_name: "which no message requested|was neither met nor refused",
 }
 

@@ -79,6 +79,8 @@ class World(Workers):
     """How often another attempt at a load was requested."""
     requests: list[tuple[str, Drop]] = field(default_factory=list)
     """The names and drops of requested retractions and flow-ins. Each must be made, or refused with a mail."""
+    replays: list[tuple[str, Drop, datetime]] = field(default_factory=list)
+    """The names, drops and moments of requested replays. A load must end after that moment, or a mail refuse it."""
     waiting: set[str] = field(default_factory=set)
     """The load ids of transactions that wait for the dimension."""
     is_dimension_loaded: bool = False
@@ -250,6 +252,7 @@ class World(Workers):
             self._report(arguments, run)
         else:
             run.state = "SUCCEEDED" if run.fate == ENDS_WELL else "FAILED"
+            run.ended_at = self.clock.now
             detail = {"jobName": run.job_name, "jobRunId": run.run_id, "state": run.state}
             event = {"detail-type": "Glue Job State Change", "detail": detail}
             functions = ("notify", "archive") if run.state == "SUCCEEDED" else ("notify",)
@@ -367,6 +370,8 @@ class World(Workers):
         self.asked[drop.load_id] += 1
         if is_own:
             self.requests.append((name, drop))
+        else:
+            self.replays.append((name, drop, self.clock.now))
         self.messages.append(Message(message, self.clock.now))
 
     def come_to_rest(self) -> None:
