@@ -250,7 +250,7 @@ def _words(cloud: LocalCloud, trial: Trial) -> dict[str, str]:
     }
     # After a crash the attempt that succeeded has another number, and a run that had committed may have failed.
     return actual | {
-        r"reports/<load>/\d+": "reports/<load>/<attempt>",
+        r"reports/html/<load>/\d+": "reports/html/<load>/<attempt>",
         r"attempt \d+": "attempt <attempt>",
         "<run>, (SUCCEEDED|FAILED)": "<run>, <state>",
         # For a commit that was not mailed, the ledger keeps the total, not its parts.
