@@ -223,7 +223,6 @@ class GlueRun:
     awaited_by: list[Drop] = field(default_factory=list)
     """The loads whose rows need not wait any longer."""
     state: str = "RUNNING"
-    ended_at: datetime | None = None
     steps: int = 0
     has_reported: bool = False
 

@@ -169,7 +169,7 @@ MUTANTS = {
     send_without_a_note: "a second mail",
     retry_before_midnight: "which no message requested",
     sweep_without_a_look_at_requests: "flow_in:.* was neither met nor refused",
-    drop_a_replay_while_a_run_is_live: "the replay .* was neither met nor refused",
+    drop_a_replay_while_a_run_is_live: "request-.* was neither met nor refused",
     ask_to_flow_in_without_a_name: "which no message requested|was neither met nor refused",
 }
 

@@ -77,10 +77,8 @@ class World(Workers):
     committed: set[str] = field(default_factory=set)
     asked: Counter[str] = field(default_factory=Counter)
     """How often another attempt at a load was requested."""
-    requests: list[tuple[str, Drop]] = field(default_factory=list)
-    """The names and drops of requested retractions and flow-ins. Each must be made, or refused with a mail."""
-    replays: list[tuple[str, Drop, datetime]] = field(default_factory=list)
-    """The names, drops and moments of requested replays. A load must end after that moment, or a mail refuse it."""
+    requests: list[tuple[str, Drop, datetime]] = field(default_factory=list)
+    """The names, drops and times of requests. Each must be met, or refused with a mail."""
     waiting: set[str] = field(default_factory=set)
     """The load ids of transactions that wait for the dimension."""
     is_dimension_loaded: bool = False
@@ -252,7 +250,6 @@ class World(Workers):
             self._report(arguments, run)
         else:
             run.state = "SUCCEEDED" if run.fate == ENDS_WELL else "FAILED"
-            run.ended_at = self.clock.now
             detail = {"jobName": run.job_name, "jobRunId": run.run_id, "state": run.state}
             event = {"detail-type": "Glue Job State Change", "detail": detail}
             functions = ("notify", "archive") if run.state == "SUCCEEDED" else ("notify",)
@@ -294,7 +291,7 @@ class World(Workers):
             awaited_by=run.awaited_by,
         )
         for waiting in run.awaited_by:
-            self.requests.append((f"flow_in:{drop.load_id}:{attempt}", waiting))
+            self.requests.append((f"flow_in:{drop.load_id}:{attempt}", waiting, self.clock.now))
             self.asked[waiting.load_id] += 1
         self.s3.put(WORK, report_key(drop.load_id, attempt), report.to_json().encode())
 
@@ -361,17 +358,11 @@ class World(Workers):
             return
         drop = self.uploads[self.choose(len(self.uploads))]
         name = f"request-{sum(self.asked.values())}"
-        message, is_own = (
-            (replay_message(drop, request=name), False),
-            (retract_message(drop, request=name), True),
-            (flow_in_message(drop, request=name), True),
-        )[self.choose(3 if parse_key(drop.key).kind == TRANSACTIONS else 1)]
+        asks = (replay_message, retract_message, flow_in_message)
+        message = asks[self.choose(3 if parse_key(drop.key).kind == TRANSACTIONS else 1)](drop, request=name)
         self.log.append(message)
         self.asked[drop.load_id] += 1
-        if is_own:
-            self.requests.append((name, drop))
-        else:
-            self.replays.append((name, drop, self.clock.now))
+        self.requests.append((name, drop, self.clock.now))
         self.messages.append(Message(message, self.clock.now))
 
     def come_to_rest(self) -> None:
