@@ -102,8 +102,9 @@ class SourceFile:
             return
         for frame in self._frames():
             frame = without_blank_records(frame, self.layout)
-            complete = orders.complete(frame) if self.layout.is_derived or orders.filled else frame
-            yield partial(_itself, complete)
+            if frame.height:
+                complete = orders.complete(frame) if self.layout.is_derived or orders.filled else frame
+                yield partial(_itself, complete)
 
     def _plain_chunk(self, block: _Located) -> pl.DataFrame:
         return without_blank_records(self._plain_frame(block), self.layout)

@@ -29,7 +29,17 @@ from jobs.csv.reader import SourceFile
 from jobs.csv.reject_summary import without_address
 from jobs.room import refuse_without_room
 from jobs.rows.ids import IdReader
-from jobs.rows.marks import EVENT_HASH, ID_HASH, Marks, bucket_count, hash_bucket, hashes_of, mark, marks_per_bucket
+from jobs.rows.marks import (
+    EVENT_HASH,
+    HASH,
+    ID_HASH,
+    Marks,
+    bucket_count,
+    hash_bucket,
+    hashes_of,
+    mark,
+    marks_per_bucket,
+)
 from jobs.rows.validation import ValidationResult
 from schemas.rejected_file import REASON_SEPARATOR, REJECT_REASONS_COLUMN, SOURCE_LINE
 from schemas.reports import REUSED_SAMPLES, ReusedId, ReusedIds
@@ -58,7 +68,6 @@ _AS_REJECTED = "as_rejected."
 with the texts of all rows of its frame into every bucket."""
 _ACCEPTED_ROWS = "accepted_rows"
 _FIRST = "first"
-_HASH = "hash"
 _PLACE = "place"
 
 CONFLICTING = "conflicting_rows"
@@ -269,8 +278,8 @@ def _one_of_each_event(rows: pl.DataFrame) -> pl.DataFrame:
 
 def _first_of_each_event(rows: pl.DataFrame) -> pl.Series:
     """For each row the number of the first row of its event. Hashes find it, and the values prove it."""
-    numbered = rows.select(*_SAME_EVENT, EVENT_HASH.alias(_HASH)).with_row_index(_FIRST)
-    first = numbered.select(pl.col(_FIRST).first().over(_HASH)).to_series()
+    numbered = rows.select(*_SAME_EVENT, EVENT_HASH.alias(HASH)).with_row_index(_FIRST)
+    first = numbered.select(pl.col(_FIRST).first().over(HASH)).to_series()
     events = rows.select(_SAME_EVENT)
     if events.equals(events[first]):
         return first
