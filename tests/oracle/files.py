@@ -85,7 +85,15 @@ class TransactionFile:
         return tuple(trim(name) for name in self.header if heading_key(name) not in WANTED)
 
 
-_OTHER_FORMATS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0", b"%PDF", b"<", b'{"', b"[{", b"BZh")
+_FIRST_BYTES = """
+    504b0304 504b0506 d0cf11e0 25504446 50415231 53514c69746520666f726d61742033 28b52ffd 425a68 fd377a585a 04224d18
+    ff060000734e61507059 1f9d 2d2d2d2d2d424547494e20504750 4152524f5731 53455106 5047444d50 377abcaf 52617221 7b5c727466
+    4f626a01 89504e47 ffd8ff 47494638 76657273696f6e2068747470733a2f2f6769742d6c6673 4f5243
+"""
+"""Of a zip archive, an empty one, Excel 97, PDF, Parquet, SQLite, Zstandard, bzip2, xz, LZ4, Snappy, compress, PGP,
+Arrow, Hadoop, PostgreSQL, 7-Zip, RAR, RTF, Avro, PNG, JPEG, GIF, Git LFS and ORC."""
+_OTHER_FORMATS = re.compile(b"|".join(re.escape(bytes.fromhex(sign)) for sign in _FIRST_BYTES.split()))
+_OTHER_TEXTS = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:<|[{\[]\s*[\"{}\[\]])")
 
 
 def _has_long_line(content: bytes) -> bool:
@@ -127,7 +135,7 @@ def read_file(content: bytes) -> TransactionFile:
         except (OSError, EOFError, zlib.error):
             raise Refused("broken_gzip") from None
     content = with_mark(content)
-    if content.removeprefix(_BYTE_ORDER_MARK).lstrip().startswith(_OTHER_FORMATS):
+    if _OTHER_FORMATS.match(content) or _OTHER_TEXTS.match(content):
         raise Refused("other_format")
     kinds: set[str] = set()
     is_utf16 = content[:2] in (b"\xff\xfe", b"\xfe\xff")
