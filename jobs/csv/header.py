@@ -14,7 +14,7 @@ from jobs.csv.formulas import unguard_text
 from jobs.csv.layout import Layout
 from jobs.csv.records import MAX_RECORD_BYTES, WHITE_SPACE, Dialect
 from jobs.errors import FileRefused
-from schemas.rejected_file import REJECTED_FILE_COLUMNS, SOURCE_LINE, SOURCE_TEXT
+from schemas.rejected_file import REJECT_REASONS_COLUMN, REJECTED_FILE_COLUMNS, SOURCE_LINE, SOURCE_TEXT
 from schemas.sources import NOT_IN_HEADING_KEY, SourceSettings, heading_key
 
 MOST_BLANK_LINES = 10_000
@@ -110,12 +110,16 @@ def refuse_second_header(rows: pl.DataFrame, layout: Layout, file_name: str) -> 
     """Refuse two files joined into one: columns below a second header may have another order, which no other check
     sees.
 
-    `rows` have the file's own columns and SOURCE_LINE. Raises FileRefused where the values of a row are the
-    headings that are read, in any order.
+    `rows` have the file's own columns and SOURCE_LINE; rejected ones have their reasons. Raises FileRefused where the
+    values of a row are the headings that are read, in any order.
     """
     wanted = {heading_key(heading) for heading, name in zip(layout.header, layout.names) if name in layout.read}
     shaped = [name for name in layout.names if name in rows.columns]
     texts = [SOURCE_TEXT] if SOURCE_TEXT in rows.columns else []
+    if REJECT_REASONS_COLUMN in rows.columns:
+        # No heading is a date.
+        reasons = pl.col(REJECT_REASONS_COLUMN).str
+        rows = rows.filter(reasons.contains_any(["malformed_row", "invalid_transaction_date"]))
     # A cheap first filter: few rows contain the longest heading.
     squeezed = pl.concat_str([*shaped, *texts], ignore_nulls=True).str.replace_all(rf"[\s{NOT_IN_HEADING_KEY}]", "")
     has_longest = squeezed.str.to_lowercase().str.contains(max(wanted, key=len), literal=True)

@@ -55,6 +55,6 @@ OTHER_FORMS = (
 """No text has two of them."""
 
 
-def any_of(patterns: Iterable[str]) -> str:
-    """A pattern, without groups, of the texts that one of the patterns matches."""
-    return "|".join(f"(?:{re.sub('[(][?]P<[a-zA-Z]>', '(?:', pattern)})" for pattern in patterns)
+def alternatives(patterns: Iterable[str]) -> str:
+    """A pattern with one group for each of these. The group of the first one that a text matches has the text."""
+    return "|".join(f"({re.sub('[(][?]P<[a-zA-Z]>', '(?:', pattern)})" for pattern in patterns)

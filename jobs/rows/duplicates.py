@@ -27,6 +27,7 @@ from polars.selectors import starts_with
 from jobs.buckets import Buckets
 from jobs.csv.reader import SourceFile
 from jobs.csv.reject_summary import without_address
+from jobs.map_ordered import map_ordered
 from jobs.room import refuse_without_room
 from jobs.rows.ids import IdReader
 from jobs.rows.marks import (
@@ -125,8 +126,8 @@ class DuplicateCandidates:
 
     def rejected(self) -> Iterator[tuple[int, pl.DataFrame]]:
         """Set-aside rows that are rejected, by the number of their chunk; to be read before `winners`."""
-        for number in self._contested.numbers():
-            settled = settle_events(partial(self._contested.batches, number))
+        of_bucket = (partial(self._contested.batches, number) for number in self._contested.numbers())
+        for settled in map_ordered(settle_events, of_bucket):
             yield from settled.rejected
             self.duplicate += settled.duplicate
             self._events.add(settled.sound, self._marks.id_bucket)
@@ -145,8 +146,7 @@ def _find(source: SourceFile, folder: Path, reader: IdReader) -> Marks:
     buckets = bucket_count(source.end)
     hashes = Buckets(folder, "hashes", held_bytes=_HELD_HASHES)
     rows = 0
-    for ids in source.transaction_ids():
-        hashed = hashes_of(ids, reader)
+    for hashed in map_ordered(partial(hashes_of, reader=reader), source.transaction_ids()):
         rows += hashed.height
         hashes.add(hashed, hash_bucket(buckets))
     with_rows, per_bucket = hashes.numbers(), marks_per_bucket(rows, buckets)

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.buckets import Buckets
-from jobs.csv.reader import SourceFile, open_source_file
+from jobs.csv.reader import IS_MALFORMED, SourceFile, open_source_file
 from jobs.rows.duplicates import DuplicateCandidates
 from jobs.rows.ids import IdReader
 from jobs.rows.marks import EVENT_HASH
@@ -55,7 +55,7 @@ def test_each_id_that_repeats_is_set_aside(texts: Sequence[str], pieces: Mapping
 def as_if_accepted(chunk: pl.DataFrame) -> ValidationResult:
     ids = IdReader(DEFAULT.null_words).read(chunk.get_column("transaction_id"))
     typed = chunk.select(ids, SOURCE_LINE)
-    rejected = chunk.clear().with_columns(reject_reasons=pl.lit(""))
+    rejected = chunk.clear().drop(IS_MALFORMED).with_columns(reject_reasons=pl.lit(""))
     return ValidationResult(typed, ids.is_not_null(), rejected, typed.clear())
 
 
@@ -103,6 +103,15 @@ def test_a_conflict_does_not_hang_on_the_dimensions() -> None:
     assert run.staged == []
     assert run.rejected is not None
     assert [line[-2] for line in run.rejected.lines] == ["conflicting_rows", "unknown_product;conflicting_rows"]
+
+
+@pytest.mark.parametrize("note", ["a\0", "a\0\0b", "\1", "\1a\1b", "\1\0", 'say "hi", then\ngo', "", "'"])
+def test_rows_in_conflict_are_returned_as_they_stood(note: str) -> None:
+    rows = [dict(zip(SOURCE_COLUMNS, SALE)), dict(zip(SOURCE_COLUMNS, ("T1", "C0", "P0", "2", *SALE[4:])))]
+    notes = [{"note": note, "last": ""}, {"note": "", "last": note}]
+    run = check(render(rows, header=[*SOURCE_COLUMNS, "note", "last"], extras=notes).content)
+    assert run.rejected is not None
+    assert [line[-5:-3] for line in run.rejected.lines] == [(note, ""), ("", note)]
 
 
 def test_a_later_status_wins_beside_a_conflict() -> None:
