@@ -33,8 +33,8 @@ class Buckets:
         self._on_disk: dict[int, list[Path]] = {}
         self._files = 0
 
-    def add(self, rows: pl.DataFrame, bucket: pl.Expr | int) -> None:
-        """Add rows to the bucket that the expression (or the number) gives for each of them."""
+    def add(self, rows: pl.DataFrame, bucket: pl.Expr | pl.Series | int) -> None:
+        """Add rows to a bucket, or each to the one that the expression or the series gives for it."""
         if rows.is_empty():
             return
         # Gathered, not filtered: a filtered text column keeps its whole chunk in memory.

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Callable, TypeVar
 
-# Two at a time: while one is parsed, the other is written and uploaded.
+# Two at a time: while one is parsed, the other is written and uploaded. One more waits, or a thread would rest while
+# the caller uses a result.
 _AT_ONCE = 2
 
 _Piece = TypeVar("_Piece")
@@ -20,7 +21,7 @@ def map_ordered(function: Callable[[_Piece], _Result], pieces: Iterable[_Piece])
         pending: deque[Future[_Result]] = deque()
         for piece in pieces:
             pending.append(pool.submit(function, piece))
-            if len(pending) == _AT_ONCE:
+            if len(pending) > _AT_ONCE:
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()

@@ -46,8 +46,8 @@ class RejectedRows:
         header = pl.DataFrame([headings], schema=[str(at) for at in range(len(headings))], orient="row")
         self._header = _csv(header.with_columns(pl.when(pl.all() != "").then(pl.all())))
 
-    def add(self, rejected: pl.DataFrame, chunk: int) -> None:
-        """Keep rejected rows of a chunk, in any order."""
+    def add(self, rejected: pl.DataFrame, chunk: int | pl.Series) -> None:
+        """Keep rejected rows of a chunk, or each of the chunk that the series names, in any order."""
         self.rows += rejected.height
         self._by_chunk.add(rejected, chunk)
 

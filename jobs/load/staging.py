@@ -16,7 +16,7 @@ from jobs.csv.reader import SourceFile
 from jobs.csv.rejected_file import RejectedRows
 from jobs.load.protocol import Staged
 from jobs.map_ordered import map_ordered
-from jobs.rows.duplicates import DuplicateCandidates
+from jobs.rows.duplicates import CHUNK, DuplicateCandidates
 from jobs.rows.ids import waited_for
 from jobs.rows.validation import RowValidator
 from jobs.s3 import Prefix
@@ -97,6 +97,7 @@ class _StagedChunk(NamedTuple):
     rows: int
     contested: pl.DataFrame
     rejected: pl.DataFrame
+    selected_rejected: int
     amount: Decimal
 
 
@@ -123,18 +124,19 @@ class Stager:
             number, read = numbered
             rows = read()
             split = candidates.split(rows, validator.validate(rows))
+            refuse_second_header(split.rejected, source.layout, source.name)
+            selected = self.keep_waiting(split.rejected, f"waiting-{number:05d}.parquet")
             amount = self.keep_winners(split.accepted, validator, f"part-{number:05d}.parquet")
-            return _StagedChunk(rows.height, split.contested, split.rejected, amount)
+            return _StagedChunk(rows.height, split.contested, split.rejected, selected, amount)
 
         rows_read, selected_rejected, amount = 0, 0, Decimal(0)
         for number, chunk in enumerate(map_ordered(validate, enumerate(source.unread_chunks()))):
-            refuse_second_header(chunk.rejected, source.layout, source.name)
             rows_read, amount = rows_read + chunk.rows, amount + chunk.amount
+            selected_rejected += chunk.selected_rejected
             candidates.set_aside(chunk.contested, number)
             rejected.add(chunk.rejected, number)
-            selected_rejected += self.keep_waiting(chunk.rejected, f"waiting-{number:05d}.parquet")
-        for at, (number, rows) in enumerate(candidates.rejected()):
-            rejected.add(rows, number)
+        for at, rows in enumerate(candidates.rejected()):
+            rejected.add(rows.drop(CHUNK), rows.get_column(CHUNK))
             selected_rejected += self.keep_waiting(rows, f"waiting-settled-{at:05d}.parquet")
         for number, winners in enumerate(candidates.winners()):
             amount += self.keep_winners(winners, validator, f"settled-{number:05d}.parquet")

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from typing import Callable, NamedTuple
 
@@ -87,8 +86,8 @@ class Split(NamedTuple):
 class SettledEvents(NamedTuple):
     """The contested rows of some events: each is rejected, lost, or the one row of its event."""
 
-    rejected: Iterator[tuple[int, pl.DataFrame]]
-    """By the number of their chunk."""
+    rejected: Iterator[pl.DataFrame]
+    """With CHUNK."""
     sound: pl.DataFrame
     """One accepted row for each event without a contradiction."""
     duplicate: int
@@ -124,8 +123,8 @@ class DuplicateCandidates:
         """Keep contested rows of a chunk, whose number comes back with those that are rejected."""
         set_aside(self._contested, self._marks, contested, chunk)
 
-    def rejected(self) -> Iterator[tuple[int, pl.DataFrame]]:
-        """Set-aside rows that are rejected, by the number of their chunk; to be read before `winners`."""
+    def rejected(self) -> Iterator[pl.DataFrame]:
+        """Set-aside rows that are rejected, with CHUNK; to be read before `winners`."""
         of_bucket = (partial(self._contested.batches, number) for number in self._contested.numbers())
         for settled in map_ordered(settle_events, of_bucket):
             yield from settled.rejected
@@ -197,7 +196,7 @@ def settle_events(batches: Callable[[], Iterator[pl.DataFrame]]) -> SettledEvent
     sound = events.filter(~pl.col(CONFLICTING) & pl.col(_IS_ACCEPTED))
     duplicate = int(sound.get_column(_ACCEPTED_ROWS).sum()) - sound.height
     to_reject = batches() if has_waiting or conflicting.height else iter(())
-    rejected = chain.from_iterable(_rejected(batch, conflicting) for batch in to_reject)
+    rejected = (_rejected(batch, conflicting) for batch in to_reject)
     return SettledEvents(rejected, sound.drop(CONFLICTING, _IS_ACCEPTED, _ACCEPTED_ROWS), duplicate)
 
 
@@ -306,17 +305,15 @@ def _may_conflict(rows: pl.DataFrame, conflicting: pl.DataFrame) -> pl.Series:
     return rows.select(EVENT_HASH.is_in(hashes.implode())).to_series()
 
 
-def _rejected(batch: pl.DataFrame, conflicting: pl.DataFrame) -> Iterator[tuple[int, pl.DataFrame]]:
+def _rejected(batch: pl.DataFrame, conflicting: pl.DataFrame) -> pl.DataFrame:
     batch = batch.filter(_may_conflict(batch, conflicting) | ~batch.get_column(_IS_ACCEPTED))
     in_conflict, others = _in_conflict(batch, conflicting)
     waiting = others.filter(~pl.col(_IS_ACCEPTED)).with_columns(pl.lit(False).alias(CONFLICTING))
-    both = pl.concat([in_conflict.with_columns(pl.lit(True).alias(CONFLICTING)), waiting])
-    for (chunk,), rows in both.partition_by(CHUNK, as_dict=True).items():
-        is_second_reason = rows.select(pl.col(CONFLICTING) & ~pl.col(_IS_ACCEPTED)).to_series()
-        reasons = pl.col(REJECT_REASONS_COLUMN)
-        yield (
-            chunk,
-            rows.select(starts_with(_AS_REJECTED).name.map(lambda name: name.removeprefix(_AS_REJECTED))).with_columns(
-                pl.when(is_second_reason).then(reasons + REASON_SEPARATOR + CONFLICTING).otherwise(reasons)
-            ),
-        )
+    rows = pl.concat([in_conflict.with_columns(pl.lit(True).alias(CONFLICTING)), waiting])
+    is_second_reason = rows.select(pl.col(CONFLICTING) & ~pl.col(_IS_ACCEPTED)).to_series()
+    reasons = pl.col(REJECT_REASONS_COLUMN)
+    as_rejected = rows.select(starts_with(_AS_REJECTED).name.map(lambda name: name.removeprefix(_AS_REJECTED)))
+    return as_rejected.with_columns(
+        pl.when(is_second_reason).then(reasons + REASON_SEPARATOR + CONFLICTING).otherwise(reasons),
+        rows.get_column(CHUNK),
+    )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
+from itertools import chain
 from typing import NamedTuple
 
 import polars as pl
@@ -126,8 +127,8 @@ def settle_bucket(work: Work, bucket: Bucket) -> SettledBucket:
     with task(work) as (setup, folder, word):
         settled = settle_events(lambda: (rows for _, rows in read_handed(bucket.rows, setup.staging)))
         rejected, sound = Buckets(folder, "rejected"), Buckets(folder, "sound")
-        for number, rows in settled.rejected:
-            rejected.add(rows.with_columns(pl.lit(number, dtype=pl.Int64).alias(CHUNK)), number // _CHUNKS_PER_SHARD)
+        for rows in settled.rejected:
+            rejected.add(rows, pl.col(CHUNK) // _CHUNKS_PER_SHARD)
         sound.add(settled.sound, setup.marks.id_bucket)
         name = f"{bucket.number:05d}-{word}.arrow"
         return SettledBucket(
@@ -151,18 +152,11 @@ def write_rejected(work: Work, shard: ShardOfRejected) -> Rejected:
     with task(work) as (setup, folder, word):
         rejected, stager = RejectedRows(work.source.layout, folder), setup.stager(folder)
         selected = 0
-        own = ((chunk, rows) for chunk, rows in read_handed(shard.rows, setup.staging))
-        settled = (
-            (number, rows.drop(CHUNK))
-            for _, all_rows in read_handed(shard.settled, setup.staging)
-            for (number,), rows in all_rows.partition_by(CHUNK, as_dict=True).items()
-        )
-        for source in (own, settled):
-            for at, (number, rows) in enumerate(source):
-                rejected.add(rows, number)
-                kind = "own" if source is own else "settled"
-                name = f"{kind}-{shard.number:05d}-{word}-{at:05d}.parquet"
-                selected += stager.keep_waiting(rows, name)
+        own: Iterator[tuple[int | pl.Series, pl.DataFrame]] = read_handed(shard.rows, setup.staging)
+        settled = ((rows.get_column(CHUNK), rows.drop(CHUNK)) for _, rows in read_handed(shard.settled, setup.staging))
+        for at, (chunk, rows) in enumerate(chain(own, settled)):
+            rejected.add(rows, chunk)
+            selected += stager.keep_waiting(rows, f"waiting-{shard.number:05d}-{word}-{at:05d}.parquet")
         name = f"rejected-{shard.number:05d}-{word}.csv" if shard.is_written and rejected.rows else ""
         if name:
             setup.staging.upload_blocks(rejected.blocks(), name, "text/csv; charset=utf-8")
