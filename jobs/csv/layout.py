@@ -101,7 +101,8 @@ class Layout:
         is_two = pl.repeat(False, lines.len(), dtype=pl.Boolean(), eager=True)
         if self.sale:
             is_row |= bare.str.contains(self.sale)
-            is_two = bare.str.contains(f"{self.sale}.*{self.sale}")
+            # Where the line end between them is lost, the second begins within the last value of the first.
+            is_two = bare.str.contains(f"{self.sale}.*{self._sale_values}")
         unsure = (~is_row & (delimiters >= self.width - 1)).arg_true()
         wide = [at for at in unsure if self._is_wide(lines[at])]
         return is_row.scatter(wide, True).cast(pl.Int8) + is_two.cast(pl.Int8)
@@ -140,16 +141,28 @@ class Layout:
     @cached_property
     def sale(self) -> str:
         """A pattern, for Polars and Python, of the contract's values in the header's order; empty for dimensions."""
+        return self._start + self._sale_values if self._groups else ""
+
+    @cached_property
+    def _sale_values(self) -> str:
         mark = escaped(self.dialect.delimiter)
         return f"{mark}(?:.*{mark})?".join(map(self._side_by_side, self._groups))
+
+    @property
+    def _start(self) -> str:
+        """Before a sale. Only an id may begin after other text, where the line end before it is lost."""
+        return "" if self._groups[0][0] in self.parts["transaction_id"] else self._value_start
+
+    @property
+    def _value_start(self) -> str:
+        return f"(?:^|{escaped(self.dialect.delimiter)})"
 
     @cached_property
     def core(self) -> list[str]:
         """Patterns that no note matches: the date, with the columns next to it that are read."""
         telling = set(self.parts.get("transaction_date", ()))
-        mark = escaped(self.dialect.delimiter)
         return [
-            ("" if group == self._groups[0] else f"(?:^|{mark})") + self._side_by_side(group)
+            (self._start if group == self._groups[0] else self._value_start) + self._side_by_side(group)
             for group in self._groups
             if telling & set(group)
         ]
@@ -179,9 +192,7 @@ class Layout:
         if group == self._groups[-1]:
             # Not checked to its end: where a line end is lost, the next row begins in it.
             whole[-1] = self._beginning(group[-1], mark)
-        # Only an id may begin after other text, where the line end before it is lost.
-        start = "" if group[0] in self.parts["transaction_id"] else f"(?:^|{mark})"
-        return start + mark.join(whole) if group == self._groups[0] else mark.join(whole)
+        return mark.join(whole)
 
 
 @dataclass(frozen=True)

@@ -115,8 +115,8 @@ class _Kinds:
         if has_controls:
             is_simple &= ~lines.str.contains("\r", literal=True)
         # A line with so many delimiters may be two rows, the second inside a value of the first.
-        most = layout.width + len(layout.read) - 2
-        is_simple &= lines.str.count_matches(dialect.delimiter, literal=True) <= most
+        fewest = layout.width + len(layout.read) - 2
+        is_simple &= lines.str.count_matches(dialect.delimiter, literal=True) < fewest
         if is_simple.all(ignore_nulls=False):
             return cls(is_simple, [], True)
         is_simple = is_simple.fill_null(False)
