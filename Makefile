@@ -16,14 +16,14 @@ demo: .venv/ready dist/ready
 demo-large: spark dist/ready dist/ready-3.13
 	$(BIN)/pipeline demo --large --rows 5000000 --days 1 --out $(OUT)-large $(DEMO)
 
-# Three workers for two processors, since much of the time is spent waiting for what was started. A module
+# Five workers for two processors, since much of the time is spent waiting for what was started. A module
 # stays with one of them, and modules come in their order, for those of a package share its servers.
-PYTEST = $(BIN)/python -m pytest -q -n 3 --dist loadscope --no-loadscope-reorder
+PYTEST = $(BIN)/python -m pytest -q -n 5 --dist loadscope --no-loadscope-reorder
 
 test: .venv/ready dist/ready
 	$(PYTEST) $(if $(TEST),-m "not slow" $(TEST),-m "not slow and not flow")
 
-# What people type and read, and what befalls processes: whole days on local clouds.
+# What people type and read, what roles may do, and what befalls processes: whole days on local clouds.
 test-flows: .venv/ready dist/ready
 	$(PYTEST) -m "flow and not slow"
 

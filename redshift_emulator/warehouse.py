@@ -26,6 +26,9 @@ from redshift_emulator.sign_in import (
 )
 from redshift_emulator.threads import LoopThread
 
+_APPLICATION = "redshift-emulator"
+"""The name of a session. Without one the driver searches the whole call stack for one, for a tenth of a second."""
+
 _SESSION_FUNCTIONS = (
     # functions of Redshift that PostgreSQL lacks
     """CREATE FUNCTION pg_catalog.getdate() RETURNS timestamp LANGUAGE sql STABLE
@@ -127,6 +130,7 @@ class Warehouse:
             "user": self.admin_user,
             "password": self.admin_password,
             "ssl": True,
+            "application_name": _APPLICATION,
         }
 
     def iam_connection(self, database: str | None = None) -> dict[str, Any]:
@@ -142,6 +146,7 @@ class Warehouse:
             "is_serverless": True,
             "serverless_work_group": "emulator",
             "serverless_acct_id": "123456789012",
+            "application_name": _APPLICATION,
         }
 
     def postgres_connection(self, database: str | None = None) -> dict[str, Any]:

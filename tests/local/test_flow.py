@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pytest
+
 from cli.drops.progress import Progress
 from cli.drops.status import Phase
 from local.api.aws_requests import AwsRequest
@@ -13,6 +15,8 @@ from local.runtime.event_router import Delivery
 from local.runtime.glue import LOG_GROUPS
 from schemas.warehouse.tables import WAREHOUSE_TABLES
 from tests.local.local_clouds import GOOD, fact, mails_about, phase_of, put, runs_of, transactions, transactions_key
+
+pytestmark = pytest.mark.flow
 
 
 def test_the_sample_dimensions_are_loaded_by_events(cloud: LocalCloud) -> None:

@@ -50,6 +50,7 @@ def test_the_large_demo_without_spark_is_refused_in_a_sentence(searched: pytest.
     assert not (tmp_path / "out").exists(), "it is refused before anything is generated"
 
 
+@pytest.mark.flow
 def test_a_large_run_without_spark_fails_with_the_sentence(
     undisturbed: LocalCloud, searched: pytest.MonkeyPatch
 ) -> None:

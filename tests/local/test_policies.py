@@ -19,6 +19,8 @@ from cli.drops.status import Phase
 from local.local_cloud import LocalCloud
 from tests.local.local_clouds import GOOD, phase_of, put, transactions, transactions_key
 
+pytestmark = pytest.mark.flow
+
 
 def test_a_role_may_no_more_than_its_policies_say(undisturbed: LocalCloud) -> None:
     notify = undisturbed.router.functions.describe("transactions-pipeline-dev-notify")

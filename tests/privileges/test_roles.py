@@ -13,6 +13,8 @@ from tests.privileges.probes import PROBES, Probe
 from tests.privileges.rights import Right
 from tests.privileges.stack import CONTENT, PRODUCTS, TRANSACTIONS, Calm, Stack
 
+pytestmark = pytest.mark.flow
+
 _WRITES_LOGS = "AWS writes a function's and a job's log in its role's name; the laptop keeps its logs in files"
 _PLACES_JOBS = "Glue places the run's network interface in the job's subnet; the laptop has no network to place it in"
 
