@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from benchmarks.against import compare_checkouts
 from benchmarks.compare import DUCKDB, OURS, PEERS, Entry, compare
 from benchmarks.data import DataArgs, make_work
 from benchmarks.growth import Series, series
@@ -54,6 +55,9 @@ def main(
     quotes: Annotated[
         bool, typer.Option("--quotes", help="Instead: the same sales without and with quotes in every row.")
     ] = False,
+    against: Annotated[
+        Path | None, typer.Option(help="Instead: this code and that of another checkout, in turns.")
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder for bench.json, bench.png and the data.")] = Path("build"),
 ) -> None:
     """Our transform against the bare scan, DuckDB, pandas and PySpark: equal results, seconds, memory, dollars."""
@@ -71,6 +75,17 @@ def main(
     if quotes:
         work = make_work(_data(max(rows or SOURCES_ROWS)), cache)
         raise typer.Exit(compare_quotes(work, console, repetitions=_repetitions(max(rows or SOURCES_ROWS))))
+    if against:
+        million = _data(max(rows or SOURCES_ROWS))
+        files = {
+            "2 % rejected, 4 % of the ids again": million,
+            "none rejected": replace(million, faults=0),
+            "half rejected": replace(million, faults=0.5),
+            "half of the ids again": replace(million, faults=0, duplicates=0.5),
+        }
+        works = {name: make_work(data, cache) for name, data in files.items()}
+        repetitions = _repetitions(million.rows)
+        raise typer.Exit(compare_checkouts(works, against.resolve(), console, repetitions=repetitions))
     sizes = rows or (QUICK_ROWS if quick else ALL_ROWS)
     varied = series(GROWTH_ROWS) if growth and not quick and not rows else ()
     results = _measure(sizes, varied, cache)

@@ -56,10 +56,11 @@ class DiedError(Exception):
     """A measured process failed; the message gives the reason."""
 
 
-def measure(peer: Peer, work: Work, out: Path, *, limit_bytes: int | None = None) -> Measurement:
-    """Run a peer once with an empty output folder; raises DiedError when it fails or exceeds the limit."""
+def measure(peer: Peer, work: Work, out: Path, *, limit_bytes: int | None = None, checkout: Path = ROOT) -> Measurement:
+    """Run a peer of a checkout once with an empty output folder; raises DiedError if it fails or exceeds the limit."""
     argv = [sys.executable, "-m", "benchmarks.measure", peer.module, peer.function, str(work.folder), str(out)]
-    finished = run_watched(argv, limit_bytes=limit_bytes, environment={**os.environ, **peer.environment})
+    environment = {**os.environ, **peer.environment}
+    finished = run_watched(argv, limit_bytes=limit_bytes, environment=environment, folder=checkout)
     result = json.loads(finished.stdout.splitlines()[-1])
     return Measurement(**result, peak_bytes=finished.peak_bytes, charged_bytes=finished.charged_bytes)
 
@@ -72,9 +73,13 @@ class Finished:
 
 
 def run_watched(
-    argv: Sequence[str], *, limit_bytes: int | None = None, environment: dict[str, str] | None = None
+    argv: Sequence[str],
+    *,
+    limit_bytes: int | None = None,
+    environment: dict[str, str] | None = None,
+    folder: Path = ROOT,
 ) -> Finished:
-    """Run a command and watch its memory.
+    """Run a command in a folder and watch its memory.
 
     Where no memory group can be made, the process is killed once a sample exceeds the limit.
     """
@@ -84,7 +89,7 @@ def run_watched(
         tempfile.TemporaryFile("w+") as stderr,
     ):
         process = subprocess.Popen(
-            group.command(argv) if group else list(argv), stdout=stdout, stderr=stderr, env=environment, cwd=ROOT
+            group.command(argv) if group else list(argv), stdout=stdout, stderr=stderr, env=environment, cwd=folder
         )
         try:
             peak = _watch(process, group, limit_bytes)
