@@ -76,16 +76,9 @@ def main(
         work = make_work(_data(max(rows or SOURCES_ROWS)), cache)
         raise typer.Exit(compare_quotes(work, console, repetitions=_repetitions(max(rows or SOURCES_ROWS))))
     if against:
-        million = _data(max(rows or SOURCES_ROWS))
-        files = {
-            "2 % rejected, 4 % of the ids again": million,
-            "none rejected": replace(million, faults=0),
-            "half rejected": replace(million, faults=0.5),
-            "half of the ids again": replace(million, faults=0, duplicates=0.5),
-        }
-        works = {name: make_work(data, cache) for name, data in files.items()}
-        repetitions = _repetitions(million.rows)
-        raise typer.Exit(compare_checkouts(works, against.resolve(), console, repetitions=repetitions))
+        data = _data(max(rows or SOURCES_ROWS))
+        works = {name: make_work(varied, cache) for name, varied in _varied(data).items()}
+        raise typer.Exit(compare_checkouts(works, against.resolve(), console, repetitions=_repetitions(data.rows)))
     sizes = rows or (QUICK_ROWS if quick else ALL_ROWS)
     varied = series(GROWTH_ROWS) if growth and not quick and not rows else ()
     results = _measure(sizes, varied, cache)
@@ -135,6 +128,15 @@ def _advancing(progress: Progress, task: TaskID, rows: int) -> Callable[[Peer], 
         progress.update(task, advance=1, description=f"{rows:,} rows: {peer.name}")
 
     return advance
+
+
+def _varied(data: DataArgs) -> dict[str, DataArgs]:
+    return {
+        "2 % rejected, 4 % of the ids again": data,
+        "none rejected": replace(data, faults=0),
+        "half rejected": replace(data, faults=0.5),
+        "half of the ids again": replace(data, faults=0, duplicates=0.5),
+    }
 
 
 def _data(rows: int) -> DataArgs:
