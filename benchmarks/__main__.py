@@ -69,16 +69,15 @@ def main(
         data = _data(max(rows or ALL_ROWS))
         work = make_work(replace(data, customers=customers or data.customers), cache)
         raise typer.Exit(run_in_one_gib(work, console, disk))
+    data = _data(max(rows or SOURCES_ROWS))
+    repetitions = _repetitions(data.rows)
     if sources:
-        work = make_work(_data(max(rows or SOURCES_ROWS)), cache)
-        raise typer.Exit(compare_formats(work, console, repetitions=_repetitions(max(rows or SOURCES_ROWS))))
+        raise typer.Exit(compare_formats(make_work(data, cache), console, repetitions=repetitions))
     if quotes:
-        work = make_work(_data(max(rows or SOURCES_ROWS)), cache)
-        raise typer.Exit(compare_quotes(work, console, repetitions=_repetitions(max(rows or SOURCES_ROWS))))
+        raise typer.Exit(compare_quotes(make_work(data, cache), console, repetitions=repetitions))
     if against:
-        data = _data(max(rows or SOURCES_ROWS))
         works = {name: make_work(varied, cache) for name, varied in _varied(data).items()}
-        raise typer.Exit(compare_checkouts(works, against.resolve(), console, repetitions=_repetitions(data.rows)))
+        raise typer.Exit(compare_checkouts(works, against.resolve(), console, repetitions=repetitions))
     sizes = rows or (QUICK_ROWS if quick else ALL_ROWS)
     varied = series(GROWTH_ROWS) if growth and not quick and not rows else ()
     results = _measure(sizes, varied, cache)
