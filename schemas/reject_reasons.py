@@ -24,7 +24,7 @@ _DATE = "YYYY-MM-DD or YYYY-MM-DDTHH:MM:SSZ, or a form declared in the source se
 
 REJECT_REASONS = {
     "malformed_row": RejectReason(
-        "not one value for each column of the header, or a quote or control character out of place",
+        "not one value for each column of the header, a quote or control character out of place, or a second sale",
         wanted="one value for each column of the header, and a value with a comma or quote in quotes",
     ),
     "missing_transaction_id": RejectReason("no transaction_id", "transaction_id", _ID),
