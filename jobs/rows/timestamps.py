@@ -44,6 +44,7 @@ _NUMBERS_ONLY = re.compile("(?:%[YmdHMS]|[^%])*")
 _MICROSECONDS = 1_000_000
 _YEAR_1 = -62_135_596_800 * _MICROSECONDS
 _SAMPLE = 256
+_SLICE = 20_000
 _UTC = "UTC"
 _BEHIND_UTC = timedelta(hours=12)
 """The offset of the zone on earth in which a day ends last."""
@@ -132,7 +133,10 @@ class TimestampReader:
         unread = dates.get_column(INSTANT_UTC).is_null() & cleaned.is_not_null()
         if not (self._others and unread.any()):
             return dates
-        return _scattered(dates, unread, self._read_in_order(cleaned.filter(unread), self._others))
+        # Some at a time: each form has a column of its own while it is told which texts are written in it.
+        pieces = cleaned.filter(unread).to_frame().iter_slices(_SLICE)
+        others = pl.concat([self._read_in_order(piece.to_series(), self._others) for piece in pieces], rechunk=True)
+        return _scattered(dates, unread, others)
 
     def _read_in_order(self, text: pl.Series, forms: Sequence[str]) -> pl.DataFrame:
         """Read each text by the first of the forms in which it is a date."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
+from unittest import mock
 
 import polars as pl
 import pytest
@@ -207,6 +208,15 @@ def test_every_hostile_text_is_read_as_the_oracle_reads_it() -> None:
 )
 def test_a_date_is_iso_8601_and_stored_in_utc(text: str, moment: datetime | None) -> None:
     assert moments([text]) == [moment]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 100])
+def test_dates_in_many_forms_are_read_some_at_a_time(size: int) -> None:
+    texts = ["20230315 10:15", "no date", "15 Mar 2023", "20230230", "March 15, 2023 10 PM", "2023-03-15", "20230316"]
+    with mock.patch("jobs.rows.timestamps._SLICE", size):
+        days = TimestampReader().read(pl.Series(texts)).get_column(LOCAL_DATE).to_list()
+    day = date(2023, 3, 15)
+    assert days == [day, None, day, None, day, day, date(2023, 3, 16)]
 
 
 def test_no_texts_are_no_dates() -> None:
