@@ -63,7 +63,7 @@ def run(work: Work, out: Path, settings: SourceSettings = DEFAULT) -> int:
     )
     prefix = cast(Prefix, _LocalPrefix(out / "staged"))
     candidates = DuplicateCandidates(source, out, ids)
-    rejected = RejectedRows(source.layout, out)
+    rejected = RejectedRows(source.layout, out, source.unread_chunks)
     staged = Stager(Drop("bucket", "key", "version"), prefix, out).stage(source, transform, candidates, rejected)
     if rejected.rows:
         with (out / "rejected.csv").open("wb") as file:

@@ -139,7 +139,7 @@ def _stage(attempt: Attempt, fetched: Fetched, runner: TaskRunner | None, lines:
 
     with attempt.step(VALIDATE):
         stager = Stager(attempt.arguments.drop, attempt.staging, attempt.folder, lines)
-        rejected = RejectedRows(source.layout, attempt.folder)
+        rejected = RejectedRows(source.layout, attempt.folder, source.unread_chunks)
         staged = stager.stage(source, validator, candidates, rejected)
         attempt.note(rows_read=staged.rows_read, reused_ids=staged.reused)
         _keep_rejected(attempt, rejected)

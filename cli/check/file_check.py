@@ -131,7 +131,7 @@ def _check_transactions(
             validator = _validator(settings, day, dimensions)
             candidates = DuplicateCandidates(source, folder, ids)
             stager = Stager(Drop("", "", ""), Prefix(cast("S3Client", _Discarded()), "", ""), folder)
-            rejected = RejectedRows(source.layout, folder)
+            rejected = RejectedRows(source.layout, folder, source.unread_chunks)
             staged = stager.stage(source, validator, candidates, rejected)
             rejected.sum_up()
         except JobError as refused:

@@ -13,8 +13,8 @@ from jobs.csv.layout import Layout
 from jobs.csv.records import WHITE_SPACE
 from schemas.rejected_file import SOURCE_LINE, SOURCE_TEXT
 
-CHUNK_BYTES = 12 * 1024 * 1024
-CHUNK_VALUES = 1_800_000
+CHUNK_BYTES = 16 * 1024 * 1024
+CHUNK_VALUES = 2_400_000
 """A line of commas alone is short in the file and long in memory."""
 
 IS_MALFORMED = "is_malformed"

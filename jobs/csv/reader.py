@@ -12,12 +12,13 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
-from typing import Any, BinaryIO, Callable, NamedTuple
+from typing import Any, BinaryIO, Callable, NamedTuple, Protocol
 
 import polars as pl
 
 from jobs.csv.blocks import (
     IS_MALFORMED,
+    lines_of,
     plain_frame,
     read_csv,
     unguarded,
@@ -48,6 +49,12 @@ class Cut(NamedTuple):
     line: int
     """The physical line that begins here."""
     orders: OrderState
+
+
+class ReadChunk(Protocol):
+    """Reads the rows of a chunk, or only those on some lines."""
+
+    def __call__(self, lines: pl.Series | None = None) -> pl.DataFrame: ...
 
 
 class _Located(NamedTuple):
@@ -91,8 +98,11 @@ class SourceFile:
         """
         return (frame for read in self.unread_chunks() if (frame := read()).height)
 
-    def unread_chunks(self) -> Iterator[Callable[[], pl.DataFrame]]:
-        """As `chunks`, each to be read by its call, in any thread and order; some may have no row."""
+    def unread_chunks(self) -> Iterator[ReadChunk]:
+        """As `chunks`, each to be read by its call, in any thread and order; some may have no row.
+
+        With the numbers of lines on which rows begin, in order, only these rows are read.
+        """
         orders = OrderRows(self.layout, self.read_part, self._filled(), self.orders)
         if self.is_unquoted and not (self.layout.is_derived or orders.filled):
             with self.content.open("rb") as file:
@@ -104,10 +114,14 @@ class SourceFile:
             frame = without_blank_records(frame, self.layout)
             if frame.height:
                 complete = orders.complete(frame) if self.layout.is_derived or orders.filled else frame
-                yield partial(_itself, complete)
+                yield partial(_on_lines, complete)
 
-    def _plain_chunk(self, block: _Located) -> pl.DataFrame:
-        return without_blank_records(self._plain_frame(block), self.layout)
+    def _plain_chunk(self, block: _Located, lines: pl.Series | None = None) -> pl.DataFrame:
+        if lines is None:
+            return without_blank_records(self._plain_frame(block), self.layout)
+        texts = lines_of(block.rows).gather(lines - block.line)
+        some = block._replace(rows="".join(f"{text}\n" for text in texts).encode())
+        return self._plain_frame(some).with_columns(lines.alias(SOURCE_LINE))
 
     def _plain_frame(self, block: _Located) -> pl.DataFrame:
         return unguarded(plain_frame(block.rows, block.line, self.layout), self.layout)
@@ -218,8 +232,8 @@ class SourceFile:
                 offset, line = offset + len(lines) - len(unfinished), line + used
 
 
-def _itself(frame: pl.DataFrame) -> pl.DataFrame:
-    return frame
+def _on_lines(frame: pl.DataFrame, lines: pl.Series | None = None) -> pl.DataFrame:
+    return frame if lines is None else frame.filter(pl.col(SOURCE_LINE).is_in(lines.implode()))
 
 
 def _from_line(lines: bytes, number: int) -> bytes:

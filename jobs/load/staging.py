@@ -16,18 +16,15 @@ from jobs.csv.reader import SourceFile
 from jobs.csv.rejected_file import RejectedRows
 from jobs.load.protocol import Staged
 from jobs.map_ordered import map_ordered
-from jobs.rows.duplicates import CHUNK, DuplicateCandidates
+from jobs.rows.duplicates import DuplicateCandidates, Split
 from jobs.rows.ids import waited_for
 from jobs.rows.validation import RowValidator
 from jobs.s3 import Prefix
 from schemas.drops import Drop
 from schemas.reject_reasons import REJECT_REASONS, WAITS_FOR
-from schemas.rejected_file import REASON_SEPARATOR, REJECT_REASONS_COLUMN, SOURCE_LINE
+from schemas.rejected_file import REJECT_REASONS_COLUMN, SOURCE_LINE
 from schemas.reports import ReusedIds
 from schemas.warehouse.tables import STAGED_TRANSACTIONS, STAGED_WAITING, Table
-
-_WAITING = (*WAITS_FOR, REASON_SEPARATOR.join(WAITS_FOR))
-"""The reasons of a row that only waits for its customer, its product or both."""
 
 
 @dataclass(frozen=True)
@@ -122,12 +119,16 @@ class Stager:
 
         def validate(numbered: tuple[int, Callable[[], pl.DataFrame]]) -> _StagedChunk:
             number, read = numbered
-            rows = read()
-            split = candidates.split(rows, validator.validate(rows))
-            refuse_second_header(split.rejected, source.layout, source.name)
-            selected = self.keep_waiting(split.rejected, f"waiting-{number:05d}.parquet")
+            rows, rejected, split = divide(read())
+            self.keep_waiting(split.waiting, f"waiting-{number:05d}.parquet")
             amount = self.keep_winners(split.accepted, validator, f"part-{number:05d}.parquet")
-            return _StagedChunk(rows.height, split.contested, split.rejected, selected, amount)
+            return _StagedChunk(rows, split.contested, rejected, self.selected(rejected).height, amount)
+
+        # A function of its own: its frames are gone while winners are written.
+        def divide(rows: pl.DataFrame) -> tuple[int, pl.DataFrame, Split]:
+            validated = validator.validate(rows)
+            refuse_second_header(validated.rejected, source.layout, source.name)
+            return rows.height, validated.rejected, candidates.split(validated)
 
         rows_read, selected_rejected, amount = 0, 0, Decimal(0)
         for number, chunk in enumerate(map_ordered(validate, enumerate(source.unread_chunks()))):
@@ -135,9 +136,10 @@ class Stager:
             selected_rejected += chunk.selected_rejected
             candidates.set_aside(chunk.contested, number)
             rejected.add(chunk.rejected, number)
-        for at, rows in enumerate(candidates.rejected()):
-            rejected.add(rows.drop(CHUNK), rows.get_column(CHUNK))
-            selected_rejected += self.keep_waiting(rows, f"waiting-settled-{at:05d}.parquet")
+        for at, settled in enumerate(candidates.rejected()):
+            rejected.add_conflicting(settled.conflicting)
+            selected_rejected += self.selected(settled.no_longer_accepted).height
+            self.keep_waiting(settled.waiting, f"waiting-settled-{at:05d}.parquet")
         for number, winners in enumerate(candidates.winners()):
             amount += self.keep_winners(winners, validator, f"settled-{number:05d}.parquet")
         duplicate = candidates.duplicate
@@ -155,24 +157,23 @@ class Stager:
 
     def keep_winners(self, winners: pl.DataFrame, validator: RowValidator, name: str) -> Decimal:
         """Stage those that are selected; what they are worth."""
-        staged = validator.enrich(self._selected(winners))
+        staged = validator.enrich(self.selected(winners))
         self.winners.write(staged, name)
         # A sum has the precision of its addends, and Polars rounds what does not fit without a word.
         return Decimal(staged.select(pl.col("total_amount").cast(pl.Decimal(38, 2)).sum()).item() or 0)
 
-    def keep_waiting(self, rejected: pl.DataFrame, name: str) -> int:
-        """Stage those of the rejected rows that wait for a dimension; how many of all of them are selected."""
-        selected = self._selected(rejected)
-        waiting = selected.filter(pl.col(REJECT_REASONS_COLUMN).is_in(_WAITING))
-        if waiting.height:
-            self.waiting.write(self._as_waiting(waiting), name)
-        return selected.height
+    def keep_waiting(self, waiting: pl.DataFrame, name: str) -> None:
+        """Stage those that are selected, of typed rows that wait for a dimension, with their reasons."""
+        selected = self.selected(waiting)
+        if selected.height:
+            self.waiting.write(self._as_waiting(selected), name)
 
-    def _selected(self, rows: pl.DataFrame) -> pl.DataFrame:
+    def selected(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Those on the selected lines; all where no lines are."""
         return rows if self._lines is None else rows.filter(pl.col(SOURCE_LINE).is_in(self._lines.implode()))
 
-    def _as_waiting(self, rejected: pl.DataFrame) -> pl.DataFrame:
-        return rejected.select(
+    def _as_waiting(self, waiting: pl.DataFrame) -> pl.DataFrame:
+        return waiting.select(
             pl.lit(self._drop.load_id).alias("load_id"),
             pl.lit(self._drop.bucket).alias("bucket"),
             pl.lit(self._drop.key).alias("drop_key"),
@@ -180,7 +181,7 @@ class Stager:
             pl.col(SOURCE_LINE).cast(pl.Int64).alias("source_line"),
             *(
                 pl.when(pl.col(REJECT_REASONS_COLUMN).str.contains(reason, literal=True))
-                .then(pl.lit(waited_for(rejected.get_column(column))))
+                .then(pl.lit(waited_for(waiting.get_column(column))))
                 .alias(column)
                 for reason in WAITS_FOR
                 if (column := REJECT_REASONS[reason].column) is not None

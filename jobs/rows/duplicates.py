@@ -8,6 +8,8 @@ buckets and settled exactly, so only ids that do repeat are paid for.
 Rows with the same id, transaction_date and status must be the same sale. Where they
 differ in what was sold, to whom or for how much, all of them are rejected. That is
 decided by the file alone: a row that only waits for its customer or product takes part.
+A row is set aside as it was read, without its text: where it conflicts with another, its
+line is known, and `RejectedRows` reads it again from the file.
 
 A later row of the same id is an update. Its quantity or price may be a correction, but
 another customer or product looks like another sale under a reused id, so that is reported.
@@ -21,11 +23,11 @@ from pathlib import Path
 from typing import Callable, NamedTuple
 
 import polars as pl
-from polars.selectors import starts_with
 
 from jobs.buckets import Buckets
 from jobs.csv.reader import SourceFile
 from jobs.csv.reject_summary import without_address
+from jobs.csv.rejected_file import CHUNK, CONFLICTING
 from jobs.map_ordered import map_ordered
 from jobs.room import refuse_without_room
 from jobs.rows.ids import IdReader
@@ -41,7 +43,7 @@ from jobs.rows.marks import (
     marks_per_bucket,
 )
 from jobs.rows.validation import ValidationResult
-from schemas.rejected_file import REASON_SEPARATOR, REJECT_REASONS_COLUMN, SOURCE_LINE
+from schemas.rejected_file import REJECT_REASONS_COLUMN, SOURCE_LINE
 from schemas.reports import REUSED_SAMPLES, ReusedId, ReusedIds
 
 _HELD_HASHES = 32 * 1024 * 1024
@@ -49,6 +51,7 @@ _HELD_HASHES = 32 * 1024 * 1024
 _SAME_EVENT = ("transaction_id", "event_precedence")
 _SALE = ("customer_id", "product_id", "quantity", "unit_price")
 """The columns in which rows of the same event must agree."""
+_NO_REASONS = pl.lit(None, dtype=pl.String()).alias(REJECT_REASONS_COLUMN)
 
 _SOLD = pl.col("customer_id").hash(seed=1) ^ pl.col("product_id").hash()
 _SPANS = {
@@ -60,17 +63,11 @@ _SPANS = {
 """Compared over all rows of an id. An update of a sale keeps its customer and product, so a difference shows a reused
 id."""
 
-CHUNK = "chunk"
-"""The column with the number of a contested row's chunk."""
-_IS_ACCEPTED = "is_accepted"
-_AS_REJECTED = "as_rejected."
-"""Before the names of the columns with a contested row as it would be rejected. One column of structs would be written
-with the texts of all rows of its frame into every bucket."""
+_IS_ACCEPTED = pl.col(REJECT_REASONS_COLUMN).is_null()
+"""True for a contested row that is right in itself. The others wait for their customer or product."""
 _ACCEPTED_ROWS = "accepted_rows"
 _FIRST = "first"
 _PLACE = "place"
-
-CONFLICTING = "conflicting_rows"
 
 
 class Split(NamedTuple):
@@ -78,16 +75,30 @@ class Split(NamedTuple):
 
     accepted: pl.DataFrame
     """Accepted, and no other row has the id."""
-    rejected: pl.DataFrame
+    waiting: pl.DataFrame
+    """Only wait for their customer or product, and no other row has the id."""
     contested: pl.DataFrame
-    """To be set aside: typed, with the row as it would be rejected."""
+    """To be set aside: typed, with the reasons of those that only wait."""
+
+
+class Settled(NamedTuple):
+    """Some contested rows that are not accepted."""
+
+    conflicting: pl.DataFrame
+    """CHUNK, SOURCE_LINE and REJECT_REASONS_COLUMN. Without reasons, the row was accepted until now."""
+    waiting: pl.DataFrame
+    """Still only wait for their customer or product."""
+
+    @property
+    def no_longer_accepted(self) -> pl.DataFrame:
+        """The conflicting rows that were accepted until now."""
+        return self.conflicting.filter(_IS_ACCEPTED)
 
 
 class SettledEvents(NamedTuple):
     """The contested rows of some events: each is rejected, lost, or the one row of its event."""
 
-    rejected: Iterator[pl.DataFrame]
-    """With CHUNK."""
+    rejected: Iterator[Settled]
     sound: pl.DataFrame
     """One accepted row for each event without a contradiction."""
     duplicate: int
@@ -115,16 +126,16 @@ class DuplicateCandidates:
         self._events = Buckets(folder, "events")
         self._marks = _find(source, folder, ids)
 
-    def split(self, rows: pl.DataFrame, validated: ValidationResult) -> Split:
-        """Divide the validated chunk `rows` into rows that are settled and rows that are set aside."""
-        return split(self._marks, rows, validated)
+    def split(self, validated: ValidationResult) -> Split:
+        """Divide the rows of a chunk that may be staged into those that are settled and those that are set aside."""
+        return split(self._marks, validated)
 
     def set_aside(self, contested: pl.DataFrame, chunk: int) -> None:
         """Keep contested rows of a chunk, whose number comes back with those that are rejected."""
         set_aside(self._contested, self._marks, contested, chunk)
 
-    def rejected(self) -> Iterator[pl.DataFrame]:
-        """Set-aside rows that are rejected, with CHUNK; to be read before `winners`."""
+    def rejected(self) -> Iterator[Settled]:
+        """Set-aside rows that are not accepted; to be read before `winners`."""
         of_bucket = (partial(self._contested.batches, number) for number in self._contested.numbers())
         for settled in map_ordered(settle_events, of_bucket):
             yield from settled.rejected
@@ -160,27 +171,17 @@ def _find(source: SourceFile, folder: Path, reader: IdReader) -> Marks:
     return marks
 
 
-def split(marks: Marks, rows: pl.DataFrame, validated: ValidationResult) -> Split:
-    """Divide the validated chunk `rows` into rows that are settled and rows that are set aside."""
+def split(marks: Marks, validated: ValidationResult) -> Split:
+    """Divide the rows of a chunk that may be staged into those that are settled and those that are set aside."""
     contested, waiting = marks.are_on(validated.typed), marks.are_on(validated.waiting)
     own = contested & validated.is_accepted
     if not own.any() and not waiting.any():
-        return Split(validated.accepted, validated.rejected, validated.typed.clear())
-    lines = validated.waiting.filter(waiting).get_column(SOURCE_LINE)
-    is_waiting = validated.rejected.get_column(SOURCE_LINE).is_in(lines.implode())
-    as_rejected = rows.filter(own).select(
-        pl.lit(CONFLICTING).alias(name) if name == REJECT_REASONS_COLUMN else pl.col(name)
-        for name in validated.rejected.columns
-    )
+        return Split(validated.accepted, validated.waiting, validated.waiting.clear())
+    accepted = validated.typed.filter(own).with_columns(_NO_REASONS)
     return Split(
         validated.typed.filter(validated.is_accepted & ~contested),
-        validated.rejected.filter(~is_waiting),
-        pl.concat(
-            [
-                _contested(validated.typed.filter(own), as_rejected, is_accepted=True),
-                _contested(validated.waiting.filter(waiting), validated.rejected.filter(is_waiting), False),
-            ]
-        ),
+        validated.waiting.filter(~waiting),
+        pl.concat([accepted, validated.waiting.filter(waiting)]),
     )
 
 
@@ -193,11 +194,11 @@ def settle_events(batches: Callable[[], Iterator[pl.DataFrame]]) -> SettledEvent
     """Settle one bucket of contested rows; it is read again where rows of it are rejected."""
     events, has_waiting = _events(batches())
     conflicting = events.filter(CONFLICTING).select(_SAME_EVENT)
-    sound = events.filter(~pl.col(CONFLICTING) & pl.col(_IS_ACCEPTED))
+    sound = events.filter(~pl.col(CONFLICTING) & _IS_ACCEPTED)
     duplicate = int(sound.get_column(_ACCEPTED_ROWS).sum()) - sound.height
     to_reject = batches() if has_waiting or conflicting.height else iter(())
     rejected = (_rejected(batch, conflicting) for batch in to_reject)
-    return SettledEvents(rejected, sound.drop(CONFLICTING, _IS_ACCEPTED, _ACCEPTED_ROWS), duplicate)
+    return SettledEvents(rejected, sound.drop(CONFLICTING, REJECT_REASONS_COLUMN, _ACCEPTED_ROWS), duplicate)
 
 
 def settle_ids(batches: Iterator[pl.DataFrame]) -> SettledIds:
@@ -236,11 +237,6 @@ def _reused(standing: pl.DataFrame) -> ReusedIds:
     return ReusedIds(reused.height, [ReusedId(without_address(id_), *lines) for id_, *lines in samples])
 
 
-def _contested(typed: pl.DataFrame, as_rejected: pl.DataFrame, is_accepted: bool) -> pl.DataFrame:
-    named = as_rejected.select(pl.all().name.prefix(_AS_REJECTED))
-    return typed.with_columns(pl.lit(is_accepted).alias(_IS_ACCEPTED), *named)
-
-
 def _events(batches: Iterator[pl.DataFrame]) -> tuple[pl.DataFrame, bool]:
     """(one row for each event, whether some rows only wait): the last accepted row, if any is accepted.
 
@@ -249,9 +245,9 @@ def _events(batches: Iterator[pl.DataFrame]) -> tuple[pl.DataFrame, bool]:
     standing: pl.DataFrame | None = None
     has_waiting = False
     for batch in batches:
-        has_waiting |= not batch.get_column(_IS_ACCEPTED).all()
-        rows = batch.drop(CHUNK, starts_with(_AS_REJECTED)).with_columns(
-            pl.col(_IS_ACCEPTED).cast(pl.Int64).alias(_ACCEPTED_ROWS), pl.lit(False).alias(CONFLICTING)
+        has_waiting |= batch.get_column(REJECT_REASONS_COLUMN).null_count() < batch.height
+        rows = batch.drop(CHUNK).with_columns(
+            _IS_ACCEPTED.cast(pl.Int64).alias(_ACCEPTED_ROWS), pl.lit(False).alias(CONFLICTING)
         )
         standing = _one_of_each_event(rows if standing is None else pl.concat([standing, rows]))
     assert standing is not None, "a bucket has rows"
@@ -291,29 +287,14 @@ def _alone(rows: pl.DataFrame, hashed: pl.Expr) -> tuple[pl.DataFrame, pl.DataFr
     return rows.filter(~is_repeated), rows.filter(is_repeated)
 
 
-def _in_conflict(rows: pl.DataFrame, conflicting: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """(rows of a conflicting event, the rest)."""
-    may_be = _may_conflict(rows, conflicting)
-    near = rows.filter(may_be)
-    beside = near.join(conflicting, on=_SAME_EVENT, how="anti")
-    return near.join(conflicting, on=_SAME_EVENT, how="semi"), pl.concat([rows.filter(~may_be), beside])
-
-
 def _may_conflict(rows: pl.DataFrame, conflicting: pl.DataFrame) -> pl.Series:
     """By the hash, which costs less to compare than the texts."""
     hashes = conflicting.select(EVENT_HASH).to_series()
     return rows.select(EVENT_HASH.is_in(hashes.implode())).to_series()
 
 
-def _rejected(batch: pl.DataFrame, conflicting: pl.DataFrame) -> pl.DataFrame:
-    batch = batch.filter(_may_conflict(batch, conflicting) | ~batch.get_column(_IS_ACCEPTED))
-    in_conflict, others = _in_conflict(batch, conflicting)
-    waiting = others.filter(~pl.col(_IS_ACCEPTED)).with_columns(pl.lit(False).alias(CONFLICTING))
-    rows = pl.concat([in_conflict.with_columns(pl.lit(True).alias(CONFLICTING)), waiting])
-    is_second_reason = rows.select(pl.col(CONFLICTING) & ~pl.col(_IS_ACCEPTED)).to_series()
-    reasons = pl.col(REJECT_REASONS_COLUMN)
-    as_rejected = rows.select(starts_with(_AS_REJECTED).name.map(lambda name: name.removeprefix(_AS_REJECTED)))
-    return as_rejected.with_columns(
-        pl.when(is_second_reason).then(reasons + REASON_SEPARATOR + CONFLICTING).otherwise(reasons),
-        rows.get_column(CHUNK),
-    )
+def _rejected(batch: pl.DataFrame, conflicting: pl.DataFrame) -> Settled:
+    near = batch.filter(_may_conflict(batch, conflicting))
+    in_conflict = near.join(conflicting, on=_SAME_EVENT, how="semi")
+    waiting = batch.filter(~_IS_ACCEPTED).join(conflicting, on=_SAME_EVENT, how="anti")
+    return Settled(in_conflict.select(CHUNK, SOURCE_LINE, REJECT_REASONS_COLUMN), waiting.drop(CHUNK))

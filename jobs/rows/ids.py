@@ -30,7 +30,7 @@ _WHOLE = r"^[0-9]{1,15}\.0$"
 
 def waited_for(ids: pl.Series) -> pl.Series:
     """The ids that a dimension must get before rows with these unknown ones are known."""
-    return _shortened(bare(ids))
+    return _shortened(ids)
 
 
 def _shortened(ids: pl.Series) -> pl.Series:

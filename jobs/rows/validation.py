@@ -17,13 +17,14 @@ from typing import NamedTuple
 import polars as pl
 
 from jobs.csv.reader import IS_MALFORMED
+from jobs.csv.rejected_file import as_rejected
 from jobs.rows.ids import IdReader
 from jobs.rows.lookup import Lookup
 from jobs.rows.numbers import NumberReader
 from jobs.rows.statuses import StatusReader
 from jobs.rows.timestamps import INSTANT_UTC, LATEST_DAY, LOCAL_DATE, TimestampReader
 from schemas.reject_reasons import REJECT_REASONS, WAITS_FOR
-from schemas.rejected_file import REASON_SEPARATOR, REJECT_REASONS_COLUMN, SOURCE_LINE, SOURCE_TEXT
+from schemas.rejected_file import REASON_SEPARATOR, REJECT_REASONS_COLUMN, SOURCE_LINE
 from schemas.sources import CONTRACT_COLUMNS, DEFAULT, NEGATIVE, SourceSettings
 from schemas.statuses import RANK_SLOTS, WITHOUT_QUANTITY
 from schemas.warehouse.tables import FACT_TRANSACTIONS, STAGED_TRANSACTIONS
@@ -66,7 +67,8 @@ class ValidationResult(NamedTuple):
     rejected: pl.DataFrame
     """The columns as they stood, SOURCE_LINE, SOURCE_TEXT and all reasons in one text."""
     waiting: pl.DataFrame
-    """Typed, too: the rejected rows that are right in themselves, but their customer or product is unknown."""
+    """Typed, with their reasons: the rejected rows that are right in themselves, but their customer or product is
+    unknown."""
 
     @property
     def accepted(self) -> pl.DataFrame:
@@ -228,11 +230,8 @@ def _rejected(
         pl.sum_horizontal((~rule).cast(pl.UInt32) * _BITS[reason] for reason, rule in rules.items())
     ).to_series()
     reasons = pl.Series(REJECT_REASONS_COLUMN, [_reasons(bits) for bits in broken], dtype=pl.String())
-    # What Polars padded or cut of a malformed row has no certain column: its text is kept instead.
-    is_sound = pl.col(SOURCE_TEXT).is_null()
-    as_it_stood = pl.when(is_sound).then(pl.all().exclude(SOURCE_LINE, SOURCE_TEXT))
-    rejected = rows.drop(IS_MALFORMED).with_columns(as_it_stood).with_columns(reasons)
-    return rejected, typed.filter((broken | _WAITING) == _WAITING).select(_ACCEPTED_COLUMNS)
+    waiting = typed.select(*_ACCEPTED_COLUMNS, reasons).filter((broken | _WAITING) == _WAITING)
+    return as_rejected(rows, reasons), waiting
 
 
 @functools.cache

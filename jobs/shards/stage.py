@@ -96,7 +96,8 @@ def stage_in_shards(
     with attempt.step(VALIDATE):
         validated = run_tasks(runner, partial(validate, work), planned.shards)
         settled = _settle(work, validated, runner)
-        rejected = _write_rejected(work, validated, settled, runner, is_written=not attempt.is_plan)
+        are_written = not attempt.is_plan
+        rejected = _write_rejected(work, planned.shards, validated, settled, runner, are_written=are_written)
         staged = _counted(attempt.staging, validated, settled, rejected, lines)
         attempt.note(rows_read=staged.rows_read, reused_ids=staged.reused)
         _publish(attempt, rejected)
@@ -178,13 +179,19 @@ def _settle(work: Work, validated: Sequence[Validated], runner: TaskRunner) -> _
 
 
 def _write_rejected(
-    work: Work, validated: Sequence[Validated], settled: _Settled, runner: TaskRunner, *, is_written: bool
+    work: Work,
+    shards: Sequence[Shard],
+    validated: Sequence[Validated],
+    settled: _Settled,
+    runner: TaskRunner,
+    *,
+    are_written: bool,
 ) -> list[Rejected]:
-    of_shard = by_bucket(bucket.rejected for bucket in settled.events)
+    conflicting = by_bucket(bucket.conflicting for bucket in settled.events)
     items = [
-        ShardOfRejected(number, [shard.rejected], of_shard.get(number, ()), is_written)
-        for number, shard in enumerate(validated)
-        if shard.rejected.rows or number in of_shard
+        ShardOfRejected(shard, [own.rejected], conflicting.get(shard.number, ()), are_written)
+        for shard, own in zip(shards, validated)
+        if own.rejected.rows or shard.number in conflicting
     ]
     return run_tasks(runner, partial(write_rejected, work), items)
 
@@ -200,10 +207,11 @@ def _counted(
     parts = chain((shard.winners for shard in validated), (bucket.winners for bucket in settled.ids))
     winners = list_for_copy(chain.from_iterable(parts), staging)
     amounts = chain((shard.amount for shard in validated), (bucket.amount for bucket in settled.ids))
-    waiting = list_for_copy([part for shard in rejected for part in shard.waiting], staging.below("waiting"))
+    with_rejected: list[Validated | SettledBucket] = [*validated, *settled.events]
+    waiting = list_for_copy([part for each in with_rejected for part in each.waiting], staging.below("waiting"))
     duplicate = settled.duplicate
     if lines is not None:
-        duplicate = lines.len() - sum(shard.selected for shard in rejected) - winners.rows
+        duplicate = lines.len() - sum(each.selected_rejected for each in with_rejected) - winners.rows
     return StagedRows(
         winners,
         waiting,

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
-from itertools import chain
 from typing import NamedTuple
 
 import polars as pl
 
 from jobs.buckets import Buckets
 from jobs.csv.header import refuse_second_header
+from jobs.csv.reader import ReadChunk
 from jobs.csv.reject_summary import RejectSummary
-from jobs.csv.rejected_file import RejectedRows
+from jobs.csv.rejected_file import CHUNK, RejectedRows
 from jobs.load.staging import Part
-from jobs.rows.duplicates import CHUNK, set_aside, settle_events, settle_ids, split
+from jobs.rows.duplicates import set_aside, settle_events, settle_ids, split
 from jobs.rows.marks import MarkedBucket, mark
 from jobs.shards.exchange import Handed, hand_on, read_handed
 from jobs.shards.work import Shard, Work, task
@@ -42,6 +42,8 @@ class Validated(NamedTuple):
     """By event."""
     rejected: Handed
     """By chunk."""
+    waiting: Sequence[Part]
+    selected_rejected: int
 
 
 class Bucket(NamedTuple):
@@ -54,11 +56,13 @@ class Bucket(NamedTuple):
 class SettledBucket(NamedTuple):
     """A bucket of contested rows, each settled within its event."""
 
-    rejected: Handed
+    conflicting: Handed
     """By shard."""
     sound: Handed
     """By id: one accepted row for each event."""
     duplicate: int
+    waiting: Sequence[Part]
+    selected_rejected: int
 
 
 class WinningBucket(NamedTuple):
@@ -71,11 +75,11 @@ class WinningBucket(NamedTuple):
 
 
 class ShardOfRejected(NamedTuple):
-    """All rejected rows of a shard: those that its task rejected, and those that were settled."""
+    """All rejected rows of a shard: those that its task rejected, and the lines of those that conflict."""
 
-    number: int
+    shard: Shard
     rows: Sequence[Handed]
-    settled: Sequence[Handed]
+    conflicting: Sequence[Handed]
     is_written: bool
     """False: they are only summed up."""
 
@@ -87,8 +91,6 @@ class Rejected(NamedTuple):
     """Of the CSV, below the attempt's prefix; empty where there is no row, or none is written."""
     rows: int
     summary: RejectSummary
-    waiting: Sequence[Part]
-    selected: int
 
 
 def mark_ids(work: Work, bucket: BucketOfIds) -> MarkedBucket:
@@ -105,20 +107,29 @@ def validate(work: Work, shard: Shard) -> Validated:
         source, stager = setup.fetch(shard.begin, shard.end, folder), setup.stager(folder)
         name = f"{shard.number:05d}-{word}"
         contested, rejected = Buckets(folder, "contested"), Buckets(folder, "rejected")
-        rows, amount = 0, Decimal(0)
-        for number, chunk in enumerate(source.chunks(), start=shard.number * _CHUNKS_PER_SHARD):
-            divided = split(setup.marks, chunk, setup.validator.validate(chunk))
-            refuse_second_header(divided.rejected, source.layout, source.name)
-            part = f"part-{name}-{number % _CHUNKS_PER_SHARD:05d}.parquet"
-            rows, amount = rows + chunk.height, amount + stager.keep_winners(divided.accepted, setup.validator, part)
+        rows, selected_rejected, amount = 0, 0, Decimal(0)
+        for at, read in enumerate(source.unread_chunks()):
+            chunk = read()
+            validated = setup.validator.validate(chunk)
+            refuse_second_header(validated.rejected, source.layout, source.name)
+            divided = split(setup.marks, validated)
+            part, number = f"{name}-{at:05d}.parquet", _first_chunk(shard) + at
+            rows, amount = (
+                rows + chunk.height,
+                amount + stager.keep_winners(divided.accepted, setup.validator, f"part-{part}"),
+            )
+            stager.keep_waiting(divided.waiting, f"waiting-{part}")
+            selected_rejected += stager.selected(validated.rejected).height
             set_aside(contested, setup.marks, divided.contested, number)
-            rejected.add(divided.rejected, number)
+            rejected.add(validated.rejected, number)
         return Validated(
             rows,
             amount,
             stager.winners.parts,
             hand_on(contested, setup.staging, f"contested-{name}.arrow"),
             hand_on(rejected, setup.staging, f"rejected-{name}.arrow"),
+            stager.waiting.parts,
+            selected_rejected,
         )
 
 
@@ -126,15 +137,19 @@ def settle_bucket(work: Work, bucket: Bucket) -> SettledBucket:
     """A task: settle the events of one bucket."""
     with task(work) as (setup, folder, word):
         settled = settle_events(lambda: (rows for _, rows in read_handed(bucket.rows, setup.staging)))
-        rejected, sound = Buckets(folder, "rejected"), Buckets(folder, "sound")
-        for rows in settled.rejected:
-            rejected.add(rows, pl.col(CHUNK) // _CHUNKS_PER_SHARD)
+        conflicting, sound, stager = Buckets(folder, "conflicting"), Buckets(folder, "sound"), setup.stager(folder)
+        selected_rejected, name = 0, f"{bucket.number:05d}-{word}"
+        for at, some in enumerate(settled.rejected):
+            conflicting.add(some.conflicting, pl.col(CHUNK) // _CHUNKS_PER_SHARD)
+            selected_rejected += stager.selected(some.no_longer_accepted).height
+            stager.keep_waiting(some.waiting, f"waiting-settled-{name}-{at:05d}.parquet")
         sound.add(settled.sound, setup.marks.id_bucket)
-        name = f"{bucket.number:05d}-{word}.arrow"
         return SettledBucket(
-            hand_on(rejected, setup.staging, f"settled-{name}"),
-            hand_on(sound, setup.staging, f"sound-{name}"),
+            hand_on(conflicting, setup.staging, f"conflicting-{name}.arrow"),
+            hand_on(sound, setup.staging, f"sound-{name}.arrow"),
             settled.duplicate,
+            stager.waiting.parts,
+            selected_rejected,
         )
 
 
@@ -148,18 +163,25 @@ def find_winners(work: Work, bucket: Bucket) -> WinningBucket:
 
 
 def write_rejected(work: Work, shard: ShardOfRejected) -> Rejected:
-    """A task: write the rejected rows of a shard in the order of the file, and stage those that wait."""
+    """A task: write the rejected rows of a shard in the order of the file."""
     with task(work) as (setup, folder, word):
-        rejected, stager = RejectedRows(work.source.layout, folder), setup.stager(folder)
-        selected = 0
-        own: Iterator[tuple[int | pl.Series, pl.DataFrame]] = read_handed(shard.rows, setup.staging)
-        settled = ((rows.get_column(CHUNK), rows.drop(CHUNK)) for _, rows in read_handed(shard.settled, setup.staging))
-        for at, (chunk, rows) in enumerate(chain(own, settled)):
+
+        def chunks() -> Iterator[ReadChunk]:
+            yield from setup.fetch(shard.shard.begin, shard.shard.end, folder).unread_chunks()
+
+        rejected = RejectedRows(work.source.layout, folder, chunks, _first_chunk(shard.shard))
+        for chunk, rows in read_handed(shard.rows, setup.staging):
             rejected.add(rows, chunk)
-            selected += stager.keep_waiting(rows, f"waiting-{shard.number:05d}-{word}-{at:05d}.parquet")
-        name = f"rejected-{shard.number:05d}-{word}.csv" if shard.is_written and rejected.rows else ""
+        for _, rows in read_handed(shard.conflicting, setup.staging):
+            rejected.add_conflicting(rows)
+        name = f"rejected-{shard.shard.number:05d}-{word}.csv" if shard.is_written and rejected.rows else ""
         if name:
             setup.staging.upload_blocks(rejected.blocks(), name, "text/csv; charset=utf-8")
         else:
             rejected.sum_up()
-        return Rejected(name, rejected.rows, rejected.summary, stager.waiting.parts, selected)
+        return Rejected(name, rejected.rows, rejected.summary)
+
+
+def _first_chunk(shard: Shard) -> int:
+    """The number of its first chunk, so that no two chunks of a file have the same."""
+    return shard.number * _CHUNKS_PER_SHARD
