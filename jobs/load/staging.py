@@ -160,7 +160,7 @@ class Stager:
         staged = validator.enrich(self.selected(winners))
         self.winners.write(staged, name)
         # A sum has the precision of its addends, and Polars rounds what does not fit without a word.
-        return Decimal(staged.select(pl.col("total_amount").cast(pl.Decimal(38, 2)).sum()).item() or 0)
+        return Decimal(staged.get_column("total_amount").cast(pl.Decimal(38, 2)).sum() or 0)
 
     def keep_waiting(self, waiting: pl.DataFrame, name: str) -> None:
         """Stage those that are selected, of typed rows that wait for a dimension, with their reasons."""

@@ -103,16 +103,20 @@ class RowValidator:
     def enrich(self, accepted: pl.DataFrame) -> pl.DataFrame:
         """Accepted rows as the warehouse takes them: the staged columns, typed."""
         product, customer = accepted.get_column(_PRODUCT_ROW), accepted.get_column(_CUSTOMER_ROW)
-        return accepted.with_columns(
-            self.products.column("product_name", product),
-            self.products.column("category", product),
-            self.products.column("supplier_id", product),
-            self.customers.column("membership_level", customer),
+        computed = accepted.with_columns(
             self._amount_class().alias("amount_class"),
             _constant(self.drop_precedence).alias("drop_precedence"),
             _constant(self.load_id).alias("load_id"),
             _constant(self.source_uri).alias("source_uri"),
-        ).select(STAGED_TRANSACTIONS.names)
+        )
+        looked_up = (
+            self.products.column("product_name", product),
+            self.products.column("category", product),
+            self.products.column("supplier_id", product),
+            self.customers.column("membership_level", customer),
+        )
+        columns = {column.name: column for column in (*computed, *looked_up)}
+        return pl.DataFrame([columns[name] for name in STAGED_TRANSACTIONS.names])
 
     @functools.cached_property
     def _readers(self) -> _Readers:
