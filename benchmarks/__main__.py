@@ -132,9 +132,10 @@ def _advancing(progress: Progress, task: TaskID, rows: int) -> Callable[[Peer], 
 def _varied(data: DataArgs) -> dict[str, DataArgs]:
     return {
         "2 % rejected, 4 % of the ids again": data,
-        "none rejected": replace(data, faults=0),
-        "half rejected": replace(data, faults=0.5),
+        "no id again": replace(data, faults=0, duplicates=0),
+        "10 % of the ids again": replace(data, faults=0, duplicates=0.1),
         "half of the ids again": replace(data, faults=0, duplicates=0.5),
+        "half with faults": replace(data, faults=0.5),
     }
 
 
