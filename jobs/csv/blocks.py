@@ -68,8 +68,6 @@ def read_csv(
         truncate_ragged_lines=True,
         # Whatever follows is faster on whole columns.
         rechunk=True,
-        # Looking whether it is empty copies the block.
-        raise_if_empty=False,
     )
 
 
@@ -88,15 +86,7 @@ def lines_of(block: bytes) -> pl.Series:
     schema = {"line": pl.String()}
     lines = pl.DataFrame(schema=schema)
     if data:
-        lines = pl.read_csv(
-            shielded(data),
-            has_header=False,
-            schema=schema,
-            quote_char=None,
-            separator=separator,
-            rechunk=True,
-            raise_if_empty=False,
-        )
+        lines = pl.read_csv(shielded(data), has_header=False, schema=schema, quote_char=None, separator=separator)
     blank = pl.DataFrame({"line": [None] * (len(block) - len(data))}, schema=schema)
     return pl.concat([blank, lines]).to_series()
 
