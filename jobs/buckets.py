@@ -37,9 +37,10 @@ class Buckets:
         """Add rows to a bucket, or each to the one that the expression or the series gives for it."""
         if rows.is_empty():
             return
-        # Gathered, not filtered: a filtered text column keeps its whole chunk in memory.
+        # Copied, since a text of more than 12 bytes is a view: a few rows would keep the texts of their whole chunk.
+        rows = rows.with_columns(pl.col(pl.String) + "")
         if isinstance(bucket, int):
-            parts = {bucket: rows.select(pl.all().gather(pl.int_range(pl.len())))}
+            parts = {bucket: rows}
         else:
             numbered = rows.with_columns(bucket.cast(pl.UInt32).alias(_BUCKET))
             by_number = numbered.partition_by(_BUCKET, as_dict=True, include_key=False)

@@ -68,6 +68,7 @@ def read_csv(
         truncate_ragged_lines=True,
         # Whatever follows is faster on whole columns.
         rechunk=True,
+        raise_if_empty=False,
     )
 
 
@@ -86,7 +87,9 @@ def lines_of(block: bytes) -> pl.Series:
     schema = {"line": pl.String()}
     lines = pl.DataFrame(schema=schema)
     if data:
-        lines = pl.read_csv(shielded(data), has_header=False, schema=schema, quote_char=None, separator=separator)
+        lines = pl.read_csv(
+            shielded(data), has_header=False, schema=schema, quote_char=None, separator=separator, raise_if_empty=False
+        )
     blank = pl.DataFrame({"line": [None] * (len(block) - len(data))}, schema=schema)
     return pl.concat([blank, lines]).to_series()
 
