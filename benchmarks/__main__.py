@@ -131,7 +131,7 @@ def _advancing(progress: Progress, task: TaskID, rows: int) -> Callable[[Peer], 
 
 def _varied(data: DataArgs) -> dict[str, DataArgs]:
     return {
-        "2 % rejected, 4 % of the ids again": data,
+        "2 % with faults, 4 % of the ids again": data,
         "no id again": replace(data, faults=0, duplicates=0),
         "10 % of the ids again": replace(data, faults=0, duplicates=0.1),
         "half of the ids again": replace(data, faults=0, duplicates=0.5),
