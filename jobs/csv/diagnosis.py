@@ -125,8 +125,10 @@ def _likely_dialect(header: Header, columns: Columns) -> Dialect:
 
     def rank(dialect: Dialect) -> tuple[int, bool]:
         missing, is_unusual = len(columns.missing(_headings(header, dialect))), dialect.delimiter not in _SIGN_NAMES
-        # A blank splits `Variant Price` too: an unusual sign must show most of the wanted headings.
-        if is_unusual and dialect != header.dialect and missing * 2 >= len(columns.headings):
+        # A blank splits `Variant Price` too, and a stray tab a header with an open quote: such a sign must show most of
+        # the wanted headings.
+        is_doubtful = is_unusual or header.fields is None
+        if is_doubtful and dialect != header.dialect and missing * 2 >= len(columns.headings):
             missing = len(columns.headings) + 1
         # One heading alone is unlikely, so a usual delimiter that splits it is preferred.
         return missing, is_unusual or len(_headings(header, dialect)) < 2

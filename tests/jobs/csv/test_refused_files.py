@@ -96,6 +96,10 @@ SENTENCES = {
         SOUND.replace("status", '"stat"us').encode(),
         f"day.csv, line 1: a quote in the header is out of place or not closed; fix the header, {AGAIN}",
     ),
+    "an open quote and a stray tab in the header": (
+        SOUND.replace("customer_id", '"customer_id').replace(",status", ",\tstatus").encode(),
+        f"day.csv, line 1: a quote in the header is out of place or not closed; fix the header, {AGAIN}",
+    ),
     "too many columns": (
         (HEADER + "".join(f",c{at}" for at in range(10_000)) + "\n").encode(),
         "day.csv, line 1: the header has 10,006 columns and at most 1,000 are read; "
