@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import re
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -20,6 +21,8 @@ CHUNK_VALUES = 2_400_000
 IS_MALFORMED = "is_malformed"
 
 _OVERFLOW = "overflow"
+_FEW_RECORDS = 2_000
+"""Looking at so many one by one costs less than dividing a block into lines."""
 
 
 def whole_lines(file: BinaryIO, *, end: int, width: int) -> Iterator[tuple[bytes, int]]:
@@ -82,33 +85,33 @@ def lines_of(block: bytes) -> pl.Series:
     separator = next((mark for mark in "\0\1\2\3\4\5\6\7" if mark.encode() not in block), None)
     if separator is None:
         return pl.Series([line or None for line in block.decode("utf-8").split("\n")[:-1]], dtype=pl.String())
-    # Polars skips blank lines before the first record, but gives a null for any other.
-    data = block.lstrip(b"\n")
+    data, blank_lines = _without_blank_start(block)
     schema = {"line": pl.String()}
     lines = pl.DataFrame(schema=schema)
     if data:
         lines = pl.read_csv(
             shielded(data), has_header=False, schema=schema, quote_char=None, separator=separator, raise_if_empty=False
         )
-    blank = pl.DataFrame({"line": [None] * (len(block) - len(data))}, schema=schema)
+    blank = pl.DataFrame({"line": [None] * blank_lines}, schema=schema)
     return pl.concat([blank, lines]).to_series()
 
 
-def plain_frame(block: bytes, first_line: int, layout: Layout) -> pl.DataFrame:
-    """One row for each line of a block without quotes; a blank line is malformed and has no text.
+def _without_blank_start(block: bytes) -> tuple[bytes, int]:
+    """(the block without its first blank lines, their number). Polars skips them, but gives nulls for any other."""
+    blank = re.match(rb"(?:\r?\n)*", block)
+    start = blank.end() if blank else 0
+    return block[start:], block.count(b"\n", 0, start)
 
-    The block must not begin with a blank line.
-    """
+
+def plain_frame(block: bytes, first_line: int, layout: Layout) -> pl.DataFrame:
+    """One row for each line of a block without quotes; a blank line is malformed and has no text."""
+    block, blank_lines = _without_blank_start(block)
+    first_line += blank_lines
     frame = read_csv(block, layout)
     columns = list(layout.names)
-    # Polars silently pads a short record and cuts a long one. Arithmetic detects it: if the fields and the separators
-    # add up to the line, nothing was padded or cut.
     found_bytes = frame.select(pl.sum_horizontal(pl.col(columns).str.len_bytes()) + (len(columns) - 1)).to_series()
-    line_ends = frame.height + (block.count(b"\r") if b"\r" in block else 0)
     malformed, text = pl.lit(False), pl.lit(None, dtype=pl.String)
-    # A padded record counts too many bytes and a cut one too few, so the sum alone proves nothing. But a padded one
-    # has no last value.
-    if frame.get_column(columns[-1]).null_count() or found_bytes.sum() + line_ends != len(block):
+    if not _is_sound(frame.select(columns), found_bytes, block, layout):
         lines = lines_of(block)
         if lines.len() != frame.height:
             raise AssertionError(f"from line {first_line}: {frame.height} records were read from {lines.len()} lines")
@@ -120,6 +123,26 @@ def plain_frame(block: bytes, first_line: int, layout: Layout) -> pl.DataFrame:
         text.alias(SOURCE_TEXT),
         *columns,
     )
+
+
+def _is_sound(records: pl.DataFrame, found_bytes: pl.Series, block: bytes, layout: Layout) -> bool:
+    """True where it is certain that no record of a block was padded or cut, as Polars does without a word.
+
+    If the fields and the separators add up to the block, nothing was, unless what was padded makes up for what was
+    cut. But a padded record has no last value, so each record without one must stand in the block where those before
+    it end. Behind a cut one it can only match a line before its own, and then the sum stays too small.
+    """
+    end = b"\r\n" if b"\r" in block else b"\n"
+    ends = (found_bytes + len(end)).cum_sum()
+    is_mixed = end == b"\r\n" and block.count(end) != records.height
+    if is_mixed or (ends.len() and ends[-1] != len(block)):
+        return False
+    without_last = records.get_column(layout.names[-1]).is_null().arg_true()
+    if without_last.len() > _FEW_RECORDS:
+        return False
+    texts = records[without_last].select(pl.concat_str(pl.all().fill_null(""), separator=layout.dialect.delimiter))
+    starts = ends.gather(without_last) - found_bytes.gather(without_last) - len(end)
+    return all(block.startswith(text.encode() + end, start) for text, start in zip(texts.to_series(), starts))
 
 
 def unguarded(frame: pl.DataFrame, layout: Layout) -> pl.DataFrame:

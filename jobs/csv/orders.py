@@ -52,10 +52,14 @@ class OrderRows:
         """True where the reader numbers the rows of an order."""
         return ORDER_LINE in self.layout.read
 
-    def complete(self, frame: pl.DataFrame, columns: Collection[str] | None = None) -> pl.DataFrame:
-        """The frame with its contract columns, or those of them that are named."""
+    def complete(
+        self, frame: pl.DataFrame, columns: Collection[str] | None = None, lines: pl.Series | None = None
+    ) -> pl.DataFrame:
+        """The frame with its contract columns, or those of them that are named; all rows, or those on some lines."""
         if self.filled or self.is_numbered:
             frame = self._fill(frame)
+        if lines is not None:
+            frame = frame.filter(pl.col(SOURCE_LINE).is_in(lines.implode()))
         derived = {column: parts for column, parts in self.layout.parts.items() if parts != (column,)}
         named = [
             self._contract_column(frame, column, parts)
@@ -91,7 +95,7 @@ class OrderRows:
         self.state = replace(self.state, last_order=rows.item(-1, self._order))
         for name in self.filled:
             if name != self._order:
-                rows = rows.with_columns(self._filled_down(trimmed(rows.get_column(name)), is_start))
+                rows = rows.with_columns(self._filled_down(rows.get_column(name), is_start))
         if not self.is_numbered:
             return rows
         record = rows.get_column(_RECORD)
@@ -102,15 +106,14 @@ class OrderRows:
     def _filled_down(self, values: pl.Series, keeps_its_own: pl.Series) -> pl.Series:
         """The values, with that of the row above where one is missing and the row does not keep its own."""
         above = self.state.above.get(values.name)
-        if values.null_count():
+        fillable = (~keeps_its_own).arg_true()
+        where = fillable.filter(trimmed(values.gather(fillable)).is_null())
+        if where.len():
             # Filling row numbers, and then texts where they are missing, costs less than filling texts.
-            is_missing = values.is_null() & ~keeps_its_own
-            source = pl.int_range(values.len(), eager=True).set(is_missing, None).forward_fill()
-            where = is_missing.arg_true()
-            filled = values.gather(source.gather(where))
-            values = values.scatter(
-                where, filled if above is None else filled.set(source.gather(where).is_null(), above)
-            )
+            is_missing = pl.repeat(False, values.len(), dtype=pl.Boolean(), eager=True).scatter(where, True)
+            source = pl.int_range(values.len(), eager=True).set(is_missing, None).forward_fill().gather(where)
+            filled = values.gather(source)
+            values = values.scatter(where, filled if above is None else filled.set(source.is_null(), above))
         if values.len():
             self.state = replace(self.state, above={**self.state.above, values.name: values[-1]})
         return values

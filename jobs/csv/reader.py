@@ -8,11 +8,11 @@ at a time, so memory does not grow with the file.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from itertools import chain
-from typing import Any, BinaryIO, Callable, NamedTuple, Protocol
+from typing import Callable, NamedTuple, Protocol
 
 import polars as pl
 
@@ -49,20 +49,13 @@ class Cut(NamedTuple):
     line: int
     """The physical line that begins here."""
     orders: OrderState
+    """The state left by the rows above, if rows need them."""
 
 
 class ReadChunk(Protocol):
     """Reads the rows of a chunk, or only those on some lines."""
 
     def __call__(self, lines: pl.Series | None = None) -> pl.DataFrame: ...
-
-
-class _Located(NamedTuple):
-    """A frame, or the block that it is read from, and where it begins."""
-
-    offset: int
-    line: int
-    rows: Any
 
 
 @dataclass(frozen=True)
@@ -83,8 +76,8 @@ class SourceFile:
     read_part: ReadPart
     orders: OrderState = field(default_factory=OrderState)
     """The state left by earlier rows, if the data does not begin with the first row."""
-    _blocks: list[tuple[int, int]] = field(init=False, repr=False, compare=False, default_factory=list)
-    """Bytes and lines of each block, once the file has been read: line ends are not looked for again."""
+    _cuts: list[Cut] = field(init=False, repr=False, compare=False, default_factory=list)
+    """Of each chunk, once `cuts` has read the whole file: then each can be read alone."""
 
     @property
     def ignored_columns(self) -> list[str]:
@@ -103,133 +96,122 @@ class SourceFile:
 
         With the numbers of lines on which rows begin, in order, only these rows are read.
         """
-        orders = OrderRows(self.layout, self.read_part, self._filled(), self.orders)
-        if self.is_unquoted and not (self.layout.is_derived or orders.filled):
-            with self.content.open("rb") as file:
-                file.seek(self.data_offset)
-                for block in self._plain_blocks(file):
-                    yield partial(self._plain_chunk, block)
-            return
-        for frame in self._frames():
-            frame = without_blank_records(frame, self.layout)
-            if frame.height:
-                complete = orders.complete(frame) if self.layout.is_derived or orders.filled else frame
-                yield partial(_on_lines, complete)
-
-    def _plain_chunk(self, block: _Located, lines: pl.Series | None = None) -> pl.DataFrame:
-        if lines is None:
-            return without_blank_records(self._plain_frame(block), self.layout)
-        texts = lines_of(block.rows).gather(lines - block.line)
-        some = block._replace(rows="".join(f"{text}\n" for text in texts).encode())
-        return self._plain_frame(some).with_columns(lines.alias(SOURCE_LINE))
-
-    def _plain_frame(self, block: _Located) -> pl.DataFrame:
-        return unguarded(plain_frame(block.rows, block.line, self.layout), self.layout)
+        if self._cuts or self._is_plain:
+            return (partial(self._chunk, begin, block) for begin, block in self._blocks())
+        orders = self._orders(self.orders)
+        return (partial(_on_lines, orders.complete(frame)) for _, frame in self._parsed())
 
     def transaction_ids(self) -> Iterator[pl.DataFrame]:
         """The first column of the contract alone, as in `chunks`; blank lines and malformed records may come along."""
-        name = next(iter(self.layout.parts))
-        parts = self.layout.parts[name]
-        key = OrderRows(self.layout, self.read_part, self._filled(parts), self.orders)
-        if key.filled or key.is_numbered or self.layout.is_rejected_file or not (self.is_unquoted or parts == (name,)):
-            of_file = [part for part in dict.fromkeys(parts) if part in self.layout.names]
-            for frame in self._frames():
-                frame = without_blank_records(frame, self.layout).select(SOURCE_LINE, IS_MALFORMED, *of_file)
-                yield key.complete(frame, [name]).select(name)
-            return
-        if not self.is_unquoted:
-            yield from (located.rows for located in self._quoted_frames(column=name))
-            return
-        with self.content.open("rb") as file:
-            file.seek(self.data_offset)
-            columns = sorted(self.layout.names.index(part) for part in parts)
-            yield from map_ordered(
-                lambda block: key.complete(read_csv(block.rows, self.layout, columns=columns), [name]).select(name),
-                self._plain_blocks(file),
-            )
+        return (ids for _, ids in self.cuts())
 
     def cuts(self) -> Iterator[tuple[Cut, pl.DataFrame]]:
         """The places where the file can be cut, each with the frame of `transaction_ids` up to the next one."""
-        name = next(iter(self.layout.parts))
-        orders = OrderRows(self.layout, self.read_part, self._filled(), self.orders)
-        is_plain = self.layout.parts[name] == (name,) and not self.layout.is_rejected_file
-        is_ids_alone = is_plain and not (self.is_unquoted or orders.filled or orders.is_numbered)
-        for offset, line, frame in self._quoted_frames(name) if is_ids_alone else self._located_frames():
-            cut = Cut(offset, line, orders.state)
-            if is_ids_alone:
-                yield cut, frame
-            else:
-                yield cut, orders.complete(without_blank_records(frame, self.layout), [name]).select(name)
+        by_offset: dict[int, Cut] = {}
+        for cut, ids in self._find_cuts():
+            by_offset[cut.offset] = cut
+            yield cut, ids
+        self._cuts[:] = by_offset.values()
 
-    @property
+    @cached_property
     def needs_rows_above(self) -> bool:
         """True where a row cannot be read without those above it."""
-        orders = OrderRows(self.layout, self.read_part, self._filled())
+        orders = self._orders(self.orders)
         return bool(orders.filled) or orders.is_numbered
 
-    def _filled(self, among: Collection[str] | None = None) -> tuple[str, ...]:
+    @property
+    def _is_plain(self) -> bool:
+        """True where each line can be read alone."""
+        return self.is_unquoted and not self.needs_rows_above
+
+    def _orders(self, state: OrderState) -> OrderRows:
+        return OrderRows(self.layout, self.read_part, self._filled, state)
+
+    @cached_property
+    def _filled(self) -> tuple[str, ...]:
         if self.layout.is_rejected_file:
             return ()
         keys = {heading_key(heading) for heading in self.settings.fill_down}
         named = zip(self.layout.header, self.layout.names)
-        filled = (name for heading, name in named if heading_key(heading) in keys)
-        return tuple(name for name in filled if among is None or name in among)
+        return tuple(name for heading, name in named if heading_key(heading) in keys)
 
-    def _frames(self) -> Iterator[pl.DataFrame]:
-        return (located.rows for located in self._located_frames())
+    def _find_cuts(self) -> Iterator[tuple[Cut, pl.DataFrame]]:
+        name = next(iter(self.layout.parts))
+        parts = self.layout.parts[name]
+        orders = self._orders(self.orders)
+        if self._is_plain and not self.layout.is_rejected_file:
+            columns = sorted(self.layout.names.index(part) for part in parts)
 
-    def _located_frames(self) -> Iterator[_Located]:
-        if not self.is_unquoted:
-            yield from self._quoted_frames()
+            def read_ids(located: tuple[Cut, bytes]) -> tuple[Cut, pl.DataFrame]:
+                cut, block = located
+                return cut, orders.complete(read_csv(block, self.layout, columns=columns), [name]).select(name)
+
+            yield from map_ordered(read_ids, self._blocks())
+        elif parts == (name,) and not (self.layout.is_rejected_file or self.needs_rows_above):
+            yield from self._quoted_frames(name)
+        else:
+            for cut, frame in self._parsed():
+                cut = cut._replace(orders=orders.state)
+                yield cut, orders.complete(frame, [name]).select(name)
+
+    def _chunk(self, begin: Cut, block: bytes, lines: pl.Series | None = None) -> pl.DataFrame:
+        if lines is not None and self._is_plain:
+            texts = lines_of(block).gather(lines - begin.line)
+            block = "".join(f"{text}\n" for text in texts).encode()
+            return self._chunk(begin, block).with_columns(lines.alias(SOURCE_LINE))
+        return self._orders(begin.orders).complete(self._parse(begin, block), lines=lines)
+
+    def _parse(self, begin: Cut, block: bytes) -> pl.DataFrame:
+        """The records of a block that can be read alone, without what those above say about them."""
+        if self.is_unquoted:
+            frame = unguarded(plain_frame(block, begin.line, self.layout), self.layout)
+        else:
+            frame, _ = quoted_frame(block, begin.line, self.layout, is_last=True, file_name=self.name)
+        return without_blank_records(frame, self.layout)
+
+    def _parsed(self) -> Iterator[tuple[Cut, pl.DataFrame]]:
+        if self.is_unquoted:
+            yield from map_ordered(lambda located: (located[0], self._parse(*located)), self._blocks())
             return
+        for cut, frame in self._quoted_frames():
+            yield cut, without_blank_records(frame, self.layout)
+
+    def _blocks(self) -> Iterator[tuple[Cut, bytes]]:
+        """Blocks that can be read alone: those between cuts, or whole lines of a file without quotes."""
         with self.content.open("rb") as file:
             file.seek(self.data_offset)
-            for block in self._plain_blocks(file):
-                yield _Located(block.offset, block.line, self._plain_frame(block))
+            if self._cuts:
+                ends = [*(cut.offset for cut in self._cuts[1:]), self.end]
+                yield from ((cut, _ended(file.read(end - cut.offset))) for cut, end in zip(self._cuts, ends))
+                return
+            offset, line = self.data_offset, self.data_line
+            for block, lines in whole_lines(file, end=self.end, width=self.layout.width):
+                yield Cut(offset, line, self.orders), _ended(block)
+                offset, line = offset + len(block), line + lines
 
-    def _whole_lines(self, file: BinaryIO) -> Iterator[tuple[bytes, int]]:
-        """As `whole_lines`; a second reading has the same blocks."""
-        if self._blocks:
-            yield from ((file.read(size), lines) for size, lines in self._blocks)
-            return
-        blocks = []
-        for block, lines in whole_lines(file, end=self.end, width=self.layout.width):
-            blocks.append((len(block), lines))
-            yield block, lines
-        self._blocks.extend(blocks)
-
-    def _plain_blocks(self, file: BinaryIO) -> Iterator[_Located]:
-        """Whole lines; no block begins with a blank line."""
-        offset, line = self.data_offset, self.data_line
-        for block, lines in self._whole_lines(file):
-            size = len(block)
-            # A last line without its end gets one, so that all blocks are alike.
-            block = block if block.endswith(b"\n") else block + b"\n"
-            # Polars skips blank lines before the first record, but gives a row of nulls for any other.
-            data = block.lstrip(b"\r\n")
-            if data:
-                blank = len(block) - len(data)
-                yield _Located(offset + blank, line + block.count(b"\n", 0, blank), data)
-            offset, line = offset + size, line + lines
-
-    def _quoted_frames(self, column: str | None = None) -> Iterator[_Located]:
+    def _quoted_frames(self, column: str | None = None) -> Iterator[tuple[Cut, pl.DataFrame]]:
         """All columns, or one, with which blank lines and malformed records come along."""
         offset, line, unfinished = self.data_offset, self.data_line, b""
         with self.content.open("rb") as file:
             file.seek(self.data_offset)
-            for block, _ in chain(self._whole_lines(file), ((b"", 0),)):
-                lines = unfinished + block
+            blocks = whole_lines(file, end=self.end, width=self.layout.width)
+            for block, _ in chain(blocks, ((b"", 0),)):
+                lines = _ended(unfinished + block)
                 if not lines:
                     continue
-                lines = lines if lines.endswith(b"\n") else lines + b"\n"
                 frame = simple_column(lines, self.layout, column) if column else None
                 used = lines.count(b"\n")
                 if frame is None:
                     frame, used = quoted_frame(lines, line, self.layout, is_last=not block, file_name=self.name)
-                yield _Located(offset, line, frame.select(column) if column else frame)
+                yield Cut(offset, line, self.orders), frame.select(column) if column else frame
                 # A record that continues after the block is read again, from its start, with the next block.
                 unfinished = _from_line(lines, used)
                 offset, line = offset + len(lines) - len(unfinished), line + used
+
+
+def _ended(block: bytes) -> bytes:
+    """The last line of a file may lack its line feed."""
+    return block + b"\n" if block and not block.endswith(b"\n") else block
 
 
 def _on_lines(frame: pl.DataFrame, lines: pl.Series | None = None) -> pl.DataFrame:
@@ -334,7 +316,7 @@ def _first_row(source: SourceFile) -> list[str] | None:
 def _fits_every_row(fitted: SourceFile, header_width: int) -> bool:
     """True where no row is as wide as the header, and no value is in a column without a heading."""
     layout = fitted.layout
-    for frame in fitted._frames():
+    for _, frame in fitted._parsed():
         malformed = frame.filter(IS_MALFORMED).get_column(SOURCE_TEXT).drop_nulls()
         if any(len(layout.dialect.split(text) or ()) == header_width for text in malformed):
             return False

@@ -17,7 +17,7 @@ from jobs.csv.rejected_file import RejectedRows
 from jobs.load.protocol import Staged
 from jobs.map_ordered import map_ordered
 from jobs.rows.duplicates import DuplicateCandidates, Split
-from jobs.rows.ids import waited_for
+from jobs.rows.ids import shortened
 from jobs.rows.validation import RowValidator
 from jobs.s3 import Prefix
 from schemas.drops import Drop
@@ -181,7 +181,7 @@ class Stager:
             pl.col(SOURCE_LINE).cast(pl.Int64).alias("source_line"),
             *(
                 pl.when(pl.col(REJECT_REASONS_COLUMN).str.contains(reason, literal=True))
-                .then(pl.lit(waited_for(waiting.get_column(column))))
+                .then(pl.lit(shortened(waiting.get_column(column))))
                 .alias(column)
                 for reason in WAITS_FOR
                 if (column := REJECT_REASONS[reason].column) is not None

@@ -28,12 +28,8 @@ _WHOLE = r"^[0-9]{1,15}\.0$"
 """Whole numbers as pandas writes them when a value of the column is missing."""
 
 
-def waited_for(ids: pl.Series) -> pl.Series:
-    """The ids that a dimension must get before rows with these unknown ones are known."""
-    return _shortened(ids)
-
-
-def _shortened(ids: pl.Series) -> pl.Series:
+def shortened(ids: pl.Series) -> pl.Series:
+    """The ids, whole numbers without the .0 that pandas added."""
     is_whole = ids.str.contains(_WHOLE).fill_null(False)
     return ids.zip_with(~is_whole, ids.str.strip_suffix(".0")) if is_whole.any() else ids
 
@@ -88,12 +84,12 @@ class IdReader:
         if otherwise:
             ids = ids.fill_null(otherwise)
         # A lookup costs more in a larger dimension, so a second one is made only where it may help.
-        rows_of_ids, shortened = dimension.rows_of(ids), _shortened(ids)
-        if (shortened != ids).any():
-            rows_of_shortened = dimension.rows_of(shortened)
-            is_meant = rows_of_ids.is_null() & rows_of_shortened.is_not_null()
-            ids = ids.zip_with(~is_meant, shortened)
-            rows_of_ids = rows_of_ids.zip_with(~is_meant, rows_of_shortened)
+        rows_of_ids, whole = dimension.rows_of(ids), shortened(ids)
+        if (whole != ids).any():
+            rows_of_whole = dimension.rows_of(whole)
+            is_meant = rows_of_ids.is_null() & rows_of_whole.is_not_null()
+            ids = ids.zip_with(~is_meant, whole)
+            rows_of_ids = rows_of_ids.zip_with(~is_meant, rows_of_whole)
         return Ids(
             text.scatter(where, ids),
             rows.scatter(where, rows_of_ids),
@@ -104,7 +100,7 @@ class IdReader:
     def _of_odd(self, text: pl.Series, odd: pl.Series) -> pl.Series:
         if not odd.any():
             return text
-        return text.scatter(odd.arg_true(), _shortened(self._without_missing(text.filter(odd))))
+        return text.scatter(odd.arg_true(), shortened(self._without_missing(text.filter(odd))))
 
     def _without_missing(self, text: pl.Series) -> pl.Series:
         ids = bare(text)
