@@ -12,7 +12,7 @@ from typing import NamedTuple
 import polars as pl
 
 from jobs.rows.lookup import Lookup
-from jobs.rows.text import UNCLEAN, bare
+from jobs.rows.text import UNCLEAN, bare, with_texts
 
 _DIGITS_LOST = r"[0-9](?:[.,][0-9]+[Ee]\+?|[Ee]\+)[0-9]{1,3}|[0-9]{16,}\.0"
 _PART = r"(?:^|\|)"
@@ -34,6 +34,10 @@ def shortened(ids: pl.Series) -> pl.Series:
     return ids.zip_with(~is_whole, ids.str.strip_suffix(".0")) if is_whole.any() else ids
 
 
+def _rounded(places: pl.Series, ids: pl.Series) -> pl.Series:
+    return places.filter(ids.str.contains(ROUNDED).fill_null(False))
+
+
 class Ids(NamedTuple):
     ids: pl.Series
     """Cleaned; null where there is none."""
@@ -41,7 +45,8 @@ class Ids(NamedTuple):
     """Row numbers in the dimension, null where unknown; all null without a dimension."""
     bytes: pl.Series
     """The hash of the id; 0 or null where there is none."""
-    is_rounded: pl.Series
+    rounded: pl.Series
+    """The positions of those that a spreadsheet has rounded."""
 
 
 class IdReader:
@@ -64,11 +69,9 @@ class IdReader:
         """Read ids that belong to no dimension."""
         odd = self._is_odd(text)
         ids = self._of_odd(text, odd)
-        is_rounded = odd
-        if odd.any():
-            # Only an odd text can have been rounded.
-            is_rounded = odd.scatter(odd.arg_true(), ids.filter(odd).str.contains(ROUNDED).fill_null(False))
-        return Ids(ids, ids.clear(ids.len()).cast(pl.Int64), ids.str.len_bytes(), is_rounded)
+        # Only an odd text can have been rounded.
+        rounded = _rounded(odd.arg_true(), ids.filter(odd))
+        return Ids(ids, ids.clear(ids.len()).cast(pl.Int64), ids.str.len_bytes(), rounded)
 
     def read_known(self, text: pl.Series, dimension: Lookup, *, otherwise: str = "") -> Ids:
         """Read ids of a dimension: looked up as written, and those not found again after cleaning.
@@ -77,10 +80,10 @@ class IdReader:
         """
         rows, size = dimension.rows_of(text), text.str.len_bytes()
         unknown = rows.is_null()
-        is_rounded = pl.repeat(False, text.len(), dtype=pl.Boolean(), eager=True)
-        if not unknown.any():
-            return Ids(text, rows, size, is_rounded)
-        where, ids = unknown.arg_true(), self._without_missing(text.filter(unknown))
+        where = unknown.arg_true()
+        if where.is_empty():
+            return Ids(text, rows, size, where)
+        ids = self._without_missing(text.filter(unknown))
         if otherwise:
             ids = ids.fill_null(otherwise)
         # A lookup costs more in a larger dimension, so a second one is made only where it may help.
@@ -91,16 +94,16 @@ class IdReader:
             ids = ids.zip_with(~is_meant, whole)
             rows_of_ids = rows_of_ids.zip_with(~is_meant, rows_of_whole)
         return Ids(
-            text.scatter(where, ids),
+            with_texts(text, where, ids),
             rows.scatter(where, rows_of_ids),
             size.scatter(where, ids.str.len_bytes()),
-            is_rounded.scatter(where, ids.str.contains(ROUNDED).fill_null(False)),
+            _rounded(where, ids),
         )
 
     def _of_odd(self, text: pl.Series, odd: pl.Series) -> pl.Series:
         if not odd.any():
             return text
-        return text.scatter(odd.arg_true(), shortened(self._without_missing(text.filter(odd))))
+        return with_texts(text, odd.arg_true(), shortened(self._without_missing(text.filter(odd))))
 
     def _without_missing(self, text: pl.Series) -> pl.Series:
         ids = bare(text)

@@ -42,8 +42,15 @@ def bare(text: pl.Series) -> pl.Series:
     unclean = text.str.contains(UNCLEAN).fill_null(False)
     if not unclean.any():
         return text
-    # Scattering changes the series it is called on.
-    return text.clone().scatter(unclean.arg_true(), _evaluated(_BARE, text.filter(unclean)))
+    return with_texts(text, unclean.arg_true(), _evaluated(_BARE, text.filter(unclean)))
+
+
+def with_texts(text: pl.Series, places: pl.Series, others: pl.Series) -> pl.Series:
+    """The texts with the others at these places. Gathering costs a third of what `scatter` costs."""
+    size = text.len()
+    sources = pl.int_range(size, dtype=pl.UInt32(), eager=True)
+    sources = sources.scatter(places, pl.int_range(size, size + places.len(), dtype=pl.UInt32(), eager=True))
+    return pl.concat([text, others], rechunk=True).gather(sources).alias(text.name)
 
 
 def _evaluated(expression: pl.Expr, text: pl.Series) -> pl.Series:

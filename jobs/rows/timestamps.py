@@ -8,7 +8,7 @@ source's time zone.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 
 import polars as pl
@@ -33,7 +33,7 @@ _ISO_FORMS = {
 }
 """Format -> pattern: Polars parses these several times faster, but leniently, so the pattern decides."""
 _MONTHS = {
-    name: month
+    name: str(month)
     for month, name in enumerate(
         ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"], 1
     )
@@ -157,48 +157,62 @@ class TimestampReader:
     def _read_form(self, text: pl.Series, pattern: str) -> pl.DataFrame:
         """Each part of a date is a group of the pattern, named as strptime names it."""
         parts = text.str.extract_groups(pattern).struct.unnest()
-        parts = parts.with_columns(
-            pl.lit(None, dtype=pl.String).alias(name) for name in "YymdaBbHIpMSfz" if name not in parts.columns
-        )
-        written, shift = parts.select(_clock_time().alias("local"), _offset().alias("offset")).get_columns()
-        has_offset = parts.get_column("z").is_not_null()
-        zoned = self._as_read(written, written - shift, is_local=False)
+        written = parts.select(_clock_time(parts.columns).alias("local")).to_series()
+        if "z" not in parts.columns:
+            return _in_range(self._as_read(written, written, is_local=True))
+        zone = parts.get_column("z")
+        has_offset = zone.is_not_null()
+        zoned = self._as_read(written, written - _offset(zone), is_local=False)
         local = self._as_read(written, written, is_local=True)
         return _in_range(
             pl.DataFrame([with_zone.zip_with(has_offset, without) for with_zone, without in zip(zoned, local)])
         )
 
 
-def _clock_time() -> pl.Expr:
+def _clock_time(parts: Collection[str]) -> pl.Expr:
     """The date and time as written, without its offset; null where there is no such day."""
-    short_year = _number("y") + pl.when(_number("y") < 69).then(2000).otherwise(1900)
-    year = pl.when(pl.col("Y").is_not_null()).then(_number("Y")).otherwise(short_year)
-    name = pl.coalesce("b", "B").str.slice(0, 3).str.to_lowercase()
-    month = pl.when(name.is_not_null()).then(name.replace_strict(_MONTHS, default=0)).otherwise(_number("m"))
-    day = pl.format(
-        "{}-{}-{}", *(part.cast(pl.String).str.zfill(2) for part in (_digits(year, 4), month, _number("d")))
-    )
-    half = pl.when(pl.col("p").str.contains("^[Pp]")).then(12).otherwise(0)
-    hour = pl.when(pl.col("I").is_not_null()).then(_number("I") % 12 + half).otherwise(_number("H"))
-    seconds = (hour * 60 + _number("M")) * 60 + _number("S")
-    fraction = pl.col("f").str.slice(0, 6).str.pad_end(6, "0").cast(pl.Int64).fill_null(0)
+    day = pl.format("{}-{}-{}", _year(parts), _month(parts).str.zfill(2), pl.col("d").str.zfill(2))
     date = day.str.to_date("%Y-%m-%d", strict=False)
-    weekday = pl.col("a").str.slice(0, 3).str.to_lowercase().replace_strict(_WEEKDAYS, default=None)
-    date = pl.when(weekday.is_null() | (weekday == date.dt.weekday())).then(date)
-    midnight = date.cast(pl.Datetime("us")).to_physical()
-    return (midnight + seconds * _MICROSECONDS + fraction).cast(pl.Datetime("us"))
+    if "a" in parts:
+        weekday = pl.col("a").str.slice(0, 3).str.to_lowercase().replace_strict(_WEEKDAYS, default=None)
+        date = pl.when(weekday.is_null() | (weekday == date.dt.weekday())).then(date)
+    seconds = (_hour(parts) * 60 + _number("M", parts)) * 60 + _number("S", parts)
+    moment = date.cast(pl.Datetime("us")).to_physical() + seconds * _MICROSECONDS
+    if "f" in parts:
+        moment += pl.col("f").str.slice(0, 6).str.pad_end(6, "0").cast(pl.Int64).fill_null(0)
+    return moment.cast(pl.Datetime("us"))
 
 
-def _digits(number: pl.Expr, count: int) -> pl.Expr:
-    return number.cast(pl.String).str.zfill(count)
+def _year(parts: Collection[str]) -> pl.Expr:
+    if "Y" in parts:
+        return pl.col("Y")
+    short = _number("y", parts)
+    return (short + pl.when(short < 69).then(2000).otherwise(1900)).cast(pl.String)
 
 
-def _offset() -> pl.Expr:
+def _month(parts: Collection[str]) -> pl.Expr:
+    for name in {"b", "B"} & set(parts):
+        return pl.col(name).str.slice(0, 3).str.to_lowercase().replace_strict(_MONTHS, default=None)
+    return pl.col("m")
+
+
+def _hour(parts: Collection[str]) -> pl.Expr:
+    if "I" not in parts:
+        return _number("H", parts)
+    half = pl.when(pl.col("p").str.contains("^[Pp]")).then(12).otherwise(0)
+    return _number("I", parts) % 12 + half
+
+
+def _number(name: str, parts: Collection[str]) -> pl.Expr:
+    return pl.col(name).cast(pl.Int64).fill_null(0) if name in parts else pl.lit(0)
+
+
+def _offset(zone: pl.Series) -> pl.Series:
     """The offset of `±H`, `±HH`, `±HHMM` or `±HH:MM`, after a word or not; zero for a word alone."""
-    parts = pl.col("z").str.extract_groups("([+−-])([0-9]{1,2}):?([0-9]{2})?$").struct
-    minutes = parts[1].cast(pl.Int64) * 60 + parts[2].cast(pl.Int64).fill_null(0)
-    signed = pl.when(parts[0] == "+").then(minutes).otherwise(-minutes)
-    return pl.duration(minutes=signed.fill_null(0), time_unit="us")
+    parts = zone.str.extract_groups("(?P<sign>[+−-])(?P<hours>[0-9]{1,2}):?(?P<minutes>[0-9]{2})?$").struct.unnest()
+    minutes = pl.col("hours").cast(pl.Int64) * 60 + pl.col("minutes").cast(pl.Int64).fill_null(0)
+    signed = pl.when(pl.col("sign") == "+").then(minutes).otherwise(-minutes)
+    return parts.select(pl.duration(minutes=signed.fill_null(0), time_unit="us")).to_series()
 
 
 def _scattered(dates: pl.DataFrame, where: pl.Series, others: pl.DataFrame) -> pl.DataFrame:
@@ -210,7 +224,3 @@ def _scattered(dates: pl.DataFrame, where: pl.Series, others: pl.DataFrame) -> p
 def _in_range(dates: pl.DataFrame) -> pl.DataFrame:
     is_in_range = pl.col(INSTANT_UTC).dt.year().is_between(1, 9999)
     return dates.select(pl.when(is_in_range).then(pl.all()))
-
-
-def _number(name: str) -> pl.Expr:
-    return pl.col(name).cast(pl.Int64).fill_null(0)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from decimal import Decimal
+from unittest import mock
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jobs.errors import DimensionRefused
@@ -29,7 +31,16 @@ def series(ids: Sequence[str | None]) -> pl.Series:
     return pl.Series("product_id", ids, dtype=pl.String)
 
 
-@given(st.lists(hostile_texts, max_size=8, unique=True), st.lists(hostile_texts, max_size=8))
+@pytest.fixture(params=[(1, 0), (4, 1 << 16)], ids=["few places", "many places"], autouse=True)
+def _places(request: pytest.FixtureRequest) -> Iterator[None]:
+    """With as many places as ids, many ids share one."""
+    for_each_id, fewest = request.param
+    with mock.patch.multiple("jobs.rows.lookup", _PLACES=for_each_id, _FEWEST_PLACES=fewest):
+        yield
+
+
+@given(st.lists(hostile_texts, max_size=40, unique=True), st.lists(hostile_texts, max_size=8))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_an_id_is_found_if_it_is_the_same_text_to_the_last_character(known: list[str], asked: list[str]) -> None:
     """The id `001` is not 1, and ids are case-sensitive."""
     held = Lookup(products(*known), name="dim_products", key="product_id")
@@ -43,6 +54,15 @@ def test_a_null_id_is_no_ones() -> None:
     held = Lookup(products("P1"), name="dim_products", key="product_id")
     rows = held.rows_of(series([None, "P1", None]))
     assert rows.to_list() == [None, 0, None]
+
+
+@given(st.lists(st.integers(0, 50), max_size=60))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_dimension_is_refused_if_an_id_occurs_twice(numbers: list[int]) -> None:
+    ids = [f"P{number}" for number in numbers]
+    refused = len(set(ids)) < len(ids)
+    with pytest.raises(DimensionRefused, match="more than once") if refused else nullcontext():
+        Lookup(products(*ids), name="dim_products", key="product_id")
 
 
 def test_a_duplicate_id_in_a_lookup_is_refused() -> None:
