@@ -30,21 +30,21 @@ _WHOLE = r"^[0-9]{1,15}\.0$"
 
 def shortened(ids: pl.Series) -> pl.Series:
     """The ids, whole numbers without the .0 that pandas added."""
-    is_whole = ids.str.contains(_WHOLE).fill_null(False)
+    is_whole = ids.str.contains(_WHOLE)
     return ids.zip_with(~is_whole, ids.str.strip_suffix(".0")) if is_whole.any() else ids
 
 
 def _rounded(places: pl.Series, ids: pl.Series) -> pl.Series:
-    return places.filter(ids.str.contains(ROUNDED).fill_null(False))
+    return places.filter(ids.str.contains(ROUNDED))
 
 
 class Ids(NamedTuple):
     ids: pl.Series
     """Cleaned; null where there is none."""
     rows: pl.Series
-    """Row numbers in the dimension, null where unknown; all null without a dimension."""
+    """Row numbers in the dimension, null where unknown; empty without a dimension."""
     bytes: pl.Series
-    """The hash of the id; 0 or null where there is none."""
+    """Their lengths in bytes; 0 or null where there is none."""
     rounded: pl.Series
     """The positions of those that a spreadsheet has rounded."""
 
@@ -63,7 +63,7 @@ class IdReader:
         return self._of_odd(text, self._is_odd(text))
 
     def _is_odd(self, text: pl.Series) -> pl.Series:
-        return text.str.contains(self._odd).fill_null(False)
+        return text.str.contains(self._odd)
 
     def read_own(self, text: pl.Series) -> Ids:
         """Read ids that belong to no dimension."""
@@ -71,7 +71,7 @@ class IdReader:
         ids = self._of_odd(text, odd)
         # Only an odd text can have been rounded.
         rounded = _rounded(odd.arg_true(), ids.filter(odd))
-        return Ids(ids, ids.clear(ids.len()).cast(pl.Int64), ids.str.len_bytes(), rounded)
+        return Ids(ids, pl.Series(dtype=pl.UInt32()), ids.str.len_bytes(), rounded)
 
     def read_known(self, text: pl.Series, dimension: Lookup, *, otherwise: str = "") -> Ids:
         """Read ids of a dimension: looked up as written, and those not found again after cleaning.
@@ -108,4 +108,4 @@ class IdReader:
     def _without_missing(self, text: pl.Series) -> pl.Series:
         ids = bare(text)
         is_missing = (ids.str.len_bytes() == 0) | ids.str.contains(self._null)
-        return ids.set(is_missing.fill_null(True), None)
+        return ids.set(is_missing, None)

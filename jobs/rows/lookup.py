@@ -46,14 +46,18 @@ class Lookup:
 
     def rows_of(self, ids: pl.Series) -> pl.Series:
         """The row number of each id, null where the id is unknown."""
+        if not self._levels:
+            return pl.repeat(None, ids.len(), dtype=pl.UInt32(), eager=True)
         return self._rows_of(ids, ids.hash(), 0)
 
     def _rows_of(self, ids: pl.Series, hashes: pl.Series, level: int) -> pl.Series:
-        if level == len(self._levels) or ids.is_empty():
-            return pl.repeat(None, ids.len(), dtype=pl.UInt32(), eager=True)
         table = self._levels[level]
         rows = table.gather(hashes % table.len())
-        is_other = (self._ids.gather(rows) != ids).fill_null(True)
+        is_other = self._ids.gather(rows).ne_missing(ids)
+        if not is_other.any():
+            return rows
+        if level + 1 == len(self._levels):
+            return rows.set(is_other, None)
         others = self._rows_of(ids.filter(is_other), hashes.filter(is_other), level + 1)
         return rows.scatter(is_other.arg_true(), others)
 

@@ -39,7 +39,7 @@ def bare(text: pl.Series) -> pl.Series:
 
     For values that have no such mark of their own. A name has: 'n Sync.
     """
-    unclean = text.str.contains(UNCLEAN).fill_null(False)
+    unclean = text.str.contains(UNCLEAN)
     if not unclean.any():
         return text
     return with_texts(text, unclean.arg_true(), _evaluated(_BARE, text.filter(unclean)))

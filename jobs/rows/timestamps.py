@@ -84,7 +84,7 @@ class TimestampReader:
         form = self._form_of(text.head(_SAMPLE), forms)
         if form is None:
             return self._read_any(text)
-        is_plain = text.str.contains(forms[form]).fill_null(False)
+        is_plain = text.str.contains(forms[form])
         dates = self._read_plain(text, form)
         if is_plain.all():
             return dates
