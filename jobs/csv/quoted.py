@@ -81,7 +81,7 @@ def simple_column(block: bytes, layout: Layout, name: str) -> pl.DataFrame | Non
     if _has_controls(block):
         return None
     lines = lines_of(block)
-    if not _simple(lines, layout).all():
+    if not are_simple(lines, layout).all():
         return None
     frame = read_csv(block, layout, quote=layout.dialect.quote, columns=[layout.names.index(name)])
     return frame if lines.null_count() or frame.height == lines.len() else None
@@ -111,7 +111,7 @@ class _Kinds:
     @classmethod
     def of(cls, lines: pl.Series, layout: Layout, *, has_controls: bool) -> _Kinds:
         dialect = layout.dialect
-        is_simple = _simple(lines, layout)
+        is_simple = are_simple(lines, layout)
         if has_controls:
             is_simple &= ~lines.str.contains("\r", literal=True)
         # A line with so many delimiters may be two rows, the second inside a value of the first.
@@ -125,7 +125,8 @@ class _Kinds:
         return cls(is_simple, opens, False)
 
 
-def _simple(lines: pl.Series, layout: Layout) -> pl.Series:
+def are_simple(lines: pl.Series, layout: Layout) -> pl.Series:
+    """True for each line with whose quotes Polars alone comes to terms: where a record begins on it, it ends on it."""
     dialect = layout.dialect
     if len((dialect.delimiter + dialect.quote).encode("utf-8")) != 2:
         return pl.repeat(False, lines.len(), dtype=pl.Boolean(), eager=True)

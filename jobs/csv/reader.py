@@ -32,7 +32,7 @@ from jobs.csv.header import MOST_BLANK_LINES, Header, read_header
 from jobs.csv.inspection import Inspection, inspect
 from jobs.csv.layout import Columns, Layout
 from jobs.csv.orders import OrderRows, OrderState, ReadPart, trimmed
-from jobs.csv.quoted import quoted_frame, simple_column
+from jobs.csv.quoted import are_simple, quoted_frame, simple_column
 from jobs.csv.records import MAX_RECORD_BYTES, WHITE_SPACE
 from jobs.errors import FileRefused
 from jobs.map_ordered import map_ordered
@@ -155,10 +155,11 @@ class SourceFile:
                 yield cut, orders.complete(frame, [name]).select(name)
 
     def _chunk(self, begin: Cut, block: bytes, lines: pl.Series | None = None) -> pl.DataFrame:
-        if lines is not None and self._is_plain:
+        if lines is not None and not self.needs_rows_above:
             texts = lines_of(block).gather(lines - begin.line)
-            block = "".join(f"{text}\n" for text in texts).encode()
-            return self._chunk(begin, block).with_columns(lines.alias(SOURCE_LINE))
+            if self.is_unquoted or are_simple(texts, self.layout).all():
+                block = "".join(f"{text}\n" for text in texts).encode()
+                return self._chunk(begin, block).with_columns(lines.alias(SOURCE_LINE))
         return self._orders(begin.orders).complete(self._parse(begin, block), lines=lines)
 
     def _parse(self, begin: Cut, block: bytes) -> pl.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import permutations
@@ -161,6 +162,28 @@ def test_a_conflict_is_read_again_from_its_own_line(line: str, other: str, piece
     assert run.rejected is not None
     conflicting = [(row[0].strip("\ufeff"), row[3], row[-3]) for row in run.rejected.lines if "conflicting" in row[-2]]
     assert conflicting == [("T1", "1", "2"), ("T1", "2", "4"), ("T3", "1", "7"), ("T3", "2", "8")]
+
+
+@pytest.mark.parametrize(
+    "notes",
+    [
+        ['"Doe, John"'],
+        ['"a ""b"""', "plain"],
+        ['"two\nlines"'],
+        ['"Doe, John"', '"two\nlines"'],
+        [' "padded" '],
+        ['27" screen', "plain"],
+    ],
+    ids=["a comma", "doubled", "two lines", "some of two lines", "padded", "a stray quote"],
+)
+@given(pieces=pieces)
+def test_a_conflict_is_read_again_with_its_quotes(notes: list[str], pieces: Mapping[str, int]) -> None:
+    sales = [(1, 1), (1, 2), (2, 1), (3, 1), (3, 2), (4, 1)]
+    rows = [f"T{id_},C0,P0,{quantity},2023-03-15,pending" for id_, quantity in sales]
+    lines = [f"{row},{note}" for row, note in zip(rows, itertools.cycle(notes))]
+    run = check("\n".join([f"{HEADER},note", *lines]).encode(), pieces=pieces)
+    assert run.rejected is not None
+    assert [row[0] for row in run.rejected.lines if row[-2] == "conflicting_rows"] == ["T1", "T1", "T3", "T3"]
 
 
 @pytest.mark.parametrize("repeats", [2, 40], ids=["in a few buckets", "in many buckets"])
