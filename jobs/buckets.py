@@ -11,7 +11,7 @@ from pathlib import Path
 
 import polars as pl
 
-HELD_BYTES = 32 * 1024 * 1024
+HELD_BYTES = 64 * 1024 * 1024
 """Bytes of rows held in memory before they are written to disk."""
 
 BATCH_ROWS = 100_000
