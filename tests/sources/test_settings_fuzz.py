@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Any
 
 from hypothesis import given
@@ -10,7 +11,8 @@ from hypothesis import strategies as st
 
 from schemas.sources import SourceSettings
 from tests import oracle
-from tests.jobs.dry_run import DryRun, dry_run
+from tests.jobs.dry_run import DryRun, dry_run, small_pieces
+from tests.jobs.test_whole_files import pieces
 from tests.sources.files import CUSTOMERS, DAY, PRICES, files
 from tests.sources.oracle import Row, SourceOracle
 from tests.sources.settings import settings_mappings
@@ -27,15 +29,14 @@ def settings_and_files(draw: st.DrawFn) -> tuple[Mapping[str, Any], bytes]:
     return mapping, draw(files(mapping))
 
 
-@given(settings_and_files())
-def test_a_file_is_read_as_its_settings_say(case: tuple[Mapping[str, Any], bytes]) -> None:
+@given(settings_and_files(), st.none() | pieces)
+def test_a_file_is_read_as_its_settings_say(
+    case: tuple[Mapping[str, Any], bytes], in_pieces: Mapping[str, int] | None
+) -> None:
+    """As a whole, and in chunks of a few rows, which must know what the rows above them say."""
     mapping, content = case
-    run = dry_run(
-        content,
-        **DIMENSIONS,
-        partition_day=DAY,
-        source=SourceSettings.parse(mapping),
-    )
+    with small_pieces(**in_pieces) if in_pieces else nullcontext():
+        run = dry_run(content, **DIMENSIONS, partition_day=DAY, source=SourceSettings.parse(mapping))
     assert run.error is None
     expected = SourceOracle(mapping, PRICES, CUSTOMERS, DAY).load(content)
     assert {row["transaction_id"]: _row(row) for row in run.staged} == expected.loaded
