@@ -1,13 +1,16 @@
-"""Rows distributed over buckets, in memory while they are few and on disk when they are many.
+"""Rows set aside by number, in memory while they are few and on disk when they are many.
 
-What does not fit into memory is split by a key, written once, and settled one bucket at a
-time. So its cost grows with the number of rows, however many buckets there are.
+What does not fit into memory is split by a key and settled one bucket at a time. Many
+buckets are filled in two steps, as in a radix sort: rows are first written to a few groups
+of buckets, and a group is split when it is read. Written to hundreds of buckets at once,
+rows would make ever smaller files, and a row would cost more the more there are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from threading import Lock
 
 import polars as pl
 
@@ -15,13 +18,16 @@ HELD_BYTES = 64 * 1024 * 1024
 """Bytes of rows held in memory before they are written to disk."""
 
 BATCH_ROWS = 100_000
-"""Rows in one batch of `batches`, where the bucket has so many."""
+"""Rows in one batch of `batches`, where there are so many."""
+
+GROUPS = 64
+"""The most files that buckets write at once. Each costs up to 1 ms, most of it for starting its compression."""
 
 _BUCKET = "bucket"
 
 
-class Buckets:
-    """Frames of one schema by bucket number. All rows are added before the first is read back."""
+class NumberedRows:
+    """Frames of one schema by number. All rows are added before the first is read back."""
 
     def __init__(self, folder: Path, name: str, *, held_bytes: int | None = None) -> None:
         """`name` distinguishes these files from the others in `folder`; `held_bytes` defaults to HELD_BYTES."""
@@ -33,33 +39,42 @@ class Buckets:
         self._on_disk: dict[int, list[Path]] = {}
         self._files = 0
 
-    def add(self, rows: pl.DataFrame, bucket: pl.Expr | pl.Series | int) -> None:
-        """Add rows to a bucket, or each to the one that the expression or the series gives for it."""
-        if rows.is_empty():
-            return
-        # Copied, since a text of more than 12 bytes is a view: a few rows would keep the texts of their whole chunk.
-        rows = rows.with_columns(pl.col(pl.String) + "")
-        if isinstance(bucket, int):
-            parts = {bucket: rows}
-        else:
-            numbered = rows.with_columns(bucket.cast(pl.UInt32).alias(_BUCKET))
-            by_number = numbered.partition_by(_BUCKET, as_dict=True, include_key=False)
-            parts = {int(number): part for (number,), part in by_number.items()}
-        for number, part in parts.items():
-            self._held.setdefault(number, []).append(part)
-            self._held_bytes += int(part.estimated_size())
+    def add(self, rows: pl.DataFrame, number: int) -> None:
+        """Add rows under a number."""
+        self.hold({number: _with_own_texts(rows)})
+
+    def hold(self, parts: Mapping[int, pl.DataFrame]) -> None:
+        """Add rows under each number. They are kept as they are, so their texts must be their own."""
+        for number, rows in parts.items():
+            if rows.height:
+                self._held.setdefault(number, []).append(rows)
+                self._held_bytes += int(rows.estimated_size())
         if self._held_bytes > self._most_held:
-            self._write()
+            self.write()
+
+    def write(self) -> None:
+        """Write the held rows to disk, a file for each number."""
+        for number, parts in self._held.items():
+            path = self._folder / f"{self._name}-{self._files:06d}.arrow"
+            self._files += 1
+            # Compressed, rows need less than a third of the disk. zstd would save a third more, for twice the time.
+            pl.concat(parts).write_ipc(path, compression="lz4")
+            self._on_disk.setdefault(number, []).append(path)
+        self._held, self._held_bytes = {}, 0
 
     def numbers(self) -> list[int]:
-        """The buckets that have rows, in order."""
+        """The numbers that have rows, in order."""
         return sorted({*self._on_disk, *self._held})
 
-    def batches(self, bucket: int) -> Iterator[pl.DataFrame]:
-        """The rows of a bucket in the order in which they were added; may be called more than once."""
+    def is_on_disk(self, number: int) -> bool:
+        """True where rows under a number are on disk."""
+        return number in self._on_disk
+
+    def batches(self, number: int) -> Iterator[pl.DataFrame]:
+        """The rows under a number in the order in which they were added; may be called more than once."""
         batch: list[pl.DataFrame] = []
         rows = 0
-        for piece in (*self._on_disk.get(bucket, ()), *self._held.get(bucket, ())):
+        for piece in (*self._on_disk.get(number, ()), *self._held.get(number, ())):
             # Not scan_ipc, which fails where neither HOME nor USER nor POLARS_TEMP_DIR is set.
             batch.append(pl.read_ipc(piece, memory_map=False) if isinstance(piece, Path) else piece)
             rows += batch[-1].height
@@ -69,15 +84,74 @@ class Buckets:
         if batch:
             yield pl.concat(batch)
 
-    def _write(self) -> None:
-        """Write the held rows to disk, a file for each bucket."""
-        for number, parts in self._held.items():
-            self._on_disk.setdefault(number, []).append(self._written(pl.concat(parts)))
-        self._held, self._held_bytes = {}, 0
+    def forget(self, number: int) -> None:
+        """Drop the rows under a number, from disk too."""
+        self._held.pop(number, None)
+        for path in self._on_disk.pop(number, ()):
+            path.unlink()
 
-    def _written(self, rows: pl.DataFrame) -> Path:
-        path = self._folder / f"{self._name}-{self._files:06d}.arrow"
-        self._files += 1
-        # Compressed, rows need a third of the disk and a tenth more time.
-        rows.write_ipc(path, compression="zstd")
-        return path
+
+class Buckets:
+    """Rows of one schema, distributed over buckets. All rows are added before the first is read back."""
+
+    def __init__(self, folder: Path, name: str, bucket: pl.Expr, *, held_bytes: int | None = None) -> None:
+        """`bucket` gives the number of a row's bucket; the rest is as for NumberedRows."""
+        self._folder, self._name, self._held_bytes = folder, name, held_bytes
+        self._bucket = bucket.cast(pl.UInt32)
+        self._groups = NumberedRows(folder, name, held_bytes=held_bytes)
+        self._numbers: dict[int, set[int]] = {}
+        self._split: dict[int, Buckets] = {}
+        self._splitting = Lock()
+
+    def add(self, rows: pl.DataFrame) -> None:
+        """Add rows, each to its bucket."""
+        self._distribute(_with_own_texts(rows))
+
+    def numbers(self) -> list[int]:
+        """The buckets that have rows, those of a group side by side."""
+        return [number for _, numbers in sorted(self._numbers.items()) for number in sorted(numbers)]
+
+    def batches(self, bucket: int) -> Iterator[pl.DataFrame]:
+        """The rows of a bucket in the order in which they were added; may be called more than once, and by threads."""
+        group = bucket % GROUPS
+        numbers = self._numbers.get(group, set())
+        if bucket not in numbers:
+            return iter(())
+        if len(numbers) == 1:
+            return self._groups.batches(group)
+        with self._splitting:
+            if group not in self._split:
+                self._split[group] = self._split_group(group)
+        return self._split[group].batches(bucket // GROUPS)
+
+    def forget(self, bucket: int) -> None:
+        """Drop the rows of a bucket that has been read, from disk too."""
+        group = bucket % GROUPS
+        if group in self._split:
+            self._split[group].forget(bucket // GROUPS)
+        elif self._numbers.get(group) == {bucket}:
+            self._groups.forget(group)
+
+    def _distribute(self, rows: pl.DataFrame) -> None:
+        if rows.is_empty():
+            return
+        rows = rows.with_columns(self._bucket.alias(_BUCKET))
+        for bucket in rows.get_column(_BUCKET).unique():
+            self._numbers.setdefault(bucket % GROUPS, set()).add(bucket)
+        groups = rows.with_columns(pl.col(_BUCKET) % GROUPS).partition_by(_BUCKET, as_dict=True, include_key=False)
+        self._groups.hold({group: part for (group,), part in groups.items()})
+
+    def _split_group(self, group: int) -> Buckets:
+        split = Buckets(self._folder, f"{self._name}-{group}", self._bucket // GROUPS, held_bytes=self._held_bytes)
+        for rows in self._groups.batches(group):
+            split._distribute(rows)
+        if self._groups.is_on_disk(group):
+            # Not kept in memory: there are many groups.
+            split._groups.write()
+        self._groups.forget(group)
+        return split
+
+
+def _with_own_texts(rows: pl.DataFrame) -> pl.DataFrame:
+    """Copy texts: one of more than 12 bytes is a view, so a few rows would keep the texts of their whole chunk."""
+    return rows.with_columns(pl.col(pl.String) + "")

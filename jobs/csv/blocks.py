@@ -169,3 +169,8 @@ def without_blank_records(frame: pl.DataFrame, layout: Layout) -> pl.DataFrame:
     if where is None or where.is_empty():
         return frame
     return frame.filter(pl.repeat(True, frame.height, dtype=pl.Boolean(), eager=True).scatter(where, False))
+
+
+def on_lines(frame: pl.DataFrame, lines: pl.Series | None = None) -> pl.DataFrame:
+    """The rows that begin on these lines; all rows where no lines are given."""
+    return frame if lines is None else frame.filter(pl.col(SOURCE_LINE).is_in(lines.implode()))

@@ -8,7 +8,7 @@ from typing import Callable
 
 import polars as pl
 
-from jobs.csv.blocks import IS_MALFORMED
+from jobs.csv.blocks import IS_MALFORMED, on_lines
 from jobs.csv.layout import ORDER_LINE, Layout
 from schemas.rejected_file import SOURCE_LINE
 from schemas.sources import KEY_SEPARATOR
@@ -58,8 +58,7 @@ class OrderRows:
         """The frame with its contract columns, or those of them that are named; all rows, or those on some lines."""
         if self.filled or self.is_numbered:
             frame = self._fill(frame)
-        if lines is not None:
-            frame = frame.filter(pl.col(SOURCE_LINE).is_in(lines.implode()))
+        frame = on_lines(frame, lines)
         derived = {column: parts for column, parts in self.layout.parts.items() if parts != (column,)}
         named = [
             self._contract_column(frame, column, parts)

@@ -19,6 +19,7 @@ import polars as pl
 from jobs.csv.blocks import (
     IS_MALFORMED,
     lines_of,
+    on_lines,
     plain_frame,
     read_csv,
     unguarded,
@@ -99,7 +100,7 @@ class SourceFile:
         if self._cuts or self._is_plain:
             return (partial(self._chunk, begin, block) for begin, block in self._blocks())
         orders = self._orders(self.orders)
-        return (partial(_on_lines, orders.complete(frame)) for _, frame in self._parsed())
+        return (partial(on_lines, orders.complete(frame)) for _, frame in self._parsed())
 
     def transaction_ids(self) -> Iterator[pl.DataFrame]:
         """The first column of the contract alone, as in `chunks`; blank lines and malformed records may come along."""
@@ -213,10 +214,6 @@ class SourceFile:
 def _ended(block: bytes) -> bytes:
     """The last line of a file may lack its line feed."""
     return block + b"\n" if block and not block.endswith(b"\n") else block
-
-
-def _on_lines(frame: pl.DataFrame, lines: pl.Series | None = None) -> pl.DataFrame:
-    return frame if lines is None else frame.filter(pl.col(SOURCE_LINE).is_in(lines.implode()))
 
 
 def _from_line(lines: bytes, number: int) -> bytes:

@@ -13,7 +13,7 @@ from typing import Callable, NamedTuple
 
 import polars as pl
 
-from jobs.buckets import Buckets
+from jobs.buckets import Buckets, NumberedRows
 from jobs.csv.blocks import IS_MALFORMED
 from jobs.csv.formulas import guard, guard_text
 from jobs.csv.layout import ORDER_LINE, Layout
@@ -64,10 +64,10 @@ class RejectedRows:
         self.rows = 0
         self.summary = RejectSummary(layout)
         """Of the rows that `blocks` or `sum_up` has read."""
-        self._by_chunk = Buckets(folder, "rejected")
+        self._by_chunk = NumberedRows(folder, "rejected")
         # The lines of rows that conflict: of those that were accepted, and of those that had reasons already.
-        self._conflicting = Buckets(folder, "conflicting")
-        self._also_conflicting = Buckets(folder, "also-conflicting")
+        self._conflicting = Buckets(folder, "conflicting", pl.col(CHUNK))
+        self._also_conflicting = Buckets(folder, "also-conflicting", pl.col(CHUNK))
         self._chunks = chunks
         self._first_chunk = first_chunk
         # A rejected file that was corrected and uploaded again has these three already: they are written again.
@@ -95,8 +95,8 @@ class RejectedRows:
         was_accepted = rows.get_column(REJECT_REASONS_COLUMN).is_null()
         lines = rows.select(CHUNK, SOURCE_LINE)
         self.rows += int(was_accepted.sum())
-        self._conflicting.add(lines.filter(was_accepted), pl.col(CHUNK))
-        self._also_conflicting.add(lines.filter(~was_accepted), pl.col(CHUNK))
+        self._conflicting.add(lines.filter(was_accepted))
+        self._also_conflicting.add(lines.filter(~was_accepted))
 
     def blocks(self) -> Iterator[bytes]:
         """The CSV, piece by piece, in the order of the file; to be read once, when all rows are added."""

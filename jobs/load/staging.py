@@ -11,6 +11,7 @@ from typing import Callable, NamedTuple
 
 import polars as pl
 
+from jobs.csv.blocks import on_lines
 from jobs.csv.header import refuse_second_header
 from jobs.csv.reader import SourceFile
 from jobs.csv.rejected_file import RejectedRows
@@ -170,7 +171,7 @@ class Stager:
 
     def selected(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Those on the selected lines; all where no lines are."""
-        return rows if self._lines is None else rows.filter(pl.col(SOURCE_LINE).is_in(self._lines.implode()))
+        return on_lines(rows, self._lines)
 
     def _as_waiting(self, waiting: pl.DataFrame) -> pl.DataFrame:
         return waiting.select(

@@ -42,7 +42,7 @@ from jobs.rows.marks import (
     mark,
     marks_per_bucket,
 )
-from jobs.rows.validation import ValidationResult
+from jobs.rows.validation import TOTAL_AMOUNT, ValidationResult
 from schemas.rejected_file import REJECT_REASONS_COLUMN, SOURCE_LINE
 from schemas.reports import REUSED_SAMPLES, ReusedId, ReusedIds
 
@@ -122,9 +122,9 @@ class DuplicateCandidates:
         """Accepted rows that lost to another row of the file; complete once `winners` is read to its end."""
         self.reused = ReusedIds()
         """Complete at the same time."""
-        self._contested = Buckets(folder, "contested")
-        self._events = Buckets(folder, "events")
         self._marks = _find(source, folder, ids)
+        self._contested = Buckets(folder, "contested", self._marks.event_bucket)
+        self._events = Buckets(folder, "events", self._marks.id_bucket)
 
     def split(self, validated: ValidationResult) -> Split:
         """Divide the rows of a chunk that may be staged into those that are settled and those that are set aside."""
@@ -132,15 +132,17 @@ class DuplicateCandidates:
 
     def set_aside(self, contested: pl.DataFrame, chunk: int) -> None:
         """Keep contested rows of a chunk, whose number comes back with those that are rejected."""
-        set_aside(self._contested, self._marks, contested, chunk)
+        self._contested.add(set_aside(contested, chunk))
 
     def rejected(self) -> Iterator[Settled]:
         """Set-aside rows that are not accepted; to be read before `winners`."""
-        of_bucket = (partial(self._contested.batches, number) for number in self._contested.numbers())
-        for settled in map_ordered(settle_events, of_bucket):
+        numbers = self._contested.numbers()
+        of_bucket = (partial(self._contested.batches, number) for number in numbers)
+        for number, settled in zip(numbers, map_ordered(settle_events, of_bucket)):
             yield from settled.rejected
             self.duplicate += settled.duplicate
-            self._events.add(settled.sound, self._marks.id_bucket)
+            self._contested.forget(number)
+            self._events.add(settled.sound)
 
     def winners(self) -> Iterator[pl.DataFrame]:
         """One accepted row for each contested id, some ids at a time."""
@@ -154,11 +156,11 @@ class DuplicateCandidates:
 def _find(source: SourceFile, folder: Path, reader: IdReader) -> Marks:
     """Mark each id that occurs in more than one row, whether accepted or not."""
     buckets = bucket_count(source.end)
-    hashes = Buckets(folder, "hashes", held_bytes=_HELD_HASHES)
+    hashes = Buckets(folder, "hashes", hash_bucket(buckets), held_bytes=_HELD_HASHES)
     rows = 0
     for hashed in map_ordered(partial(hashes_of, reader=reader), source.transaction_ids()):
         rows += hashed.height
-        hashes.add(hashed, hash_bucket(buckets))
+        hashes.add(hashed)
     with_rows, per_bucket = hashes.numbers(), marks_per_bucket(rows, buckets)
     nothing = pl.Series(dtype=pl.UInt64())
     of_bucket = (
@@ -185,9 +187,9 @@ def split(marks: Marks, validated: ValidationResult) -> Split:
     )
 
 
-def set_aside(buckets: Buckets, marks: Marks, contested: pl.DataFrame, chunk: int) -> None:
-    """Put contested rows of a chunk into the buckets that `settle_events` settles one by one."""
-    buckets.add(contested.with_columns(pl.lit(chunk, dtype=pl.Int64).alias(CHUNK)), marks.event_bucket)
+def set_aside(contested: pl.DataFrame, chunk: int) -> pl.DataFrame:
+    """Contested rows of a chunk as `settle_events` takes them: with its number, and without what can be computed."""
+    return contested.drop("total_amount").with_columns(pl.lit(chunk, dtype=pl.Int64).alias(CHUNK))
 
 
 def settle_events(batches: Callable[[], Iterator[pl.DataFrame]]) -> SettledEvents:
@@ -211,7 +213,7 @@ def settle_ids(batches: Iterator[pl.DataFrame]) -> SettledIds:
         standing = _standing(rows)
         duplicate += rows.height - standing.height
     assert standing is not None, "a bucket has rows"
-    return SettledIds(standing.drop(_SPANS), duplicate, _reused(standing))
+    return SettledIds(standing.drop(_SPANS).with_columns(TOTAL_AMOUNT), duplicate, _reused(standing))
 
 
 def keep_winners(rows: pl.DataFrame) -> pl.DataFrame:

@@ -63,12 +63,12 @@ class Marks:
 
     # Rows that only share a mark come along: they are few, or the repeating ones are many times as many.
     @property
-    def event_bucket(self) -> pl.Expr | int:
+    def event_bucket(self) -> pl.Expr:
         """The bucket of a contested row: all rows of an event are in one."""
         return _bucket(EVENT_HASH, 1 + 2 * self.repeating_rows // _ROWS_PER_BUCKET)
 
     @property
-    def id_bucket(self) -> pl.Expr | int:
+    def id_bucket(self) -> pl.Expr:
         """The bucket of a row whose event is settled: all rows of an id are in one."""
         return _bucket(ID_HASH, 1 + 2 * self.repeated_ids // _ROWS_PER_BUCKET)
 
@@ -98,13 +98,14 @@ def hashes_of(ids: pl.DataFrame, reader: IdReader) -> pl.DataFrame:
     return read.select(ID_HASH.alias(HASH))
 
 
-def hash_bucket(buckets: int) -> pl.Expr | int:
+def hash_bucket(buckets: int) -> pl.Expr:
     """The bucket of each hash."""
     return _bucket(pl.col(HASH), buckets)
 
 
-def _bucket(hashed: pl.Expr, buckets: int) -> pl.Expr | int:
-    return hashed % buckets if buckets > 1 else 0
+def _bucket(hashed: pl.Expr, buckets: int) -> pl.Expr:
+    # The hash of a text is not worth its time where there is one bucket.
+    return hashed % buckets if buckets > 1 else pl.lit(0)
 
 
 def mark(hashes: pl.Series, buckets: int, per_bucket: int) -> MarkedBucket:

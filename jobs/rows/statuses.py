@@ -15,7 +15,8 @@ class StatusReader:
 
     def __init__(self, words: Mapping[str, str], ranks: Sequence[str] = STATUSES) -> None:
         """`words` are the source's own, as status_key has them, and come first. `ranks` begins with the lowest."""
-        self._statuses = pl.Enum(ranks)  # in rank order, so the physical value of a status is its rank
+        self.type = pl.Enum(ranks)
+        """In rank order, so the physical value of a status is its rank."""
         self._words = {**{status: status for status in STATUSES}, **SPELLINGS, **words}
         self._is_as_declared = all(self._words[status] == status for status in STATUSES)
 
@@ -23,8 +24,8 @@ class StatusReader:
         """An Enum, null where the word is unknown; its physical value is the rank."""
         if not self._is_as_declared:
             return self._of_words(text)
-        return read(text, lambda values: values.cast(self._statuses, strict=False), self._of_words)
+        return read(text, lambda values: values.cast(self.type, strict=False), self._of_words)
 
     def _of_words(self, text: pl.Series) -> pl.Series:
         words = bare(text.fill_null("")).str.to_lowercase().str.replace_all(STATUS_BLANKS, " ")
-        return words.replace_strict(self._words, default=None, return_dtype=self._statuses)
+        return words.replace_strict(self._words, default=None, return_dtype=self.type)

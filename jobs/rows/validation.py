@@ -25,23 +25,30 @@ from jobs.rows.statuses import StatusReader
 from jobs.rows.timestamps import INSTANT_UTC, LATEST_DAY, LOCAL_DATE, TimestampReader
 from schemas.reject_reasons import REJECT_REASONS, WAITS_FOR
 from schemas.rejected_file import REASON_SEPARATOR, REJECT_REASONS_COLUMN, SOURCE_LINE
-from schemas.sources import CONTRACT_COLUMNS, DEFAULT, NEGATIVE, SourceSettings
+from schemas.sources import DEFAULT, NEGATIVE, SourceSettings
 from schemas.statuses import RANK_SLOTS, WITHOUT_QUANTITY
 from schemas.warehouse.tables import FACT_TRANSACTIONS, STAGED_TRANSACTIONS
 
 _BITS = {reason: 1 << place for place, reason in enumerate(REJECT_REASONS)}
 _WAITING = sum(_BITS[reason] for reason in WAITS_FOR)
 
-_TOTAL_AMOUNT = FACT_TRANSACTIONS["total_amount"].polars
-_CENTS = 2
 _IDS = ("transaction_id", "customer_id", "product_id")
 _PRODUCT_ROW = "product_row"
 _CUSTOMER_ROW = "customer_row"
 _IS_ROUNDED = "is_rounded"
 UNIT_PRICE = "unit_price"
 """The price the customer paid for one piece, where the file has it; otherwise the list price."""
+TOTAL_AMOUNT = (
+    # Exact decimals; the product has 38 digits, so only the cast can overflow, to null.
+    (pl.col("quantity").cast(pl.Decimal(10, 0)) * pl.col(UNIT_PRICE))
+    .round(2, mode="half_away_from_zero")
+    .cast(FACT_TRANSACTIONS["total_amount"].polars, strict=False)
+    .alias("total_amount")
+)
+"""Of a row with a quantity and a price."""
 _ACCEPTED_COLUMNS = (
-    *CONTRACT_COLUMNS,
+    *_IDS,
+    "quantity",
     UNIT_PRICE,
     "total_amount",
     "event_precedence",
@@ -49,7 +56,8 @@ _ACCEPTED_COLUMNS = (
     _PRODUCT_ROW,
     _CUSTOMER_ROW,
 )
-"""The row's values, its price and amount, its line, and its positions in both dimensions."""
+"""The row's values, its price and amount, its line, and its positions in both dimensions. Its date and status follow
+from event_precedence."""
 
 
 class _Readers(NamedTuple):
@@ -104,6 +112,8 @@ class RowValidator:
         """Accepted rows as the warehouse takes them: the staged columns, typed."""
         product, customer = accepted.get_column(_PRODUCT_ROW), accepted.get_column(_CUSTOMER_ROW)
         computed = accepted.with_columns(
+            (pl.col("event_precedence") // RANK_SLOTS).cast(pl.Datetime("us")).alias("transaction_date"),
+            (pl.col("event_precedence") % RANK_SLOTS).cast(self._readers.statuses.type).alias("status"),
             self._amount_class().alias("amount_class"),
             _constant(self.drop_precedence).alias("drop_precedence"),
             _constant(self.load_id).alias("load_id"),
@@ -156,11 +166,7 @@ class RowValidator:
                 self._unit_price(rows, product.rows),
             ]
         ).with_columns(
-            # Exact decimals; the product has 38 digits, so only the cast can overflow, to null.
-            (pl.col("quantity").cast(pl.Decimal(10, 0)) * pl.col(UNIT_PRICE))
-            .round(_CENTS, mode="half_away_from_zero")
-            .cast(_TOTAL_AMOUNT, strict=False)
-            .alias("total_amount"),
+            TOTAL_AMOUNT,
             (pl.col("transaction_date").to_physical() * RANK_SLOTS + pl.col("status").to_physical()).alias(
                 "event_precedence"
             ),

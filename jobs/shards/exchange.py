@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import polars as pl
 
-from jobs.buckets import Buckets
+from jobs.buckets import Buckets, NumberedRows
 from jobs.s3 import Prefix
 
 ARROW = "application/vnd.apache.arrow.file"
@@ -44,7 +44,7 @@ def by_bucket(handed: Iterable[Handed]) -> dict[int, list[Handed]]:
     }
 
 
-def hand_on(buckets: Buckets, prefix: Prefix, name: str) -> Handed:
+def hand_on(buckets: Buckets | NumberedRows, prefix: Prefix, name: str) -> Handed:
     """Upload the rows of all buckets as one object; none where there is no row."""
     pieces: list[_Piece] = []
     rows = 0

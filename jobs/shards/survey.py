@@ -92,10 +92,9 @@ def survey(work: Work, part: Range) -> Survey:
             return Survey(part, is_plain=False)
         if inspection.not_utf8 or not inspection.is_unquoted or inspection.end != source.end:
             return Survey(part, is_plain=False)
-        buckets = bucket_count(work.version.size)
-        hashes = Buckets(folder, "hashes")
+        hashes = Buckets(folder, "hashes", hash_bucket(bucket_count(work.version.size)))
         for ids in source.transaction_ids():
-            hashes.add(hashes_of(ids, setup.ids), hash_bucket(buckets))
+            hashes.add(hashes_of(ids, setup.ids))
         lines = sum(block.count(b"\n") for block in _blocks(source))
         return Survey(part, True, lines, hand_on(hashes, setup.staging, f"hashes-{part.number:05d}-{word}.arrow"))
 
@@ -119,13 +118,12 @@ def plan(surveys: Sequence[Survey], first_line: int) -> list[Shard] | None:
 def walk(work: Work, source: SourceFile) -> tuple[list[Shard], list[Handed]]:
     """The shards of a file that is read from its first row on, and the hashes of its ids."""
     with task(work) as (setup, folder, word):
-        hashes = Buckets(folder, "hashes")
-        bucket = hash_bucket(bucket_count(work.version.size))
+        hashes = Buckets(folder, "hashes", hash_bucket(bucket_count(work.version.size)))
         cuts: list[Cut] = []
         for cut, ids in source.cuts():
             if not cuts or cut.offset - cuts[-1].offset >= SHARD_BYTES:
                 cuts.append(cut)
-            hashes.add(hashes_of(ids, setup.ids), bucket)
+            hashes.add(hashes_of(ids, setup.ids))
         ends = [*(cut.offset for cut in cuts[1:]), source.end]
         shards = [Shard(number, cut, end) for number, (cut, end) in enumerate(zip(cuts, ends))]
         return shards, [hand_on(hashes, setup.staging, f"hashes-{word}.arrow")]

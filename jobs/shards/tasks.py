@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import polars as pl
 
-from jobs.buckets import Buckets
+from jobs.buckets import Buckets, NumberedRows
 from jobs.csv.header import refuse_second_header
 from jobs.csv.reader import ReadChunk
 from jobs.csv.reject_summary import RejectSummary
@@ -106,7 +106,8 @@ def validate(work: Work, shard: Shard) -> Validated:
     with task(work) as (setup, folder, word):
         source, stager = setup.fetch(shard.begin, shard.end, folder), setup.stager(folder)
         name = f"{shard.number:05d}-{word}"
-        contested, rejected = Buckets(folder, "contested"), Buckets(folder, "rejected")
+        contested = Buckets(folder, "contested", setup.marks.event_bucket)
+        rejected = NumberedRows(folder, "rejected")
         rows, selected_rejected, amount = 0, 0, Decimal(0)
         for at, read in enumerate(source.unread_chunks()):
             chunk = read()
@@ -120,7 +121,7 @@ def validate(work: Work, shard: Shard) -> Validated:
             )
             stager.keep_waiting(divided.waiting, f"waiting-{part}")
             selected_rejected += stager.selected(validated.rejected).height
-            set_aside(contested, setup.marks, divided.contested, number)
+            contested.add(set_aside(divided.contested, number))
             rejected.add(validated.rejected, number)
         return Validated(
             rows,
@@ -137,13 +138,14 @@ def settle_bucket(work: Work, bucket: Bucket) -> SettledBucket:
     """A task: settle the events of one bucket."""
     with task(work) as (setup, folder, word):
         settled = settle_events(lambda: (rows for _, rows in read_handed(bucket.rows, setup.staging)))
-        conflicting, sound, stager = Buckets(folder, "conflicting"), Buckets(folder, "sound"), setup.stager(folder)
+        conflicting = Buckets(folder, "conflicting", pl.col(CHUNK) // _CHUNKS_PER_SHARD)
+        sound, stager = Buckets(folder, "sound", setup.marks.id_bucket), setup.stager(folder)
         selected_rejected, name = 0, f"{bucket.number:05d}-{word}"
         for at, some in enumerate(settled.rejected):
-            conflicting.add(some.conflicting, pl.col(CHUNK) // _CHUNKS_PER_SHARD)
+            conflicting.add(some.conflicting)
             selected_rejected += stager.selected(some.no_longer_accepted).height
             stager.keep_waiting(some.waiting, f"waiting-settled-{name}-{at:05d}.parquet")
-        sound.add(settled.sound, setup.marks.id_bucket)
+        sound.add(settled.sound)
         return SettledBucket(
             hand_on(conflicting, setup.staging, f"conflicting-{name}.arrow"),
             hand_on(sound, setup.staging, f"sound-{name}.arrow"),

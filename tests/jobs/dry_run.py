@@ -297,6 +297,7 @@ def small_pieces(
     rows_per_bucket: int = 2,
     held_bytes: int = 100,
     batch_rows: int = 3,
+    groups: int = 4,
     range_bytes: int = 0,
     shard_bytes: int = 1,
 ) -> Iterator[None]:
@@ -313,6 +314,7 @@ def small_pieces(
             "jobs.rows.duplicates._HELD_HASHES": held_bytes,
             "jobs.buckets.HELD_BYTES": held_bytes,
             "jobs.buckets.BATCH_ROWS": batch_rows,
+            "jobs.buckets.GROUPS": groups,
             "jobs.room._DISKS_PER_COPY": 1 << 60 if range_bytes else 0,
             "jobs.shards.survey.SHARD_BYTES": shard_bytes,
             "jobs.s3.FIRST_RANGE_BYTES": range_bytes,

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import permutations
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
+from typing import Any
 from unittest import mock
 
 import polars as pl
@@ -16,7 +18,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.buckets import Buckets
 from jobs.csv.reader import IS_MALFORMED, SourceFile, open_source_file
 from jobs.rows.duplicates import DuplicateCandidates
 from jobs.rows.ids import IdReader
@@ -236,8 +237,12 @@ def test_rows_of_one_id_are_never_held_together() -> None:
     assert max(heights) < 50
 
 
-@pytest.mark.parametrize("repeats", [100, 400])
-def test_a_row_set_aside_is_read_twice_however_many_there_are(repeats: int) -> None:
+@pytest.mark.parametrize(
+    ("repeats", "groups", "steps"),
+    [(100, 1_000, 1), (400, 1_000, 1), (400, 32, 2)],
+    ids=["a hundred ids", "four hundred ids", "four hundred ids in two steps"],
+)
+def test_a_row_set_aside_is_read_twice_however_many_there_are(repeats: int, groups: int, steps: int) -> None:
     """Once to settle its event and once to settle its id: a bucket is not looked for in the files of the others."""
     rows_read = []
     read_ipc = pl.read_ipc
@@ -248,35 +253,74 @@ def test_a_row_set_aside_is_read_twice_however_many_there_are(repeats: int) -> N
             rows_read.append(rows.height)
         return rows
 
-    with small_pieces(), mock.patch("polars.read_ipc", counted):
+    with small_pieces(groups=groups), mock.patch("polars.read_ipc", counted):
         run = dry_run(write([(f"T{at}", *SALE[1:]) for at in range(repeats)] * 2))
     assert (len(run.staged), run.duplicate) == (repeats, repeats)
-    assert repeats < sum(rows_read) <= 2 * (2 * repeats)
+    assert repeats < sum(rows_read) <= steps * 2 * (2 * repeats)
+
+
+class Disk:
+    """Watches the files of rows that are set aside."""
+
+    def __init__(self) -> None:
+        self.files: list[tuple[int, int]] = []
+        """(bytes, rows) of each file that was written."""
+        self.most_rows = 0
+        """The most rows that were on disk at once."""
+        self._rows: dict[Path, int] = {}
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        write_ipc, unlink = pl.DataFrame.write_ipc, Path.unlink
+
+        def written(rows: pl.DataFrame, file: Path, **more: Any) -> None:
+            write_ipc(rows, file, **more)
+            if rows.columns != ["hash"]:
+                self.files.append((file.stat().st_size, rows.height))
+                self._rows[file] = rows.height
+                self.most_rows = max(self.most_rows, sum(self._rows.values()))
+
+        def unlinked(path: Path, missing_ok: bool = False) -> None:
+            self._rows.pop(path, None)
+            unlink(path, missing_ok)
+
+        with mock.patch.object(pl.DataFrame, "write_ipc", written), mock.patch.object(Path, "unlink", unlinked):
+            yield
 
 
 def test_rows_set_aside_in_many_buckets_take_no_more_disk_than_in_one() -> None:
     """A bucket's file has the texts of its own rows alone, so its cost does not grow with the number of buckets."""
     ids = [Random(at // 2).randbytes(30).hex() for at in range(4000)]
     content = write([(id_, *SALE[1:]) for id_ in ids])
-    written: list[int] = []
-
-    class Measured(Buckets):
-        def _written(self, rows: pl.DataFrame) -> Path:
-            path = super()._written(rows)
-            written.append(path.stat().st_size)
-            return path
-
     taken = []
-    for rows_per_bucket in (10**9, 800):
+    for rows_per_bucket, groups in ((10**9, 2), (800, 1_000), (800, 4)):
+        disk = Disk()
         with (
             small_pieces(
-                rows_per_bucket=rows_per_bucket, held_bytes=1 << 18, chunk_bytes=1 << 20, chunk_values=1 << 20
+                rows_per_bucket=rows_per_bucket,
+                groups=groups,
+                held_bytes=1 << 18,
+                chunk_bytes=1 << 20,
+                chunk_values=1 << 20,
             ),
-            mock.patch("jobs.rows.duplicates.Buckets", Measured),
+            disk.watched(),
         ):
-            written.clear()
             assert dry_run(content).duplicate == 2000
-            taken.append((len(written), sum(written)))
-    (few_files, few_bytes), (many_files, more_bytes) = taken
+            sizes, heights = zip(*disk.files)
+            taken.append((len(sizes), sum(sizes) / sum(heights)))
+    (few_files, in_few), (many_files, in_many), (_, in_two_steps) = taken
     assert many_files > 4 * few_files > 0
-    assert more_bytes < 1.5 * few_bytes
+    assert in_many < 1.5 * in_few
+    assert in_two_steps < 1.5 * in_few
+
+
+@pytest.mark.parametrize("groups", [1_000, 32], ids=["in one step", "in two steps"])
+def test_a_row_set_aside_is_on_disk_once(groups: int) -> None:
+    """A job is refused before it starts where its disk has no room for the rows once, so twice would fill the disk."""
+    ids, disk = 300, Disk()
+    with small_pieces(groups=groups), disk.watched():
+        run = dry_run(
+            write((f"T{at}", *SALE[1:4], day, "pending") for day in ("2023-03-14", "2023-03-15") for at in range(ids))
+        )
+    assert (len(run.staged), run.duplicate) == (ids, ids)
+    assert 2 * ids * 0.9 < disk.most_rows < 2 * ids * 1.1
