@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from threading import Lock
+from threading import RLock
 
 import polars as pl
 
@@ -20,7 +20,7 @@ HELD_BYTES = 64 * 1024 * 1024
 BATCH_ROWS = 100_000
 """Rows in one batch of `batches`, where there are so many."""
 
-GROUPS = 64
+GROUPS = 128
 """The most files that buckets write at once. Each costs up to 1 ms, most of it for starting its compression."""
 
 _BUCKET = "bucket"
@@ -34,10 +34,10 @@ class NumberedRows:
         self._folder = folder
         self._name = name
         self._most_held = HELD_BYTES if held_bytes is None else held_bytes
-        self._held: dict[int, list[pl.DataFrame]] = {}
-        self._held_bytes = 0
-        self._on_disk: dict[int, list[Path]] = {}
+        self._pieces: dict[int, list[Path | pl.DataFrame]] = {}
         self._files = 0
+        self.held_bytes = 0
+        """Of the rows in memory."""
 
     def add(self, rows: pl.DataFrame, number: int) -> None:
         """Add rows under a number."""
@@ -47,34 +47,32 @@ class NumberedRows:
         """Add rows under each number. They are kept as they are, so their texts must be their own."""
         for number, rows in parts.items():
             if rows.height:
-                self._held.setdefault(number, []).append(rows)
-                self._held_bytes += int(rows.estimated_size())
-        if self._held_bytes > self._most_held:
+                self._pieces.setdefault(number, []).append(rows)
+                self.held_bytes += int(rows.estimated_size())
+        if self.held_bytes > self._most_held:
             self.write()
 
     def write(self) -> None:
-        """Write the held rows to disk, a file for each number."""
-        for number, parts in self._held.items():
-            path = self._folder / f"{self._name}-{self._files:06d}.arrow"
-            self._files += 1
-            # Compressed, rows need less than a third of the disk. zstd would save a third more, for twice the time.
-            pl.concat(parts).write_ipc(path, compression="lz4")
-            self._on_disk.setdefault(number, []).append(path)
-        self._held, self._held_bytes = {}, 0
+        """Write the rows in memory to disk, a file for each number. Others may read meanwhile."""
+        for number, pieces in self._pieces.items():
+            held = [piece for piece in pieces if isinstance(piece, pl.DataFrame)]
+            if held:
+                path = self._folder / f"{self._name}-{self._files:06d}.arrow"
+                self._files += 1
+                # lz4 leaves a third of the bytes. zstd would leave a quarter, and take twice the time.
+                pl.concat(held).write_ipc(path, compression="lz4")
+                self._pieces[number] = [*(piece for piece in pieces if isinstance(piece, Path)), path]
+        self.held_bytes = 0
 
     def numbers(self) -> list[int]:
         """The numbers that have rows, in order."""
-        return sorted({*self._on_disk, *self._held})
-
-    def is_on_disk(self, number: int) -> bool:
-        """True where rows under a number are on disk."""
-        return number in self._on_disk
+        return sorted(self._pieces)
 
     def batches(self, number: int) -> Iterator[pl.DataFrame]:
         """The rows under a number in the order in which they were added; may be called more than once."""
         batch: list[pl.DataFrame] = []
         rows = 0
-        for piece in (*self._on_disk.get(number, ()), *self._held.get(number, ())):
+        for piece in tuple(self._pieces.get(number, ())):
             # Not scan_ipc, which fails where neither HOME nor USER nor POLARS_TEMP_DIR is set.
             batch.append(pl.read_ipc(piece, memory_map=False) if isinstance(piece, Path) else piece)
             rows += batch[-1].height
@@ -86,9 +84,11 @@ class NumberedRows:
 
     def forget(self, number: int) -> None:
         """Drop the rows under a number, from disk too."""
-        self._held.pop(number, None)
-        for path in self._on_disk.pop(number, ()):
-            path.unlink()
+        for piece in self._pieces.pop(number, ()):
+            if isinstance(piece, Path):
+                piece.unlink()
+            else:
+                self.held_bytes -= int(piece.estimated_size())
 
 
 class Buckets:
@@ -96,12 +96,18 @@ class Buckets:
 
     def __init__(self, folder: Path, name: str, bucket: pl.Expr, *, held_bytes: int | None = None) -> None:
         """`bucket` gives the number of a row's bucket; the rest is as for NumberedRows."""
-        self._folder, self._name, self._held_bytes = folder, name, held_bytes
+        self._folder, self._name = folder, name
         self._bucket = bucket.cast(pl.UInt32)
+        self._most_held = HELD_BYTES if held_bytes is None else held_bytes
         self._groups = NumberedRows(folder, name, held_bytes=held_bytes)
         self._numbers: dict[int, set[int]] = {}
         self._split: dict[int, Buckets] = {}
-        self._splitting = Lock()
+        self._lock = RLock()
+
+    @property
+    def held_bytes(self) -> int:
+        """Of the rows in memory."""
+        return self._groups.held_bytes + sum(split.held_bytes for split in self._split.values())
 
     def add(self, rows: pl.DataFrame) -> None:
         """Add rows, each to its bucket."""
@@ -119,18 +125,26 @@ class Buckets:
             return iter(())
         if len(numbers) == 1:
             return self._groups.batches(group)
-        with self._splitting:
+        with self._lock:
             if group not in self._split:
-                self._split[group] = self._split_group(group)
+                self._split_group(group)
         return self._split[group].batches(bucket // GROUPS)
 
     def forget(self, bucket: int) -> None:
         """Drop the rows of a bucket that has been read, from disk too."""
         group = bucket % GROUPS
-        if group in self._split:
-            self._split[group].forget(bucket // GROUPS)
-        elif self._numbers.get(group) == {bucket}:
-            self._groups.forget(group)
+        with self._lock:
+            if group in self._split:
+                self._split[group].forget(bucket // GROUPS)
+            elif self._numbers.get(group) == {bucket}:
+                self._groups.forget(group)
+
+    def write(self) -> None:
+        """Write the rows in memory to disk. Others may read meanwhile."""
+        with self._lock:
+            self._groups.write()
+            for split in self._split.values():
+                split.write()
 
     def _distribute(self, rows: pl.DataFrame) -> None:
         if rows.is_empty():
@@ -141,15 +155,15 @@ class Buckets:
         groups = rows.with_columns(pl.col(_BUCKET) % GROUPS).partition_by(_BUCKET, as_dict=True, include_key=False)
         self._groups.hold({group: part for (group,), part in groups.items()})
 
-    def _split_group(self, group: int) -> Buckets:
-        split = Buckets(self._folder, f"{self._name}-{group}", self._bucket // GROUPS, held_bytes=self._held_bytes)
+    def _split_group(self, group: int) -> None:
+        split = Buckets(self._folder, f"{self._name}-{group}", self._bucket // GROUPS, held_bytes=self._most_held)
         for rows in self._groups.batches(group):
             split._distribute(rows)
-        if self._groups.is_on_disk(group):
-            # Not kept in memory: there are many groups.
-            split._groups.write()
         self._groups.forget(group)
-        return split
+        self._split[group] = split
+        # Where buckets are read in order and forgotten, two threads have no more than two groups of these.
+        if self.held_bytes > 2 * self._most_held:
+            self.write()
 
 
 def _with_own_texts(rows: pl.DataFrame) -> pl.DataFrame:

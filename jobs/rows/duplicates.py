@@ -148,6 +148,7 @@ class DuplicateCandidates:
         """One accepted row for each contested id, some ids at a time."""
         for number in self._events.numbers():
             settled = settle_ids(self._events.batches(number))
+            self._events.forget(number)
             self.duplicate += settled.duplicate
             self.reused += settled.reused
             yield settled.winners

@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.buckets import Buckets
+from jobs.map_ordered import map_ordered
 from tests.jobs.dry_run import small_pieces
 
 _CHECKOUT = Path(__file__).parents[2]
@@ -88,8 +89,9 @@ def test_a_bucket_has_its_rows_in_their_order(
             for _ in range(2):
                 read = pool.map(lambda bucket: rows_of(buckets, bucket), range(22))
                 assert list(read) == [of_bucket.get(bucket, []) for bucket in range(22)]
-        for bucket in range(22):
-            assert rows_of(buckets, bucket) == of_bucket.get(bucket, [])
+        numbers = buckets.numbers()
+        for bucket, rows in zip(numbers, map_ordered(lambda bucket: rows_of(buckets, bucket), numbers)):
+            assert rows == of_bucket[bucket]
             buckets.forget(bucket)
             assert rows_of(buckets, bucket) == []
         assert not any(Path(folder).iterdir())
