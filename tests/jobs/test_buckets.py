@@ -102,8 +102,8 @@ def rows_of(buckets: Buckets, bucket: int) -> list[Any]:
 
 
 def test_files_do_not_become_smaller_with_more_buckets(tmp_path: Path) -> None:
-    """320 buckets that are written 130 times are not 41,600 files: each file costs as much as hundreds of rows."""
-    rows, held_bytes, groups = 320_000, 20_000, 16
+    """160 buckets that are written 130 times are not 20,800 files: each file costs as much as hundreds of rows."""
+    rows, held_bytes, groups = 160_000, 10_000, 16
     with small_pieces(groups=groups, held_bytes=held_bytes), watched("write_ipc", pl.DataFrame) as write:
         read_all(filled(tmp_path, rows))
     assert write.call_count < 2 * rows * 8 / (held_bytes / groups)

@@ -35,6 +35,7 @@ from tests.strategies.hostile_content import HEADER
 from tests.strategies.rows import Transaction, hostile_texts
 
 ids = st.one_of(st.sampled_from(("T1", " T1", "T1 ", "t1", "T2", "T2\u3000", "")), hostile_texts)
+LINE = "T{},C0,P0,{},2023-03-15,pending"
 SALE = ("T1", "C0", "P0", "1", "2023-03-15", "pending")
 
 
@@ -147,15 +148,12 @@ def test_an_update_or_a_corrected_quantity_reuses_no_id() -> None:
     assert run.report.reused_ids == ReusedIds()
 
 
-@pytest.mark.parametrize(
-    "line",
-    ["T{},C0,P0,{},2023-03-15,pending", "\ufeffT{},C0,P0,{},2023-03-15,pending", "T{},C0,P0,{},2023-03-15,pending\r"],
-    ids=["plain", "a byte order mark in each line", "CRLF"],
+@given(
+    # Plain, with a byte order mark in each line, and CRLF.
+    line=st.sampled_from((LINE, "\ufeff" + LINE, LINE + "\r")),
+    other=st.sampled_from(("", "T8,C0", "T8,C0,P0,1,2023-03-15,pending,", "\0", "T8,\1\2,P0,1,2023-03-15,pending")),
+    pieces=pieces,
 )
-@pytest.mark.parametrize(
-    "other", ["", "T8,C0", "T8,C0,P0,1,2023-03-15,pending,", "\0", "T8,\1\2,P0,1,2023-03-15,pending"]
-)
-@given(pieces=pieces)
 def test_a_conflict_is_read_again_from_its_own_line(line: str, other: str, pieces: Mapping[str, int]) -> None:
     """Beside it may be a blank line, a malformed record, or characters that a file should not have."""
     lines = [HEADER, line.format(1, 1), other, line.format(1, 2), line.format(2, 1), other, line.format(3, 1)]
@@ -165,19 +163,12 @@ def test_a_conflict_is_read_again_from_its_own_line(line: str, other: str, piece
     assert conflicting == [("T1", "1", "2"), ("T1", "2", "4"), ("T3", "1", "7"), ("T3", "2", "8")]
 
 
-@pytest.mark.parametrize(
-    "notes",
-    [
-        ['"Doe, John"'],
-        ['"a ""b"""', "plain"],
-        ['"two\nlines"'],
-        ['"Doe, John"', '"two\nlines"'],
-        [' "padded" '],
-        ['27" screen', "plain"],
-    ],
-    ids=["a comma", "doubled", "two lines", "some of two lines", "padded", "a stray quote"],
+@given(
+    notes=st.lists(
+        st.sampled_from(("plain", '"Doe, John"', '"a ""b"""', '"two\nlines"', ' "padded" ', '27" screen')), min_size=1
+    ),
+    pieces=pieces,
 )
-@given(pieces=pieces)
 def test_a_conflict_is_read_again_with_its_quotes(notes: list[str], pieces: Mapping[str, int]) -> None:
     sales = [(1, 1), (1, 2), (2, 1), (3, 1), (3, 2), (4, 1)]
     rows = [f"T{id_},C0,P0,{quantity},2023-03-15,pending" for id_, quantity in sales]
@@ -239,8 +230,8 @@ def test_rows_of_one_id_are_never_held_together() -> None:
 
 @pytest.mark.parametrize(
     ("repeats", "groups", "steps"),
-    [(100, 1_000, 1), (400, 1_000, 1), (400, 32, 2)],
-    ids=["a hundred ids", "four hundred ids", "four hundred ids in two steps"],
+    [(50, 1_000, 1), (200, 1_000, 1), (200, 16, 2)],
+    ids=["fifty ids", "two hundred ids", "two hundred ids in two steps"],
 )
 def test_a_row_set_aside_is_read_twice_however_many_there_are(repeats: int, groups: int, steps: int) -> None:
     """Once to settle its event and once to settle its id: a bucket is not looked for in the files of the others."""
