@@ -53,11 +53,11 @@ pictures: .venv/ready dist/ready
 
 # The job's own tests on Glue's Python, against the wheel that Glue installs.
 test-glue: .venv-job-3.9/ready
-	cd build/job-3.9 && ../../.venv-job-3.9/bin/python -m pytest -q -c pytest.ini tests
+	cd build/job-3.9 && ../../.venv-job-3.9/bin/python -m pytest -q -n 2 -c pytest.ini tests
 
 # The same on the Python of a runner after Glue (docs/when-python-shell-ends.md), from the same sources and pins.
 test-313: .venv-job-3.13/ready
-	cd build/job-3.13 && ../../.venv-job-3.13/bin/python -m pytest -q -c pytest.ini tests
+	cd build/job-3.13 && ../../.venv-job-3.13/bin/python -m pytest -q -n 2 -c pytest.ini tests
 
 check: .venv/ready
 	$(BIN)/ruff check .

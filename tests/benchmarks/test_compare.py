@@ -18,6 +18,8 @@ from benchmarks.table import show
 from benchmarks.work import PARTITION_DAY, Work
 from mock_data import MockData, MockDataArgs
 
+pytestmark = pytest.mark.flow
+
 DATA = DataArgs(rows=5_000, products=50, customers=500)
 DIFFERENCES = {
     "a_cent_too_much": "amount is",

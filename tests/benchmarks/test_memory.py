@@ -79,6 +79,7 @@ def test_the_naive_transform_outgrows_the_limit(work: Work, tmp_path: Path) -> N
         measure(NAIVE, work, tmp_path, limit_bytes=LIMIT)
 
 
+@pytest.mark.slow
 def test_five_million_customers_are_read_within_the_limit(tmp_path: Path) -> None:
     """The limit leaves free what the warehouse's driver needs."""
     rows = 5_000_000

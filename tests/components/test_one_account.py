@@ -11,6 +11,8 @@ import pytest
 from local.deploy import DeployFailed
 from tests.components.one_account import Account, State, opened_account
 
+pytestmark = pytest.mark.flow
+
 REGION = "eu-west-1"
 
 

@@ -16,6 +16,8 @@ import pytest
 
 from tests.components.program import Deployed, deploy
 
+pytestmark = pytest.mark.flow
+
 RELEASED: dict[str, dict[str, dict[str, str]]] = json.loads(
     (Path(__file__).parent / "released_1_0_0.json").read_text(encoding="utf-8")
 )

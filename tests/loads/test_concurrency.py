@@ -18,6 +18,8 @@ from tests.loads.shop import Shop, counts_of
 from tests.oracle.values import STATUSES
 from tests.strategies.hostile_content import SOUND_CUSTOMERS, SOUND_PRODUCTS
 
+pytestmark = pytest.mark.flow
+
 LOADS = 6
 SEEDS = range(30 if os.environ.get("HYPOTHESIS_PROFILE") == "thorough" else 1)
 

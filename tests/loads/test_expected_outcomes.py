@@ -13,6 +13,8 @@ from mock_data import MockData, MockDataArgs
 from schemas.warehouse.tables import COUNTS
 from tests.loads.shop import Shop
 
+pytestmark = pytest.mark.flow
+
 DAYS = 3
 
 

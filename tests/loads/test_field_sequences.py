@@ -21,6 +21,8 @@ from schemas.sources import SourceSettings
 from tests import oracle
 from tests.loads.shop import FIRST_UPLOAD, Shop, fresh
 
+pytestmark = pytest.mark.flow
+
 CASES = sorted((Path(__file__).parents[1] / "field" / "sequences").iterdir())
 
 

@@ -20,6 +20,8 @@ from schemas.warehouse import ddl
 from tests import oracle
 from tests.loads.shop import Shop
 
+pytestmark = pytest.mark.flow
+
 
 @dataclass
 class Staff:

@@ -15,6 +15,8 @@ from tests import oracle
 from tests.loads.shop import FIRST_UPLOAD, Shop, fresh, key_of
 from tests.sources.week import CUSTOMERS, PRICES, Sale, formats, week
 
+pytestmark = pytest.mark.flow
+
 FORMATS = formats()
 PRODUCTS = {key: oracle.Product(key, f"Product {key}", "Tea", Decimal(price), "S1") for key, price in PRICES.items()}
 MEMBERS = {key: oracle.Customer(key, "Ann", "One", "", "Gold") for key in CUSTOMERS}

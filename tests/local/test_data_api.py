@@ -13,6 +13,8 @@ from botocore.exceptions import ClientError
 from local.local_cloud import LocalCloud
 from tests.local.local_clouds import started
 
+pytestmark = pytest.mark.flow
+
 WORKGROUP = "transactions-pipeline-dev-warehouse"
 
 

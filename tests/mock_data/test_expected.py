@@ -20,6 +20,8 @@ from mock_data.row_variants import CONFLICTING, FAULTS, HISTORY_VARIANTS, SPELLI
 from schemas.reject_reasons import REJECT_REASONS
 from tests import oracle
 
+pytestmark = pytest.mark.flow
+
 UPLOADED_AT = datetime(2024, 1, 1)
 
 

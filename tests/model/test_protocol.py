@@ -40,7 +40,7 @@ def explorer() -> Iterator[Explorer]:
         yield made
 
 
-@settings(max_examples=1_000, deadline=None)
+@settings(max_examples=600, deadline=None)
 @given(schedule=schedules)
 def test_every_schedule_ends_well(explorer: Explorer, schedule: bytes) -> None:
     explorer.play(schedule)

@@ -19,6 +19,8 @@ from schemas.warehouse.tables import DIMENSIONS, STAGED_TRANSACTIONS
 from tests.privileges.probes import load_a_dimension, load_transactions
 from tests.privileges.stack import CUSTOMERS, PRODUCTS, Stack
 
+pytestmark = pytest.mark.flow
+
 BY_THE_DRIVER = {"begin transaction", "commit", "rollback"}
 """Statements that the driver sends itself; the rendered files show the first two as `BEGIN` and `COMMIT`."""
 

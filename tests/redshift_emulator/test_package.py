@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.flow
+
 FOLDER = Path(__file__).parents[2] / "redshift_emulator"
 
 

@@ -16,6 +16,8 @@ import redshift_connector
 
 from redshift_emulator import Warehouse
 
+pytestmark = pytest.mark.flow
+
 
 def _rows(warehouse: Warehouse, sql: str) -> Any:
     with redshift_connector.connect(**warehouse.admin_connection()) as connection:

@@ -10,6 +10,8 @@ import pytest
 from tests.cli.screens import run_in_terminal
 from tests.cli.terminals import ROOT
 
+pytestmark = pytest.mark.flow
+
 # As in every command that reads files, Polars is imported. Its Ctrl-C handler restarts a blocked read.
 PROVE = 'import polars; from cli.main import app; app(["prove", "--region", "eu-west-1"], prog_name="pipeline")'
 

@@ -33,6 +33,8 @@ from tests.cli.terminals import checked
 from tests.jobs.dry_run import DryRun, dry_run, small_pieces
 from tests.lambdas.cloud import REGION, SESSION, Cloud, running_cloud
 
+pytestmark = pytest.mark.flow
+
 HEADER = 'transaction_id,customer_id,product_id,quantity,transaction_date,status,"a note\nof two lines"\n'
 KEY = "transactions/year=2023/month=03/day=15/day.csv"
 DROP = Drop("drop-bucket", KEY, "v1")

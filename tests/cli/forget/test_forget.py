@@ -37,6 +37,8 @@ from tests.lambdas.archive.archiving import archive, loaded
 from tests.lambdas.cloud import ARCHIVE, DAY_KEY, DROPS, SESSION, WORK, Cloud, Killed, running_cloud
 from tests.lambdas.reports import failed
 
+pytestmark = pytest.mark.flow
+
 CUSTOMERS_KEY = "dimensions/dim_customers.csv"
 HEADER = "customer_id,first_name,last_name,email,membership_level\n"
 SALES = "transaction_id,customer_id,product_id,quantity,transaction_date,status,mail"

@@ -24,6 +24,8 @@ from schemas.work_bucket import claim_key, report_key
 from tests.cli.terminals import checked
 from tests.local.local_clouds import transactions_key
 
+pytestmark = pytest.mark.flow
+
 COUNTS = {"rows_read": 3, "inserted": 2, "updated": 0, "unchanged": 0, "stale": 0, "duplicate": 0, "rejected": 1}
 REGION = "eu-central-1"
 

@@ -13,6 +13,8 @@ from typer.testing import CliRunner
 from cli.main import app
 from tests.local.local_clouds import ROOT, build_wheel
 
+pytestmark = pytest.mark.flow
+
 GOOD = (ROOT / "Pulumi.dev.yaml").read_text(encoding="utf-8")
 
 

@@ -16,6 +16,8 @@ from cli.program.declared_resources import declared_resources
 from tests.cli.terminals import checked
 from tests.components.program import LARGE_WHEEL, PROJECT, ROOT, WHEEL
 
+pytestmark = pytest.mark.flow
+
 
 def costs(*options: str) -> Any:
     result = CliRunner().invoke(app, ["costs", "--json", *options])

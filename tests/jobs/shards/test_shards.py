@@ -5,7 +5,7 @@ from __future__ import annotations
 from unittest import mock
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import jobs.shards.stage
@@ -23,6 +23,7 @@ runners = st.sampled_from((Serial(), Threads(3)))
 counts = st.integers(2, 12)
 
 
+@settings(max_examples=settings.default.max_examples // 2)  # each file is read whole and in shards
 @given(
     rendered=transaction_files(rows=st.one_of(transactions(), hostile_transactions()), max_rows=12, gz=None),
     products=dim_products(),
