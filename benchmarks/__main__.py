@@ -14,6 +14,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 
 from benchmarks.against import compare_checkouts
 from benchmarks.compare import DUCKDB, OURS, PEERS, Entry, compare
+from benchmarks.cores import compare_cores
 from benchmarks.data import DataArgs, make_work
 from benchmarks.growth import Series, series
 from benchmarks.measure import Peer
@@ -55,6 +56,9 @@ def main(
     quotes: Annotated[
         bool, typer.Option("--quotes", help="Instead: the same sales without and with quotes in every row.")
     ] = False,
+    cores: Annotated[
+        bool, typer.Option("--cores", help="Instead: the memory where two cores are visible, and where eight are.")
+    ] = False,
     against: Annotated[
         Path | None, typer.Option(help="Instead: this code and that of another checkout, in turns.")
     ] = None,
@@ -75,6 +79,8 @@ def main(
         raise typer.Exit(compare_formats(make_work(data, cache), console, repetitions=repetitions))
     if quotes:
         raise typer.Exit(compare_quotes(make_work(data, cache), console, repetitions=repetitions))
+    if cores:
+        raise typer.Exit(compare_cores(make_work(data, cache), console, repetitions=repetitions))
     if against:
         works = {name: make_work(varied, cache) for name, varied in _varied(data).items()}
         raise typer.Exit(compare_checkouts(works, against.resolve(), console, repetitions=repetitions))
