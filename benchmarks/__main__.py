@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -86,17 +86,22 @@ def main(
         raise typer.Exit(compare_checkouts(works, against.resolve(), console, repetitions=repetitions))
     sizes = rows or (QUICK_ROWS if quick else ALL_ROWS)
     varied = series(GROWTH_ROWS) if growth and not quick and not rows else ()
-    results = _measure(sizes, varied, cache)
+    raise typer.Exit(_compare_peers(sizes, varied, console, out))
+
+
+def _compare_peers(sizes: Sequence[int], varied: tuple[Series, ...], console: Console, out: Path) -> int:
+    """Show, write and draw the figures of all peers; returns PROBLEM_FOUND where a peer has another result, or 0."""
+    results = _measure(sizes, varied, out / "bench-data")
     show(results, console)
     results.write(out / "bench.json")
     draw(results, out / "bench.png")
     console.print(f"Written: {out / 'bench.json'} and {out / 'bench.png'}")
     grown = [line for curve in results.growth for lines_of_point in curve.points.values() for line in lines_of_point]
-    if any(line.problem.startswith("another result") for line in [*results.compared, *grown]):
-        raise typer.Exit(PROBLEM_FOUND)
+    is_other = any(line.problem.startswith("another result") for line in [*results.compared, *grown])
+    return PROBLEM_FOUND if is_other else 0
 
 
-def _measure(sizes: tuple[int, ...] | list[int], varied: tuple[Series, ...], cache: Path) -> Results:
+def _measure(sizes: Sequence[int], varied: tuple[Series, ...], cache: Path) -> Results:
     """Measure all files, the smallest first, with a progress bar that names the running peer."""
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
     with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True), transient=True) as progress:
