@@ -162,16 +162,20 @@ def _find(source: SourceFile, folder: Path, reader: IdReader) -> Marks:
     for hashed in map_ordered(partial(hashes_of, reader=reader), source.transaction_ids()):
         rows += hashed.height
         hashes.add(hashed)
-    with_rows, per_bucket = hashes.numbers(), marks_per_bucket(rows, buckets)
-    nothing = pl.Series(dtype=pl.UInt64())
-    of_bucket = (
-        pl.concat(hashes.batches(number)).to_series() if number in with_rows else nothing for number in range(buckets)
-    )
+    per_bucket = marks_per_bucket(rows, buckets)
+    of_bucket = (_taken(hashes, number) for number in range(buckets))
     marks = Marks.of((mark(hashed, buckets, per_bucket) for hashed in of_bucket), buckets, per_bucket)
     # Packed, a row that is set aside takes no more than it took in the file.
     needed = source.end * marks.repeating_rows // max(rows, 1)
     refuse_without_room(source.name, marks.repeating_rows, needed, folder)
     return marks
+
+
+def _taken(hashes: Buckets, bucket: int) -> pl.Series:
+    """The hashes of a bucket, which then leaves memory and disk: the disk is for the rows that are set aside."""
+    frames = list(hashes.batches(bucket))
+    hashes.forget(bucket)
+    return pl.concat(frames).to_series() if frames else pl.Series(dtype=pl.UInt64())
 
 
 def split(marks: Marks, validated: ValidationResult) -> Split:

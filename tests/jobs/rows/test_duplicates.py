@@ -315,3 +315,26 @@ def test_a_row_set_aside_is_on_disk_once(groups: int) -> None:
         )
     assert (len(run.staged), run.duplicate) == (ids, ids)
     assert 2 * ids * 0.9 < disk.most_rows < 2 * ids * 1.1
+
+
+def test_the_hashes_of_ids_have_left_the_disk_when_rows_are_set_aside() -> None:
+    hashes = []
+
+    def seen(*given: Any) -> None:
+        folder = given[-1]
+        hashes.append([path.name for path in folder.glob("hashes-*")])
+
+    write_ipc, written = pl.DataFrame.write_ipc, []
+
+    def noted(rows: pl.DataFrame, file: Path, **more: Any) -> None:
+        written.extend(["hash"] if rows.columns == ["hash"] else [])
+        write_ipc(rows, file, **more)
+
+    with (
+        small_pieces(),
+        mock.patch("jobs.rows.duplicates.refuse_without_room", seen),
+        mock.patch.object(pl.DataFrame, "write_ipc", noted),
+    ):
+        run = dry_run(write([(f"T{at}", *SALE[1:]) for at in range(60)] * 2))
+    assert (len(run.staged), run.duplicate) == (60, 60)
+    assert (len(written) > 1, hashes) == (True, [[]])
