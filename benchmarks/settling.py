@@ -1,11 +1,13 @@
 """`python -m benchmarks.settling`: the cost of a file with twice the rows, for several shares of repeated ids.
 
 Each kind of file is doubled a few times. The cost per row must stay the same. Each run is
-limited to 1 GiB of memory. A line is printed when it is measured: the largest files take minutes.
+limited to 1 GiB of memory. Seconds are the median of some runs, the peak is their largest. A
+line is printed when it is measured: the largest files take minutes.
 """
 
 from __future__ import annotations
 
+import statistics
 import tempfile
 from pathlib import Path
 from typing import Annotated
@@ -44,6 +46,7 @@ KINDS: dict[str, dict[str, pl.Expr]] = {
 def main(
     rows: Annotated[int, typer.Option(help="Rows of the smallest file.")] = 1_000_000,
     doublings: Annotated[int, typer.Option(help="The number of doublings.")] = 3,
+    runs: Annotated[int, typer.Option(help="Runs of each file.", min=1)] = 3,
     kind: Annotated[list[str] | None, typer.Option(help="Kind of file; default: all kinds.")] = None,
 ) -> None:
     """Measure seconds, memory and the ratio of each doubling, for each kind of file."""
@@ -52,7 +55,7 @@ def main(
     for name in kind or KINDS:
         before: float | None = None
         for size in (rows * 2**doubling for doubling in range(doublings + 1)):
-            seconds, peak = _measure(name, size)
+            seconds, peak = _measure(name, size, runs)
             ratio = seconds / before if before else None
             is_linear &= ratio is None or ratio <= MOST_PER_DOUBLING
             times = f", {ratio:.2f} times those of half as many" if ratio else ""
@@ -61,15 +64,16 @@ def main(
     raise typer.Exit(0 if is_linear else 1)
 
 
-def _measure(kind: str, rows: int) -> tuple[float, int]:
-    """The CPU seconds and the peak bytes of a run; raises DiedError when 1 GiB does not suffice."""
+def _measure(kind: str, rows: int, runs: int) -> tuple[float, int]:
+    """The median of the CPU seconds and the largest peak in bytes; raises DiedError when 1 GiB does not suffice."""
     with tempfile.TemporaryDirectory() as folder:
         work = Work(Path(folder))
         write(work, kind, rows)
-        out = Path(folder) / "out"
-        out.mkdir()
-        measured = measure(OURS, work, out, limit_bytes=_LIMIT_BYTES)
-    return measured.cpu_seconds, measured.peak_bytes
+        measured = []
+        for _ in range(runs):
+            with tempfile.TemporaryDirectory() as out:
+                measured.append(measure(OURS, work, Path(out), limit_bytes=_LIMIT_BYTES))
+    return statistics.median(each.cpu_seconds for each in measured), max(each.peak_bytes for each in measured)
 
 
 def write(work: Work, kind: str, rows: int) -> None:

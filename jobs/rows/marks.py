@@ -1,8 +1,8 @@
-"""Which transaction_ids may occur in more than one row of a file: a Bloom filter with one hash.
+"""Which transaction_ids may occur in more than one row of a file: a Bloom filter with two hash functions.
 
 Ids are read as 64-bit hashes, and hashes are spread over buckets. A bucket is sorted by
-itself, so neither the memory nor the time of a row grows with the file. An id that shares
-the mark of another is taken for repeated as well, which costs time and nothing else.
+itself, so neither the memory nor the time of a row grows with the file. An id whose marks
+others have set is taken for repeated as well, which costs time and nothing else.
 """
 
 from __future__ import annotations
@@ -76,10 +76,16 @@ class Marks:
         """True for each of the rows whose transaction_id is marked."""
         if self.marked.is_empty() or rows.is_empty():
             return pl.repeat(False, rows.height, dtype=pl.Boolean(), eager=True)
-        place = ID_HASH // self.buckets % self.per_bucket
-        if self.buckets > 1:
-            place = ID_HASH % self.buckets * self.per_bucket + place
-        return self.marked.gather(rows.select(place).to_series())
+        hashes = rows.select(ID_HASH).to_series()
+        marked = self._at(hashes, _first_place(hashes, self.buckets, self.per_bucket))
+        # Few ids have the first mark, so only theirs are looked up once more.
+        rest = marked.arg_true()
+        hashes = hashes.gather(rest)
+        return marked.scatter(rest, self._at(hashes, _second_place(hashes, self.buckets, self.per_bucket)))
+
+    def _at(self, hashes: pl.Series, places: pl.Series) -> pl.Series:
+        bucket = hashes % self.buckets * self.per_bucket if self.buckets > 1 else 0
+        return self.marked.gather(bucket + places)
 
 
 def bucket_count(file_bytes: int) -> int:
@@ -114,5 +120,14 @@ def mark(hashes: pl.Series, buckets: int, per_bucket: int) -> MarkedBucket:
     ordered = hashes.sort()
     again = ordered[1:] == ordered[:-1]
     repeated = ordered[1:].filter(again).unique()
-    marks = marks.scatter(repeated // buckets % per_bucket, 1)
+    marks = marks.scatter(_first_place(repeated, buckets, per_bucket), 1)
+    marks = marks.scatter(_second_place(repeated, buckets, per_bucket), 1)
     return MarkedBucket(marks.cast(pl.Boolean()), repeated.len(), int(again.sum()) + repeated.len())
+
+
+def _first_place(hashes: pl.Series, buckets: int, per_bucket: int) -> pl.Series:
+    return hashes // buckets % per_bucket
+
+
+def _second_place(hashes: pl.Series, buckets: int, per_bucket: int) -> pl.Series:
+    return hashes // buckets // per_bucket % per_bucket
