@@ -1,14 +1,15 @@
 """`python -m benchmarks.settling`: the cost of a file with twice the rows, for several shares of repeated ids.
 
 Each kind of file is doubled a few times. The cost per row must stay the same. Each run is
-limited to 1 GiB of memory. Seconds are the median of some runs, the peak is their largest. A
-line is printed when it is measured: the largest files take minutes.
+limited to 1 GiB of memory. The sizes take turns, so that a busy minute hits all of them. Seconds
+are the median of the turns, the peak is their largest.
 """
 
 from __future__ import annotations
 
 import statistics
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -17,7 +18,7 @@ import typer
 from rich.console import Console
 
 from benchmarks.compare import OURS
-from benchmarks.measure import measure
+from benchmarks.measure import Measurement, measure
 from benchmarks.work import COLUMNS, PARTITION_DAY, Work
 
 MOST_PER_DOUBLING = 2.2
@@ -46,16 +47,18 @@ KINDS: dict[str, dict[str, pl.Expr]] = {
 def main(
     rows: Annotated[int, typer.Option(help="Rows of the smallest file.")] = 1_000_000,
     doublings: Annotated[int, typer.Option(help="The number of doublings.")] = 3,
-    runs: Annotated[int, typer.Option(help="Runs of each file.", min=1)] = 3,
+    turns: Annotated[int, typer.Option(help="Runs of each file.", min=1)] = 3,
     kind: Annotated[list[str] | None, typer.Option(help="Kind of file; default: all kinds.")] = None,
 ) -> None:
     """Measure seconds, memory and the ratio of each doubling, for each kind of file."""
     console = Console(soft_wrap=True)
+    sizes = [rows * 2**doubling for doubling in range(doublings + 1)]
     is_linear = True
     for name in kind or KINDS:
         before: float | None = None
-        for size in (rows * 2**doubling for doubling in range(doublings + 1)):
-            seconds, peak = _measure(name, size, runs)
+        for size, runs in _measure(name, sizes, turns).items():
+            seconds = statistics.median(run.cpu_seconds for run in runs)
+            peak = max(run.peak_bytes for run in runs)
             ratio = seconds / before if before else None
             is_linear &= ratio is None or ratio <= MOST_PER_DOUBLING
             times = f", {ratio:.2f} times those of half as many" if ratio else ""
@@ -64,16 +67,23 @@ def main(
     raise typer.Exit(0 if is_linear else 1)
 
 
-def _measure(kind: str, rows: int, runs: int) -> tuple[float, int]:
-    """The median of the CPU seconds and the largest peak in bytes; raises DiedError when 1 GiB does not suffice."""
+def _measure(kind: str, sizes: Sequence[int], turns: int) -> dict[int, list[Measurement]]:
+    """Size -> its runs; raises DiedError when 1 GiB does not suffice."""
+    runs: dict[int, list[Measurement]] = {size: [] for size in sizes}
     with tempfile.TemporaryDirectory() as folder:
-        work = Work(Path(folder))
-        write(work, kind, rows)
-        measured = []
-        for _ in range(runs):
-            with tempfile.TemporaryDirectory() as out:
-                measured.append(measure(OURS, work, Path(out), limit_bytes=_LIMIT_BYTES))
-    return statistics.median(each.cpu_seconds for each in measured), max(each.peak_bytes for each in measured)
+        works = {size: Work(Path(folder, str(size))) for size in sizes}
+        for size, work in works.items():
+            work.folder.mkdir()
+            write(work, kind, size)
+        for _ in range(turns):
+            for size, work in works.items():
+                runs[size].append(_run(work))
+    return runs
+
+
+def _run(work: Work) -> Measurement:
+    with tempfile.TemporaryDirectory() as out:
+        return measure(OURS, work, Path(out), limit_bytes=_LIMIT_BYTES)
 
 
 def write(work: Work, kind: str, rows: int) -> None:
