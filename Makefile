@@ -16,19 +16,19 @@ demo: .venv/ready dist/ready
 demo-large: spark dist/ready dist/ready-3.13
 	$(BIN)/pipeline demo --large --rows 5000000 --days 1 --out $(OUT)-large $(DEMO)
 
-# Five workers for two processors, since much of the time is spent waiting for what was started. A module
-# stays with one of them, and modules come in their order, for those of a package share its servers.
-PYTEST = $(BIN)/python -m pytest -q -n 5 --dist loadscope --no-loadscope-reorder
+# A module stays with one worker, and modules come in their order, for those of a package share its servers.
+# Each worker reads all tests first, so three are faster than five on two processors, unless tests mostly wait.
+PYTEST = $(BIN)/python -m pytest -q --dist loadscope --no-loadscope-reorder
 
 test: .venv/ready dist/ready
-	$(PYTEST) $(if $(TEST),-m "not slow" $(TEST),-m "not slow and not flow")
+	$(PYTEST) -n 3 $(if $(TEST),-m "not slow" $(TEST),-m "not slow and not flow")
 
 # What people type and read, what roles may do, and what befalls processes: whole days on local clouds.
 test-flows: .venv/ready dist/ready
-	$(PYTEST) -m "flow and not slow"
+	$(PYTEST) -n 5 -m "flow and not slow"
 
 test-long: .venv/ready dist/ready
-	HYPOTHESIS_PROFILE=thorough $(PYTEST) $(TEST)
+	HYPOTHESIS_PROFILE=thorough $(PYTEST) -n 5 $(TEST)
 
 # The pages of reports in a headless Chromium; one must be on the machine.
 test-browser: .venv/ready dist/ready

@@ -59,6 +59,11 @@ class Layout:
         return frozenset(name for names in self.parts.values() for name in names)
 
     @property
+    def fewest_delimiters_of_two(self) -> int:
+        """Of a line with two rows, the second inside a value of the first, perhaps without its ignored columns."""
+        return self.width + len(self.read - {ORDER_LINE}) - 2
+
+    @property
     def first_read(self) -> str:
         """The name of the first column that every row must have."""
         return next(iter(self.parts.values()))[0]

@@ -63,7 +63,7 @@ def quoted_frame(
         *_other_frames(lines, is_single & ~kinds.is_simple, layout),
         _exact_frame(list(spanning.spans), spanning.values, layout),
     ]
-    rows = pl.concat([frame for frame in frames if frame.height] or frames[:1])
+    rows = pl.concat([frame for frame in frames if frame.height] or frames[:1], rechunk=True)
     if rows.height and not rows.get_column(_POSITION).is_sorted():
         rows = rows.sort(_POSITION)
     if is_escaped or has_controls:
@@ -114,9 +114,7 @@ class _Kinds:
         is_simple = are_simple(lines, layout)
         if has_controls:
             is_simple &= ~lines.str.contains("\r", literal=True)
-        # A line with so many delimiters may be two rows, the second inside a value of the first.
-        fewest = layout.width + len(layout.read) - 2
-        is_simple &= lines.str.count_matches(dialect.delimiter, literal=True) < fewest
+        is_simple &= ~_may_be_two(lines, layout)
         if is_simple.all(ignore_nulls=False):
             return cls(is_simple, [], True)
         is_simple = is_simple.fill_null(False)
@@ -131,6 +129,11 @@ def are_simple(lines: pl.Series, layout: Layout) -> pl.Series:
     if len((dialect.delimiter + dialect.quote).encode("utf-8")) != 2:
         return pl.repeat(False, lines.len(), dtype=pl.Boolean(), eager=True)
     return lines.str.contains(dialect.simple)
+
+
+def _may_be_two(lines: pl.Series, layout: Layout) -> pl.Series:
+    """True for each line with enough delimiters for two rows."""
+    return lines.str.count_matches(layout.dialect.delimiter, literal=True) >= layout.fewest_delimiters_of_two
 
 
 def _spanning(
@@ -276,7 +279,7 @@ def _other_frames(lines: pl.Series, mask: pl.Series, layout: Layout) -> list[pl.
         else pl.repeat(False, texts.len(), dtype=pl.Boolean(), eager=True)
     )
     # The end of the first of two rows is lost, and quotes hide the second in a value of it.
-    is_crowded = layout.rows_in(texts) > 1
+    is_crowded = _may_be_two(texts, layout) & (layout.rows_in(texts) > 1)
     is_special = is_escaped | texts.str.contains("\r", literal=True) | is_crowded
     is_unquoted = texts.str.contains(dialect.unquoted) & ~is_special
     bare = texts.str.replace_all(dialect.padded, "${1}${2}")

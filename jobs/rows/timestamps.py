@@ -171,7 +171,8 @@ class TimestampReader:
 
 def _clock_time(parts: Collection[str]) -> pl.Expr:
     """The date and time as written, without its offset; null where there is no such day."""
-    day = pl.format("{}-{}-{}", _year(parts), _month(parts).str.zfill(2), pl.col("d").str.zfill(2))
+    # Not pl.format: Polars 1.36 panics in it where a column's first chunk is empty.
+    day = pl.concat_str(_year(parts), _month(parts).str.zfill(2), pl.col("d").str.zfill(2), separator="-")
     date = day.str.to_date("%Y-%m-%d", strict=False)
     if "a" in parts:
         weekday = pl.col("a").str.slice(0, 3).str.to_lowercase().replace_strict(_WEEKDAYS, default=None)

@@ -27,7 +27,8 @@ Decided here, where the contract leaves room
              between digits. Three kinds of record of several lines refuse the file. The first has more than one
              such line, or one that is wholly inside a field. In the second the last line is a sale, and three or
              more fields of the contract are before it. In the third a date, with what is read beside it, is
-             visible on more than one line. A single line with two sales is malformed.
+             visible on more than one line. A single line with two sales is malformed
+             if it has as many delimiters as a whole row and the contract's fields of another.
     Second   A row that holds all the headings that are read, in any order, is a second header.
     Wide     If every row has fields that the header lacks, and they are empty, they are ignored. So are empty
              headings if no row has a field for them.

@@ -94,7 +94,8 @@ class Reader:
             fields = self.values(text)
             is_blank = fields is not None and all(trim(value) == "" for value in fields)
             if not is_blank:
-                crowded = last == first and self.sales(text, header) > 1
+                has_room = text.count(self.delimiter) >= width + len(SOURCE_COLUMNS) - 2
+                crowded = last == first and has_room and self.sales(text, header) > 1
                 sound = fields is not None and len(fields) == width and not crowded
                 sound = sound and not self.has_stray_quote(text, header)
                 records_read.append(Record(first, text, fields if sound else None))

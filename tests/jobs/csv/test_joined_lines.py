@@ -54,3 +54,12 @@ def test_a_note_that_holds_a_sale_hides_none(note: str) -> None:
     run = check(f"{','.join(SOURCE_COLUMNS)},note\n{line}\n".encode())
     assert run.staged == []
     assert list(run.report.reject_reasons) == ["malformed_row"]
+
+
+@pytest.mark.parametrize("quoted", ['"P12345"', ' "P12345"', "P12345"], ids=["quotes", "a blank before them", "none"])
+def test_a_line_without_room_for_a_second_sale_is_one_row(quoted: str) -> None:
+    """Its values alone look like two sales, in columns that are not read."""
+    header = "quantity,note,transaction_date,memo,status,product_id,transaction_id,customer_id,x,y,z"
+    line = f"1,2023-03-14,2023-03-15,2023-03-13,pending,{quoted},2-1-1,C12345,12,T1,"
+    run = check(f"{header}\n{line}\n".encode())
+    assert [row["transaction_id"] for row in run.staged] == ["2-1-1"]
