@@ -8,7 +8,7 @@ from unittest import mock
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from jobs.rows.timestamps import INSTANT_UTC, LATEST_DAY, LOCAL_DATE, TimestampReader
@@ -105,6 +105,7 @@ def moments(texts: Sequence[str], formats: Sequence[str] = ("iso",), time_zone: 
 
 
 @given(st.lists(st.one_of(transaction_dates(), shaped, joined, hostile_texts), max_size=30))
+@example(["0001-01-01T00:00Z"])
 def test_every_text_is_read_as_the_oracle_reads_it(texts: Sequence[str]) -> None:
     """Whole columns are read at a time, as in the job: one odd text must not change how others are read."""
     expected = [oracle_values.read_transaction_date(text) for text in texts]
@@ -112,7 +113,9 @@ def test_every_text_is_read_as_the_oracle_reads_it(texts: Sequence[str]) -> None
     assert actual.get_column(INSTANT_UTC).to_list() == expected
     days = [oracle_values.written_day(text) if moment else None for text, moment in zip(texts, expected)]
     assert actual.get_column(LOCAL_DATE).to_list() == days
-    for text, moment, latest in zip(texts, expected, actual.get_column(LATEST_DAY)):
+    # Python has no year 0, in which the day before 0001-01-01 is.
+    latest_days = actual.select(pl.when(pl.col(LATEST_DAY).dt.year() >= 1).then(LATEST_DAY)).to_series()
+    for text, moment, latest in zip(texts, expected, latest_days):
         if moment is not None and datetime(1, 1, 2) < moment < datetime(9999, 12, 30):
             assert not oracle_values.is_future(text, latest)
             assert oracle_values.is_future(text, latest - timedelta(days=1))
