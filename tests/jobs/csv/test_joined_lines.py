@@ -63,3 +63,11 @@ def test_a_line_without_room_for_a_second_sale_is_one_row(quoted: str) -> None:
     line = f"1,2023-03-14,2023-03-15,2023-03-13,pending,{quoted},2-1-1,C12345,12,T1,"
     run = check(f"{header}\n{line}\n".encode())
     assert [row["transaction_id"] for row in run.staged] == ["2-1-1"]
+
+
+def test_rows_that_are_quoted_otherwise_are_in_one_piece(tmp_path: Path) -> None:
+    path = tmp_path / "drop"
+    lines = [",".join(SOURCE_COLUMNS), "T1,C0,P0,1,2023-03-15,pending", 'T2, "C0" ,P0,1,2023-03-15,pending']
+    path.write_text("\n".join(lines))
+    (chunk,) = open_source_file(path, name="day.csv", required=SOURCE_COLUMNS).chunks()
+    assert (chunk.height, set(chunk.n_chunks("all"))) == (2, {1})
